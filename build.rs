@@ -1,1 +1,2 @@
+//! Builds the bindings to httpd.
 fn main() {}

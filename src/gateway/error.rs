@@ -1,0 +1,209 @@
+//! The one error type of the contract: what went wrong, and which status the client gets for it.
+
+use std::borrow::Cow;
+use std::error::Error as StdError;
+use std::{fmt, io};
+
+use http::StatusCode;
+
+/// A result whose error is [`Error`] unless another is named.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+type Source = Box<dyn StdError + Send + Sync>;
+
+/// Why an exchange failed.
+///
+/// An application makes one with [`Error::new`] or [`Error::with_status`]; the server makes the
+/// others. Returned before the headers went out it becomes an error page (httpd's ErrorDocument);
+/// after them, a visibly broken response.
+pub struct Error {
+    kind: ErrorKind,
+    status: StatusCode,
+    message: Cow<'static, str>,
+    source: Option<Source>,
+}
+
+/// What kind of failure an [`Error`] is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The application failed, or asked for this status.
+    Application,
+    /// `start_response` was called a second time without saying that it replaces the first.
+    AlreadyStarted,
+    /// The application returned a body without calling `start_response`.
+    NotStarted,
+    /// The status is not one that an application may answer with (200 to 599).
+    InvalidStatus,
+    /// A header's name is no token, or its value holds CR, LF, NUL or another control character.
+    InvalidHeader,
+    /// A header that belongs to the connection, not to the application (RFC 9110, 7.6.1).
+    HopByHop,
+    /// Content-Length is malformed, given twice, or differs from what the body holds.
+    ContentLength,
+    /// The request body is larger than the server allows: 413.
+    InputTooLarge,
+    /// The client took too long to send the request body: 408.
+    InputTimeout,
+    /// The request body is malformed or was cut off: 400.
+    InputMalformed,
+    /// The client went away. Nobody reads an answer.
+    ClientGone,
+    /// The application panicked.
+    Panic,
+    /// The application's options do not fit what it declares.
+    Options,
+    /// The `validate` middleware found a rule broken.
+    Validation,
+}
+
+impl ErrorKind {
+    /// The status that this kind answers with when the headers have not gone out yet.
+    #[must_use]
+    pub const fn status(self) -> StatusCode {
+        match self {
+            Self::InputTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::InputTimeout => StatusCode::REQUEST_TIMEOUT,
+            Self::InputMalformed | Self::ClientGone => StatusCode::BAD_REQUEST,
+            _ => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+}
+
+impl Error {
+    /// An application error: 500, with `message` in the ErrorLog and not in the answer.
+    pub fn new(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::of(ErrorKind::Application, message)
+    }
+
+    /// An answer of the server's own for `status` (its ErrorDocument), with `message` in the log.
+    ///
+    /// # Panics
+    ///
+    /// When `status` is not a client or server error (400 to 599).
+    pub fn with_status(status: StatusCode, message: impl Into<Cow<'static, str>>) -> Self {
+        assert!(
+            status.is_client_error() || status.is_server_error(),
+            "an error's status is 400 to 599, not {status}"
+        );
+        Self { status, ..Self::new(message) }
+    }
+
+    /// Any error as an application error, kept as its source.
+    pub fn from_source(source: impl Into<Source>) -> Self {
+        let source = source.into();
+        match source.downcast::<Self>() {
+            Ok(own) => *own,
+            Err(source) => Self {
+                source: Some(source),
+                ..Self::of(ErrorKind::Application, "the application failed")
+            },
+        }
+    }
+
+    /// An error of `kind`, for servers and middleware.
+    pub fn of(kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
+        Self { kind, status: kind.status(), message: message.into(), source: None }
+    }
+
+    /// What kind of failure this is.
+    #[must_use]
+    pub const fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+
+    /// The status that the client gets if the headers have not gone out yet.
+    #[must_use]
+    pub const fn status(&self) -> StatusCode {
+        self.status
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)?;
+        let mut source = self.source();
+        while let Some(error) = source {
+            write!(f, ": {error}")?;
+            source = error.source();
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Error")
+            .field("kind", &self.kind)
+            .field("status", &self.status)
+            .field("message", &self.message)
+            .field("source", &self.source)
+            .finish()
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.source.as_deref().map(|source| source as _)
+    }
+}
+
+/// An input error that travelled through `std::io::Read` comes out as what it was.
+impl From<io::Error> for Error {
+    fn from(error: io::Error) -> Self {
+        match error.downcast::<Self>() {
+            Ok(own) => own,
+            Err(error) => Self::from_source(error),
+        }
+    }
+}
+
+impl From<Error> for io::Error {
+    fn from(error: Error) -> Self {
+        let kind = match error.kind {
+            ErrorKind::ClientGone => io::ErrorKind::ConnectionAborted,
+            ErrorKind::InputTimeout => io::ErrorKind::TimedOut,
+            ErrorKind::InputMalformed | ErrorKind::InputTooLarge => io::ErrorKind::InvalidData,
+            _ => io::ErrorKind::Other,
+        };
+        Self::new(kind, error)
+    }
+}
+
+impl From<fmt::Error> for Error {
+    fn from(error: fmt::Error) -> Self {
+        Self::from_source(error)
+    }
+}
+
+impl From<Source> for Error {
+    fn from(error: Source) -> Self {
+        Self::from_source(error)
+    }
+}
+
+impl From<std::convert::Infallible> for Error {
+    fn from(never: std::convert::Infallible) -> Self {
+        match never {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn survives_std_io() {
+        let error = Error::of(ErrorKind::InputTooLarge, "too large");
+        let back = Error::from(io::Error::from(error));
+        assert_eq!(back.kind(), ErrorKind::InputTooLarge);
+        assert_eq!(back.status(), StatusCode::PAYLOAD_TOO_LARGE);
+    }
+
+    #[test]
+    fn shows_its_sources() {
+        let error = Error::from(io::Error::other("disk on fire"));
+        assert_eq!(error.to_string(), "the application failed: disk on fire");
+        assert_eq!(error.kind(), ErrorKind::Application);
+    }
+}

@@ -1,0 +1,101 @@
+//! Application factories: how a process builds an application out of its options.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::de::DeserializeOwned;
+
+use super::application::Application;
+use super::error::Result;
+use super::options::{self, Options};
+
+/// Builds an application, once per process and per distinct set of options.
+///
+/// It runs after the fork and before the first request, and may start threads and open files.
+pub struct Factory {
+    check: Box<dyn Fn(&Options) -> Result<()> + Send + Sync>,
+    build: Box<Build>,
+    declared: Option<&'static [&'static str]>,
+}
+
+type Build = dyn Fn(&Options) -> Result<Arc<dyn Application>> + Send + Sync;
+
+impl Factory {
+    /// An application that takes no options.
+    pub fn of<A: Application + Clone>(application: A) -> Self {
+        Self::with_options(move |()| Ok(application.clone()))
+    }
+
+    /// An application that is built out of its options: `T` declares them, and `build` may refuse
+    /// values that its types cannot.
+    ///
+    /// ```
+    /// use mod_rust::gateway::{app_fn, Application, Body, Factory, Result};
+    /// use serde::Deserialize;
+    ///
+    /// #[derive(Deserialize)]
+    /// struct Greeting {
+    ///     #[serde(default)]
+    ///     polite: bool,
+    /// }
+    ///
+    /// fn build(options: Greeting) -> Result<impl Application> {
+    ///     let text = if options.polite { "Good day\n" } else { "Hi\n" };
+    ///     Ok(app_fn(move |_environ, start_response| {
+    ///         start_response.start(200, [("Content-Type", "text/plain")])?;
+    ///         Ok(Body::from(text))
+    ///     }))
+    /// }
+    ///
+    /// let factory = Factory::with_options(build);
+    /// # assert_eq!(factory.declared(), Some(&["polite"][..]));
+    /// ```
+    pub fn with_options<T, A, F>(build: F) -> Self
+    where
+        T: DeserializeOwned,
+        A: Application,
+        F: Fn(T) -> Result<A> + Send + Sync + 'static,
+    {
+        Self {
+            check: Box::new(|options| options.read::<T>().map(drop)),
+            build: Box::new(move |options| Ok(Arc::new(build(options.read()?)?))),
+            declared: options::declared::<T>(),
+        }
+    }
+
+    /// Whether the application can be built with `options`, as far as their types tell.
+    ///
+    /// # Errors
+    ///
+    /// [`super::ErrorKind::Options`]: an option is missing, unknown or ill-typed.
+    pub fn check(&self, options: &Options) -> Result<()> {
+        (self.check)(options)
+    }
+
+    /// Builds the application.
+    ///
+    /// # Errors
+    ///
+    /// As [`Factory::check`], and whatever the factory itself fails with.
+    pub fn build(&self, options: &Options) -> Result<Arc<dyn Application>> {
+        (self.build)(options)
+    }
+
+    /// The names of the options that the application declares; `None` when it takes any.
+    #[must_use]
+    pub const fn declared(&self) -> Option<&'static [&'static str]> {
+        self.declared
+    }
+
+    /// Whether the application knows an option of this name.
+    #[must_use]
+    pub fn knows(&self, option: &str) -> bool {
+        self.declared.is_none_or(|declared| declared.contains(&option))
+    }
+}
+
+impl fmt::Debug for Factory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Factory").field("declared", &self.declared).finish_non_exhaustive()
+    }
+}

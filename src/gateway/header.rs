@@ -1,0 +1,158 @@
+//! What a header may look like: RFC 9110 sections 5.1, 5.5 and 7.6.1.
+
+use super::error::{Error, ErrorKind, Result};
+
+/// Headers that belong to a connection and that an application therefore may not set.
+///
+/// RFC 9110 7.6.1, as PEP 3333 has it for WSGI (`wsgiref.util.is_hop_by_hop`).
+pub const HOP_BY_HOP: [&str; 8] = [
+    "connection",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "transfer-encoding",
+    "upgrade",
+];
+
+/// Whether `name` is one of [`HOP_BY_HOP`], in any case.
+#[must_use]
+pub fn is_hop_by_hop(name: &[u8]) -> bool {
+    // Most names differ from all of these in their length, so this is cheap.
+    HOP_BY_HOP
+        .iter()
+        .any(|hop| hop.len() == name.len() && hop.as_bytes().eq_ignore_ascii_case(name))
+}
+
+/// Whether `name` is a token (RFC 9110, 5.6.2).
+#[must_use]
+pub fn is_token(name: &[u8]) -> bool {
+    !name.is_empty() && name.iter().all(|&byte| CLASS[byte as usize] & TOKEN != 0)
+}
+
+/// Whether `value` can be a field value (RFC 9110, 5.5): no control character but the tab.
+#[must_use]
+pub fn is_value(value: &[u8]) -> bool {
+    value.iter().all(|&byte| CLASS[byte as usize] & VALUE != 0)
+}
+
+/// Checks a response header of an application's.
+///
+/// # Errors
+///
+/// [`ErrorKind::InvalidHeader`] or [`ErrorKind::HopByHop`], with the name and the reason.
+pub fn check(name: &[u8], value: &[u8]) -> Result<()> {
+    if !is_token(name) {
+        return Err(invalid(name, "its name is not a token (RFC 9110, 5.6.2)"));
+    }
+    if !is_value(value) {
+        return Err(invalid(name, "its value holds a control character (RFC 9110, 5.5)"));
+    }
+    if is_hop_by_hop(name) {
+        return Err(Error::of(
+            ErrorKind::HopByHop,
+            format!(
+                "header \"{}\" belongs to the connection, not to the application (RFC 9110, 7.6.1)",
+                name.escape_ascii()
+            ),
+        ));
+    }
+    // A CGI server obeys it, an HTTP server sends it on: it cannot mean the same everywhere.
+    if name.eq_ignore_ascii_case(b"status") {
+        return Err(invalid(name, "the status goes to start_response"));
+    }
+    Ok(())
+}
+
+/// Parses a Content-Length of an application's: digits only.
+///
+/// # Errors
+///
+/// [`ErrorKind::ContentLength`] for anything else.
+pub fn content_length(value: &[u8]) -> Result<u64> {
+    let digits = !value.is_empty() && value.iter().all(u8::is_ascii_digit);
+    std::str::from_utf8(value)
+        .ok()
+        .filter(|_| digits)
+        .and_then(|text| text.parse().ok())
+        .ok_or_else(|| {
+            Error::of(
+                ErrorKind::ContentLength,
+                format!("Content-Length \"{}\" is not a number of bytes", value.escape_ascii()),
+            )
+        })
+}
+
+fn invalid(name: &[u8], why: &str) -> Error {
+    Error::of(
+        ErrorKind::InvalidHeader,
+        format!("header \"{}\" is refused: {why}", name.escape_ascii()),
+    )
+}
+
+const TOKEN: u8 = 1;
+const VALUE: u8 = 2;
+
+const CLASS: [u8; 256] = {
+    let mut class = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        let c = byte as u8;
+        if c.is_ascii_alphanumeric()
+            || matches!(
+                c,
+                b'!' | b'#'
+                    | b'$'
+                    | b'%'
+                    | b'&'
+                    | b'\''
+                    | b'*'
+                    | b'+'
+                    | b'-'
+                    | b'.'
+                    | b'^'
+                    | b'_'
+                    | b'`'
+                    | b'|'
+                    | b'~'
+            )
+        {
+            class[byte] |= TOKEN;
+        }
+        if c == b'\t' || (c >= 0x20 && c != 0x7f) {
+            class[byte] |= VALUE;
+        }
+        byte += 1;
+    }
+    class
+};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_values() {
+        assert!(check(b"X-A", b"b c\t\xff").is_ok());
+        for name in [&b""[..], b"a b", b"a:", b"a\n", b"\xc3\xa4", b"Status", b"(x)"] {
+            assert_eq!(check(name, b"x").unwrap_err().kind(), ErrorKind::InvalidHeader, "{name:?}");
+        }
+        for value in [&b"a\r\nb"[..], b"a\nb", b"a\0b", b"\x7f", b"\x1b"] {
+            assert_eq!(check(b"X", value).unwrap_err().kind(), ErrorKind::InvalidHeader);
+        }
+        for name in HOP_BY_HOP {
+            let upper = name.to_ascii_uppercase();
+            assert_eq!(check(upper.as_bytes(), b"x").unwrap_err().kind(), ErrorKind::HopByHop);
+        }
+    }
+
+    #[test]
+    fn lengths() {
+        assert_eq!(content_length(b"0").unwrap(), 0);
+        assert_eq!(content_length(b"18446744073709551615").unwrap(), u64::MAX);
+        for bad in [&b""[..], b"+1", b"-1", b" 1", b"1 ", b"0x1", b"18446744073709551616", b"1,1"] {
+            assert!(content_length(bad).is_err(), "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,226 @@
+//! The request body: `Read + BufRead`, of known length or not, with typed errors.
+
+use std::cell::Cell;
+use std::fmt;
+use std::io::{self, BufRead, Read};
+
+use bytes::Bytes;
+use http::HeaderMap;
+
+use super::body::{BodyStream, Pace};
+use super::error::{Error, ErrorKind, Result};
+
+/// Where a server keeps the request body.
+pub trait InputSource {
+    /// The body's length in bytes, or `None` when it is not known beforehand (chunked).
+    fn length(&self) -> Option<u64>;
+
+    /// What can be read now. With `wait`, blocks until there is something, the end, or an error.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::InputTooLarge`], [`ErrorKind::InputTimeout`], [`ErrorKind::InputMalformed`]
+    /// or [`ErrorKind::ClientGone`].
+    fn fill(&mut self, wait: bool) -> Result<Fill<'_>>;
+
+    /// Takes `amount` bytes off what [`fill`](Self::fill) gave last.
+    fn consume(&mut self, amount: usize);
+
+    /// The body's trailer fields, once it has been read to its end.
+    fn trailers(&mut self) -> Option<HeaderMap> {
+        None
+    }
+}
+
+/// What [`InputSource::fill`] found.
+#[derive(Debug)]
+pub enum Fill<'a> {
+    /// Bytes, at least one.
+    Data(&'a [u8]),
+    /// The body's end.
+    End,
+    /// Nothing yet; only when not asked to wait.
+    NotYet,
+}
+
+/// The request body of one exchange (PEP 3333, `wsgi.input`).
+///
+/// Reading past the end gives end-of-file, as `gateway.input_terminated` promises. An error that
+/// is not handled but handed on with `?` answers with its own status: 413, 408 or 400.
+pub struct Input<'x> {
+    kind: Kind<'x>,
+}
+
+enum Kind<'x> {
+    Empty,
+    Server { source: &'x mut dyn InputSource, failed: &'x Cell<Option<ErrorKind>> },
+    Reader { reader: Box<dyn BufRead + 'x>, length: Option<u64> },
+}
+
+impl<'x> Input<'x> {
+    /// An input that is at its end.
+    #[must_use]
+    pub const fn empty() -> Self {
+        Self { kind: Kind::Empty }
+    }
+
+    /// An input of one's own, for middleware and tests.
+    pub fn from_reader(reader: impl BufRead + 'x, length: Option<u64>) -> Self {
+        Self { kind: Kind::Reader { reader: Box::new(reader), length } }
+    }
+
+    pub(super) fn new(
+        source: &'x mut dyn InputSource,
+        failed: &'x Cell<Option<ErrorKind>>,
+    ) -> Self {
+        Self { kind: Kind::Server { source, failed } }
+    }
+
+    /// The body's length in bytes: 0 when the request has none, `None` when it is not known
+    /// beforehand.
+    #[must_use]
+    pub fn length(&self) -> Option<u64> {
+        match &self.kind {
+            Kind::Empty => Some(0),
+            Kind::Server { source, .. } => source.length(),
+            Kind::Reader { length, .. } => *length,
+        }
+    }
+
+    /// The next bytes as they came, up to `most` of them; `None` at the end.
+    ///
+    /// # Errors
+    ///
+    /// As [`InputSource::fill`].
+    pub fn chunk(&mut self, most: usize) -> Result<Option<Bytes>> {
+        let data = self.fill_buf()?;
+        if data.is_empty() {
+            return Ok(None);
+        }
+        let bytes = Bytes::copy_from_slice(&data[..data.len().min(most)]);
+        self.consume(bytes.len());
+        Ok(Some(bytes))
+    }
+
+    /// The whole body, if it is no longer than `limit` bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::InputTooLarge`] when it is longer, and as [`InputSource::fill`].
+    pub fn read_all(&mut self, limit: u64) -> Result<Vec<u8>> {
+        let too_large = || {
+            Error::of(
+                ErrorKind::InputTooLarge,
+                format!("the request body is larger than {limit} bytes"),
+            )
+        };
+        let length = self.length();
+        if length.is_some_and(|length| length > limit) {
+            return Err(too_large());
+        }
+        // The length is the client's word: reserve no more than a little on the strength of it.
+        let mut body = Vec::with_capacity(length.unwrap_or(0).min(256 * 1024) as usize);
+        loop {
+            let data = self.fill_buf()?;
+            if data.is_empty() {
+                return Ok(body);
+            }
+            if (body.len() + data.len()) as u64 > limit {
+                return Err(too_large());
+            }
+            let read = data.len();
+            body.extend_from_slice(data);
+            self.consume(read);
+        }
+    }
+
+    /// The trailer fields, once the body has been read to its end.
+    pub fn trailers(&mut self) -> Option<HeaderMap> {
+        match &mut self.kind {
+            Kind::Server { source, .. } => source.trailers(),
+            Kind::Empty | Kind::Reader { .. } => None,
+        }
+    }
+
+    /// What is there now, without waiting.
+    #[cfg(feature = "tower")]
+    pub(super) fn poll(&mut self, wait: bool) -> Result<Fill<'_>> {
+        match &mut self.kind {
+            Kind::Empty => Ok(Fill::End),
+            Kind::Server { source, failed } => fill(*source, failed, wait),
+            Kind::Reader { reader, .. } => {
+                let data = reader.fill_buf()?;
+                Ok(if data.is_empty() { Fill::End } else { Fill::Data(data) })
+            }
+        }
+    }
+}
+
+/// An error is remembered: an input that has failed does not come back to life.
+fn fill<'a>(
+    source: &'a mut dyn InputSource,
+    failed: &Cell<Option<ErrorKind>>,
+    wait: bool,
+) -> Result<Fill<'a>> {
+    if let Some(kind) = failed.get() {
+        return Err(Error::of(kind, "the request body failed before"));
+    }
+    let filled = source.fill(wait);
+    if let Err(error) = &filled {
+        failed.set(Some(error.kind()));
+    }
+    filled
+}
+
+impl Read for Input<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let data = self.fill_buf()?;
+        let read = data.len().min(buffer.len());
+        buffer[..read].copy_from_slice(&data[..read]);
+        self.consume(read);
+        Ok(read)
+    }
+}
+
+impl BufRead for Input<'_> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        match &mut self.kind {
+            Kind::Empty => Ok(&[]),
+            Kind::Server { source, failed } => match fill(*source, failed, true)? {
+                Fill::Data(data) => Ok(data),
+                Fill::End | Fill::NotYet => Ok(&[]),
+            },
+            Kind::Reader { reader, .. } => reader.fill_buf(),
+        }
+    }
+
+    fn consume(&mut self, amount: usize) {
+        match &mut self.kind {
+            Kind::Empty => {}
+            Kind::Server { source, .. } => source.consume(amount),
+            Kind::Reader { reader, .. } => reader.consume(amount),
+        }
+    }
+}
+
+impl BodyStream for Input<'_> {
+    fn next_chunk(&mut self, pace: &mut dyn Pace) -> Result<Option<Bytes>> {
+        if let Kind::Server { source, failed } = &mut self.kind {
+            match fill(*source, failed, false)? {
+                Fill::NotYet => pace.may_wait()?,
+                Fill::Data(_) | Fill::End => {}
+            }
+        }
+        self.chunk(usize::MAX)
+    }
+
+    fn trailers(&mut self) -> Option<HeaderMap> {
+        Input::trailers(self)
+    }
+}
+
+impl fmt::Debug for Input<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Input").field("length", &self.length()).finish_non_exhaustive()
+    }
+}

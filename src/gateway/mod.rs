@@ -1,0 +1,35 @@
+//! The application contract: PEP 3333's ideas in Rust, the same behind every server.
+//!
+//! An [`Application`] gets an [`Environ`] (with its [`Input`] and its [`Errors`] stream) and
+//! [`StartResponse`], and returns a [`Body`]. A server implements [`Exchange`] and [`InputSource`]
+//! and calls [`run()`], which keeps the rules. No sockets, no FFI, no threads here.
+
+mod application;
+mod body;
+mod environ;
+mod error;
+mod errors;
+mod exchange;
+mod factory;
+mod file;
+pub mod header;
+mod input;
+mod options;
+pub mod panic;
+mod run;
+mod start_response;
+mod status;
+
+pub use application::{Application, app_fn};
+pub use body::{Body, BodyStream, Pace};
+pub use environ::{Environ, GATEWAY_VERSION};
+pub use error::{Error, ErrorKind, Result};
+pub use errors::{Errors, Level};
+pub use exchange::{Exchange, Interest, SharedVariables, Variables, Woken};
+pub use factory::Factory;
+pub use file::FileBody;
+pub use input::{Fill, Input, InputSource};
+pub use options::Options;
+pub use run::{Outcome, run};
+pub use start_response::{EachHeader, Respond, StartResponse, Writer};
+pub use status::{IntoStatus, Status};

@@ -1,0 +1,79 @@
+//! What a caught panic said, and where: the payload alone does not tell the place.
+
+use std::any::Any;
+use std::cell::{Cell, RefCell};
+use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
+
+use super::error::{Error, ErrorKind};
+
+thread_local! {
+    static CATCHING: Cell<u32> = const { Cell::new(0) };
+    static LAST: RefCell<Option<String>> = const { RefCell::new(None) };
+}
+
+/// Runs `f`; a panic in it comes back as an error that says what and where.
+///
+/// # Errors
+///
+/// [`ErrorKind::Panic`].
+pub fn catch<T>(f: impl FnOnce() -> T) -> Result<T, Error> {
+    CATCHING.set(CATCHING.get() + 1);
+    // What `f` had in its hands is not used again by the callers of this function: they end the
+    // exchange.
+    let result = panic::catch_unwind(AssertUnwindSafe(f));
+    CATCHING.set(CATCHING.get() - 1);
+    result.map_err(|payload| {
+        let message = LAST.take().unwrap_or_else(|| format!("panicked: {}", text(&*payload)));
+        // The payload is the application's own value, whose drop may panic as well.
+        if let Err(second) = panic::catch_unwind(AssertUnwindSafe(move || drop(payload))) {
+            std::mem::forget(second);
+        }
+        Error::of(ErrorKind::Panic, message)
+    })
+}
+
+/// Lets caught panics tell where they happened. Others go to the hook that was there before.
+///
+/// Call it once per process.
+pub fn install_hook() {
+    let previous = panic::take_hook();
+    panic::set_hook(Box::new(move |info| {
+        if CATCHING.get() > 0 {
+            LAST.set(Some(describe(info)));
+        } else {
+            previous(info);
+        }
+    }));
+}
+
+fn describe(info: &PanicHookInfo<'_>) -> String {
+    match info.location() {
+        Some(at) => format!("panicked at {}:{}: {}", at.file(), at.line(), text(info.payload())),
+        None => format!("panicked: {}", text(info.payload())),
+    }
+}
+
+/// What a panic's payload says.
+#[must_use]
+pub fn text(payload: &(dyn Any + Send)) -> &str {
+    payload
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("(no message)")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tells_what_and_where() {
+        install_hook();
+        let error = catch(|| panic!("no {}", "luck")).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Panic);
+        let message = error.to_string();
+        assert!(message.contains("panic.rs:") && message.ends_with("no luck"), "{message}");
+        assert_eq!(catch(|| 7).unwrap(), 7);
+    }
+}
