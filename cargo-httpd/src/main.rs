@@ -1,2 +1,29 @@
-//! The tool.
-fn main() {}
+//! `cargo httpd`: runs, tests and measures Rust web applications inside a real Apache httpd.
+//!
+//! A user or CI calls it, as `cargo httpd COMMAND` or as `cargo-httpd COMMAND`. It builds nothing that
+//! needs httpd's headers before [`ensure`] has made sure of them, and never links the kit itself.
+//! One file a subcommand in [`commands`]; what they share stands beside it.
+#![forbid(unsafe_code)]
+
+mod cargo;
+mod cli;
+mod commands;
+mod ensure;
+mod events;
+mod module_file;
+mod progress;
+mod project;
+mod server;
+mod watch;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    match cli::parse().execute() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -70,7 +70,7 @@ impl<'x> Body<'x> {
 
     /// Chunks of an iterator. Each is sent to the client before the next is asked for (PEP 3333,
     /// "Buffering and Streaming").
-    pub fn from_iter<I>(chunks: I) -> Self
+    pub fn from_chunks<I>(chunks: I) -> Self
     where
         I: IntoIterator<Item = Result<Bytes>>,
         I::IntoIter: 'x,

@@ -13,11 +13,12 @@ use super::options::{self, Options};
 ///
 /// It runs after the fork and before the first request, and may start threads and open files.
 pub struct Factory {
-    check: Box<dyn Fn(&Options) -> Result<()> + Send + Sync>,
+    check: Box<Check>,
     build: Box<Build>,
     declared: Option<&'static [&'static str]>,
 }
 
+type Check = dyn Fn(&Options) -> Result<()> + Send + Sync;
 type Build = dyn Fn(&Options) -> Result<Arc<dyn Application>> + Send + Sync;
 
 impl Factory {

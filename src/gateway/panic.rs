@@ -26,7 +26,7 @@ pub fn catch<T>(f: impl FnOnce() -> T) -> Result<T, Error> {
         let message = LAST.take().unwrap_or_else(|| format!("panicked: {}", text(&*payload)));
         // The payload is the application's own value, whose drop may panic as well.
         if let Err(second) = panic::catch_unwind(AssertUnwindSafe(move || drop(payload))) {
-            std::mem::forget(second);
+            let _never_dropped = std::mem::ManuallyDrop::new(second);
         }
         Error::of(ErrorKind::Panic, message)
     })
