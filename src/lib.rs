@@ -9,4 +9,7 @@ compile_error!("mod_rust needs panic = \"unwind\": with \"abort\" a panic ends t
 #[forbid(unsafe_code)]
 pub mod gateway;
 
+#[cfg(feature = "httpd")]
+pub mod sys;
+
 pub use gateway::{Application, Body, Environ, Error, Factory, Result, StartResponse};

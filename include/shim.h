@@ -1,0 +1,35 @@
+/* What of httpd's C interface has no symbol: macros with arguments and bit fields. */
+#ifndef MOD_RUST_SHIM_H
+#define MOD_RUST_SHIM_H
+
+#include "httpd.h"
+#include "apr_buckets.h"
+
+/* r->connection->aborted, c->keepalive and friends are bit fields: their place in the struct is
+ * the compiler's. */
+int rust_conn_aborted(const conn_rec *c);
+void rust_conn_close(conn_rec *c);
+
+/* r->expecting_100 */
+int rust_request_expecting_100(const request_rec *r);
+
+/* What per-module log levels come down to (APLOG_R_IS_LEVEL, APLOG_IS_LEVEL). */
+int rust_log_request_level(const request_rec *r, int module_index);
+int rust_log_server_level(const server_rec *s, int module_index);
+
+/* Brigades are intrusive rings. */
+apr_bucket *rust_brigade_first(apr_bucket_brigade *bb);
+int rust_brigade_is_empty(apr_bucket_brigade *bb);
+void rust_brigade_append(apr_bucket_brigade *bb, apr_bucket *b);
+void rust_bucket_delete(apr_bucket *b);
+int rust_bucket_is_eos(const apr_bucket *b);
+int rust_bucket_is_metadata(const apr_bucket *b);
+apr_status_t rust_bucket_read(apr_bucket *b, const char **data, apr_size_t *length, int block);
+
+/* A bucket whose data and owner come from Rust. `owner` is handed back to `destroy` once, when the
+ * last bucket that refers to it is destroyed. */
+typedef void rust_bucket_free(void *owner);
+apr_bucket *rust_bucket_owned(const char *data, apr_size_t length, void *owner,
+                              rust_bucket_free *destroy, apr_bucket_alloc_t *list);
+
+#endif

@@ -1,0 +1,122 @@
+/* See include/shim.h. */
+#include "shim.h"
+#include "http_config.h"
+#include "http_core.h"
+#include "http_log.h"
+
+int rust_conn_aborted(const conn_rec *c)
+{
+    return c->aborted;
+}
+
+void rust_conn_close(conn_rec *c)
+{
+    c->keepalive = AP_CONN_CLOSE;
+}
+
+int rust_request_expecting_100(const request_rec *r)
+{
+    return r->expecting_100;
+}
+
+int rust_log_request_level(const request_rec *r, int module_index)
+{
+    return ap_get_request_module_loglevel(r, module_index);
+}
+
+int rust_log_server_level(const server_rec *s, int module_index)
+{
+    return ap_get_server_module_loglevel(s, module_index);
+}
+
+apr_bucket *rust_brigade_first(apr_bucket_brigade *bb)
+{
+    return APR_BRIGADE_EMPTY(bb) ? NULL : APR_BRIGADE_FIRST(bb);
+}
+
+int rust_brigade_is_empty(apr_bucket_brigade *bb)
+{
+    return APR_BRIGADE_EMPTY(bb);
+}
+
+void rust_brigade_append(apr_bucket_brigade *bb, apr_bucket *b)
+{
+    APR_BRIGADE_INSERT_TAIL(bb, b);
+}
+
+void rust_bucket_delete(apr_bucket *b)
+{
+    apr_bucket_delete(b);
+}
+
+int rust_bucket_is_eos(const apr_bucket *b)
+{
+    return APR_BUCKET_IS_EOS(b);
+}
+
+int rust_bucket_is_metadata(const apr_bucket *b)
+{
+    return APR_BUCKET_IS_METADATA(b);
+}
+
+apr_status_t rust_bucket_read(apr_bucket *b, const char **data, apr_size_t *length, int block)
+{
+    return apr_bucket_read(b, data, length, block ? APR_BLOCK_READ : APR_NONBLOCK_READ);
+}
+
+/* ---- the bucket type of bytes that Rust owns ---- */
+
+typedef struct {
+    apr_bucket_refcount refcount;
+    const char *data;
+    void *owner;
+    rust_bucket_free *destroy;
+} owned_data;
+
+static void owned_destroy(void *data)
+{
+    owned_data *owned = data;
+
+    if (apr_bucket_shared_destroy(owned)) {
+        if (owned->destroy) {
+            owned->destroy(owned->owner);
+        }
+        apr_bucket_free(owned);
+    }
+}
+
+static apr_status_t owned_read(apr_bucket *b, const char **data, apr_size_t *length,
+                               apr_read_type_e block)
+{
+    owned_data *owned = b->data;
+
+    *data = owned->data + b->start;
+    *length = b->length;
+    return APR_SUCCESS;
+}
+
+static const apr_bucket_type_t owned_type = {
+    "RUST", 5, APR_BUCKET_DATA,
+    owned_destroy,
+    owned_read,
+    apr_bucket_setaside_noop, /* the data does not belong to any pool */
+    apr_bucket_shared_split,
+    apr_bucket_shared_copy
+};
+
+apr_bucket *rust_bucket_owned(const char *data, apr_size_t length, void *owner,
+                              rust_bucket_free *destroy, apr_bucket_alloc_t *list)
+{
+    apr_bucket *b = apr_bucket_alloc(sizeof(*b), list);
+    owned_data *owned = apr_bucket_alloc(sizeof(*owned), list);
+
+    APR_BUCKET_INIT(b);
+    b->free = apr_bucket_free;
+    b->list = list;
+    owned->data = data;
+    owned->owner = owner;
+    owned->destroy = destroy;
+    b = apr_bucket_shared_make(b, owned, 0, length);
+    b->type = &owned_type;
+    return b;
+}
