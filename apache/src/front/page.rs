@@ -50,30 +50,25 @@ fn groups(probe: &str, origin: &str) -> String {
 }
 
 fn put_path(text: &mut String, probe: &str, origin: &str, path: &Path) {
-    let url = format!("{probe}{}", path.name);
     let shows = Escaped(path.shows);
     match path.try_it {
         Try::Link(tail) => {
-            let shown = Escaped(&url);
-            let target = format!("{url}{tail}");
+            let target = format!("{probe}{}{tail}", path.name);
             let target = Escaped(&target);
             put(
                 text,
                 format_args!(
-                    "<li><a href=\"{target}\"><code>{shown}</code></a>\n<p>{shows}</p></li>\n"
+                    "<li><a href=\"{target}\"><code>{target}</code></a>\n<p>{shows}</p></li>\n"
                 ),
             );
         }
         Try::Curl(options) => {
-            let command = format!(
-                "curl {options}{}'{origin}{url}'",
-                if options.is_empty() { "" } else { " " }
-            );
+            let url = format!("{probe}{}", path.name);
+            let command = format!("curl {options} '{origin}{url}'");
             put(
                 text,
                 format_args!(
-                    "<li><code>{}</code>\n<p>{shows}</p>\n\
-                     <pre tabindex=\"0\"><code>{}</code></pre></li>\n",
+                    "<li><code>{}</code>\n<p>{shows}</p>\n<pre><code>{}</code></pre></li>\n",
                     Escaped(&url),
                     Escaped(&command),
                 ),

@@ -46,7 +46,7 @@ pub(crate) struct Group {
     pub(crate) paths: &'static [Path],
 }
 
-const BODY: Try = Try::Curl("--data-binary 'a request body'");
+const BODY: Try = Try::Curl("--data hello");
 
 pub(crate) static GROUPS: &[Group] = &[
     Group {
@@ -74,7 +74,7 @@ pub(crate) static GROUPS: &[Group] = &[
                 .followed_by(Rest::Segment),
             path(
                 "/headers",
-                Try::Link("?X-One=1&X-Two=2&X-Two=again"),
+                Try::Link("?X-One=1&X-One=2"),
                 "Response headers of your choice",
                 head::headers,
             ),
@@ -93,7 +93,7 @@ pub(crate) static GROUPS: &[Group] = &[
             .followed_by(Rest::Segment),
             path(
                 "/stream",
-                Try::Link("?chunks=20&size=50&ms=250"),
+                Try::Link("?chunks=20&ms=250"),
                 "Chunks of unknown number, each sent at once",
                 download::stream,
             ),
@@ -111,7 +111,7 @@ pub(crate) static GROUPS: &[Group] = &[
             path("/echo", BODY, "The body, sent back as it arrives", upload::echo),
             path(
                 "/duplex",
-                Try::Curl("--no-buffer --upload-file ."),
+                Try::Curl("-NT ."),
                 "Each piece of the body before the next has come: type a line",
                 upload::duplex,
             ),
@@ -129,12 +129,7 @@ pub(crate) static GROUPS: &[Group] = &[
                 "An answer that blocks a thread for a second",
                 wait::sleep,
             ),
-            path(
-                "/log",
-                Try::Link("?level=warn&text=hello%20from%20the%20probe"),
-                "A line in the error log",
-                log::log,
-            ),
+            path("/log", Try::Link("?level=warn"), "A line in the error log", log::log),
         ],
     },
     Group {
@@ -148,9 +143,19 @@ pub(crate) static GROUPS: &[Group] = &[
                 "It panics in the midst of the body: the answer must look broken",
                 fail::panic_late,
             ),
-            path("/exit", Try::Curl(""), "The process exits, where allow-crash is on", fail::exit),
-            path("/abort", Try::Curl(""), "The process aborts, likewise", fail::abort),
-            path("/segv", Try::Curl(""), "The process dies of SIGSEGV, likewise", fail::segv),
+            path(
+                "/exit",
+                Try::Curl("--include"),
+                "The process exits, where allow-crash is on",
+                fail::exit,
+            ),
+            path("/abort", Try::Curl("--include"), "The process aborts, likewise", fail::abort),
+            path(
+                "/segv",
+                Try::Curl("--include"),
+                "The process dies of SIGSEGV, likewise",
+                fail::segv,
+            ),
         ],
     },
 ];
