@@ -150,10 +150,10 @@ mod httpd {
             )
             .allowlist_function(ALLOWED_FUNCTIONS)
             .allowlist_type(
-                "request_rec|server_rec|conn_rec|cmd_parms_struct|cmd_parms|command_rec|module|ap_filter_t|apr_bucket_brigade|cmd_how|cmd_func|ap_errordocument",
+                "request_rec|server_rec|conn_rec|cmd_parms_struct|cmd_parms|command_rec|module|apr_table_entry_t|ap_filter_t|ap_filter_rec_t|ap_filter_type|apr_bucket_brigade|cmd_how|cmd_func|ap_errordocument",
             )
             .allowlist_var(
-                "RUST_.*|APLOG_.*|APR_HOOK_.*|AP_MODE_.*|OR_.*|ACCESS_CONF|RSRC_CONF|EXEC_ON_READ|NOT_IN_.*|GLOBAL_ONLY|M_GET|OK|DECLINED|DONE|AP_MPMQ_.*|AP_SQ_.*|ap_server_conf|MODULE_MAGIC_COOKIE|AP_FILTER_ERROR|APR_BLOCK_READ|APR_NONBLOCK_READ|AP_REG_.*|REQUEST_CHUNKED_DECHUNK",
+                "M_.*|AP_FTYPE_.*|RUST_.*|APLOG_.*|APR_HOOK_.*|AP_MODE_.*|OR_.*|ACCESS_CONF|RSRC_CONF|EXEC_ON_READ|NOT_IN_.*|GLOBAL_ONLY|M_GET|OK|DECLINED|DONE|AP_MPMQ_.*|AP_SQ_.*|ap_server_conf|MODULE_MAGIC_COOKIE|AP_FILTER_ERROR|APR_BLOCK_READ|APR_NONBLOCK_READ|AP_REG_.*|REQUEST_CHUNKED_DECHUNK",
             );
         builder
             .generate()
@@ -182,7 +182,7 @@ mod httpd {
         "|apr_(",
         "brigade_cleanup|brigade_create|brigade_destroy|brigade_insert_file|brigade_length|brigade_partition|bucket_alloc|bucket_eos_create|bucket_file_create|bucket_flush_create|bucket_immortal_create|bucket_transient_create|bucket_heap_create",
         "|os_file_put|os_sock_get|palloc|pcalloc|pool_cleanup_kill|pool_cleanup_null|pool_cleanup_register|pool_userdata_get|pool_userdata_setn|pool_userdata_set",
-        "|psprintf|pstrdup|pstrmemdup|pmemdup|socket_timeout_get|strerror|stat|table_add|table_addn|table_clear|table_do|table_elts|table_get|table_make|table_set|table_setn|table_unset|table_mergen|time_now|hash_get|array_push",
+        "|pool_cleanup_run|psprintf|pstrdup|pstrmemdup|pmemdup|socket_timeout_get|strerror|stat|table_add|table_addn|table_clear|table_do|table_elts|table_get|table_make|table_set|table_setn|table_unset|table_mergen|time_now|hash_get|array_push",
         ")",
     );
 }

@@ -9,6 +9,7 @@
  * the compiler's. */
 int rust_conn_aborted(const conn_rec *c);
 void rust_conn_close(conn_rec *c);
+void rust_conn_abort(conn_rec *c);
 
 /* r->expecting_100 */
 int rust_request_expecting_100(const request_rec *r);

@@ -8,7 +8,10 @@ compile_error!("mod_rust needs panic = \"unwind\": with \"abort\" a panic ends t
 
 #[forbid(unsafe_code)]
 pub mod gateway;
-
+#[cfg(feature = "httpd")]
+pub mod httpd;
+#[cfg(feature = "httpd")]
+pub mod module;
 #[cfg(feature = "httpd")]
 pub mod sys;
 

@@ -14,6 +14,11 @@ void rust_conn_close(conn_rec *c)
     c->keepalive = AP_CONN_CLOSE;
 }
 
+void rust_conn_abort(conn_rec *c)
+{
+    c->aborted = 1;
+}
+
 int rust_request_expecting_100(const request_rec *r)
 {
     return r->expecting_100;

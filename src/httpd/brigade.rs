@@ -1,0 +1,187 @@
+//! Bucket brigades: what goes through httpd's filters.
+
+use std::ffi::{c_char, c_void};
+use std::marker::PhantomData;
+
+use bytes::Bytes;
+
+use super::pool::Pool;
+use super::request::Request;
+use crate::sys;
+
+/// Above this, bytes are handed over; below, a copy is cheaper than an owner.
+const COPY_BELOW: usize = 256;
+
+/// A brigade of a request's. Its buckets are destroyed with it.
+pub struct Brigade<'r> {
+    brigade: *mut sys::apr_bucket_brigade,
+    lifetime: PhantomData<(&'r (), *mut ())>,
+}
+
+/// What a bucket held when it was read.
+pub enum Read {
+    /// Bytes, valid until the bucket is deleted (P8).
+    Data(*const u8, usize),
+    /// The end of the stream.
+    End,
+    /// There is no bucket.
+    Empty,
+    /// Nothing yet.
+    NotYet,
+    /// It could not be read.
+    Failed(sys::apr_status_t),
+}
+
+impl<'r> Brigade<'r> {
+    /// A new brigade in the request's pool.
+    #[must_use]
+    pub fn new(request: &Request<'r>) -> Self {
+        let (pool, alloc) = (request.pool().as_ptr(), request.bucket_alloc());
+        // SAFETY: P11.
+        let brigade = unsafe { sys::apr_brigade_create(pool, alloc) };
+        Self { brigade, lifetime: PhantomData }
+    }
+
+    /// The brigade itself.
+    #[must_use]
+    pub const fn as_ptr(&self) -> *mut sys::apr_bucket_brigade {
+        self.brigade
+    }
+
+    /// Whether it has no buckets.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        // SAFETY: P8.
+        unsafe { sys::rust_brigade_is_empty(self.brigade) != 0 }
+    }
+
+    /// Destroys all its buckets.
+    pub fn clear(&mut self) {
+        // SAFETY: P8, P11.
+        unsafe { sys::apr_brigade_cleanup(self.brigade.cast()) };
+    }
+
+    /// Adds bytes at the end, without a copy unless there are few.
+    pub fn push_bytes(&mut self, data: Bytes) {
+        let (pointer, length) = (data.as_ptr().cast::<c_char>(), data.len());
+        let bucket = if length < COPY_BELOW {
+            // SAFETY: P11; the bucket copies the bytes, as it has no function to free them with.
+            unsafe {
+                sys::apr_bucket_heap_create(pointer, length, None, self.alloc())
+            }
+        } else {
+            let owner = Box::into_raw(Box::new(data)).cast::<c_void>();
+            // SAFETY: the bytes stay where they are until `free_bytes` gets their owner.
+            unsafe {
+                sys::rust_bucket_owned(pointer, length, owner, Some(free_bytes), self.alloc())
+            }
+        };
+        self.push(bucket);
+    }
+
+    /// Adds bytes that live forever at the end.
+    pub fn push_static(&mut self, data: &'static [u8]) {
+        // SAFETY: P11; the bytes live forever.
+        let bucket = unsafe {
+            sys::apr_bucket_immortal_create(data.as_ptr().cast(), data.len(), self.alloc())
+        };
+        self.push(bucket);
+    }
+
+    /// Adds a part of a file at the end. The file is closed with the pool.
+    pub fn push_file(&mut self, file: *mut sys::apr_file_t, start: u64, length: u64, pool: Pool<'r>) {
+        // SAFETY: P8, P11; the file belongs to the pool.
+        unsafe {
+            sys::apr_brigade_insert_file(
+                self.brigade,
+                file,
+                start.cast_signed(),
+                length.cast_signed(),
+                pool.as_ptr(),
+            );
+        }
+    }
+
+    /// Asks the filters and the network to send what there is.
+    pub fn push_flush(&mut self) {
+        // SAFETY: P11.
+        let bucket = unsafe { sys::apr_bucket_flush_create(self.alloc()) };
+        self.push(bucket);
+    }
+
+    /// The end of the response.
+    pub fn push_end(&mut self) {
+        // SAFETY: P11.
+        let bucket = unsafe { sys::apr_bucket_eos_create(self.alloc()) };
+        self.push(bucket);
+    }
+
+    /// An error in mid-response, which makes the HTTP filters leave the response unfinished if
+    /// `status` is 502 (`ap_proxy_backend_broke`).
+    pub fn push_error(&mut self, status: u16, pool: Pool<'r>) {
+        // SAFETY: P11.
+        let bucket = unsafe {
+            sys::ap_bucket_error_create(i32::from(status), std::ptr::null(), pool.as_ptr(), self.alloc())
+        };
+        self.push(bucket);
+    }
+
+    /// Reads the first bucket that is not metadata, deleting those before it.
+    pub fn read_first(&mut self, wait: bool) -> Read {
+        loop {
+            // SAFETY: P8.
+            let first = unsafe { sys::rust_brigade_first(self.brigade) };
+            if first.is_null() {
+                return Read::Empty;
+            }
+            // SAFETY: P8.
+            if unsafe { sys::rust_bucket_is_eos(first) } != 0 {
+                return Read::End;
+            }
+            let (mut data, mut length) = (std::ptr::null(), 0);
+            // SAFETY: P8.
+            if unsafe { sys::rust_bucket_is_metadata(first) } == 0 {
+                // SAFETY: P8.
+                let status = unsafe {
+                    sys::rust_bucket_read(first, &raw mut data, &raw mut length, i32::from(wait))
+                };
+                if status != sys::RUST_APR_SUCCESS {
+                    return if status == sys::RUST_APR_EAGAIN { Read::NotYet } else { Read::Failed(status) };
+                }
+                if length > 0 {
+                    return Read::Data(data.cast(), length);
+                }
+            }
+            // SAFETY: P8.
+            unsafe { sys::rust_bucket_delete(first) };
+        }
+    }
+
+    /// Deletes the first bucket.
+    pub fn delete_first(&mut self) {
+        // SAFETY: P8.
+        let first = unsafe { sys::rust_brigade_first(self.brigade) };
+        if !first.is_null() {
+            // SAFETY: P8.
+            unsafe { sys::rust_bucket_delete(first) };
+        }
+    }
+
+    fn push(&mut self, bucket: *mut sys::apr_bucket) {
+        // SAFETY: P8: the bucket is new and belongs to nobody else.
+        unsafe { sys::rust_brigade_append(self.brigade, bucket) };
+    }
+
+    fn alloc(&self) -> *mut sys::apr_bucket_alloc_t {
+        // SAFETY: P8: the brigade is alive.
+        unsafe { (*self.brigade).bucket_alloc }
+    }
+}
+
+unsafe extern "C" fn free_bytes(owner: *mut c_void) {
+    // The bytes' own drop may be the application's code (P10).
+    let _ = std::panic::catch_unwind(|| {
+        // SAFETY: P6: `push_bytes` made this box, and the bucket type frees it once.
+        drop(unsafe { Box::from_raw(owner.cast::<Bytes>()) });
+    });
+}

@@ -1,0 +1,105 @@
+//! What of a request's connection matters: is the client still there, and how to part from it.
+
+use std::os::fd::RawFd;
+
+use super::request::Request;
+use crate::sys;
+
+impl Request<'_> {
+    /// Whether httpd knows that the client has gone.
+    #[must_use]
+    pub fn is_aborted(&self) -> bool {
+        // SAFETY: P1.
+        unsafe { sys::rust_conn_aborted(self.raw().connection) != 0 }
+    }
+
+    /// Whether the connection is one of many inside another, as HTTP/2's streams are. Such a one
+    /// has no socket of its own.
+    #[must_use]
+    pub fn is_secondary(&self) -> bool {
+        !self.connection().master.is_null()
+    }
+
+    /// Ends the connection after this response.
+    pub fn close_after(&self) {
+        // SAFETY: P1, P2.
+        unsafe { sys::rust_conn_close(self.raw().connection) };
+    }
+
+    /// Ends the connection at once and visibly: with a reset instead of an end.
+    pub fn reset(&self) {
+        if let Some(socket) = self.socket() {
+            let linger = libc::linger { l_onoff: 1, l_linger: 0 };
+            // SAFETY: the socket is open (P1), and the option takes this struct.
+            unsafe {
+                libc::setsockopt(
+                    socket,
+                    libc::SOL_SOCKET,
+                    libc::SO_LINGER,
+                    (&raw const linger).cast(),
+                    size_of::<libc::linger>() as libc::socklen_t,
+                );
+            }
+        }
+        // SAFETY: P1, P2.
+        unsafe { sys::rust_conn_abort(self.raw().connection) };
+    }
+
+    /// The client's socket, unless the connection is a secondary one.
+    #[must_use]
+    pub fn socket(&self) -> Option<RawFd> {
+        if self.is_secondary() {
+            return None;
+        }
+        // SAFETY: P1, P11.
+        let socket = unsafe { sys::ap_get_conn_socket(self.raw().connection) };
+        if socket.is_null() {
+            return None;
+        }
+        let mut fd = -1;
+        // SAFETY: P11.
+        let status = unsafe { sys::apr_os_sock_get(&raw mut fd, socket) };
+        (status == sys::RUST_APR_SUCCESS && fd >= 0).then_some(fd)
+    }
+
+    /// Whether the client has closed its side: nothing more to read, and the end seen.
+    ///
+    /// A client that has only shut down its sending side counts as gone, as it does for nginx.
+    #[must_use]
+    pub fn has_client_gone(&self) -> bool {
+        if self.is_aborted() {
+            return true;
+        }
+        let Some(fd) = self.socket() else { return false };
+        let mut byte = 0_u8;
+        // SAFETY: the socket is open (P1), and one byte is there to write to.
+        let peeked = unsafe {
+            libc::recv(fd, (&raw mut byte).cast(), 1, libc::MSG_PEEK | libc::MSG_DONTWAIT)
+        };
+        match peeked {
+            0 => true,
+            1.. => false,
+            _ => !matches!(
+                std::io::Error::last_os_error().raw_os_error(),
+                Some(libc::EAGAIN | libc::EINTR)
+            ),
+        }
+    }
+
+    /// Whether an output filter of the content sort is in place, which may change what a GET would
+    /// give (DEFLATE, SUBSTITUTE, INCLUDES).
+    #[must_use]
+    pub fn has_content_filter(&self) -> bool {
+        let mut filter = self.raw().output_filters;
+        // SAFETY: P1: the chain of filters lives as long as the request, and ends with null.
+        while let Some(this) = unsafe { filter.as_ref() } {
+            // SAFETY: a filter's record is registered for as long as the process lives.
+            let record = unsafe { this.frec.as_ref() };
+            if record.is_some_and(|record| record.ftype < sys::AP_FTYPE_PROTOCOL) {
+                return true;
+            }
+            filter = this.next;
+        }
+        false
+    }
+}

@@ -1,0 +1,155 @@
+//! The ErrorLog: one line a record, for a request or for a server.
+
+use std::cell::Cell;
+use std::ffi::CString;
+use std::ptr;
+use std::sync::atomic::{AtomicPtr, Ordering};
+
+use super::request::Request;
+use super::server::Server;
+use crate::gateway::Level;
+use crate::sys;
+
+/// The record of the module that logs, from which httpd knows `LogLevel rust:…`.
+static MODULE: AtomicPtr<sys::module> = AtomicPtr::new(ptr::null_mut());
+
+thread_local! {
+    /// The request that this thread is working on. No destructor: threads of the parent have it.
+    static CURRENT: Cell<*mut sys::request_rec> = const { Cell::new(ptr::null_mut()) };
+}
+
+/// Names the module on whose behalf is logged from now on.
+pub fn set_module(module: *mut sys::module) {
+    MODULE.store(module, Ordering::Relaxed);
+}
+
+/// Runs `f` with `request` as the one that log records of this thread belong to.
+pub fn with_request<T>(request: &Request<'_>, f: impl FnOnce() -> T) -> T {
+    struct Restore(*mut sys::request_rec);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            CURRENT.set(self.0);
+        }
+    }
+    let _restore = Restore(CURRENT.replace(request.as_ptr()));
+    f()
+}
+
+/// A record for `request`, in the ErrorLog of its virtual host.
+pub fn request(request: &Request<'_>, level: Level, message: &str) {
+    if request_logs(request, level) {
+        write_request(request.as_ptr(), level, message);
+    }
+}
+
+/// Whether records of this level are kept for `request`.
+#[must_use]
+pub fn request_logs(request: &Request<'_>, level: Level) -> bool {
+    // SAFETY: P1, P11.
+    raw(level) <= unsafe { sys::rust_log_request_level(request.as_ptr(), module_index()) }
+}
+
+/// A record for a server, or before there is one, on standard error.
+pub fn server(server: Option<Server<'_>>, level: Level, message: &str) {
+    let server = server.map_or(ptr::null_mut(), Server::as_ptr);
+    if !server.is_null() {
+        // SAFETY: P3, P11.
+        let kept = unsafe { sys::rust_log_server_level(server, module_index()) };
+        if raw(level) > kept {
+            return;
+        }
+    }
+    write_server(server, raw(level), message);
+}
+
+/// A message at start-up that goes out whatever LogLevel says: a configuration error.
+pub fn startup(server: Server<'_>, message: &str) {
+    write_server(server.as_ptr(), sys::APLOG_EMERG.cast_signed() | sys::APLOG_STARTUP.cast_signed(), message);
+}
+
+/// A record for the request that this thread works on, if any, else for the main server.
+pub fn here(level: Level, message: &str) {
+    if !here_logs(level) {
+        return;
+    }
+    let current = CURRENT.get();
+    if current.is_null() {
+        server(Server::main(), level, message);
+    } else {
+        write_request(current, level, message);
+    }
+}
+
+/// Whether [`here`] would keep records of this level.
+#[must_use]
+pub fn here_logs(level: Level) -> bool {
+    let current = CURRENT.get();
+    let kept = if current.is_null() {
+        let Some(main) = Server::main() else { return true };
+        // SAFETY: P3, P11.
+        unsafe { sys::rust_log_server_level(main.as_ptr(), module_index()) }
+    } else {
+        // SAFETY: P1: `with_request` has it on the stack below.
+        unsafe { sys::rust_log_request_level(current, module_index()) }
+    };
+    raw(level) <= kept
+}
+
+fn write_request(request: *mut sys::request_rec, level: Level, message: &str) {
+    let message = text(message);
+    // SAFETY: P1, P11; the format takes one string.
+    unsafe {
+        sys::ap_log_rerror_(
+            FILE.as_ptr(),
+            0,
+            module_index(),
+            raw(level),
+            0,
+            request,
+            c"%s".as_ptr(),
+            message.as_ptr(),
+        );
+    }
+}
+
+fn write_server(server: *mut sys::server_rec, level: i32, message: &str) {
+    let message = text(message);
+    // SAFETY: P3, P11; the format takes one string.
+    unsafe {
+        sys::ap_log_error_(
+            FILE.as_ptr(),
+            0,
+            module_index(),
+            level,
+            0,
+            server,
+            c"%s".as_ptr(),
+            message.as_ptr(),
+        );
+    }
+}
+
+const FILE: &std::ffi::CStr = c"mod_rust";
+
+fn text(message: &str) -> CString {
+    CString::new(message.replace('\0', "\\0")).unwrap_or_default()
+}
+
+fn module_index() -> i32 {
+    let module = MODULE.load(Ordering::Relaxed);
+    if module.is_null() {
+        return -1; // APLOG_NO_MODULE
+    }
+    // SAFETY: P7.
+    unsafe { (*module).module_index }
+}
+
+const fn raw(level: Level) -> i32 {
+    (match level {
+        Level::Error => sys::APLOG_ERR,
+        Level::Warn => sys::APLOG_WARNING,
+        Level::Info => sys::APLOG_INFO,
+        Level::Debug => sys::APLOG_DEBUG,
+        Level::Trace => sys::APLOG_TRACE1,
+    }) as i32
+}

@@ -1,0 +1,22 @@
+//! Safe wrappers of what httpd and APR give to a module.
+//!
+//! Their lifetimes are those of a hook's call or of the configuration, and they stay on the thread
+//! that got them: to keep a request or to send it elsewhere does not compile. What this rests on is
+//! listed in SAFETY.md.
+
+mod brigade;
+mod connection;
+pub mod log;
+pub mod mpm;
+mod pool;
+mod request;
+mod server;
+mod status;
+mod table;
+
+pub use brigade::{Brigade, Read};
+pub use pool::{Kept, Pool};
+pub use request::Request;
+pub use server::Server;
+pub use status::HookStatus;
+pub use table::Table;

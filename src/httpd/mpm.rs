@@ -1,0 +1,49 @@
+//! The MPM: which one runs, and what that means for an application.
+
+use std::ffi::CStr;
+use std::os::raw::c_int;
+
+use crate::sys;
+
+/// Its name: `event`, `worker`, `prefork`.
+#[must_use]
+pub fn name() -> &'static str {
+    // SAFETY: P11; a static string, or null before an MPM is loaded.
+    let name = unsafe { sys::ap_show_mpm() };
+    if name.is_null() {
+        return "";
+    }
+    // SAFETY: P5; it lives as long as the MPM's module, which children never unload.
+    unsafe { CStr::from_ptr(name) }.to_str().unwrap_or_default()
+}
+
+/// Whether a child serves several requests at once (`AP_MPMQ_IS_THREADED`).
+#[must_use]
+pub fn is_threaded() -> bool {
+    query(sys::AP_MPMQ_IS_THREADED) != 0
+}
+
+/// Whether there may be several children (`AP_MPMQ_IS_FORKED`).
+#[must_use]
+pub fn is_forked() -> bool {
+    query(sys::AP_MPMQ_IS_FORKED) != 0
+}
+
+fn query(what: u32) -> c_int {
+    let mut result = 0;
+    // SAFETY: P11.
+    if unsafe { sys::ap_mpm_query(what.cast_signed(), &raw mut result) } == sys::RUST_APR_SUCCESS {
+        result
+    } else {
+        0
+    }
+}
+
+/// Whether httpd reads its configuration for the first of two times at its start, when nothing
+/// that lasts may be done (`AP_SQ_MS_CREATE_PRE_CONFIG`).
+#[must_use]
+pub fn is_first_pass() -> bool {
+    // SAFETY: P11.
+    let state = unsafe { sys::ap_state_query(sys::AP_SQ_MAIN_STATE.cast_signed()) };
+    state == sys::AP_SQ_MS_CREATE_PRE_CONFIG.cast_signed()
+}

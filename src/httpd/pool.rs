@@ -1,0 +1,162 @@
+//! APR pools: memory and values that live as long as a request or the configuration.
+
+use std::ffi::{CStr, c_void};
+use std::marker::PhantomData;
+use std::mem::{align_of, needs_drop};
+use std::ptr::NonNull;
+
+use crate::sys;
+
+/// The alignment of pool memory, in bytes (P9).
+const ALIGN: usize = 8;
+
+/// A pool that lives at least as long as `'p`.
+#[derive(Clone, Copy)]
+pub struct Pool<'p> {
+    pool: NonNull<sys::apr_pool_t>,
+    lifetime: PhantomData<(&'p (), *mut ())>,
+}
+
+impl<'p> Pool<'p> {
+    /// # Safety
+    ///
+    /// `pool` is a pool of httpd's that lives at least as long as `'p`, and the calling thread may
+    /// use it (P1, P2).
+    #[must_use]
+    pub const unsafe fn from_ptr(pool: *mut sys::apr_pool_t) -> Self {
+        // SAFETY: P1; httpd hands out no null pools.
+        let pool = unsafe { NonNull::new_unchecked(pool) };
+        Self { pool, lifetime: PhantomData }
+    }
+
+    /// The pool itself.
+    #[must_use]
+    pub const fn as_ptr(self) -> *mut sys::apr_pool_t {
+        self.pool.as_ptr()
+    }
+
+    /// A copy of `bytes`, with a NUL behind it that is not part of the slice.
+    #[must_use]
+    pub fn bytes(self, bytes: &[u8]) -> &'p [u8] {
+        // SAFETY: P9, P11; the source has that many bytes.
+        let copy = unsafe { sys::apr_pstrmemdup(self.as_ptr(), bytes.as_ptr().cast(), bytes.len()) };
+        // SAFETY: apr_pstrmemdup copied that many bytes into the pool (P9).
+        unsafe { std::slice::from_raw_parts(copy.cast(), bytes.len()) }
+    }
+
+    /// A copy of `bytes` as a C string. It ends at the first NUL among them, if there is one.
+    #[must_use]
+    pub fn c_str(self, bytes: &[u8]) -> &'p CStr {
+        let copy = self.bytes(bytes);
+        // SAFETY: `Pool::bytes` puts a NUL behind the copy.
+        unsafe { CStr::from_ptr(copy.as_ptr().cast()) }
+    }
+
+    /// Moves a value into the pool, to be dropped when the pool is cleared.
+    pub fn keep<T>(self, value: T) -> Kept<T> {
+        if needs_drop::<T>() || align_of::<T>() > ALIGN {
+            let value = NonNull::from(Box::leak(Box::new(value)));
+            // SAFETY: P6, P11; `drop_boxed::<T>` gets the box's own pointer, once.
+            unsafe {
+                sys::apr_pool_cleanup_register(
+                    self.as_ptr(),
+                    value.as_ptr().cast(),
+                    Some(drop_boxed::<T>),
+                    Some(sys::apr_pool_cleanup_null),
+                );
+            }
+            return Kept(value);
+        }
+        // SAFETY: P9, P11.
+        let place = unsafe { sys::apr_palloc(self.as_ptr(), size_of::<T>().max(1)) }.cast::<T>();
+        // SAFETY: the place is fresh, large enough and aligned (P9).
+        unsafe { place.write(value) };
+        // SAFETY: P9: not null.
+        Kept(unsafe { NonNull::new_unchecked(place) })
+    }
+
+    /// Runs `cleanup` when the pool is cleared or destroyed.
+    pub fn on_clear(self, cleanup: impl FnOnce() + 'static) {
+        struct OnDrop<F: FnOnce()>(Option<F>);
+        impl<F: FnOnce()> Drop for OnDrop<F> {
+            fn drop(&mut self) {
+                if let Some(run) = self.0.take() {
+                    run();
+                }
+            }
+        }
+        self.keep(OnDrop(Some(cleanup)));
+    }
+
+    /// The pointer stored under `key`, if any (`apr_pool_userdata_get`).
+    #[must_use]
+    pub fn user_data(self, key: &CStr) -> Option<NonNull<c_void>> {
+        let mut data = std::ptr::null_mut();
+        // SAFETY: P11.
+        unsafe { sys::apr_pool_userdata_get(&raw mut data, key.as_ptr(), self.as_ptr()) };
+        NonNull::new(data)
+    }
+
+    /// Stores a pointer under `key`, without a cleanup.
+    pub fn set_user_data(self, key: &'static CStr, data: *mut c_void) {
+        // SAFETY: P11; the key is copied.
+        unsafe { sys::apr_pool_userdata_set(data, key.as_ptr(), None, self.as_ptr()) };
+    }
+}
+
+/// A value in a pool. It is as good as a reference for as long as the pool's configuration record
+/// or request is in use, and the kit hands it out only within that time (P3, P4).
+pub struct Kept<T: ?Sized>(NonNull<T>);
+
+impl<T: ?Sized> Kept<T> {
+    /// # Safety
+    ///
+    /// The value lives in a pool whose life bounds every use of the result (P3, P4).
+    #[must_use]
+    pub unsafe fn from_ref(value: &T) -> Self {
+        Self(NonNull::from(value))
+    }
+
+    /// The value's address, which tells it from others.
+    #[must_use]
+    pub const fn as_ptr(&self) -> *mut T {
+        self.0.as_ptr()
+    }
+}
+
+impl<T: ?Sized> std::ops::Deref for Kept<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        // SAFETY: P3, P4: the pool outlives the record that holds this.
+        unsafe { self.0.as_ref() }
+    }
+}
+
+impl<T: ?Sized> Clone for Kept<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T: ?Sized> Copy for Kept<T> {}
+
+// SAFETY: it gives shared access only, to a value that itself may be shared.
+unsafe impl<T: ?Sized + Sync> Send for Kept<T> {}
+// SAFETY: as above.
+unsafe impl<T: ?Sized + Sync> Sync for Kept<T> {}
+
+impl<T: ?Sized + std::fmt::Debug> std::fmt::Debug for Kept<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        (**self).fmt(f)
+    }
+}
+
+unsafe extern "C" fn drop_boxed<T>(value: *mut c_void) -> sys::apr_status_t {
+    // A drop that panics must not unwind into APR (P10).
+    let _ = std::panic::catch_unwind(|| {
+        // SAFETY: P6: `Pool::keep` leaked this box, and the cleanup runs once.
+        drop(unsafe { Box::from_raw(value.cast::<T>()) });
+    });
+    sys::RUST_APR_SUCCESS
+}

@@ -1,0 +1,373 @@
+//! `request_rec`: one request, for as long as a hook works on it.
+
+use std::ffi::{CStr, c_char};
+use std::marker::PhantomData;
+use std::ptr::NonNull;
+
+use super::brigade::Brigade;
+use super::pool::Pool;
+use super::server::Server;
+use super::table::Table;
+use crate::sys;
+
+/// A request within a hook. It cannot leave the hook, nor its thread:
+///
+/// ```compile_fail,E0521
+/// fn keep(request: &mod_rust::httpd::Request<'_>) {
+///     let request: &'static mod_rust::httpd::Request<'static> = request;
+/// }
+/// ```
+///
+/// ```compile_fail,E0277
+/// fn send(request: &mod_rust::httpd::Request<'_>) {
+///     std::thread::scope(|scope| {
+///         scope.spawn(|| request.method());
+///     });
+/// }
+/// ```
+pub struct Request<'r> {
+    request: NonNull<sys::request_rec>,
+    /// Invariant in `'r`, neither `Send` nor `Sync` (P2).
+    lifetime: PhantomData<(fn(&'r ()) -> &'r (), *mut ())>,
+}
+
+impl<'r> Request<'r> {
+    /// # Safety
+    ///
+    /// `request` is what httpd gave to a hook that runs for all of `'r`, on this thread (P1, P2).
+    #[must_use]
+    pub const unsafe fn from_ptr(request: *mut sys::request_rec) -> Self {
+        // SAFETY: httpd hands out no null requests.
+        let request = unsafe { NonNull::new_unchecked(request) };
+        Self { request, lifetime: PhantomData }
+    }
+
+    /// The record itself.
+    #[must_use]
+    pub const fn as_ptr(&self) -> *mut sys::request_rec {
+        self.request.as_ptr()
+    }
+
+    /// The request's pool.
+    #[must_use]
+    pub fn pool(&self) -> Pool<'r> {
+        let pool = self.raw().pool;
+        // SAFETY: P1, P2.
+        unsafe { Pool::from_ptr(pool) }
+    }
+
+    /// The virtual host.
+    #[must_use]
+    pub fn server(&self) -> Server<'r> {
+        let server = self.raw().server;
+        // SAFETY: P3.
+        unsafe { Server::from_ptr(server) }.expect("a request has a server")
+    }
+
+    /// The method, as it came.
+    #[must_use]
+    pub fn method(&self) -> &'r [u8] {
+        self.string(self.raw().method)
+    }
+
+    /// Whether it is a TRACE, which httpd answers itself.
+    #[must_use]
+    pub fn is_trace(&self) -> bool {
+        self.raw().method_number == sys::M_TRACE.cast_signed()
+    }
+
+    /// Whether it is a HEAD.
+    #[must_use]
+    pub fn is_head(&self) -> bool {
+        self.raw().header_only != 0
+    }
+
+    /// The decoded path.
+    #[must_use]
+    pub fn uri(&self) -> &'r [u8] {
+        self.string(self.raw().uri)
+    }
+
+    /// The target as it stood on the request line.
+    #[must_use]
+    pub fn unparsed_uri(&self) -> &'r [u8] {
+        self.string(self.raw().unparsed_uri)
+    }
+
+    /// What follows the `?`, if there is one.
+    #[must_use]
+    pub fn args(&self) -> Option<&'r [u8]> {
+        self.optional(self.raw().args)
+    }
+
+    /// The part of the path behind the file or mount point.
+    #[must_use]
+    pub fn path_info(&self) -> &'r [u8] {
+        self.string(self.raw().path_info)
+    }
+
+    /// `HTTP/1.1`, `HTTP/2.0`, and `INCLUDED` in a subrequest.
+    #[must_use]
+    pub fn protocol(&self) -> &'r [u8] {
+        self.string(self.raw().protocol)
+    }
+
+    /// Whether the protocol is HTTP/1.1 or later, so that a response of unknown length has an end.
+    #[must_use]
+    pub fn has_framing(&self) -> bool {
+        self.raw().proto_num >= 1001
+    }
+
+    /// The handler that httpd has chosen.
+    #[must_use]
+    pub fn handler(&self) -> Option<&'r CStr> {
+        let handler = self.raw().handler;
+        // SAFETY: P5, P1.
+        (!handler.is_null()).then(|| unsafe { CStr::from_ptr(handler) })
+    }
+
+    /// Chooses the handler.
+    pub fn set_handler(&self, handler: &'static CStr) {
+        // SAFETY: P1, P2.
+        unsafe { (*self.as_ptr()).handler = handler.as_ptr() };
+    }
+
+    /// Says what file answers, and what of the path is left over.
+    pub fn set_file(&self, name: &'r CStr, path_info: &[u8]) {
+        let path_info = self.pool().c_str(path_info);
+        // SAFETY: P1, P2; both live as long as the request.
+        let raw = unsafe { &mut *self.as_ptr() };
+        raw.filename = name.as_ptr().cast_mut();
+        raw.canonical_filename = raw.filename;
+        raw.path_info = path_info.as_ptr().cast_mut();
+    }
+
+    /// The file that answers.
+    #[must_use]
+    pub fn filename(&self) -> Option<&'r [u8]> {
+        self.optional(self.raw().filename)
+    }
+
+    /// When the request line was read, in microseconds since 1970.
+    #[must_use]
+    pub fn time_us(&self) -> i64 {
+        self.raw().request_time
+    }
+
+    /// The request's id in the ErrorLog (`%L`), made if there is none yet.
+    #[must_use]
+    pub fn log_id(&self) -> Option<&'r [u8]> {
+        if self.raw().log_id.is_null() {
+            let connection = self.raw().connection;
+            // SAFETY: P1, P2; the address of the member where the id goes.
+            let place = unsafe { &raw mut (*self.as_ptr()).log_id };
+            // SAFETY: P1, P11.
+            unsafe { sys::ap_run_generate_log_id(connection, self.as_ptr(), place) };
+        }
+        self.optional(self.raw().log_id)
+    }
+
+    /// Whether this is a subrequest (of mod_include, or a look-up).
+    #[must_use]
+    pub fn is_subrequest(&self) -> bool {
+        !self.raw().main.is_null()
+    }
+
+    /// The request's headers.
+    #[must_use]
+    pub fn headers_in(&self) -> Table<'r> {
+        self.table(self.raw().headers_in)
+    }
+
+    /// The response's headers.
+    #[must_use]
+    pub fn headers_out(&self) -> Table<'r> {
+        self.table(self.raw().headers_out)
+    }
+
+    /// The response's headers that stay with an error document.
+    #[must_use]
+    pub fn err_headers_out(&self) -> Table<'r> {
+        self.table(self.raw().err_headers_out)
+    }
+
+    /// The trailer fields of the request, once its body has been read.
+    #[must_use]
+    pub fn trailers_in(&self) -> Table<'r> {
+        self.table(self.raw().trailers_in)
+    }
+
+    /// The trailer fields of the response. httpd 2.4 sends them over HTTP/2 only.
+    #[must_use]
+    pub fn trailers_out(&self) -> Table<'r> {
+        self.table(self.raw().trailers_out)
+    }
+
+    /// The environment: SetEnv, mod_rewrite's E=, mod_ssl's variables.
+    #[must_use]
+    pub fn subprocess_env(&self) -> Table<'r> {
+        self.table(self.raw().subprocess_env)
+    }
+
+    /// Notes from module to module.
+    #[must_use]
+    pub fn notes(&self) -> Table<'r> {
+        self.table(self.raw().notes)
+    }
+
+    /// Puts the CGI variables into the environment (`ap_add_common_vars`, `ap_add_cgi_vars`).
+    pub fn add_cgi_variables(&self) {
+        // SAFETY: P1, P11.
+        unsafe { sys::ap_add_common_vars(self.as_ptr()) };
+        // SAFETY: P1, P11.
+        unsafe { sys::ap_add_cgi_vars(self.as_ptr()) };
+    }
+
+    /// `http` or `https` (`ap_http_scheme`).
+    #[must_use]
+    pub fn scheme(&self) -> &'r [u8] {
+        // SAFETY: P1, P11.
+        let scheme = unsafe { sys::ap_run_http_scheme(self.as_ptr()) };
+        self.string(scheme)
+    }
+
+    /// The response's status, with a reason phrase if it is not the usual one.
+    pub fn set_status(&self, status: u16, line: Option<&'r CStr>) {
+        // SAFETY: P1, P2.
+        let raw = unsafe { &mut *self.as_ptr() };
+        raw.status = i32::from(status);
+        raw.status_line = line.map_or(std::ptr::null(), CStr::as_ptr);
+    }
+
+    /// The response's status.
+    #[must_use]
+    pub fn status(&self) -> i32 {
+        self.raw().status
+    }
+
+    /// The response's type. httpd adds AddDefaultCharset's.
+    pub fn set_content_type(&self, content_type: &[u8]) {
+        let content_type = self.pool().c_str(content_type);
+        // SAFETY: P1, P11; the string lives in the pool.
+        unsafe { sys::ap_set_content_type(self.as_ptr(), content_type.as_ptr()) };
+    }
+
+    /// The response's Content-Length.
+    pub fn set_content_length(&self, bytes: u64) {
+        // SAFETY: P1, P11.
+        unsafe { sys::ap_set_content_length(self.as_ptr(), bytes.cast_signed()) };
+    }
+
+    /// Keeps the response out of caches, as it is broken.
+    pub fn set_no_cache(&self) {
+        // SAFETY: P1, P2.
+        unsafe { (*self.as_ptr()).no_cache = 1 };
+    }
+
+    /// Sends `brigade` through the output filters.
+    ///
+    /// # Errors
+    ///
+    /// What the filters or the network answer.
+    pub fn pass(&self, brigade: &mut Brigade<'r>) -> Result<(), sys::apr_status_t> {
+        let filters = self.raw().output_filters;
+        // SAFETY: P1, P2, P11.
+        let status = unsafe { sys::ap_pass_brigade(filters, brigade.as_ptr()) };
+        brigade.clear();
+        if status == sys::RUST_APR_SUCCESS { Ok(()) } else { Err(status) }
+    }
+
+    /// Reads from the input filters into `brigade`.
+    ///
+    /// # Errors
+    ///
+    /// What the filters or the network answer.
+    pub fn read(
+        &self,
+        brigade: &mut Brigade<'r>,
+        wait: bool,
+        most: i64,
+    ) -> Result<(), sys::apr_status_t> {
+        let filters = self.raw().input_filters;
+        let block = if wait { sys::APR_BLOCK_READ } else { sys::APR_NONBLOCK_READ };
+        // SAFETY: P1, P2, P11.
+        let status = unsafe {
+            sys::ap_get_brigade(filters, brigade.as_ptr(), sys::AP_MODE_READBYTES, block, most)
+        };
+        if status == sys::RUST_APR_SUCCESS { Ok(()) } else { Err(status) }
+    }
+
+    /// What the request says of its body: `Ok(None)` when it is chunked.
+    ///
+    /// # Errors
+    ///
+    /// The status that httpd answers a bad or too large announcement with.
+    pub fn body_length(&self) -> Result<Option<u64>, i32> {
+        // SAFETY: P1, P11.
+        let status = unsafe {
+            sys::ap_setup_client_block(self.as_ptr(), sys::REQUEST_CHUNKED_DECHUNK.cast_signed())
+        };
+        if status != sys::OK.cast_signed() {
+            return Err(status);
+        }
+        let raw = self.raw();
+        Ok(if raw.read_chunked != 0 { None } else { Some(raw.remaining.max(0).cast_unsigned()) })
+    }
+
+    /// What an input error means to the client (`ap_map_http_request_error`).
+    #[must_use]
+    pub fn input_error_status(error: sys::apr_status_t) -> i32 {
+        // SAFETY: a pure function.
+        unsafe { sys::ap_map_http_request_error(error, 400) }
+    }
+
+    /// Whether conditional headers make another status of a 200 (`ap_meets_conditions`).
+    #[must_use]
+    pub fn meets_conditions(&self) -> i32 {
+        // SAFETY: P1, P11.
+        unsafe { sys::ap_meets_conditions(self.as_ptr()) }
+    }
+
+    /// Goes on with another path of this server (`ap_internal_redirect`), as a GET.
+    pub fn internal_redirect(&self, target: &[u8]) {
+        let target = self.pool().c_str(target);
+        // SAFETY: P1, P2; what mod_cgi does for a local redirect.
+        let raw = unsafe { &mut *self.as_ptr() };
+        raw.method = c"GET".as_ptr();
+        raw.method_number = sys::M_GET.cast_signed();
+        self.headers_in().unset(c"Content-Length");
+        self.headers_in().unset(c"Transfer-Encoding");
+        // SAFETY: P1, P11.
+        unsafe { sys::ap_internal_redirect_handler(target.as_ptr(), self.as_ptr()) };
+    }
+
+    /// The buckets' allocator.
+    pub(super) fn bucket_alloc(&self) -> *mut sys::apr_bucket_alloc_t {
+        self.connection().bucket_alloc
+    }
+
+    pub(super) fn connection(&self) -> &sys::conn_rec {
+        let connection = self.raw().connection;
+        // SAFETY: P1: the connection outlives its requests.
+        unsafe { &*connection }
+    }
+
+    pub(super) fn raw(&self) -> &sys::request_rec {
+        // SAFETY: P1, P2; no reference is held across a call into httpd.
+        unsafe { self.request.as_ref() }
+    }
+
+    fn table(&self, table: *mut sys::apr_table_t) -> Table<'r> {
+        // SAFETY: P1.
+        unsafe { Table::from_ptr(table) }
+    }
+
+    fn optional(&self, string: *const c_char) -> Option<&'r [u8]> {
+        // SAFETY: P5, P1.
+        (!string.is_null()).then(|| unsafe { CStr::from_ptr(string) }.to_bytes())
+    }
+
+    fn string(&self, string: *const c_char) -> &'r [u8] {
+        self.optional(string).unwrap_or_default()
+    }
+}

@@ -1,0 +1,76 @@
+//! `server_rec`: the main server and its virtual hosts.
+
+use std::ffi::{CStr, c_char};
+use std::marker::PhantomData;
+use std::ptr::NonNull;
+
+use crate::sys;
+
+/// A virtual host, or the main server.
+#[derive(Clone, Copy)]
+pub struct Server<'s> {
+    server: NonNull<sys::server_rec>,
+    lifetime: PhantomData<(&'s (), *mut ())>,
+}
+
+impl<'s> Server<'s> {
+    /// # Safety
+    ///
+    /// `server` is a server of httpd's that lives for `'s` (P3), or null.
+    #[must_use]
+    pub unsafe fn from_ptr(server: *mut sys::server_rec) -> Option<Self> {
+        Some(Self { server: NonNull::new(server)?, lifetime: PhantomData })
+    }
+
+    /// The main server of the running configuration.
+    #[must_use]
+    pub fn main() -> Option<Self> {
+        // SAFETY: httpd writes it between configurations only (P3).
+        let main = unsafe { sys::ap_server_conf };
+        // SAFETY: P3.
+        unsafe { Self::from_ptr(main) }
+    }
+
+    /// The server itself.
+    #[must_use]
+    pub const fn as_ptr(self) -> *mut sys::server_rec {
+        self.server.as_ptr()
+    }
+
+    /// This server and those that come after it: from the main server, all.
+    pub fn iter(self) -> impl Iterator<Item = Self> {
+        std::iter::successors(Some(self), |server| {
+            let next = server.raw().next;
+            // SAFETY: P3: the list of servers lives as long as each of them.
+            unsafe { Self::from_ptr(next) }
+        })
+    }
+
+    /// `ServerName`, or what httpd took for it.
+    #[must_use]
+    pub fn name(self) -> &'s [u8] {
+        let name: *const c_char = self.raw().server_hostname;
+        if name.is_null() {
+            return b"";
+        }
+        // SAFETY: P5, P3.
+        unsafe { CStr::from_ptr(name) }.to_bytes()
+    }
+
+    /// `Timeout`, in microseconds.
+    #[must_use]
+    pub fn timeout_us(self) -> i64 {
+        self.raw().timeout
+    }
+
+    /// Where the configuration of modules for this server is.
+    #[must_use]
+    pub fn module_config(self) -> *mut sys::ap_conf_vector_t {
+        self.raw().module_config
+    }
+
+    const fn raw(&self) -> &sys::server_rec {
+        // SAFETY: P3; nobody writes to it while requests are served.
+        unsafe { self.server.as_ref() }
+    }
+}

@@ -1,0 +1,48 @@
+//! What a hook answers to httpd.
+
+use http::StatusCode;
+
+use crate::sys;
+
+/// The result of a hook: go on, done, not mine, or an HTTP error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HookStatus {
+    /// `OK`: this hook has done its work.
+    Ok,
+    /// `DECLINED`: another may do it.
+    Declined,
+    /// `DONE`: the request is finished.
+    Done,
+    /// A status that httpd answers with (ErrorDocument applies).
+    Http(StatusCode),
+    /// A filter has answered already (`AP_FILTER_ERROR`).
+    FilterError,
+}
+
+impl HookStatus {
+    /// As httpd wants it.
+    #[must_use]
+    pub fn into_raw(self) -> i32 {
+        match self {
+            Self::Ok => sys::OK.cast_signed(),
+            Self::Declined => sys::DECLINED,
+            Self::Done => sys::DONE,
+            Self::Http(status) => i32::from(status.as_u16()),
+            Self::FilterError => sys::AP_FILTER_ERROR,
+        }
+    }
+
+    /// From what a function of httpd's returned.
+    #[must_use]
+    pub fn from_raw(raw: i32) -> Self {
+        match raw {
+            sys::DECLINED => Self::Declined,
+            sys::DONE => Self::Done,
+            sys::AP_FILTER_ERROR => Self::FilterError,
+            _ => u16::try_from(raw)
+                .ok()
+                .and_then(|code| StatusCode::from_u16(code).ok())
+                .map_or(Self::Ok, Self::Http),
+        }
+    }
+}

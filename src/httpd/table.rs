@@ -1,0 +1,133 @@
+//! APR tables: `headers_in`, `headers_out`, `subprocess_env`, `notes`.
+
+use std::ffi::CStr;
+use std::marker::PhantomData;
+
+use super::pool::Pool;
+use crate::sys;
+
+/// A table of a request's. Keys match in any case; a key may stand in it several times.
+#[derive(Clone, Copy)]
+pub struct Table<'r> {
+    table: *mut sys::apr_table_t,
+    lifetime: PhantomData<(&'r (), *mut ())>,
+}
+
+impl<'r> Table<'r> {
+    /// # Safety
+    ///
+    /// `table` is a table of a request or of a pool that lives for `'r` (P1, P2).
+    #[must_use]
+    pub const unsafe fn from_ptr(table: *mut sys::apr_table_t) -> Self {
+        Self { table, lifetime: PhantomData }
+    }
+
+    /// The first value of `key`.
+    #[must_use]
+    pub fn get(self, key: &CStr) -> Option<&'r [u8]> {
+        // SAFETY: P2, P11.
+        let value = unsafe { sys::apr_table_get(self.table, key.as_ptr()) };
+        if value.is_null() {
+            return None;
+        }
+        // SAFETY: P5; values live in the request's pool (P1).
+        Some(unsafe { CStr::from_ptr(value) }.to_bytes())
+    }
+
+    /// The first value of `key`, where the key is no C string yet.
+    #[must_use]
+    pub fn get_bytes(self, key: &[u8]) -> Option<&'r [u8]> {
+        let mut found = None;
+        self.each_while(|name, value| {
+            if name.eq_ignore_ascii_case(key) {
+                found = Some(value);
+            }
+            found.is_none()
+        });
+        found
+    }
+
+    /// Sets `key`, which takes the place of all its values.
+    pub fn set(self, pool: Pool<'r>, key: &CStr, value: &[u8]) {
+        let value = pool.c_str(value);
+        // SAFETY: P2, P11; the key is copied by `set` and the value lives in the pool.
+        unsafe { sys::apr_table_set(self.table, key.as_ptr(), value.as_ptr()) };
+    }
+
+    /// Sets `key` to strings that live forever.
+    pub fn set_static(self, key: &'static CStr, value: &'static CStr) {
+        // SAFETY: P2, P11; both live forever.
+        unsafe { sys::apr_table_setn(self.table, key.as_ptr(), value.as_ptr()) };
+    }
+
+    /// Adds a value to `key`.
+    pub fn add(self, pool: Pool<'r>, key: &[u8], value: &[u8]) {
+        let (key, value) = (pool.c_str(key), pool.c_str(value));
+        // SAFETY: P2, P11; both live in the pool.
+        unsafe { sys::apr_table_addn(self.table, key.as_ptr(), value.as_ptr()) };
+    }
+
+    /// Takes every value of `key` away.
+    pub fn unset(self, key: &CStr) {
+        // SAFETY: P2, P11.
+        unsafe { sys::apr_table_unset(self.table, key.as_ptr()) };
+    }
+
+    /// Empties the table.
+    pub fn clear(self) {
+        // SAFETY: P2, P11.
+        unsafe { sys::apr_table_clear(self.table) };
+    }
+
+    /// How many entries it has.
+    #[must_use]
+    pub fn len(self) -> usize {
+        self.entries().len()
+    }
+
+    /// Whether it has none.
+    #[must_use]
+    pub fn is_empty(self) -> bool {
+        self.len() == 0
+    }
+
+    /// Visits the entries in order.
+    pub fn each(self, mut visit: impl FnMut(&'r [u8], &'r [u8])) {
+        self.each_while(|key, value| {
+            visit(key, value);
+            true
+        });
+    }
+
+    /// Visits the entries in order as long as `visit` wants more. The table must not be changed
+    /// meanwhile; what is visited by then stays valid.
+    pub fn each_while(self, mut visit: impl FnMut(&'r [u8], &'r [u8]) -> bool) {
+        for index in 0.. {
+            // Looked up anew each time: a visitor that changes the table does no harm.
+            let Some(entry) = self.entries().get(index) else { return };
+            let (key, value) = (entry.key, entry.val);
+            if key.is_null() || value.is_null() {
+                continue;
+            }
+            // SAFETY: P5, P1.
+            let key = unsafe { CStr::from_ptr(key) }.to_bytes();
+            // SAFETY: P5, P1.
+            let value = unsafe { CStr::from_ptr(value) }.to_bytes();
+            if !visit(key, value) {
+                return;
+            }
+        }
+    }
+
+    fn entries(&self) -> &[sys::apr_table_entry_t] {
+        // SAFETY: P11; a table's first member is its array.
+        let array = unsafe { sys::apr_table_elts(self.table) };
+        // SAFETY: P1: the array lives as long as the table.
+        let array = unsafe { &*array };
+        if array.nelts == 0 {
+            return &[];
+        }
+        // SAFETY: an array has `nelts` elements of its type.
+        unsafe { std::slice::from_raw_parts(array.elts.cast(), array.nelts as usize) }
+    }
+}

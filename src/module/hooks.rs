@@ -1,0 +1,201 @@
+//! Hooks: traits that a module implements, and the C functions that httpd calls for them.
+
+use std::ffi::{CStr, c_char};
+use std::marker::PhantomData;
+
+use super::guard;
+use crate::httpd::{HookStatus, Pool, Request, Server, log};
+use crate::sys;
+
+/// A hook that runs for each request.
+pub trait RequestHook: 'static {
+    /// Does its work, or declines.
+    fn run(request: &Request<'_>) -> HookStatus;
+}
+
+/// Runs when the whole configuration has been read, also for `configtest`.
+pub trait CheckConfigHook: 'static {
+    /// # Errors
+    ///
+    /// What is wrong, a line each; httpd then does not start.
+    fn run(pconf: Pool<'_>, main: Server<'_>) -> Result<(), Vec<String>>;
+}
+
+/// Runs in each child, after the fork and before its first request.
+pub trait ChildInitHook: 'static {
+    /// `pchild` is cleared when the child ends.
+    fn run(pchild: Pool<'_>, main: Server<'_>);
+}
+
+/// When a hook runs among those of other modules.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// Before the most.
+    First,
+    /// Wherever.
+    Middle,
+    /// After the most.
+    Last,
+    /// After all.
+    ReallyLast,
+}
+
+impl Order {
+    const fn raw(self) -> i32 {
+        (match self {
+            Self::First => sys::APR_HOOK_FIRST,
+            Self::Middle => sys::APR_HOOK_MIDDLE,
+            Self::Last => sys::APR_HOOK_LAST,
+            Self::ReallyLast => sys::APR_HOOK_REALLY_LAST,
+        }) as i32
+    }
+}
+
+/// Registers hooks while httpd loads the module.
+pub struct Registrar<'p> {
+    pool: Pool<'p>,
+}
+
+macro_rules! request_hook {
+    ($($(#[$doc:meta])* $name:ident($function:ident);)*) => {$(
+        $(#[$doc])*
+        pub fn $name<H: RequestHook>(&self, after: &'static [Named], order: Order) {
+            let after = predecessors(after);
+            // SAFETY: P11, in `register_hooks`; the hook's list of names is copied or lives forever.
+            unsafe {
+                sys::$function(Some(request::<H>), after, std::ptr::null(), order.raw());
+            }
+        }
+    )*};
+}
+
+/// A module's name in a list of those that a hook runs after, ended by [`Named::END`].
+#[repr(transparent)]
+pub struct Named(*const c_char);
+
+// SAFETY: a pointer to a string that lives forever.
+unsafe impl Sync for Named {}
+
+impl Named {
+    /// The list's end.
+    pub const END: Self = Self(std::ptr::null());
+
+    /// `mod_alias.c` and its like.
+    #[must_use]
+    pub const fn new(name: &'static CStr) -> Self {
+        Self(name.as_ptr())
+    }
+}
+
+fn predecessors(names: &'static [Named]) -> *const *const c_char {
+    match names.last() {
+        None => std::ptr::null(),
+        Some(last) => {
+            assert!(last.0.is_null(), "a list of modules ends with Named::END");
+            names.as_ptr().cast()
+        }
+    }
+}
+
+impl<'p> Registrar<'p> {
+    /// The pool of the configuration that is about to be read.
+    #[must_use]
+    pub const fn pool(&self) -> Pool<'p> {
+        self.pool
+    }
+
+    request_hook! {
+        /// Maps a URL to what answers it.
+        translate_name(ap_hook_translate_name);
+        /// Finds the file, and the directory sections that apply.
+        map_to_storage(ap_hook_map_to_storage);
+        /// The last word before the handler.
+        fixups(ap_hook_fixups);
+        /// Answers.
+        handler(ap_hook_handler);
+    }
+
+    /// Checks the configuration as a whole.
+    pub fn check_config<H: CheckConfigHook>(&self, order: Order) {
+        // SAFETY: P11, in `register_hooks`.
+        unsafe {
+            sys::ap_hook_check_config(
+                Some(check_config::<H>),
+                std::ptr::null(),
+                std::ptr::null(),
+                order.raw(),
+            );
+        }
+    }
+
+    /// Prepares a child.
+    pub fn child_init<H: ChildInitHook>(&self, order: Order) {
+        // SAFETY: P11, in `register_hooks`.
+        unsafe {
+            sys::ap_hook_child_init(
+                Some(child_init::<H>),
+                std::ptr::null(),
+                std::ptr::null(),
+                order.raw(),
+            );
+        }
+    }
+}
+
+/// # Safety
+///
+/// As httpd calls a `register_hooks` function (P6).
+pub(super) unsafe fn register(pool: *mut sys::apr_pool_t, hooks: fn(&Registrar<'_>)) {
+    // SAFETY: P3.
+    let registrar = Registrar { pool: unsafe { Pool::from_ptr(pool) } };
+    guard::callback("register_hooks", (), || hooks(&registrar));
+}
+
+unsafe extern "C" fn request<H: RequestHook>(raw: *mut sys::request_rec) -> i32 {
+    scoped(raw, PhantomData::<H>)
+}
+
+/// Gives the request a lifetime that ends here.
+fn scoped<H: RequestHook>(raw: *mut sys::request_rec, _: PhantomData<H>) -> i32 {
+    // SAFETY: P1, P2: it does not leave this function.
+    let request = unsafe { Request::from_ptr(raw) };
+    guard::request(&request, || H::run(&request))
+}
+
+unsafe extern "C" fn check_config<H: CheckConfigHook>(
+    pconf: *mut sys::apr_pool_t,
+    _plog: *mut sys::apr_pool_t,
+    _ptemp: *mut sys::apr_pool_t,
+    main: *mut sys::server_rec,
+) -> i32 {
+    let failed = HookStatus::Http(http::StatusCode::INTERNAL_SERVER_ERROR).into_raw();
+    guard::callback("check_config", failed, || {
+        // SAFETY: P3.
+        let pool = unsafe { Pool::from_ptr(pconf) };
+        // SAFETY: P3.
+        let Some(main) = (unsafe { Server::from_ptr(main) }) else { return failed };
+        match H::run(pool, main) {
+            Ok(()) => HookStatus::Ok.into_raw(),
+            Err(lines) => {
+                for line in lines {
+                    log::startup(main, &line);
+                }
+                failed
+            }
+        }
+    })
+}
+
+unsafe extern "C" fn child_init<H: ChildInitHook>(
+    pchild: *mut sys::apr_pool_t,
+    main: *mut sys::server_rec,
+) {
+    guard::callback("child_init", (), || {
+        // SAFETY: P3: the child's pool.
+        let pool = unsafe { Pool::from_ptr(pchild) };
+        // SAFETY: P3.
+        if let Some(main) = unsafe { Server::from_ptr(main) } {
+            H::run(pool, main);
+        }
+    });
+}

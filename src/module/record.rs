@@ -1,0 +1,138 @@
+//! The module record that httpd loads, and the command table behind it.
+
+use std::ffi::{CStr, c_char, c_void};
+
+use super::config::{self, Config, Records};
+use super::directive::{Parameters, Project};
+use super::hooks::{self, Registrar};
+use crate::httpd::Pool;
+use crate::sys;
+
+/// What makes a loadable module.
+pub trait Definition: Records {
+    /// Its name in httpd, `mod_x.c`, for `<IfModule>` and for the order of hooks.
+    const NAME: &'static CStr;
+
+    /// Its command table, ended by an empty row.
+    const COMMANDS: Commands;
+
+    /// Registers its hooks.
+    fn hooks(registrar: &Registrar<'_>);
+}
+
+/// How many directives a module can have.
+pub const MOST_DIRECTIVES: usize = 64;
+
+/// A command table, with an empty row at its end.
+pub type Commands = [sys::command_rec; MOST_DIRECTIVES + 1];
+
+/// A command table without directives.
+pub const NO_COMMANDS: Commands = {
+    // SAFETY: a row of zeroes is the end of a command table.
+    [unsafe { std::mem::zeroed::<sys::command_rec>() }; MOST_DIRECTIVES + 1]
+};
+
+/// The record that a module exports under its name.
+#[must_use]
+pub const fn record<D: Definition>() -> sys::module {
+    // SAFETY: a module record of zeroes is one without callbacks.
+    let mut record: sys::module = unsafe { std::mem::zeroed() };
+    record.version = sys::RUST_MODULE_MAGIC_NUMBER_MAJOR;
+    record.minor_version = sys::RUST_MODULE_MAGIC_NUMBER_MINOR;
+    record.module_index = -1;
+    record.name = D::NAME.as_ptr();
+    record.magic = sys::RUST_MODULE_MAGIC_COOKIE;
+    record.create_dir_config = Some(create_dir::<D>);
+    record.merge_dir_config = Some(merge_dir::<D>);
+    record.create_server_config = Some(create_server::<D>);
+    record.merge_server_config = Some(merge_server::<D>);
+    record.cmds = (&raw const *Table::<D>::ROWS).cast();
+    record.register_hooks = Some(register_hooks::<D>);
+    record
+}
+
+struct Table<D>(std::marker::PhantomData<D>);
+
+impl<D: Definition> Table<D> {
+    const ROWS: &'static Commands = &D::COMMANDS;
+}
+
+/// The per-directory record of a module, as its directives get it.
+pub struct OfDir<D>(std::marker::PhantomData<D>);
+
+impl<D: Records> Project<D::Dir> for OfDir<D> {
+    unsafe fn project<'c>(_parameters: &Parameters<'_>, record: *mut c_void) -> &'c mut D::Dir {
+        // SAFETY: P6, and the caller's word that nobody else has it.
+        unsafe { &mut *record.cast::<D::Dir>() }
+    }
+}
+
+/// The per-server record of a module.
+pub struct OfServer<D>(std::marker::PhantomData<D>);
+
+impl<D: Records> Project<D::Server> for OfServer<D> {
+    unsafe fn project<'c>(parameters: &Parameters<'_>, _record: *mut c_void) -> &'c mut D::Server {
+        // SAFETY: P3.
+        let vector = unsafe { (*parameters.raw().server).module_config };
+        // SAFETY: P6, P11.
+        let record = unsafe { sys::ap_get_module_config(vector, D::module()) };
+        // SAFETY: P6, and the caller's word that nobody else has it.
+        unsafe { &mut *record.cast::<D::Server>() }
+    }
+}
+
+unsafe extern "C" fn create_dir<D: Definition>(
+    pool: *mut sys::apr_pool_t,
+    _dir: *mut c_char,
+) -> *mut c_void {
+    create::<D::Dir>(pool)
+}
+
+unsafe extern "C" fn create_server<D: Definition>(
+    pool: *mut sys::apr_pool_t,
+    _server: *mut sys::server_rec,
+) -> *mut c_void {
+    create::<D::Server>(pool)
+}
+
+unsafe extern "C" fn merge_dir<D: Definition>(
+    pool: *mut sys::apr_pool_t,
+    base: *mut c_void,
+    inner: *mut c_void,
+) -> *mut c_void {
+    merge::<D::Dir>(pool, base, inner)
+}
+
+unsafe extern "C" fn merge_server<D: Definition>(
+    pool: *mut sys::apr_pool_t,
+    base: *mut c_void,
+    inner: *mut c_void,
+) -> *mut c_void {
+    merge::<D::Server>(pool, base, inner)
+}
+
+fn create<C: Config>(pool: *mut sys::apr_pool_t) -> *mut c_void {
+    super::guard::callback("create configuration", std::ptr::null_mut(), || {
+        // SAFETY: P3, P4: the pool that httpd wants the record in.
+        config::create::<C>(unsafe { Pool::from_ptr(pool) })
+    })
+}
+
+fn merge<C: Config>(
+    pool: *mut sys::apr_pool_t,
+    base: *mut c_void,
+    inner: *mut c_void,
+) -> *mut c_void {
+    // Where a merge panics, the outer configuration stays in force.
+    super::guard::callback("merge configuration", base, || {
+        // SAFETY: P3, P4: the pool that httpd wants the record in.
+        let pool = unsafe { Pool::from_ptr(pool) };
+        // SAFETY: P4, P6.
+        unsafe { config::merge::<C>(pool, base, inner) }
+    })
+}
+
+unsafe extern "C" fn register_hooks<D: Definition>(pool: *mut sys::apr_pool_t) {
+    // SAFETY: P6: httpd calls this as `register_hooks`.
+    unsafe { hooks::register(pool, D::hooks) };
+}
