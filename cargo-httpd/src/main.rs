@@ -5,15 +5,17 @@
 //! One file a subcommand in [`commands`]; what they share stands beside it.
 #![forbid(unsafe_code)]
 
+mod builder;
+mod built_module;
 mod cargo;
 mod cli;
 mod commands;
 mod ensure;
 mod events;
-mod module_file;
 mod progress;
 mod project;
 mod server;
+mod steps;
 mod watch;
 
 use std::process::ExitCode;

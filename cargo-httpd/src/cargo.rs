@@ -1,0 +1,123 @@
+//! Calls of cargo: the same one that called this tool.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::Command;
+
+use serde_json::Value;
+
+/// A command that runs cargo, free of what `cargo run` told this process about itself.
+pub(crate) fn command() -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    for (name, _) in std::env::vars_os() {
+        if name.to_str().is_some_and(is_about_this_tool) {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
+/// The line to type for what `command` does.
+pub(crate) fn shown(command: &Command) -> String {
+    let args = command.get_args().map(|arg| quoted(&arg.to_string_lossy()));
+    std::iter::once("cargo".to_owned()).chain(args).collect::<Vec<_>>().join(" ")
+}
+
+/// A library or example of crate type cdylib, as cargo built it.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Artifact {
+    /// The cargo target's name.
+    pub(crate) target: String,
+    pub(crate) file: PathBuf,
+}
+
+/// Reads what `cargo build --message-format=json` prints: every cdylib among the artifacts of the
+/// packages with these ids.
+pub(crate) fn cdylibs(messages: &str, packages: &[&str]) -> Vec<Artifact> {
+    let artifact = |line: &str| -> Option<Artifact> {
+        let message: Value = serde_json::from_str(line).ok()?;
+        if message["reason"] != "compiler-artifact"
+            || !packages.contains(&message["package_id"].as_str()?)
+        {
+            return None;
+        }
+        let types = message["target"]["crate_types"].as_array()?;
+        if !types.iter().any(|kind| kind == "cdylib") {
+            return None;
+        }
+        let files = message["filenames"].as_array()?.iter().filter_map(Value::as_str);
+        let file = files.map(PathBuf::from).find(|file| {
+            file.extension().is_some_and(|ext| ext == std::env::consts::DLL_EXTENSION)
+        })?;
+        Some(Artifact { target: message["target"]["name"].as_str()?.to_owned(), file })
+    };
+    messages.lines().filter_map(artifact).collect()
+}
+
+/// The variables that cargo sets for the program that `cargo run` starts.
+fn is_about_this_tool(name: &str) -> bool {
+    name.starts_with("CARGO_PKG_")
+        || ["CARGO_MANIFEST_DIR", "CARGO_MANIFEST_PATH", "CARGO_BIN_NAME", "CARGO_CRATE_NAME"]
+            .contains(&name)
+}
+
+pub(crate) fn quoted(arg: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_=./:,+@%".contains(c);
+    if !arg.is_empty() && arg.chars().all(plain) {
+        arg.to_owned()
+    } else {
+        format!("'{}'", arg.replace('\'', r"'\''"))
+    }
+}
+
+/// Extends `command` by arguments, in the way of a builder that can branch.
+pub(crate) fn args<I, S>(mut command: Command, args: I) -> Command
+where
+    I: IntoIterator<Item = S>,
+    S: Into<OsString>,
+{
+    command.args(args.into_iter().map(Into::into));
+    command
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn takes_the_cdylibs_of_the_package() {
+        let message = |package: &str, kind: &str, name: &str, file: &str| {
+            format!(
+                r#"{{"reason":"compiler-artifact","package_id":"{package}","target":{{"name":"{name}","crate_types":["{kind}"]}},"filenames":["{file}"]}}"#
+            )
+        };
+        let ext = std::env::consts::DLL_EXTENSION;
+        let messages = [
+            message("one", "cdylib", "stock", &format!("/t/release/libstock.{ext}")),
+            message("two", "cdylib", "other", &format!("/t/release/libother.{ext}")),
+            message("one", "rlib", "plain", "/t/release/libplain.rlib"),
+            r#"{"reason":"build-finished","success":true}"#.to_owned(),
+            "not json".to_owned(),
+        ]
+        .join("\n");
+        let expected = Artifact {
+            target: "stock".to_owned(),
+            file: format!("/t/release/libstock.{ext}").into(),
+        };
+        assert_eq!(cdylibs(&messages, &["one"]), [expected]);
+        assert_eq!(cdylibs(&messages, &["three"]), []);
+    }
+
+    #[test]
+    fn shows_what_to_type() {
+        let command = args(command(), ["test", "--workspace", "--", "a b", "it's"]);
+        assert_eq!(shown(&command), r"cargo test --workspace -- 'a b' 'it'\''s'");
+    }
+
+    #[test]
+    fn only_what_speaks_of_the_tool_is_dropped() {
+        assert!(is_about_this_tool("CARGO_PKG_NAME"));
+        assert!(!is_about_this_tool("CARGO_TARGET_DIR"));
+        assert!(!is_about_this_tool("CARGO_TERM_COLOR"));
+    }
+}

@@ -1,0 +1,115 @@
+//! The command line.
+
+use std::ffi::OsString;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+use crate::commands::{
+    Execute, build::BuildArgs, conf::ConfArgs, doctor::DoctorArgs, run::RunArgs, test::TestArgs,
+};
+
+/// Rust web applications inside a real Apache httpd.
+///
+/// Every command first makes sure of what it needs (httpd, its headers, libclang) and installs what is
+/// missing: at once as root or where CI is set, else after asking.
+#[derive(Debug, Parser)]
+#[command(name = "cargo-httpd", bin_name = "cargo httpd", version, about)]
+pub(crate) struct Cli {
+    /// Install what is missing without asking.
+    #[arg(long, global = true)]
+    yes: bool,
+
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Run(RunArgs),
+    Test(TestArgs),
+    Build(BuildArgs),
+    Conf(ConfArgs),
+    Doctor(DoctorArgs),
+}
+
+/// Reads the command line. A wrong one ends the process here, with clap's own words.
+pub(crate) fn parse() -> Cli {
+    Cli::parse_from(without_subcommand(std::env::args_os()))
+}
+
+impl Cli {
+    pub(crate) fn execute(self) -> Result<()> {
+        match self.command {
+            Command::Run(args) => args.execute(self.yes),
+            Command::Test(args) => args.execute(self.yes),
+            Command::Build(args) => args.execute(self.yes),
+            Command::Conf(args) => args.execute(self.yes),
+            Command::Doctor(args) => args.execute(self.yes),
+        }
+    }
+}
+
+/// cargo calls `cargo-httpd httpd …` for `cargo httpd …`; called by its own name it gets no `httpd`.
+fn without_subcommand(args: impl Iterator<Item = OsString>) -> Vec<OsString> {
+    args.enumerate().filter(|(index, arg)| *index != 1 || arg != "httpd").map(|(_, a)| a).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+    use httpd_config::Mpm;
+
+    fn parsed(line: &str) -> Result<Cli, clap::Error> {
+        Cli::try_parse_from(without_subcommand(line.split_whitespace().map(OsString::from)))
+    }
+
+    #[test]
+    fn the_definition_holds() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn run_has_its_defaults() {
+        let Command::Run(args) = parsed("cargo-httpd httpd run").unwrap().command else { panic!() };
+        assert_eq!((args.serve.port, args.serve.mpm), (8080, Mpm::Event));
+        assert!(!args.watch && !args.serve.debug && args.serve.example.is_none());
+    }
+
+    #[test]
+    fn run_takes_its_options() {
+        let line = "cargo-httpd run --port 81 --mpm prefork --example hello --debug --conf x.conf \
+                    --watch --yes";
+        let cli = parsed(line).unwrap();
+        assert!(cli.yes);
+        let Command::Run(args) = cli.command else { panic!() };
+        assert_eq!((args.serve.port, args.serve.mpm), (81, Mpm::Prefork));
+        assert_eq!(args.serve.example.as_deref(), Some("hello"));
+        assert!(args.watch && args.serve.debug && args.serve.conf.is_some());
+    }
+
+    #[test]
+    fn an_unknown_mpm_is_told_the_known() {
+        let error = parsed("cargo-httpd run --mpm winnt").unwrap_err().to_string();
+        assert!(error.contains("prefork, worker and event"), "{error}");
+    }
+
+    #[test]
+    fn the_tests_get_what_follows_the_dashes() {
+        let Command::Test(args) =
+            parsed("cargo-httpd --yes test --ci -- --nocapture a").unwrap().command
+        else {
+            panic!()
+        };
+        assert!(args.ci);
+        assert_eq!(args.test_args, ["--nocapture", "a"]);
+    }
+
+    #[test]
+    fn later_commands_are_not_there_yet() {
+        for name in ["new", "install", "package"] {
+            assert!(parsed(&format!("cargo-httpd {name}")).is_err(), "{name}");
+        }
+    }
+}

@@ -1,0 +1,16 @@
+//! The subcommands, one file each.
+
+pub(crate) mod build;
+pub(crate) mod conf;
+pub(crate) mod doctor;
+pub(crate) mod run;
+pub(crate) mod serve;
+pub(crate) mod test;
+
+use anyhow::Result;
+
+/// A subcommand, with its arguments.
+pub(crate) trait Execute {
+    /// Does it. `yes` is the option `--yes`.
+    fn execute(self, yes: bool) -> Result<()>;
+}

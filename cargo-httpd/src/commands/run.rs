@@ -1,0 +1,178 @@
+//! `cargo httpd run`
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant, SystemTime};
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+
+use super::Execute;
+use super::serve::{ServeArgs, Site};
+use crate::builder::{Builder, Building, Built};
+use crate::built_module::BuiltModule;
+use crate::events::{Event, Events};
+use crate::progress::{Progress, seconds};
+use crate::project::Project;
+use crate::server::{Server, ServerRoot, configtest, loopback, short};
+use crate::watch::{self, Watch};
+
+/// Editors and formatters write several files at once: wait for this much silence.
+const QUIET: Duration = Duration::from_millis(100);
+
+/// Build the module and serve its applications with httpd, in the foreground.
+///
+/// The logs go to the terminal, and Ctrl-C stops. The module is the cdylib of the package in the
+/// current folder, or the only one in the workspace; the file apache/httpd.conf or httpd.conf in its
+/// package mounts the applications.
+#[derive(Args, Debug)]
+pub(crate) struct RunArgs {
+    #[command(flatten)]
+    pub(crate) serve: ServeArgs,
+    /// Build again and restart gracefully when a source file changes.
+    #[arg(long)]
+    pub(crate) watch: bool,
+}
+
+impl Execute for RunArgs {
+    fn execute(self, yes: bool) -> Result<()> {
+        let progress = Progress::new(3);
+        let project = Project::load()?;
+        let port = loopback::free_port(self.serve.port)?;
+        let site = self.serve.prepare(&project, port, yes, &progress)?;
+        let events = Events::listen()?;
+
+        let builder = Builder::new(site.selection, self.serve.debug);
+        let begun = SystemTime::now();
+        let step = progress.hand_over(&format!("Building: {}", builder.shown()));
+        let Some(built) = first_build(&builder, &events)? else { return Ok(()) };
+        step.done(&format!("Built {}", short(&built.module.path).display()));
+
+        let step = progress.step("Starting httpd");
+        let root = ServerRoot::create(site.server_root.clone(), site.httpd.modules_dir())?;
+        configure(&site, &root, &built.module)?;
+        let program = site.httpd.program();
+        let Some(server) = Server::start(program, &root.conf_file(), site.port, &events)? else {
+            return Ok(());
+        };
+        step.done(&format!("httpd runs as process {}", server.id()));
+        eprintln!(
+            "Serving http://localhost:{}/ with {}, {} MPM, {}. Ctrl-C stops.",
+            site.port,
+            site.httpd.server_string(),
+            self.serve.mpm,
+            short(&built.module.path).display(),
+        );
+
+        let mut serving = Serving {
+            site: &site,
+            root: &root,
+            builder,
+            server,
+            events,
+            watch: None,
+            project: &project,
+        };
+        if self.watch {
+            serving.watch = Some(Watch::new(serving.events.sender())?);
+            serving.follow(&built, begun)?;
+        }
+        serving.until_stopped()
+    }
+}
+
+/// A server that runs, and what may happen to it.
+struct Serving<'a> {
+    site: &'a Site<'a>,
+    root: &'a ServerRoot,
+    builder: Builder,
+    server: Server,
+    events: Events,
+    watch: Option<Watch>,
+    project: &'a Project,
+}
+
+impl Serving<'_> {
+    fn until_stopped(&mut self) -> Result<()> {
+        let mut building: Option<(Building, Instant, SystemTime)> = None;
+        let mut changed_meanwhile = false;
+        let mut waiting = VecDeque::new();
+        loop {
+            let event = match waiting.pop_front() {
+                Some(event) => event,
+                None => self.events.next()?,
+            };
+            match event {
+                Event::Stop => {
+                    drop(building);
+                    eprintln!("Stopping httpd");
+                    return self.server.stop();
+                }
+                Event::Child => {
+                    if let Some(status) = self.server.ended()? {
+                        bail!("httpd ended by itself ({status}); its log stands above");
+                    }
+                }
+                Event::Changed if building.is_some() => changed_meanwhile = true,
+                Event::Changed => {
+                    waiting.extend(self.events.settle(QUIET));
+                    eprintln!("A source file changed: {}", self.builder.shown());
+                    let started = self.builder.start(self.events.sender())?;
+                    building = Some((started, Instant::now(), SystemTime::now()));
+                }
+                Event::Built(built) => {
+                    if let Some((_, clock, begun)) = building.take() {
+                        self.replace(built, clock, begun);
+                    }
+                    if std::mem::take(&mut changed_meanwhile) {
+                        waiting.push_back(Event::Changed);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Puts a new build into force, or says why the old one goes on.
+    fn replace(&mut self, built: Result<Built>, clock: Instant, begun: SystemTime) {
+        let result = built.and_then(|built| {
+            self.follow(&built, begun)?;
+            configure(self.site, self.root, &built.module)?;
+            self.server.restart_gracefully()
+        });
+        match result {
+            Ok(()) => {
+                eprintln!("Rebuilt and restarted gracefully ({})", seconds(clock.elapsed()));
+            }
+            Err(error) => eprintln!("error: {error:#}\nThe old module goes on serving"),
+        }
+    }
+
+    fn follow(&mut self, built: &Built, begun: SystemTime) -> Result<()> {
+        let Some(watch) = &mut self.watch else { return Ok(()) };
+        let mut files = watch::sources(&built.dep_info, &self.project.target_dir)?;
+        files.insert(self.site.application_conf.clone());
+        files.extend(self.site.extra_conf.clone());
+        watch.follow(files, begun)
+    }
+}
+
+/// Builds, with an eye on the signals. `None` if one came.
+fn first_build(builder: &Builder, events: &Events) -> Result<Option<Built>> {
+    let _building = builder.start(events.sender())?;
+    loop {
+        match events.next()? {
+            Event::Stop => return Ok(None),
+            Event::Built(built) => return built.map(Some),
+            Event::Child | Event::Changed => {}
+        }
+    }
+}
+
+/// Writes httpd.conf once httpd has accepted it: a running httpd that is to restart with one that it
+/// refuses ends.
+fn configure(site: &Site<'_>, root: &ServerRoot, module: &BuiltModule) -> Result<()> {
+    let draft = root.path().join("conf/httpd.conf.new");
+    let write = |text: String| std::fs::write(&draft, text);
+    write(site.conf(module)?).context("httpd.conf cannot be written")?;
+    configtest(site.httpd.program(), &draft)?;
+    std::fs::rename(&draft, root.conf_file()).context("httpd.conf cannot be written")
+}

@@ -1,0 +1,112 @@
+//! What `run` and `conf` have in common: the same options lead to the same httpd.conf.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use httpd_config::{Httpd, Mpm};
+
+use crate::built_module::BuiltModule;
+use crate::ensure::{self, Need};
+use crate::progress::Progress;
+use crate::project::{Project, Selection};
+use crate::server::{Conf, ServerRoot};
+
+/// How to serve a module.
+#[derive(Args, Debug)]
+pub(crate) struct ServeArgs {
+    /// Listen on this port of localhost. 0 means a free one.
+    #[arg(long, value_name = "N", default_value_t = 8080)]
+    pub(crate) port: u16,
+    /// The MPM: event, worker or prefork.
+    #[arg(long, value_name = "MPM", default_value_t = Mpm::Event)]
+    pub(crate) mpm: Mpm,
+    /// Serve this example, with the .conf file beside its source.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) example: Option<String>,
+    /// Build without optimisation.
+    #[arg(long)]
+    pub(crate) debug: bool,
+    /// Add the directives of this file.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) conf: Option<PathBuf>,
+}
+
+/// Everything that is known before the module is built.
+pub(crate) struct Site<'p> {
+    pub(crate) selection: Selection<'p>,
+    pub(crate) httpd: Httpd,
+    pub(crate) application_conf: PathBuf,
+    pub(crate) extra_conf: Option<PathBuf>,
+    /// Where the server root is to be.
+    pub(crate) server_root: PathBuf,
+    pub(crate) port: u16,
+    ipv6: bool,
+    mpm: Mpm,
+}
+
+impl ServeArgs {
+    /// Checks the options, and makes sure of httpd: the first step of `progress`. `port` is the one to
+    /// use, with a flag for IPv6.
+    pub(crate) fn prepare<'p>(
+        &self,
+        project: &'p Project,
+        (port, ipv6): (u16, bool),
+        yes: bool,
+        progress: &Progress,
+    ) -> Result<Site<'p>> {
+        let selection = project.select(&std::env::current_dir()?, self.example.as_deref())?;
+        let application_conf = selection.application_conf()?;
+        let extra_conf = self.conf.as_deref().map(existing).transpose()?;
+
+        let step = progress.step("Looking for httpd, its headers and libclang");
+        ensure::ensure(&[Need::Run], yes, &step)?;
+        let httpd = Httpd::locate()?;
+        step.done(&format!("{} ({})", httpd.server_string(), httpd.program().display()));
+
+        let server_root = ServerRoot::place(&project.target_dir, port, ensure::is_root());
+        Ok(Site {
+            selection,
+            httpd,
+            application_conf,
+            extra_conf,
+            server_root,
+            port,
+            ipv6,
+            mpm: self.mpm,
+        })
+    }
+}
+
+impl Site<'_> {
+    /// The text of httpd.conf for the module that was built.
+    pub(crate) fn conf(&self, module: &BuiltModule) -> Result<String> {
+        let account = if ensure::is_root() { Some(account()?) } else { None };
+        let conf = Conf {
+            httpd: &self.httpd,
+            mpm: self.mpm,
+            port: self.port,
+            ipv6: self.ipv6,
+            server_root: &self.server_root,
+            account,
+            module,
+            application_conf: &self.application_conf,
+            extra_conf: self.extra_conf.as_deref(),
+        };
+        conf.render()
+    }
+}
+
+fn account() -> Result<(&'static str, &'static str)> {
+    Httpd::user_and_group().context(
+        "httpd's children need an account when root starts it, and there is neither www-data nor \
+         apache; start this as an ordinary user",
+    )
+}
+
+fn existing(file: &Path) -> Result<PathBuf> {
+    match file.canonicalize() {
+        Ok(path) if path.is_file() => Ok(path),
+        _ => bail!("--conf names `{}`, which is no file", file.display()),
+    }
+}

@@ -1,0 +1,203 @@
+//! `cargo httpd test`: the steps; [`crate::steps`] runs them.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+
+use super::Execute;
+use crate::built_module::BuiltModule;
+use crate::cargo;
+use crate::ensure::{self, Need};
+use crate::progress::Progress;
+use crate::project::Project;
+use crate::steps::{Step, Tally};
+
+/// The folder with the mod_*.so of this project, for the test kit.
+const MODULES_VARIABLE: &str = "HTTPD_TESTKIT_MODULES";
+/// The package with layers that need no httpd, and what turns the others off.
+const KIT: &str = "mod_rust";
+
+/// Run every test of the workspace, those in a real httpd included.
+///
+/// Every module of the workspace, examples too, is built first; the tests find them in the folder that
+/// HTTPD_TESTKIT_MODULES names.
+#[derive(Args, Debug)]
+pub(crate) struct TestArgs {
+    /// Check the formatting, the lints and the documentation too, and try the benchmark and the
+    /// fuzzers for a moment.
+    #[arg(long)]
+    pub(crate) ci: bool,
+    /// Arguments for the test programs: a filter, --nocapture.
+    #[arg(last = true, value_name = "ARGS")]
+    pub(crate) test_args: Vec<String>,
+}
+
+impl Execute for TestArgs {
+    fn execute(self, yes: bool) -> Result<()> {
+        let project = Project::load()?;
+        let modules = project.target_dir.join("httpd").join("modules");
+        let before = if self.ci { checks(&project) } else { Vec::new() };
+        let tests = tests(&project, &modules, &self.test_args);
+        let after = if self.ci { trials(&project) } else { Vec::new() };
+        let progress = Progress::new(2 + before.len() + tests.len() + after.len());
+
+        let step =
+            progress.step("Looking for httpd, its headers, libclang and the tests' programs");
+        ensure::ensure(&[Need::Run, Need::Test], yes, &step)?;
+        step.done("Everything is there");
+
+        let mut tally = Tally::default();
+        for step in &before {
+            step.run(&project.root, &progress, &mut tally)?;
+        }
+        build_modules(&project, &modules, &progress)?;
+        for step in tests.iter().chain(&after) {
+            step.run(&project.root, &progress, &mut tally)?;
+        }
+        tally.verdict()
+    }
+}
+
+/// What needs no test program.
+fn checks(project: &Project) -> Vec<Step> {
+    let mut steps = vec![
+        Step::new("formatting", ["fmt", "--all", "--check"]),
+        Step::new(
+            "lints",
+            ["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"],
+        ),
+    ];
+    if project.has_package(KIT) {
+        let pure = ["clippy", "--package", KIT, "--all-targets", "--no-default-features"];
+        let step = Step::new("lints without httpd", pure).args(["--", "-D", "warnings"]);
+        steps.push(without_headers(step));
+    }
+    let doc = Step::new("documentation", ["doc", "--workspace", "--no-deps"]);
+    steps.push(doc.env("RUSTDOCFLAGS", "-D warnings"));
+    steps
+}
+
+/// The tests themselves.
+fn tests(project: &Project, modules: &Path, args: &[String]) -> Vec<Step> {
+    let with_args = |step: Step| if args.is_empty() { step } else { step.args(["--"]).args(args) };
+    let all = Step::tests("tests", ["test", "--workspace"]);
+    let mut steps = vec![with_args(all).env(MODULES_VARIABLE, modules)];
+    if project.has_package(KIT) {
+        let pure = ["test", "--package", KIT, "--no-default-features"];
+        steps.push(without_headers(with_args(Step::tests("tests without httpd", pure))));
+    }
+    steps
+}
+
+/// A short go of what otherwise takes long.
+fn trials(project: &Project) -> Vec<Step> {
+    let mut steps = Vec::new();
+    if project.root.join("fuzz/Cargo.toml").is_file() {
+        let args = ["run", "--manifest-path", "fuzz/Cargo.toml", "--release", "--", "--smoke"];
+        steps.push(Step::new("fuzzers", args));
+    }
+    steps
+}
+
+/// Makes any look for httpd or for libclang fail, which proves that the step does without.
+fn without_headers(step: Step) -> Step {
+    let nowhere = "/nonexistent";
+    step.env("APXS", nowhere).env("HTTPD_INCLUDEDIR", nowhere).env("LIBCLANG_PATH", nowhere)
+}
+
+/// Builds every module and puts it into `folder`, which holds nothing else then.
+fn build_modules(project: &Project, folder: &Path, progress: &Progress) -> Result<()> {
+    let mut command =
+        cargo::args(cargo::command(), ["build", "--workspace", "--lib", "--examples"]);
+    command.current_dir(&project.root);
+    let shown = cargo::shown(&command);
+    let step = progress.hand_over(&format!("modules: {shown}"));
+    command.arg("--message-format=json-render-diagnostics").stderr(std::process::Stdio::inherit());
+    let output = command.output().context("cargo does not run")?;
+    if !output.status.success() {
+        bail!("step `modules` failed, as said above; repeat it with `{shown}`");
+    }
+    let packages: Vec<_> = project.packages.iter().map(|package| package.id.as_str()).collect();
+    let artifacts = cargo::cdylibs(&String::from_utf8_lossy(&output.stdout), &packages);
+    let clear = || match std::fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    };
+    clear().with_context(|| format!("{} cannot be cleared", folder.display()))?;
+    let mut built: Vec<PathBuf> = Vec::new();
+    for artifact in artifacts {
+        let module = BuiltModule::publish(&artifact.file, folder)?;
+        if built.contains(&module.path) {
+            bail!(
+                "two modules of this workspace are named {}, one of them the target `{}`; rename it",
+                module.symbol,
+                artifact.target
+            );
+        }
+        built.push(module.path);
+    }
+    step.done(&format!("{} modules in {}", built.len(), folder.display()));
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn project(kit: &str, root: &Path) -> Project {
+        let package = serde_json::json!({
+            "id": "x", "name": kit, "targets": [],
+            "manifest_path": root.join("Cargo.toml").to_str(),
+        });
+        Project::parse(&serde_json::json!({
+            "workspace_root": root.to_str(), "target_directory": "/t",
+            "workspace_members": ["x"], "workspace_default_members": ["x"], "packages": [package],
+        }))
+        .unwrap()
+    }
+
+    fn shown(steps: &[Step]) -> Vec<String> {
+        steps.iter().map(Step::shown).collect()
+    }
+
+    #[test]
+    fn the_kit_is_tested_with_and_without_httpd() {
+        let root = Path::new("/nonexistent");
+        let args = ["--nocapture".to_owned()];
+        assert_eq!(
+            shown(&tests(&project(KIT, root), Path::new("/t/modules"), &args)),
+            [
+                "HTTPD_TESTKIT_MODULES=/t/modules cargo test --workspace -- --nocapture",
+                "APXS=/nonexistent HTTPD_INCLUDEDIR=/nonexistent LIBCLANG_PATH=/nonexistent cargo \
+                 test --package mod_rust --no-default-features -- --nocapture",
+            ]
+        );
+        assert_eq!(tests(&project("mine", root), Path::new("/t"), &[]).len(), 1);
+    }
+
+    #[test]
+    fn checks_come_in_their_order() {
+        let root = Path::new("/nonexistent");
+        let lines = shown(&checks(&project(KIT, root)));
+        let starts =
+            ["cargo fmt", "cargo clippy --workspace", "APXS=", "RUSTDOCFLAGS='-D warnings'"];
+        assert_eq!(lines.len(), starts.len());
+        for (line, start) in lines.iter().zip(starts) {
+            assert!(line.starts_with(start), "{line}");
+        }
+        assert_eq!(checks(&project("mine", root)).len(), 3);
+    }
+
+    #[test]
+    fn the_fuzzers_are_tried_where_they_are() {
+        let root = std::env::temp_dir().join(format!("cargo-httpd-trials-{}", std::process::id()));
+        std::fs::create_dir_all(root.join("fuzz")).unwrap();
+        let fuzzers =
+            || trials(&project("mine", &root)).iter().any(|step| step.name() == "fuzzers");
+        assert!(!fuzzers());
+        std::fs::write(root.join("fuzz/Cargo.toml"), "").unwrap();
+        assert!(fuzzers());
+        std::fs::remove_dir_all(root).unwrap();
+    }
+}

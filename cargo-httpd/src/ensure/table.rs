@@ -1,0 +1,154 @@
+//! The one table of what a machine needs.
+
+use super::finding::Probe;
+
+/// What something is needed for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Need {
+    /// Building a module and serving it.
+    Run,
+    /// The tests, beyond that.
+    Test,
+    /// The benchmark, beyond that of `Run`.
+    Bench,
+}
+
+/// One thing that a machine has or lacks.
+#[derive(Debug)]
+pub(crate) struct Capability {
+    /// As the messages call it.
+    pub(crate) name: &'static str,
+    pub(crate) need: Need,
+    pub(crate) probe: Probe,
+    /// The packages that bring it on Debian and Ubuntu.
+    pub(crate) debian: &'static [&'static str],
+    /// The packages that bring it on Fedora and RHEL.
+    pub(crate) fedora: &'static [&'static str],
+}
+
+/// Every capability. The first of a need that installs another one's package too comes first.
+///
+/// Debian's apache2-bin has the program and all modules, and unlike apache2 starts no service.
+pub(crate) const CAPABILITIES: &[Capability] = &[
+    Capability {
+        name: "a C compiler",
+        need: Need::Run,
+        probe: Probe::Program("cc"),
+        debian: &["gcc", "libc6-dev"],
+        fedora: &["gcc", "glibc-devel"],
+    },
+    Capability {
+        name: "httpd",
+        need: Need::Run,
+        probe: Probe::Httpd,
+        debian: &["apache2-bin"],
+        fedora: &["httpd"],
+    },
+    Capability {
+        name: "httpd's headers",
+        need: Need::Run,
+        probe: Probe::Headers,
+        debian: &["apache2-dev"],
+        fedora: &["httpd-devel"],
+    },
+    Capability {
+        name: "libclang",
+        need: Need::Run,
+        probe: Probe::Libclang,
+        debian: &["libclang-dev"],
+        fedora: &["clang-devel"],
+    },
+    Capability {
+        name: "mod_ssl",
+        need: Need::Test,
+        probe: Probe::Module("ssl"),
+        debian: &["apache2-bin"],
+        fedora: &["mod_ssl"],
+    },
+    Capability {
+        name: "mod_http2",
+        need: Need::Test,
+        probe: Probe::Module("http2"),
+        debian: &["apache2-bin"],
+        fedora: &["mod_http2"],
+    },
+    Capability {
+        name: "curl",
+        need: Need::Test,
+        probe: Probe::Program("curl"),
+        debian: &["curl"],
+        fedora: &["curl"],
+    },
+    Capability {
+        name: "openssl",
+        need: Need::Test,
+        probe: Probe::Program("openssl"),
+        debian: &["openssl"],
+        fedora: &["openssl"],
+    },
+    Capability {
+        name: "nghttp",
+        need: Need::Test,
+        probe: Probe::Program("nghttp"),
+        debian: &["nghttp2-client"],
+        fedora: &["nghttp2"],
+    },
+    Capability {
+        name: "wrk",
+        need: Need::Bench,
+        probe: Probe::Program("wrk"),
+        debian: &["wrk"],
+        fedora: &["wrk"],
+    },
+    Capability {
+        name: "strace",
+        need: Need::Bench,
+        probe: Probe::Program("strace"),
+        debian: &["strace"],
+        fedora: &["strace"],
+    },
+    Capability {
+        name: "valgrind",
+        need: Need::Bench,
+        probe: Probe::Program("valgrind"),
+        debian: &["valgrind"],
+        fedora: &["valgrind"],
+    },
+    Capability {
+        name: "mod_lua",
+        need: Need::Bench,
+        probe: Probe::Module("lua"),
+        debian: &["apache2-bin"],
+        fedora: &["mod_lua"],
+    },
+    Capability {
+        name: "mod_wsgi",
+        need: Need::Bench,
+        probe: Probe::Module("wsgi"),
+        debian: &["libapache2-mod-wsgi-py3"],
+        fedora: &["python3-mod_wsgi"],
+    },
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_row_is_complete() {
+        for (index, row) in CAPABILITIES.iter().enumerate() {
+            assert!(!row.debian.is_empty() && !row.fedora.is_empty(), "{}", row.name);
+            assert!(
+                CAPABILITIES[..index].iter().all(|other| other.name != row.name),
+                "{} stands twice",
+                row.name
+            );
+        }
+    }
+
+    #[test]
+    fn nothing_installs_a_service() {
+        // Debian's apache2 starts a server on port 80 as it is installed.
+        assert!(CAPABILITIES.iter().all(|row| !row.debian.contains(&"apache2")));
+    }
+}

@@ -1,0 +1,256 @@
+//! The cargo project that a command works on: which module it builds, and which configuration
+//! mounts that module's applications.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+
+use crate::cargo;
+
+/// A workspace, as `cargo metadata` tells it.
+#[derive(Debug)]
+pub(crate) struct Project {
+    pub(crate) root: PathBuf,
+    /// The folder that everything built goes to.
+    pub(crate) target_dir: PathBuf,
+    pub(crate) packages: Vec<Package>,
+}
+
+/// A package of the workspace.
+#[derive(Debug)]
+pub(crate) struct Package {
+    pub(crate) id: String,
+    pub(crate) name: String,
+    /// The folder with its manifest.
+    pub(crate) dir: PathBuf,
+    /// Its cdylibs.
+    pub(crate) modules: Vec<Target>,
+    is_default_member: bool,
+}
+
+/// A library or an example of crate type cdylib.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Target {
+    pub(crate) name: String,
+    pub(crate) is_example: bool,
+    source: PathBuf,
+}
+
+/// One module to build.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Selection<'p> {
+    pub(crate) package: &'p Package,
+    pub(crate) target: &'p Target,
+}
+
+impl Project {
+    /// The workspace around the current folder.
+    pub(crate) fn load() -> Result<Self> {
+        let mut metadata =
+            cargo::args(cargo::command(), ["metadata", "--no-deps", "--format-version", "1"]);
+        let output = metadata.output().context("cargo does not run; install Rust")?;
+        if !output.status.success() {
+            let text = String::from_utf8_lossy(&output.stderr);
+            bail!("{}", text.trim().trim_start_matches("error: "));
+        }
+        let metadata = serde_json::from_slice(&output.stdout)?;
+        Self::parse(&metadata).context("`cargo metadata` answers in a form that is not known")
+    }
+
+    /// The module that the current folder `cwd` means: the example of that name, or else the library
+    /// of the package around `cwd`, or else the only one in the workspace.
+    pub(crate) fn select(&self, cwd: &Path, example: Option<&str>) -> Result<Selection<'_>> {
+        let around = self
+            .packages
+            .iter()
+            .filter(|package| cwd.starts_with(&package.dir))
+            .max_by_key(|package| package.dir.components().count());
+        let all: Vec<_> = self.modules().filter(|found| fits(found.target, example)).collect();
+        let of = |wanted: &dyn Fn(&Package) -> bool| -> Vec<Selection<'_>> {
+            all.iter().copied().filter(|found| wanted(found.package)).collect()
+        };
+        let here = of(&|package| around.is_some_and(|around| around.id == package.id));
+        let default = of(&|package| package.is_default_member);
+        for group in [&here, &default, &all] {
+            if let [found] = group[..] {
+                return Ok(found);
+            }
+        }
+        match example {
+            _ if !all.is_empty() => {
+                let names: Vec<_> = all.iter().map(|found| found.package.name.as_str()).collect();
+                bail!("{} are all meant here; go to the folder of one of them", names.join(", "))
+            }
+            Some(name) => {
+                let known: Vec<_> = self
+                    .modules()
+                    .filter(|found| found.target.is_example)
+                    .map(|found| found.target.name.as_str())
+                    .collect();
+                let known = if known.is_empty() { "none".into() } else { known.join(", ") };
+                bail!("there is no example `{name}` of crate type cdylib; there are: {known}")
+            }
+            None => bail!(
+                "no package in {} has a library of crate type cdylib; add `[lib]` with \
+                 `crate-type = [\"cdylib\"]` to its Cargo.toml",
+                self.root.display()
+            ),
+        }
+    }
+
+    /// Every module of the workspace.
+    pub(crate) fn modules(&self) -> impl Iterator<Item = Selection<'_>> {
+        self.packages.iter().flat_map(|package| {
+            package.modules.iter().map(move |target| Selection { package, target })
+        })
+    }
+
+    pub(crate) fn has_package(&self, name: &str) -> bool {
+        self.packages.iter().any(|package| package.name == name)
+    }
+
+    pub(crate) fn parse(metadata: &Value) -> Option<Self> {
+        let ids = |key: &str| -> Vec<&str> {
+            metadata[key].as_array().into_iter().flatten().filter_map(Value::as_str).collect()
+        };
+        let (members, defaults) = (ids("workspace_members"), ids("workspace_default_members"));
+        let package = |value: &Value| -> Option<Package> {
+            let id = value["id"].as_str()?;
+            Some(Package {
+                id: id.to_owned(),
+                name: value["name"].as_str()?.to_owned(),
+                dir: Path::new(value["manifest_path"].as_str()?).parent()?.to_owned(),
+                modules: value["targets"].as_array()?.iter().filter_map(target).collect(),
+                is_default_member: defaults.contains(&id),
+            })
+        };
+        let packages = metadata["packages"].as_array()?.iter();
+        Some(Self {
+            root: metadata["workspace_root"].as_str()?.into(),
+            target_dir: metadata["target_directory"].as_str()?.into(),
+            packages: packages
+                .filter(|value| value["id"].as_str().is_some_and(|id| members.contains(&id)))
+                .map(package)
+                .collect::<Option<_>>()?,
+        })
+    }
+}
+
+impl Selection<'_> {
+    /// The configuration that mounts the module's applications: for an example, the `.conf` file
+    /// beside its source; for a package, `apache/httpd.conf` or `httpd.conf` in its folder.
+    pub(crate) fn application_conf(&self) -> Result<PathBuf> {
+        let places = if self.target.is_example {
+            vec![self.target.source.with_extension("conf")]
+        } else {
+            ["apache/httpd.conf", "httpd.conf"].map(|name| self.package.dir.join(name)).to_vec()
+        };
+        places.iter().find(|place| place.is_file()).cloned().with_context(|| {
+            let places: Vec<_> = places.iter().map(|place| place.display().to_string()).collect();
+            format!(
+                "there is no {}; write one that mounts the module's applications, for example \
+                 with `RustAppAlias / NAME`",
+                places.join(" or ")
+            )
+        })
+    }
+}
+
+fn target(value: &Value) -> Option<Target> {
+    let has = |key: &str, wanted: &str| {
+        value[key].as_array().is_some_and(|all| all.iter().any(|one| one == wanted))
+    };
+    has("crate_types", "cdylib").then_some(())?;
+    Some(Target {
+        name: value["name"].as_str()?.to_owned(),
+        is_example: has("kind", "example"),
+        source: value["src_path"].as_str()?.into(),
+    })
+}
+
+fn fits(target: &Target, example: Option<&str>) -> bool {
+    match example {
+        Some(name) => target.is_example && target.name == name,
+        None => !target.is_example,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn project() -> Project {
+        let package = |name: &str, dir: &str, targets: Value| {
+            json!({
+                "id": format!("path+file://{dir}#{name}@0.1.0"), "name": name, "targets": targets,
+                "manifest_path": format!("{dir}/Cargo.toml"),
+            })
+        };
+        let lib = |kind: &str, source: &str| json!({ "name": "x", "kind": [kind], "crate_types": [kind], "src_path": source });
+        let example = |name: &str, crate_type: &str| {
+            json!({ "name": name, "kind": ["example"], "crate_types": [crate_type],
+                    "src_path": format!("/w/examples/{name}.rs") })
+        };
+        let kit =
+            json!([lib("lib", "/w/src/lib.rs"), example("hello", "cdylib"), example("x", "bin")]);
+        Project::parse(&json!({
+            "workspace_root": "/w", "target_directory": "/w/target",
+            "workspace_members":
+                ["path+file:///w#kit@0.1.0", "path+file:///w/apache#so@0.1.0"],
+            "workspace_default_members": ["path+file:///w#kit@0.1.0"],
+            "packages": [
+                package("kit", "/w", kit),
+                package("so", "/w/apache", json!([lib("cdylib", "/w/apache/src/lib.rs")])),
+                package("foreign", "/elsewhere", json!([lib("cdylib", "/elsewhere/lib.rs")])),
+            ],
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn the_only_library_is_meant_from_anywhere() {
+        let project = project();
+        for cwd in ["/w", "/w/src", "/w/apache", "/"] {
+            assert_eq!(project.select(Path::new(cwd), None).unwrap().package.name, "so");
+        }
+    }
+
+    #[test]
+    fn the_package_around_the_folder_comes_first() {
+        let mut project = project();
+        let mut other = self::project().packages.remove(1);
+        other.name = "other".to_owned();
+        other.id = "other".to_owned();
+        other.dir = "/w/other".into();
+        project.packages.push(other);
+        let selected = |cwd: &str| {
+            project.select(Path::new(cwd), None).map(|found| found.package.name.clone())
+        };
+        assert_eq!(selected("/w/other/src").unwrap(), "other");
+        assert_eq!(selected("/w/apache").unwrap(), "so");
+        let error = selected("/w").unwrap_err().to_string();
+        assert!(error.starts_with("so, other are all meant here"), "{error}");
+    }
+
+    #[test]
+    fn examples_are_chosen_by_name() {
+        let project = project();
+        let hello = project.select(Path::new("/w/apache"), Some("hello")).unwrap();
+        assert_eq!((hello.package.name.as_str(), hello.target.is_example), ("kit", true));
+        let error = project.select(Path::new("/w"), Some("x")).unwrap_err().to_string();
+        assert!(error.contains("no example `x`") && error.ends_with("there are: hello"), "{error}");
+    }
+
+    #[test]
+    fn an_application_conf_must_exist() {
+        let project = project();
+        let error = |example| {
+            let selection = project.select(Path::new("/w"), example).unwrap();
+            selection.application_conf().unwrap_err().to_string()
+        };
+        assert!(error(Some("hello")).starts_with("there is no /w/examples/hello.conf;"));
+        assert!(error(None).contains("/w/apache/apache/httpd.conf or /w/apache/httpd.conf"));
+    }
+}

@@ -1,0 +1,253 @@
+//! httpd.conf: the template of `apache/httpd.conf.in`, filled in.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, bail};
+use httpd_config::{Httpd, Mpm};
+
+use crate::built_module::BuiltModule;
+
+const TEMPLATE: &str = include_str!("../../templates/httpd.conf.in");
+
+/// What the empty DocumentRoot, and what an application puts beside it, may need.
+pub(super) const MIME_TYPES: &str = "\
+text/html html htm
+text/plain txt
+text/css css
+text/javascript js mjs
+application/json json
+application/wasm wasm
+application/pdf pdf
+image/svg+xml svg
+image/png png
+image/jpeg jpg jpeg
+image/gif gif
+image/webp webp
+image/x-icon ico
+font/woff2 woff2
+";
+
+/// Loaded if they are there, for most sites use them. A module that nobody configures does nothing.
+const USUAL: &[&str] = &[
+    "alias",
+    "auth_basic",
+    "authn_core",
+    "authn_file",
+    "authz_host",
+    "authz_user",
+    "deflate",
+    "dir",
+    "env",
+    "filter",
+    "headers",
+    "negotiation",
+    "reqtimeout",
+    "rewrite",
+    "setenvif",
+    "status",
+];
+
+/// The template does not work without these.
+const NEEDED: &[&str] = &["unixd", "authz_core", "log_config", "mime"];
+
+/// What one configuration is made of.
+pub(crate) struct Conf<'a> {
+    pub(crate) httpd: &'a Httpd,
+    pub(crate) mpm: Mpm,
+    pub(crate) port: u16,
+    /// Whether this machine has the IPv6 loopback address.
+    pub(crate) ipv6: bool,
+    pub(crate) server_root: &'a Path,
+    /// The account of the children: only if httpd starts as root.
+    pub(crate) account: Option<(&'a str, &'a str)>,
+    pub(crate) module: &'a BuiltModule,
+    /// Mounts the module's applications.
+    pub(crate) application_conf: &'a Path,
+    /// The user's own directives.
+    pub(crate) extra_conf: Option<&'a Path>,
+}
+
+impl Conf<'_> {
+    /// The text of httpd.conf.
+    ///
+    /// # Errors
+    /// When httpd lacks the MPM or a module that this needs, or a path cannot stand in a directive.
+    pub(crate) fn render(&self) -> Result<String> {
+        let mpms = self.httpd.mpms();
+        if !mpms.contains(&self.mpm) {
+            let names: Vec<_> = mpms.iter().map(|mpm| mpm.name()).collect();
+            bail!(
+                "{} has no {} MPM; choose with --mpm among: {}",
+                self.httpd.server_string(),
+                self.mpm,
+                names.join(", ")
+            );
+        }
+        let account = match self.account {
+            Some((user, group)) => format!("User {user}\nGroup {group}"),
+            None => "# As an ordinary user: its own.".to_owned(),
+        };
+        let extra = match self.extra_conf {
+            Some(file) => format!("\n# From --conf.\nInclude \"{}\"\n", plain(file)?),
+            None => String::new(),
+        };
+        let (access, error) = log_files();
+        Ok(fill(
+            TEMPLATE,
+            &[
+                ("SERVER_ROOT", plain(self.server_root)?),
+                ("LISTEN", &self.listen()),
+                ("MPM", self.mpm.name()),
+                ("LOAD_HTTPD", &self.load_lines()?),
+                ("ACCOUNT", &account),
+                ("ERROR_LOG", error),
+                ("ACCESS_LOG", access),
+                ("MODULE_FILE", plain(&self.module.path)?),
+                ("MODULE", &self.module.symbol),
+                ("APPLICATION_CONF", plain(self.application_conf)?),
+                ("EXTRA_CONF", &extra),
+            ],
+        ))
+    }
+
+    fn listen(&self) -> String {
+        let port = self.port;
+        let ipv6 = if self.ipv6 { format!("\nListen [::1]:{port}") } else { String::new() };
+        format!("Listen 127.0.0.1:{port}{ipv6}")
+    }
+
+    fn load_lines(&self) -> Result<String> {
+        let mut lines = String::new();
+        for name in [&[self.mpm.module_name()], NEEDED].concat() {
+            match self.httpd.module(name).load_line(name) {
+                Some(line) => lines += &line,
+                None => bail!(
+                    "{} has no mod_{name}; install httpd's base modules again",
+                    self.httpd.server_string()
+                ),
+            }
+        }
+        for name in USUAL {
+            lines += &self.httpd.module(name).load_line(name).unwrap_or_default();
+        }
+        Ok(lines)
+    }
+}
+
+/// Files that httpd opens as its standard output and error: pipes that lead to this tool.
+fn log_files() -> (&'static str, &'static str) {
+    if cfg!(target_os = "linux") {
+        ("/proc/self/fd/1", "/proc/self/fd/2")
+    } else {
+        ("/dev/stdout", "/dev/stderr")
+    }
+}
+
+/// Puts each value in the place of its `@NAME@`.
+fn fill(template: &str, values: &[(&str, &str)]) -> String {
+    let mut text = String::new();
+    let mut rest = template;
+    while let Some((before, after)) = rest.split_once('@') {
+        text += before;
+        let value = after.split_once('@').and_then(|(name, after)| {
+            let (_, value) = values.iter().find(|(known, _)| *known == name)?;
+            Some((*value, after))
+        });
+        match value {
+            Some((value, after)) => {
+                text += value;
+                rest = after;
+            }
+            None => {
+                text.push('@');
+                rest = after;
+            }
+        }
+    }
+    text + rest
+}
+
+/// A path as it may stand between quotes in a directive.
+fn plain(path: &Path) -> Result<&str> {
+    match path.to_str() {
+        Some(text) if !text.contains(['"', '\\', '\n', '$', '%']) => Ok(text),
+        _ => bail!(
+            "httpd cannot take the path `{}`; avoid quotes, backslashes, $ and % in folder names",
+            path.display()
+        ),
+    }
+}
+
+/// The folder of the module, for messages: relative to the current one if it lies below.
+pub(crate) fn short(path: &Path) -> PathBuf {
+    let cwd = std::env::current_dir().unwrap_or_default();
+    path.strip_prefix(cwd).unwrap_or(path).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rendered(mpm: Mpm, account: Option<(&str, &str)>, extra: Option<&Path>) -> Result<String> {
+        let module = BuiltModule { symbol: "hello_module".into(), path: "/t/mod_hello.so".into() };
+        Conf {
+            httpd: &Httpd::locate()?,
+            mpm,
+            port: 8081,
+            ipv6: extra.is_some(),
+            server_root: Path::new("/t/run-8081"),
+            account,
+            module: &module,
+            application_conf: Path::new("/p/httpd.conf"),
+            extra_conf: extra,
+        }
+        .render()
+    }
+
+    #[test]
+    fn every_name_is_filled_in() {
+        for mpm in Httpd::locate().unwrap().mpms() {
+            let text =
+                rendered(mpm, Some(("www-data", "web")), Some(Path::new("/p/x.conf"))).unwrap();
+            let heading = text.find("# The server:").unwrap();
+            assert!(!text[heading..].contains('@'), "{text}");
+            for line in [
+                "Listen 127.0.0.1:8081",
+                "Listen [::1]:8081",
+                "User www-data",
+                "Group web",
+                "LoadModule hello_module \"/t/mod_hello.so\"",
+                "LogLevel notice hello_module:info",
+                "Include \"/p/httpd.conf\"",
+                "Include \"/p/x.conf\"",
+            ] {
+                assert!(text.lines().any(|found| found == line), "{line} is missing in\n{text}");
+            }
+            let httpd = Httpd::locate().unwrap();
+            let load = httpd.module(mpm.module_name()).load_line(mpm.module_name()).unwrap();
+            assert!(text.contains(&load), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_ordinary_user_sets_no_account() {
+        let text = rendered(Httpd::locate().unwrap().mpms()[0], None, None).unwrap();
+        assert!(!text.contains("\nUser ") && !text.contains("\nGroup "), "{text}");
+        assert!(!text.contains("[::1]"), "{text}");
+    }
+
+    #[test]
+    fn fill_leaves_what_it_does_not_know() {
+        assert_eq!(fill("a@B@c@D@e@", &[("B", "1"), ("E", "2")]), "a1c@D@e@");
+        assert_eq!(fill("@A@@A@ x@y @A", &[("A", "@A@")]), "@A@@A@ x@y @A");
+    }
+
+    #[test]
+    fn paths_that_httpd_would_misread_are_refused() {
+        assert_eq!(plain(Path::new("/a b/c")).unwrap(), "/a b/c");
+        for path in ["/a\"b", "/a\\b", "/${X}", "/100%"] {
+            let error = plain(Path::new(path)).unwrap_err().to_string();
+            assert!(error.contains(path), "{error}");
+        }
+    }
+}

@@ -1,0 +1,12 @@
+//! A small httpd of its own around one module: its folder, its configuration, its process.
+//!
+//! `run` starts one, `conf` prints its configuration. The tests' throwaway servers are the test kit's.
+
+mod conf;
+pub(crate) mod loopback;
+mod process;
+mod root;
+
+pub(crate) use conf::{Conf, short};
+pub(crate) use process::{Server, configtest};
+pub(crate) use root::ServerRoot;

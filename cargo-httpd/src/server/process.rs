@@ -1,0 +1,184 @@
+//! httpd's process: started in the foreground in a process group of its own, so that Ctrl-C reaches
+//! this tool alone, which then stops httpd in good order.
+
+use std::io::{self, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{self, Receiver};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+
+use crate::events::{Event, Events};
+
+/// How long httpd may take to begin, and to stop.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How long to wait between two looks at whether it listens.
+const GLANCE: Duration = Duration::from_millis(20);
+
+/// A running httpd. Dropping it stops it.
+pub(crate) struct Server {
+    child: Child,
+    port: u16,
+    /// One message from each thread that copies httpd's output, when there will be no more.
+    copied: Receiver<()>,
+}
+
+impl Server {
+    /// Starts httpd and waits until it takes connections on `port`, or until [`Event::Stop`]: then
+    /// `None` comes back, and nothing runs.
+    ///
+    /// # Errors
+    /// When it ends before that: its own messages have then gone to the terminal.
+    pub(crate) fn start(
+        program: &Path,
+        conf_file: &Path,
+        port: u16,
+        events: &Events,
+    ) -> Result<Option<Self>> {
+        let mut child = Command::new(program)
+            .arg("-f")
+            .arg(conf_file)
+            .arg("-DFOREGROUND")
+            .process_group(0)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .with_context(|| format!("{} does not start", program.display()))?;
+        let (done, copied) = mpsc::channel();
+        if let Some(from) = child.stdout.take() {
+            copy(from, io::stdout, done.clone())?;
+        }
+        if let Some(from) = child.stderr.take() {
+            copy(from, io::stderr, done)?;
+        }
+        let mut server = Self { child, port, copied };
+        Ok(server.wait_until_it_listens(events)?.then_some(server))
+    }
+
+    /// The process id of httpd's parent.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// How it ended, if it has.
+    pub(crate) fn ended(&mut self) -> Result<Option<ExitStatus>> {
+        Ok(self.child.try_wait()?)
+    }
+
+    /// Asks for a graceful restart: configuration and modules are read again, and requests under way
+    /// are served to their end by the old ones.
+    pub(crate) fn restart_gracefully(&self) -> Result<()> {
+        kill_process(self.pid(), Signal::USR1).context("httpd cannot be restarted")
+    }
+
+    /// Stops it and waits for its end: at once, or after `PATIENCE` by force.
+    pub(crate) fn stop(&mut self) -> Result<()> {
+        if self.ended()?.is_some() {
+            return Ok(());
+        }
+        kill_process(self.pid(), Signal::TERM).context("httpd cannot be stopped")?;
+        let deadline = Instant::now() + PATIENCE;
+        while self.ended()?.is_none() {
+            if Instant::now() > deadline {
+                // The whole group: it holds httpd's children, and nobody else.
+                kill_process_group(self.pid(), Signal::KILL).context("httpd cannot be killed")?;
+                self.child.wait()?;
+                break;
+            }
+            std::thread::park_timeout(GLANCE);
+        }
+        self.drain();
+        Ok(())
+    }
+
+    /// Waits for what httpd wrote last to be on the terminal.
+    fn drain(&self) {
+        for _ in 0..2 {
+            // A program that httpd left behind may hold the pipe: not longer than this.
+            if self.copied.recv_timeout(Duration::from_secs(1)).is_err() {
+                return;
+            }
+        }
+    }
+
+    /// False if it was told to stop meanwhile.
+    fn wait_until_it_listens(&mut self, events: &Events) -> Result<bool> {
+        let deadline = Instant::now() + PATIENCE;
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.port));
+        while TcpStream::connect(address).is_err() {
+            if let Some(status) = self.ended()? {
+                self.drain();
+                bail!("httpd ended as it began ({status}); its own words stand above");
+            }
+            if Instant::now() > deadline {
+                bail!("httpd runs but does not listen on port {}; see its log above", self.port);
+            }
+            if let Some(Event::Stop) = events.next_before(Instant::now() + GLANCE) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn pid(&self) -> Pid {
+        Pid::from_child(&self.child)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if let Err(error) = self.stop() {
+            eprintln!("warning: {error:#}");
+        }
+    }
+}
+
+/// Has httpd read the configuration without starting.
+///
+/// # Errors
+/// With httpd's own words, if it refuses.
+pub(crate) fn configtest(program: &Path, conf_file: &Path) -> Result<()> {
+    let output = Command::new(program)
+        .arg("-t")
+        .arg("-f")
+        .arg(conf_file)
+        .stdin(Stdio::null())
+        .output()
+        .with_context(|| format!("{} does not run", program.display()))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    bail!("httpd refuses the configuration: {}", said.trim());
+}
+
+/// Copies a stream of httpd's to one of this process, as it comes.
+fn copy<R, W>(mut from: R, to: fn() -> W, done: mpsc::Sender<()>) -> Result<()>
+where
+    R: Read + Send + 'static,
+    W: Write + 'static,
+{
+    let run = move || {
+        let mut buffer = [0; 8192];
+        loop {
+            match from.read(&mut buffer) {
+                Ok(0) => break,
+                Ok(count) => {
+                    // A closed terminal must not stop httpd: go on reading.
+                    let mut to = to();
+                    let _ = to.write_all(&buffer[..count]).and_then(|()| to.flush());
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => break,
+            }
+        }
+        let _ = done.send(());
+    };
+    std::thread::Builder::new().name("log".into()).spawn(run)?;
+    Ok(())
+}

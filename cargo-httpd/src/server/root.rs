@@ -1,0 +1,100 @@
+//! The folder of one `run`: made at its start, removed at its end.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+
+/// A server root: `conf/`, `run/`, `htdocs/`, and `modules` that leads to httpd's own.
+pub(crate) struct ServerRoot {
+    path: PathBuf,
+}
+
+impl ServerRoot {
+    /// Where the server root for `port` belongs: below the target folder, or below the system's folder
+    /// for temporary files where httpd's children, under another account, could not enter that.
+    pub(crate) fn place(target_dir: &Path, port: u16, as_root: bool) -> PathBuf {
+        let usual = target_dir.join("httpd");
+        if as_root && !others_may_enter(&usual) {
+            let name = format!("cargo-httpd-run-{port}-{}", std::process::id());
+            return std::env::temp_dir().join(name);
+        }
+        usual.join(format!("run-{port}"))
+    }
+
+    /// Makes the folder; what an earlier run left there goes away. Nobody may be listening on its port.
+    pub(crate) fn create(path: PathBuf, modules_dir: &Path) -> Result<Self> {
+        let make = || {
+            if path.exists() {
+                fs::remove_dir_all(&path)?;
+            }
+            fs::create_dir_all(path.parent().unwrap_or(&path))?;
+            fs::create_dir(&path)?;
+            for name in ["conf", "run", "htdocs"] {
+                fs::create_dir(path.join(name))?;
+            }
+            fs::write(path.join("conf/mime.types"), super::conf::MIME_TYPES)?;
+            std::os::unix::fs::symlink(modules_dir, path.join("modules"))
+        };
+        make().with_context(|| format!("the server root {} cannot be made", path.display()))?;
+        Ok(Self { path })
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The configuration file.
+    pub(crate) fn conf_file(&self) -> PathBuf {
+        self.path.join("conf/httpd.conf")
+    }
+}
+
+impl Drop for ServerRoot {
+    fn drop(&mut self) {
+        if let Err(error) = fs::remove_dir_all(&self.path) {
+            eprintln!("warning: {} cannot be removed: {error}", self.path.display());
+        }
+    }
+}
+
+/// True if every folder on the way to `path` that exists lets any account through.
+fn others_may_enter(path: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    path.ancestors()
+        .filter_map(|folder| folder.metadata().ok())
+        .all(|meta| meta.permissions().mode() & 0o001 != 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn it_comes_and_goes() {
+        let path = std::env::temp_dir().join(format!("cargo-httpd-root-{}", std::process::id()));
+        for _ in 0..2 {
+            let root = ServerRoot::create(path.clone(), Path::new("/usr/lib")).unwrap();
+            assert!(root.path().join("htdocs").is_dir());
+            assert_eq!(fs::read_link(root.path().join("modules")).unwrap(), Path::new("/usr/lib"));
+            fs::write(root.conf_file(), "Listen 1").unwrap();
+        }
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn a_closed_folder_is_left_for_the_temporary_one() {
+        let closed =
+            std::env::temp_dir().join(format!("cargo-httpd-closed-{}", std::process::id()));
+        fs::create_dir(&closed).unwrap();
+        fs::set_permissions(&closed, fs::Permissions::from_mode(0o700)).unwrap();
+        let target = closed.join("target");
+        assert_eq!(ServerRoot::place(&target, 80, false), target.join("httpd/run-80"));
+        let place = ServerRoot::place(&target, 80, true);
+        assert!(!place.starts_with(&closed), "{place:?}");
+        fs::set_permissions(&closed, fs::Permissions::from_mode(0o755)).unwrap();
+        assert_eq!(ServerRoot::place(&target, 80, true), target.join("httpd/run-80"));
+        fs::remove_dir(&closed).unwrap();
+    }
+}

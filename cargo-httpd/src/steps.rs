@@ -1,0 +1,192 @@
+//! The steps of `cargo httpd test`: calls of cargo, each with its name, its time, and the line that
+//! repeats it; and the count of tests, since a run without a test proves nothing.
+
+use std::ffi::{OsStr, OsString};
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+
+use crate::cargo;
+use crate::progress::Progress;
+
+/// One call of cargo.
+pub(crate) struct Step {
+    name: &'static str,
+    args: Vec<OsString>,
+    env: Vec<(&'static str, OsString)>,
+    counts_tests: bool,
+}
+
+/// How many tests ran, over all steps.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Tally {
+    passed: u64,
+    failed: u64,
+    ignored: u64,
+    runs_tests: bool,
+}
+
+impl Step {
+    pub(crate) fn new<S: Into<OsString>>(
+        name: &'static str,
+        args: impl IntoIterator<Item = S>,
+    ) -> Self {
+        let args = args.into_iter().map(Into::into).collect();
+        Self { name, args, env: Vec::new(), counts_tests: false }
+    }
+
+    /// A step that runs test programs, whose results are counted.
+    pub(crate) fn tests<S: Into<OsString>>(
+        name: &'static str,
+        args: impl IntoIterator<Item = S>,
+    ) -> Self {
+        Self { counts_tests: true, ..Self::new(name, args) }
+    }
+
+    pub(crate) fn args<S: AsRef<OsStr>>(mut self, args: impl IntoIterator<Item = S>) -> Self {
+        self.args.extend(args.into_iter().map(|arg| arg.as_ref().to_owned()));
+        self
+    }
+
+    pub(crate) fn env(mut self, name: &'static str, value: impl Into<OsString>) -> Self {
+        self.env.push((name, value.into()));
+        self
+    }
+
+    #[cfg(test)]
+    pub(crate) fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// The line to type for this step.
+    pub(crate) fn shown(&self) -> String {
+        let env = self
+            .env
+            .iter()
+            .map(|(name, value)| format!("{name}={} ", cargo::quoted(&value.to_string_lossy())));
+        env.collect::<String>() + &cargo::shown(&self.command())
+    }
+
+    /// Runs it in `root`.
+    ///
+    /// # Errors
+    /// When it fails: with its name, and the line that repeats it.
+    pub(crate) fn run(&self, root: &Path, progress: &Progress, tally: &mut Tally) -> Result<()> {
+        let step = progress.hand_over(&format!("{}: {}", self.name, self.shown()));
+        let mut command = self.command();
+        command.envs(self.env.iter().map(|(name, value)| (name, value))).current_dir(root);
+        command.stdin(Stdio::null());
+        let success = if self.counts_tests {
+            tally.runs_tests = true;
+            counted(&mut command, tally)
+        } else {
+            command.status().map(|status| status.success())
+        };
+        if !success.context("cargo does not run")? {
+            bail!("step `{}` failed; repeat it with `{}`", self.name, self.shown());
+        }
+        step.done(&format!("{}: passed", self.name));
+        Ok(())
+    }
+
+    fn command(&self) -> Command {
+        cargo::args(cargo::command(), &self.args)
+    }
+}
+
+impl Tally {
+    /// Says how many tests ran.
+    ///
+    /// # Errors
+    /// When none did.
+    pub(crate) fn verdict(&self) -> Result<()> {
+        if self.runs_tests && self.passed == 0 {
+            bail!("no test ran; give a filter that fits one, or none");
+        }
+        println!("{} passed, {} failed, {} skipped", self.passed, self.failed, self.ignored);
+        Ok(())
+    }
+
+    /// Counts a line of a test program's output, if it is its last one.
+    fn count(&mut self, line: &str) {
+        let Some(rest) = line.strip_prefix("test result: ") else { return };
+        let Some((_, counts)) = rest.split_once(". ") else { return };
+        for count in counts.split("; ") {
+            let Some((number, what)) = count.split_once(' ') else { continue };
+            let Ok(number) = number.parse::<u64>() else { continue };
+            match what {
+                "passed" => self.passed += number,
+                "failed" => self.failed += number,
+                "ignored" => self.ignored += number,
+                _ => {}
+            }
+        }
+    }
+}
+
+/// Runs test programs, passes on what they print as it comes, and counts.
+fn counted(command: &mut Command, tally: &mut Tally) -> std::io::Result<bool> {
+    let mut child = command.stdout(Stdio::piped()).spawn()?;
+    if let Some(stdout) = child.stdout.take() {
+        let mut reader = BufReader::new(stdout);
+        let mut line = Vec::new();
+        while reader.read_until(b'\n', &mut line)? > 0 {
+            let mut out = std::io::stdout().lock();
+            out.write_all(&line)?;
+            out.flush()?;
+            tally.count(String::from_utf8_lossy(&line).trim_end());
+            line.clear();
+        }
+    }
+    Ok(child.wait()?.success())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn results_are_added_up() {
+        let mut tally = Tally { runs_tests: true, ..Tally::default() };
+        for line in [
+            "running 2 tests",
+            "test a ... ok",
+            "test result: ok. 21 passed; 0 failed; 3 ignored; 0 measured; 0 filtered out; finished in 0.00s",
+            "test result: FAILED. 4 passed; 1 failed; 0 ignored; 0 measured; 5 filtered out; finished in 1.00s",
+            "test result: none of libtest's",
+        ] {
+            tally.count(line);
+        }
+        assert_eq!((tally.passed, tally.failed, tally.ignored), (25, 1, 3));
+        tally.verdict().unwrap();
+    }
+
+    #[test]
+    fn no_test_at_all_is_an_error() {
+        let mut tally = Tally { runs_tests: true, ..Tally::default() };
+        tally
+            .count("test result: ok. 0 passed; 0 failed; 0 ignored; 0 measured; 9 filtered out; x");
+        assert!(tally.verdict().is_err());
+    }
+
+    #[test]
+    fn a_failing_step_says_how_to_repeat_it() {
+        let step = Step::new("nonsense", ["no-such-command"]).env("X", "a b");
+        let error = step.run(Path::new("/"), &Progress::new(1), &mut Tally::default()).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "step `nonsense` failed; repeat it with `X='a b' cargo no-such-command`"
+        );
+    }
+
+    #[test]
+    fn counted_output_is_counted() {
+        let mut tally = Tally::default();
+        let mut command = Command::new("sh");
+        command.args(["-c", "echo 'test result: ok. 7 passed; 0 failed; 0 ignored'; exit 3"]);
+        assert!(!counted(&mut command, &mut tally).unwrap());
+        assert_eq!(tally.passed, 7);
+    }
+}
