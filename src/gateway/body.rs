@@ -24,6 +24,7 @@ pub(super) enum Kind<'x> {
     Full(Bytes),
     File(FileBody),
     Stream { stream: Box<dyn BodyStream + 'x>, length: Option<u64> },
+    Redirect(String),
 }
 
 /// Chunks of a body, as the server asks for them.
@@ -111,6 +112,15 @@ impl<'x> Body<'x> {
         Self { kind: Kind::Stream { stream: Box::new(stream), length: None }, on_close: None }
     }
 
+    /// In place of an answer, that of another path of the same server, as a GET: an internal
+    /// redirect (CGI/1.1's local redirect response, RFC 3875, 6.2.2). `start_response` is not called.
+    ///
+    /// `target` is a path with a query if wanted, encoded as in a request line.
+    #[must_use]
+    pub fn internal_redirect(target: impl Into<String>) -> Self {
+        Self { kind: Kind::Redirect(target.into()), on_close: None }
+    }
+
     /// States the length of a stream in bytes, which then becomes the Content-Length and is held
     /// against what the stream yields. Without effect on other bodies, whose length is known.
     #[must_use]
@@ -141,6 +151,7 @@ impl<'x> Body<'x> {
             Kind::Full(bytes) => Some(bytes.len() as u64),
             Kind::File(file) => Some(file.length()),
             Kind::Stream { length, .. } => *length,
+            Kind::Redirect(_) => None,
         }
     }
 
@@ -159,6 +170,9 @@ impl<'x> Body<'x> {
                 Box::new(Reader { reader: file.into_reader()?, buffer: BytesMut::new() })
             }
             Kind::Stream { stream, .. } => stream,
+            Kind::Redirect(_) => {
+                return Err(Error::new("an internal redirect has no body of its own"));
+            }
         };
         Ok(match on_close {
             None => stream,

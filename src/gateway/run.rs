@@ -29,6 +29,8 @@ pub enum Outcome {
     Complete,
     /// Nothing has gone out; the server answers with this status itself (304, 412).
     Status(StatusCode),
+    /// Nothing has gone out; the server answers with another of its paths, as a GET.
+    Redirect(String),
     /// Nothing has gone out; the server answers with the error's status itself.
     Failed(Error),
     /// A part has gone out: the server must break the response visibly.
@@ -54,6 +56,7 @@ pub fn run(
     match result {
         Ok(Ok(Sent::Whole)) => Outcome::Complete,
         Ok(Ok(Sent::Instead(status))) => Outcome::Status(status),
+        Ok(Ok(Sent::Redirect(target))) => Outcome::Redirect(target),
         Ok(Err(error)) | Err(error) if response.committed.get() => Outcome::Broken(error),
         Ok(Err(error)) | Err(error) => Outcome::Failed(error),
     }
@@ -62,6 +65,7 @@ pub fn run(
 enum Sent {
     Whole,
     Instead(StatusCode),
+    Redirect(String),
 }
 
 /// The state of one response.
@@ -102,7 +106,27 @@ impl<'e> Response<'e> {
             Kind::Full(data) => self.send_bytes(data),
             Kind::File(file) => self.send_file(file),
             Kind::Stream { stream, length } => self.send_stream(stream, length),
+            Kind::Redirect(target) => self.redirect(target),
         }
+    }
+
+    fn redirect(&self, target: String) -> Result<Sent> {
+        if self.started.get().is_some() {
+            return Err(Error::of(
+                ErrorKind::AlreadyStarted,
+                "an internal redirect cannot follow start_response",
+            ));
+        }
+        if !target.starts_with('/') || target.bytes().any(|byte| byte <= b' ' || byte == 0x7f) {
+            return Err(Error::of(
+                ErrorKind::InvalidHeader,
+                format!(
+                    "internal redirect to \"{}\": it takes an encoded path of this server, /…",
+                    target.escape_debug()
+                ),
+            ));
+        }
+        Ok(Sent::Redirect(target))
     }
 
     fn send_bytes(&self, data: Bytes) -> Result<Sent> {
