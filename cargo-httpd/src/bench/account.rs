@@ -1,0 +1,300 @@
+//! What a peer's processes cost: CPU time and memory, of all of them together.
+//!
+//! In a cgroup v2 folder of the peer's own where that can be made: then the kernel keeps the sum, to the
+//! microsecond, and processes that ended count. Else from `/proc`: the scheduler's figure of each
+//! thread, and the ticks of children that were waited for.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use super::sys;
+
+const PREFIX: &str = "mod_rust-bench";
+
+/// How CPU time is read on this machine.
+#[derive(Clone, Debug)]
+pub(super) enum Method {
+    /// In cgroups below this folder.
+    Cgroup(PathBuf),
+    /// From `/proc`.
+    Proc,
+}
+
+/// The processes of one running peer.
+pub(super) struct Account {
+    cgroup: Option<PathBuf>,
+    roots: Vec<u32>,
+}
+
+/// CPU time in microseconds.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Cpu {
+    /// In all.
+    pub(super) total: u64,
+    /// In user space, as the kernel's ticks sample it.
+    pub(super) user: u64,
+    /// In the kernel, likewise.
+    pub(super) system: u64,
+}
+
+impl Method {
+    /// Tries to run a process in a cgroup of its own.
+    pub(super) fn find() -> Self {
+        let Some(parent) = own_cgroup() else { return Self::Proc };
+        remove_stale(&parent);
+        let Some(folder) = make_cgroup(&parent) else { return Self::Proc };
+        let entered = Command::new("sh")
+            .args(["-c", "echo $$ > \"$0\""])
+            .arg(folder.join("cgroup.procs"))
+            .stdin(Stdio::null())
+            .stderr(Stdio::null())
+            .status()
+            .is_ok_and(|status| status.success());
+        let readable = read_cpu_stat(&folder).is_some();
+        // It is empty again: the one process was waited for.
+        let _ = fs::remove_dir(&folder);
+        if entered && readable { Self::Cgroup(parent) } else { Self::Proc }
+    }
+
+    /// True if processes that ended without being waited for count.
+    pub(super) fn is_complete(&self) -> bool {
+        matches!(self, Self::Cgroup(_))
+    }
+
+    /// What the report says of it.
+    pub(super) fn description(&self) -> &'static str {
+        match self {
+            Self::Cgroup(_) => "cgroup v2 (every process, those that ended included)",
+            Self::Proc => "/proc (children that nobody waits for are missing)",
+        }
+    }
+}
+
+impl Account {
+    /// An account without processes.
+    pub(super) fn open(method: &Method) -> Self {
+        let cgroup = match method {
+            Method::Cgroup(parent) => make_cgroup(parent),
+            Method::Proc => None,
+        };
+        Self { cgroup, roots: Vec::new() }
+    }
+
+    /// The file that a process writes its id to, to belong to this account with all its children.
+    pub(super) fn entrance(&self) -> Option<PathBuf> {
+        self.cgroup.as_ref().map(|folder| folder.join("cgroup.procs"))
+    }
+
+    /// Counts a process that was started, and its children.
+    pub(super) fn add(&mut self, pid: u32) {
+        self.roots.push(pid);
+    }
+
+    /// Every process of the account that is there now.
+    pub(super) fn pids(&self) -> Vec<u32> {
+        if let Some(folder) = &self.cgroup {
+            let text = fs::read_to_string(folder.join("cgroup.procs")).unwrap_or_default();
+            return text.lines().filter_map(|line| line.parse().ok()).collect();
+        }
+        let mut found = Vec::new();
+        let mut todo = self.roots.clone();
+        while let Some(pid) = todo.pop() {
+            if is_alive(pid) {
+                found.push(pid);
+                todo.extend(children(pid));
+            }
+        }
+        found
+    }
+
+    /// CPU time so far.
+    pub(super) fn cpu(&self) -> Cpu {
+        match &self.cgroup {
+            Some(folder) => read_cpu_stat(folder).unwrap_or_default(),
+            None => {
+                self.pids().into_iter().filter_map(proc_cpu).fold(Cpu::default(), |sum, cpu| Cpu {
+                    total: sum.total + cpu.total,
+                    user: sum.user + cpu.user,
+                    system: sum.system + cpu.system,
+                })
+            }
+        }
+    }
+
+    /// Proportional set size of all processes, in KiB.
+    pub(super) fn pss_kib(&self) -> u64 {
+        self.pids().into_iter().map(pss_kib).sum()
+    }
+}
+
+impl Drop for Account {
+    fn drop(&mut self) {
+        if let Some(folder) = &self.cgroup {
+            // Only an empty one goes; the next benchmark removes what stays.
+            let _ = fs::remove_dir(folder);
+        }
+    }
+}
+
+/// The direct children of a process.
+pub(super) fn children(pid: u32) -> Vec<u32> {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    let lists = tasks.filter_map(|task| fs::read_to_string(task.path().join("children")).ok());
+    lists
+        .flat_map(|list| list.split_whitespace().flat_map(str::parse).collect::<Vec<_>>())
+        .collect()
+}
+
+/// Proportional set size of one process, in KiB; nothing if it is gone.
+pub(super) fn pss_kib(pid: u32) -> u64 {
+    let text = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap_or_default();
+    let line = text.lines().find_map(|line| line.strip_prefix("Pss:"));
+    line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or(0)
+}
+
+/// CPU microseconds of the children that this tool has waited for, and of theirs.
+pub(super) fn waited_children_us() -> u64 {
+    let text = fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    parse_stat(&text).map_or(0, |stat| to_us(stat.children_user + stat.children_system))
+}
+
+fn own_cgroup() -> Option<PathBuf> {
+    let mounts = fs::read_to_string("/proc/self/mounts").ok()?;
+    let mount = mounts.lines().find_map(|line| {
+        let mut fields = line.split(' ').skip(1);
+        let (point, kind) = (fields.next()?, fields.next()?);
+        (kind == "cgroup2").then_some(point)
+    })?;
+    let own = fs::read_to_string("/proc/self/cgroup").ok()?;
+    let own = own.lines().find_map(|line| line.strip_prefix("0::/"))?;
+    Some(Path::new(mount).join(own)).filter(|folder| folder.is_dir())
+}
+
+fn make_cgroup(parent: &Path) -> Option<PathBuf> {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    let folder = parent.join(format!("{PREFIX}-{}-{number}", std::process::id()));
+    fs::create_dir(&folder).ok().map(|()| folder)
+}
+
+/// Removes the empty cgroups of benchmarks that were interrupted.
+fn remove_stale(parent: &Path) {
+    for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let rest = name.to_str().and_then(|name| name.strip_prefix(PREFIX)?.strip_prefix('-'));
+        let pid = rest.and_then(|rest| rest.split('-').next()?.parse().ok());
+        if pid.is_some_and(|pid: u32| !Path::new(&format!("/proc/{pid}")).exists()) {
+            // One that still holds processes cannot be removed, and stays.
+            let _ = fs::remove_dir(entry.path());
+        }
+    }
+}
+
+fn read_cpu_stat(folder: &Path) -> Option<Cpu> {
+    parse_cpu_stat(&fs::read_to_string(folder.join("cpu.stat")).ok()?)
+}
+
+fn parse_cpu_stat(text: &str) -> Option<Cpu> {
+    let field = |name: &str| {
+        let mut lines = text.lines().filter_map(|line| line.split_once(' '));
+        lines.find(|(key, _)| *key == name).and_then(|(_, value)| value.parse().ok())
+    };
+    Some(Cpu {
+        total: field("usage_usec")?,
+        user: field("user_usec")?,
+        system: field("system_usec")?,
+    })
+}
+
+/// True unless the process is gone or only waits to be waited for.
+fn is_alive(pid: u32) -> bool {
+    fs::read_to_string(format!("/proc/{pid}/stat"))
+        .ok()
+        .and_then(|text| parse_stat(&text))
+        .is_some_and(|stat| stat.state != 'Z')
+}
+
+/// One process and the children that it waited for.
+fn proc_cpu(pid: u32) -> Option<Cpu> {
+    let stat = parse_stat(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)?;
+    let tasks = fs::read_dir(format!("/proc/{pid}/task")).ok()?.flatten();
+    let nanoseconds: u64 = tasks
+        .filter_map(|task| fs::read_to_string(task.path().join("schedstat")).ok())
+        .filter_map(|text| text.split(' ').next()?.parse::<u64>().ok())
+        .sum();
+    // The ticks know of threads that ended, the scheduler's figures are finer.
+    let own = (nanoseconds / 1000).max(to_us(stat.user + stat.system));
+    Some(Cpu {
+        total: own + to_us(stat.children_user + stat.children_system),
+        user: to_us(stat.user + stat.children_user),
+        system: to_us(stat.system + stat.children_system),
+    })
+}
+
+fn to_us(ticks: u64) -> u64 {
+    ticks * 1_000_000 / sys::ticks_per_second()
+}
+
+/// The fields of `/proc/PID/stat` that count, in ticks.
+struct Stat {
+    state: char,
+    user: u64,
+    system: u64,
+    children_user: u64,
+    children_system: u64,
+}
+
+fn parse_stat(text: &str) -> Option<Stat> {
+    // The name in parentheses may hold anything, spaces and parentheses too.
+    let mut fields = text.rsplit_once(')')?.1.split_whitespace();
+    let state = fields.next()?.chars().next()?;
+    let mut numbers = fields.skip(10).map(str::parse);
+    let mut next = || numbers.next()?.ok();
+    Some(Stat {
+        state,
+        user: next()?,
+        system: next()?,
+        children_user: next()?,
+        children_system: next()?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stat_of_an_odd_name() {
+        let line = "7 (a) b (c) S 1 7 7 0 -1 4194560 100 200 0 0 11 22 33 44 20 0 1 0 5 6 7";
+        let stat = parse_stat(line).unwrap();
+        assert_eq!(stat.state, 'S');
+        assert_eq!((stat.user, stat.system), (11, 22));
+        assert_eq!((stat.children_user, stat.children_system), (33, 44));
+        assert!(parse_stat("7 (a) S 1").is_none());
+    }
+
+    #[test]
+    fn cpu_stat() {
+        let cpu = parse_cpu_stat("usage_usec 30\nuser_usec 10\nsystem_usec 20\nnice_usec 0\n");
+        let cpu = cpu.unwrap();
+        assert_eq!((cpu.total, cpu.user, cpu.system), (30, 10, 20));
+        assert!(parse_cpu_stat("usage_usec x\n").is_none());
+    }
+
+    #[test]
+    fn own_process_is_seen_in_proc() {
+        let mut account = Account::open(&Method::Proc);
+        account.add(std::process::id());
+        assert!(account.pids().contains(&std::process::id()));
+        assert!(account.pss_kib() > 0);
+        let before = account.cpu().total;
+        let mut sum = 0_u64;
+        // More than a tick's worth of work, so that the clock must move.
+        while account.cpu().total < before + 20_000 {
+            sum = sum.wrapping_add(before);
+        }
+        assert!(account.cpu().total >= before + 20_000, "{sum}");
+    }
+}

@@ -1,0 +1,82 @@
+//! What the peers are asked: five requests, the same for all of them.
+
+use serde::Serialize;
+
+/// Bytes that `/echo` gets.
+pub(super) const ECHO_SIZE: usize = 65536;
+
+/// One of the requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Endpoint {
+    /// `GET /hello`: 13 bytes of known length.
+    Hello,
+    /// `GET /axum`: the same answer from an axum Router inside httpd.
+    Axum,
+    /// `POST /echo`: 64 KiB back, of known length.
+    Echo,
+    /// `GET /stream`: 1 MiB in 64 writes of 16 KiB, of unknown length.
+    Stream,
+    /// `GET /environ`: every environ key and value, a line each.
+    Environ,
+}
+
+impl Endpoint {
+    /// All of them, in the order of the tables.
+    pub(super) const ALL: [Self; 5] =
+        [Self::Hello, Self::Axum, Self::Echo, Self::Stream, Self::Environ];
+
+    /// Its name on the command line and in the tables.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Hello => "hello",
+            Self::Axum => "axum",
+            Self::Echo => "echo",
+            Self::Stream => "stream",
+            Self::Environ => "environ",
+        }
+    }
+
+    /// The path that is requested.
+    pub(super) fn path(self) -> &'static str {
+        match self {
+            Self::Hello => "/hello",
+            Self::Axum => "/axum",
+            Self::Echo => "/echo",
+            Self::Stream => "/stream",
+            Self::Environ => "/environ",
+        }
+    }
+
+    /// What a table says about it.
+    pub(super) fn description(self) -> &'static str {
+        match self {
+            Self::Hello => "GET, 13 bytes",
+            Self::Axum => "hello from an axum Router inside httpd, against the C handler's hello",
+            Self::Echo => "POST, 64 KiB back",
+            Self::Stream => "GET, 1 MiB in 64 writes of 16 KiB, chunked",
+            Self::Environ => "GET, every environ key and value",
+        }
+    }
+
+    /// The endpoint of the C handler that it is compared with.
+    pub(super) fn reference(self) -> Self {
+        match self {
+            Self::Axum => Self::Hello,
+            other => other,
+        }
+    }
+
+    /// Bytes to post, for a POST.
+    pub(super) fn post(self) -> Option<usize> {
+        (self == Self::Echo).then_some(ECHO_SIZE)
+    }
+
+    /// Requests of the short and of the long run whose difference gives the counts of one request.
+    pub(super) fn count_requests(self) -> (u32, u32) {
+        match self {
+            Self::Hello | Self::Axum | Self::Environ => (200, 1200),
+            Self::Echo | Self::Stream => (20, 120),
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! wrk: the load, and what it saw.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use serde::{Deserialize, Serialize};
+
+use super::account;
+use super::endpoint::Endpoint;
+use super::sys;
+
+/// Between two looks at the memory while wrk runs.
+const SAMPLE: Duration = Duration::from_millis(200);
+
+/// How wrk is called.
+#[derive(Clone)]
+pub(super) struct Load {
+    /// The script in the checkout.
+    pub(super) script: PathBuf,
+    /// Connections kept open.
+    pub(super) connections: u32,
+    /// wrk's threads.
+    pub(super) threads: u32,
+    /// The core that it is bound to.
+    pub(super) pin: Option<usize>,
+}
+
+/// What wrk counted in one run. Times are in microseconds.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+pub(super) struct Figures {
+    pub(super) requests: u64,
+    pub(super) duration_us: u64,
+    pub(super) bytes: u64,
+    pub(super) p50_us: u64,
+    pub(super) p99_us: u64,
+    pub(super) max_us: u64,
+    pub(super) err_connect: u64,
+    /// Mostly a kept connection that the server closed under a request.
+    pub(super) err_read: u64,
+    pub(super) err_write: u64,
+    /// Answers that are not 2xx or 3xx.
+    pub(super) err_status: u64,
+    pub(super) err_timeout: u64,
+    /// wrk's own CPU time.
+    #[serde(default)]
+    pub(super) client_us: u64,
+}
+
+impl Figures {
+    /// Failed requests of every kind.
+    pub(super) fn errors(&self) -> u64 {
+        self.err_connect + self.err_read + self.err_write + self.err_status + self.err_timeout
+    }
+}
+
+impl Load {
+    /// The load of a benchmark in that checkout.
+    pub(super) fn script(root: &Path) -> PathBuf {
+        root.join("benches/wrk/load.lua")
+    }
+
+    /// Runs wrk for so many seconds; `sample` is called several times a second meanwhile.
+    ///
+    /// # Errors
+    /// When wrk does not run, or does not say what it counted.
+    pub(super) fn run(
+        &self,
+        port: u16,
+        endpoint: Endpoint,
+        seconds: u32,
+        mut sample: impl FnMut(),
+    ) -> Result<Figures> {
+        let before = account::waited_children_us();
+        let mut command = self.command(port, endpoint, seconds);
+        let mut child = command.spawn().context("wrk does not run")?;
+        // Its output is a few lines, so it fits into the pipe.
+        while child.try_wait()?.is_none() {
+            std::thread::sleep(SAMPLE);
+            sample();
+        }
+        let output = child.wait_with_output()?;
+        let text = String::from_utf8_lossy(&output.stdout);
+        if !output.status.success() {
+            bail!("wrk ended with {}: {}", output.status, text.trim());
+        }
+        let mut figures = parse(&text).with_context(|| format!("wrk says `{}`", text.trim()))?;
+        figures.client_us = account::waited_children_us().saturating_sub(before);
+        Ok(figures)
+    }
+
+    fn command(&self, port: u16, endpoint: Endpoint, seconds: u32) -> Command {
+        let mut command = match self.pin {
+            Some(core) => {
+                let mut taskset = sys::command("taskset");
+                taskset.args(["-c", &core.to_string(), "wrk"]);
+                taskset
+            }
+            None => sys::command("wrk"),
+        };
+        command
+            .arg(format!("-t{}", self.threads))
+            .arg(format!("-c{}", self.connections.max(self.threads)))
+            .arg(format!("-d{seconds}s"))
+            .args(["--latency", "--timeout", "10s", "-s"])
+            .arg(&self.script)
+            .arg(format!("http://127.0.0.1:{port}{}", endpoint.path()))
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped());
+        match endpoint.post() {
+            Some(size) => command.env("BENCH_POST", size.to_string()),
+            None => command.env_remove("BENCH_POST"),
+        };
+        command
+    }
+}
+
+/// The line of figures that the script prints at the end.
+fn parse(text: &str) -> Option<Figures> {
+    let line = text.lines().find_map(|line| line.strip_prefix("FIGURES "))?;
+    serde_json::from_str(line).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_figures_follow_wrks_own_text() {
+        let text = "Running 1s test @ http://127.0.0.1:1/\n  1 threads and 2 connections\nFIGURES \
+            {\"requests\":10,\"duration_us\":1000000,\"bytes\":200,\"p50_us\":1,\"p99_us\":2,\
+            \"max_us\":3,\"err_connect\":0,\"err_read\":4,\"err_write\":0,\"err_status\":1,\
+            \"err_timeout\":0}\n";
+        let figures = parse(text).unwrap();
+        assert_eq!((figures.requests, figures.errors()), (10, 5));
+        assert!(parse("unable to connect to 127.0.0.1:1 Connection refused\n").is_none());
+    }
+}

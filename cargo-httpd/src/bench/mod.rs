@@ -1,0 +1,326 @@
+//! `cargo httpd bench`: what a request costs in mod_rust, in a C handler that does the same, and in the
+//! other ways to run an application with httpd, side by side in one run.
+//!
+//! The method is in docs/benchmark.md. In short: every peer must give the same answers; then rounds are
+//! interleaved, with a fresh server for each run, and every figure is a ratio to the C handler in the
+//! same round. Only processes started here are stopped, and everything listens on loopback.
+
+mod account;
+mod bars;
+mod callgrind;
+mod check;
+mod checkout;
+mod client;
+mod count;
+mod endpoint;
+mod load;
+mod machine;
+mod peer;
+mod plan;
+mod report;
+mod results;
+mod rounds;
+mod server;
+mod strace;
+mod sys;
+mod table;
+mod workshop;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use httpd_config::{Httpd, Mpm};
+
+use self::account::Method;
+use self::checkout::Checkout;
+use self::endpoint::Endpoint;
+use self::load::Load;
+use self::machine::Machine;
+use self::peer::{PEERS, Peer};
+use self::plan::Plan;
+use self::results::{Results, Settings};
+use self::server::{Launch, Server, Tool};
+use self::workshop::Workshop;
+
+/// Packages of Debian and Ubuntu that the benchmark uses beside those of a build, and what for.
+pub const NEEDS: &[(&str, &str)] = &[
+    ("wrk", "makes the load"),
+    ("valgrind", "counts instructions, with --instr"),
+    ("strace", "counts system calls, with --instr"),
+    ("libapache2-mod-wsgi-py3", "mod_wsgi, a rival"),
+    ("python3", "mod_wsgi's interpreter"),
+];
+
+/// Compare the cost of a request with a C handler and with the rivals that are installed
+#[derive(Debug, clap::Args)]
+pub struct BenchArgs {
+    /// Rounds; in each, every peer is measured once at every endpoint
+    #[arg(long, default_value_t = 5, value_name = "N")]
+    rounds: u32,
+    /// Length of a measured run
+    #[arg(long, default_value_t = 4, value_name = "SECONDS")]
+    duration: u32,
+    /// Connections kept open by wrk
+    #[arg(long, default_value_t = 32, value_name = "N")]
+    connections: u32,
+    /// Threads of wrk
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    threads: u32,
+    /// Only these peers, and the C handler that they are compared with
+    #[arg(long, value_delimiter = ',', value_name = "NAME,...")]
+    peers: Vec<String>,
+    /// Only these endpoints
+    #[arg(long, value_delimiter = ',', value_name = "NAME,...")]
+    endpoints: Vec<Endpoint>,
+    /// The MPM of every httpd
+    #[arg(long, default_value = "event", value_name = "NAME")]
+    mpm: Mpm,
+    /// Keep httpd on core 0 and wrk on core 1: steadier figures
+    #[arg(long)]
+    pin: bool,
+    /// Leave out runs during which other processes used more than this many cores
+    #[arg(long, default_value_t = 0.2, value_name = "CORES")]
+    max_others: f64,
+    /// Count instructions and system calls a request as well, with callgrind and strace
+    #[arg(long)]
+    instr: bool,
+    /// Two seconds a peer: fails if a request fails or an answer is wrong, judges no speed
+    #[arg(long, conflicts_with_all = ["rounds", "duration", "instr", "pin"])]
+    smoke: bool,
+    /// Where the results go as JSON [default: target/httpd/bench.json]
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Write the report to this file, too
+    #[arg(long, value_name = "FILE")]
+    markdown: Option<PathBuf>,
+}
+
+/// Runs the benchmark and prints its report.
+///
+/// # Errors
+/// When the C handler or mod_rust cannot be built, started or give a wrong answer, or wrk does not run;
+/// with `--smoke` also when a request failed.
+pub fn execute(args: &BenchArgs) -> Result<()> {
+    if !cfg!(target_os = "linux") {
+        bail!("cargo httpd bench reads CPU times from /proc and cgroups: it needs Linux");
+    }
+    args.look_for_tools()?;
+    let checkout = Checkout::find()?;
+    if checkout.is_temporary() {
+        println!(
+            "Servers run in `{}`, as httpd's children cannot work below the target folder",
+            checkout.scratch().display()
+        );
+    }
+    let httpd = Httpd::locate()?;
+    let method = Method::find();
+    let settings = args.settings();
+    let endpoints: Vec<_> =
+        Endpoint::ALL.into_iter().filter(|endpoint| args.wants_endpoint(*endpoint)).collect();
+
+    let (plans, mut left_out) = plans(args, &httpd, &checkout)?;
+    let (plans, idle_child_kib) = check_all(plans, &method, &mut left_out)?;
+
+    let load = Load {
+        script: Load::script(checkout.root()),
+        connections: settings.connections,
+        threads: settings.threads,
+        pin: settings.pinned.then_some(1),
+    };
+    let rounds = rounds::Rounds {
+        plans: &plans,
+        endpoints: &endpoints,
+        settings: &settings,
+        load: &load,
+        method: &method,
+    };
+    let runs = rounds.run()?;
+    let mut counts = Vec::new();
+    if args.instr {
+        for endpoint in &endpoints {
+            for plan in plans.iter().filter(|plan| plan.peer.endpoints.contains(endpoint)) {
+                let folder = checkout.scratch().join("count");
+                let what = || format!("counting {} of {}", endpoint.name(), plan.peer.name);
+                counts.push(count::count(plan, *endpoint, &method, &folder).with_context(what)?);
+            }
+        }
+    }
+    results::compare_counts(&mut counts);
+
+    let peers: Vec<_> = plans.iter().map(|plan| (plan.peer.name, plan.peer.title)).collect();
+    let rows = results::rows(&peers, &runs);
+    let bars = bars::bars(&rows, &counts, &idle_child_kib);
+    let machine = Machine::describe(&httpd, method.description());
+    let results =
+        Results { machine, settings, peers, left_out, idle_child_kib, rows, counts, bars, runs };
+    publish(args, &checkout, &results)?;
+    if args.smoke { judge_smoke(&results) } else { Ok(()) }
+}
+
+impl BenchArgs {
+    fn settings(&self) -> Settings {
+        let settings = Settings {
+            mpm: self.mpm.name(),
+            rounds: self.rounds,
+            duration_s: self.duration.max(1),
+            warm_up_s: 1,
+            connections: self.connections.max(1),
+            threads: self.threads.max(1),
+            pinned: self.pin,
+            max_others: self.max_others,
+        };
+        if !self.smoke {
+            return settings;
+        }
+        // Fewer connections than threads, so that httpd has no reason to close a kept one; and every
+        // run counts, as no time is judged.
+        Settings { rounds: 1, duration_s: 1, connections: 8, max_others: f64::MAX, ..settings }
+    }
+
+    /// Fails early, and names the package.
+    fn look_for_tools(&self) -> Result<()> {
+        let load: &[(&str, &str)] = if self.rounds > 0 { &[("wrk", "wrk")] } else { &[] };
+        let counts: &[(&str, &str)] =
+            if self.instr { &[("valgrind", "valgrind"), ("strace", "strace")] } else { &[] };
+        let pin: &[(&str, &str)] = if self.pin { &[("taskset", "util-linux")] } else { &[] };
+        for (program, package) in [&[("setpriv", "util-linux")], load, counts, pin].concat() {
+            if !sys::has_program(program) {
+                bail!("`{program}` is not installed; install {package} (Debian, Ubuntu, Fedora)");
+            }
+        }
+        Ok(())
+    }
+
+    fn wants_endpoint(&self, endpoint: Endpoint) -> bool {
+        if self.smoke && self.endpoints.is_empty() {
+            return endpoint == Endpoint::Hello;
+        }
+        // The axum answer is compared with hello.
+        self.endpoints.is_empty()
+            || self.endpoints.iter().any(|e| *e == endpoint || e.reference() == endpoint)
+    }
+
+    fn wants_peer(&self, peer: &Peer) -> bool {
+        if self.peers.is_empty() {
+            return !self.smoke || peer.smoke;
+        }
+        peer.name == peer::LIMIT || self.peers.iter().any(|name| name == peer.name)
+    }
+}
+
+/// Finds out who can take part, and builds what they need.
+fn plans(args: &BenchArgs, httpd: &Httpd, checkout: &Checkout) -> Result<(Vec<Plan>, Vec<String>)> {
+    if let Some(unknown) = args.peers.iter().find(|name| PEERS.iter().all(|p| p.name != **name)) {
+        let names: Vec<_> = PEERS.iter().map(|peer| peer.name).collect();
+        bail!("--peers: there is no `{unknown}`; there are {}", names.join(", "));
+    }
+    let mut workshop = Workshop::open(checkout)?;
+    let (mut plans, mut left_out) = (Vec::new(), Vec::new());
+    for peer in PEERS.iter().filter(|peer| args.wants_peer(peer)) {
+        match Plan::make(peer, httpd, args.mpm, checkout, &mut workshop) {
+            Ok(plan) => plans.push(plan),
+            Err(error) if peer.is_essential() => {
+                return Err(error.context(format!("{} cannot take part", peer.name)));
+            }
+            Err(error) => leave_out(&mut left_out, peer, &format!("{error:#}")),
+        }
+    }
+    Ok((plans, left_out))
+}
+
+/// Starts each peer once, compares its answers, and weighs its idle child.
+fn check_all(
+    plans: Vec<Plan>,
+    method: &Method,
+    left_out: &mut Vec<String>,
+) -> Result<(Vec<Plan>, BTreeMap<&'static str, u64>)> {
+    let mut idle = BTreeMap::new();
+    let mut reference = None;
+    let mut good = Vec::new();
+    for plan in plans {
+        match check_one(&plan, method, &mut reference) {
+            Ok(idle_child_kib) => {
+                println!("{:<16} answers as it should", plan.peer.name);
+                idle.insert(plan.peer.name, idle_child_kib);
+                good.push(plan);
+            }
+            Err(error) if plan.peer.is_essential() => return Err(error),
+            Err(error) => leave_out(left_out, plan.peer, &format!("{error:#}")),
+        }
+    }
+    Ok((good, idle))
+}
+
+fn check_one(plan: &Plan, method: &Method, reference: &mut Option<check::Environ>) -> Result<u64> {
+    let patience = Duration::from_secs(15);
+    let launch = Launch { method, tool: Tool::None, small: false, patience };
+    let server = Server::start(plan, &launch)?;
+    let idle_child_kib = server.child_pss_kib();
+    for endpoint in plan.peer.endpoints {
+        let what = || format!("{} gives a wrong answer to {}", plan.peer.name, endpoint.path());
+        let (query, headers) = match endpoint {
+            Endpoint::Environ => (check::ENVIRON_QUERY, check::ENVIRON_HEADERS),
+            _ => ("", ""),
+        };
+        let body = if endpoint.post().is_some() { check::echo_body() } else { Vec::new() };
+        let request = client::request(*endpoint, query, headers, &body);
+        let mut client = client::Client::connect(server.port(), patience)?;
+        // Twice on one connection: it must be kept, and the second answer be like the first.
+        for _ in 0..2 {
+            let response = client.send(&request).with_context(what)?;
+            let environ = check::verify(plan.peer, *endpoint, &response);
+            if let Some(environ) = environ.map_err(anyhow::Error::msg).with_context(what)? {
+                check::verify_environ(plan.peer, &environ, reference.as_ref())
+                    .map_err(anyhow::Error::msg)
+                    .with_context(what)?;
+                if plan.peer.name == peer::LIMIT {
+                    *reference = Some(environ);
+                }
+            }
+        }
+    }
+    server.stop()?;
+    Ok(idle_child_kib)
+}
+
+fn leave_out(left_out: &mut Vec<String>, peer: &Peer, why: &str) {
+    println!("Left out: {}: {why}", peer.name);
+    // The first line is for the report; a log's lines that follow are for the terminal.
+    left_out.push(format!("{}: {}", peer.name, why.lines().next().unwrap_or_default()));
+}
+
+fn publish(args: &BenchArgs, checkout: &Checkout, results: &Results) -> Result<()> {
+    let report = report::report(results);
+    println!("\n{report}");
+    let json = args.json.clone().unwrap_or_else(|| checkout.default_json());
+    let mut text = serde_json::to_string_pretty(results)?;
+    text.push('\n');
+    std::fs::write(&json, text).with_context(|| format!("cannot write `{}`", json.display()))?;
+    println!("Results: {}", json.display());
+    if let Some(markdown) = &args.markdown {
+        std::fs::write(markdown, report)
+            .with_context(|| format!("cannot write `{}`", markdown.display()))?;
+    }
+    Ok(())
+}
+
+/// Whether every peer was there and every request succeeded.
+fn judge_smoke(results: &Results) -> Result<()> {
+    if let Some(line) = results.left_out.first() {
+        bail!("a peer does not work: {line}");
+    }
+    for row in &results.rows {
+        if row.errors > 0 || row.requests == 0 {
+            bail!(
+                "{} {}: {} of {} requests failed",
+                row.peer,
+                row.endpoint.name(),
+                row.errors,
+                row.requests
+            );
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,255 @@
+//! Who takes part: one table, one row a peer.
+
+use super::endpoint::Endpoint::{self, Axum, Echo, Environ, Hello, Stream};
+
+/// The C handler whose URLs are claimed before the file walk, as mod_rust's mounts are: every ratio
+/// and every bar is against it.
+pub(super) const LIMIT: &str = "c-mount";
+/// The C handler as a plain module has it, reached by `SetHandler` for a URL with a file behind it.
+pub(super) const PLAIN: &str = "c-handler";
+/// What is measured.
+pub(super) const OURS: &str = "mod_rust";
+/// httpd without any of these modules.
+pub(super) const BARE: &str = "static";
+
+/// One way to get an answer out of httpd.
+pub(super) struct Peer {
+    /// Its name on the command line and in the JSON.
+    pub(super) name: &'static str,
+    /// Its name in the tables.
+    pub(super) title: &'static str,
+    /// Modules of the installed httpd that it needs, without `mod_`.
+    pub(super) modules: &'static [&'static str],
+    /// The module that this project builds for it, and its symbol.
+    pub(super) own: Option<(Product, &'static str)>,
+    /// The process behind httpd.
+    pub(super) backend: Option<Backend>,
+    /// Its directives: a file in the checkout.
+    pub(super) conf: &'static str,
+    /// What it can answer.
+    pub(super) endpoints: &'static [Endpoint],
+    /// The package of Debian and Ubuntu that brings its modules.
+    pub(super) package: &'static str,
+    /// False if callgrind's own start would swamp it: a process for each request.
+    pub(super) callgrind: bool,
+    /// True if `--smoke` runs it.
+    pub(super) smoke: bool,
+}
+
+/// Something built from the checkout.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Product {
+    /// `benches/c_handler`, by the C compiler.
+    CHandler,
+    /// `benches/cgi`, by the C compiler.
+    Cgi,
+    /// `benches/axum-backend`, by cargo.
+    AxumBackend,
+    /// Its FastCGI twin.
+    FcgiBackend,
+    /// `examples/bench.rs`, by cargo.
+    Module,
+}
+
+/// A process behind httpd, and how it is reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Backend {
+    /// HTTP over TCP.
+    AxumTcp,
+    /// HTTP over a Unix socket.
+    AxumUnix,
+    /// FastCGI over a Unix socket.
+    FcgiUnix,
+}
+
+impl Peer {
+    /// What has to be built before it can start.
+    pub(super) fn products(&self) -> Vec<Product> {
+        let own = self.own.map(|(product, _)| product);
+        let backend = self.backend.map(|backend| match backend {
+            Backend::AxumTcp | Backend::AxumUnix => Product::AxumBackend,
+            Backend::FcgiUnix => Product::FcgiBackend,
+        });
+        let cgi = self.modules.contains(&"cgid").then_some(Product::Cgi);
+        [own, backend, cgi].into_iter().flatten().collect()
+    }
+
+    /// True for the peers of this project: one of them that fails is a failure of the benchmark.
+    pub(super) fn is_essential(&self) -> bool {
+        self.own.is_some()
+    }
+}
+
+const C_ANSWERS: &[Endpoint] = &[Hello, Echo, Stream, Environ];
+const HTTPD: &str = "apache2";
+
+/// Every peer, in the order of the tables.
+pub(super) const PEERS: &[Peer] = &[
+    Peer {
+        name: LIMIT,
+        title: "C handler that claims its URLs (the limit)",
+        modules: &[],
+        own: Some((Product::CHandler, "c_handler_module")),
+        backend: None,
+        conf: "benches/conf/c-mount.conf",
+        endpoints: C_ANSWERS,
+        package: HTTPD,
+        callgrind: true,
+        smoke: true,
+    },
+    Peer {
+        name: PLAIN,
+        title: "C handler by SetHandler",
+        modules: &[],
+        own: Some((Product::CHandler, "c_handler_module")),
+        backend: None,
+        conf: "benches/conf/c-handler.conf",
+        endpoints: C_ANSWERS,
+        package: HTTPD,
+        callgrind: true,
+        smoke: true,
+    },
+    Peer {
+        name: OURS,
+        title: "mod_rust embedded",
+        modules: &[],
+        own: Some((Product::Module, "bench_module")),
+        backend: None,
+        conf: "examples/bench.conf",
+        endpoints: &[Hello, Axum, Echo, Stream, Environ],
+        package: HTTPD,
+        callgrind: true,
+        smoke: true,
+    },
+    Peer {
+        name: "wsgi-embedded",
+        title: "mod_wsgi embedded",
+        modules: &["wsgi"],
+        own: None,
+        backend: None,
+        conf: "benches/conf/wsgi-embedded.conf",
+        endpoints: C_ANSWERS,
+        package: "libapache2-mod-wsgi-py3",
+        callgrind: true,
+        smoke: false,
+    },
+    Peer {
+        name: "wsgi-daemon",
+        title: "mod_wsgi daemon, 2 processes x 15 threads",
+        modules: &["wsgi"],
+        own: None,
+        backend: None,
+        conf: "benches/conf/wsgi-daemon.conf",
+        endpoints: C_ANSWERS,
+        package: "libapache2-mod-wsgi-py3",
+        callgrind: true,
+        smoke: false,
+    },
+    Peer {
+        name: "proxy-http-tcp",
+        title: "mod_proxy_http to axum, TCP",
+        modules: &["proxy", "proxy_http"],
+        own: None,
+        backend: Some(Backend::AxumTcp),
+        conf: "benches/conf/proxy-http-tcp.conf",
+        endpoints: &[Hello, Echo, Stream],
+        package: HTTPD,
+        callgrind: true,
+        smoke: false,
+    },
+    Peer {
+        name: "proxy-http-unix",
+        title: "mod_proxy_http to axum, Unix socket",
+        modules: &["proxy", "proxy_http"],
+        own: None,
+        backend: Some(Backend::AxumUnix),
+        conf: "benches/conf/proxy-http-unix.conf",
+        endpoints: &[Hello, Echo, Stream],
+        package: HTTPD,
+        callgrind: true,
+        smoke: false,
+    },
+    Peer {
+        name: "proxy-fcgi",
+        title: "mod_proxy_fcgi to tokio-fastcgi, Unix socket",
+        modules: &["proxy", "proxy_fcgi", "env"],
+        own: None,
+        backend: Some(Backend::FcgiUnix),
+        conf: "benches/conf/proxy-fcgi.conf",
+        endpoints: C_ANSWERS,
+        package: HTTPD,
+        callgrind: true,
+        smoke: false,
+    },
+    Peer {
+        name: "lua",
+        title: "mod_lua, LuaScope thread",
+        modules: &["lua"],
+        own: None,
+        backend: None,
+        conf: "benches/conf/lua.conf",
+        endpoints: &[Hello, Echo, Stream],
+        package: HTTPD,
+        callgrind: true,
+        smoke: false,
+    },
+    Peer {
+        name: "cgid",
+        title: "mod_cgid, static C program",
+        modules: &["cgid", "alias", "env"],
+        own: None,
+        backend: None,
+        conf: "benches/conf/cgid.conf",
+        endpoints: C_ANSWERS,
+        package: HTTPD,
+        callgrind: false,
+        smoke: false,
+    },
+    Peer {
+        name: BARE,
+        title: "static file",
+        modules: &[],
+        own: None,
+        backend: None,
+        conf: "benches/conf/static.conf",
+        endpoints: &[Hello, Stream],
+        package: HTTPD,
+        callgrind: true,
+        smoke: true,
+    },
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_the_special_ones_are_there() {
+        let mut names: Vec<_> = PEERS.iter().map(|peer| peer.name).collect();
+        for special in [LIMIT, PLAIN, OURS, BARE] {
+            assert!(names.contains(&special), "{special}");
+        }
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), PEERS.len());
+    }
+
+    #[test]
+    fn the_limit_answers_all_that_others_are_compared_with() {
+        let limit = PEERS.iter().find(|peer| peer.name == LIMIT).unwrap();
+        for peer in PEERS {
+            for endpoint in peer.endpoints {
+                assert!(limit.endpoints.contains(&endpoint.reference()), "{}", peer.name);
+            }
+        }
+    }
+
+    #[test]
+    fn every_peer_has_its_configuration() {
+        let checkout = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+        for peer in PEERS {
+            let conf = std::path::Path::new(checkout).join(peer.conf);
+            assert!(conf.is_file(), "{}", conf.display());
+        }
+    }
+}

@@ -1,0 +1,260 @@
+//! The results as Markdown, for the terminal and for a file.
+
+use super::bars::Bar;
+use super::endpoint::Endpoint;
+use super::peer::{LIMIT, OURS, PLAIN};
+use super::results::{Count, Ratio, Results, Row};
+use super::table::Table;
+
+/// Rows of the table of functions.
+const FUNCTIONS: usize = 15;
+
+/// Everything that was measured, the bars last.
+pub(super) fn report(results: &Results) -> String {
+    let mut text = head(results);
+    for endpoint in Endpoint::ALL {
+        let rows: Vec<_> = results.rows.iter().filter(|row| row.endpoint == endpoint).collect();
+        if !rows.is_empty() {
+            text.push_str(&heading(endpoint));
+            text.push_str(&rows_table(results, &rows));
+        }
+    }
+    if !results.counts.is_empty() {
+        text.push_str(
+            "\n### Instructions and system calls a request\n\nIn user space, of all processes of the \
+             peer, for one request on a kept connection.\n",
+        );
+    }
+    for endpoint in Endpoint::ALL {
+        let counts: Vec<_> = results.counts.iter().filter(|c| c.endpoint == endpoint).collect();
+        if !counts.is_empty() {
+            text.push_str(&heading(endpoint));
+            text.push_str(&counts_table(results, &counts));
+            text.push_str(&differences(results, endpoint));
+        }
+    }
+    text.push_str("\n### Bars\n\n");
+    text.push_str(&format!(
+        "Over \"{}\"; beside it, over \"{}\".\n\n",
+        title(results, LIMIT),
+        title(results, PLAIN)
+    ));
+    for bar in &results.bars {
+        text.push_str(&bar_line(bar));
+    }
+    text
+}
+
+fn head(results: &Results) -> String {
+    let (machine, settings) = (&results.machine, &results.settings);
+    let mut text = format!(
+        "{}, {} cores, {} MiB; {}, Linux {}; {}, {} MPM; {}; {}; mod_rust {}; {}.\n",
+        machine.cpu,
+        machine.cores,
+        machine.memory_mib,
+        machine.system,
+        machine.kernel,
+        machine.httpd,
+        settings.mpm,
+        machine.rustc,
+        machine.wrk,
+        machine.mod_rust,
+        machine.date,
+    );
+    if settings.rounds > 0 {
+        let left: usize = results.rows.iter().map(|row| row.not_counted).sum();
+        text.push_str(&format!(
+            "wrk -t{} -c{} -d{}s after {} s of warm-up, {} interleaved rounds{}; medians, ratios within \
+             the same round (least to most); CPU time from {}.\n{left} of {} runs are left out, since \
+             others used more than {} cores meanwhile.\n",
+            settings.threads,
+            settings.connections,
+            settings.duration_s,
+            settings.warm_up_s,
+            settings.rounds,
+            if settings.pinned { ", httpd on one core and wrk on another" } else { "" },
+            machine.cpu_time,
+            results.runs.len(),
+            settings.max_others,
+        ));
+    }
+    for line in &results.left_out {
+        text.push_str(&format!("Left out: {line}\n"));
+    }
+    text
+}
+
+fn heading(endpoint: Endpoint) -> String {
+    format!("\n**{}** ({})\n\n", endpoint.name(), endpoint.description())
+}
+
+fn rows_table(results: &Results, rows: &[&Row]) -> String {
+    let mut table = Table::new(&[
+        "peer",
+        "req/s",
+        "CPU us/req",
+        "CPU x limit",
+        "CPU x SetHandler",
+        "p50 ms",
+        "p99 ms",
+        "PSS MiB",
+        "errors",
+    ]);
+    for row in rows {
+        table.row(vec![
+            title(results, row.peer),
+            number(Some(row.rps), 0),
+            number(row.cpu_us, 1),
+            ratio(row.cpu_to_limit),
+            number(row.cpu_to_plain.map(|ratio| ratio.median), 2),
+            number(Some(row.p50_us / 1000.0), 2),
+            number(Some(row.p99_us / 1000.0), 2),
+            if row.counted > 0 { number(Some(row.pss_mib), 1) } else { "-".into() },
+            row.errors.to_string(),
+        ]);
+    }
+    table.render()
+}
+
+fn counts_table(results: &Results, counts: &[&Count]) -> String {
+    let mut table =
+        Table::new(&["peer", "instructions", "x limit", "x SetHandler", "system calls", "<which"]);
+    for count in counts {
+        let calls = count.system_calls.as_deref().unwrap_or_default();
+        let which = calls.iter().take(8).map(|(name, calls)| format!("{name} {calls:.1}"));
+        table.row(vec![
+            title(results, count.peer),
+            number(count.instructions, 0),
+            number(count.instructions_to_limit, 3),
+            number(count.instructions_to_plain, 3),
+            number(count.system_calls.as_ref().map(|_| calls.iter().map(|c| c.1).sum()), 1),
+            which.collect::<Vec<_>>().join(", "),
+        ]);
+    }
+    table.render()
+}
+
+/// Where the module's instructions go, beside the C handler's: by function, by themselves.
+fn differences(results: &Results, endpoint: Endpoint) -> String {
+    let find = |peer, endpoint| {
+        results.counts.iter().find(|count| count.peer == peer && count.endpoint == endpoint)
+    };
+    let (Some(ours), Some(limit)) = (find(OURS, endpoint), find(LIMIT, endpoint.reference()))
+    else {
+        return String::new();
+    };
+    let mut text = String::from("\nBy object and function, without callees:\n\n");
+    let mut table = Table::new(&["where", "mod_rust", "C handler", "difference"]);
+    let objects = compare(&ours.objects, &limit.objects);
+    let functions = compare(&ours.functions, &limit.functions);
+    for (name, ours, theirs) in objects.into_iter().chain(functions.into_iter().take(FUNCTIONS)) {
+        let signed = format!("{:+.0}", ours - theirs);
+        table.row(vec![name, format!("{ours:.0}"), format!("{theirs:.0}"), signed]);
+    }
+    text.push_str(&table.render());
+    text
+}
+
+/// Both sides of each name, the largest difference first.
+fn compare(ours: &[(String, f64)], theirs: &[(String, f64)]) -> Vec<(String, f64, f64)> {
+    let of = |list: &[(String, f64)], name: &str| {
+        list.iter().find(|(other, _)| other == name).map_or(0.0, |(_, cost)| *cost)
+    };
+    let mut names: Vec<_> = ours.iter().chain(theirs).map(|(name, _)| name.clone()).collect();
+    names.sort_unstable();
+    names.dedup();
+    let mut both: Vec<_> = names
+        .into_iter()
+        .map(|name| {
+            let (ours, theirs) = (of(ours, &name), of(theirs, &name));
+            (name, ours, theirs)
+        })
+        .filter(|(_, ours, theirs)| (ours - theirs).abs() >= 1.0)
+        .collect();
+    both.sort_by(|one, other| (other.1 - other.2).abs().total_cmp(&(one.1 - one.2).abs()));
+    both
+}
+
+fn bar_line(bar: &Bar) -> String {
+    let plain = bar.plain.map_or(String::new(), |plain| format!(" (SetHandler: {plain:.3})"));
+    match (bar.value, bar.holds) {
+        (Some(value), Some(true)) => {
+            format!("- holds: {}: {value:.3}, at most {}{plain}\n", bar.what, bar.limit)
+        }
+        (Some(value), _) => {
+            format!("- does not hold: {}: {value:.3}, over {}{plain}\n", bar.what, bar.limit)
+        }
+        (None, _) => format!("- not measured: {}, at most {}\n", bar.what, bar.limit),
+    }
+}
+
+fn title(results: &Results, peer: &str) -> String {
+    let found = results.peers.iter().find(|(name, _)| *name == peer);
+    found.map_or(peer, |(_, title)| title).to_owned()
+}
+
+fn ratio(ratio: Option<Ratio>) -> String {
+    match ratio {
+        None => "-".into(),
+        Some(r) if r.min == r.max => format!("{:.2}", r.median),
+        Some(r) => format!("{:.2} ({:.2} to {:.2})", r.median, r.min, r.max),
+    }
+}
+
+/// The number with so many decimals, thousands apart; a dash for none.
+fn number(value: Option<f64>, decimals: usize) -> String {
+    let Some(value) = value.filter(|value| value.is_finite()) else { return "-".into() };
+    let text = format!("{value:.decimals$}");
+    let (whole, fraction) = text.split_at(text.find('.').unwrap_or(text.len()));
+    let mut grouped = String::new();
+    for (i, digit) in whole.chars().enumerate() {
+        if i > 0 && digit.is_ascii_digit() && (whole.len() - i) % 3 == 0 && !grouped.ends_with('-')
+        {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    grouped + fraction
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_grouped() {
+        for (value, decimals, text) in [
+            (0.0, 0, "0"),
+            (999.0, 0, "999"),
+            (1000.0, 0, "1,000"),
+            (1234567.25, 1, "1,234,567.2"),
+            (-123.0, 0, "-123"),
+            (-1234.0, 0, "-1,234"),
+        ] {
+            assert_eq!(number(Some(value), decimals), text);
+        }
+        assert_eq!(number(None, 1), "-");
+        assert_eq!(number(Some(f64::NAN), 1), "-");
+    }
+
+    #[test]
+    fn a_bar_says_plainly_whether_it_holds() {
+        let bar = |value: Option<f64>, holds| Bar {
+            what: "hello".into(),
+            limit: 1.05,
+            value,
+            plain: None,
+            holds,
+        };
+        assert!(bar_line(&bar(Some(1.0), Some(true))).starts_with("- holds: hello: 1.000"));
+        assert!(bar_line(&bar(Some(1.1), Some(false))).starts_with("- does not hold: hello"));
+        assert!(bar_line(&bar(None, None)).starts_with("- not measured: hello"));
+    }
+
+    #[test]
+    fn differences_come_largest_first() {
+        let ours = [("a".to_owned(), 10.0), ("b".to_owned(), 5.0), ("same".to_owned(), 7.0)];
+        let theirs = [("b".to_owned(), 50.0), ("same".to_owned(), 7.0)];
+        assert_eq!(compare(&ours, &theirs), [("b".into(), 5.0, 50.0), ("a".into(), 10.0, 0.0)]);
+    }
+}

@@ -1,0 +1,275 @@
+//! What was measured, as the JSON file keeps it, and the medians and ratios made of it.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::bars::Bar;
+use super::endpoint::Endpoint;
+use super::load::Figures;
+use super::machine::Machine;
+use super::peer::{LIMIT, PLAIN};
+
+/// Everything that a benchmark found.
+#[derive(Debug, Serialize)]
+pub(super) struct Results {
+    pub(super) machine: Machine,
+    pub(super) settings: Settings,
+    /// Names and titles of those that took part, in the order of the tables.
+    pub(super) peers: Vec<(&'static str, &'static str)>,
+    /// Who was left out, and why.
+    pub(super) left_out: Vec<String>,
+    /// PSS of an idle httpd child in KiB, by peer.
+    pub(super) idle_child_kib: BTreeMap<&'static str, u64>,
+    pub(super) rows: Vec<Row>,
+    pub(super) counts: Vec<Count>,
+    pub(super) bars: Vec<Bar>,
+    pub(super) runs: Vec<Run>,
+}
+
+/// How it was measured.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Settings {
+    pub(super) mpm: &'static str,
+    pub(super) rounds: u32,
+    pub(super) duration_s: u32,
+    pub(super) warm_up_s: u32,
+    pub(super) connections: u32,
+    pub(super) threads: u32,
+    /// httpd on core 0, wrk on core 1.
+    pub(super) pinned: bool,
+    /// Cores used by others, above which a run does not count.
+    pub(super) max_others: f64,
+}
+
+/// One measured run.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Run {
+    pub(super) round: u32,
+    pub(super) peer: &'static str,
+    pub(super) endpoint: Endpoint,
+    pub(super) rps: f64,
+    /// CPU microseconds a request of all the peer's processes, where they can be told.
+    pub(super) cpu_us: Option<f64>,
+    pub(super) user_us: Option<f64>,
+    pub(super) system_us: Option<f64>,
+    /// wrk's, a request.
+    pub(super) client_us: f64,
+    pub(super) pss_mib: f64,
+    /// Cores that others used meanwhile.
+    pub(super) others: f64,
+    /// False if that was too much: the run is no part of the medians.
+    pub(super) counted: bool,
+    pub(super) figures: Figures,
+}
+
+/// A ratio in every round that has both sides.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub(super) struct Ratio {
+    pub(super) median: f64,
+    pub(super) min: f64,
+    pub(super) max: f64,
+}
+
+/// A line of a table: one peer at one endpoint.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Row {
+    pub(super) endpoint: Endpoint,
+    pub(super) peer: &'static str,
+    pub(super) counted: usize,
+    pub(super) not_counted: usize,
+    pub(super) rps: f64,
+    pub(super) cpu_us: Option<f64>,
+    /// CPU a request, over the C handler that claims its URLs.
+    pub(super) cpu_to_limit: Option<Ratio>,
+    /// The same over the C handler by SetHandler.
+    pub(super) cpu_to_plain: Option<Ratio>,
+    pub(super) rps_to_limit: Option<Ratio>,
+    pub(super) p50_us: f64,
+    pub(super) p99_us: f64,
+    pub(super) client_us: f64,
+    pub(super) pss_mib: f64,
+    pub(super) errors: u64,
+    pub(super) requests: u64,
+}
+
+/// Counts of one request of one peer.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Count {
+    pub(super) endpoint: Endpoint,
+    pub(super) peer: &'static str,
+    /// In user space, of all processes.
+    pub(super) instructions: Option<f64>,
+    pub(super) instructions_to_limit: Option<f64>,
+    pub(super) instructions_to_plain: Option<f64>,
+    /// By name, the most frequent first.
+    pub(super) system_calls: Option<Vec<(String, f64)>>,
+    /// Instructions by shared object and by function, the costliest first.
+    pub(super) objects: Vec<(String, f64)>,
+    pub(super) functions: Vec<(String, f64)>,
+}
+
+/// The middle value, or the mean of the two in the middle; `None` of nothing.
+pub(super) fn median(values: impl IntoIterator<Item = f64>) -> Option<f64> {
+    let mut values: Vec<f64> = values.into_iter().collect();
+    values.sort_by(f64::total_cmp);
+    let middle = values.len() / 2;
+    match values.len() {
+        0 => None,
+        n if n % 2 == 1 => Some(values[middle]),
+        _ => Some(f64::midpoint(values[middle - 1], values[middle])),
+    }
+}
+
+/// Makes the table's lines of the runs: medians, and ratios within the same round.
+pub(super) fn rows(peers: &[(&'static str, &'static str)], runs: &[Run]) -> Vec<Row> {
+    let mut rows = Vec::new();
+    for endpoint in Endpoint::ALL {
+        for (peer, _) in peers {
+            let all: Vec<_> =
+                runs.iter().filter(|r| r.peer == *peer && r.endpoint == endpoint).collect();
+            let counted: Vec<_> = all.iter().copied().filter(|run| run.counted).collect();
+            if all.is_empty() {
+                continue;
+            }
+            let middle = |field: fn(&Run) -> f64| {
+                median(counted.iter().map(|run| field(run))).unwrap_or(f64::NAN)
+            };
+            let to = |reference: &str, field: fn(&Run) -> Option<f64>| {
+                ratio(counted.iter().filter_map(|run| {
+                    let other = runs.iter().find(|other| {
+                        other.peer == reference
+                            && other.endpoint == endpoint.reference()
+                            && other.round == run.round
+                            && other.counted
+                    })?;
+                    Some(field(run)? / field(other)?)
+                }))
+            };
+            rows.push(Row {
+                endpoint,
+                peer,
+                counted: counted.len(),
+                not_counted: all.len() - counted.len(),
+                rps: middle(|run| run.rps),
+                cpu_us: median(counted.iter().filter_map(|run| run.cpu_us)),
+                cpu_to_limit: to(LIMIT, |run| run.cpu_us),
+                cpu_to_plain: to(PLAIN, |run| run.cpu_us),
+                rps_to_limit: to(LIMIT, |run| Some(run.rps)),
+                p50_us: middle(|run| run.figures.p50_us as f64),
+                p99_us: middle(|run| run.figures.p99_us as f64),
+                client_us: middle(|run| run.client_us),
+                pss_mib: counted.iter().map(|run| run.pss_mib).fold(0.0, f64::max),
+                // Of every run: a failed request is one however busy the machine was.
+                errors: all.iter().map(|run| run.figures.errors()).sum(),
+                requests: all.iter().map(|run| run.figures.requests).sum(),
+            });
+        }
+    }
+    rows
+}
+
+/// Fills in the ratios of the instruction counts.
+pub(super) fn compare_counts(counts: &mut [Count]) {
+    let of = |counts: &[Count], peer: &str, endpoint: Endpoint| {
+        let found = counts.iter().find(|c| c.peer == peer && c.endpoint == endpoint.reference());
+        found.and_then(|count| count.instructions)
+    };
+    for i in 0..counts.len() {
+        let endpoint = counts[i].endpoint;
+        let (limit, plain) = (of(counts, LIMIT, endpoint), of(counts, PLAIN, endpoint));
+        let own = counts[i].instructions;
+        counts[i].instructions_to_limit = own.zip(limit).map(|(own, limit)| own / limit);
+        counts[i].instructions_to_plain = own.zip(plain).map(|(own, plain)| own / plain);
+    }
+}
+
+fn ratio(values: impl IntoIterator<Item = f64>) -> Option<Ratio> {
+    let values: Vec<f64> = values.into_iter().filter(|value| value.is_finite()).collect();
+    Some(Ratio {
+        median: median(values.iter().copied())?,
+        min: values.iter().copied().fold(f64::INFINITY, f64::min),
+        max: values.iter().copied().fold(0.0, f64::max),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::peer::OURS;
+    use super::*;
+
+    fn run(round: u32, peer: &'static str, endpoint: Endpoint, cpu_us: f64, counted: bool) -> Run {
+        let text = "{\"requests\":10,\"duration_us\":1,\"bytes\":2,\"p50_us\":1,\"p99_us\":2,\
+            \"max_us\":3,\"err_connect\":0,\"err_read\":1,\"err_write\":0,\"err_status\":0,\
+            \"err_timeout\":0}";
+        Run {
+            round,
+            peer,
+            endpoint,
+            rps: 1000.0 / cpu_us,
+            cpu_us: Some(cpu_us),
+            user_us: None,
+            system_us: None,
+            client_us: 1.0,
+            pss_mib: cpu_us,
+            others: 0.0,
+            counted,
+            figures: serde_json::from_str(text).unwrap(),
+        }
+    }
+
+    #[test]
+    fn medians() {
+        assert_eq!(median([]), None);
+        assert_eq!(median([3.0, 1.0, 2.0]), Some(2.0));
+        assert_eq!(median([4.0, 1.0]), Some(2.5));
+    }
+
+    #[test]
+    fn ratios_are_taken_within_a_round() {
+        let runs = [
+            run(0, LIMIT, Endpoint::Hello, 10.0, true),
+            run(1, LIMIT, Endpoint::Hello, 20.0, true),
+            run(2, LIMIT, Endpoint::Hello, 10.0, false),
+            run(0, OURS, Endpoint::Hello, 11.0, true),
+            run(1, OURS, Endpoint::Hello, 24.0, true),
+            run(2, OURS, Endpoint::Hello, 50.0, true),
+            run(1, OURS, Endpoint::Axum, 30.0, true),
+        ];
+        let rows = rows(&[(LIMIT, ""), (OURS, "")], &runs);
+        let [limit, ours, axum] = &rows[..] else { panic!("{rows:?}") };
+        assert_eq!((limit.counted, limit.not_counted), (2, 1));
+        assert_eq!((limit.errors, limit.requests), (3, 30));
+        assert_eq!(limit.pss_mib, 20.0);
+        // The third round has no reference that counts.
+        let ratio = ours.cpu_to_limit.unwrap();
+        assert!((ratio.median - 1.15).abs() < 1e-9, "{ratio:?}");
+        assert!((ratio.min - 1.1).abs() < 1e-9 && (ratio.max - 1.2).abs() < 1e-9, "{ratio:?}");
+        assert_eq!(ours.cpu_to_plain, None);
+        assert_eq!(axum.cpu_to_limit.unwrap().median, 1.5);
+    }
+
+    #[test]
+    fn instructions_are_compared_with_both_c_handlers() {
+        let count = |peer, endpoint, instructions| Count {
+            endpoint,
+            peer,
+            instructions,
+            instructions_to_limit: None,
+            instructions_to_plain: None,
+            system_calls: None,
+            objects: Vec::new(),
+            functions: Vec::new(),
+        };
+        let mut counts = [
+            count(LIMIT, Endpoint::Hello, Some(100.0)),
+            count(PLAIN, Endpoint::Hello, Some(200.0)),
+            count(OURS, Endpoint::Axum, Some(150.0)),
+            count(OURS, Endpoint::Echo, Some(150.0)),
+        ];
+        compare_counts(&mut counts);
+        assert_eq!(counts[2].instructions_to_limit, Some(1.5));
+        assert_eq!(counts[2].instructions_to_plain, Some(0.75));
+        assert_eq!(counts[3].instructions_to_limit, None);
+    }
+}

@@ -1,0 +1,129 @@
+//! The measured rounds: A B C, then C B A, each with a fresh server, so that a machine that grows
+//! slower or faster treats all alike.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+use super::account::Method;
+use super::endpoint::Endpoint;
+use super::load::Load;
+use super::machine;
+use super::peer::Product;
+use super::plan::Plan;
+use super::results::{Run, Settings};
+use super::server::{Launch, Server, Tool};
+
+/// A run that others disturbed is done again, so often.
+const REPEATS: u32 = 2;
+
+/// What every run has in common.
+pub(super) struct Rounds<'a> {
+    pub(super) plans: &'a [Plan],
+    pub(super) endpoints: &'a [Endpoint],
+    pub(super) settings: &'a Settings,
+    pub(super) load: &'a Load,
+    pub(super) method: &'a Method,
+}
+
+impl Rounds<'_> {
+    /// Runs them all and says each result on standard output. A run that fails is an error.
+    ///
+    /// # Errors
+    /// When a peer, which was checked before, does not start or wrk does not run.
+    pub(super) fn run(&self) -> Result<Vec<Run>> {
+        let mut runs = Vec::new();
+        for round in 0..self.settings.rounds {
+            for endpoint in self.endpoints {
+                let mut plans: Vec<_> = self.plans.iter().collect();
+                if round % 2 == 1 {
+                    plans.reverse();
+                }
+                for plan in plans.iter().filter(|p| p.peer.endpoints.contains(endpoint)) {
+                    let run = self.measure_quietly(round, plan, *endpoint).with_context(|| {
+                        format!("{} {} in round {}", plan.peer.name, endpoint.name(), round + 1)
+                    })?;
+                    println!("{}", line(&run));
+                    runs.push(run);
+                }
+            }
+        }
+        Ok(runs)
+    }
+
+    fn measure_quietly(&self, round: u32, plan: &Plan, endpoint: Endpoint) -> Result<Run> {
+        let mut run = self.measure(round, plan, endpoint)?;
+        for _ in 0..REPEATS {
+            if run.counted {
+                break;
+            }
+            run = self.measure(round, plan, endpoint)?;
+        }
+        Ok(run)
+    }
+
+    /// A fresh server, a warm-up in which memory is sampled, and one measured run.
+    fn measure(&self, round: u32, plan: &Plan, endpoint: Endpoint) -> Result<Run> {
+        let settings = self.settings;
+        let launch = Launch {
+            method: self.method,
+            tool: if settings.pinned { Tool::Pin(0) } else { Tool::None },
+            small: false,
+            patience: Duration::from_secs(15),
+        };
+        let server = Server::start(plan, &launch)?;
+        let account = server.account();
+        let mut pss_kib = account.pss_kib();
+        self.load.run(server.port(), endpoint, settings.warm_up_s, || {
+            pss_kib = pss_kib.max(account.pss_kib());
+        })?;
+
+        let (busy, before) = (machine::Load::now(), account.cpu());
+        let figures = self.load.run(server.port(), endpoint, settings.duration_s, || ())?;
+        let after = account.cpu();
+        let used = after.total - before.total;
+        let others = busy.others_since(used + figures.client_us);
+
+        pss_kib = pss_kib.max(account.pss_kib());
+        server.stop()?;
+        let requests = figures.requests.max(1) as f64;
+        // A CGI program is waited for by nobody, and so is missing in /proc.
+        let whole = self.method.is_complete() || !plan.peer.products().contains(&Product::Cgi);
+        let share = |us: u64| whole.then_some(us as f64 / requests);
+        Ok(Run {
+            round,
+            peer: plan.peer.name,
+            endpoint,
+            rps: figures.requests as f64 / (figures.duration_us.max(1) as f64 / 1e6),
+            cpu_us: share(used),
+            user_us: share(after.user - before.user),
+            system_us: share(after.system - before.system),
+            client_us: figures.client_us as f64 / requests,
+            pss_mib: pss_kib as f64 / 1024.0,
+            others,
+            counted: others <= settings.max_others,
+            figures,
+        })
+    }
+}
+
+fn line(run: &Run) -> String {
+    let cpu = run.cpu_us.map_or("     -".into(), |cpu| format!("{cpu:6.1}"));
+    let mut line = format!(
+        "round {} {:<8} {:<16} {:>7.0} req/s  CPU {cpu} us  p50 {:>5.2} ms  p99 {:>6.2} ms  {:>5.1} MiB",
+        run.round + 1,
+        run.endpoint.name(),
+        run.peer,
+        run.rps,
+        run.figures.p50_us as f64 / 1000.0,
+        run.figures.p99_us as f64 / 1000.0,
+        run.pss_mib,
+    );
+    if run.figures.errors() > 0 {
+        line.push_str(&format!("  {} errors", run.figures.errors()));
+    }
+    if !run.counted {
+        line.push_str(&format!("  not counted: others used {:.2} cores", run.others));
+    }
+    line
+}

@@ -1,0 +1,311 @@
+//! One peer, running: its backend and httpd, on ports of their own, in an account of their own.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::net::{Ipv4Addr, TcpListener};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+
+use super::account::{self, Account, Method};
+use super::client::{Client, request};
+use super::endpoint::Endpoint;
+use super::peer::Backend;
+use super::plan::Plan;
+use super::sys;
+
+/// Between two looks at something that has no descriptor to wait for.
+const PAUSE: Duration = Duration::from_millis(10);
+/// httpd gives up when its port is taken; another one is tried then, so often.
+const PORT_TRIES: u32 = 5;
+
+/// What a server's processes are started under.
+#[derive(Clone)]
+pub(super) enum Tool {
+    /// Nothing.
+    None,
+    /// On one core.
+    Pin(usize),
+    /// valgrind's callgrind, with a file for each process in this folder.
+    Callgrind(PathBuf),
+    /// strace, with a summary for each program in this folder.
+    Strace(PathBuf),
+}
+
+/// How a server is started.
+#[derive(Clone)]
+pub(super) struct Launch<'a> {
+    /// How CPU time is read.
+    pub(super) method: &'a Method,
+    /// What the processes run under.
+    pub(super) tool: Tool,
+    /// One small child instead of the measured size.
+    pub(super) small: bool,
+    /// How long anything may take to start or to stop.
+    pub(super) patience: Duration,
+}
+
+/// A running peer. Dropping it ends it.
+pub(super) struct Server {
+    port: u16,
+    httpd: u32,
+    account: Account,
+    children: Vec<Child>,
+    run: PathBuf,
+    patience: Duration,
+}
+
+impl Server {
+    /// Starts the peer from scratch and waits for its first answer.
+    ///
+    /// # Errors
+    /// When a process ends or there is no answer in time. The error holds the end of the logs.
+    pub(super) fn start(plan: &Plan, launch: &Launch<'_>) -> Result<Self> {
+        let mut tries = 1;
+        loop {
+            match Self::try_start(plan, launch) {
+                // Somebody took the port between our look and httpd's bind.
+                Err(error) if tries < PORT_TRIES && format!("{error:#}").contains("AH00072") => {
+                    tries += 1;
+                }
+                result => {
+                    return result.with_context(|| format!("{} did not start", plan.peer.name));
+                }
+            }
+        }
+    }
+
+    /// Where httpd listens.
+    pub(super) fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// What its processes cost.
+    pub(super) fn account(&self) -> &Account {
+        &self.account
+    }
+
+    /// PSS of one of httpd's children, on average, in KiB; 0 without children.
+    pub(super) fn child_pss_kib(&self) -> u64 {
+        let children = account::children(self.httpd);
+        let sum: u64 = children.iter().copied().map(account::pss_kib).sum();
+        sum / (children.len().max(1) as u64)
+    }
+
+    /// Ends every process and waits for the last one.
+    ///
+    /// # Errors
+    /// When a process had to be killed: then what it should have written may be missing.
+    pub(super) fn stop(mut self) -> Result<()> {
+        if self.end() {
+            Ok(())
+        } else {
+            bail!("a process did not end within {} s{}", self.patience.as_secs(), logs(&self.run))
+        }
+    }
+
+    fn try_start(plan: &Plan, launch: &Launch<'_>) -> Result<Self> {
+        match std::fs::remove_dir_all(&plan.run) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                bail!("cannot clear `{}`: {error}", plan.run.display())
+            }
+            _ => std::fs::create_dir_all(&plan.run)?,
+        }
+        let mut server = Self {
+            port: free_port()?,
+            httpd: 0,
+            account: Account::open(launch.method),
+            children: Vec::new(),
+            run: plan.run.clone(),
+            patience: launch.patience,
+        };
+        let backend = match &plan.backend {
+            Some((kind, program)) => Some(server.start_backend(*kind, program, &launch.tool)?),
+            None => None,
+        };
+        let conf = plan.run.join("httpd.conf");
+        std::fs::write(&conf, plan.httpd_conf(server.port, backend.as_deref(), launch.small))?;
+        let args = [OsString::from("-DFOREGROUND"), "-f".into(), conf.into()];
+        let (pid, _) = server.spawn(&plan.httpd, &args, "httpd", Stdio::null(), &launch.tool)?;
+        server.httpd = pid;
+        server.await_answer(plan.peer.endpoints[0])?;
+        Ok(server)
+    }
+
+    /// Starts a backend, which says its address once it listens.
+    fn start_backend(&mut self, kind: Backend, program: &Path, tool: &Tool) -> Result<String> {
+        let socket = self.run.join("backend.sock");
+        let listen = match kind {
+            Backend::AxumTcp => "tcp:127.0.0.1:0".into(),
+            Backend::AxumUnix => format!("unix:{}", socket.display()),
+            Backend::FcgiUnix => socket.display().to_string(),
+        };
+        let (_, output) = self.spawn(program, &[listen.into()], "backend", Stdio::piped(), tool)?;
+        let mut address = String::new();
+        if let Some(output) = output {
+            BufReader::new(output).read_line(&mut address)?;
+        }
+        if address.is_empty() {
+            bail!("`{}` does not listen{}", program.display(), logs(&self.run));
+        }
+        Ok(address.trim_end().to_owned())
+    }
+
+    /// Starts a process, in the account from its first instruction on.
+    fn spawn(
+        &mut self,
+        program: &Path,
+        args: &[OsString],
+        role: &str,
+        stdout: Stdio,
+        tool: &Tool,
+    ) -> Result<(u32, Option<std::process::ChildStdout>)> {
+        let mut argv = tool.argv(role);
+        argv.push(program.into());
+        argv.extend_from_slice(args);
+        let mut command = match self.account.entrance() {
+            Some(entrance) => {
+                let mut shell = sys::command("sh");
+                shell.args(["-c", "echo $$ > \"$0\" && exec \"$@\""]).arg(entrance).args(&argv);
+                shell
+            }
+            None => {
+                let mut command = sys::command(&argv[0]);
+                command.args(&argv[1..]);
+                command
+            }
+        };
+        let log = File::options().create(true).append(true).open(self.run.join("stderr.log"))?;
+        // A process group of its own: prefork's parent signals all of its group when it stops.
+        command.process_group(0).current_dir(&self.run);
+        command.stdin(Stdio::null()).stdout(stdout).stderr(log);
+        command.env("PYTHONDONTWRITEBYTECODE", "1").env("PYTHONHASHSEED", "0");
+        let mut child =
+            command.spawn().with_context(|| format!("cannot start `{}`", program.display()))?;
+        let (pid, output) = (child.id(), child.stdout.take());
+        self.account.add(pid);
+        self.children.push(child);
+        Ok((pid, output))
+    }
+
+    /// Asks until httpd answers, as nothing says when its children are ready.
+    fn await_answer(&mut self, endpoint: Endpoint) -> Result<()> {
+        let deadline = Instant::now() + self.patience;
+        let body = vec![b'a'; endpoint.post().unwrap_or(0)];
+        let request = request(endpoint, "", "", &body);
+        loop {
+            for child in &mut self.children {
+                if let Some(status) = child.try_wait()? {
+                    bail!("a process ended with {status}{}", logs(&self.run));
+                }
+            }
+            let answer = Client::connect(self.port, self.patience)
+                .and_then(|mut client| client.send(&request));
+            match answer {
+                Ok(response) if response.status == 200 => return Ok(()),
+                Ok(response) => {
+                    bail!("{} gives {}{}", endpoint.path(), response.status, logs(&self.run))
+                }
+                Err(error) if Instant::now() > deadline => {
+                    bail!("no answer in time: {error}{}", logs(&self.run))
+                }
+                Err(_) => std::thread::sleep(PAUSE),
+            }
+        }
+    }
+
+    /// True if every process ended when asked to.
+    fn end(&mut self) -> bool {
+        let mut clean = true;
+        // httpd before its backend.
+        for child in self.children.iter_mut().rev() {
+            if let Ok(None) = child.try_wait() {
+                sys::terminate(child);
+            }
+            let deadline = Instant::now() + self.patience;
+            while let Ok(None) = child.try_wait() {
+                if Instant::now() > deadline {
+                    clean = false;
+                    sys::kill_group(child);
+                    // Nothing survives that signal; the wait is short.
+                    let _ = child.wait();
+                    break;
+                }
+                std::thread::sleep(PAUSE);
+            }
+        }
+        self.children.clear();
+        let deadline = Instant::now() + self.patience;
+        loop {
+            let left = self.account.pids();
+            if left.is_empty() {
+                return clean;
+            }
+            if Instant::now() > deadline {
+                // Only what stands in this peer's own account.
+                left.into_iter().for_each(sys::kill);
+                return false;
+            }
+            std::thread::sleep(PAUSE);
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+impl Tool {
+    /// What stands before the program on its command line.
+    fn argv(&self, role: &str) -> Vec<OsString> {
+        match self {
+            Self::None => Vec::new(),
+            Self::Pin(core) => {
+                ["taskset".into(), "-c".into(), core.to_string().into()].into_iter().collect()
+            }
+            Self::Callgrind(folder) => {
+                let mut file = OsString::from("--callgrind-out-file=");
+                file.push(folder.join(format!("callgrind.{role}.%p")));
+                ["valgrind", "-q", "--tool=callgrind", "--trace-children=yes"]
+                    .into_iter()
+                    .map(OsString::from)
+                    .chain([file])
+                    .collect()
+            }
+            Self::Strace(folder) => {
+                // -D: the program keeps its id, and strace watches from outside.
+                let file = folder.join(format!("strace.{role}"));
+                ["strace", "-D", "-f", "-c", "-o"]
+                    .into_iter()
+                    .map(OsString::from)
+                    .chain([file.into()])
+                    .collect()
+            }
+        }
+    }
+}
+
+fn free_port() -> Result<u16> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    Ok(listener.local_addr()?.port())
+}
+
+/// The last lines of what the processes said, for an error.
+fn logs(run: &Path) -> String {
+    let mut text = format!("; see `{}`", run.display());
+    for name in ["stderr.log", "error.log"] {
+        let log = std::fs::read_to_string(run.join(name)).unwrap_or_default();
+        let lines: Vec<_> = log.lines().collect();
+        for line in &lines[lines.len().saturating_sub(5)..] {
+            text.push_str("\n    ");
+            text.push_str(line);
+        }
+    }
+    text
+}

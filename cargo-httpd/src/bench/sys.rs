@@ -1,0 +1,45 @@
+//! What the benchmark asks of the operating system and std does not have.
+
+use std::ffi::OsStr;
+use std::process::{Child, Command};
+
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+
+/// A command that the kernel ends with SIGTERM when this tool ends, however it ends: an interrupted
+/// benchmark leaves no server behind. util-linux's setpriv arranges it and becomes the program.
+pub(super) fn command(program: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "TERM", "--"]).arg(program);
+    command
+}
+
+/// True if a folder of `PATH` holds that program.
+pub(super) fn has_program(name: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|folder| folder.join(name).is_file())
+}
+
+/// Asks a child to end. It must not have been waited for, so that its id is still its own.
+pub(super) fn terminate(child: &Child) {
+    // One that is gone already needs no signal.
+    let _ = kill_process(Pid::from_child(child), Signal::TERM);
+}
+
+/// Kills a child, not yet waited for, with all of its process group, which must be its own.
+pub(super) fn kill_group(child: &Child) {
+    // A group that is gone already needs no signal.
+    let _ = kill_process_group(Pid::from_child(child), Signal::KILL);
+}
+
+/// Kills a process. One that is gone already is no error.
+pub(super) fn kill(pid: u32) {
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
+    if let Some(pid) = pid.filter(|pid| !pid.is_init()) {
+        let _ = kill_process(pid, Signal::KILL);
+    }
+}
+
+/// How many ticks a second `/proc` counts in.
+pub(super) fn ticks_per_second() -> u64 {
+    rustix::param::clock_ticks_per_second().max(1)
+}
