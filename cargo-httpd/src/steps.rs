@@ -80,7 +80,7 @@ impl Step {
         command.stdin(Stdio::null());
         let success = if self.counts_tests {
             tally.runs_tests = true;
-            counted(&mut command, tally)
+            counted(&mut command, tally, &mut std::io::stdout())
         } else {
             command.status().map(|status| status.success())
         };
@@ -126,14 +126,17 @@ impl Tally {
     }
 }
 
-/// Runs test programs, passes on what they print as it comes, and counts.
-fn counted(command: &mut Command, tally: &mut Tally) -> std::io::Result<bool> {
+/// Runs test programs, passes on to `out` what they print as it comes, and counts.
+fn counted(
+    command: &mut Command,
+    tally: &mut Tally,
+    out: &mut impl Write,
+) -> std::io::Result<bool> {
     let mut child = command.stdout(Stdio::piped()).spawn()?;
     if let Some(stdout) = child.stdout.take() {
         let mut reader = BufReader::new(stdout);
         let mut line = Vec::new();
         while reader.read_until(b'\n', &mut line)? > 0 {
-            let mut out = std::io::stdout().lock();
             out.write_all(&line)?;
             out.flush()?;
             tally.count(String::from_utf8_lossy(&line).trim_end());
@@ -186,7 +189,9 @@ mod tests {
         let mut tally = Tally::default();
         let mut command = Command::new("sh");
         command.args(["-c", "echo 'test result: ok. 7 passed; 0 failed; 0 ignored'; exit 3"]);
-        assert!(!counted(&mut command, &mut tally).unwrap());
+        let mut out = Vec::new();
+        assert!(!counted(&mut command, &mut tally, &mut out).unwrap());
         assert_eq!(tally.passed, 7);
+        assert_eq!(out, b"test result: ok. 7 passed; 0 failed; 0 ignored\n");
     }
 }

@@ -12,7 +12,9 @@ use crate::server::loopback;
 
 /// Print the httpd.conf that `run` uses with the same options.
 ///
-/// The module is built first: its file and its name stand in the configuration.
+/// The module is built first: its file and its name stand in the configuration. `run` loads copies of
+/// the module and of the included files, so that an edit cannot end a running server; the rest is the
+/// same.
 #[derive(Args, Debug)]
 pub(crate) struct ConfArgs {
     #[command(flatten)]
@@ -31,7 +33,7 @@ impl Execute for ConfArgs {
         let step = progress.hand_over(&format!("Building: {}", builder.shown()));
         let module = builder.run()?.module;
         step.done("Built");
-        print!("{}", site.conf(&module)?);
+        print!("{}", site.conf(&site.parts(&module))?);
         Ok(())
     }
 }

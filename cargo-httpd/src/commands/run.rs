@@ -1,6 +1,7 @@
 //! `cargo httpd run`
 
 use std::collections::VecDeque;
+use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result, bail};
@@ -13,7 +14,7 @@ use crate::built_module::BuiltModule;
 use crate::events::{Event, Events};
 use crate::progress::{Progress, seconds};
 use crate::project::Project;
-use crate::server::{Server, ServerRoot, configtest, loopback, short};
+use crate::server::{Parts, Server, ServerRoot, configtest, loopback, short};
 use crate::watch::{self, Watch};
 
 /// Editors and formatters write several files at once: wait for this much silence.
@@ -167,12 +168,30 @@ fn first_build(builder: &Builder, events: &Events) -> Result<Option<Built>> {
     }
 }
 
-/// Writes httpd.conf once httpd has accepted it: a running httpd that is to restart with one that it
-/// refuses ends.
+/// Writes httpd.conf for `module` and the configuration files as they are now, once httpd has accepted
+/// it: a running httpd that restarts with one that it refuses ends.
 fn configure(site: &Site<'_>, root: &ServerRoot, module: &BuiltModule) -> Result<()> {
+    let originals = site.parts(module);
+    let parts = root.stage(&originals)?;
     let draft = root.path().join("conf/httpd.conf.new");
-    let write = |text: String| std::fs::write(&draft, text);
-    write(site.conf(module)?).context("httpd.conf cannot be written")?;
-    configtest(site.httpd.program(), &draft)?;
+    std::fs::write(&draft, site.conf(&parts)?).context("httpd.conf cannot be written")?;
+    if let Err(said) = configtest(site.httpd.program(), &draft) {
+        bail!(
+            "httpd refuses the configuration: {}",
+            naming_originals(&said.to_string(), &originals, &parts)
+        );
+    }
     std::fs::rename(&draft, root.conf_file()).context("httpd.conf cannot be written")
+}
+
+/// httpd speaks of the copies; the user knows the files that they were made from.
+fn naming_originals(said: &str, originals: &Parts, parts: &Parts) -> String {
+    let name = |path: &Path| path.display().to_string();
+    let mut said = said
+        .replace(&name(&parts.application_conf), &name(&originals.application_conf))
+        .replace(&name(&parts.module.path), &name(&originals.module.path));
+    if let (Some(copy), Some(original)) = (&parts.extra_conf, &originals.extra_conf) {
+        said = said.replace(&name(copy), &name(original));
+    }
+    said
 }

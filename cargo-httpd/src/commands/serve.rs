@@ -10,7 +10,7 @@ use crate::built_module::BuiltModule;
 use crate::ensure::{self, Need};
 use crate::progress::Progress;
 use crate::project::{Project, Selection};
-use crate::server::{Conf, ServerRoot};
+use crate::server::{Conf, Parts, ServerRoot};
 
 /// How to serve a module.
 #[derive(Args, Debug)]
@@ -79,8 +79,17 @@ impl ServeArgs {
 }
 
 impl Site<'_> {
-    /// The text of httpd.conf for the module that was built.
-    pub(crate) fn conf(&self, module: &BuiltModule) -> Result<String> {
+    /// The module that was built, and the files that its configuration includes.
+    pub(crate) fn parts(&self, module: &BuiltModule) -> Parts {
+        Parts {
+            module: module.clone(),
+            application_conf: self.application_conf.clone(),
+            extra_conf: self.extra_conf.clone(),
+        }
+    }
+
+    /// The text of httpd.conf.
+    pub(crate) fn conf(&self, parts: &Parts) -> Result<String> {
         let account = if ensure::is_root() { Some(account()?) } else { None };
         let conf = Conf {
             httpd: &self.httpd,
@@ -89,9 +98,7 @@ impl Site<'_> {
             ipv6: self.ipv6,
             server_root: &self.server_root,
             account,
-            module,
-            application_conf: &self.application_conf,
-            extra_conf: self.extra_conf.as_deref(),
+            parts,
         };
         conf.render()
     }

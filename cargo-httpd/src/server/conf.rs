@@ -60,11 +60,17 @@ pub(crate) struct Conf<'a> {
     pub(crate) server_root: &'a Path,
     /// The account of the children: only if httpd starts as root.
     pub(crate) account: Option<(&'a str, &'a str)>,
-    pub(crate) module: &'a BuiltModule,
+    pub(crate) parts: &'a Parts,
+}
+
+/// What a configuration takes from outside.
+#[derive(Clone, Debug)]
+pub(crate) struct Parts {
+    pub(crate) module: BuiltModule,
     /// Mounts the module's applications.
-    pub(crate) application_conf: &'a Path,
+    pub(crate) application_conf: PathBuf,
     /// The user's own directives.
-    pub(crate) extra_conf: Option<&'a Path>,
+    pub(crate) extra_conf: Option<PathBuf>,
 }
 
 impl Conf<'_> {
@@ -87,7 +93,7 @@ impl Conf<'_> {
             Some((user, group)) => format!("User {user}\nGroup {group}"),
             None => "# As an ordinary user: its own.".to_owned(),
         };
-        let extra = match self.extra_conf {
+        let extra = match &self.parts.extra_conf {
             Some(file) => format!("\n# From --conf.\nInclude \"{}\"\n", plain(file)?),
             None => String::new(),
         };
@@ -102,9 +108,9 @@ impl Conf<'_> {
                 ("ACCOUNT", &account),
                 ("ERROR_LOG", error),
                 ("ACCESS_LOG", access),
-                ("MODULE_FILE", plain(&self.module.path)?),
-                ("MODULE", &self.module.symbol),
-                ("APPLICATION_CONF", plain(self.application_conf)?),
+                ("MODULE_FILE", plain(&self.parts.module.path)?),
+                ("MODULE", &self.parts.module.symbol),
+                ("APPLICATION_CONF", plain(&self.parts.application_conf)?),
                 ("EXTRA_CONF", &extra),
             ],
         ))
@@ -189,7 +195,11 @@ mod tests {
     use super::*;
 
     fn rendered(mpm: Mpm, account: Option<(&str, &str)>, extra: Option<&Path>) -> Result<String> {
-        let module = BuiltModule { symbol: "hello_module".into(), path: "/t/mod_hello.so".into() };
+        let parts = Parts {
+            module: BuiltModule { symbol: "hello_module".into(), path: "/t/mod_hello.so".into() },
+            application_conf: "/p/httpd.conf".into(),
+            extra_conf: extra.map(Path::to_owned),
+        };
         Conf {
             httpd: &Httpd::locate()?,
             mpm,
@@ -197,9 +207,7 @@ mod tests {
             ipv6: extra.is_some(),
             server_root: Path::new("/t/run-8081"),
             account,
-            module: &module,
-            application_conf: Path::new("/p/httpd.conf"),
-            extra_conf: extra,
+            parts: &parts,
         }
         .render()
     }

@@ -153,8 +153,7 @@ pub(crate) fn configtest(program: &Path, conf_file: &Path) -> Result<()> {
     if output.status.success() {
         return Ok(());
     }
-    let said = String::from_utf8_lossy(&output.stderr);
-    bail!("httpd refuses the configuration: {}", said.trim());
+    bail!("{}", String::from_utf8_lossy(&output.stderr).trim());
 }
 
 /// Copies a stream of httpd's to one of this process, as it comes.

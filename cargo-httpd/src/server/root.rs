@@ -1,13 +1,19 @@
 //! The folder of one `run`: made at its start, removed at its end.
 
+use std::cell::Cell;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
+use super::conf::Parts;
+use crate::built_module::BuiltModule;
+
 /// A server root: `conf/`, `run/`, `htdocs/`, and `modules` that leads to httpd's own.
 pub(crate) struct ServerRoot {
     path: PathBuf,
+    /// How many sets of parts were staged.
+    staged: Cell<u32>,
 }
 
 impl ServerRoot {
@@ -37,11 +43,39 @@ impl ServerRoot {
             std::os::unix::fs::symlink(modules_dir, path.join("modules"))
         };
         make().with_context(|| format!("the server root {} cannot be made", path.display()))?;
-        Ok(Self { path })
+        Ok(Self { path, staged: Cell::new(0) })
     }
 
     pub(crate) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Copies `parts` into a folder of their own, and says where they are then. httpd reads them again
+    /// at a graceful restart, whenever that happens to be: it must not see what the user has half
+    /// saved by then, for it would end.
+    pub(crate) fn stage(&self, parts: &Parts) -> Result<Parts> {
+        let number = self.staged.get() + 1;
+        self.staged.set(number);
+        let folder = |number: u32| self.path.join(format!("conf/{number}"));
+        // httpd may be reading the last set just now; the one before it is in nobody's use.
+        if let Some(before_last) = number.checked_sub(2) {
+            let _ = fs::remove_dir_all(folder(before_last));
+        }
+        let folder = folder(number);
+        let copy = |file: &Path, name: &str| -> Result<PathBuf> {
+            let to = folder.join(name);
+            fs::copy(file, &to).with_context(|| format!("{} cannot be copied", file.display()))?;
+            Ok(to)
+        };
+        fs::create_dir(&folder).with_context(|| format!("{} cannot be made", folder.display()))?;
+        let module = &parts.module;
+        let name = module.path.file_name().and_then(|name| name.to_str()).unwrap_or("module.so");
+        let extra = parts.extra_conf.as_deref().map(|file| copy(file, "extra.conf")).transpose()?;
+        Ok(Parts {
+            module: BuiltModule { symbol: module.symbol.clone(), path: copy(&module.path, name)? },
+            application_conf: copy(&parts.application_conf, "application.conf")?,
+            extra_conf: extra,
+        })
     }
 
     /// The configuration file.
@@ -81,6 +115,31 @@ mod tests {
             fs::write(root.conf_file(), "Listen 1").unwrap();
         }
         assert!(!path.exists());
+    }
+
+    #[test]
+    fn staged_parts_outlive_their_originals() {
+        let path = std::env::temp_dir().join(format!("cargo-httpd-stage-{}", std::process::id()));
+        let root = ServerRoot::create(path.join("root"), Path::new("/usr/lib")).unwrap();
+        let parts = Parts {
+            module: BuiltModule { symbol: "x_module".into(), path: path.join("mod_x.so") },
+            application_conf: path.join("httpd.conf"),
+            extra_conf: None,
+        };
+        assert!(root.stage(&parts).is_err());
+        for text in ["one", "two", "three"] {
+            fs::write(&parts.module.path, text).unwrap();
+            fs::write(&parts.application_conf, text).unwrap();
+            let staged = root.stage(&parts).unwrap();
+            fs::write(&parts.application_conf, "half").unwrap();
+            assert_eq!(fs::read_to_string(staged.application_conf).unwrap(), text);
+            assert_eq!(fs::read_to_string(&staged.module.path).unwrap(), text);
+            assert!(staged.module.path.ends_with("mod_x.so") && staged.extra_conf.is_none());
+        }
+        let sets = root.path().join("conf").read_dir().unwrap();
+        assert_eq!(sets.filter(|entry| entry.as_ref().unwrap().path().is_dir()).count(), 2);
+        drop(root);
+        fs::remove_dir_all(path).unwrap();
     }
 
     #[test]
