@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
+use crate::bench::BenchArgs;
 use crate::commands::{
     Execute, build::BuildArgs, conf::ConfArgs, doctor::DoctorArgs, run::RunArgs, test::TestArgs,
 };
@@ -31,6 +32,7 @@ enum Command {
     Build(BuildArgs),
     Conf(ConfArgs),
     Doctor(DoctorArgs),
+    Bench(BenchArgs),
 }
 
 /// Reads the command line. A wrong one ends the process here, with clap's own words.
@@ -46,6 +48,7 @@ impl Cli {
             Command::Build(args) => args.execute(self.yes),
             Command::Conf(args) => args.execute(self.yes),
             Command::Doctor(args) => args.execute(self.yes),
+            Command::Bench(args) => args.execute(self.yes),
         }
     }
 }

@@ -7,7 +7,8 @@ use anyhow::{Result, bail};
 use clap::Args;
 
 use super::Execute;
-use crate::ensure::{self, Checked, Finding, Manager, Need};
+use crate::bench;
+use crate::ensure::{self, Capability, Checked, Finding, Manager, Need};
 
 /// Say what is found on this machine, and what is missing.
 ///
@@ -15,20 +16,25 @@ use crate::ensure::{self, Checked, Finding, Manager, Need};
 #[derive(Args, Debug)]
 pub(crate) struct DoctorArgs {}
 
+const SECTIONS: [(Need, &str); 4] = [
+    (Need::Run, "for run"),
+    (Need::Test, "for test, beyond that"),
+    (Need::Bench, "for bench and test --ci"),
+    (Need::Rivals, "for bench, as rivals and for --instr (nothing needs them)"),
+];
+
 impl Execute for DoctorArgs {
     fn execute(self, _yes: bool) -> Result<()> {
         println!("{}", row(" ", "system", &system()));
         println!("{}", row(" ", "Rust", &rust()));
         let mut needed = Vec::new();
-        for (need, title) in [
-            (Need::Run, "run"),
-            (Need::Test, "test"),
-            (Need::Bench, "bench (nothing else needs it)"),
-        ] {
-            println!("\nfor {title}:");
+        for (need, title) in SECTIONS {
+            println!("\n{title}:");
             for checked in ensure::check(&[need]) {
                 println!("{}", report(&checked));
-                if need != Need::Bench && !matches!(checked.finding, Finding::Found(_)) {
+                if matches!(need, Need::Run | Need::Test)
+                    && !matches!(checked.finding, Finding::Found(_))
+                {
                     needed.push(checked);
                 }
             }
@@ -66,10 +72,19 @@ fn report(checked: &Checked) -> String {
             let install = Manager::of_this_system().map(|manager| {
                 format!("; `{}`", manager.line(&manager.packages(&[checked.capability])))
             });
-            row("-", name, &format!("missing: {why}{}", install.unwrap_or_default()))
+            let purpose = purpose(checked.capability).map(|purpose| format!(" ({purpose})"));
+            let [install, purpose] = [install, purpose].map(Option::unwrap_or_default);
+            row("-", name, &format!("missing: {why}{install}{purpose}"))
         }
         Finding::Broken(why) => row("!", name, why),
     }
+}
+
+/// What the benchmark has it for.
+fn purpose(capability: &Capability) -> Option<&'static str> {
+    let (_, purpose) =
+        bench::NEEDS.iter().find(|(package, _)| capability.debian.first() == Some(package))?;
+    Some(purpose)
 }
 
 fn row(mark: &str, name: &str, text: &str) -> String {

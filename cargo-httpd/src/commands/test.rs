@@ -44,7 +44,8 @@ impl Execute for TestArgs {
 
         let step =
             progress.step("Looking for httpd, its headers, libclang and the tests' programs");
-        ensure::ensure(&[Need::Run, Need::Test], yes, &step)?;
+        let needs = [Need::Run, Need::Test, Need::Bench];
+        ensure::ensure(if self.ci { &needs } else { &needs[..2] }, yes, &step)?;
         step.done("Everything is there");
 
         let mut tally = Tally::default();
@@ -93,6 +94,9 @@ fn tests(project: &Project, modules: &Path, args: &[String]) -> Vec<Step> {
 /// A short go of what otherwise takes long.
 fn trials(project: &Project) -> Vec<Step> {
     let mut steps = Vec::new();
+    if project.has_package(KIT) {
+        steps.push(Step::new("benchmark", ["httpd", "bench", "--smoke"]));
+    }
     if project.root.join("fuzz/Cargo.toml").is_file() {
         let args = ["run", "--manifest-path", "fuzz/Cargo.toml", "--release", "--", "--smoke"];
         steps.push(Step::new("fuzzers", args));
@@ -196,6 +200,7 @@ mod tests {
         let fuzzers =
             || trials(&project("mine", &root)).iter().any(|step| step.name() == "fuzzers");
         assert!(!fuzzers());
+        assert_eq!(shown(&trials(&project(KIT, &root))), ["cargo httpd bench --smoke"]);
         std::fs::write(root.join("fuzz/Cargo.toml"), "").unwrap();
         assert!(fuzzers());
         std::fs::remove_dir_all(root).unwrap();

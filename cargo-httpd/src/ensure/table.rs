@@ -11,6 +11,8 @@ pub(crate) enum Need {
     Test,
     /// The benchmark, beyond that of `Run`.
     Bench,
+    /// What takes part in the benchmark if it is there: rivals, and the programs of `--instr`.
+    Rivals,
 }
 
 /// One thing that a machine has or lacks.
@@ -102,31 +104,31 @@ pub(crate) const CAPABILITIES: &[Capability] = &[
     },
     Capability {
         name: "strace",
-        need: Need::Bench,
+        need: Need::Rivals,
         probe: Probe::Program("strace"),
         debian: &["strace"],
         fedora: &["strace"],
     },
     Capability {
         name: "valgrind",
-        need: Need::Bench,
+        need: Need::Rivals,
         probe: Probe::Program("valgrind"),
         debian: &["valgrind"],
         fedora: &["valgrind"],
     },
     Capability {
         name: "mod_lua",
-        need: Need::Bench,
+        need: Need::Rivals,
         probe: Probe::Module("lua"),
         debian: &["apache2-bin"],
         fedora: &["mod_lua"],
     },
     Capability {
         name: "mod_wsgi",
-        need: Need::Bench,
+        need: Need::Rivals,
         probe: Probe::Module("wsgi"),
-        debian: &["libapache2-mod-wsgi-py3"],
-        fedora: &["python3-mod_wsgi"],
+        debian: &["libapache2-mod-wsgi-py3", "python3"],
+        fedora: &["python3-mod_wsgi", "python3"],
     },
 ];
 
@@ -142,6 +144,17 @@ mod tests {
                 CAPABILITIES[..index].iter().all(|other| other.name != row.name),
                 "{} stands twice",
                 row.name
+            );
+        }
+    }
+
+    #[test]
+    fn the_benchmark_finds_its_packages_here() {
+        for (package, _) in crate::bench::NEEDS {
+            let rows = CAPABILITIES.iter().filter(|row| row.debian.contains(package));
+            assert!(
+                rows.into_iter().any(|row| matches!(row.need, Need::Bench | Need::Rivals)),
+                "{package}"
             );
         }
     }
