@@ -14,6 +14,7 @@ mod factory;
 mod file;
 pub mod header;
 mod input;
+pub mod memory;
 mod options;
 pub mod panic;
 mod run;

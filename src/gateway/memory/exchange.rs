@@ -1,0 +1,290 @@
+//! The exchange in memory: it records, and insists on the order that [`Exchange`] promises.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::io::Read;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::task::{Wake, Waker};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode};
+
+use super::Client;
+use super::input::Step;
+use super::response::Response;
+use super::variables::Table;
+use crate::gateway::error::{Error, ErrorKind, Result};
+use crate::gateway::errors::Level;
+use crate::gateway::exchange::{Exchange, Interest, SharedVariables, Variables, Woken};
+use crate::gateway::file::FileBody;
+use crate::gateway::run::Outcome;
+use crate::gateway::status::Status;
+
+pub(super) struct Memory {
+    table: Arc<Table>,
+    client: Client,
+    bell: Arc<Bell>,
+    steps: RefCell<VecDeque<Step>>,
+    record: RefCell<Record>,
+}
+
+#[derive(Default)]
+struct Record {
+    phase: Phase,
+    status: StatusCode,
+    reason: Option<Vec<u8>>,
+    headers: Vec<(Vec<u8>, Vec<u8>)>,
+    body: Vec<u8>,
+    writes: Vec<usize>,
+    flushes: Vec<u64>,
+    trailers: Option<HeaderMap>,
+    log: Vec<(Level, String)>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Phase {
+    #[default]
+    Idle,
+    Head,
+    Body,
+    Finished,
+}
+
+impl Memory {
+    pub(super) fn new(table: Arc<Table>, steps: VecDeque<Step>, client: Client) -> Self {
+        Self {
+            table,
+            client,
+            bell: Arc::default(),
+            steps: RefCell::new(steps),
+            record: RefCell::default(),
+        }
+    }
+
+    /// The request body's next step: taken if it is `due`, else only looked at; `None` at its end.
+    pub(super) fn next_step(&self, due: impl FnOnce(&Step) -> bool) -> Option<Result<Step, Step>> {
+        let mut steps = self.steps.borrow_mut();
+        let step = steps.front()?.clone();
+        if due(&step) {
+            steps.pop_front();
+            return Some(Ok(step));
+        }
+        Some(Err(step))
+    }
+
+    /// How many bytes of the response's body the client has for certain.
+    pub(super) fn received(&self) -> u64 {
+        self.record.borrow().flushes.last().copied().unwrap_or(0)
+    }
+
+    pub(super) fn into_response(self, outcome: Outcome) -> Response {
+        let record = self.record.into_inner();
+        let mut response = Response {
+            status: record.status,
+            reason: record.reason,
+            headers: record.headers,
+            body: record.body.into(),
+            writes: record.writes,
+            flushes: record.flushes,
+            trailers: record.trailers,
+            log: record.log,
+            outcome,
+        };
+        // What the server answers itself has nothing of the application's.
+        let instead = match &response.outcome {
+            Outcome::Complete | Outcome::Broken(_) => return response,
+            Outcome::Status(status) => *status,
+            Outcome::Redirect(_) => StatusCode::OK,
+            Outcome::Failed(error) => error.status(),
+        };
+        assert!(
+            !matches!(record.phase, Phase::Body | Phase::Finished),
+            "an error page was asked for after the head had gone out"
+        );
+        response.status = instead;
+        response.reason = None;
+        response.headers.clear();
+        response
+    }
+
+    fn step_to(&self, allowed: &[Phase], next: Phase) {
+        let mut record = self.record.borrow_mut();
+        assert!(
+            allowed.contains(&record.phase),
+            "the exchange went from {:?} to {next:?}",
+            record.phase
+        );
+        record.phase = next;
+    }
+
+    fn entity_tag(file: &FileBody) -> Option<Vec<u8>> {
+        let modified = file.file().metadata().and_then(|data| data.modified()).ok()?;
+        let since = modified.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        Some(format!("\"{:x}-{:x}\"", file.length(), since.as_micros()).into_bytes())
+    }
+}
+
+impl Variables for Memory {
+    fn get(&self, key: &[u8]) -> Option<&[u8]> {
+        self.table.variable(key)
+    }
+
+    fn each(&self, visit: &mut dyn FnMut(&[u8], &[u8])) {
+        SharedVariables::each(&*self.table, visit);
+    }
+
+    fn header(&self, name: &[u8]) -> Option<&[u8]> {
+        self.table.header(name)
+    }
+
+    fn each_header(&self, visit: &mut dyn FnMut(&[u8], &[u8])) {
+        self.table.each_header(visit);
+    }
+
+    fn raw_target(&self) -> &[u8] {
+        self.table.target()
+    }
+}
+
+impl Exchange for Memory {
+    fn begin(&self, status: Status<'_>) {
+        self.step_to(&[Phase::Idle, Phase::Head], Phase::Head);
+        let mut record = self.record.borrow_mut();
+        record.status = status.code();
+        record.reason = status.reason().map(<[u8]>::to_vec);
+        record.headers.clear();
+    }
+
+    fn put_header(&self, name: &[u8], value: &[u8]) {
+        self.step_to(&[Phase::Head], Phase::Head);
+        self.record.borrow_mut().headers.push((name.to_vec(), value.to_vec()));
+    }
+
+    fn commit(&self, length: Option<u64>) {
+        self.step_to(&[Phase::Head], Phase::Body);
+        if let Some(length) = length {
+            let header = (b"Content-Length".to_vec(), length.to_string().into_bytes());
+            self.record.borrow_mut().headers.push(header);
+        }
+    }
+
+    fn write(&self, data: Bytes) -> Result<()> {
+        self.step_to(&[Phase::Body], Phase::Body);
+        let mut record = self.record.borrow_mut();
+        if self.client.leaves_after.is_some_and(|bytes| record.body.len() as u64 >= bytes) {
+            return Err(Error::of(ErrorKind::ClientGone, "the client has left"));
+        }
+        record.writes.push(data.len());
+        record.body.extend_from_slice(&data);
+        Ok(())
+    }
+
+    /// Entity tags only: they are what a test can know.
+    fn conditions(&self, file: &FileBody) -> Option<StatusCode> {
+        let own =
+            |name: &[u8], value: &[u8]| name.eq_ignore_ascii_case(b"etag").then(|| value.to_vec());
+        let given = self.record.borrow().headers.iter().find_map(|(name, value)| own(name, value));
+        let tag = match given {
+            Some(tag) => tag,
+            None => {
+                let tag = Self::entity_tag(file)?;
+                self.put_header(b"ETag", &tag);
+                tag
+            }
+        };
+        let matches = |condition: &[u8]| {
+            condition.split(|&byte| byte == b',').map(<[u8]>::trim_ascii).any(|candidate| {
+                candidate == b"*" || candidate.strip_prefix(b"W/").unwrap_or(candidate) == tag
+            })
+        };
+        if self.header(b"if-match").is_some_and(|condition| !matches(condition)) {
+            return Some(StatusCode::PRECONDITION_FAILED);
+        }
+        self.header(b"if-none-match").is_some_and(matches).then_some(StatusCode::NOT_MODIFIED)
+    }
+
+    fn file(&self, file: FileBody) -> Result<()> {
+        let mut data = Vec::new();
+        file.into_reader()?.read_to_end(&mut data)?;
+        self.write(data.into())
+    }
+
+    fn flush(&self) -> Result<()> {
+        self.step_to(&[Phase::Body], Phase::Body);
+        let mut record = self.record.borrow_mut();
+        let sent = record.body.len() as u64;
+        record.flushes.push(sent);
+        Ok(())
+    }
+
+    fn finish(&self, trailers: Option<HeaderMap>) -> Result<()> {
+        self.step_to(&[Phase::Body], Phase::Finished);
+        self.record.borrow_mut().trailers = trailers;
+        Ok(())
+    }
+
+    fn logs(&self, _level: Level) -> bool {
+        true
+    }
+
+    fn log(&self, level: Level, message: &str) {
+        self.record.borrow_mut().log.push((level, message.to_owned()));
+    }
+
+    fn share(&self) -> Arc<dyn SharedVariables> {
+        self.table.clone()
+    }
+
+    fn waker(&self) -> Waker {
+        Waker::from(self.bell.clone())
+    }
+
+    fn park(&self, interest: Interest) -> Woken {
+        if self.client.leaves_at_wait {
+            return Woken::Gone;
+        }
+        if interest == Interest::Input {
+            if self.client.must_block {
+                return Woken::MustBlock;
+            }
+            let received = self.received();
+            match self.next_step(|step| matches!(step, Step::Pause)) {
+                Some(Err(Step::AfterOutput(bytes))) if received < bytes => {}
+                _ => return Woken::Input,
+            }
+        }
+        self.bell.wait(self.client.deadline);
+        Woken::Called
+    }
+}
+
+/// What the waker rings.
+#[derive(Default)]
+struct Bell {
+    rung: Mutex<bool>,
+    condition: Condvar,
+}
+
+impl Bell {
+    fn wait(&self, deadline: Duration) {
+        let rung = self.rung.lock().unwrap_or_else(PoisonError::into_inner);
+        let (mut rung, timeout) = self
+            .condition
+            .wait_timeout_while(rung, deadline, |rung| !*rung)
+            .unwrap_or_else(PoisonError::into_inner);
+        assert!(!timeout.timed_out(), "nobody woke the application within {deadline:?}");
+        *rung = false;
+    }
+}
+
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        *self.rung.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.condition.notify_one();
+    }
+}

@@ -1,0 +1,82 @@
+//! The request body in memory: pieces, pauses and failures, in the order in which they come.
+
+use bytes::{Buf, Bytes};
+use http::HeaderMap;
+
+use super::exchange::Memory;
+use crate::gateway::error::{Error, ErrorKind, Result};
+use crate::gateway::input::{Fill, InputSource};
+
+/// What the body does next.
+#[derive(Clone, Debug)]
+pub(super) enum Step {
+    Data(Bytes),
+    /// Nothing is there until the application waits.
+    Pause,
+    /// Nothing is there until the client has this many bytes of the response.
+    AfterOutput(u64),
+    Fail(ErrorKind),
+}
+
+pub(super) struct Source<'m> {
+    memory: &'m Memory,
+    length: Option<u64>,
+    data: Bytes,
+    ended: bool,
+    trailers: Option<HeaderMap>,
+}
+
+impl<'m> Source<'m> {
+    pub(super) const fn new(
+        memory: &'m Memory,
+        length: Option<u64>,
+        trailers: Option<HeaderMap>,
+    ) -> Self {
+        Self { memory, length, data: Bytes::new(), ended: false, trailers }
+    }
+}
+
+impl InputSource for Source<'_> {
+    fn length(&self) -> Option<u64> {
+        self.length
+    }
+
+    fn fill(&mut self, wait: bool) -> Result<Fill<'_>> {
+        while self.data.is_empty() {
+            let Some(step) = self.memory.next_step(|step| match step {
+                Step::Data(_) => true,
+                // It fails for good.
+                Step::Fail(_) => false,
+                Step::Pause => wait,
+                Step::AfterOutput(bytes) => self.memory.received() >= *bytes,
+            }) else {
+                self.ended = true;
+                return Ok(Fill::End);
+            };
+            match step {
+                Ok(Step::Data(data)) => self.data = data,
+                Ok(_) => {}
+                Err(Step::Fail(kind)) => return Err(Error::of(kind, "the request body failed")),
+                Err(Step::AfterOutput(bytes)) if wait => {
+                    return Err(Error::of(
+                        ErrorKind::InputTimeout,
+                        format!(
+                            "the client waits for {bytes} bytes of the response, and has {}",
+                            self.memory.received()
+                        ),
+                    ));
+                }
+                Err(_) => return Ok(Fill::NotYet),
+            }
+        }
+        Ok(Fill::Data(&self.data))
+    }
+
+    fn consume(&mut self, amount: usize) {
+        self.data.advance(amount);
+    }
+
+    fn trailers(&mut self) -> Option<HeaderMap> {
+        if self.ended { self.trailers.take() } else { None }
+    }
+}
