@@ -9,6 +9,7 @@ use http::HeaderMap;
 use super::error::{Error, Result};
 use super::file::FileBody;
 use super::input::Input;
+use super::panic;
 
 /// How much a reader is asked for at once, in bytes.
 const READ_SIZE: usize = 64 * 1024;
@@ -180,7 +181,7 @@ impl<'x> Body<'x> {
         })
     }
 
-    pub(super) fn into_parts(self) -> (Kind<'x>, impl Sized + 'x) {
+    pub(super) fn into_parts(self) -> (Kind<'x>, Option<impl Sized + 'x>) {
         (self.kind, self.on_close)
     }
 }
@@ -231,7 +232,11 @@ struct OnClose<'x>(Option<Box<dyn FnOnce() + 'x>>);
 
 impl Drop for OnClose<'_> {
     fn drop(&mut self) {
-        if let Some(close) = self.0.take() {
+        let Some(close) = self.0.take() else { return };
+        if std::thread::panicking() {
+            // A second panic that left this drop would end the process.
+            panic::quietly(close);
+        } else {
             close();
         }
     }

@@ -65,6 +65,31 @@ pub fn check(name: &[u8], value: &[u8]) -> Result<()> {
     Ok(())
 }
 
+/// Trailer fields that would say something about the message that carries them, or about where it
+/// goes (RFC 9110, 6.5.1).
+const NOT_IN_TRAILERS: [&[u8]; 7] = [
+    b"content-encoding",
+    b"content-length",
+    b"content-range",
+    b"content-type",
+    b"host",
+    b"set-cookie",
+    b"trailer",
+];
+
+/// Checks the name of a trailer field of an application's, in lower case.
+///
+/// # Errors
+///
+/// [`ErrorKind::InvalidHeader`] or [`ErrorKind::HopByHop`], with the name and the reason.
+pub(super) fn check_trailer(name: &[u8]) -> Result<()> {
+    check(name, &[])?;
+    if NOT_IN_TRAILERS.contains(&name) {
+        return Err(invalid(name, "it cannot be a trailer field (RFC 9110, 6.5.1)"));
+    }
+    Ok(())
+}
+
 /// Parses a Content-Length of an application's: digits only.
 ///
 /// # Errors

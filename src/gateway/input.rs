@@ -205,11 +205,14 @@ impl BufRead for Input<'_> {
 
 impl BodyStream for Input<'_> {
     fn next_chunk(&mut self, pace: &mut dyn Pace) -> Result<Option<Bytes>> {
-        if let Kind::Server { source, failed } = &mut self.kind {
-            match fill(*source, failed, false)? {
+        match &mut self.kind {
+            Kind::Empty => {}
+            Kind::Server { source, failed } => match fill(*source, failed, false)? {
                 Fill::NotYet => pace.may_wait()?,
                 Fill::Data(_) | Fill::End => {}
-            }
+            },
+            // It may read from the network.
+            Kind::Reader { .. } => pace.may_wait()?,
         }
         self.chunk(usize::MAX)
     }

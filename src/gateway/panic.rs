@@ -32,6 +32,13 @@ pub fn catch<T>(f: impl FnOnce() -> T) -> Result<T, Error> {
     })
 }
 
+/// Runs `f` while another panic unwinds, which is the one to be told of.
+pub(super) fn quietly(f: impl FnOnce()) {
+    let first = LAST.take();
+    drop(catch(f));
+    LAST.set(first);
+}
+
 /// Lets caught panics tell where they happened. Others go to the hook that was there before.
 ///
 /// Call it once per process.

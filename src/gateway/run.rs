@@ -3,18 +3,19 @@
 //! Every rule that is the same behind every server is kept here, so that a server only carries out
 //! what it is told.
 
+mod send;
+#[cfg(test)]
+mod tests;
+
 use std::cell::Cell;
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 
 use super::application::Application;
-use super::body::{Body, Kind, Pace};
 use super::environ::Environ;
 use super::error::{Error, ErrorKind, Result};
-use super::errors::Level;
 use super::exchange::Exchange;
-use super::file::FileBody;
 use super::header;
 use super::input::{Input, InputSource};
 use super::panic;
@@ -100,134 +101,9 @@ impl<'e> Response<'e> {
         }
     }
 
-    fn send(&self, body: Body<'_>) -> Result<Sent> {
-        let (kind, _close) = body.into_parts();
-        match kind {
-            Kind::Full(data) => self.send_bytes(data),
-            Kind::File(file) => self.send_file(file),
-            Kind::Stream { stream, length } => self.send_stream(stream, length),
-            Kind::Redirect(target) => self.redirect(target),
-        }
-    }
-
-    fn redirect(&self, target: String) -> Result<Sent> {
-        if self.started.get().is_some() {
-            return Err(Error::of(
-                ErrorKind::AlreadyStarted,
-                "an internal redirect cannot follow start_response",
-            ));
-        }
-        if !target.starts_with('/') || target.bytes().any(|byte| byte <= b' ' || byte == 0x7f) {
-            return Err(Error::of(
-                ErrorKind::InvalidHeader,
-                format!(
-                    "internal redirect to \"{}\": it takes an encoded path of this server, /…",
-                    target.escape_debug()
-                ),
-            ));
-        }
-        Ok(Sent::Redirect(target))
-    }
-
-    fn send_bytes(&self, data: Bytes) -> Result<Sent> {
-        let has_body = self.has_body()?;
-        if !self.committed.get() {
-            let length = data.len() as u64;
-            if !has_body {
-                return self.send_head(Some(length));
-            }
-            self.commit(Some(length))?;
-        }
-        if !data.is_empty() {
-            self.put(data)?;
-        }
-        self.finish(None)
-    }
-
-    fn send_file(&self, file: FileBody) -> Result<Sent> {
-        let has_body = self.has_body()?;
-        if self.committed.get() {
-            return Err(Error::of(
-                ErrorKind::AlreadyStarted,
-                "a file cannot follow a body that was written",
-            ));
-        }
-        let (status, may_have_body) = self.started()?;
-        if status == StatusCode::OK
-            && let Some(instead) = self.exchange.conditions(&file)
-        {
-            return Ok(Sent::Instead(instead));
-        }
-        if !has_body {
-            return self.send_head(may_have_body.then_some(file.length()));
-        }
-        self.commit(Some(file.length()))?;
-        self.sent.set(file.length());
-        self.exchange.file(file)?;
-        self.finish(None)
-    }
-
-    fn send_stream(
-        &self,
-        mut stream: Box<dyn super::body::BodyStream + '_>,
-        length: Option<u64>,
-    ) -> Result<Sent> {
-        // The status may come with the first chunk only: then a HEAD has to run it that far.
-        if self.started.get().is_some() && !self.has_body()? {
-            drop(stream);
-            return self.send_head(length);
-        }
-        let mut pace = Waiting { response: self, length };
-        while let Some(data) = stream.next_chunk(&mut pace)? {
-            if data.is_empty() {
-                continue;
-            }
-            if !self.has_body()? {
-                drop(stream);
-                return self.send_head(length);
-            }
-            if !self.committed.get() {
-                self.commit(length)?;
-            }
-            self.put(data)?;
-        }
-        if !self.has_body()? {
-            drop(stream);
-            return self.send_head(length);
-        }
-        if !self.committed.get() {
-            // It ended without a chunk, so its length is known after all.
-            self.commit(length.or(Some(0)))?;
-        }
-        let trailers = stream.trailers();
-        self.finish(trailers)
-    }
-
-    /// A response that has no body to send: HEAD, 204, 304. `length` is what a GET's would have.
-    fn send_head(&self, length: Option<u64>) -> Result<Sent> {
-        let (status, may_have_body) = self.started()?;
-        if self.committed.get() {
-            return self.finish(None);
-        }
-        // An application that answers HEAD itself without a body says nothing about the length.
-        let length = length.filter(|&length| length > 0);
-        if may_have_body {
-            self.check_length(length)?;
-            self.length.set(self.length.get().or(length));
-        } else if length.is_some() {
-            self.exchange.log(
-                Level::Warn,
-                &format!("the body of a {} response is dropped: it has none", status.as_u16()),
-            );
-        }
-        self.committed.set(true);
-        self.exchange.commit(self.length.get());
-        self.exchange.finish(None)?;
-        Ok(Sent::Whole)
-    }
-
     fn commit(&self, length: Option<u64>) -> Result<()> {
         self.check_length(length)?;
+        self.check_input()?;
         if self.length.get().is_none() {
             self.length.set(length);
         }
@@ -247,15 +123,19 @@ impl<'e> Response<'e> {
         }
     }
 
-    fn put(&self, data: Bytes) -> Result<()> {
+    /// Sends a piece of a body, whose whole `length` is known or not, after the head.
+    fn put(&self, data: Bytes, length: Option<u64>) -> Result<()> {
         let sent = self.sent.get() + data.len() as u64;
-        if let Some(length) = self.length.get()
+        if let Some(length) = self.length.get().or(length)
             && sent > length
         {
             return Err(Error::of(
                 ErrorKind::ContentLength,
                 format!("Content-Length is {length}, but the body has more: at least {sent} bytes"),
             ));
+        }
+        if !self.committed.get() {
+            self.commit(length)?;
         }
         self.sent.set(sent);
         self.pending.set(true);
@@ -273,14 +153,22 @@ impl<'e> Response<'e> {
                 format!("Content-Length is {length}, but the body ended after {sent} bytes"),
             ));
         }
-        // An answer made of a request that turned out cut or malformed must not look whole.
-        if let Some(kind) = self.input_failed.get()
-            && !self.started_after_input_failed.get()
-        {
-            return Err(Error::of(kind, "the request body failed while the answer was on its way"));
+        self.check_input()?;
+        if let Some(trailers) = &trailers {
+            trailers.keys().try_for_each(|name| header::check_trailer(name.as_str().as_bytes()))?;
         }
         self.exchange.finish(trailers)?;
         Ok(Sent::Whole)
+    }
+
+    /// An answer made of a request that turned out cut or malformed must not look whole.
+    fn check_input(&self) -> Result<()> {
+        match self.input_failed.get() {
+            Some(kind) if !self.started_after_input_failed.get() => {
+                Err(Error::of(kind, "the request body failed while the answer was on its way"))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn started(&self) -> Result<(StatusCode, bool)> {
@@ -329,10 +217,7 @@ impl Respond for Response<'_> {
         if data.is_empty() || !self.has_body()? {
             return Ok(());
         }
-        if !self.committed.get() {
-            self.commit(None)?;
-        }
-        self.put(data)
+        self.put(data, None)
     }
 
     fn flush(&self) -> Result<()> {
@@ -341,26 +226,5 @@ impl Respond for Response<'_> {
 
     fn is_committed(&self) -> bool {
         self.committed.get()
-    }
-}
-
-/// Flushes when a stream says that it may or must wait.
-struct Waiting<'w, 'e> {
-    response: &'w Response<'e>,
-    length: Option<u64>,
-}
-
-impl Pace for Waiting<'_, '_> {
-    fn may_wait(&mut self) -> Result<()> {
-        Respond::flush(self.response)
-    }
-
-    fn must_wait(&mut self) -> Result<()> {
-        let response = self.response;
-        if !response.committed.get() && response.started.get().is_some() && response.has_body()? {
-            response.commit(self.length)?;
-            response.pending.set(true);
-        }
-        Respond::flush(response)
     }
 }

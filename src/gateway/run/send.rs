@@ -1,0 +1,197 @@
+//! How each kind of body is sent.
+
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode};
+
+use super::{Response, Sent};
+use crate::gateway::body::{Body, BodyStream, Kind, Pace};
+use crate::gateway::error::{Error, ErrorKind, Result};
+use crate::gateway::errors::Level;
+use crate::gateway::file::FileBody;
+use crate::gateway::panic;
+use crate::gateway::start_response::Respond;
+
+impl Response<'_> {
+    pub(super) fn send(&self, body: Body<'_>) -> Result<Sent> {
+        let (kind, close) = body.into_parts();
+        let sent = match kind {
+            Kind::Full(data) => self.send_bytes(data),
+            Kind::File(file) => self.send_file(file),
+            Kind::Stream { stream, length } => self.send_stream(stream, length),
+            Kind::Redirect(target) => self.redirect(target),
+        };
+        if let Some(close) = close {
+            self.close(close);
+        }
+        sent
+    }
+
+    /// A panic in a body's close cannot change any more what the client got.
+    fn close(&self, body: impl Sized) {
+        if let Err(error) = panic::catch(|| drop(body)) {
+            self.exchange.log(Level::Error, &format!("closing the response body {error}"));
+        }
+    }
+
+    fn redirect(&self, target: String) -> Result<Sent> {
+        if self.started.get().is_some() {
+            return Err(Error::of(
+                ErrorKind::AlreadyStarted,
+                "an internal redirect cannot follow start_response",
+            ));
+        }
+        if !target.starts_with('/') || target.bytes().any(|byte| byte <= b' ' || byte == 0x7f) {
+            return Err(Error::of(
+                ErrorKind::InvalidHeader,
+                format!(
+                    "internal redirect to \"{}\": it takes an encoded path of this server, /…",
+                    target.escape_debug()
+                ),
+            ));
+        }
+        Ok(Sent::Redirect(target))
+    }
+
+    fn send_bytes(&self, data: Bytes) -> Result<Sent> {
+        let has_body = self.has_body()?;
+        if !self.committed.get() {
+            let length = data.len() as u64;
+            if !has_body {
+                return self.send_head(Some(length));
+            }
+            self.commit(Some(length))?;
+        }
+        if !data.is_empty() {
+            self.put(data, None)?;
+        }
+        self.finish(None)
+    }
+
+    fn send_file(&self, file: FileBody) -> Result<Sent> {
+        let has_body = self.has_body()?;
+        if self.committed.get() {
+            return Err(Error::of(
+                ErrorKind::AlreadyStarted,
+                "a file cannot follow a body that was written",
+            ));
+        }
+        let (status, may_have_body) = self.started()?;
+        if status == StatusCode::OK
+            && let Some(instead) = self.exchange.conditions(&file)
+        {
+            return Ok(Sent::Instead(instead));
+        }
+        if !has_body {
+            return self.send_head(may_have_body.then_some(file.length()));
+        }
+        self.commit(Some(file.length()))?;
+        self.sent.set(file.length());
+        self.exchange.file(file)?;
+        self.finish(None)
+    }
+
+    fn send_stream(
+        &self,
+        mut stream: Box<dyn BodyStream + '_>,
+        length: Option<u64>,
+    ) -> Result<Sent> {
+        // Caught here, so that closing a stream that panicked is guarded as well.
+        let pulled = panic::catch(|| self.pull(&mut *stream, length)).unwrap_or_else(Err);
+        match pulled {
+            Ok(Pulled::Head) => {
+                self.close(stream);
+                self.send_head(length)
+            }
+            Ok(Pulled::Whole(trailers)) => {
+                let sent = self.finish(trailers);
+                self.close(stream);
+                sent
+            }
+            Err(error) => {
+                self.close(stream);
+                Err(error)
+            }
+        }
+    }
+
+    fn pull(&self, stream: &mut dyn BodyStream, length: Option<u64>) -> Result<Pulled> {
+        // The status may come with the first chunk only: then a HEAD has to run it that far.
+        if self.started.get().is_some() && !self.has_body()? {
+            return Ok(Pulled::Head);
+        }
+        let mut pace = Waiting { response: self, length };
+        while let Some(data) = stream.next_chunk(&mut pace)? {
+            if data.is_empty() {
+                continue;
+            }
+            if !self.has_body()? {
+                return Ok(Pulled::Head);
+            }
+            self.put(data, length)?;
+        }
+        if !self.has_body()? {
+            return Ok(Pulled::Head);
+        }
+        if !self.committed.get() {
+            // It ended without a chunk, so its length is known after all.
+            self.commit(length.or(Some(0)))?;
+        }
+        Ok(Pulled::Whole(stream.trailers()))
+    }
+
+    /// A response that has no body to send: HEAD, 204, 304. `length` is what a GET's would have.
+    fn send_head(&self, length: Option<u64>) -> Result<Sent> {
+        let (status, may_have_body) = self.started()?;
+        if self.committed.get() {
+            return self.finish(None);
+        }
+        // An application that answers HEAD itself without a body says nothing about the length.
+        let length = length.filter(|&length| length > 0);
+        if may_have_body {
+            self.commit(length)?;
+        } else {
+            if length.is_some() {
+                self.exchange.log(
+                    Level::Warn,
+                    &format!("the body of a {} response is dropped: it has none", status.as_u16()),
+                );
+            }
+            // A 304 says what a 200 would have; a 204 must not say anything (RFC 9110, 8.6).
+            if status == StatusCode::NO_CONTENT {
+                self.length.set(None);
+            }
+            self.commit(None)?;
+        }
+        self.exchange.finish(None)?;
+        Ok(Sent::Whole)
+    }
+}
+
+/// How far a stream was run.
+enum Pulled {
+    /// Up to the response's head, which is all that is wanted of it.
+    Head,
+    /// To its end.
+    Whole(Option<HeaderMap>),
+}
+
+/// Flushes when a stream says that it may or must wait.
+struct Waiting<'w, 'e> {
+    response: &'w Response<'e>,
+    length: Option<u64>,
+}
+
+impl Pace for Waiting<'_, '_> {
+    fn may_wait(&mut self) -> Result<()> {
+        Respond::flush(self.response)
+    }
+
+    fn must_wait(&mut self) -> Result<()> {
+        let response = self.response;
+        if !response.committed.get() && response.started.get().is_some() && response.has_body()? {
+            response.commit(self.length)?;
+            response.pending.set(true);
+        }
+        Respond::flush(response)
+    }
+}
