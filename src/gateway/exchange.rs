@@ -1,6 +1,7 @@
 //! What a server implements to run applications: one exchange, request and response.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Wake, Waker};
 use std::thread::{self, Thread};
 
@@ -70,6 +71,12 @@ pub trait Exchange: Variables {
     /// of the request make of it: a status (304, 412) that is to be answered in its place.
     fn conditions(&self, file: &FileBody) -> Option<http::StatusCode>;
 
+    /// Whether the server has an answer of its own for this status, in place of the application's.
+    fn overrides(&self, status: http::StatusCode) -> bool {
+        let _ = status;
+        false
+    }
+
     /// Takes a file as the body.
     ///
     /// # Errors
@@ -100,17 +107,25 @@ pub trait Exchange: Variables {
     /// The environ for what outlives this call. It is asked for by services only.
     fn share(&self) -> Arc<dyn SharedVariables>;
 
-    /// Wakes the thread that has the request out of [`Exchange::park`].
+    /// Wakes the thread that has the request out of [`Exchange::park`]. It may be called from any
+    /// thread, as often as wanted, also when the exchange is over.
     fn waker(&self) -> Waker {
-        Waker::from(Arc::new(Unpark(thread::current())))
+        UNPARK.with(|unpark| unpark.clone().into())
     }
 
     /// Waits until woken, or until what `interest` names has happened. This is the seam at which
     /// a server may one day give its thread to another request.
+    ///
+    /// A call of the waker since the last `park` makes it come back at once.
     fn park(&self, interest: Interest) -> Woken {
-        let _ = interest;
-        thread::park();
-        Woken::Called
+        UNPARK.with(|unpark| match interest {
+            Interest::Input if !unpark.called.swap(false, Ordering::Acquire) => Woken::MustBlock,
+            Interest::Input => Woken::Called,
+            Interest::Waker => {
+                unpark.park();
+                Woken::Called
+            }
+        })
     }
 }
 
@@ -138,10 +153,59 @@ pub enum Woken {
     MustBlock,
 }
 
-struct Unpark(Thread);
+thread_local! {
+    /// Made once a thread: a request that is answered at once should cost no allocation for it.
+    static UNPARK: Arc<Unpark> =
+        Arc::new(Unpark { thread: thread::current(), called: AtomicBool::new(false) });
+}
+
+/// Wakes a thread. What the application itself does with the thread's park token (scoped threads
+/// and channels use it) cannot lose a call.
+struct Unpark {
+    thread: Thread,
+    called: AtomicBool,
+}
+
+impl Unpark {
+    fn park(&self) {
+        while !self.called.swap(false, Ordering::Acquire) {
+            thread::park();
+        }
+    }
+}
 
 impl Wake for Unpark {
     fn wake(self: Arc<Self>) {
-        self.0.unpark();
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.called.store(true, Ordering::Release);
+        self.thread.unpark();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    #[test]
+    fn no_call_of_the_waker_is_lost() {
+        let (done, is_done) = mpsc::channel();
+        thread::spawn(move || {
+            UNPARK.with(|unpark| {
+                let waker = Waker::from(unpark.clone());
+                waker.wake_by_ref();
+                // As a scoped thread that the application waits for: the token is used up.
+                thread::park();
+                unpark.park();
+                thread::spawn(move || waker.wake());
+                unpark.park();
+            });
+            done.send(()).unwrap();
+        });
+        is_done.recv_timeout(Duration::from_secs(10)).expect("it parked for good");
     }
 }
