@@ -35,12 +35,11 @@ impl Progress {
             eprintln!("{label} {doing}");
             return Step { label, started, spinner: None };
         }
-        let spinner = ProgressBar::new_spinner();
+        let mut spinner =
+            ProgressBar::new_spinner().with_prefix(label.clone()).with_message(doing.to_owned());
         if let Ok(style) = ProgressStyle::with_template("{prefix} {spinner} {msg} ({elapsed})") {
-            spinner.set_style(style);
+            spinner = spinner.with_style(style);
         }
-        spinner.set_prefix(label.clone());
-        spinner.set_message(doing.to_owned());
         spinner.enable_steady_tick(Duration::from_millis(120));
         Step { label, started, spinner: Some(spinner) }
     }

@@ -48,7 +48,7 @@ impl Execute for RunArgs {
         let Some(built) = first_build(&builder, &events)? else { return Ok(()) };
         step.done(&format!("Built {}", short(&built.module.path).display()));
 
-        let step = progress.step("Starting httpd");
+        let step = progress.hand_over("Starting httpd");
         let root = ServerRoot::create(site.server_root.clone(), site.httpd.modules_dir())?;
         configure(&site, &root, &built.module)?;
         let program = site.httpd.program();
