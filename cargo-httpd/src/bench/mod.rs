@@ -27,7 +27,7 @@ mod table;
 mod workshop;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -40,7 +40,7 @@ use self::load::Load;
 use self::machine::Machine;
 use self::peer::{PEERS, Peer};
 use self::plan::Plan;
-use self::results::{Results, Settings};
+use self::results::{Results, Row, Settings};
 use self::server::{Launch, Server, Tool};
 use self::workshop::Workshop;
 
@@ -86,8 +86,8 @@ pub struct BenchArgs {
     /// Count instructions and system calls a request as well, with callgrind and strace
     #[arg(long)]
     instr: bool,
-    /// Two seconds a peer: fails if a request fails or an answer is wrong, judges no speed
-    #[arg(long, conflicts_with_all = ["rounds", "duration", "instr", "pin"])]
+    /// Two seconds a peer and no report: fails if a request fails or an answer is wrong, judges no speed
+    #[arg(long, conflicts_with_all = ["rounds", "duration", "instr", "pin", "markdown"])]
     smoke: bool,
     /// Where the results go as JSON [default: target/httpd/bench.json]
     #[arg(long, value_name = "FILE")]
@@ -155,8 +155,15 @@ pub fn execute(args: &BenchArgs) -> Result<()> {
     let machine = Machine::describe(&httpd, method.description());
     let results =
         Results { machine, settings, peers, left_out, idle_child_kib, rows, counts, bars, runs };
-    publish(args, &checkout, &results)?;
-    if args.smoke { judge_smoke(&results) } else { Ok(()) }
+    if args.smoke {
+        return smoke(args, &results);
+    }
+    let report = report::report(&results);
+    println!("\n{report}");
+    let json = args.json.clone().unwrap_or_else(|| checkout.default_json());
+    write_json(&json, &results)?;
+    println!("Results: {}", json.display());
+    args.markdown.as_deref().map_or(Ok(()), |markdown| write(markdown, &report))
 }
 
 impl BenchArgs {
@@ -169,14 +176,14 @@ impl BenchArgs {
             connections: self.connections.max(1),
             threads: self.threads.max(1),
             pinned: self.pin,
-            max_others: self.max_others,
+            max_others: Some(self.max_others),
         };
         if !self.smoke {
             return settings;
         }
         // Fewer connections than threads, so that httpd has no reason to close a kept one; and every
         // run counts, as no time is judged.
-        Settings { rounds: 1, duration_s: 1, connections: 8, max_others: f64::MAX, ..settings }
+        Settings { rounds: 1, duration_s: 1, connections: 8, max_others: None, ..settings }
     }
 
     /// Fails early, and names the package.
@@ -189,6 +196,9 @@ impl BenchArgs {
             if !sys::has_program(program) {
                 bail!("`{program}` is not installed; install {package} (Debian, Ubuntu, Fedora)");
             }
+        }
+        if self.pin && std::thread::available_parallelism()?.get() < 2 {
+            bail!("--pin keeps httpd and wrk apart: it needs two cores, and this machine has one");
         }
         Ok(())
     }
@@ -291,36 +301,34 @@ fn leave_out(left_out: &mut Vec<String>, peer: &Peer, why: &str) {
     left_out.push(format!("{}: {}", peer.name, why.lines().next().unwrap_or_default()));
 }
 
-fn publish(args: &BenchArgs, checkout: &Checkout, results: &Results) -> Result<()> {
-    let report = report::report(results);
-    println!("\n{report}");
-    let json = args.json.clone().unwrap_or_else(|| checkout.default_json());
-    let mut text = serde_json::to_string_pretty(results)?;
-    text.push('\n');
-    std::fs::write(&json, text).with_context(|| format!("cannot write `{}`", json.display()))?;
-    println!("Results: {}", json.display());
-    if let Some(markdown) = &args.markdown {
-        std::fs::write(markdown, report)
-            .with_context(|| format!("cannot write `{}`", markdown.display()))?;
+/// Whether every peer was there and every request succeeded. Times are of no account, so that no file
+/// is written which was not asked for.
+fn smoke(args: &BenchArgs, results: &Results) -> Result<()> {
+    if let Some(json) = &args.json {
+        write_json(json, results)?;
     }
-    Ok(())
-}
-
-/// Whether every peer was there and every request succeeded.
-fn judge_smoke(results: &Results) -> Result<()> {
     if let Some(line) = results.left_out.first() {
         bail!("a peer does not work: {line}");
     }
-    for row in &results.rows {
-        if row.errors > 0 || row.requests == 0 {
-            bail!(
-                "{} {}: {} of {} requests failed",
-                row.peer,
-                row.endpoint.name(),
-                row.errors,
-                row.requests
-            );
+    for Row { peer, endpoint, errors, requests, .. } in &results.rows {
+        if *errors > 0 || *requests == 0 {
+            bail!("{peer} {}: {errors} of {requests} requests failed", endpoint.name());
         }
     }
+    let requests: u64 = results.rows.iter().map(|row| row.requests).sum();
+    println!(
+        "{} peers answer as they should; none of {requests} requests failed",
+        results.peers.len()
+    );
     Ok(())
+}
+
+fn write_json(file: &Path, results: &Results) -> Result<()> {
+    let mut text = serde_json::to_string_pretty(results)?;
+    text.push('\n');
+    write(file, &text)
+}
+
+fn write(file: &Path, text: &str) -> Result<()> {
+    std::fs::write(file, text).with_context(|| format!("cannot write `{}`", file.display()))
 }

@@ -62,11 +62,9 @@ fn head(results: &Results) -> String {
         machine.date,
     );
     if settings.rounds > 0 {
-        let left: usize = results.rows.iter().map(|row| row.not_counted).sum();
         text.push_str(&format!(
             "wrk -t{} -c{} -d{}s after {} s of warm-up, {} interleaved rounds{}; medians, ratios within \
-             the same round (least to most); CPU time from {}.\n{left} of {} runs are left out, since \
-             others used more than {} cores meanwhile.\n",
+             the same round (least to most); CPU time from {}.\n",
             settings.threads,
             settings.connections,
             settings.duration_s,
@@ -74,8 +72,13 @@ fn head(results: &Results) -> String {
             settings.rounds,
             if settings.pinned { ", httpd on one core and wrk on another" } else { "" },
             machine.cpu_time,
-            results.runs.len(),
-            settings.max_others,
+        ));
+    }
+    if let Some(most) = settings.max_others.filter(|_| settings.rounds > 0) {
+        let left: usize = results.rows.iter().map(|row| row.not_counted).sum();
+        let all = results.runs.len();
+        text.push_str(&format!(
+            "{left} of {all} runs are left out, since others used more than {most} cores meanwhile.\n"
         ));
     }
     for line in &results.left_out {

@@ -38,8 +38,8 @@ pub(super) struct Settings {
     pub(super) threads: u32,
     /// httpd on core 0, wrk on core 1.
     pub(super) pinned: bool,
-    /// Cores used by others, above which a run does not count.
-    pub(super) max_others: f64,
+    /// Cores used by others, above which a run does not count, if there is such a bound.
+    pub(super) max_others: Option<f64>,
 }
 
 /// One measured run.
