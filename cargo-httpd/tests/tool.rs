@@ -36,6 +36,18 @@ fn doctor_fails_when_a_variable_leads_nowhere() {
 }
 
 #[test]
+fn a_system_without_a_known_package_manager_gets_the_list() {
+    let project = Project::new();
+    let output = project.command(&["build", "--yes"]).env("PATH", "/nonexistent").output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let said = text(&output.stderr);
+    for wanted in ["a C compiler", "neither apt-get nor dnf", "(on Debian gcc libc6-dev)"] {
+        assert!(said.contains(wanted), "{wanted} is missing in {said}");
+    }
+    assert!(!project.path().join("target").exists(), "it built without what it needs");
+}
+
+#[test]
 fn build_names_the_module_after_its_symbol() {
     let project = Project::new();
     let output = project.output(&["build", "--debug"]);

@@ -58,7 +58,7 @@ fn verdict(needed: &[Checked]) -> Result<()> {
     match Manager::of_this_system() {
         Some(manager) => {
             let line = manager.line(&manager.packages(&missing));
-            bail!("{subject} missing; install with `{line}`, or let `cargo httpd run --yes` do it")
+            bail!("{subject} missing; install with `{line}`, or let `cargo httpd test --yes` do it")
         }
         None => bail!("{subject} missing; install {}", ensure::by_hand(&missing)),
     }

@@ -106,7 +106,7 @@ fn not_located(error: &LocateError) -> Finding {
         LocateErrorKind::Environment | LocateErrorKind::Unusable => {
             Finding::Broken(error.to_string())
         }
-        _ => Finding::Missing(error.what().to_owned()),
+        _ => Finding::Missing(error.what().trim_end_matches('.').to_owned()),
     }
 }
 

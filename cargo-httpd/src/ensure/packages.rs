@@ -44,7 +44,7 @@ impl Manager {
 
     /// The line that a person types to install `packages`.
     pub(crate) fn line(self, packages: &[&str]) -> String {
-        let sudo = if is_root() { "" } else { "sudo " };
+        let sudo = if is_root() || program("sudo").is_none() { "" } else { "sudo " };
         format!("{sudo}{} install {}", self.program(), packages.join(" "))
     }
 
@@ -58,17 +58,17 @@ impl Manager {
         let packages = self.packages(capabilities);
         let line = self.line(&packages);
         let sudo = !is_root();
-        if sudo && !yes && std::env::var_os("CI").is_none() {
-            let agreed = step.suspend(|| ask(&super::is_or_are(capabilities), &line))?;
-            if !agreed {
-                bail!("{} missing; install with `{line}`", super::is_or_are(capabilities));
-            }
-        }
         if sudo && program("sudo").is_none() {
             bail!(
                 "{} missing, and there is no sudo; install as root with `{line}`",
                 super::is_or_are(capabilities)
             );
+        }
+        if sudo && !yes && std::env::var_os("CI").is_none() {
+            let agreed = step.suspend(|| ask(&super::is_or_are(capabilities), &line))?;
+            if !agreed {
+                bail!("{} missing; install with `{line}`", super::is_or_are(capabilities));
+            }
         }
         if self == Self::Apt && !has_package_lists() {
             step.now("Fetching the lists of packages");
