@@ -11,3 +11,23 @@ pub fn hello<'x>(_environ: Environ<'x>, start_response: StartResponse<'x>) -> Re
     start_response.start(200, [("Content-Type", "text/plain")])?;
     Ok(Body::from("Hello, world\n"))
 }
+
+#[cfg(test)]
+mod tests {
+    use mod_rust::gateway::memory::Request;
+
+    use super::*;
+
+    #[test]
+    fn thirteen_bytes_for_everything() {
+        for method in ["GET", "POST", "OPTIONS", "BREW"] {
+            let response = Request::new(method, "/any/path?query").call(&hello);
+            assert_eq!((response.status().as_u16(), &*response.text()), (200, "Hello, world\n"));
+            assert_eq!(response.header("content-type"), Some(&b"text/plain"[..]));
+            assert_eq!(response.header("content-length"), Some(&b"13"[..]));
+        }
+        let response = Request::head("/").call(&hello);
+        assert_eq!(response.header("content-length"), Some(&b"13"[..]));
+        assert_eq!(response.body().len(), 0);
+    }
+}

@@ -89,3 +89,70 @@ fn answer<'x>(
 
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; \
                       base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+#[cfg(test)]
+mod tests {
+    use mod_rust::gateway::memory::{Request, Response};
+
+    use super::*;
+
+    fn call(request: &Request) -> Response {
+        request.call(&front(Options::default()))
+    }
+
+    #[test]
+    fn tells_what_runs_and_escapes_it() {
+        let response = call(
+            &Request::get("/")
+                .variable("SERVER_SOFTWARE", "Apache/2.4 <&\"'>")
+                .variable("mod_rust.mpm", "event")
+                .variable("mod_rust.mode", "embedded"),
+        );
+        assert_eq!(response.status(), 200);
+        assert_eq!(response.header("content-type"), Some(&b"text/html; charset=utf-8"[..]));
+        let text = response.text();
+        for part in [
+            "<dt>Server</dt><dd>Apache/2.4 &lt;&amp;&quot;&#39;&gt;</dd>",
+            "<dt>MPM</dt><dd>event</dd>",
+            "<dt>Mode</dt><dd>embedded</dd>",
+            "<a href=\"/hello\">",
+            "<a href=\"/probe/headers?X-One=1&amp;X-One=2\">",
+            "<a href=\"/probe/internal?to=/probe/environ\">",
+            "curl --data hello &#39;http://localhost/probe/echo&#39;",
+        ] {
+            assert!(text.contains(part), "{part} is not in {text}");
+        }
+    }
+
+    #[test]
+    fn its_commands_are_safe_to_copy() {
+        for (host, shown) in [
+            ("[::1]:8080", "http://[::1]:8080/probe/echo"),
+            ("a';reboot;'", "http://localhost/probe/echo"),
+            ("a$(reboot)", "http://localhost/probe/echo"),
+        ] {
+            let text = call(&Request::get("/").header("Host", host)).text().into_owned();
+            assert!(text.contains(shown) && !text.contains("reboot"), "{host}");
+        }
+    }
+
+    #[test]
+    fn only_the_root_and_only_to_read() {
+        assert_eq!(call(&Request::get("").path_info("")).status(), 200);
+        assert_eq!(call(&Request::head("/")).status(), 200);
+        assert_eq!(call(&Request::get("/favicon.ico")).status(), 404);
+        let response = call(&Request::post("/", "x"));
+        assert_eq!(response.status(), 405);
+        assert_eq!(response.header("allow"), Some(&b"GET, HEAD"[..]));
+    }
+
+    #[test]
+    fn mount_points_are_paths() {
+        let build = |probe| factory().build(&[("probe", probe)].into_iter().collect());
+        let page = Request::get("/").call(&*build("/tools/probe").unwrap());
+        assert!(page.text().contains("href=\"/tools/probe/internal?to=/tools/probe/environ\""));
+        for bad in ["", "/", "probe", "//evil.example", "/probe/", "/a'b", "/a b"] {
+            assert!(build(bad).is_err(), "{bad:?}");
+        }
+    }
+}

@@ -53,7 +53,7 @@ fn put_path(text: &mut String, probe: &str, origin: &str, path: &Path) {
     let shows = Escaped(path.shows);
     match path.try_it {
         Try::Link(tail) => {
-            let target = format!("{probe}{}{tail}", path.name);
+            let target = format!("{probe}{}{}", path.name, tail.replace("{probe}", probe));
             let target = Escaped(&target);
             put(
                 text,

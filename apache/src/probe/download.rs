@@ -80,3 +80,77 @@ const MOST_CHUNKS: u64 = 1_000_000;
 const LARGEST_CHUNK: u64 = 1024 * 1024;
 /// In milliseconds.
 const LONGEST_PAUSE: u64 = 60_000;
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use mod_rust::gateway::ErrorKind;
+    use mod_rust::gateway::memory::Request;
+
+    use super::super::{Options, get};
+    use super::*;
+
+    #[test]
+    fn bytes_are_counted_modulo_251() {
+        for length in [0, 1, 250, 251, 65_510, 65_511, 65_512, 200_000] {
+            let response = get(&format!("/bytes/{length}"));
+            assert!(response.is_complete());
+            assert_eq!(response.header("content-length"), Some(length.to_string().as_bytes()));
+            assert_eq!(response.body().len(), length);
+            assert!(
+                response.body().iter().enumerate().all(|(at, &byte)| usize::from(byte) == at % 251)
+            );
+        }
+    }
+
+    #[test]
+    fn so_many_bytes_that_no_memory_would_hold_them() {
+        let probe = Probe::new(Options::default());
+        let target = format!("/bytes/{}", i64::MAX);
+        let response = Request::head(&target).call(&probe);
+        assert_eq!(response.header("content-length"), Some(&b"9223372036854775807"[..]));
+        let response = Request::get(&target).leaves_after(100_000).call(&probe);
+        assert_eq!(response.error().unwrap().kind(), ErrorKind::ClientGone);
+        assert_eq!(get("/bytes/9223372036854775808").status(), 400);
+    }
+
+    #[test]
+    fn each_chunk_is_flushed() {
+        let begin = Instant::now();
+        let response = get("/stream?chunks=3&size=5&ms=20");
+        assert!(begin.elapsed() >= Duration::from_millis(40));
+        assert!(response.is_complete());
+        assert_eq!(response.text(), "x".repeat(15));
+        assert_eq!(response.header("content-length"), None);
+        assert_eq!(response.writes(), [5, 5, 5]);
+        assert_eq!(response.flushes(), [5, 10, 15]);
+        assert_eq!(get("/stream").body().len(), 100);
+        assert_eq!(get("/stream?chunks=0").body().len(), 0);
+    }
+
+    #[test]
+    fn an_endless_stream_ends_with_its_client() {
+        let response = Request::get("/stream?chunks=inf&size=1000")
+            .leaves_after(50_000)
+            .call(&Probe::new(Options::default()));
+        assert_eq!(response.error().unwrap().kind(), ErrorKind::ClientGone);
+        assert_eq!(response.body().len(), 50_000);
+    }
+
+    #[test]
+    fn limits_are_told() {
+        for (query, allowed) in [
+            (
+                "chunks=1000001",
+                "chunks (or inf) is \"1000001\"; allowed are whole numbers from 0 to 1000000",
+            ),
+            ("size=0", "size is \"0\"; allowed are whole numbers from 1 to 1048576"),
+            ("ms=60001", "ms is \"60001\"; allowed are whole numbers from 0 to 60000"),
+        ] {
+            let response = get(&format!("/stream?{query}"));
+            assert_eq!(response.status(), 400);
+            assert_eq!(response.text(), format!("{allowed}\n"));
+        }
+    }
+}

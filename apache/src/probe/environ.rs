@@ -51,6 +51,9 @@ fn escape(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use mod_rust::gateway::memory::Request;
+
+    use super::super::Options;
     use super::*;
 
     #[test]
@@ -58,5 +61,20 @@ mod tests {
         assert_eq!(escape("Grüße\t\n".as_bytes()), "Grüße\t\n");
         assert_eq!(escape(b"gr\xfc\xdfe \xe2\x82"), r"gr\xfc\xdfe \xe2\x82");
         assert_eq!(escape(br"\xff"), r"\\xff");
+    }
+
+    #[test]
+    fn every_key_is_there_in_order() {
+        let response = Request::get("/environ/below?a=b")
+            .header("X-Raw", b"\xe4\\")
+            .call(&Probe::new(Options::default()));
+        assert_eq!(response.header("cache-control"), Some(&b"no-store"[..]));
+        let text = response.text();
+        let keys: Vec<_> = text.lines().filter_map(|line| line.split('"').nth(1)).collect();
+        assert!(keys.is_sorted() && keys.len() > 10, "{keys:?}");
+        let environ: BTreeMap<String, String> = serde_json::from_str(&text).unwrap();
+        assert_eq!(environ["PATH_INFO"], "/environ/below");
+        assert_eq!(environ["QUERY_STRING"], "a=b");
+        assert_eq!(environ["HTTP_X_RAW"], r"\xe4\\");
     }
 }

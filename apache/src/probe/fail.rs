@@ -77,9 +77,15 @@ pub(super) fn segv<'x>(
     environ: Environ<'x>,
     start_response: &StartResponse<'x>,
 ) -> Answer<'x> {
-    crash(probe, &environ, start_response, || match raise(SIGSEGV) {
-        Ok(()) => Error::new("the process ignores SIGSEGV"),
-        Err(error) => error.into(),
+    crash(probe, &environ, start_response, || {
+        // A handler that returns would meet a stray pointer's signal again at once; the one of
+        // Rust's own runtime takes itself away the first time.
+        for _ in 0..2 {
+            if let Err(error) = raise(SIGSEGV) {
+                return error.into();
+            }
+        }
+        Error::new("the process takes no notice of SIGSEGV")
     })
 }
 
@@ -112,4 +118,77 @@ fn break_off<'x>(
     start_response.start(200, [BINARY, NO_STORE])?;
     let end = std::iter::once_with(|| Err(end()));
     Ok(Body::from_chunks(pattern(after).chain(end)).with_length(length))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::process::ExitStatusExt;
+    use std::process::{Command, ExitStatus};
+
+    use mod_rust::gateway::ErrorKind;
+    use mod_rust::gateway::memory::Request;
+
+    use super::super::{Options, get};
+    use super::*;
+
+    #[test]
+    fn errors_are_the_servers_to_answer() {
+        let response = get("/error");
+        assert_eq!((response.status().as_u16(), response.body().len()), (500, 0));
+        assert_eq!(response.error().unwrap().kind(), ErrorKind::Application);
+        assert_eq!(get("/error?status=503").status(), 503);
+        assert_eq!(get("/error?status=200").status(), 400);
+        let response = get("/panic");
+        assert_eq!(response.status(), 500);
+        assert_eq!(response.error().unwrap().kind(), ErrorKind::Panic);
+    }
+
+    #[test]
+    fn a_late_panic_breaks_the_response() {
+        for (query, sent) in [("", 1000), ("?after=70000", 70_000), ("?after=5&length=6", 5)] {
+            let response = get(&format!("/panic-late{query}"));
+            assert!(response.is_broken(), "{response:?}");
+            assert_eq!(response.error().unwrap().kind(), ErrorKind::Panic);
+            assert_eq!(response.body().len(), sent);
+            assert_eq!(response.flushes().last(), Some(&(sent as u64)));
+        }
+        // Nothing has gone out, so it is an error page.
+        assert_eq!(get("/panic-late?after=0").status(), 500);
+    }
+
+    #[test]
+    fn a_crash_must_be_allowed() {
+        for path in ["/exit", "/abort", "/segv", "/exit?after=5"] {
+            let response = get(path);
+            assert_eq!(response.status(), 403, "{path}");
+            assert!(response.text().contains("allow-crash"));
+        }
+    }
+
+    const CRASH: &str = "MOD_RUST_TEST_CRASH";
+
+    /// No test: what [`ends_the_process`] runs in a process of its own.
+    #[test]
+    #[ignore = "another test runs it"]
+    fn crash_now() {
+        let Ok(target) = std::env::var(CRASH) else { return };
+        let mut options = Options::default();
+        options.allow_crash = true;
+        let response = Request::get(target).call(&Probe::new(options));
+        panic!("still here: {response:?}");
+    }
+
+    #[test]
+    fn ends_the_process() {
+        let crash = |target| -> ExitStatus {
+            let test = std::env::current_exe().unwrap();
+            let arguments = ["--exact", "--ignored", "probe::fail::tests::crash_now"];
+            let output = Command::new(test).args(arguments).env(CRASH, target).output().unwrap();
+            output.status
+        };
+        assert_eq!(crash("/exit").code(), Some(1));
+        assert_eq!(crash("/abort").signal(), Some(6));
+        assert_eq!(crash("/segv").signal(), Some(11));
+        assert_eq!(crash("/segv?after=10").signal(), Some(11));
+    }
 }

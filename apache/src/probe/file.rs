@@ -87,3 +87,94 @@ fn content_type(path: &Path) -> &'static str {
         _ => "application/octet-stream",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use mod_rust::gateway::memory::{Request, Response};
+
+    use super::*;
+
+    /// `root` with a file in it, and beside it one that must stay out of reach.
+    struct Tree(PathBuf);
+
+    impl Tree {
+        fn new(name: &str) -> Self {
+            let base = std::env::temp_dir().join(format!("probe-{name}-{}", std::process::id()));
+            fs::create_dir_all(base.join("root/sub")).unwrap();
+            fs::write(base.join("root/a b.html"), "<p>").unwrap();
+            fs::write(base.join("secret"), "secret").unwrap();
+            symlink("../secret", base.join("root/out")).unwrap();
+            symlink("..", base.join("root/up")).unwrap();
+            symlink("a b.html", base.join("root/in.txt")).unwrap();
+            symlink("loop", base.join("root/loop")).unwrap();
+            Self(base)
+        }
+
+        fn get(&self, query: &str) -> Response {
+            self.call(&Request::get(format!("/file?path={query}")))
+        }
+
+        fn call(&self, request: &Request) -> Response {
+            let root = self.0.join("root").to_str().unwrap().to_owned();
+            request.call(&*Probe::factory().build(&[("root", root)].into_iter().collect()).unwrap())
+        }
+    }
+
+    impl Drop for Tree {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    #[test]
+    fn serves_what_lies_below_root() {
+        let tree = Tree::new("serves");
+        for path in ["a%20b.html", "./a%20b.html", "in.txt"] {
+            let response = tree.get(path);
+            assert_eq!((response.status().as_u16(), &*response.text()), (200, "<p>"), "{path}");
+            assert_eq!(
+                response.header("content-type"),
+                Some(&b"text/html; charset=utf-8"[..]),
+                "{path}"
+            );
+        }
+    }
+
+    #[test]
+    fn is_conditional() {
+        let tree = Tree::new("conditional");
+        let tag = tree.get("in.txt").header("etag").unwrap().to_vec();
+        let again = tree.call(&Request::get("/file?path=in.txt").header("If-None-Match", tag));
+        assert_eq!(again.status(), 304);
+    }
+
+    #[test]
+    fn leads_nowhere_else() {
+        let tree = Tree::new("leads");
+        for (path, status) in [
+            ("", 404),
+            (".", 404),
+            ("sub", 404),
+            ("none", 404),
+            ("a%20b.html/", 404),
+            ("a%20b.html/x", 404),
+            ("loop", 404),
+            ("a%00b", 404),
+            (&"x".repeat(300), 404),
+            ("out", 403),
+            ("up/secret", 403),
+            ("up/root/in.txt", 200),
+            ("../secret", 403),
+            ("sub/../in.txt", 403),
+            ("/etc/passwd", 403),
+        ] {
+            let response = tree.get(path);
+            assert_eq!(response.status().as_u16(), status, "{path}: {}", response.text());
+            assert!(!response.text().contains("secret"), "{path}");
+        }
+        assert_eq!(super::super::get("/file?path=in.txt").status(), 404);
+        assert_eq!(tree.call(&Request::get("/file")).status(), 400);
+    }
+}

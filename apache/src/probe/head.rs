@@ -1,4 +1,4 @@
-//! `/status`, `/headers` and `/redirect`: what stands in the head of a response.
+//! `/status`, `/headers`, `/redirect` and `/internal`: what stands in the head of a response.
 
 use mod_rust::{Body, Environ, StartResponse};
 
@@ -52,4 +52,93 @@ pub(super) fn redirect<'x>(
         [("Location", &*to), (name, value.as_bytes()), (NO_STORE.0, NO_STORE.1.as_bytes())],
     )?;
     Ok(Body::from("see the Location\n"))
+}
+
+/// `/internal?to=…`: what another path of this server answers to a GET.
+pub(super) fn internal<'x>(
+    _probe: &Probe,
+    environ: Environ<'x>,
+    _start_response: &StartResponse<'x>,
+) -> Answer<'x> {
+    let to = Query::of(&environ).required("to")?;
+    match String::from_utf8(to.into_owned()) {
+        Ok(to) => Ok(Body::internal_redirect(to)),
+        Err(_) => Err(Refusal::bad_request("to is not UTF-8; allowed is an encoded path, /…")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use mod_rust::gateway::ErrorKind;
+
+    use super::super::get;
+
+    #[test]
+    fn any_final_status_and_no_other() {
+        for (code, body) in [
+            (200, "200 OK\n"),
+            (204, ""),
+            (205, ""),
+            (304, ""),
+            (418, "418 I'm a teapot\n"),
+            (599, "599 has no name\n"),
+        ] {
+            let response = get(&format!("/status/{code}"));
+            assert!(response.is_complete(), "{response:?}");
+            assert_eq!((response.status().as_u16(), &*response.text()), (code, body));
+        }
+        for code in ["0", "100", "199", "600", "99999", "200x", "+200", "-1"] {
+            let response = get(&format!("/status/{code}"));
+            assert_eq!(response.status(), 400);
+            assert!(response.text().contains("from 200 to 599"), "{}", response.text());
+        }
+    }
+
+    #[test]
+    fn headers_in_order() {
+        let response = get("/headers?X-A=1&x-b=%C3%A4%20+&X-A=2");
+        let headers: Vec<_> =
+            response.headers().iter().map(|(name, value)| (&name[..], &value[..])).collect();
+        let expected: [(&[u8], &[u8]); 5] = [
+            (b"Content-Type", b"text/plain; charset=utf-8"),
+            (b"X-A", b"1"),
+            (b"x-b", "\u{e4} +".as_bytes()),
+            (b"X-A", b"2"),
+            (b"Content-Length", b"16"),
+        ];
+        assert_eq!(headers, expected);
+        let response = get("/headers?content-TYPE=a/b");
+        assert_eq!(response.header("content-type"), Some(&b"a/b"[..]));
+        assert_eq!(response.headers().len(), 2);
+    }
+
+    #[test]
+    fn what_the_contract_refuses_gets_as_far_as_the_contract() {
+        for (query, kind) in [
+            ("X-A=1%0d%0aX-B:2", ErrorKind::InvalidHeader),
+            ("X%20A=1", ErrorKind::InvalidHeader),
+            ("Connection=close", ErrorKind::HopByHop),
+            ("Content-Length=17", ErrorKind::ContentLength),
+        ] {
+            let response = get(&format!("/headers?{query}"));
+            assert_eq!(response.status(), 500, "{query}");
+            assert_eq!(response.error().unwrap().kind(), kind, "{query}");
+        }
+        assert_eq!(
+            get("/redirect?to=/%0d%0aX:y").error().unwrap().kind(),
+            ErrorKind::InvalidHeader
+        );
+        assert_eq!(get("/internal?to=hello").error().unwrap().kind(), ErrorKind::InvalidHeader);
+    }
+
+    #[test]
+    fn redirects() {
+        let response = get("/redirect?to=https://example.org/%3Fa");
+        assert_eq!(response.status(), 302);
+        assert_eq!(response.header("location"), Some(&b"https://example.org/?a"[..]));
+        assert_eq!(get("/internal?to=/hello%3Fa=%2520").redirect(), Some("/hello?a=%20"));
+        for path in ["/redirect", "/internal", "/internal?to=%ff"] {
+            assert_eq!(get(path).status(), 400, "{path}");
+        }
+    }
 }

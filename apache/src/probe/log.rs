@@ -46,3 +46,41 @@ pub(super) fn log<'x>(
     }
     Ok(text(start_response, 200, "logged, if the server's log takes that level\n")?)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::get;
+    use super::*;
+
+    #[test]
+    fn each_level_through_the_environ() {
+        for (name, level) in [
+            ("error", Level::Error),
+            ("warn", Level::Warn),
+            ("info", Level::Info),
+            ("debug", Level::Debug),
+            ("trace", Level::Trace),
+        ] {
+            let response = get(&format!("/log?level={name}&text=a%20b"));
+            assert_eq!(response.status(), 200);
+            assert_eq!(response.log(), [(level, "a b".to_owned())]);
+        }
+    }
+
+    #[test]
+    fn lines_through_the_errors_stream() {
+        let response = get("/log?via=errors&text=one%0Atwo");
+        let lines = ["one", "two"].map(|line| (Level::Error, line.to_owned()));
+        assert_eq!(response.log(), lines);
+    }
+
+    #[test]
+    fn unknown_words_are_refused() {
+        for query in ["level=loud", "via=post"] {
+            let response = get(&format!("/log?{query}"));
+            assert_eq!(response.status(), 400);
+            assert!(response.text().contains("allowed are "), "{}", response.text());
+            assert!(response.log().is_empty());
+        }
+    }
+}

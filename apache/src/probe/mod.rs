@@ -60,3 +60,39 @@ impl Application for Probe {
         }
     }
 }
+
+/// A GET of the probe that has no options, at the server's root.
+#[cfg(test)]
+fn get(target: &str) -> mod_rust::gateway::memory::Response {
+    mod_rust::gateway::memory::Request::get(target).call(&Probe::new(Options::default()))
+}
+
+#[cfg(test)]
+mod tests {
+    use mod_rust::gateway::memory::Request;
+
+    use super::*;
+
+    #[test]
+    fn an_unknown_path_tells_the_known_ones() {
+        for path in ["/", "/nothing", "/echo/", "/status"] {
+            let response = get(path);
+            assert_eq!(response.status(), 404, "{path}");
+            let text = response.text();
+            assert!(text.contains("\n/environ[/…]\n") && text.contains("\n/echo\n"), "{text}");
+        }
+    }
+
+    #[test]
+    fn its_factory_reads_its_options() {
+        let options = [("note", "here"), ("allow-crash", "On"), ("root", "/")];
+        let probe = Probe::factory().build(&options.into_iter().collect()).unwrap();
+        let response = Request::get("/config").call(&*probe);
+        assert_eq!(response.header("content-type"), Some(&b"application/json"[..]));
+        assert_eq!(
+            serde_json::from_slice::<serde_json::Value>(response.body()).unwrap(),
+            serde_json::json!({"root": "/", "allow-crash": true, "note": "here"})
+        );
+        assert_eq!(Probe::factory().declared(), Some(&["root", "allow-crash", "note"][..]));
+    }
+}

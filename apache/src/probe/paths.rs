@@ -33,7 +33,7 @@ enum Rest {
 /// How to see what a path shows.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Try {
-    /// A link that does no harm, with this behind the name.
+    /// A link that does no harm, with this behind the name; `{probe}` in it is the mount point.
     Link(&'static str),
     /// Options of curl.
     Curl(&'static str),
@@ -83,6 +83,12 @@ pub(crate) static GROUPS: &[Group] = &[
                 Try::Link("?to=environ"),
                 "A redirect that the client follows",
                 head::redirect,
+            ),
+            path(
+                "/internal",
+                Try::Link("?to={probe}/environ"),
+                "Another path's answer in place of its own",
+                head::internal,
             ),
             path(
                 "/bytes",

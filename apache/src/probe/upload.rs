@@ -95,3 +95,78 @@ fn start_with_its_type(
     )?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use mod_rust::gateway::ErrorKind;
+    use mod_rust::gateway::memory::{Request, Response};
+
+    use super::super::Options;
+    use super::*;
+
+    fn call(request: &Request) -> Response {
+        request.call(&Probe::new(Options::default()))
+    }
+
+    #[test]
+    fn echo_keeps_type_and_length() {
+        let response = call(&Request::post("/echo", "some\0thing").header("Content-Type", "a/b"));
+        assert_eq!(response.header("content-type"), Some(&b"a/b"[..]));
+        assert_eq!(response.header("content-length"), Some(&b"10"[..]));
+        assert_eq!(response.text(), "some\0thing");
+
+        let response = call(&Request::new("PUT", "/echo").chunk("some").chunk("thing"));
+        assert_eq!(response.header("content-type"), Some(&b"application/octet-stream"[..]));
+        assert_eq!(response.header("content-length"), None);
+        assert_eq!(response.text(), "something");
+
+        let response = call(&Request::get("/echo"));
+        assert_eq!((response.status().as_u16(), response.body().len()), (200, 0));
+    }
+
+    #[test]
+    fn discard_reads_it_all() {
+        let response = call(&Request::new("POST", "/discard").chunk("ab").pause().chunk("c"));
+        let answer: serde_json::Value = serde_json::from_slice(response.body()).unwrap();
+        // FIPS 180-2, B.1.
+        let sha256 = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        assert_eq!(answer, serde_json::json!({"length": 3, "sha256": sha256}));
+    }
+
+    #[test]
+    fn a_bad_body_has_its_own_status() {
+        for (kind, status) in [
+            (ErrorKind::InputTooLarge, 413),
+            (ErrorKind::InputTimeout, 408),
+            (ErrorKind::InputMalformed, 400),
+        ] {
+            for path in ["/echo", "/duplex", "/discard", "/early"] {
+                let response = call(&Request::new("POST", path).fail(kind));
+                assert_eq!(response.status().as_u16(), status, "{path}");
+                assert_eq!(response.error().unwrap().kind(), kind, "{path}");
+            }
+            assert!(call(&Request::new("POST", "/unread").fail(kind)).is_complete());
+        }
+    }
+
+    #[test]
+    fn early_reads_no_further() {
+        let request = Request::new("POST", "/early").chunk("a").fail(ErrorKind::InputMalformed);
+        let response = call(&request);
+        assert!(response.is_complete(), "{response:?}");
+        assert_eq!(response.status(), 403);
+        assert!(response.text().contains("at the first byte"));
+        let response = call(&Request::get("/early"));
+        assert_eq!((response.status().as_u16(), response.text().contains("no body")), (403, true));
+    }
+
+    #[test]
+    fn duplex_answers_before_it_reads_on() {
+        let request =
+            Request::new("POST", "/duplex").chunk("ab").after_output(2).chunk("c").after_output(3);
+        let response = call(&request);
+        assert!(response.is_complete(), "{response:?}");
+        assert_eq!(response.text(), "abc");
+        assert_eq!(response.flushes(), [2, 3]);
+    }
+}

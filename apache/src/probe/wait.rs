@@ -22,3 +22,19 @@ pub(super) fn sleep<'x>(
     thread::sleep(Duration::from_millis(ms));
     Ok(text(start_response, 200, format!("slept {ms} ms\n"))?)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::super::get;
+    use super::*;
+
+    #[test]
+    fn sleeps_as_long_as_told() {
+        let begin = Instant::now();
+        assert_eq!(get("/sleep?ms=30").text(), "slept 30 ms\n");
+        assert!(begin.elapsed() >= Duration::from_millis(30));
+        assert_eq!(get("/sleep?ms=60001").status(), 400);
+    }
+}
