@@ -172,8 +172,7 @@ mod tests {
     #[ignore = "another test runs it"]
     fn crash_now() {
         let Ok(target) = std::env::var(CRASH) else { return };
-        let mut options = Options::default();
-        options.allow_crash = true;
+        let options = Options { allow_crash: true, ..Options::default() };
         let response = Request::get(target).call(&Probe::new(options));
         panic!("still here: {response:?}");
     }
