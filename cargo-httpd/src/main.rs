@@ -26,7 +26,7 @@ fn main() -> ExitCode {
     match cli::parse().execute() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            progress::say(&format!("error: {error:#}"));
             ExitCode::FAILURE
         }
     }

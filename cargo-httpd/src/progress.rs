@@ -4,7 +4,7 @@
 //! [`Progress::hand_over`], every other one with [`Progress::step`].
 
 use std::cell::Cell;
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
@@ -32,7 +32,7 @@ impl Progress {
         let label = self.next();
         let started = Instant::now();
         if !std::io::stderr().is_terminal() {
-            eprintln!("{label} {doing}");
+            say(&format!("{label} {doing}"));
             return Step { label, started, spinner: None };
         }
         let mut spinner =
@@ -47,7 +47,7 @@ impl Progress {
     /// Begins a step during which another program writes to the terminal.
     pub(crate) fn hand_over(&self, doing: &str) -> Step {
         let label = self.next();
-        eprintln!("{label} {doing}");
+        say(&format!("{label} {doing}"));
         Step { label, started: Instant::now(), spinner: None }
     }
 
@@ -62,7 +62,7 @@ impl Step {
     pub(crate) fn now(&self, doing: &str) {
         match &self.spinner {
             Some(spinner) => spinner.set_message(doing.to_owned()),
-            None => eprintln!("{} {doing}", self.label),
+            None => say(&format!("{} {doing}", self.label)),
         }
     }
 
@@ -86,7 +86,7 @@ impl Step {
         if let Some(spinner) = &self.spinner {
             spinner.finish_and_clear();
         }
-        eprintln!("{} {result} ({})", self.label, seconds(self.started.elapsed()));
+        say(&format!("{} {result} ({})", self.label, seconds(self.started.elapsed())));
     }
 }
 
@@ -96,6 +96,12 @@ impl Drop for Step {
             spinner.finish_and_clear();
         }
     }
+}
+
+/// Says something on standard error. A terminal that is gone is no reason to stop: what was begun must
+/// still be ended in good order.
+pub(crate) fn say(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{text}");
 }
 
 /// A duration for people: `0.3 s`, `75 s`.

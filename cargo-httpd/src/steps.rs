@@ -105,7 +105,8 @@ impl Tally {
         if self.runs_tests && self.passed == 0 {
             bail!("no test ran; give a filter that fits one, or none");
         }
-        println!("{} passed, {} failed, {} skipped", self.passed, self.failed, self.ignored);
+        let Self { passed, failed, ignored, .. } = self;
+        writeln!(std::io::stdout(), "{passed} passed, {failed} failed, {ignored} skipped")?;
         Ok(())
     }
 

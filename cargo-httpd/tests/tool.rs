@@ -210,6 +210,18 @@ fn test_runs_the_tests_and_needs_at_least_one() {
 }
 
 #[test]
+fn a_second_run_on_the_port_is_told_of_the_first() {
+    let project = Project::new();
+    let running = project.run(&[]);
+    let port = running.port.to_string();
+    let output = project.output(&["run", "--debug", "--port", &port]);
+    assert_eq!(output.status.code(), Some(1));
+    let said = text(&output.stderr);
+    assert!(said.contains(&format!("httpd as process {};", running.httpd)), "{said}");
+    assert_eq!(running.get("/"), "first build");
+}
+
+#[test]
 fn httpd_that_ends_by_itself_ends_the_run() {
     let project = Project::new();
     let running = project.run(&[]);

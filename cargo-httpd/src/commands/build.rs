@@ -1,5 +1,7 @@
 //! `cargo httpd build`
 
+use std::io::Write;
+
 use anyhow::Result;
 use clap::Args;
 
@@ -38,7 +40,7 @@ impl Execute for BuildArgs {
         let step = progress.hand_over(&format!("Building: {}", builder.shown()));
         let module = builder.run()?.module;
         step.done(&format!("Built {}", short(&module.path).display()));
-        println!("{}", module.load_line());
+        writeln!(std::io::stdout(), "{}", module.load_line())?;
         Ok(())
     }
 }

@@ -1,5 +1,7 @@
 //! `cargo httpd conf`
 
+use std::io::Write;
+
 use anyhow::Result;
 use clap::Args;
 
@@ -33,7 +35,7 @@ impl Execute for ConfArgs {
         let step = progress.hand_over(&format!("Building: {}", builder.shown()));
         let module = builder.run()?.module;
         step.done("Built");
-        print!("{}", site.conf(&site.parts(&module))?);
+        std::io::stdout().write_all(site.conf(&site.parts(&module))?.as_bytes())?;
         Ok(())
     }
 }

@@ -1,5 +1,6 @@
 //! `cargo httpd doctor`
 
+use std::io::Write;
 use std::path::Path;
 use std::process::Command;
 
@@ -25,13 +26,14 @@ const SECTIONS: [(Need, &str); 4] = [
 
 impl Execute for DoctorArgs {
     fn execute(self, _yes: bool) -> Result<()> {
-        println!("{}", row(" ", "system", &system()));
-        println!("{}", row(" ", "Rust", &rust()));
+        let mut out = std::io::stdout();
+        writeln!(out, "{}", row(" ", "system", &system()))?;
+        writeln!(out, "{}", row(" ", "Rust", &rust()))?;
         let mut needed = Vec::new();
         for (need, title) in SECTIONS {
-            println!("\n{title}:");
+            writeln!(out, "\n{title}:")?;
             for checked in ensure::check(&[need]) {
-                println!("{}", report(&checked));
+                writeln!(out, "{}", report(&checked))?;
                 if matches!(need, Need::Run | Need::Test)
                     && !matches!(checked.finding, Finding::Found(_))
                 {

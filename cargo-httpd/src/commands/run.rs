@@ -12,7 +12,7 @@ use super::serve::{ServeArgs, Site};
 use crate::builder::{Builder, Building, Built};
 use crate::built_module::BuiltModule;
 use crate::events::{Event, Events};
-use crate::progress::{Progress, seconds};
+use crate::progress::{Progress, say, seconds};
 use crate::project::Project;
 use crate::server::{Parts, Server, ServerRoot, configtest, loopback, short};
 use crate::watch::{self, Watch};
@@ -38,7 +38,8 @@ impl Execute for RunArgs {
     fn execute(self, yes: bool) -> Result<()> {
         let progress = Progress::new(3);
         let project = Project::load()?;
-        let port = loopback::free_port(self.serve.port)?;
+        let port = loopback::free_port(self.serve.port)
+            .map_err(|refused| earlier_run(&project, self.serve.port).unwrap_or(refused))?;
         let site = self.serve.prepare(&project, port, yes, &progress)?;
         let events = Events::listen()?;
 
@@ -56,13 +57,13 @@ impl Execute for RunArgs {
             return Ok(());
         };
         step.done(&format!("httpd runs as process {}", server.id()));
-        eprintln!(
+        say(&format!(
             "Serving http://localhost:{}/ with {}, {} MPM, {}. Ctrl-C stops.",
             site.port,
             site.httpd.server_string(),
             self.serve.mpm,
             short(&built.module.path).display(),
-        );
+        ));
 
         let mut serving = Serving {
             site: &site,
@@ -105,7 +106,7 @@ impl Serving<'_> {
             match event {
                 Event::Stop => {
                     drop(building);
-                    eprintln!("Stopping httpd");
+                    say("Stopping httpd");
                     return self.server.stop();
                 }
                 Event::Child => {
@@ -116,7 +117,7 @@ impl Serving<'_> {
                 Event::Changed if building.is_some() => changed_meanwhile = true,
                 Event::Changed => {
                     waiting.extend(self.events.settle(QUIET));
-                    eprintln!("A source file changed: {}", self.builder.shown());
+                    say(&format!("A source file changed: {}", self.builder.shown()));
                     let started = self.builder.start(self.events.sender())?;
                     building = Some((started, Instant::now(), SystemTime::now()));
                 }
@@ -141,9 +142,10 @@ impl Serving<'_> {
         });
         match result {
             Ok(()) => {
-                eprintln!("Rebuilt and restarted gracefully ({})", seconds(clock.elapsed()));
+                let time = seconds(clock.elapsed());
+                say(&format!("Rebuilt and restarted gracefully ({time})"));
             }
-            Err(error) => eprintln!("error: {error:#}\nThe old module goes on serving"),
+            Err(error) => say(&format!("error: {error:#}\nThe old module goes on serving")),
         }
     }
 
@@ -154,6 +156,15 @@ impl Serving<'_> {
         files.extend(self.site.extra_conf.clone());
         watch.follow(files, begun)
     }
+}
+
+/// The better words for a port in use, if it is one of these servers that uses it.
+fn earlier_run(project: &Project, port: u16) -> Option<anyhow::Error> {
+    let pid = ServerRoot::running(&project.target_dir, port)?;
+    Some(anyhow::anyhow!(
+        "port {port} is in use by another `cargo httpd run`, with httpd as process {pid}; stop it, or \
+         choose another port with --port"
+    ))
 }
 
 /// Builds, with an eye on the signals. `None` if one came.

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 
 use super::finding::program;
 use super::table::Capability;
-use crate::progress::Step;
+use crate::progress::{Step, say};
 
 /// The package manager of this system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -132,7 +132,7 @@ impl Manager {
             return Ok(());
         }
         let tail = &said[said.len().saturating_sub(12)..];
-        step.suspend(|| eprintln!("{}", tail.join("\n")));
+        step.suspend(|| say(&tail.join("\n")));
         bail!("`{line}` failed, as said above; mend that, or install the packages by hand")
     }
 

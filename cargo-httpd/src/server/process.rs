@@ -13,6 +13,7 @@ use anyhow::{Context, Result, bail};
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
 use crate::events::{Event, Events};
+use crate::progress::say;
 
 /// How long httpd may take to begin, and to stop.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -133,7 +134,7 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         if let Err(error) = self.stop() {
-            eprintln!("warning: {error:#}");
+            say(&format!("warning: {error:#}"));
         }
     }
 }

@@ -5,9 +5,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use rustix::process::{Pid, test_kill_process};
 
 use super::conf::Parts;
 use crate::built_module::BuiltModule;
+use crate::progress::say;
+
+/// As the template says.
+const PID_FILE: &str = "run/httpd.pid";
 
 /// A server root: `conf/`, `run/`, `htdocs/`, and `modules` that leads to httpd's own.
 pub(crate) struct ServerRoot {
@@ -26,6 +31,13 @@ impl ServerRoot {
             return std::env::temp_dir().join(name);
         }
         usual.join(format!("run-{port}"))
+    }
+
+    /// The process id of the httpd that runs with the server root for `port`, if one does.
+    pub(crate) fn running(target_dir: &Path, port: u16) -> Option<i32> {
+        let file = Self::place(target_dir, port, false).join(PID_FILE);
+        let pid = fs::read_to_string(file).ok()?.trim().parse().ok()?;
+        test_kill_process(Pid::from_raw(pid)?).is_ok().then_some(pid)
     }
 
     /// Makes the folder; what an earlier run left there goes away. Nobody may be listening on its port.
@@ -87,7 +99,7 @@ impl ServerRoot {
 impl Drop for ServerRoot {
     fn drop(&mut self) {
         if let Err(error) = fs::remove_dir_all(&self.path) {
-            eprintln!("warning: {} cannot be removed: {error}", self.path.display());
+            say(&format!("warning: {} cannot be removed: {error}", self.path.display()));
         }
     }
 }
