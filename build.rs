@@ -42,8 +42,7 @@ mod httpd {
         for name in ENV {
             println!("cargo::rerun-if-env-changed={name}");
         }
-        for name in
-            ["LIBCLANG_PATH", "LLVM_CONFIG_PATH", "CLANG_PATH", "BINDGEN_EXTRA_CLANG_ARGS"]
+        for name in ["LIBCLANG_PATH", "LLVM_CONFIG_PATH", "CLANG_PATH", "BINDGEN_EXTRA_CLANG_ARGS"]
         {
             println!("cargo::rerun-if-env-changed={name}");
         }
@@ -55,8 +54,10 @@ mod httpd {
         }
         println!("cargo::rustc-check-cfg=cfg(apr_has_sendfile)");
         println!("cargo::rustc-check-cfg=cfg(apr_has_mmap)");
-        let headers = Headers::locate()
-            .map_err(|error| Problem { what: error.what().into(), remedy: error.remedy().into() })?;
+        let headers = Headers::locate().map_err(|error| Problem {
+            what: error.what().into(),
+            remedy: error.remedy().into(),
+        })?;
         let args = headers.compiler_args();
         facts(&headers)?;
         shim(&headers);
@@ -65,23 +66,22 @@ mod httpd {
 
     /// Asks the C preprocessor, and turns the answers into cfgs and `DEP_HTTPD_*` metadata.
     fn facts(headers: &Headers) -> Result<(), Problem> {
-        let expanded = compiler(headers)
-            .file("include/facts.h")
-            .try_expand()
-            .map_err(|error| Problem {
+        let expanded =
+            compiler(headers).file("include/facts.h").try_expand().map_err(|error| Problem {
                 what: format!("the C compiler cannot read httpd's headers: {error}"),
-                remedy: "install gcc and apache2-dev (Debian, Ubuntu) or httpd-devel (Fedora, RHEL)"
-                    .into(),
+                remedy:
+                    "install gcc and apache2-dev (Debian, Ubuntu) or httpd-devel (Fedora, RHEL)"
+                        .into(),
             })?;
         let text = String::from_utf8_lossy(&expanded);
         let fact = |name: &str| {
             let line = text.lines().find_map(|line| line.trim().strip_prefix(name));
-            line.and_then(|rest| rest.strip_prefix('=')?.trim().parse::<u32>().ok()).ok_or_else(|| {
-                Problem {
+            line.and_then(|rest| rest.strip_prefix('=')?.trim().parse::<u32>().ok()).ok_or_else(
+                || Problem {
                     what: format!("httpd's headers do not say {name}"),
                     remedy: "check that HTTPD_INCLUDEDIR or APXS names an httpd 2.4".into(),
-                }
-            })
+                },
+            )
         };
         let (major, minor) = (fact("RUST_MMN_MAJOR")?, fact("RUST_MMN_MINOR")?);
         if major != MMN_MAJOR || minor < MMN_STEPS[0] {
@@ -102,7 +102,10 @@ mod httpd {
         }
         println!("cargo::metadata=mmn={major}:{minor}");
         println!("cargo::metadata=version=2.4.{}", fact("RUST_PATCH")?);
-        println!("cargo::rustc-env=MOD_RUST_BUILT_FOR=2.4.{} ({major}:{minor})", fact("RUST_PATCH")?);
+        println!(
+            "cargo::rustc-env=MOD_RUST_BUILT_FOR=2.4.{} ({major}:{minor})",
+            fact("RUST_PATCH")?
+        );
         Ok(())
     }
 
@@ -138,7 +141,7 @@ mod httpd {
             .header("include/wrapper.h")
             .clang_args(args)
             .clang_arg("-Iinclude")
-            .rust_target(bindgen::RustTarget::stable(85, 0).expect("1.85 is known to bindgen"))
+            .rust_target(bindgen::RustTarget::stable(85, 0).expect("Rust 1.85 is known to bindgen"))
             .rust_edition(bindgen::RustEdition::Edition2024)
             .generate_comments(false)
             .layout_tests(true)
@@ -153,7 +156,7 @@ mod httpd {
                 "request_rec|server_rec|conn_rec|cmd_parms_struct|cmd_parms|command_rec|module|apr_table_entry_t|ap_filter_t|ap_filter_rec_t|ap_filter_type|apr_bucket_brigade|cmd_how|cmd_func|ap_errordocument",
             )
             .allowlist_var(
-                "M_.*|AP_FTYPE_.*|RUST_.*|APLOG_.*|APR_HOOK_.*|AP_MODE_.*|OR_.*|ACCESS_CONF|RSRC_CONF|EXEC_ON_READ|NOT_IN_.*|GLOBAL_ONLY|M_GET|OK|DECLINED|DONE|AP_MPMQ_.*|AP_SQ_.*|ap_server_conf|MODULE_MAGIC_COOKIE|AP_FILTER_ERROR|APR_BLOCK_READ|APR_NONBLOCK_READ|AP_REG_.*|REQUEST_CHUNKED_DECHUNK",
+                "M_.*|AP_FTYPE_.*|RUST_.*|APLOG_.*|APR_HOOK_.*|AP_MODE_.*|OR_.*|ACCESS_CONF|RSRC_CONF|EXEC_ON_READ|NOT_IN_.*|GLOBAL_ONLY|APR_REG|APR_FOPEN_.*|APR_FPROT_OS_DEFAULT|M_GET|OK|DECLINED|DONE|AP_MPMQ_.*|AP_SQ_.*|ap_server_conf|MODULE_MAGIC_COOKIE|AP_FILTER_ERROR|APR_BLOCK_READ|APR_NONBLOCK_READ|AP_REG_.*|REQUEST_CHUNKED_DECHUNK",
             );
         builder
             .generate()
@@ -181,7 +184,7 @@ mod httpd {
         ")|ap_bucket_error_create",
         "|apr_(",
         "brigade_cleanup|brigade_create|brigade_destroy|brigade_insert_file|brigade_length|brigade_partition|bucket_alloc|bucket_eos_create|bucket_file_create|bucket_flush_create|bucket_immortal_create|bucket_transient_create|bucket_heap_create",
-        "|os_file_put|os_sock_get|palloc|pcalloc|pool_cleanup_kill|pool_cleanup_null|pool_cleanup_register|pool_userdata_get|pool_userdata_setn|pool_userdata_set",
+        "|date_parse_http|file_open|os_sock_get|palloc|pcalloc|pool_cleanup_kill|pool_cleanup_null|pool_cleanup_register|pool_userdata_get|pool_userdata_setn|pool_userdata_set",
         "|pool_cleanup_run|psprintf|pstrdup|pstrmemdup|pmemdup|socket_timeout_get|strerror|stat|table_add|table_addn|table_clear|table_do|table_elts|table_get|table_make|table_set|table_setn|table_unset|table_mergen|time_now|hash_get|array_push",
         ")",
     );

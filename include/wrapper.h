@@ -12,6 +12,8 @@
 #include "util_filter.h"
 #include "util_script.h"
 #include "apr_buckets.h"
+#include "apr_date.h"
+#include "apr_file_io.h"
 #include "apr_hash.h"
 #include "apr_portable.h"
 #include "apr_strings.h"

@@ -8,6 +8,11 @@ compile_error!("mod_rust needs panic = \"unwind\": with \"abort\" a panic ends t
 
 #[forbid(unsafe_code)]
 pub mod gateway;
+
+#[cfg(feature = "httpd")]
+mod embedded;
+#[cfg(feature = "httpd")]
+pub mod handler;
 #[cfg(feature = "httpd")]
 pub mod httpd;
 #[cfg(feature = "httpd")]

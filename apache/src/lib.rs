@@ -20,3 +20,14 @@ pub fn applications() -> Vec<(&'static str, Factory)> {
         ("probe", probe::Probe::factory()),
     ]
 }
+
+#[cfg(feature = "httpd")]
+mod_rust::module! {
+    /// The stock module: `LoadModule rust_module …/mod_rust.so`.
+    pub static rust_module: "mod_rust.c";
+    applications = {
+        "front" => front::factory(),
+        "hello" => Factory::of(hello),
+        "probe" => probe::Probe::factory(),
+    };
+}

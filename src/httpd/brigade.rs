@@ -5,6 +5,7 @@ use std::marker::PhantomData;
 
 use bytes::Bytes;
 
+use super::file::OpenFile;
 use super::pool::Pool;
 use super::request::Request;
 use crate::sys;
@@ -66,9 +67,7 @@ impl<'r> Brigade<'r> {
         let (pointer, length) = (data.as_ptr().cast::<c_char>(), data.len());
         let bucket = if length < COPY_BELOW {
             // SAFETY: P11; the bucket copies the bytes, as it has no function to free them with.
-            unsafe {
-                sys::apr_bucket_heap_create(pointer, length, None, self.alloc())
-            }
+            unsafe { sys::apr_bucket_heap_create(pointer, length, None, self.alloc()) }
         } else {
             let owner = Box::into_raw(Box::new(data)).cast::<c_void>();
             // SAFETY: the bytes stay where they are until `free_bytes` gets their owner.
@@ -89,15 +88,15 @@ impl<'r> Brigade<'r> {
     }
 
     /// Adds a part of a file at the end. The file is closed with the pool.
-    pub fn push_file(&mut self, file: *mut sys::apr_file_t, start: u64, length: u64, pool: Pool<'r>) {
+    pub fn push_file(&mut self, file: OpenFile<'r>, start: u64, length: u64) {
         // SAFETY: P8, P11; the file belongs to the pool.
         unsafe {
             sys::apr_brigade_insert_file(
                 self.brigade,
-                file,
+                file.as_ptr(),
                 start.cast_signed(),
                 length.cast_signed(),
-                pool.as_ptr(),
+                file.pool().as_ptr(),
             );
         }
     }
@@ -121,7 +120,12 @@ impl<'r> Brigade<'r> {
     pub fn push_error(&mut self, status: u16, pool: Pool<'r>) {
         // SAFETY: P11.
         let bucket = unsafe {
-            sys::ap_bucket_error_create(i32::from(status), std::ptr::null(), pool.as_ptr(), self.alloc())
+            sys::ap_bucket_error_create(
+                i32::from(status),
+                std::ptr::null(),
+                pool.as_ptr(),
+                self.alloc(),
+            )
         };
         self.push(bucket);
     }
@@ -146,7 +150,11 @@ impl<'r> Brigade<'r> {
                     sys::rust_bucket_read(first, &raw mut data, &raw mut length, i32::from(wait))
                 };
                 if status != sys::RUST_APR_SUCCESS {
-                    return if status == sys::RUST_APR_EAGAIN { Read::NotYet } else { Read::Failed(status) };
+                    return if status == sys::RUST_APR_EAGAIN {
+                        Read::NotYet
+                    } else {
+                        Read::Failed(status)
+                    };
                 }
                 if length > 0 {
                     return Read::Data(data.cast(), length);

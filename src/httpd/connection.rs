@@ -71,19 +71,21 @@ impl Request<'_> {
             return true;
         }
         let Some(fd) = self.socket() else { return false };
+        let mut state = libc::pollfd { fd, events: libc::POLLRDHUP, revents: 0 };
+        // SAFETY: one entry, as is said.
+        if unsafe { libc::poll(&raw mut state, 1, 0) } < 1 {
+            return false;
+        }
+        if state.revents & (libc::POLLHUP | libc::POLLERR) != 0 || self.scheme() == b"https" {
+            return true;
+        }
+        // Its end has been seen, but requests that it sent before may still be waiting.
         let mut byte = 0_u8;
         // SAFETY: the socket is open (P1), and one byte is there to write to.
         let peeked = unsafe {
             libc::recv(fd, (&raw mut byte).cast(), 1, libc::MSG_PEEK | libc::MSG_DONTWAIT)
         };
-        match peeked {
-            0 => true,
-            1.. => false,
-            _ => !matches!(
-                std::io::Error::last_os_error().raw_os_error(),
-                Some(libc::EAGAIN | libc::EINTR)
-            ),
-        }
+        peeked == 0
     }
 
     /// Whether an output filter of the content sort is in place, which may change what a GET would

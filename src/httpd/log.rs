@@ -64,7 +64,11 @@ pub fn server(server: Option<Server<'_>>, level: Level, message: &str) {
 
 /// A message at start-up that goes out whatever LogLevel says: a configuration error.
 pub fn startup(server: Server<'_>, message: &str) {
-    write_server(server.as_ptr(), sys::APLOG_EMERG.cast_signed() | sys::APLOG_STARTUP.cast_signed(), message);
+    write_server(
+        server.as_ptr(),
+        sys::APLOG_EMERG.cast_signed() | sys::APLOG_STARTUP.cast_signed(),
+        message,
+    );
 }
 
 /// A record for the request that this thread works on, if any, else for the main server.

@@ -6,8 +6,10 @@
 
 mod brigade;
 mod connection;
+mod file;
 pub mod log;
 pub mod mpm;
+mod pattern;
 mod pool;
 mod request;
 mod server;
@@ -15,6 +17,8 @@ mod status;
 mod table;
 
 pub use brigade::{Brigade, Read};
+pub use file::OpenFile;
+pub use pattern::Pattern;
 pub use pool::{Kept, Pool};
 pub use request::Request;
 pub use server::Server;

@@ -5,6 +5,7 @@ use std::marker::PhantomData;
 use std::mem::{align_of, needs_drop};
 use std::ptr::NonNull;
 
+use super::table::Table;
 use crate::sys;
 
 /// The alignment of pool memory, in bytes (P9).
@@ -39,7 +40,8 @@ impl<'p> Pool<'p> {
     #[must_use]
     pub fn bytes(self, bytes: &[u8]) -> &'p [u8] {
         // SAFETY: P9, P11; the source has that many bytes.
-        let copy = unsafe { sys::apr_pstrmemdup(self.as_ptr(), bytes.as_ptr().cast(), bytes.len()) };
+        let copy =
+            unsafe { sys::apr_pstrmemdup(self.as_ptr(), bytes.as_ptr().cast(), bytes.len()) };
         // SAFETY: apr_pstrmemdup copied that many bytes into the pool (P9).
         unsafe { std::slice::from_raw_parts(copy.cast(), bytes.len()) }
     }
@@ -88,19 +90,24 @@ impl<'p> Pool<'p> {
         self.keep(OnDrop(Some(cleanup)));
     }
 
-    /// The pointer stored under `key`, if any (`apr_pool_userdata_get`).
+    /// The table that all modules share under `key`, made by the first that asks for it.
+    ///
+    /// Whoever stores something else under such a key breaks this: the keys are the kit's own.
     #[must_use]
-    pub fn user_data(self, key: &CStr) -> Option<NonNull<c_void>> {
-        let mut data = std::ptr::null_mut();
+    pub fn shared_table(self, key: &'static CStr) -> Table<'p> {
+        let mut table = std::ptr::null_mut();
         // SAFETY: P11.
-        unsafe { sys::apr_pool_userdata_get(&raw mut data, key.as_ptr(), self.as_ptr()) };
-        NonNull::new(data)
-    }
-
-    /// Stores a pointer under `key`, without a cleanup.
-    pub fn set_user_data(self, key: &'static CStr, data: *mut c_void) {
-        // SAFETY: P11; the key is copied.
-        unsafe { sys::apr_pool_userdata_set(data, key.as_ptr(), None, self.as_ptr()) };
+        unsafe { sys::apr_pool_userdata_get(&raw mut table, key.as_ptr(), self.as_ptr()) };
+        if !table.is_null() {
+            // SAFETY: P3: what is stored under the key is a table in this very pool.
+            return unsafe { Table::from_ptr(table.cast()) };
+        }
+        let table = Table::new(self);
+        // SAFETY: P11; the key is copied, and the table lives as long as the pool.
+        unsafe {
+            sys::apr_pool_userdata_set(table.as_ptr().cast(), key.as_ptr(), None, self.as_ptr());
+        }
+        table
     }
 }
 

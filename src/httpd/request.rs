@@ -28,8 +28,10 @@ use crate::sys;
 pub struct Request<'r> {
     request: NonNull<sys::request_rec>,
     /// Invariant in `'r`, neither `Send` nor `Sync` (P2).
-    lifetime: PhantomData<(fn(&'r ()) -> &'r (), *mut ())>,
+    lifetime: PhantomData<Invariant<'r>>,
 }
+
+type Invariant<'r> = (fn(&'r ()) -> &'r (), *mut ());
 
 impl<'r> Request<'r> {
     /// # Safety
@@ -88,6 +90,17 @@ impl<'r> Request<'r> {
         self.string(self.raw().uri)
     }
 
+    /// The decoded path, as httpd has it.
+    #[must_use]
+    pub fn uri_c_str(&self) -> &'r CStr {
+        let uri = self.raw().uri;
+        if uri.is_null() {
+            return c"";
+        }
+        // SAFETY: P5, P1.
+        unsafe { CStr::from_ptr(uri) }
+    }
+
     /// The target as it stood on the request line.
     #[must_use]
     pub fn unparsed_uri(&self) -> &'r [u8] {
@@ -132,14 +145,16 @@ impl<'r> Request<'r> {
         unsafe { (*self.as_ptr()).handler = handler.as_ptr() };
     }
 
-    /// Says what file answers, and what of the path is left over.
-    pub fn set_file(&self, name: &'r CStr, path_info: &[u8]) {
-        let path_info = self.pool().c_str(path_info);
-        // SAFETY: P1, P2; both live as long as the request.
+    /// Says what answers, in place of a file, and that the path from `path_info` on is left over.
+    pub fn set_file(&self, name: &'r CStr, path_info: usize) {
+        let uri = self.uri();
+        assert!(path_info <= uri.len(), "PATH_INFO is a part of the path");
+        // SAFETY: P1, P2.
         let raw = unsafe { &mut *self.as_ptr() };
         raw.filename = name.as_ptr().cast_mut();
         raw.canonical_filename = raw.filename;
-        raw.path_info = path_info.as_ptr().cast_mut();
+        // SAFETY: within the path, which ends with NUL (P5).
+        raw.path_info = unsafe { raw.uri.add(path_info) };
     }
 
     /// The file that answers.

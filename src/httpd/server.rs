@@ -69,6 +69,12 @@ impl<'s> Server<'s> {
         self.raw().module_config
     }
 
+    /// Where the configuration of sections begins: what holds without one.
+    #[must_use]
+    pub fn usual_config(self) -> *mut sys::ap_conf_vector_t {
+        self.raw().lookup_defaults
+    }
+
     const fn raw(&self) -> &sys::server_rec {
         // SAFETY: P3; nobody writes to it while requests are served.
         unsafe { self.server.as_ref() }

@@ -22,6 +22,20 @@ impl<'r> Table<'r> {
         Self { table, lifetime: PhantomData }
     }
 
+    /// A new table.
+    #[must_use]
+    pub fn new(pool: Pool<'r>) -> Self {
+        // SAFETY: P11.
+        let table = unsafe { sys::apr_table_make(pool.as_ptr(), 8) };
+        Self { table, lifetime: PhantomData }
+    }
+
+    /// The table itself.
+    #[must_use]
+    pub const fn as_ptr(self) -> *mut sys::apr_table_t {
+        self.table
+    }
+
     /// The first value of `key`.
     #[must_use]
     pub fn get(self, key: &CStr) -> Option<&'r [u8]> {
@@ -37,9 +51,19 @@ impl<'r> Table<'r> {
     /// The first value of `key`, where the key is no C string yet.
     #[must_use]
     pub fn get_bytes(self, key: &[u8]) -> Option<&'r [u8]> {
+        self.find(|name| name.eq_ignore_ascii_case(key))
+    }
+
+    /// The first value of `key` in this very case, as an environment has it.
+    #[must_use]
+    pub fn get_exact(self, key: &[u8]) -> Option<&'r [u8]> {
+        self.find(|name| name == key)
+    }
+
+    fn find(self, is: impl Fn(&[u8]) -> bool) -> Option<&'r [u8]> {
         let mut found = None;
         self.each_while(|name, value| {
-            if name.eq_ignore_ascii_case(key) {
+            if is(name) {
                 found = Some(value);
             }
             found.is_none()
@@ -71,6 +95,24 @@ impl<'r> Table<'r> {
     pub fn unset(self, key: &CStr) {
         // SAFETY: P2, P11.
         unsafe { sys::apr_table_unset(self.table, key.as_ptr()) };
+    }
+
+    /// Takes away all entries but the first `keep`.
+    pub fn truncate(self, keep: usize) {
+        let mut kept = Vec::new();
+        self.each_while(|key, value| {
+            if kept.len() < keep {
+                kept.push((key, value));
+            }
+            kept.len() < keep
+        });
+        self.clear();
+        for (key, value) in kept {
+            // SAFETY: P2, P11; both stood in the table, with a NUL behind them (P5).
+            unsafe {
+                sys::apr_table_addn(self.table, key.as_ptr().cast(), value.as_ptr().cast());
+            }
+        }
     }
 
     /// Empties the table.

@@ -10,13 +10,13 @@ use crate::sys;
 /// httpd makes an empty one for each section that needs it, directives fill it, and sections that
 /// apply to the same request are merged from the outermost inwards.
 pub trait Config: Default + Send + Sync + 'static {
-    /// `inner` laid over `self`: what the inner section says holds.
+    /// `inner` laid over `self`: what the inner section says holds. The result lives in `pool`.
     #[must_use]
-    fn merge(&self, inner: &Self) -> Self;
+    fn merge(&self, inner: &Self, pool: Pool<'_>) -> Self;
 }
 
 impl Config for () {
-    fn merge(&self, _inner: &Self) {}
+    fn merge(&self, _inner: &Self, _pool: Pool<'_>) {}
 }
 
 /// A new record in `pool`, as httpd keeps it.
@@ -39,7 +39,7 @@ pub(super) unsafe fn merge<C: Config>(
     let base = unsafe { &*base.cast::<C>() };
     // SAFETY: the caller's word.
     let inner = unsafe { &*inner.cast::<C>() };
-    pool.keep(base.merge(inner)).as_ptr().cast()
+    pool.keep(base.merge(inner, pool)).as_ptr().cast()
 }
 
 /// A module whose configuration records are `Dir` and `Server`.
@@ -70,6 +70,14 @@ pub trait Records: 'static {
         unsafe { &*record.cast::<Self::Server>() }
     }
 
+    /// What holds for requests to a server that no section applies to.
+    fn usual_dir<'s>(server: Server<'s>) -> &'s Self::Dir {
+        // SAFETY: P3, P6, P11.
+        let record = unsafe { sys::ap_get_module_config(server.usual_config(), Self::module()) };
+        // SAFETY: P3, P6: httpd made it with `create` or `merge` of this type.
+        unsafe { &*record.cast::<Self::Dir>() }
+    }
+
     /// What this module has noted for a request, if anything.
     fn noted<'r, T>(request: &Request<'r>) -> Option<&'r Kept<T>>
     where
@@ -91,8 +99,10 @@ pub trait Records: 'static {
         let place = request.pool().keep(value);
         // SAFETY: P1.
         let vector = unsafe { (*request.as_ptr()).request_config };
+        // SAFETY: P7.
+        let module = unsafe { &*Self::module() };
         // SAFETY: P6: the vector has a place for each module.
-        unsafe { (*Self::module()).set_config(vector, place.as_ptr().cast()) };
+        unsafe { module.set_config(vector, place.as_ptr().cast()) };
     }
 }
 

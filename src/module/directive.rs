@@ -151,10 +151,7 @@ pub trait Project<C: Config>: 'static {
     ///
     /// `parameters` and `record` are what httpd calls the directive with, and nobody else has the
     /// record meanwhile.
-    unsafe fn project<'c>(
-        parameters: &Parameters<'_>,
-        record: *mut c_void,
-    ) -> &'c mut C;
+    unsafe fn project<'c>(parameters: &Parameters<'_>, record: *mut c_void) -> &'c mut C;
 }
 
 /// What httpd tells a directive about its surroundings (`cmd_parms`).
@@ -225,7 +222,9 @@ unsafe extern "C" fn take_argv<C: Config, P: Project<C>>(
         let mut arguments = Vec::new();
         for index in 0..usize::try_from(argc).unwrap_or(0) {
             // SAFETY: httpd gives `argc` strings.
-            let argument = unsafe { *argv.add(index) };
+            let place = unsafe { argv.add(index) };
+            // SAFETY: as above.
+            let argument = unsafe { *place };
             // SAFETY: P5.
             let argument = unsafe { CStr::from_ptr(argument) };
             arguments.push(argument.to_str().map_err(|_| {

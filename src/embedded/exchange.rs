@@ -1,0 +1,296 @@
+//! One exchange: the environ of a request, its response through httpd's output filters, and how its
+//! thread waits.
+
+use std::cell::{Cell, OnceCell, RefCell};
+use std::ffi::CStr;
+use std::sync::Arc;
+use std::task::Waker;
+
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode};
+
+use super::shared::Shared;
+use super::variables::{Facts, RequestVariables};
+use super::wait;
+use crate::gateway::{
+    Error, ErrorKind, Exchange, FileBody, Interest, Level, Result, SharedVariables, Status,
+    Variables, Woken,
+};
+use crate::httpd::{Brigade, Request, log};
+
+/// How much is collected before it goes through the filters, in bytes.
+const PASS_ABOVE: usize = 64 * 1024;
+
+/// How often at most it is looked whether the client is still there, in microseconds.
+const LOOK_EVERY_US: i64 = 100_000;
+
+/// An exchange of embedded mode.
+pub(super) struct RequestExchange<'e, 'r> {
+    variables: RequestVariables<'e, 'r>,
+    /// What has been written and not passed on.
+    out: RefCell<Option<Brigade<'r>>>,
+    pending: Cell<usize>,
+    passed: Cell<bool>,
+    gone: Cell<bool>,
+    looked_us: Cell<i64>,
+    /// How many headers there were before the application set its own.
+    headers_before: Cell<Option<usize>>,
+    /// The client sends no more, but its earlier requests wait to be answered.
+    half_closed: Cell<bool>,
+    shared: OnceCell<Arc<Shared>>,
+}
+
+impl<'e, 'r> RequestExchange<'e, 'r> {
+    pub(super) fn new(request: &'e Request<'r>, facts: Facts<'r>) -> Self {
+        Self {
+            variables: RequestVariables::new(request, facts),
+            out: RefCell::new(None),
+            pending: Cell::new(0),
+            passed: Cell::new(false),
+            gone: Cell::new(false),
+            looked_us: Cell::new(0),
+            headers_before: Cell::new(None),
+            half_closed: Cell::new(false),
+            shared: OnceCell::new(),
+        }
+    }
+
+    /// Whether anything of the response has gone to the filters.
+    pub(super) const fn has_passed(&self) -> bool {
+        self.passed.get()
+    }
+
+    /// Sends what is left with a flush: the client waits for its answer while it still sends.
+    pub(super) fn flush_end(&self) {
+        let _ = self.pass(Brigade::push_flush);
+    }
+
+    /// Ends a response that went wrong so that the client sees it.
+    pub(super) fn break_off(&self) {
+        let request = self.request();
+        request.set_no_cache();
+        request.close_after();
+        let framed =
+            request.has_framing() || request.headers_out().get(c"Content-Length").is_some();
+        let _ = self.pass(|out| {
+            out.push_error(StatusCode::BAD_GATEWAY.as_u16(), request.pool());
+            out.push_end();
+            if !framed {
+                out.push_flush();
+            }
+        });
+        // Without framing the end of the connection is the end of the body: it must be no clean one.
+        if !framed && !request.is_secondary() {
+            request.reset();
+        }
+    }
+
+    const fn request(&self) -> &'e Request<'r> {
+        self.variables.request()
+    }
+
+    /// Adds to the response what `add` says and passes all of it on.
+    fn pass(&self, add: impl FnOnce(&mut Brigade<'r>)) -> Result<()> {
+        let mut out = self.out.borrow_mut();
+        let out = out.get_or_insert_with(|| Brigade::new(self.request()));
+        add(out);
+        self.pending.set(0);
+        self.passed.set(true);
+        match self.request().pass(out) {
+            Ok(()) if !self.request().is_aborted() => Ok(()),
+            _ => {
+                self.gone.set(true);
+                Err(gone())
+            }
+        }
+    }
+
+    /// Looks at the socket now and then, as httpd notices a client's going only when a write fails.
+    fn look(&self) -> Result<()> {
+        // SAFETY: a pure reading of the clock.
+        let now = unsafe { crate::sys::apr_time_now() };
+        if now - self.looked_us.get() >= LOOK_EVERY_US {
+            self.looked_us.set(now);
+            if self.request().has_client_gone() {
+                self.gone.set(true);
+                return Err(gone());
+            }
+        }
+        Ok(())
+    }
+}
+
+fn gone() -> Error {
+    Error::of(ErrorKind::ClientGone, "the client went away")
+}
+
+impl Variables for RequestExchange<'_, '_> {
+    fn get(&self, key: &[u8]) -> Option<&[u8]> {
+        self.variables.get(key)
+    }
+
+    fn each(&self, visit: &mut dyn FnMut(&[u8], &[u8])) {
+        self.variables.each(visit);
+    }
+
+    fn header(&self, name: &[u8]) -> Option<&[u8]> {
+        self.request().headers_in().get_bytes(name)
+    }
+
+    fn each_header(&self, visit: &mut dyn FnMut(&[u8], &[u8])) {
+        self.request().headers_in().each(visit);
+    }
+
+    fn raw_target(&self) -> &[u8] {
+        self.request().unparsed_uri()
+    }
+}
+
+impl Exchange for RequestExchange<'_, '_> {
+    fn begin(&self, status: Status<'_>) {
+        let request = self.request();
+        let headers = request.headers_out();
+        match self.headers_before.get() {
+            None => self.headers_before.set(Some(headers.len())),
+            // A second head takes the place of the first, but not of what other modules set.
+            Some(before) => headers.truncate(before),
+        }
+        let line: Option<&CStr> = status.reason().map(|reason| {
+            let code = status.code();
+            request.pool().c_str(&[code.as_str().as_bytes(), b" ", reason].concat())
+        });
+        request.set_status(status.code().as_u16(), line);
+    }
+
+    fn put_header(&self, name: &[u8], value: &[u8]) {
+        let request = self.request();
+        if name.eq_ignore_ascii_case(b"content-type") {
+            // httpd keeps it apart from the other headers.
+            request.set_content_type(value);
+        } else {
+            request.headers_out().add(request.pool(), name, value);
+        }
+    }
+
+    fn commit(&self, length: Option<u64>) {
+        if let Some(length) = length {
+            self.request().set_content_length(length);
+        }
+    }
+
+    fn write(&self, data: Bytes) -> Result<()> {
+        if self.gone.get() {
+            return Err(gone());
+        }
+        let pending = self.pending.get() + data.len();
+        self.pending.set(pending);
+        self.out.borrow_mut().get_or_insert_with(|| Brigade::new(self.request())).push_bytes(data);
+        if pending >= PASS_ABOVE { self.pass(|_| ()) } else { Ok(()) }
+    }
+
+    fn conditions(&self, file: &FileBody) -> Option<StatusCode> {
+        let request = self.request();
+        if file.is_whole()
+            && let Err(error) = request.set_validators(file.file())
+        {
+            let message = format!("RUST0008: no validators for the file that answers: {error}");
+            log::request(request, Level::Warn, &message);
+        }
+        StatusCode::from_u16(u16::try_from(request.meets_conditions()).ok()?).ok()
+    }
+
+    fn file(&self, file: FileBody) -> Result<()> {
+        let request = self.request();
+        let adopted =
+            request.adopt_file(file.file(), self.variables.facts().sendfile).map_err(|status| {
+                Error::new(format!("the file that answers cannot be opened: APR status {status}"))
+            })?;
+        let mut out = self.out.borrow_mut();
+        let out = out.get_or_insert_with(|| Brigade::new(request));
+        out.push_file(adopted, file.start(), file.length());
+        Ok(())
+    }
+
+    fn overrides(&self, status: StatusCode) -> bool {
+        let overridden = self.variables.facts().error_override
+            && (status.is_client_error() || status.is_server_error());
+        if overridden {
+            // An error document keeps only these headers, and without its challenge a 401 is none.
+            let request = self.request();
+            request.headers_out().each(|name, value| {
+                if name.eq_ignore_ascii_case(b"www-authenticate") {
+                    request.err_headers_out().add(request.pool(), name, value);
+                }
+            });
+        }
+        overridden
+    }
+
+    fn flush(&self) -> Result<()> {
+        if self.gone.get() {
+            return Err(gone());
+        }
+        self.look()?;
+        self.pass(Brigade::push_flush)
+    }
+
+    fn finish(&self, trailers: Option<HeaderMap>) -> Result<()> {
+        if self.gone.get() {
+            return Err(gone());
+        }
+        if let Some(trailers) = trailers {
+            let request = self.request();
+            for (name, value) in &trailers {
+                let name = name.as_str().as_bytes();
+                request.trailers_out().add(request.pool(), name, value.as_bytes());
+            }
+        }
+        self.pass(Brigade::push_end)
+    }
+
+    fn logs(&self, level: Level) -> bool {
+        log::request_logs(self.request(), level)
+    }
+
+    fn log(&self, level: Level, message: &str) {
+        log::request(self.request(), level, message);
+    }
+
+    fn share(&self) -> Arc<dyn SharedVariables> {
+        self.shared.get_or_init(|| Arc::new(Shared::new(self))).clone()
+    }
+
+    fn waker(&self) -> Waker {
+        wait::waker()
+    }
+
+    fn park(&self, interest: Interest) -> Woken {
+        if let Some(shared) = self.shared.get() {
+            // Others may want to see the environ while this thread waits.
+            shared.freeze(self);
+        }
+        let request = self.request();
+        let watched = interest == Interest::Input || !self.half_closed.get();
+        let socket = if watched { request.socket() } else { None };
+        match wait::park(socket, interest, request.server().timeout_us()) {
+            Woken::Gone if !request.has_client_gone() => {
+                self.half_closed.set(true);
+                Woken::Called
+            }
+            Woken::Called if request.is_aborted() => Woken::Gone,
+            woken => woken,
+        }
+    }
+}
+
+impl Drop for RequestExchange<'_, '_> {
+    fn drop(&mut self) {
+        if let Some(shared) = self.shared.take() {
+            // Somebody still has it: let him keep what he might ask for.
+            if Arc::strong_count(&shared) > 1 {
+                shared.freeze(self);
+            }
+            shared.end();
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! Embedded mode: the application runs inside the httpd child, in the handler's own call.
+
+mod exchange;
+mod input;
+mod shared;
+mod variables;
+mod wait;
+
+use http::StatusCode;
+
+use crate::gateway::{Application, Error, ErrorKind, Level, Outcome, run};
+use crate::httpd::{HookStatus, Request, log};
+use exchange::RequestExchange;
+use input::RequestInput;
+pub(crate) use variables::Facts;
+
+/// Runs `application` for a request, as httpd's handler.
+pub(crate) fn serve<'r>(
+    request: &Request<'r>,
+    application: &dyn Application,
+    facts: Facts<'r>,
+) -> HookStatus {
+    let mut input = match RequestInput::new(request) {
+        Ok(input) => input,
+        Err(status) => return HookStatus::from_raw(status),
+    };
+    let name = facts.application;
+    let exchange = RequestExchange::new(request, facts);
+    let outcome = log::with_request(request, || run(application, &exchange, &mut input));
+    match outcome {
+        Outcome::Complete => {
+            // The client waits for an answer while it still sends: do not keep it back until it
+            // has sent all.
+            if input.is_unread() {
+                exchange.flush_end();
+            }
+            HookStatus::Ok
+        }
+        Outcome::Status(status) => HookStatus::Http(status),
+        Outcome::Redirect(target) => {
+            drop(exchange);
+            request.internal_redirect(target.as_bytes());
+            HookStatus::Ok
+        }
+        Outcome::Failed(error) if !exchange.has_passed() => {
+            report(request, name, &error, "answering");
+            if error.kind() == ErrorKind::ClientGone {
+                request.close_after();
+                return HookStatus::Ok;
+            }
+            HookStatus::Http(error.status())
+        }
+        Outcome::Failed(error) | Outcome::Broken(error) => {
+            report(request, name, &error, "breaking the response off, it would have been");
+            if error.kind() != ErrorKind::ClientGone {
+                exchange.break_off();
+            }
+            HookStatus::Ok
+        }
+    }
+}
+
+/// One line that says what happened and what became of the request.
+fn report(request: &Request<'_>, application: &str, error: &Error, what: &str) {
+    let (level, code) = match error.kind() {
+        ErrorKind::ClientGone => (Level::Debug, "RUST0003"),
+        ErrorKind::InputTooLarge | ErrorKind::InputTimeout | ErrorKind::InputMalformed => {
+            (Level::Info, "RUST0004")
+        }
+        ErrorKind::Panic => (Level::Error, "RUST0002"),
+        ErrorKind::Application if error.status() != StatusCode::INTERNAL_SERVER_ERROR => {
+            (Level::Info, "RUST0005")
+        }
+        ErrorKind::Application => (Level::Error, "RUST0005"),
+        _ => (Level::Error, "RUST0006"),
+    };
+    if !log::request_logs(request, level) {
+        return;
+    }
+    let status = error.status().as_u16();
+    let message = if error.kind() == ErrorKind::ClientGone {
+        format!("{code}: application {application}: {error}")
+    } else {
+        format!("{code}: application {application}: {error}; {what} {status}")
+    };
+    log::request(request, level, &message);
+}

@@ -1,0 +1,222 @@
+//! The environ of a request inside httpd: httpd's own CGI variables, made when first asked for.
+
+use std::cell::Cell;
+
+use crate::gateway::GATEWAY_VERSION;
+use crate::httpd::{Request, Table, mpm};
+
+/// What of an exchange is not in the request itself.
+#[derive(Clone, Copy)]
+pub(crate) struct Facts<'r> {
+    /// The application's name.
+    pub(crate) application: &'r str,
+    /// Where it is mounted, if an alias says so.
+    pub(crate) mount_point: Option<&'r str>,
+    /// Whether Authorization is handed on as a CGI variable.
+    pub(crate) pass_authorization: bool,
+    /// Whether a HEAD is run as a GET, because a filter wants to see the body.
+    pub(crate) head_as_get: bool,
+    /// Whether files may go out by sendfile.
+    pub(crate) sendfile: bool,
+    /// Whether error statuses of the application's get the server's error documents.
+    pub(crate) error_override: bool,
+}
+
+/// A lazy view of a request as an environ.
+pub(super) struct RequestVariables<'e, 'r> {
+    request: &'e Request<'r>,
+    facts: Facts<'r>,
+    /// Whether httpd has put the CGI variables into `subprocess_env`.
+    built: Cell<bool>,
+}
+
+impl<'e, 'r> RequestVariables<'e, 'r> {
+    pub(super) const fn new(request: &'e Request<'r>, facts: Facts<'r>) -> Self {
+        Self { request, facts, built: Cell::new(false) }
+    }
+
+    pub(super) const fn facts(&self) -> &Facts<'r> {
+        &self.facts
+    }
+
+    pub(super) const fn request(&self) -> &'e Request<'r> {
+        self.request
+    }
+
+    /// One value. What is asked for most is taken from the request without making the others.
+    pub(super) fn get(&self, key: &[u8]) -> Option<&'r [u8]> {
+        let request = self.request;
+        match key {
+            b"REQUEST_METHOD" => return Some(self.method()),
+            b"QUERY_STRING" => return Some(request.args().unwrap_or_default()),
+            b"SERVER_PROTOCOL" => return Some(request.protocol()),
+            b"CONTENT_TYPE" => {
+                return request.headers_in().get(c"Content-Type").or_else(|| self.late(key));
+            }
+            b"CONTENT_LENGTH" => {
+                return request.headers_in().get(c"Content-Length").or_else(|| self.late(key));
+            }
+            b"SCRIPT_NAME" if !self.is_included() => return Some(self.script_name()),
+            b"PATH_INFO" if !self.is_included() => {
+                let path_info = request.path_info();
+                return if path_info.is_empty() { self.late(key) } else { Some(path_info) };
+            }
+            _ => {}
+        }
+        if let Some(rest) = key.strip_prefix(b"gateway.") {
+            return self.gateway(rest);
+        }
+        if let Some(rest) = key.strip_prefix(b"mod_rust.") {
+            return self.own(rest);
+        }
+        if key.starts_with(b"HTTP_")
+            && let Some(found) = self.http(&key[5..])
+        {
+            return found;
+        }
+        self.table().get_exact(key)
+    }
+
+    /// All of them.
+    pub(super) fn each(&self, visit: &mut dyn FnMut(&[u8], &[u8])) {
+        self.table().each(|key, value| match key {
+            b"REQUEST_METHOD" => visit(key, self.method()),
+            _ => visit(key, value),
+        });
+        for key in GATEWAY_KEYS {
+            if let Some(value) = self.gateway(key.as_bytes()) {
+                visit(&[b"gateway.", key.as_bytes()].concat(), value);
+            }
+        }
+        for key in OWN_KEYS {
+            if let Some(value) = self.own(key.as_bytes()) {
+                visit(&[b"mod_rust.", key.as_bytes()].concat(), value);
+            }
+        }
+    }
+
+    /// httpd's CGI variables, in the request's environment.
+    fn table(&self) -> Table<'r> {
+        let table = self.request.subprocess_env();
+        if !self.built.replace(true) {
+            self.request.add_cgi_variables();
+            if self.facts.pass_authorization
+                && let Some(value) = self.request.headers_in().get(c"Authorization")
+            {
+                table.set(self.request.pool(), c"HTTP_AUTHORIZATION", value);
+            }
+        }
+        table
+    }
+
+    /// A variable that httpd leaves to the environment where the request does not say it.
+    fn late(&self, key: &[u8]) -> Option<&'r [u8]> {
+        self.request.subprocess_env().get_exact(key)
+    }
+
+    fn method(&self) -> &'r [u8] {
+        if self.facts.head_as_get { b"GET" } else { self.request.method() }
+    }
+
+    /// Subrequests of mod_include have a SCRIPT_NAME of their own (`ap_add_cgi_vars`).
+    fn is_included(&self) -> bool {
+        self.request.protocol() == b"INCLUDED"
+    }
+
+    /// As `ap_add_cgi_vars` has it: the path without the part that is PATH_INFO.
+    fn script_name(&self) -> &'r [u8] {
+        let (uri, path_info) = (self.request.uri(), self.request.path_info());
+        if path_info.is_empty() {
+            return uri;
+        }
+        match uri.strip_suffix(path_info) {
+            // Slashes that were merged stay with neither, as in `ap_find_path_info`.
+            Some(script_name) if !script_name.ends_with(b"/") => script_name,
+            _ => self.table().get(c"SCRIPT_NAME").unwrap_or_default(),
+        }
+    }
+
+    /// A header by the rest of its variable's name: `None` when httpd has to be asked.
+    fn http(&self, name: &[u8]) -> Option<Option<&'r [u8]>> {
+        if self.built.get()
+            || name == b"AUTHORIZATION"
+            || name == b"PROXY_AUTHORIZATION"
+            || name == b"PROXY"
+        {
+            return None;
+        }
+        let (mut found, mut count) = (None, 0);
+        self.request.headers_in().each(|header, value| {
+            if is_variable_of(name, header) {
+                (found, count) = (Some(value), count + 1);
+            }
+        });
+        match count {
+            0 => Some(self.request.subprocess_env().get_exact(&[b"HTTP_", name].concat())),
+            1 => Some(found),
+            _ => None,
+        }
+    }
+
+    fn gateway(&self, key: &[u8]) -> Option<&'r [u8]> {
+        Some(match key {
+            b"version" => GATEWAY_VERSION.as_bytes(),
+            b"url_scheme" => self.request.scheme(),
+            b"input_terminated" => b"1",
+            b"multithread" => flag(mpm::is_threaded()),
+            b"multiprocess" => flag(mpm::is_forked()),
+            b"run_once" => b"0",
+            _ => return None,
+        })
+    }
+
+    fn own(&self, key: &[u8]) -> Option<&'r [u8]> {
+        Some(match key {
+            b"version" => env!("CARGO_PKG_VERSION").as_bytes(),
+            b"mode" => b"embedded",
+            b"mpm" => mpm::name().as_bytes(),
+            b"application" => self.facts.application.as_bytes(),
+            b"process_group" => b"",
+            b"mount_point" => {
+                self.facts.mount_point.map_or_else(|| self.script_name(), str::as_bytes)
+            }
+            b"request_id" => self.request.log_id()?,
+            b"request_start" => {
+                self.request.pool().bytes(self.request.time_us().to_string().as_bytes())
+            }
+            b"pid" => self.request.pool().bytes(std::process::id().to_string().as_bytes()),
+            _ => return None,
+        })
+    }
+}
+
+/// The keys after `gateway.`.
+const GATEWAY_KEYS: [&str; 6] =
+    ["version", "url_scheme", "input_terminated", "multithread", "multiprocess", "run_once"];
+
+/// The keys after `mod_rust.`.
+const OWN_KEYS: [&str; 9] = [
+    "version",
+    "mode",
+    "mpm",
+    "application",
+    "process_group",
+    "mount_point",
+    "request_id",
+    "request_start",
+    "pid",
+];
+
+const fn flag(on: bool) -> &'static [u8] {
+    if on { b"1" } else { b"0" }
+}
+
+/// Whether the variable `HTTP_name` is made of this header (`http2env` in util_script.c): letters
+/// and digits as capitals, `-` as `_`, and any other character makes no variable at all.
+fn is_variable_of(name: &[u8], header: &[u8]) -> bool {
+    name.len() == header.len()
+        && std::iter::zip(name, header).all(|(&name, &header)| match header {
+            b'-' => name == b'_',
+            _ => header.is_ascii_alphanumeric() && name == header.to_ascii_uppercase(),
+        })
+}

@@ -1,0 +1,101 @@
+//! The gateway's configuration: what holds in a section, and what is mounted in a server.
+
+use std::str::FromStr;
+
+use super::mount::Mount;
+use super::options::Chain;
+use super::state::{self, Named};
+use crate::httpd::{Kept, Pool};
+use crate::module::Config;
+
+/// What holds in a section: the gateway's directives, and the module's own.
+#[derive(Default)]
+pub struct Section<O> {
+    pub(super) gateway: Gateway,
+    pub(super) own: O,
+}
+
+/// The gateway's directives in a section. It needs no drop, so that merging it for a request costs
+/// no more than it would in C.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Gateway {
+    pub(super) application: Choice,
+    pub(super) options: Chain,
+    pub(super) pass_authorization: Option<bool>,
+    pub(super) error_override: Option<bool>,
+    pub(super) map_head_to_get: Option<MapHeadToGet>,
+    pub(super) enable_sendfile: Option<bool>,
+}
+
+/// `RustApp`.
+#[derive(Clone, Copy, Default)]
+pub(super) enum Choice {
+    /// Nothing is said.
+    #[default]
+    Unset,
+    /// `Off`.
+    Off,
+    /// An application of this module's.
+    Own(Kept<Named>),
+    /// One of another module's.
+    Other,
+}
+
+/// `RustMapHeadToGet`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum MapHeadToGet {
+    Off,
+    On,
+    #[default]
+    Auto,
+}
+
+impl FromStr for MapHeadToGet {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.to_ascii_lowercase().as_str() {
+            "off" => Ok(Self::Off),
+            "on" => Ok(Self::On),
+            "auto" => Ok(Self::Auto),
+            _ => Err("expected Off, On or Auto"),
+        }
+    }
+}
+
+impl<O: Config> Config for Section<O> {
+    fn merge(&self, inner: &Self, pool: Pool<'_>) -> Self {
+        Self {
+            gateway: self.gateway.merge(&inner.gateway, pool),
+            own: self.own.merge(&inner.own, pool),
+        }
+    }
+}
+
+impl Config for Gateway {
+    fn merge(&self, inner: &Self, pool: Pool<'_>) -> Self {
+        Self {
+            application: match inner.application {
+                Choice::Unset => self.application,
+                said => said,
+            },
+            options: self.options.around(inner.options, pool, state::is_configuration(pool)),
+            pass_authorization: inner.pass_authorization.or(self.pass_authorization),
+            error_override: inner.error_override.or(self.error_override),
+            map_head_to_get: inner.map_head_to_get.or(self.map_head_to_get),
+            enable_sendfile: inner.enable_sendfile.or(self.enable_sendfile),
+        }
+    }
+}
+
+/// What is mounted in a server: its own mounts first, then the main server's.
+#[derive(Default)]
+pub struct Mounts {
+    pub(super) list: Vec<Kept<Mount>>,
+}
+
+impl Config for Mounts {
+    fn merge(&self, inner: &Self, _pool: Pool<'_>) -> Self {
+        Self { list: inner.list.iter().chain(&self.list).copied().collect() }
+    }
+}

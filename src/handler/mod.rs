@@ -1,0 +1,120 @@
+//! The stock gateway: what every module with applications does in httpd. Its directives, its hooks,
+//! and the choice of the application that answers.
+
+mod check;
+mod config;
+mod directives;
+mod hooks;
+mod instance;
+#[cfg(feature = "log")]
+mod logger;
+mod macros;
+mod mount;
+mod options;
+mod process;
+mod state;
+
+use std::ffi::{CStr, c_void};
+use std::marker::PhantomData;
+
+use crate::gateway::Factory;
+use crate::httpd::{HookStatus, Request};
+use crate::module::{
+    Commands, Config, Definition, Directive, MOST_DIRECTIVES, NO_COMMANDS, OfServer, Parameters,
+    Project, Records, Registrar,
+};
+use crate::sys;
+pub use config::{Mounts, Section};
+
+/// What [`module!`](crate::module!) makes of its arguments.
+pub trait Module: 'static {
+    /// The module's name in httpd: `mod_x.c`.
+    const NAME: &'static CStr;
+    /// The record of the module's own directives.
+    type Config: Config;
+    /// The module's own directives.
+    const DIRECTIVES: &'static [Directive<Self::Config>];
+    /// A hook of the module's own that runs before the handler.
+    const FIXUPS: Option<OwnHook<Self::Config>>;
+    /// A handler of the module's own, for what is no application.
+    const HANDLER: Option<OwnHook<Self::Config>>;
+
+    /// The module's exported record.
+    fn record() -> *mut sys::module;
+
+    /// The module's applications, by name.
+    fn applications() -> Vec<(&'static str, Factory)>;
+}
+
+/// A hook of a module's own, with what its directives say for the request.
+pub type OwnHook<C> = fn(&Request<'_>, &C) -> HookStatus;
+
+/// A module with applications, as httpd loads it.
+pub struct Gate<M>(PhantomData<M>);
+
+impl<M: Module> Records for Gate<M> {
+    type Dir = Section<M::Config>;
+    type Server = Mounts;
+
+    fn module() -> *mut sys::module {
+        M::record()
+    }
+}
+
+impl<M: Module> Definition for Gate<M> {
+    const NAME: &'static CStr = M::NAME;
+    const COMMANDS: Commands = commands::<M>();
+
+    fn hooks(registrar: &Registrar<'_>) {
+        hooks::register::<M>(registrar);
+    }
+}
+
+/// The stock directives and the module's own, in one table.
+const fn commands<M: Module>() -> Commands {
+    let mut commands = NO_COMMANDS;
+    let mut row = 0;
+    let mut next = 0;
+    while next < directives::SERVER.len() {
+        commands[row] = directives::SERVER[next].command::<OfServer<Gate<M>>>();
+        next += 1;
+        row += 1;
+    }
+    next = 0;
+    while next < directives::SECTION.len() {
+        commands[row] = directives::SECTION[next].command::<OfGateway<M>>();
+        next += 1;
+        row += 1;
+    }
+    next = 0;
+    while next < M::DIRECTIVES.len() {
+        assert!(
+            row < MOST_DIRECTIVES,
+            "a module has at most 64 directives, the stock ones included"
+        );
+        commands[row] = M::DIRECTIVES[next].command::<OfOwn<M>>();
+        next += 1;
+        row += 1;
+    }
+    commands
+}
+
+/// The stock directives' part of a section's record.
+struct OfGateway<M>(PhantomData<M>);
+
+impl<M: Module> Project<config::Gateway> for OfGateway<M> {
+    unsafe fn project<'c>(_: &Parameters<'_>, record: *mut c_void) -> &'c mut config::Gateway {
+        // SAFETY: P6, and the caller's word that nobody else has it.
+        unsafe { &mut (*record.cast::<Section<M::Config>>()).gateway }
+    }
+}
+
+/// The module's own part of a section's record.
+struct OfOwn<M>(PhantomData<M>);
+
+impl<M: Module> Project<M::Config> for OfOwn<M> {
+    unsafe fn project<'c>(_: &Parameters<'_>, record: *mut c_void) -> &'c mut M::Config {
+        // SAFETY: P6, and the caller's word that nobody else has it.
+        unsafe { &mut (*record.cast::<Section<M::Config>>()).own }
+    }
+}

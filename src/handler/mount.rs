@@ -1,0 +1,77 @@
+//! Mount points: which URLs an application answers without a file behind them.
+
+use std::ffi::CStr;
+
+use super::instance::Instance;
+use super::state::Named;
+use crate::httpd::{Kept, Pattern};
+
+/// One `RustAppAlias` or `RustAppAliasMatch`.
+pub(super) struct Mount {
+    pub(super) at: At,
+    /// The application, or `None` when it is another module's.
+    pub(super) application: Option<Kept<Named>>,
+    /// What stands in place of a file name: `rust:` and the application.
+    pub(super) file: Kept<CStr>,
+    /// The application as built for the options that hold where nothing else is said.
+    pub(super) usual: Instance,
+}
+
+/// Where an application is mounted.
+pub(super) enum At {
+    /// A path without a slash at its end; empty for `/`.
+    Path(String),
+    /// A regular expression.
+    Pattern(Pattern),
+}
+
+impl Mount {
+    /// Where PATH_INFO begins if this mount answers `path`.
+    pub(super) fn matches(&self, path: &CStr) -> Option<usize> {
+        let bytes = path.to_bytes();
+        match &self.at {
+            At::Path(prefix) => {
+                let rest = bytes.strip_prefix(prefix.as_bytes())?;
+                (rest.is_empty() || rest[0] == b'/').then_some(prefix.len())
+            }
+            At::Pattern(pattern) => Some(path_info(bytes, pattern.find(path)?)),
+        }
+    }
+
+    /// The path of the mount point, if it does not depend on the request.
+    pub(super) fn path(&self) -> Option<&str> {
+        match &self.at {
+            At::Path(path) => Some(path),
+            At::Pattern(_) => None,
+        }
+    }
+}
+
+/// Where PATH_INFO begins after a regular expression matched `found`: behind the match, if that
+/// starts with the path and ends with a segment; else nowhere, and SCRIPT_NAME is the whole path.
+fn path_info(path: &[u8], found: (usize, usize)) -> usize {
+    let (start, mut end) = found;
+    while end > 0 && path[..end].ends_with(b"/") {
+        end -= 1;
+    }
+    if start == 0 && path.get(end).is_none_or(|&next| next == b'/') { end } else { path.len() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::path_info;
+
+    #[test]
+    fn patterns_leave_whole_segments() {
+        for (path, found, expected) in [
+            ("/", (0, 1), 0),
+            ("/api/v1/x", (0, 7), 7),
+            ("/api/v1/x", (0, 8), 7),
+            ("/api/v1", (0, 7), 7),
+            ("/api/v10", (0, 7), 8),
+            ("/x/y.rs", (4, 7), 7),
+        ] {
+            assert_eq!(path_info(path.as_bytes(), found), expected, "{path} {found:?}");
+        }
+    }
+}

@@ -1,0 +1,232 @@
+//! What the module knows beside its configuration records: its applications, and those of the
+//! other modules of this httpd.
+//!
+//! All of it lives in the pool of the configuration, and is made anew with it: nothing in a static
+//! is older than the configuration that is in force.
+
+use std::ffi::CStr;
+use std::sync::atomic::{AtomicPtr, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use super::config::Gateway;
+use super::instance::Instance;
+use super::options::Line;
+use crate::gateway::Factory;
+use crate::httpd::{Kept, Pool, Server};
+
+/// The module's state under the configuration that is in force.
+pub(super) struct State {
+    /// `mod_x`, as `mod_x:application` has it.
+    module: String,
+    applications: Vec<Kept<Named>>,
+    /// Where applications are used, to be checked when all of the configuration is read.
+    uses: Mutex<Vec<Use>>,
+    /// The sections that have option lines, and the servers they stand in.
+    sections: Mutex<Vec<(Kept<Gateway>, usize)>>,
+    configuration: usize,
+}
+
+/// An application of this module's.
+pub(super) struct Named {
+    pub(super) name: String,
+    pub(super) factory: Factory,
+    /// The application as `RustApp` first had it built.
+    pub(super) sectional: Instance,
+}
+
+/// A section or mount that names an application of this module's.
+pub(super) struct Use {
+    pub(super) application: Kept<Named>,
+    pub(super) directive: String,
+    pub(super) place: String,
+    /// The section's own record; `None` for a mount.
+    pub(super) section: Option<Kept<Gateway>>,
+    /// The server, by its address.
+    pub(super) server: usize,
+}
+
+static STATE: AtomicPtr<State> = AtomicPtr::new(std::ptr::null_mut());
+
+/// The applications of all modules: name and module. A table of APR's, as modules that were built
+/// with other versions of the kit share it.
+const APPLICATIONS: &CStr = c"mod_rust:applications:1";
+
+/// The names that directives use: what they wrote, and where.
+const WANTED: &CStr = c"mod_rust:wanted:1";
+
+/// The option lines that stand where no application is named.
+const LINES: &CStr = c"mod_rust:lines:1";
+
+/// Starts over with a new configuration.
+pub(super) fn start(module: &str, applications: Vec<(&'static str, Factory)>, pool: Pool<'_>) {
+    let applications: Vec<_> = applications
+        .into_iter()
+        .map(|(name, factory)| {
+            pool.keep(Named { name: name.to_owned(), factory, sectional: Instance::default() })
+        })
+        .collect();
+    for application in &applications {
+        pool.shared_table(APPLICATIONS).add(pool, application.name.as_bytes(), module.as_bytes());
+    }
+    let state = pool.keep(State {
+        module: module.to_owned(),
+        applications,
+        uses: Mutex::new(Vec::new()),
+        sections: Mutex::new(Vec::new()),
+        configuration: pool.as_ptr() as usize,
+    });
+    STATE.store(state.as_ptr(), Ordering::Release);
+    pool.on_clear(|| STATE.store(std::ptr::null_mut(), Ordering::Release));
+}
+
+fn state() -> Option<Kept<State>> {
+    // SAFETY: P3: it lives in pconf, and the pointer is taken back when that is cleared.
+    let state = unsafe { STATE.load(Ordering::Acquire).as_ref() }?;
+    // SAFETY: P3.
+    Some(unsafe { Kept::from_ref(state) })
+}
+
+/// Whether `pool` is the configuration's, and not a request's.
+pub(super) fn is_configuration(pool: Pool<'_>) -> bool {
+    state().is_some_and(|state| state.configuration == pool.as_ptr() as usize)
+}
+
+/// Looks up `name`, which may be `mod_x:name`, among this module's applications.
+pub(super) fn find(name: &str) -> Option<Kept<Named>> {
+    let state = state()?;
+    let name = match name.split_once(':') {
+        Some((module, name)) if module == state.module => name,
+        Some(_) => return None,
+        None => name,
+    };
+    state.applications.iter().find(|application| application.name == name).copied()
+}
+
+/// Remembers that a directive of the configuration wants `name`.
+pub(super) fn want(pool: Pool<'_>, name: &str, directive: &str, place: &str) {
+    let wanted = pool.shared_table(WANTED);
+    let value = format!("{directive} at {place}");
+    let known = wanted.get_bytes(name.as_bytes());
+    if known != Some(value.as_bytes()) {
+        wanted.add(pool, name.as_bytes(), value.as_bytes());
+    }
+}
+
+/// Remembers where an application of this module's is used.
+pub(super) fn used(used: Use) {
+    if let Some(state) = state() {
+        state.uses.lock().unwrap_or_else(PoisonError::into_inner).push(used);
+    }
+}
+
+/// Takes what [`used`] remembered.
+pub(super) fn uses() -> Vec<Use> {
+    state().map_or_else(Vec::new, |state| {
+        std::mem::take(&mut *state.uses.lock().unwrap_or_else(PoisonError::into_inner))
+    })
+}
+
+/// Remembers that a section has option lines.
+pub(super) fn has_options(section: &Gateway, server: Server<'_>) {
+    if let Some(state) = state() {
+        let mut sections = state.sections.lock().unwrap_or_else(PoisonError::into_inner);
+        if sections.last().is_none_or(|(last, _)| !std::ptr::eq(last.as_ptr(), section)) {
+            // SAFETY: P3: httpd keeps the record as long as the configuration.
+            sections.push((unsafe { Kept::from_ref(section) }, identity(server)));
+        }
+    }
+}
+
+/// Takes what [`has_options`] remembered.
+pub(super) fn sections() -> Vec<(Kept<Gateway>, usize)> {
+    state().map_or_else(Vec::new, |state| {
+        std::mem::take(&mut *state.sections.lock().unwrap_or_else(PoisonError::into_inner))
+    })
+}
+
+/// Enters an option line in the list that all modules share; `is_known` says that an application of
+/// this module's takes it.
+pub(super) fn line(pool: Pool<'_>, line: &Line, is_known: bool) {
+    let lines = pool.shared_table(LINES);
+    let key = pool.c_str(format!("{}: RustAppOption {}", line.place, line.name).as_bytes());
+    if is_known || lines.get(key).is_none() {
+        lines.set(pool, key, if is_known { b"known" } else { b"" });
+    }
+}
+
+/// The option lines that no application of any module takes, once each.
+pub(super) fn unknown_lines(pool: Pool<'_>) -> Vec<String> {
+    let lines = pool.shared_table(LINES);
+    let mut unknown = Vec::new();
+    lines.each(|key, value| {
+        if value.is_empty() {
+            unknown.push(String::from_utf8_lossy(key).into_owned());
+        }
+    });
+    lines.clear();
+    unknown
+}
+
+/// What is wrong with the names that the directives of all modules use. The first module that asks
+/// gets the answer; for the others nothing is left to say.
+pub(super) fn wrong_names(pool: Pool<'_>) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let wanted = pool.shared_table(WANTED);
+    wanted.each(|name, place| {
+        let name = String::from_utf8_lossy(name);
+        if let Err(reason) = resolve(pool, &name) {
+            wrong.push(format!("{}: {reason}", String::from_utf8_lossy(place)));
+        }
+    });
+    wanted.clear();
+    wrong.dedup();
+    wrong
+}
+
+/// Whether `name` is an application of exactly one module.
+///
+/// # Errors
+///
+/// Says which there are.
+pub(super) fn resolve(pool: Pool<'_>, name: &str) -> Result<(), String> {
+    let (module, bare) = match name.split_once(':') {
+        Some((module, bare)) => (Some(module), bare),
+        None => (None, name),
+    };
+    let (mut found, mut all) = (Vec::new(), Vec::new());
+    pool.shared_table(APPLICATIONS).each(|known, by| {
+        let (known, by) = (String::from_utf8_lossy(known), String::from_utf8_lossy(by));
+        if known == bare && module.is_none_or(|module| module == by) {
+            found.push(format!("{by}:{known}"));
+        }
+        all.push(known.into_owned());
+    });
+    match found.len() {
+        1 => Ok(()),
+        0 => {
+            all.sort_unstable();
+            all.dedup();
+            Err(format!(
+                "no loaded module has an application \"{name}\"; there are {}",
+                all.join(", ")
+            ))
+        }
+        _ => Err(format!(
+            "several modules have an application \"{name}\": write {}",
+            found.join(" or ")
+        )),
+    }
+}
+
+/// Whether `name` is an application, asked while requests are served.
+pub(super) fn resolve_now(name: &str) -> Result<(), String> {
+    let Some(state) = state() else { return Err("the module has no applications".into()) };
+    // SAFETY: P3: the configuration's pool, which the state itself lives in.
+    let pool = unsafe { Pool::from_ptr(state.configuration as *mut _) };
+    resolve(pool, name)
+}
+
+/// A server's address, to tell it from others.
+pub(super) fn identity(server: Server<'_>) -> usize {
+    server.as_ptr() as usize
+}

@@ -1,0 +1,97 @@
+//! Files as responses: handed over to APR, with the validators that httpd gives files on disk.
+
+use std::fs::File;
+use std::os::fd::AsRawFd as _;
+use std::os::unix::fs::MetadataExt as _;
+
+use super::pool::Pool;
+use super::request::Request;
+use crate::sys;
+
+/// A file that APR has opened in a request's pool.
+pub struct OpenFile<'r> {
+    file: *mut sys::apr_file_t,
+    pool: Pool<'r>,
+}
+
+impl<'r> OpenFile<'r> {
+    pub(super) const fn as_ptr(&self) -> *mut sys::apr_file_t {
+        self.file
+    }
+
+    pub(super) const fn pool(&self) -> Pool<'r> {
+        self.pool
+    }
+}
+
+impl<'r> Request<'r> {
+    /// The file as one of APR's, closed with its pool. Buckets may move it to a pool that lives
+    /// longer, so APR opens it anew and owns what it opened.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be opened.
+    pub fn adopt_file(&self, file: &File, sendfile: bool) -> Result<OpenFile<'r>, i32> {
+        let name = self.pool().c_str(format!("/dev/fd/{}", file.as_raw_fd()).as_bytes());
+        let mut flags = sys::APR_FOPEN_READ | sys::APR_FOPEN_BINARY;
+        if sendfile {
+            flags |= sys::APR_FOPEN_SENDFILE_ENABLED;
+        }
+        let mut adopted = std::ptr::null_mut();
+        // SAFETY: P11.
+        let status = unsafe {
+            sys::apr_file_open(
+                &raw mut adopted,
+                name.as_ptr(),
+                flags.cast_signed(),
+                sys::APR_FPROT_OS_DEFAULT.cast_signed(),
+                self.pool().as_ptr(),
+            )
+        };
+        if status == sys::RUST_APR_SUCCESS {
+            Ok(OpenFile { file: adopted, pool: self.pool() })
+        } else {
+            Err(status)
+        }
+    }
+
+    /// Last-Modified, ETag and Accept-Ranges for a whole file, where the application gave none of
+    /// its own (core's default_handler, `FileETag` applies).
+    ///
+    /// # Errors
+    ///
+    /// When the file's metadata cannot be read.
+    pub fn set_validators(&self, file: &File) -> std::io::Result<()> {
+        let metadata = file.metadata()?;
+        let headers = self.headers_out();
+        let mtime_us = metadata.mtime() * 1_000_000 + metadata.mtime_nsec() / 1000;
+        {
+            // SAFETY: P1, P2.
+            let raw = unsafe { &mut *self.as_ptr() };
+            raw.finfo.filetype = sys::APR_REG;
+            raw.finfo.size = metadata.size().cast_signed();
+            raw.finfo.inode = metadata.ino();
+            raw.finfo.mtime = mtime_us;
+            raw.mtime = match headers.get(c"Last-Modified") {
+                Some(own) => {
+                    let own = self.pool().c_str(own);
+                    // SAFETY: P5, P11.
+                    unsafe { sys::apr_date_parse_http(own.as_ptr()) }
+                }
+                None => mtime_us,
+            };
+        }
+        if headers.get(c"Last-Modified").is_none() {
+            // SAFETY: P1, P11.
+            unsafe { sys::ap_set_last_modified(self.as_ptr()) };
+        }
+        if headers.get(c"ETag").is_none() {
+            // SAFETY: P1, P11.
+            unsafe { sys::ap_set_etag(self.as_ptr()) };
+        }
+        if headers.get(c"Accept-Ranges").is_none() {
+            headers.set_static(c"Accept-Ranges", c"bytes");
+        }
+        Ok(())
+    }
+}
