@@ -1,7 +1,7 @@
 //! Calls of cargo: the same one that called this tool.
 
-use std::ffi::OsString;
-use std::path::PathBuf;
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::Value;
@@ -9,18 +9,49 @@ use serde_json::Value;
 /// A command that runs cargo, free of what `cargo run` told this process about itself.
 pub(crate) fn command() -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    forget_this_tool(&mut command);
+    command
+}
+
+/// Keeps from a program that is no part of the build, like httpd, what cargo set for this process:
+/// an application would find it in its environ.
+pub(crate) fn keep_from(command: &mut Command, target_dir: &Path) {
+    const LIBRARIES: &str = "LD_LIBRARY_PATH";
+    forget_this_tool(command);
+    let Some(value) = std::env::var_os(LIBRARIES) else { return };
+    match without_rust(&value, target_dir) {
+        Some(value) => command.env(LIBRARIES, value),
+        None => command.env_remove(LIBRARIES),
+    };
+}
+
+fn forget_this_tool(command: &mut Command) {
     for (name, _) in std::env::vars_os() {
         if name.to_str().is_some_and(is_about_this_tool) {
             command.env_remove(name);
         }
     }
-    command
 }
 
-/// The line to type for what `command` does.
+/// A search path without the folders that `cargo run` and rustup put there. `None` if nothing is left.
+fn without_rust(path: &OsStr, target_dir: &Path) -> Option<OsString> {
+    let is_rusts = |folder: &Path| {
+        folder.starts_with(target_dir)
+            || folder.iter().any(|name| name == "rustlib")
+            || folder.parent().is_some_and(|toolchain| toolchain.join("bin/rustc").exists())
+    };
+    let left: Vec<_> = std::env::split_paths(path)
+        .filter(|folder| !folder.as_os_str().is_empty() && !is_rusts(folder))
+        .collect();
+    if left.is_empty() { None } else { std::env::join_paths(left).ok() }
+}
+
+/// The line to type for what `command` does. Its program goes by its name.
 pub(crate) fn shown(command: &Command) -> String {
     let args = command.get_args().map(|arg| quoted(&arg.to_string_lossy()));
-    std::iter::once("cargo".to_owned()).chain(args).collect::<Vec<_>>().join(" ")
+    let program = Path::new(command.get_program());
+    let name = program.file_name().unwrap_or(program.as_os_str()).to_string_lossy();
+    std::iter::once(quoted(&name)).chain(args).collect::<Vec<_>>().join(" ")
 }
 
 /// A library or example of crate type cdylib, as cargo built it.
@@ -112,6 +143,15 @@ mod tests {
     fn shows_what_to_type() {
         let command = args(command(), ["test", "--workspace", "--", "a b", "it's"]);
         assert_eq!(shown(&command), r"cargo test --workspace -- 'a b' 'it'\''s'");
+    }
+
+    #[test]
+    fn the_library_path_keeps_what_is_the_users() {
+        let of = |path: &str| without_rust(OsStr::new(path), Path::new("/w/target"));
+        let cargos = "/w/target/debug/deps:/w/target/debug:/opt/rust/lib/rustlib/x/lib";
+        assert_eq!(of(cargos), None);
+        assert_eq!(of(&format!("{cargos}:/opt/mine/lib:")), Some("/opt/mine/lib".into()));
+        assert_eq!(of(""), None);
     }
 
     #[test]

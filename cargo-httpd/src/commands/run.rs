@@ -52,8 +52,8 @@ impl Execute for RunArgs {
         let step = progress.hand_over("Starting httpd");
         let root = ServerRoot::create(site.server_root.clone(), site.httpd.modules_dir())?;
         configure(&site, &root, &built.module)?;
-        let program = site.httpd.program();
-        let Some(server) = Server::start(program, &root.conf_file(), site.port, &events)? else {
+        let httpd = site.call(&root.conf_file());
+        let Some(server) = Server::start(httpd, site.port, &events)? else {
             return Ok(());
         };
         step.done(&format!("httpd runs as process {}", server.id()));
@@ -186,7 +186,7 @@ fn configure(site: &Site<'_>, root: &ServerRoot, module: &BuiltModule) -> Result
     let parts = root.stage(&originals)?;
     let draft = root.path().join("conf/httpd.conf.new");
     std::fs::write(&draft, site.conf(&parts)?).context("httpd.conf cannot be written")?;
-    if let Err(said) = configtest(site.httpd.program(), &draft) {
+    if let Err(said) = configtest(site.call(&draft)) {
         bail!(
             "httpd refuses the configuration: {}",
             naming_originals(&said.to_string(), &originals, &parts)

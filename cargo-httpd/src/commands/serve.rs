@@ -1,12 +1,14 @@
 //! What `run` and `conf` have in common: the same options lead to the same httpd.conf.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use httpd_config::{Httpd, Mpm};
 
 use crate::built_module::BuiltModule;
+use crate::cargo;
 use crate::ensure::{self, Need};
 use crate::progress::Progress;
 use crate::project::{Project, Selection};
@@ -41,6 +43,7 @@ pub(crate) struct Site<'p> {
     /// Where the server root is to be.
     pub(crate) server_root: PathBuf,
     pub(crate) port: u16,
+    target_dir: PathBuf,
     ipv6: bool,
     mpm: Mpm,
 }
@@ -72,6 +75,7 @@ impl ServeArgs {
             extra_conf,
             server_root,
             port,
+            target_dir: project.target_dir.clone(),
             ipv6,
             mpm: self.mpm,
         })
@@ -79,6 +83,14 @@ impl ServeArgs {
 }
 
 impl Site<'_> {
+    /// A call of httpd with `conf_file`.
+    pub(crate) fn call(&self, conf_file: &Path) -> Command {
+        let mut command = Command::new(self.httpd.program());
+        cargo::keep_from(&mut command, &self.target_dir);
+        command.arg("-f").arg(conf_file);
+        command
+    }
+
     /// The module that was built, and the files that its configuration includes.
     pub(crate) fn parts(&self, module: &BuiltModule) -> Parts {
         Parts {

@@ -4,7 +4,6 @@
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::os::unix::process::CommandExt;
-use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
@@ -12,6 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
+use crate::cargo;
 use crate::events::{Event, Events};
 use crate::progress::say;
 
@@ -29,27 +29,20 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts httpd and waits until it takes connections on `port`, or until [`Event::Stop`]: then
+    /// Starts `httpd`, a call with its configuration file, and waits until it takes connections on `port`, or until [`Event::Stop`]: then
     /// `None` comes back, and nothing runs.
     ///
     /// # Errors
     /// When it ends before that: its own messages have then gone to the terminal.
-    pub(crate) fn start(
-        program: &Path,
-        conf_file: &Path,
-        port: u16,
-        events: &Events,
-    ) -> Result<Option<Self>> {
-        let mut child = Command::new(program)
-            .arg("-f")
-            .arg(conf_file)
+    pub(crate) fn start(mut httpd: Command, port: u16, events: &Events) -> Result<Option<Self>> {
+        let mut child = httpd
             .arg("-DFOREGROUND")
             .process_group(0)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
-            .with_context(|| format!("{} does not start", program.display()))?;
+            .with_context(|| format!("`{}` does not start", cargo::shown(&httpd)))?;
         let (done, copied) = mpsc::channel();
         if let Some(from) = child.stdout.take() {
             copy(from, io::stdout, done.clone())?;
@@ -139,18 +132,16 @@ impl Drop for Server {
     }
 }
 
-/// Has httpd read the configuration without starting.
+/// Has `httpd`, a call with its configuration file, read that without starting.
 ///
 /// # Errors
 /// With httpd's own words, if it refuses.
-pub(crate) fn configtest(program: &Path, conf_file: &Path) -> Result<()> {
-    let output = Command::new(program)
+pub(crate) fn configtest(mut httpd: Command) -> Result<()> {
+    let output = httpd
         .arg("-t")
-        .arg("-f")
-        .arg(conf_file)
         .stdin(Stdio::null())
         .output()
-        .with_context(|| format!("{} does not run", program.display()))?;
+        .with_context(|| format!("`{}` does not run", cargo::shown(&httpd)))?;
     if output.status.success() {
         return Ok(());
     }
