@@ -3,9 +3,24 @@
 
 use super::config::Choice;
 use super::options::Chain;
-use super::state::{self, Use};
+use super::state::{self, Place, Scope, Use};
 use crate::gateway::Error;
 use crate::httpd::{Pool, Server};
+
+/// The option lines that hold for a mount at `path` in a server: those outside of sections, then
+/// those of the plain `<Location>`s around it, in their order.
+pub(super) fn covering(
+    pool: Pool<'_>,
+    usual: Chain,
+    servers: [usize; 2],
+    sections: &[Scope],
+    path: &str,
+) -> Chain {
+    sections
+        .iter()
+        .filter(|scope| servers.contains(&scope.server) && scope.covers(path))
+        .fold(usual, |chain, scope| chain.around(scope.section.options, pool, true))
+}
 
 /// Checks this module's uses. `usual` gives the option lines of a server outside its sections.
 ///
@@ -17,71 +32,19 @@ pub(super) fn own(
     main: Server<'_>,
     usual: &dyn Fn(Server<'_>) -> Chain,
 ) -> Result<(), Vec<String>> {
-    let uses = state::uses();
+    let sections = state::sections();
     let mut wrong = Vec::new();
-    for server in main.iter() {
-        let is_main = server.as_ptr() == main.as_ptr();
-        let here = state::identity(server);
-        let there = state::identity(main);
-        let chain = usual(server);
-        // Mounts of the main server are in force in every virtual host.
-        for used in uses
-            .iter()
-            .filter(|used| used.server == here || (used.server == there && used.section.is_none()))
-        {
-            let options = match &used.section {
-                None => chain,
-                Some(section) => {
-                    section.options.each(&mut |line| {
-                        if !used.application.factory.knows(&line.name) {
-                            wrong.push(unknown(used, &line.name, &line.place));
-                        }
-                    });
-                    chain.around(section.options, pool, true)
-                }
-            };
-            if let Err(error) = check(used, options) {
-                wrong.push(place(used, options, &error));
-            }
+    state::with_uses(|uses| {
+        for server in main.iter() {
+            let servers = [state::identity(main), state::identity(server)];
+            let check = Check { pool, servers, usual: usual(server), sections: &sections, uses };
+            check.lines();
+            check.uses(&mut wrong);
+            check.sections(&mut wrong);
         }
-        if is_main || chain.identity() != usual(main).identity() {
-            chain.each(&mut |line| {
-                let known = uses.iter().any(|used| used.application.factory.knows(&line.name));
-                state::line(pool, line, known);
-            });
-        }
-    }
-    for (section, server) in state::sections() {
-        if !matches!(section.application, Choice::Unset) {
-            continue;
-        }
-        let mounted: Vec<_> = uses
-            .iter()
-            .filter(|used| used.section.is_none())
-            .filter(|used| used.server == server || used.server == state::identity(main))
-            .collect();
-        let chain = main
-            .iter()
-            .find(|candidate| state::identity(*candidate) == server)
-            .map_or_else(Chain::default, usual);
-        let mut fits: Vec<&Use> = Vec::new();
-        section.options.each(&mut |line| {
-            let known = mounted.iter().any(|used| used.application.factory.knows(&line.name));
-            state::line(pool, line, known);
-            fits.extend(
-                mounted.iter().copied().filter(|used| used.application.factory.knows(&line.name)),
-            );
-        });
-        let options = chain.around(section.options, pool, true);
-        let errors: Vec<_> = fits
-            .iter()
-            .map_while(|used| check(used, options).err().map(|error| place(used, options, &error)))
-            .collect();
-        if errors.len() == fits.len() {
-            wrong.extend(errors.into_iter().take(1));
-        }
-    }
-    wrong.dedup();
+    });
+    let mut seen = std::collections::HashSet::new();
+    wrong.retain(|line| seen.insert(line.clone()));
     if wrong.is_empty() { Ok(()) } else { Err(wrong) }
 }
 
@@ -94,9 +57,112 @@ pub(super) fn all(pool: Pool<'_>) -> Result<(), Vec<String>> {
     let mut wrong: Vec<_> =
         state::wrong_names(pool).iter().map(|reason| format!("RUST0101: {reason}")).collect();
     wrong.extend(state::unknown_lines(pool).iter().map(|line| {
-        format!("RUST0103: {line}: no application that is mounted there has an option of that name")
+        format!("RUST0103: {line}: no application that it applies to has an option of that name")
     }));
     if wrong.is_empty() { Ok(()) } else { Err(wrong) }
+}
+
+/// One server, with what of the main server is in force in it.
+struct Check<'c, 'p> {
+    pool: Pool<'p>,
+    /// The main server and this one.
+    servers: [usize; 2],
+    usual: Chain,
+    sections: &'c [Scope],
+    uses: &'c [Use],
+}
+
+impl<'c> Check<'c, '_> {
+    /// The option lines outside of sections: each has to be known to an application somewhere.
+    fn lines(&self) {
+        self.usual.each(&mut |line| {
+            let known = self.uses.iter().any(|used| used.application.factory.knows(&line.name));
+            state::line(self.pool, line, known);
+        });
+    }
+
+    /// Every use: its options are complete and of the right types.
+    fn uses(&self, wrong: &mut Vec<String>) {
+        let [_, here] = self.servers;
+        for used in self.uses {
+            match &used.at {
+                Place::Section(section) if used.server == here => {
+                    section.options.each(&mut |line| {
+                        if !used.application.factory.knows(&line.name) {
+                            wrong.push(unknown(used, &line.name, &line.place));
+                        }
+                    });
+                    let options = self.usual.around(section.options, self.pool, true);
+                    wrong.extend(problem(used, options));
+                }
+                Place::Section(_) => {}
+                Place::Path(_) | Place::Pattern if !self.servers.contains(&used.server) => {}
+                Place::Path(_) | Place::Pattern => {
+                    let options = self.covering(used);
+                    // Sections whose reach cannot be told may have what is missing.
+                    let excused = || {
+                        self.here().any(|scope| {
+                            scope.location.is_none()
+                                && self.fits(
+                                    used,
+                                    options.around(scope.section.options, self.pool, true),
+                                )
+                        })
+                    };
+                    if !self.fits(used, options) && !excused() {
+                        wrong.extend(problem(used, options));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Sections that name no application: their lines suit one that is mounted there.
+    fn sections(&self, wrong: &mut Vec<String>) {
+        for scope in self.here() {
+            if !matches!(scope.section.application, Choice::Unset) {
+                continue;
+            }
+            let mounted: Vec<&Use> = self
+                .uses
+                .iter()
+                .filter(|used| match &used.at {
+                    Place::Section(_) => false,
+                    Place::Path(path) => scope.touches(path),
+                    Place::Pattern => true,
+                })
+                .filter(|used| self.servers.contains(&used.server))
+                .collect();
+            let mut knowing: Vec<&Use> = Vec::new();
+            scope.section.options.each(&mut |line| {
+                let before = knowing.len();
+                knowing.extend(
+                    mounted.iter().filter(|used| used.application.factory.knows(&line.name)),
+                );
+                state::line(self.pool, line, knowing.len() > before);
+            });
+            let options = |used| self.covering(used).around(scope.section.options, self.pool, true);
+            if !knowing.iter().any(|used| self.fits(used, options(used))) {
+                wrong.extend(knowing.first().and_then(|used| problem(used, options(used))));
+            }
+        }
+    }
+
+    fn here(&self) -> impl Iterator<Item = &'c Scope> {
+        let servers = self.servers;
+        self.sections.iter().filter(move |scope| servers.contains(&scope.server))
+    }
+
+    fn covering(&self, used: &Use) -> Chain {
+        match &used.at {
+            Place::Path(path) => covering(self.pool, self.usual, self.servers, self.sections, path),
+            Place::Pattern | Place::Section(_) => self.usual,
+        }
+    }
+
+    fn fits(&self, used: &Use, options: Chain) -> bool {
+        check(used, options).is_ok()
+    }
 }
 
 fn check(used: &Use, options: Chain) -> Result<(), Error> {
@@ -104,24 +170,21 @@ fn check(used: &Use, options: Chain) -> Result<(), Error> {
     factory.check(&options.resolve(|name| factory.knows(name)))
 }
 
-/// The mistake, at the line of the option that it is about, or else where the application is named.
-fn place(used: &Use, options: Chain, error: &Error) -> String {
-    let (mut at, reason) = (None, error.to_string());
+/// What is wrong with a use, at the line of the option that it is about, or else where the
+/// application is named.
+fn problem(used: &Use, options: Chain) -> Option<String> {
+    let reason = check(used, options).err()?.to_string();
+    let mut at = None;
     options.each(&mut |line| {
         if at.is_none() && reason.contains(&format!("\"{}\"", line.name)) {
             at = Some(line.place.clone());
         }
     });
-    let (directive, name) = (&used.directive, &used.application.name);
-    match at {
-        Some(at) if at != used.place => {
-            format!(
-                "RUST0102: {at}: RustAppOption for application {name} ({directive} at {}): {reason}",
-                used.place
-            )
-        }
-        _ => format!("RUST0102: {}: {directive}: {reason}", used.place),
-    }
+    let (directive, place) = (&used.directive, &used.place);
+    Some(match at {
+        Some(at) => format!("RUST0102: {at}: RustAppOption ({directive} at {place}): {reason}"),
+        None => format!("RUST0102: {place}: {directive}: {reason}"),
+    })
 }
 
 fn unknown(used: &Use, option: &str, place: &str) -> String {

@@ -6,7 +6,7 @@ use super::config::{Choice, Gateway, MapHeadToGet, Mounts};
 use super::instance::Instance;
 use super::mount::{At, Mount};
 use super::options::Line;
-use super::state::{self, Use};
+use super::state::{self, Place, Use};
 use crate::httpd::{Kept, Pattern};
 use crate::module::{Contexts, Directive, Parameters};
 
@@ -97,7 +97,7 @@ fn application(section: &mut Gateway, arguments: &[&str], at: &Parameters<'_>) -
                     directive: format!("RustApp {name}"),
                     place: at.place(),
                     // SAFETY: P3: httpd keeps the record as long as the configuration.
-                    section: Some(unsafe { Kept::from_ref(section) }),
+                    at: Place::Section(unsafe { Kept::from_ref(section) }),
                     server: state::identity(at.server()),
                 });
             }
@@ -115,7 +115,7 @@ fn option(section: &mut Gateway, arguments: &[&str], at: &Parameters<'_>) -> Res
     let line = Line { name: (*name).into(), value: (*value).into(), place: at.place() };
     section.options = section.options.with(line, at.pool(), true);
     if at.path().is_some() {
-        state::has_options(section, at.server());
+        state::has_options(section, at.server(), at.location());
     }
     Ok(())
 }
@@ -157,7 +157,10 @@ fn mount(
             application,
             directive: directive.to_owned(),
             place: at.place(),
-            section: None,
+            at: match &where_ {
+                At::Path(path) => Place::Path(path.clone()),
+                At::Pattern(_) => Place::Pattern,
+            },
             server: state::identity(at.server()),
         });
     }

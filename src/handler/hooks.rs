@@ -8,7 +8,7 @@ use super::instance::Instance;
 use super::mount::Mount;
 use super::{Gate, Module, check, process, state};
 use crate::embedded::{self, Facts};
-use crate::gateway::{Application, Level};
+use crate::gateway::Application;
 use crate::httpd::{HookStatus, Kept, Pool, Request, Server, log};
 use crate::module::{
     CheckConfigHook, ChildInitHook, Named, Note, Order, Records, Registrar, RequestHook,
@@ -184,14 +184,18 @@ impl<M: Module> ChildInitHook for Hook<M, Child> {
     /// Builds what is mounted, so that the first request finds it ready.
     fn run(pchild: Pool<'_>, main: Server<'_>) {
         process::start(pchild);
+        let sections = state::sections();
         for server in main.iter() {
-            let usual = &Gate::<M>::usual_dir(server).gateway;
+            let usual = Gate::<M>::usual_dir(server).gateway.options;
+            let servers = [state::identity(main), state::identity(server)];
             for mount in &Gate::<M>::server(server).list {
-                if let Some(named) = mount.application
-                    && mount.usual.get(named, usual.options).is_none()
-                {
-                    let message = format!("application {} answers 500 until then", named.name);
-                    log::server(Some(server), Level::Error, &message);
+                let options = match mount.path() {
+                    Some(path) => check::covering(pchild, usual, servers, &sections, path),
+                    None => usual,
+                };
+                if let Some(named) = mount.application {
+                    // Where it fails the log says why, and requests try again.
+                    let _ = mount.usual.get(named, options);
                 }
             }
         }

@@ -46,7 +46,7 @@ macro_rules! module {
 
         #[doc(hidden)]
         #[allow(non_camel_case_types)]
-        $vis enum $name {}
+        enum $name {}
 
         impl $crate::handler::Module for $name {
             const NAME: &'static ::core::ffi::CStr =

@@ -21,8 +21,8 @@ pub(super) struct State {
     applications: Vec<Kept<Named>>,
     /// Where applications are used, to be checked when all of the configuration is read.
     uses: Mutex<Vec<Use>>,
-    /// The sections that have option lines, and the servers they stand in.
-    sections: Mutex<Vec<(Kept<Gateway>, usize)>>,
+    /// The sections that have option lines.
+    sections: Mutex<Vec<Scope>>,
     configuration: usize,
 }
 
@@ -39,10 +39,47 @@ pub(super) struct Use {
     pub(super) application: Kept<Named>,
     pub(super) directive: String,
     pub(super) place: String,
-    /// The section's own record; `None` for a mount.
-    pub(super) section: Option<Kept<Gateway>>,
+    pub(super) at: Place,
     /// The server, by its address.
     pub(super) server: usize,
+}
+
+/// Where an application is used.
+pub(super) enum Place {
+    /// In a section, whose own record this is.
+    Section(Kept<Gateway>),
+    /// At a path, without a slash at its end.
+    Path(String),
+    /// Where a regular expression says.
+    Pattern,
+}
+
+/// A section with option lines.
+#[derive(Clone)]
+pub(super) struct Scope {
+    pub(super) section: Kept<Gateway>,
+    /// The server that it stands in, by its address.
+    pub(super) server: usize,
+    /// The path, if it is a plain `<Location>`, without a slash at its end.
+    pub(super) location: Option<String>,
+}
+
+impl Scope {
+    /// Whether it applies to every request for what is mounted at `path`.
+    pub(super) fn covers(&self, path: &str) -> bool {
+        self.location.as_deref().is_some_and(|location| is_below(path, location))
+    }
+
+    /// Whether it applies to some requests for what is mounted at `path`, as far as can be told.
+    pub(super) fn touches(&self, path: &str) -> bool {
+        self.location
+            .as_deref()
+            .is_none_or(|location| is_below(path, location) || is_below(location, path))
+    }
+}
+
+fn is_below(path: &str, base: &str) -> bool {
+    path.strip_prefix(base).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 static STATE: AtomicPtr<State> = AtomicPtr::new(std::ptr::null_mut());
@@ -119,28 +156,32 @@ pub(super) fn used(used: Use) {
     }
 }
 
-/// Takes what [`used`] remembered.
-pub(super) fn uses() -> Vec<Use> {
-    state().map_or_else(Vec::new, |state| {
-        std::mem::take(&mut *state.uses.lock().unwrap_or_else(PoisonError::into_inner))
-    })
-}
-
-/// Remembers that a section has option lines.
-pub(super) fn has_options(section: &Gateway, server: Server<'_>) {
-    if let Some(state) = state() {
-        let mut sections = state.sections.lock().unwrap_or_else(PoisonError::into_inner);
-        if sections.last().is_none_or(|(last, _)| !std::ptr::eq(last.as_ptr(), section)) {
-            // SAFETY: P3: httpd keeps the record as long as the configuration.
-            sections.push((unsafe { Kept::from_ref(section) }, identity(server)));
-        }
+/// Visits what [`used`] remembered.
+pub(super) fn with_uses<T>(visit: impl FnOnce(&[Use]) -> T) -> T {
+    match state() {
+        None => visit(&[]),
+        Some(state) => visit(&state.uses.lock().unwrap_or_else(PoisonError::into_inner)),
     }
 }
 
-/// Takes what [`has_options`] remembered.
-pub(super) fn sections() -> Vec<(Kept<Gateway>, usize)> {
+/// Remembers that a section has option lines.
+pub(super) fn has_options(section: &Gateway, server: Server<'_>, location: Option<&str>) {
+    let Some(state) = state() else { return };
+    let mut sections = state.sections.lock().unwrap_or_else(PoisonError::into_inner);
+    if sections.last().is_none_or(|last| !std::ptr::eq(last.section.as_ptr(), section)) {
+        sections.push(Scope {
+            // SAFETY: P3: httpd keeps the record as long as the configuration.
+            section: unsafe { Kept::from_ref(section) },
+            server: identity(server),
+            location: location.map(|path| path.trim_end_matches('/').to_owned()),
+        });
+    }
+}
+
+/// What [`has_options`] remembered.
+pub(super) fn sections() -> Vec<Scope> {
     state().map_or_else(Vec::new, |state| {
-        std::mem::take(&mut *state.sections.lock().unwrap_or_else(PoisonError::into_inner))
+        state.sections.lock().unwrap_or_else(PoisonError::into_inner).clone()
     })
 }
 

@@ -181,6 +181,24 @@ impl<'p> Parameters<'p> {
         (!self.raw.path.is_null()).then(|| unsafe { CStr::from_ptr(self.raw.path) }.to_bytes())
     }
 
+    /// The path of the `<Location>` that it stands in directly, if that is a plain path: neither a
+    /// regular expression nor one with wildcards.
+    #[must_use]
+    pub fn location(&self) -> Option<&'p str> {
+        // SAFETY: P3: httpd gives the directive that it is carrying out, or none.
+        let directive = unsafe { self.raw.directive.as_ref() }?;
+        // SAFETY: P3: a directive's parent is in the same tree.
+        let parent = unsafe { directive.parent.as_ref() }?;
+        // SAFETY: P5.
+        let name = unsafe { CStr::from_ptr(parent.directive) };
+        // SAFETY: P5.
+        let arguments = unsafe { CStr::from_ptr(parent.args) };
+        let is_plain = name.to_bytes().eq_ignore_ascii_case(b"<Location")
+            && !arguments.to_bytes().trim_ascii_start().starts_with(b"~");
+        let path = std::str::from_utf8(self.path()?).ok()?;
+        (is_plain && path.starts_with('/') && !path.contains(['*', '?', '['])).then_some(path)
+    }
+
     /// Whether it stands in an .htaccess file, which is read for a request.
     #[must_use]
     pub const fn is_htaccess(&self) -> bool {
