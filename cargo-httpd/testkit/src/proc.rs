@@ -1,0 +1,188 @@
+//! What the kernel says about a process: memory, threads, descriptors, children.
+//!
+//! For tests that look for growth, leaks and stray threads. Linux only: it reads `/proc`. Reading
+//! [`fds`] and [`maps`] of a child that runs as another user takes root with `CAP_SYS_PTRACE`, which
+//! some containers do not give.
+
+use std::path::PathBuf;
+use std::{fs, io};
+
+/// Resident memory in KiB, shared pages included.
+///
+/// # Errors
+/// When the process has gone.
+pub fn rss_kib(pid: i32) -> io::Result<u64> {
+    status_number(pid, "VmRSS")
+}
+
+/// Resident memory that no other process shares by file or by shared memory, in KiB. Pages that a
+/// fork shares count.
+///
+/// # Errors
+/// When the process has gone.
+pub fn anon_kib(pid: i32) -> io::Result<u64> {
+    status_number(pid, "RssAnon")
+}
+
+/// The number of threads.
+///
+/// # Errors
+/// When the process has gone.
+pub fn threads(pid: i32) -> io::Result<usize> {
+    status_number(pid, "Threads").map(|count| usize::try_from(count).unwrap_or(usize::MAX))
+}
+
+/// What the open descriptors point to: `/path/of/file`, `socket:[12345]`, `pipe:[12345]`.
+///
+/// # Errors
+/// When the process has gone or may not be inspected.
+pub fn fds(pid: i32) -> io::Result<Vec<PathBuf>> {
+    let mut targets = Vec::new();
+    for entry in fs::read_dir(format!("/proc/{pid}/fd"))? {
+        match fs::read_link(entry?.path()) {
+            Ok(target) => targets.push(target),
+            // Closed since it was listed.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(targets)
+}
+
+/// The mappings, as `/proc/<pid>/maps` lists them.
+///
+/// # Errors
+/// When the process has gone or may not be inspected.
+pub fn maps(pid: i32) -> io::Result<String> {
+    fs::read_to_string(format!("/proc/{pid}/maps"))
+}
+
+/// The command line, its arguments joined by blanks; a process may have overwritten it with a title.
+///
+/// # Errors
+/// When the process has gone.
+pub fn title(pid: i32) -> io::Result<String> {
+    let bytes = fs::read(format!("/proc/{pid}/cmdline"))?;
+    let words: Vec<_> = bytes.split(|&byte| byte == 0).map(String::from_utf8_lossy).collect();
+    Ok(words.join(" ").trim_end().to_owned())
+}
+
+/// The processes whose parent is `pid`, in order. Empty when it has gone.
+///
+/// # Errors
+/// When there is no `/proc`.
+pub fn children(pid: i32) -> io::Result<Vec<i32>> {
+    let of_pid = |stat: &Stat| stat.parent == pid && stat.is_alive();
+    Ok(all()?.into_iter().filter(of_pid).map(|stat| stat.pid).collect())
+}
+
+/// True while the process runs: one that has ended and was not yet waited for does not.
+pub fn is_alive(pid: i32) -> bool {
+    Stat::read(pid).is_some_and(|stat| stat.is_alive())
+}
+
+/// The running processes of the process group `group`.
+pub(crate) fn in_group(group: i32) -> io::Result<Vec<i32>> {
+    let of_group = |stat: &Stat| stat.group == group && stat.is_alive();
+    Ok(all()?.into_iter().filter(of_group).map(|stat| stat.pid).collect())
+}
+
+/// The inodes of every listening TCP socket in this network namespace, as [`fds`] shows them.
+pub(crate) fn listening_sockets() -> io::Result<Vec<PathBuf>> {
+    let v4 = fs::read_to_string("/proc/net/tcp")?;
+    // Absent where the kernel has no IPv6.
+    let v6 = fs::read_to_string("/proc/net/tcp6").unwrap_or_default();
+    Ok(v4.lines().chain(v6.lines()).filter_map(listening_socket).collect())
+}
+
+/// A line of `/proc/net/tcp`: slot, local and remote address, state (0A is LISTEN), queues, timer,
+/// retransmits, uid, time-out, inode.
+fn listening_socket(line: &str) -> Option<PathBuf> {
+    let fields: Vec<_> = line.split_whitespace().collect();
+    let listens = fields.get(3) == Some(&"0A");
+    listens.then(|| Some(PathBuf::from(format!("socket:[{}]", fields.get(9)?)))).flatten()
+}
+
+fn status_number(pid: i32, field: &str) -> io::Result<u64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+    status
+        .lines()
+        .find_map(|line| line.strip_prefix(field)?.strip_prefix(':'))
+        .and_then(|value| value.split_whitespace().next()?.parse().ok())
+        .ok_or_else(|| {
+            // A process that has ended has no memory any more.
+            io::Error::new(io::ErrorKind::NotFound, format!("process {pid} has no {field}"))
+        })
+}
+
+fn all() -> io::Result<Vec<Stat>> {
+    let mut stats = Vec::new();
+    for entry in fs::read_dir("/proc")? {
+        let pid = entry?.file_name().to_str().and_then(|name| name.parse().ok());
+        stats.extend(pid.and_then(Stat::read));
+    }
+    stats.sort_by_key(|stat| stat.pid);
+    Ok(stats)
+}
+
+struct Stat {
+    pid: i32,
+    state: char,
+    parent: i32,
+    group: i32,
+}
+
+impl Stat {
+    fn read(pid: i32) -> Option<Self> {
+        Self::parse(pid, &fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+    }
+
+    /// `pid (name) state parent group ...`, where the name may hold blanks and brackets.
+    fn parse(pid: i32, text: &str) -> Option<Self> {
+        let mut fields = text.rsplit_once(')')?.1.split_whitespace();
+        let state = fields.next()?.chars().next()?;
+        let parent = fields.next()?.parse().ok()?;
+        let group = fields.next()?.parse().ok()?;
+        Some(Self { pid, state, parent, group })
+    }
+
+    fn is_alive(&self) -> bool {
+        !matches!(self.state, 'Z' | 'X')
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_stat_lines_with_odd_names() {
+        let stat = Stat::parse(7, "7 (a) b (c)) S 1 9 9 0 -1").unwrap();
+        assert_eq!((stat.state, stat.parent, stat.group), ('S', 1, 9));
+        assert!(stat.is_alive());
+        assert!(!Stat::parse(7, "7 (x) Z 1 9 9").unwrap().is_alive());
+        assert!(Stat::parse(7, "7 (x) S").is_none());
+    }
+
+    #[test]
+    fn reads_sockets_that_listen() {
+        let line = "   0: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000 \
+                    33        0 4711 1 0000000000000000 100 0 0 10 0";
+        assert_eq!(listening_socket(line), Some("socket:[4711]".into()));
+        assert_eq!(listening_socket(&line.replace(" 0A ", " 01 ")), None);
+        assert_eq!(listening_socket("  sl  local_address rem_address   st"), None);
+    }
+
+    #[test]
+    fn knows_this_process() {
+        let me = i32::try_from(std::process::id()).unwrap();
+        assert!(is_alive(me));
+        assert!(rss_kib(me).unwrap() >= anon_kib(me).unwrap());
+        assert!(threads(me).unwrap() >= 1);
+        assert!(!fds(me).unwrap().is_empty());
+        assert!(maps(me).unwrap().contains("[stack]"));
+        assert!(title(me).unwrap().contains("testkit"));
+        let gone = rss_kib(i32::MAX).unwrap_err();
+        assert_eq!(gone.kind(), io::ErrorKind::NotFound);
+    }
+}
