@@ -97,17 +97,16 @@ impl Step {
 }
 
 impl Tally {
-    /// Says how many tests ran.
+    /// How many tests ran, in one line.
     ///
     /// # Errors
     /// When none did.
-    pub(crate) fn verdict(&self) -> Result<()> {
+    pub(crate) fn summary(&self) -> Result<String> {
         if self.runs_tests && self.passed == 0 {
             bail!("no test ran; give a filter that fits one, or none");
         }
         let Self { passed, failed, ignored, .. } = self;
-        writeln!(std::io::stdout(), "{passed} passed, {failed} failed, {ignored} skipped")?;
-        Ok(())
+        Ok(format!("{passed} passed, {failed} failed, {ignored} skipped"))
     }
 
     /// Counts a line of a test program's output, if it is its last one.
@@ -163,8 +162,7 @@ mod tests {
         ] {
             tally.count(line);
         }
-        assert_eq!((tally.passed, tally.failed, tally.ignored), (25, 1, 3));
-        tally.verdict().unwrap();
+        assert_eq!(tally.summary().unwrap(), "25 passed, 1 failed, 3 skipped");
     }
 
     #[test]
@@ -172,7 +170,7 @@ mod tests {
         let mut tally = Tally { runs_tests: true, ..Tally::default() };
         tally
             .count("test result: ok. 0 passed; 0 failed; 0 ignored; 0 measured; 9 filtered out; x");
-        assert!(tally.verdict().is_err());
+        assert!(tally.summary().is_err());
     }
 
     #[test]
