@@ -94,10 +94,14 @@ impl Error {
         let source = source.into();
         match source.downcast::<Self>() {
             Ok(own) => *own,
-            Err(source) => Self {
-                source: Some(source),
-                ..Self::of(ErrorKind::Application, "the application failed")
-            },
+            // What went wrong below keeps its kind when frameworks wrap it.
+            Err(source) => {
+                let (kind, status) = own_of(&*source)
+                    .map_or((ErrorKind::Application, ErrorKind::Application.status()), |own| {
+                        (own.kind, own.status)
+                    });
+                Self { status, source: Some(source), ..Self::of(kind, "the application failed") }
+            }
         }
     }
 
@@ -117,6 +121,20 @@ impl Error {
     pub const fn status(&self) -> StatusCode {
         self.status
     }
+}
+
+/// The error of this type that lies below another, if there is one.
+fn own_of<'e>(error: &'e (dyn StdError + 'static)) -> Option<&'e Error> {
+    let mut error = Some(error);
+    while let Some(here) = error {
+        if let Some(own) = here.downcast_ref::<Error>() {
+            return Some(own);
+        }
+        // An `io::Error` shows the source of what it wraps, not what it wraps.
+        let wrapped = here.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        error = wrapped.map(|wrapped| wrapped as _).or_else(|| here.source());
+    }
+    None
 }
 
 impl fmt::Display for Error {
@@ -198,6 +216,28 @@ mod tests {
         let back = Error::from(io::Error::from(error));
         assert_eq!(back.kind(), ErrorKind::InputTooLarge);
         assert_eq!(back.status(), StatusCode::PAYLOAD_TOO_LARGE);
+    }
+
+    #[test]
+    fn keeps_its_kind_inside_others() {
+        #[derive(Debug)]
+        struct Framework(Source);
+        impl fmt::Display for Framework {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("reading the body")
+            }
+        }
+        impl StdError for Framework {
+            fn source(&self) -> Option<&(dyn StdError + 'static)> {
+                Some(&*self.0)
+            }
+        }
+        let gone = || Error::of(ErrorKind::ClientGone, "gone");
+        let io = io::Error::other(Framework(io::Error::from(gone()).into()));
+        for error in [Error::from_source(Framework(gone().into())), Error::from(io)] {
+            assert_eq!(error.kind(), ErrorKind::ClientGone);
+            assert!(error.to_string().contains("reading the body: "), "{error}");
+        }
     }
 
     #[test]
