@@ -3,11 +3,17 @@
 use std::fmt;
 use std::sync::Arc;
 
+#[cfg(feature = "tower")]
+use http::{Request, Response};
 use serde::de::DeserializeOwned;
+#[cfg(feature = "tower")]
+use tower_service::Service;
 
 use super::application::Application;
 use super::error::Result;
 use super::options::{self, Options};
+#[cfg(feature = "tower")]
+use super::service::RequestBody;
 
 /// Builds an application, once per process and per distinct set of options.
 ///
@@ -16,6 +22,7 @@ pub struct Factory {
     check: Box<Check>,
     build: Box<Build>,
     declared: Option<&'static [&'static str]>,
+    needs_runtime: bool,
 }
 
 type Check = dyn Fn(&Options) -> Result<()> + Send + Sync;
@@ -61,7 +68,49 @@ impl Factory {
             check: Box::new(|options| options.read::<T>().map(drop)),
             build: Box::new(move |options| Ok(Arc::new(build(options.read()?)?))),
             declared: options::declared::<T>(),
+            needs_runtime: false,
         }
+    }
+
+    /// A [service](super::service()) that takes no options: an axum `Router`, say.
+    #[cfg(feature = "tower")]
+    pub fn service<S, B>(service: S) -> Self
+    where
+        S: Service<Request<RequestBody>, Response = Response<B>> + Clone + Send + Sync + 'static,
+        S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+        S::Future: Send + 'static,
+        B: http_body::Body + Send + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        Self { needs_runtime: true, ..Self::of(super::service::service(service)) }
+    }
+
+    /// A service that is built out of its options. `build` runs in the context of the process's
+    /// runtime, so that it may start tasks and open connection pools.
+    #[cfg(feature = "tower")]
+    pub fn service_with_options<T, S, B, F>(build: F) -> Self
+    where
+        T: DeserializeOwned,
+        F: Fn(T) -> Result<S> + Send + Sync + 'static,
+        S: Service<Request<RequestBody>, Response = Response<B>> + Clone + Send + Sync + 'static,
+        S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+        S::Future: Send + 'static,
+        B: http_body::Body + Send + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let build = move |options| {
+            let runtime = super::service::runtime::handle()?;
+            let _context = runtime.enter();
+            build(options).map(super::service::service)
+        };
+        Self { needs_runtime: true, ..Self::with_options(build) }
+    }
+
+    /// Whether the application is a service: the process then starts its runtime before the
+    /// application is built, and takes it down before it exits (`service::runtime`).
+    #[must_use]
+    pub const fn needs_runtime(&self) -> bool {
+        self.needs_runtime
     }
 
     /// Whether the application can be built with `options`, as far as their types tell.

@@ -18,6 +18,8 @@ pub mod memory;
 mod options;
 pub mod panic;
 mod run;
+#[cfg(feature = "tower")]
+pub mod service;
 mod start_response;
 mod status;
 
@@ -32,5 +34,7 @@ pub use file::FileBody;
 pub use input::{Fill, Input, InputSource};
 pub use options::Options;
 pub use run::{Outcome, run};
+#[cfg(feature = "tower")]
+pub use service::service;
 pub use start_response::{EachHeader, Respond, StartResponse, Writer};
 pub use status::{IntoStatus, Status};

@@ -1,0 +1,84 @@
+//! Drives a future on the thread that has the request: poll it once, and wait only if it must.
+//!
+//! This is the one place that knows where a future waits. The futures are `Send + 'static`, so that
+//! one which is not ready may one day leave the thread here, and the thread take another request.
+
+use std::task::{Context, Poll, Waker};
+
+use super::body::{Fed, Feed};
+use crate::gateway::error::{Error, ErrorKind, Result};
+use crate::gateway::exchange::{Exchange, Interest, Woken};
+
+/// What a future needs of its exchange while it is driven.
+pub(super) struct Driver<'x> {
+    exchange: &'x dyn Exchange,
+    feed: Option<Feed<'x>>,
+    waker: Waker,
+}
+
+impl<'x> Driver<'x> {
+    pub(super) fn new(exchange: &'x dyn Exchange, feed: Option<Feed<'x>>) -> Self {
+        Self { exchange, feed, waker: exchange.waker() }
+    }
+
+    /// Polls until the result is there; between polls serves what is asked of the request body.
+    ///
+    /// `before_wait` is called each time before the thread waits.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::ClientGone`], and what `before_wait` fails with.
+    pub(super) fn drive<T>(
+        &mut self,
+        mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>,
+        mut before_wait: impl FnMut() -> Result<()>,
+    ) -> Result<T> {
+        loop {
+            if let Poll::Ready(result) = poll(&mut Context::from_waker(&self.waker)) {
+                return Ok(result);
+            }
+            self.wait(&mut before_wait)?;
+        }
+    }
+
+    /// The result, if it is there without waiting.
+    pub(super) fn poll<T>(&mut self, mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>) -> Poll<T> {
+        loop {
+            let result = poll(&mut Context::from_waker(&self.waker));
+            if result.is_ready() || self.serve(false) != Fed::Served {
+                return result;
+            }
+        }
+    }
+
+    /// Waits until the future is to be polled again.
+    #[cold]
+    fn wait(&mut self, before_wait: &mut dyn FnMut() -> Result<()>) -> Result<()> {
+        let interest = match self.serve(false) {
+            Fed::Served => return Ok(()),
+            Fed::NotYet => Interest::Input,
+            Fed::Unasked => Interest::Waker,
+        };
+        before_wait()?;
+        match self.exchange.park(interest) {
+            Woken::Called => {}
+            Woken::Input => {
+                self.serve(false);
+            }
+            Woken::MustBlock => {
+                self.serve(true);
+            }
+            Woken::Gone => {
+                return Err(Error::of(
+                    ErrorKind::ClientGone,
+                    "the client left while the application waited",
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    fn serve(&mut self, wait: bool) -> Fed {
+        self.feed.as_mut().map_or(Fed::Unasked, |feed| feed.serve(&self.waker, wait))
+    }
+}

@@ -1,0 +1,124 @@
+//! Answers with what a service responds.
+
+use std::pin::Pin;
+use std::task::Poll;
+
+use bytes::{Buf, Bytes};
+use http::{HeaderMap, Response};
+use http_body::{Body as HttpBody, Frame};
+use tokio::runtime::Handle;
+
+use super::BoxError;
+use super::drive::Driver;
+use crate::gateway::body::{Body, BodyStream, Pace};
+use crate::gateway::error::{Error, Result};
+use crate::gateway::start_response::StartResponse;
+use crate::gateway::status::IntoStatus;
+
+/// Starts the response and returns its body: in one piece if that is there, else as a stream that
+/// drives the service's body, and serves what the service still asks of the request's.
+pub(super) fn respond<'x, B>(
+    response: Response<B>,
+    start_response: &StartResponse<'x>,
+    mut driver: Driver<'x>,
+    runtime: &Handle,
+    is_head: bool,
+) -> Result<Body<'x>>
+where
+    B: HttpBody + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    let (parts, body) = response.into_parts();
+    let status = parts.status.into_status()?;
+    start_response.start(status, &parts.headers)?;
+    if body.is_end_stream() {
+        return Ok(Body::empty());
+    }
+    let length = body.size_hint().exact();
+    let mut body = Box::pin(body);
+    let mut first = None;
+    // A body that nobody gets is not run.
+    if !is_head
+        && status.has_body()
+        && let Poll::Ready(frame) = driver.poll(|context| body.as_mut().poll_frame(context))
+    {
+        match piece(frame)? {
+            Piece::Data(data) if body.is_end_stream() => return Ok(Body::from(data)),
+            Piece::End(None) => return Ok(Body::empty()),
+            piece => first = Some(piece),
+        }
+    }
+    let stream =
+        ServiceBody { driver, body: Some(body), runtime: runtime.clone(), first, trailers: None };
+    Ok(Body::stream(stream).with_length(length))
+}
+
+enum Piece {
+    Data(Bytes),
+    End(Option<HeaderMap>),
+}
+
+fn piece<D, E>(frame: Option<Result<Frame<D>, E>>) -> Result<Piece>
+where
+    D: Buf,
+    E: Into<BoxError>,
+{
+    let Some(frame) = frame.transpose().map_err(Error::from_source)? else {
+        return Ok(Piece::End(None));
+    };
+    Ok(match frame.into_data() {
+        // Not a copy if it is `Bytes`.
+        Ok(mut data) => Piece::Data(data.copy_to_bytes(data.remaining())),
+        Err(frame) => Piece::End(frame.into_trailers().ok()),
+    })
+}
+
+struct ServiceBody<'x, B> {
+    driver: Driver<'x>,
+    /// `None` when it has ended.
+    body: Option<Pin<Box<B>>>,
+    runtime: Handle,
+    /// What was there at once.
+    first: Option<Piece>,
+    trailers: Option<HeaderMap>,
+}
+
+impl<B> BodyStream for ServiceBody<'_, B>
+where
+    B: HttpBody,
+    B::Error: Into<BoxError>,
+{
+    fn next_chunk(&mut self, pace: &mut dyn Pace) -> Result<Option<Bytes>> {
+        let _context = self.runtime.enter();
+        loop {
+            let Some(body) = &mut self.body else { return Ok(None) };
+            let piece = match self.first.take() {
+                Some(first) => first,
+                None => piece(
+                    self.driver
+                        .drive(|context| body.as_mut().poll_frame(context), || pace.must_wait())?,
+                )?,
+            };
+            match piece {
+                Piece::Data(data) if data.is_empty() => {}
+                Piece::Data(data) => return Ok(Some(data)),
+                Piece::End(trailers) => {
+                    self.trailers = trailers;
+                    self.body = None;
+                }
+            }
+        }
+    }
+
+    fn trailers(&mut self) -> Option<HeaderMap> {
+        self.trailers.take()
+    }
+}
+
+/// What the body holds may want the runtime when it is dropped: a pooled connection, say.
+impl<B> Drop for ServiceBody<'_, B> {
+    fn drop(&mut self) {
+        let _context = self.runtime.enter();
+        self.body = None;
+    }
+}

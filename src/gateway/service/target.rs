@@ -1,0 +1,246 @@
+//! The URI that a service sees: the path below the mount point as the client wrote it.
+
+use bytes::Bytes;
+use http::uri::{InvalidUri, PathAndQuery};
+use http::{StatusCode, Uri};
+
+use crate::gateway::environ::Environ;
+use crate::gateway::error::{Error, Result};
+
+/// The path below the mount point, undecoded, with the query.
+///
+/// After an internal redirect or a rewrite the request line says something else than the environ:
+/// then the environ's path is encoded anew.
+///
+/// # Errors
+///
+/// 414 when it is too long to be a URI.
+pub(super) fn uri(environ: &Environ<'_>) -> Result<Uri> {
+    let path_info = environ.path_info();
+    let query = environ.query_string();
+    let uri = match below_mount(environ.raw_target(), environ.script_name(), path_info, query) {
+        Some(b"" | b"/") => Ok(Uri::default()),
+        Some(tail) => as_it_is(tail),
+        None => anew(path_info, query),
+    };
+    uri.map_err(|error| {
+        Error::with_status(StatusCode::URI_TOO_LONG, format!("the request's URI: {error}"))
+    })
+}
+
+fn as_it_is(tail: &[u8]) -> Result<Uri, InvalidUri> {
+    // A request for the mount point itself has no path below it, maybe a query.
+    let slash = !tail.starts_with(b"/");
+    let bytes = if slash { [b"/", tail].concat().into() } else { Bytes::copy_from_slice(tail) };
+    match PathAndQuery::from_maybe_shared(bytes) {
+        // It takes what stands behind a `#` for a fragment, which a request does not have.
+        Ok(target) if target.as_str().len() == tail.len() + usize::from(slash) => Ok(target.into()),
+        _ => {
+            let mut encoded = if slash { vec![b'/'] } else { Vec::new() };
+            encode(tail, |byte| is_path(byte) || matches!(byte, b'?' | b'%'), &mut encoded);
+            PathAndQuery::from_maybe_shared(Bytes::from(encoded)).map(Uri::from)
+        }
+    }
+}
+
+fn anew(path_info: &[u8], query: &[u8]) -> Result<Uri, InvalidUri> {
+    let mut encoded = Vec::with_capacity(path_info.len() + query.len() + 2);
+    if !path_info.starts_with(b"/") {
+        encoded.push(b'/');
+    }
+    encode(path_info, is_path, &mut encoded);
+    if !query.is_empty() {
+        encoded.push(b'?');
+        encode(query, |byte| is_path(byte) || matches!(byte, b'?' | b'%'), &mut encoded);
+    }
+    PathAndQuery::from_maybe_shared(Bytes::from(encoded)).map(Uri::from)
+}
+
+/// What of the raw target lies below the mount point, if the target says what the environ does.
+fn below_mount<'r>(
+    raw: &'r [u8],
+    script_name: &[u8],
+    path_info: &[u8],
+    query: &[u8],
+) -> Option<&'r [u8]> {
+    let raw = origin_form(raw);
+    let path_end = raw.iter().position(|&byte| byte == b'?').unwrap_or(raw.len());
+    let (path, raw_query) = raw.split_at(path_end);
+    if raw_query.strip_prefix(b"?").unwrap_or_default() != query {
+        return None;
+    }
+    if let Some(rest) = path.strip_prefix(script_name)
+        && rest == path_info
+        && !path.contains(&b'%')
+    {
+        return Some(&raw[script_name.len()..]);
+    }
+    let rest = undo(path, script_name)?;
+    undo(rest, path_info).filter(|rest| rest.is_empty())?;
+    Some(&raw[path.len() - rest.len()..])
+}
+
+/// A proxy's absolute form names scheme and authority in front of the path (RFC 9112, 3.2.2).
+fn origin_form(raw: &[u8]) -> &[u8] {
+    if raw.starts_with(b"/") {
+        return raw;
+    }
+    let Some(scheme) = raw.windows(3).position(|window| window == b"://") else { return raw };
+    let behind = &raw[scheme + 3..];
+    let path = behind.iter().position(|&byte| byte == b'/' || byte == b'?');
+    path.map_or(b"", |at| &behind[at..])
+}
+
+/// What of the encoded `raw` is left when as much is taken off its front as decodes to `decoded`.
+///
+/// An encoded slash may have been left as it is (`AllowEncodedSlashes NoDecode`).
+fn undo<'r>(mut raw: &'r [u8], mut decoded: &[u8]) -> Option<&'r [u8]> {
+    while let Some((&expected, after)) = decoded.split_first() {
+        let (byte, length) = match raw {
+            [b'%', high, low, ..] => hex(*high, *low).map_or((b'%', 1), |byte| (byte, 3)),
+            [byte, ..] => (*byte, 1),
+            [] => return None,
+        };
+        if byte == expected {
+            decoded = after;
+        } else if byte == b'/' && length == 3 && decoded.starts_with(&raw[..3]) {
+            decoded = &decoded[3..];
+        } else {
+            return None;
+        }
+        raw = &raw[length..];
+    }
+    Some(raw)
+}
+
+fn hex(high: u8, low: u8) -> Option<u8> {
+    let digit = |byte: u8| char::from(byte).to_digit(16);
+    Some((digit(high)? * 16 + digit(low)?) as u8)
+}
+
+fn encode(text: &[u8], keep: impl Fn(u8) -> bool, encoded: &mut Vec<u8>) {
+    for &byte in text {
+        if keep(byte) {
+            encoded.push(byte);
+        } else {
+            encoded.push(b'%');
+            encoded.extend([byte >> 4, byte & 15].map(|digit| b"0123456789ABCDEF"[digit as usize]));
+        }
+    }
+}
+
+/// What may stand in a path as it is: `pchar` and the slash (RFC 3986, 3.3).
+const fn is_path(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric()
+        || matches!(
+            byte,
+            b'-' | b'.'
+                | b'_'
+                | b'~'
+                | b'!'
+                | b'$'
+                | b'&'
+                | b'\''
+                | b'('
+                | b')'
+                | b'*'
+                | b'+'
+                | b','
+                | b';'
+                | b'='
+                | b':'
+                | b'@'
+                | b'/'
+        )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gateway::memory::Request;
+    use crate::gateway::{Body, StartResponse, app_fn};
+
+    fn of(request: &Request) -> String {
+        let app = app_fn(|environ, start_response: StartResponse<'_>| {
+            start_response.start(200, [("Content-Type", "text/plain")])?;
+            Ok(Body::from(uri(&environ)?.to_string()))
+        });
+        let response = request.call(&app);
+        assert!(response.is_complete(), "{response:?}");
+        response.text().into_owned()
+    }
+
+    #[test]
+    fn what_the_client_wrote_below_the_mount_point() {
+        for (script_name, target, expected) in [
+            ("", "/", "/"),
+            ("", "/?", "/?"),
+            ("", "/a/b?c=d&e", "/a/b?c=d&e"),
+            ("/app", "/app", "/"),
+            ("/app", "/app/", "/"),
+            ("/app", "/app?q", "/?q"),
+            ("/app", "/app/a%2Fb%20c?x=%2F", "/a%2Fb%20c?x=%2F"),
+            ("/app", "/%61pp/%7euser", "/%7euser"),
+            ("/a b", "/a%20b/c", "/c"),
+            ("/app", "http://host:80/app/x?y", "/x?y"),
+            ("", "http://host?y", "/?y"),
+            ("/app", "/app/%zz%", "/%zz%"),
+            ("", "/caf%C3%A9/\u{e9}|^", "/caf%C3%A9/\u{e9}|^"),
+        ] {
+            let request = Request::get(target).mount(script_name);
+            let path_info = if target.starts_with("http") {
+                Some(if target.contains("/x") { "/x" } else { "" })
+            } else {
+                None
+            };
+            let request = path_info.map_or(request.clone(), |path| request.path_info(path));
+            assert_eq!(of(&request), expected, "{target}");
+        }
+    }
+
+    #[test]
+    fn what_the_server_made_of_it() {
+        for (target, path_info, query, expected) in [
+            ("/old", "/new page", "", "/new%20page"),
+            ("/old?a", "/new", "a&b=c", "/new?a&b=c"),
+            ("/a//b", "/a/b", "", "/a/b"),
+            ("/a/../b", "/b", "", "/b"),
+            ("/old", "", "q=\"#", "/?q=%22%23"),
+            ("/old", "/100%/?#", "", "/100%25/%3F%23"),
+            ("*", "", "", "/"),
+            // AllowEncodedSlashes NoDecode.
+            ("/x%2fy%20z?q", "/x%2fy z", "q", "/x%2fy%20z?q"),
+        ] {
+            let request =
+                Request::new("GET", target).path_info(path_info).variable("QUERY_STRING", query);
+            assert_eq!(of(&request), expected, "{target}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_uri_is_encoded() {
+        assert_eq!(of(&Request::get("/a<b?c=\"d\"")), "/a%3Cb?c=%22d%22");
+        assert_eq!(of(&Request::get(b"/\xff")), "/%FF");
+        assert_eq!(of(&Request::get("/a?b#c")), "/a?b%23c");
+    }
+
+    #[test]
+    fn follows_what_dispatched() {
+        let app = app_fn(|mut environ, start_response: StartResponse<'_>| {
+            environ.shift_path_info();
+            start_response.start(200, [("Content-Type", "text/plain")])?;
+            Ok(Body::from(uri(&environ)?.to_string()))
+        });
+        assert_eq!(Request::get("/app/a%62/c%2Fd").mount("/app").call(&app).text(), "/c%2Fd");
+    }
+
+    #[test]
+    fn too_long() {
+        let app = app_fn(|environ, _start_response| {
+            uri(&environ)?;
+            Ok(Body::empty())
+        });
+        let response = Request::get(format!("/{}", "x".repeat(70_000))).call(&app);
+        assert_eq!(response.status(), StatusCode::URI_TOO_LONG);
+    }
+}
