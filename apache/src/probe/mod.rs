@@ -13,26 +13,35 @@ mod log;
 mod options;
 mod paths;
 mod query;
+mod service;
 mod upload;
 mod wait;
+
+use std::fmt;
 
 use mod_rust::{Application, Body, Environ, Factory, Result, StartResponse};
 
 use self::answer::{Refusal, text};
 pub use self::options::{Directory, Options};
+use self::paths::Handler;
 pub(crate) use self::paths::{GROUPS, Path, Try};
 
 /// The probe as one mount has it.
-#[derive(Debug)]
 pub struct Probe {
     options: Options,
+    wait: Box<dyn Application>,
+    events: Box<dyn Application>,
 }
 
 impl Probe {
     /// Builds it out of its options.
     #[must_use]
-    pub const fn new(options: Options) -> Self {
-        Self { options }
+    pub fn new(options: Options) -> Self {
+        Self {
+            options,
+            wait: Box::new(service::application(wait::wait)),
+            events: Box::new(service::application(wait::events)),
+        }
     }
 
     /// What a server builds it with.
@@ -51,13 +60,23 @@ impl Application for Probe {
         let Some(path) = paths::find(environ.path_info()) else {
             return text(&start_response, 404, paths::not_found());
         };
-        match (path.handler)(self, environ, &start_response) {
+        let handler = match path.handler {
+            Handler::Function(handler) => handler,
+            Handler::Service(service) => return service(self).call(environ, start_response),
+        };
+        match handler(self, environ, &start_response) {
             Ok(body) => Ok(body),
             Err(Refusal::Answer(status, reason)) => {
                 text(&start_response, status, format!("{reason}\n"))
             }
             Err(Refusal::Error(error)) => Err(error),
         }
+    }
+}
+
+impl fmt::Debug for Probe {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Probe").field("options", &self.options).finish_non_exhaustive()
     }
 }
 

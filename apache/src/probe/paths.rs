@@ -1,7 +1,7 @@
 //! The probe's paths: one table for the dispatch, for the answer to an unknown path, and for the
 //! front page.
 
-use mod_rust::{Environ, StartResponse};
+use mod_rust::{Application, Environ, StartResponse};
 
 use super::answer::Answer;
 use super::{Probe, download, environ, fail, file, head, log, upload, wait};
@@ -18,7 +18,15 @@ pub(crate) struct Path {
     pub(super) handler: Handler,
 }
 
-pub(super) type Handler = for<'x> fn(&Probe, Environ<'x>, &StartResponse<'x>) -> Answer<'x>;
+/// Who answers.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Handler {
+    Function(Function),
+    /// An asynchronous application, which the probe has had since it was built.
+    Service(fn(&Probe) -> &dyn Application),
+}
+
+type Function = for<'x> fn(&Probe, Environ<'x>, &StartResponse<'x>) -> Answer<'x>;
 
 /// What may follow a path's name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -135,6 +143,18 @@ pub(crate) static GROUPS: &[Group] = &[
                 "An answer that blocks a thread for a second",
                 wait::sleep,
             ),
+            service(
+                "/wait",
+                Try::Link("?ms=1000"),
+                "The same, asynchronous: the thread is not blocked by the application",
+                |probe| &*probe.wait,
+            ),
+            service(
+                "/events",
+                Try::Link(""),
+                "Server-sent events, one a second, until you leave",
+                |probe| &*probe.events,
+            ),
             path("/log", Try::Link("?level=warn"), "A line in the error log", log::log),
         ],
     },
@@ -204,8 +224,17 @@ pub(super) fn not_found() -> String {
     text
 }
 
-const fn path(name: &'static str, try_it: Try, shows: &'static str, handler: Handler) -> Path {
-    Path { name, rest: Rest::Nothing, shows, try_it, handler }
+const fn path(name: &'static str, try_it: Try, shows: &'static str, handler: Function) -> Path {
+    Path { name, rest: Rest::Nothing, shows, try_it, handler: Handler::Function(handler) }
+}
+
+const fn service(
+    name: &'static str,
+    try_it: Try,
+    shows: &'static str,
+    service: fn(&Probe) -> &dyn Application,
+) -> Path {
+    Path { name, rest: Rest::Nothing, shows, try_it, handler: Handler::Service(service) }
 }
 
 impl Path {
