@@ -13,6 +13,7 @@ mod pattern;
 mod pool;
 mod request;
 mod server;
+pub mod signals;
 mod status;
 mod table;
 

@@ -6,7 +6,7 @@
 
 use std::cell::Cell;
 use std::mem::ManuallyDrop;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -16,6 +16,22 @@ use crate::gateway::error::{Error, Result};
 
 /// Requests that need not wait never leave the thread that has them, so few threads do.
 const MOST_THREADS: usize = 2;
+
+static CARE: OnceLock<Care> = OnceLock::new();
+
+/// What a server wants done with the runtime's threads. Signals are httpd's business, for one.
+#[derive(Clone, Copy, Debug)]
+pub struct Care {
+    /// Runs what starts threads.
+    pub around_start: fn(&mut dyn FnMut()),
+    /// Runs first in each thread.
+    pub in_thread: fn(),
+}
+
+/// Says what is to be done with the runtime's threads. The first to say so is heard.
+pub fn care(care: Care) {
+    let _ = CARE.set(care);
+}
 
 static RUNTIME: Mutex<Option<Process>> = Mutex::new(None);
 
@@ -59,14 +75,22 @@ pub fn handle() -> Result<Handle> {
         return Ok(process.check().runtime.handle().clone());
     }
     let threads = thread::available_parallelism().map_or(1, |cores| cores.get().min(MOST_THREADS));
-    let runtime = Builder::new_multi_thread()
-        .worker_threads(threads)
-        .thread_name("mod_rust-rt")
-        .enable_all()
-        .build()
-        .map_err(|error| {
-            Error::from_source(format!("the runtime for services cannot start: {error}"))
-        })?;
+    let mut builder = Builder::new_multi_thread();
+    builder.worker_threads(threads).thread_name("mod_rust-rt").enable_all();
+    let care = CARE.get().copied();
+    if let Some(care) = care {
+        builder.on_thread_start(care.in_thread);
+    }
+    let mut built = None;
+    let mut build = || built = Some(builder.build());
+    match care {
+        Some(care) => (care.around_start)(&mut build),
+        None => build(),
+    }
+    let built = built.ok_or_else(|| Error::new("the runtime for services was not started"))?;
+    let runtime = built.map_err(|error| {
+        Error::from_source(format!("the runtime for services cannot start: {error}"))
+    })?;
     let handle = runtime.handle().clone();
     *process = Some(Process { id: std::process::id(), runtime: ManuallyDrop::new(runtime) });
     Ok(handle)

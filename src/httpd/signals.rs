@@ -1,0 +1,37 @@
+//! Signals are the MPM's: threads of one's own must not get any.
+
+use std::mem::MaybeUninit;
+
+/// Blocks every signal in the calling thread, and in those that it starts from here on.
+pub fn block_all() {
+    mask(libc::SIG_BLOCK, &all());
+}
+
+/// Runs `f` with every signal blocked, so that the threads which it starts get none.
+pub fn with_all_blocked<T>(f: impl FnOnce() -> T) -> T {
+    struct Restore(libc::sigset_t);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            mask(libc::SIG_SETMASK, &self.0);
+        }
+    }
+    let _restore = Restore(mask(libc::SIG_BLOCK, &all()));
+    f()
+}
+
+fn all() -> libc::sigset_t {
+    let mut set = MaybeUninit::uninit();
+    // SAFETY: it fills the set in.
+    unsafe { libc::sigfillset(set.as_mut_ptr()) };
+    // SAFETY: filled in above.
+    unsafe { set.assume_init() }
+}
+
+/// Changes the thread's mask and returns what it was.
+fn mask(how: libc::c_int, set: &libc::sigset_t) -> libc::sigset_t {
+    let mut before = MaybeUninit::zeroed();
+    // SAFETY: both point to sets.
+    unsafe { libc::pthread_sigmask(how, std::ptr::from_ref(set), before.as_mut_ptr()) };
+    // SAFETY: filled in above, or zeroes, which are a set too.
+    unsafe { before.assume_init() }
+}
