@@ -29,14 +29,10 @@ mod httpd {
 
     const WITHOUT: &str = "the parts that need no httpd build with --no-default-features";
 
-    /// Interface changes within 2.4 that the layers care about, by MMN minor (ap_mmn.h).
-    const MMN_STEPS: [u32; 4] = [
-        83,  // 2.4.37, the oldest that is supported
-        110, // 2.4.49: child_stopping hook
-        122, // 2.4.51: ap_thread_create
-        129, // 2.4.55: ap_get_pollfd_from_conn
-    ];
+    /// httpd's interface: 2.4's major module magic number, and 2.4.37's minor one, the oldest that
+    /// is supported (ap_mmn.h).
     const MMN_MAJOR: u32 = 20_120_211;
+    const OLDEST_MINOR: u32 = 83;
 
     pub(super) fn build() -> Result<(), Problem> {
         for name in ENV {
@@ -49,11 +45,6 @@ mod httpd {
         for file in ["include/wrapper.h", "include/facts.h", "include/shim.h", "src/sys/shim.c"] {
             println!("cargo::rerun-if-changed={file}");
         }
-        for step in MMN_STEPS {
-            println!("cargo::rustc-check-cfg=cfg(httpd_mmn_ge, values(\"{step}\"))");
-        }
-        println!("cargo::rustc-check-cfg=cfg(apr_has_sendfile)");
-        println!("cargo::rustc-check-cfg=cfg(apr_has_mmap)");
         let headers = Headers::locate().map_err(|error| Problem {
             what: error.what().into(),
             remedy: error.remedy().into(),
@@ -84,28 +75,16 @@ mod httpd {
             )
         };
         let (major, minor) = (fact("RUST_MMN_MAJOR")?, fact("RUST_MMN_MINOR")?);
-        if major != MMN_MAJOR || minor < MMN_STEPS[0] {
+        if major != MMN_MAJOR || minor < OLDEST_MINOR {
             return Err(Problem {
                 what: format!("httpd's module magic number {major}.{minor} is not supported"),
-                remedy: format!("it takes httpd 2.4.37 or later: {MMN_MAJOR}.{}", MMN_STEPS[0]),
+                remedy: format!("it takes httpd 2.4.37 or later: {MMN_MAJOR}.{OLDEST_MINOR}"),
             });
         }
-        for step in MMN_STEPS.into_iter().filter(|step| minor >= *step) {
-            println!("cargo::rustc-cfg=httpd_mmn_ge=\"{step}\"");
-        }
-        for (name, cfg) in
-            [("RUST_HAS_SENDFILE", "apr_has_sendfile"), ("RUST_HAS_MMAP", "apr_has_mmap")]
-        {
-            if fact(name)? == 1 {
-                println!("cargo::rustc-cfg={cfg}");
-            }
-        }
         println!("cargo::metadata=mmn={major}:{minor}");
-        println!("cargo::metadata=version=2.4.{}", fact("RUST_PATCH")?);
-        println!(
-            "cargo::rustc-env=MOD_RUST_BUILT_FOR=2.4.{} ({major}:{minor})",
-            fact("RUST_PATCH")?
-        );
+        let patch = fact("RUST_PATCH")?;
+        println!("cargo::metadata=version=2.4.{patch}");
+        println!("cargo::rustc-env=MOD_RUST_BUILT_FOR=2.4.{patch}");
         Ok(())
     }
 

@@ -5,7 +5,7 @@ use super::config::Choice;
 use super::options::Chain;
 use super::state::{self, Place, Scope, Use};
 use crate::gateway::Error;
-use crate::httpd::{Pool, Server};
+use crate::httpd::{Pool, Server, mpm};
 
 /// The option lines that hold for a mount at `path` in a server: those outside of sections, then
 /// those of the plain `<Location>`s around it, in their order.
@@ -59,6 +59,16 @@ pub(super) fn all(pool: Pool<'_>) -> Result<(), Vec<String>> {
     wrong.extend(state::unknown_lines(pool).iter().map(|line| {
         format!("RUST0103: {line}: no application that it applies to has an option of that name")
     }));
+    // httpd compares the major module magic number only. A record that has grown since its release
+    // would be read beyond its end.
+    let (running, built) = (mpm::release(), mpm::built_for());
+    if running < built {
+        wrong.push(format!(
+            "RUST0104: built with the headers of httpd {}.{}.{}, this is {}.{}.{}: build the module \
+             with the headers of this httpd, or of an older one",
+            built.0, built.1, built.2, running.0, running.1, running.2
+        ));
+    }
     if wrong.is_empty() { Ok(()) } else { Err(wrong) }
 }
 

@@ -29,6 +29,25 @@ pub fn is_forked() -> bool {
     query(sys::AP_MPMQ_IS_FORKED) != 0
 }
 
+/// httpd's release as it runs, `2.4.66` as `(2, 4, 66)` (`ap_get_server_revision`).
+#[must_use]
+pub fn release() -> (i32, i32, i32) {
+    let mut version =
+        sys::ap_version_t { major: 0, minor: 0, patch: 0, add_string: std::ptr::null() };
+    // SAFETY: P11.
+    unsafe { sys::ap_get_server_revision(&raw mut version) };
+    (version.major, version.minor, version.patch)
+}
+
+/// The release whose headers the kit was built with, as [`release`] has it.
+#[must_use]
+pub fn built_for() -> (i32, i32, i32) {
+    let mut numbers =
+        env!("MOD_RUST_BUILT_FOR").split('.').map(|number| number.parse().unwrap_or(0));
+    let mut next = || numbers.next().unwrap_or(0);
+    (next(), next(), next())
+}
+
 fn query(what: u32) -> c_int {
     let mut result = 0;
     // SAFETY: P11.
