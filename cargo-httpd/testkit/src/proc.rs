@@ -87,20 +87,34 @@ pub(crate) fn in_group(group: i32) -> io::Result<Vec<i32>> {
     Ok(all()?.into_iter().filter(of_group).map(|stat| stat.pid).collect())
 }
 
-/// The inodes of every listening TCP socket in this network namespace, as [`fds`] shows them.
-pub(crate) fn listening_sockets() -> io::Result<Vec<PathBuf>> {
+/// A TCP socket that some process holds.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct TcpSocket {
+    /// Its own port.
+    pub(crate) port: u16,
+    pub(crate) listens: bool,
+    /// As [`fds`] shows it.
+    pub(crate) name: PathBuf,
+}
+
+/// Every TCP socket of this network namespace that a process holds.
+pub(crate) fn tcp_sockets() -> io::Result<Vec<TcpSocket>> {
     let v4 = fs::read_to_string("/proc/net/tcp")?;
     // Absent where the kernel has no IPv6.
     let v6 = fs::read_to_string("/proc/net/tcp6").unwrap_or_default();
-    Ok(v4.lines().chain(v6.lines()).filter_map(listening_socket).collect())
+    Ok(v4.lines().chain(v6.lines()).filter_map(TcpSocket::parse).collect())
 }
 
-/// A line of `/proc/net/tcp`: slot, local and remote address, state (0A is LISTEN), queues, timer,
-/// retransmits, uid, time-out, inode.
-fn listening_socket(line: &str) -> Option<PathBuf> {
-    let fields: Vec<_> = line.split_whitespace().collect();
-    let listens = fields.get(3) == Some(&"0A");
-    listens.then(|| Some(PathBuf::from(format!("socket:[{}]", fields.get(9)?)))).flatten()
+impl TcpSocket {
+    /// A line of `/proc/net/tcp`: slot, local and remote address, state (0A is LISTEN), queues, timer,
+    /// retransmits, uid, time-out, inode. That is 0 once nobody holds the socket.
+    fn parse(line: &str) -> Option<Self> {
+        let fields: Vec<_> = line.split_whitespace().collect();
+        let port = u16::from_str_radix(fields.get(1)?.rsplit_once(':')?.1, 16).ok()?;
+        let listens = *fields.get(3)? == "0A";
+        let inode = fields.get(9).filter(|inode| **inode != "0")?;
+        Some(Self { port, listens, name: format!("socket:[{inode}]").into() })
+    }
 }
 
 fn status_number(pid: i32, field: &str) -> io::Result<u64> {
@@ -165,12 +179,15 @@ mod tests {
     }
 
     #[test]
-    fn reads_sockets_that_listen() {
+    fn reads_sockets() {
         let line = "   0: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000 \
                     33        0 4711 1 0000000000000000 100 0 0 10 0";
-        assert_eq!(listening_socket(line), Some("socket:[4711]".into()));
-        assert_eq!(listening_socket(&line.replace(" 0A ", " 01 ")), None);
-        assert_eq!(listening_socket("  sl  local_address rem_address   st"), None);
+        let mut socket = TcpSocket { port: 8080, listens: true, name: "socket:[4711]".into() };
+        assert_eq!(TcpSocket::parse(line), Some(socket.clone()));
+        socket.listens = false;
+        assert_eq!(TcpSocket::parse(&line.replace(" 0A ", " 01 ")), Some(socket));
+        assert_eq!(TcpSocket::parse(&line.replace(" 4711 ", " 0 ")), None);
+        assert_eq!(TcpSocket::parse("  sl  local_address rem_address   st"), None);
     }
 
     #[test]

@@ -51,12 +51,19 @@ impl Process {
     /// gone; what has not after `patience` is killed.
     pub(crate) fn terminate(&mut self, pid: i32, patience: Duration) -> io::Result<End> {
         let mut problems = Vec::new();
-        if self.try_wait()?.is_none() {
-            // It may end just now: then it is found ended below.
-            let _ = signal(pid, Signal::TERM);
-        }
         let end = Instant::now() + patience;
-        let status = match wait::until(end, || self.try_wait().transpose()) {
+        let mut next = Instant::now();
+        let ended = wait::until(end, || {
+            let ended = self.try_wait().transpose();
+            if ended.is_none() && Instant::now() >= next {
+                // Again and again: an httpd before 2.4.49 overlooks one that comes while it begins to
+                // stop gracefully. That it has just ended is found out above.
+                let _ = signal(pid, Signal::TERM);
+                next += Duration::from_millis(500);
+            }
+            ended
+        });
+        let status = match ended {
             Some(status) => status?,
             None => {
                 problems.push(format!("httpd did not end within {patience:?} of SIGTERM"));

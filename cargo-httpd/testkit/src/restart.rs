@@ -1,12 +1,13 @@
-//! Restarts, and knowing when they are over.
+//! Restarts and graceful ends, and knowing when they are over.
 
 use std::path::PathBuf;
 use std::time::Instant;
 
 use rustix::process::Signal;
 
+use crate::proc::TcpSocket;
 use crate::server::Server;
-use crate::{log, proc, wait};
+use crate::{log, proc, process, wait};
 
 impl Server {
     /// Restarts gracefully (SIGUSR1) and waits until only the new generation takes connections;
@@ -32,6 +33,27 @@ impl Server {
         self.renew(Signal::HUP);
     }
 
+    /// Where no client keeps a connection, tells the children to finish and waits until they have.
+    pub(crate) fn drain(&self) {
+        let listeners = self.listeners();
+        let is_served = |socket: &TcpSocket| {
+            !socket.listens && listeners.iter().any(|listener| listener.port == socket.port)
+        };
+        let is_quiet = || !proc::tcp_sockets().unwrap_or_default().iter().any(is_served);
+        // The client has gone, as a rule, and a child is about to see it.
+        let end = Instant::now() + self.patience() / 200;
+        if wait::until(end, || is_quiet().then_some(())).is_none() {
+            return;
+        }
+        let mut serving = self.children_pids();
+        // Others, as mod_cgid's daemon, end with the parent.
+        serving.retain(|&pid| accepts(pid, &listeners) != Some(false));
+        if process::signal(self.pid(), Signal::WINCH).is_ok() {
+            let end = Instant::now() + self.patience() / 20;
+            wait::until(end, || (!serving.iter().any(|&pid| proc::is_alive(pid))).then_some(()));
+        }
+    }
+
     #[track_caller]
     fn renew(&self, signal: Signal) {
         let old = self.children_pids();
@@ -43,7 +65,7 @@ impl Server {
             if log::generations(&self.error_log()) > before {
                 let children = self.children_pids();
                 let has_new = children.iter().any(|pid| !old.contains(pid));
-                let is_over = !old.iter().any(|&pid| accepts(pid, &listeners));
+                let is_over = !old.iter().any(|&pid| accepts(pid, &listeners) == Some(true));
                 return (has_new && is_over).then_some(Ok(()));
             }
             self.has_ended().then_some(Err(()))
@@ -59,16 +81,18 @@ impl Server {
     }
 
     /// The listening sockets of the parent, which its children share.
-    fn listeners(&self) -> Vec<PathBuf> {
-        let listening = proc::listening_sockets().unwrap_or_default();
-        let mut own = proc::fds(self.pid()).unwrap_or_default();
-        own.retain(|target| listening.contains(target));
-        own
+    fn listeners(&self) -> Vec<TcpSocket> {
+        let own = proc::fds(self.pid()).unwrap_or_default();
+        let mut sockets = proc::tcp_sockets().unwrap_or_default();
+        sockets.retain(|socket| socket.listens && own.contains(&socket.name));
+        sockets
     }
 }
 
-/// True if the process still holds one of `listeners`: a child closes them when it should finish.
-fn accepts(pid: i32, listeners: &[PathBuf]) -> bool {
-    proc::is_alive(pid)
-        && proc::fds(pid).is_ok_and(|fds| fds.iter().any(|target| listeners.contains(target)))
+/// Whether the process still holds one of `listeners`: a child closes them when it should finish.
+/// `None` where the kernel does not tell.
+fn accepts(pid: i32, listeners: &[TcpSocket]) -> Option<bool> {
+    let is_listener = |name: &PathBuf| listeners.iter().any(|listener| listener.name == *name);
+    let fds = proc::fds(pid);
+    if proc::is_alive(pid) { fds.ok().map(|fds| fds.iter().any(is_listener)) } else { Some(false) }
 }

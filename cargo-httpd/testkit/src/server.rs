@@ -240,10 +240,26 @@ impl Server {
         }
     }
 
-    /// Stops the server with SIGTERM and waits until every process has gone. The logs can still be
-    /// read. To stop twice is to stop once.
+    /// Stops the server and waits until every process has gone. The logs can still be read. To stop
+    /// twice is to stop once.
+    ///
+    /// If no client keeps a connection, it lets the children end gracefully (SIGWINCH) before the
+    /// parent gets SIGTERM: a child that gets it in the moment of closing a connection may crash within
+    /// httpd, which is no fault of a module's. To see what SIGTERM alone does, send it by
+    /// [`Server::signal`] before.
     pub fn stop(&self) {
-        self.state().stop(self.pid, self.patience() * 2);
+        let mut state = self.state();
+        if std::mem::replace(&mut state.stopped, true) {
+            return;
+        }
+        match state.process.try_wait() {
+            Ok(None) if !state.told_to_end => self.drain(),
+            Ok(Some(status)) if !state.told_to_end => {
+                state.problems.push(format!("httpd ended by itself: {status}"));
+            }
+            _ => {}
+        }
+        state.end(self.pid, self.patience() * 2);
     }
 
     /// The text of httpd.conf.
@@ -337,15 +353,7 @@ impl Server {
 }
 
 impl State {
-    fn stop(&mut self, pid: i32, patience: Duration) {
-        if std::mem::replace(&mut self.stopped, true) {
-            return;
-        }
-        if let Ok(Some(status)) = self.process.try_wait() {
-            if !self.told_to_end {
-                self.problems.push(format!("httpd ended by itself: {status}"));
-            }
-        }
+    fn end(&mut self, pid: i32, patience: Duration) {
         match self.process.terminate(pid, patience) {
             Ok(end) => {
                 self.problems.extend(end.problems);

@@ -98,6 +98,12 @@ fn a_process_left_behind_fails_the_test() {
     // A piped log with a child of its own, which ignores the signal that httpd sends to its group.
     let stubborn = "CustomLog \"|$trap '' TERM; tail -f /dev/null & exec cat\" testkit";
     let server = Server::builder().conf(stubborn).patience(Duration::from_secs(4)).start();
+    // Not before it does: the shell itself minds the signal.
+    server.wait_for("the child of the piped log", || {
+        let grandchildren = |pid| proc::children(pid).unwrap_or_default();
+        let mut all = server.children_pids().into_iter().flat_map(grandchildren);
+        all.any(|pid| proc::title(pid).is_ok_and(|title| title == "tail -f /dev/null"))
+    });
     let (said, _) = dropped(server);
     let said = said.expect("a panic");
     assert!(said.contains("left behind") && said.contains("tail -f /dev/null"), "{said}");

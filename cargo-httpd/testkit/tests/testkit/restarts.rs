@@ -1,5 +1,7 @@
 //! Graceful and other restarts, and ends.
 
+use std::time::{Duration, Instant};
+
 use httpd_testkit::{BodyEnd, Server, Signal, mpm_tests, proc};
 
 const SIZE: usize = 64 << 20;
@@ -82,8 +84,18 @@ mpm_tests! {
         server.stop();
         assert!(!proc::is_alive(server.pid()));
         assert!(pids.iter().all(|&pid| !proc::is_alive(pid)), "{pids:?}");
-        assert!(server.error_log().contains("caught SIGTERM"), "{}", server.error_log());
+        assert!(server.error_log().contains("shutting down"), "{}", server.error_log());
         assert!(server.problems().is_empty());
+    }
+
+    fn a_stop_does_not_wait_for_idle_clients(mpm) {
+        let server = Server::builder().mpm(mpm).file("htdocs/a.txt", "a").start();
+        let mut idle = server.connect();
+        assert_eq!(idle.request("GET", "/a.txt").send().text(), "a");
+        let begin = Instant::now();
+        server.stop();
+        assert!(begin.elapsed() < Duration::from_secs(2), "{:?}", begin.elapsed());
+        assert!(idle.is_closed());
     }
 
     fn restarts_follow_each_other(mpm) {
