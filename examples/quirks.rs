@@ -1,0 +1,277 @@
+//! What no decent application does, and what its module must live through: panics in every place,
+//! output on the terminal, processes of its own, answers that break the rules. The tests load it.
+//!
+//! ```text
+//! LoadModule quirks_module modules/mod_quirks.so
+//! RustAppAlias /quirks quirks
+//! <Location /quirks/mine>
+//!     QuirksPanic fixups
+//! </Location>
+//! ```
+#![forbid(unsafe_code)]
+
+use std::borrow::Cow;
+use std::fs::OpenOptions;
+use std::io::Write as _;
+use std::process::Command;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use mod_rust::gateway::{
+    Application, Body, BodyStream, Environ, Error, Factory, Pace, Result, StartResponse, app_fn,
+};
+use mod_rust::httpd::{HookStatus, Pool, Request};
+use mod_rust::module::{Config, Contexts, Directive};
+use serde::Deserialize;
+
+#[derive(Deserialize)]
+struct Options {
+    /// A file that gets a line for each time that the application is built.
+    #[serde(default)]
+    journal: Option<String>,
+}
+
+fn quirks(options: Options) -> Result<impl Application> {
+    log::info!("quirks built in process {}", std::process::id());
+    if let Some(journal) = options.journal {
+        let mut journal = OpenOptions::new().create(true).append(true).open(journal)?;
+        writeln!(journal, "{}", std::process::id())?;
+    }
+    Ok(app_fn(answer))
+}
+
+fn answer<'x>(mut environ: Environ<'x>, start_response: StartResponse<'x>) -> Result<Body<'x>> {
+    let query = Query(environ.query_string().to_vec());
+    let text = |text: String| -> Result<Body<'x>> {
+        start_response.start(200, [("Content-Type", "text/plain")])?;
+        Ok(Body::from(text))
+    };
+    match environ.path_info() {
+        b"/pid" => text(format!("{}\n", std::process::id())),
+        // Standard output is httpd's: where it leads is its business, but never into the response.
+        #[allow(clippy::print_stdout, clippy::print_stderr)]
+        b"/say" => {
+            println!("said on standard output");
+            eprintln!("said on standard error");
+            text("said\n".into())
+        }
+        b"/run" => {
+            let status = Command::new("sh").args(["-c", "exit 7"]).status()?;
+            text(format!("{:?}\n", status.code()))
+        }
+        // One byte a write, and never a flush.
+        b"/tiny" => {
+            let mut writer = start_response.start(200, [("Content-Type", "text/plain")])?;
+            for _ in 0..query.number("n") {
+                writer.write_all(b"x")?;
+            }
+            Ok(Body::empty())
+        }
+        // Any head with any body: `status`, `body`, `length` and headers after `h-`.
+        b"/respond" => {
+            let status = query.text("status");
+            let headers = query.pairs().filter_map(|(name, value)| {
+                Some((name.strip_prefix(b"h-")?.to_vec(), value.into_owned()))
+            });
+            start_response.start(&*status, headers.collect::<Vec<_>>())?;
+            let body = Bytes::from(query.get(b"body").unwrap_or_default().into_owned());
+            Ok(match query.get(b"stream") {
+                None => Body::from(body),
+                Some(_) => Body::from_chunks([Ok(body)]),
+            })
+        }
+        b"/again" => {
+            let own = [environ.script_name(), b"/again"].concat();
+            Ok(Body::internal_redirect(String::from_utf8_lossy(&own)))
+        }
+        // The request's trailers, once the body has been read.
+        b"/trailers" => {
+            let body = environ.input().read_all(1 << 20)?.len();
+            let mut lines = format!("{body}\n");
+            for (name, value) in &environ.input().trailers().unwrap_or_default() {
+                lines += &format!("{name}: {}\n", value.as_bytes().escape_ascii());
+            }
+            text(lines)
+        }
+        // A response with trailers, as far as the types let them be wrong.
+        b"/give-trailers" => {
+            let mut trailers = HeaderMap::new();
+            for (name, value) in query.pairs() {
+                let name = HeaderName::from_bytes(&name).map_err(Error::from_source)?;
+                let value = HeaderValue::from_bytes(&value).map_err(Error::from_source)?;
+                trailers.append(name, value);
+            }
+            start_response.start(200, [("Content-Type", "text/plain")])?;
+            Ok(Body::stream(WithTrailers(Some("body\n".into()), trailers)))
+        }
+        b"/header" => {
+            let found = environ.header(&*query.get(b"name").unwrap_or_default());
+            text(format!("{:?}\n", found.map(|value| value.escape_ascii().to_string())))
+        }
+        // Without an end; it says when it is closed.
+        b"/endless" => {
+            let pause = Duration::from_millis(query.number("ms"));
+            start_response.start(200, [("Content-Type", "text/plain")])?;
+            let chunks = std::iter::repeat_with(move || {
+                std::thread::sleep(pause);
+                Ok(Bytes::from_static(b"endless\n"))
+            });
+            Ok(Body::from_chunks(chunks).on_close(|| log::info!("an endless body was closed")))
+        }
+        b"/grenade" => {
+            start_response.start(200, [("Content-Type", "text/plain")])?;
+            Ok(Body::from(Bytes::from_owner(Grenade([b'x'; 1000]))))
+        }
+        other => Err(Error::with_status(
+            http::StatusCode::NOT_FOUND,
+            format!("there is no quirk {}", other.escape_ascii()),
+        )),
+    }
+}
+
+/// Bytes whose end is a panic.
+struct Grenade([u8; 1000]);
+
+impl AsRef<[u8]> for Grenade {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl Drop for Grenade {
+    fn drop(&mut self) {
+        panic!("the grenade went off");
+    }
+}
+
+struct WithTrailers(Option<Bytes>, HeaderMap);
+
+impl BodyStream for WithTrailers {
+    fn next_chunk(&mut self, _pace: &mut dyn Pace) -> Result<Option<Bytes>> {
+        Ok(self.0.take())
+    }
+
+    fn trailers(&mut self) -> Option<HeaderMap> {
+        Some(std::mem::take(&mut self.1))
+    }
+}
+
+struct Query(Vec<u8>);
+
+impl Query {
+    fn pairs(&self) -> impl Iterator<Item = (Cow<'_, [u8]>, Cow<'_, [u8]>)> {
+        self.0.split(|&byte| byte == b'&').filter(|pair| !pair.is_empty()).map(|pair| {
+            let at = pair.iter().position(|&byte| byte == b'=').unwrap_or(pair.len());
+            (decode(&pair[..at]), decode(pair.get(at + 1..).unwrap_or_default()))
+        })
+    }
+
+    fn get(&self, name: &[u8]) -> Option<Cow<'_, [u8]>> {
+        self.pairs().find(|(key, _)| **key == *name).map(|(_, value)| value)
+    }
+
+    fn text(&self, name: &str) -> String {
+        String::from_utf8_lossy(&self.get(name.as_bytes()).unwrap_or_default()).into_owned()
+    }
+
+    fn number(&self, name: &str) -> u64 {
+        self.text(name).parse().unwrap_or(0)
+    }
+}
+
+fn decode(text: &[u8]) -> Cow<'_, [u8]> {
+    let mut decoded = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let [byte, behind @ ..] = rest {
+        let hex = behind.get(..2).and_then(|digits| std::str::from_utf8(digits).ok());
+        match hex.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
+            Some(value) if *byte == b'%' => {
+                decoded.push(value);
+                rest = &behind[2..];
+            }
+            _ => {
+                decoded.push(*byte);
+                rest = behind;
+            }
+        }
+    }
+    decoded.into()
+}
+
+/// The module's directive, and where it panics.
+#[derive(Clone, Copy, Default)]
+struct Quirks {
+    panic: Option<Place>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Directive,
+    Merge,
+    Fixups,
+    Handler,
+}
+
+impl FromStr for Place {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> std::result::Result<Self, Self::Err> {
+        match text {
+            "directive" => Ok(Self::Directive),
+            "merge" => Ok(Self::Merge),
+            "fixups" => Ok(Self::Fixups),
+            "handler" => Ok(Self::Handler),
+            _ => Err("expected directive, merge, fixups or handler"),
+        }
+    }
+}
+
+impl Config for Quirks {
+    fn merge(&self, inner: &Self, _pool: Pool<'_>) -> Self {
+        assert!(inner.panic != Some(Place::Merge), "a panic in a merge");
+        Self { panic: inner.panic.or(self.panic) }
+    }
+}
+
+fn set_panic(quirks: &mut Quirks, place: Place) {
+    assert!(place != Place::Directive, "a panic in a directive");
+    quirks.panic = Some(place);
+}
+
+fn fixups(_: &Request<'_>, quirks: &Quirks) -> HookStatus {
+    assert!(quirks.panic != Some(Place::Fixups), "a panic in a fixups hook");
+    HookStatus::Declined
+}
+
+fn handler(_: &Request<'_>, quirks: &Quirks) -> HookStatus {
+    assert!(quirks.panic != Some(Place::Handler), "a panic in a handler");
+    HookStatus::Declined
+}
+
+/// An application that cannot be built.
+fn broken((): ()) -> Result<Arc<dyn Application>> {
+    panic!("a panic in a factory")
+}
+
+mod_rust::module! {
+    /// `LoadModule quirks_module …/mod_quirks.so`
+    pub static quirks_module: "mod_quirks.c";
+    applications = {
+        "quirks" => Factory::with_options(quirks),
+        "broken" => Factory::with_options(broken),
+    };
+    config = Quirks;
+    directives = [
+        Directive::value(
+            c"QuirksPanic",
+            Contexts::ALL,
+            c"Where to panic: directive, merge, fixups or handler",
+            set_panic,
+        ),
+    ];
+    fixups = fixups;
+    handler = handler;
+}
