@@ -146,7 +146,7 @@ pub(crate) static GROUPS: &[Group] = &[
             service(
                 "/wait",
                 Try::Link("?ms=1000"),
-                "The same, asynchronous: the thread is not blocked by the application",
+                "The same, of an asynchronous application",
                 |probe| &*probe.wait,
             ),
             service(
