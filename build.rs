@@ -155,7 +155,7 @@ mod httpd {
         "ap_(",
         "add_cgi_vars|add_common_vars|add_output_filter_handle|cookie_check_string|discard_request_body",
         "|escape_html2|find_path_info|get_brigade|get_client_block|get_conn_socket|get_limit_req_body",
-        "|get_loadmodule_index|get_module_config|get_request_note|get_server_banner|get_server_description",
+        "|get_loadmodule_index|get_module_config|get_request_note|get_server_banner|get_status_line|get_server_description",
         "|http_scheme|internal_redirect|internal_redirect_handler|log_cerror_|log_error_|log_rerror_|map_http_request_error",
         "|meets_conditions|mpm_query|no2slash|no2slash_ex|os_escape_path|pass_brigade|regcomp|regexec|regexec_len|regfree|pregcomp|pregsub",
         "|run_http_scheme|run_default_port|set_content_length|set_content_type|set_etag|make_etag|make_etag_ex|set_last_modified|update_mtime|run_generate_log_id",

@@ -155,11 +155,18 @@ impl Exchange for RequestExchange<'_, '_> {
             // A second head takes the place of the first, but not of what other modules set.
             Some(before) => headers.truncate(before),
         }
-        let line: Option<&CStr> = status.reason().map(|reason| {
-            let code = status.code();
+        let code = status.code();
+        // For a status that httpd has no words for it would say 500.
+        let reason = match status.reason() {
+            None if !Request::knows_status(code.as_u16()) => {
+                Some(code.canonical_reason().unwrap_or("Unknown").as_bytes())
+            }
+            reason => reason,
+        };
+        let line: Option<&CStr> = reason.map(|reason| {
             request.pool().c_str(&[code.as_str().as_bytes(), b" ", reason].concat())
         });
-        request.set_status(status.code().as_u16(), line);
+        request.set_status(code.as_u16(), line);
     }
 
     fn put_header(&self, name: &[u8], value: &[u8]) {

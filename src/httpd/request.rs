@@ -254,6 +254,19 @@ impl<'r> Request<'r> {
         raw.status_line = line.map_or(std::ptr::null(), CStr::as_ptr);
     }
 
+    /// Whether httpd has a status line for this status (`ap_get_status_line`).
+    #[must_use]
+    pub fn knows_status(status: u16) -> bool {
+        if status == 200 {
+            return true;
+        }
+        // SAFETY: it looks the status up in a table of strings that live forever.
+        let line = unsafe { sys::ap_get_status_line(i32::from(status)) };
+        // SAFETY: P5.
+        let line = unsafe { CStr::from_ptr(line) };
+        line.to_bytes().starts_with(status.to_string().as_bytes())
+    }
+
     /// The response's status.
     #[must_use]
     pub fn status(&self) -> i32 {
