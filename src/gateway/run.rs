@@ -195,7 +195,7 @@ impl Respond for Response<'_> {
         self.exchange.begin(status);
         headers(&mut |name, value| {
             header::check(name, value)?;
-            if name.eq_ignore_ascii_case(b"content-length") {
+            if header::is_content_length(name) {
                 if self.length.get().is_some() {
                     return Err(Error::of(
                         ErrorKind::ContentLength,
