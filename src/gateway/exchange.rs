@@ -30,6 +30,11 @@ pub trait Variables {
     /// Every request header as it came, repeated ones too if the server keeps them apart.
     fn each_header(&self, visit: &mut dyn FnMut(&[u8], &[u8]));
 
+    /// About how many request headers there are, where counting them costs nothing.
+    fn header_count(&self) -> usize {
+        0
+    }
+
     /// The request's target as it stood on the request line, undecoded.
     fn raw_target(&self) -> &[u8] {
         self.get(b"REQUEST_URI").unwrap_or_default()

@@ -142,6 +142,10 @@ impl Variables for Memory {
         self.table.each_header(visit);
     }
 
+    fn header_count(&self) -> usize {
+        self.table.header_count()
+    }
+
     fn raw_target(&self) -> &[u8] {
         self.table.target()
     }

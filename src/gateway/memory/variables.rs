@@ -160,6 +160,10 @@ impl Table {
         self.headers.iter().for_each(|(name, value)| visit(name, value));
     }
 
+    pub(super) fn header_count(&self) -> usize {
+        self.headers.len()
+    }
+
     pub(super) fn target(&self) -> &[u8] {
         &self.target
     }

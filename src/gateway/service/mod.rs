@@ -48,7 +48,7 @@ use std::future::Future;
 use std::pin::pin;
 use std::sync::OnceLock;
 
-use http::{Request, Response};
+use http::{Method, Request, Response};
 use http_body::Body as HttpBody;
 use tokio::runtime::Handle;
 use tower_service::Service;
@@ -113,9 +113,9 @@ where
         let _context = runtime.enter();
         let (body, feed) = body::body(environ.take_input());
         let mut driver = Driver::new(environ.exchange(), feed);
-        let is_head = environ.method() == b"HEAD";
         let request = request::request(&mut environ, body)?;
         drop(environ);
+        let is_head = *request.method() == Method::HEAD;
 
         let mut service = self.service.clone();
         let nothing_to_send = || Ok(());

@@ -1,5 +1,8 @@
 //! Makes the `http::Request` of an environ.
 
+use std::sync::OnceLock;
+
+use http::header::MaxSizeReached;
 use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Version};
 
 use super::body::RequestBody;
@@ -19,18 +22,40 @@ pub(super) fn request(
 ) -> Result<Request<RequestBody>> {
     let extensions = extensions(environ);
     let mut request = Request::new(body);
-    *request.method_mut() = method(environ)?;
-    *request.uri_mut() = target::uri(environ)?;
+    // What is so anyway need not be set: dropping what was there costs something too.
+    let method = method(environ)?;
+    if method != Method::GET {
+        *request.method_mut() = method;
+    }
+    if let Some(uri) = target::uri(environ)? {
+        *request.uri_mut() = uri;
+    }
     *request.version_mut() = version(environ);
-    *request.headers_mut() = headers(environ)?;
+    headers(environ, request.headers_mut())?;
     *request.extensions_mut() = extensions;
     Ok(request)
 }
 
 fn extensions(environ: &mut Environ<'_>) -> Extensions {
-    let mut extensions = environ.take_extensions().unwrap_or_default();
+    let mut extensions = environ.take_extensions().unwrap_or_else(roomy);
     extensions.insert(ServiceEnviron::new(environ));
     extensions
+}
+
+/// Empty extensions with room for what a router adds, so that they need not grow: a copy of some
+/// that have been used.
+fn roomy() -> Extensions {
+    static USED: OnceLock<Extensions> = OnceLock::new();
+    let used = || {
+        let mut extensions = Extensions::new();
+        extensions.insert(());
+        extensions.insert(0_u8);
+        extensions.insert(0_u16);
+        extensions.insert(0_u32);
+        extensions.clear();
+        extensions
+    };
+    USED.get_or_init(used).clone()
 }
 
 fn method(environ: &Environ<'_>) -> Result<Method> {
@@ -55,32 +80,40 @@ fn version(environ: &Environ<'_>) -> Version {
 }
 
 /// Every header as it came. None is left out in silence: an application may decide by it.
-fn headers(environ: &Environ<'_>) -> Result<HeaderMap> {
-    let mut count = 0;
-    environ.each_header(|_, _| count += 1);
-    let too_many = |_| {
-        Error::with_status(
-            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-            format!("{count} request headers are more than can be told apart"),
-        )
-    };
-    let mut headers = HeaderMap::try_with_capacity(count).map_err(too_many)?;
+fn headers(environ: &Environ<'_>, headers: &mut HeaderMap) -> Result<()> {
+    let count = environ.exchange().header_count();
+    if count > FEW {
+        headers.try_reserve(count).map_err(too_many)?;
+    }
     let mut result = Ok(());
     environ.each_header(|name, value| {
         if result.is_ok() {
-            result = match (HeaderName::from_bytes(name), HeaderValue::from_bytes(value)) {
-                (Ok(name), Ok(value)) => {
-                    headers.try_append(name, value).map(drop).map_err(too_many)
-                }
-                _ => Err(Error::with_status(
-                    StatusCode::BAD_REQUEST,
-                    format!(
-                        "the request header \"{}\" is malformed (RFC 9110, 5.1 and 5.5)",
-                        name.escape_ascii()
-                    ),
-                )),
-            };
+            result = header(headers, name, value);
         }
     });
-    result.map(|()| headers)
+    result
 }
+
+fn header(headers: &mut HeaderMap, name: &[u8], value: &[u8]) -> Result<()> {
+    let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name), HeaderValue::from_bytes(value))
+    else {
+        return Err(Error::with_status(
+            StatusCode::BAD_REQUEST,
+            format!(
+                "the request header \"{}\" is malformed (RFC 9110, 5.1 and 5.5)",
+                name.escape_ascii()
+            ),
+        ));
+    };
+    headers.try_append(name, value).map(drop).map_err(too_many)
+}
+
+fn too_many(_: MaxSizeReached) -> Error {
+    Error::with_status(
+        StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+        "there are more request headers than can be told apart",
+    )
+}
+
+/// How many headers a map has room for without being asked.
+const FEW: usize = 6;

@@ -34,9 +34,9 @@ where
     if body.is_end_stream() {
         return Ok(Body::empty());
     }
-    let length = body.size_hint().exact();
     let mut body = Box::pin(body);
     let mut first = None;
+    let mut taken = 0;
     // A body that nobody gets is not run.
     if !is_head
         && status.has_body()
@@ -45,9 +45,15 @@ where
         match piece(frame)? {
             Piece::Data(data) if body.is_end_stream() => return Ok(Body::from(data)),
             Piece::End(None) => return Ok(Body::empty()),
-            piece => first = Some(piece),
+            piece => {
+                if let Piece::Data(data) = &piece {
+                    taken = data.len() as u64;
+                }
+                first = Some(piece);
+            }
         }
     }
+    let length = body.size_hint().exact().map(|left| left + taken);
     let stream =
         ServiceBody { driver, body: Some(body), runtime: runtime.clone(), first, trailers: None };
     Ok(Body::stream(stream).with_length(length))

@@ -136,3 +136,16 @@ impl Process {
 fn lock() -> MutexGuard<'static, Option<Process>> {
     RUNTIME.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[should_panic(expected = "cannot be used in its fork")]
+    fn a_fork_must_not_use_it() {
+        let runtime =
+            ManuallyDrop::new(Builder::new_multi_thread().worker_threads(1).build().unwrap());
+        let _ = Process { id: std::process::id() + 1, runtime }.check();
+    }
+}

@@ -10,20 +10,20 @@ use crate::gateway::error::{Error, Result};
 /// The path below the mount point, undecoded, with the query.
 ///
 /// After an internal redirect or a rewrite the request line says something else than the environ:
-/// then the environ's path is encoded anew.
+/// then the environ's path is encoded anew. `None` is the path `/` without a query.
 ///
 /// # Errors
 ///
 /// 414 when it is too long to be a URI.
-pub(super) fn uri(environ: &Environ<'_>) -> Result<Uri> {
+pub(super) fn uri(environ: &Environ<'_>) -> Result<Option<Uri>> {
     let path_info = environ.path_info();
     let query = environ.query_string();
     let uri = match below_mount(environ.raw_target(), environ.script_name(), path_info, query) {
-        Some(b"" | b"/") => Ok(Uri::default()),
+        Some(b"" | b"/") => return Ok(None),
         Some(tail) => as_it_is(tail),
         None => anew(path_info, query),
     };
-    uri.map_err(|error| {
+    uri.map(Some).map_err(|error| {
         Error::with_status(StatusCode::URI_TOO_LONG, format!("the request's URI: {error}"))
     })
 }
@@ -163,7 +163,7 @@ mod tests {
     fn of(request: &Request) -> String {
         let app = app_fn(|environ, start_response: StartResponse<'_>| {
             start_response.start(200, [("Content-Type", "text/plain")])?;
-            Ok(Body::from(uri(&environ)?.to_string()))
+            Ok(Body::from(uri(&environ)?.unwrap_or_default().to_string()))
         });
         let response = request.call(&app);
         assert!(response.is_complete(), "{response:?}");
@@ -229,7 +229,7 @@ mod tests {
         let app = app_fn(|mut environ, start_response: StartResponse<'_>| {
             environ.shift_path_info();
             start_response.start(200, [("Content-Type", "text/plain")])?;
-            Ok(Body::from(uri(&environ)?.to_string()))
+            Ok(Body::from(uri(&environ)?.unwrap_or_default().to_string()))
         });
         assert_eq!(Request::get("/app/a%62/c%2Fd").mount("/app").call(&app).text(), "/c%2Fd");
     }
