@@ -96,6 +96,13 @@ pub(crate) const CAPABILITIES: &[Capability] = &[
         fedora: &["nghttp2"],
     },
     Capability {
+        name: "kill",
+        need: Need::Test,
+        probe: Probe::Program("kill"),
+        debian: &["procps"],
+        fedora: &["util-linux"],
+    },
+    Capability {
         name: "wrk",
         need: Need::Bench,
         probe: Probe::Program("wrk"),
