@@ -179,15 +179,18 @@ fn compare(ours: &[(String, f64)], theirs: &[(String, f64)]) -> Vec<(String, f64
 }
 
 fn bar_line(bar: &Bar) -> String {
+    let Bar { what, value, .. } = bar;
     let plain = bar.plain.map_or(String::new(), |plain| format!(" (SetHandler: {plain:.3})"));
-    match (bar.value, bar.holds) {
-        (Some(value), Some(true)) => {
-            format!("- holds: {}: {value:.3}, at most {}{plain}\n", bar.what, bar.limit)
+    match (value, bar.limit, bar.holds) {
+        (Some(value), Some(limit), Some(true)) => {
+            format!("- holds: {what}: {value:.3}, at most {limit}{plain}\n")
         }
-        (Some(value), _) => {
-            format!("- does not hold: {}: {value:.3}, over {}{plain}\n", bar.what, bar.limit)
+        (Some(value), Some(limit), _) => {
+            format!("- does not hold: {what}: {value:.3}, over {limit}{plain}\n")
         }
-        (None, _) => format!("- not measured: {}, at most {}\n", bar.what, bar.limit),
+        (Some(value), None, _) => format!("- has no bar: {what}: {value:.3}{plain}\n"),
+        (None, Some(limit), _) => format!("- not measured: {what}, at most {limit}\n"),
+        (None, None, _) => String::new(),
     }
 }
 
@@ -242,16 +245,22 @@ mod tests {
 
     #[test]
     fn a_bar_says_plainly_whether_it_holds() {
-        let bar = |value: Option<f64>, holds| Bar {
+        let bar = |limit, value: Option<f64>, holds| Bar {
             what: "hello".into(),
-            limit: 1.05,
+            limit,
             value,
             plain: None,
             holds,
         };
-        assert!(bar_line(&bar(Some(1.0), Some(true))).starts_with("- holds: hello: 1.000"));
-        assert!(bar_line(&bar(Some(1.1), Some(false))).starts_with("- does not hold: hello"));
-        assert!(bar_line(&bar(None, None)).starts_with("- not measured: hello"));
+        for (bar, start) in [
+            (bar(Some(1.05), Some(1.0), Some(true)), "- holds: hello: 1.000, at most 1.05"),
+            (bar(Some(1.05), Some(1.1), Some(false)), "- does not hold: hello: 1.100"),
+            (bar(Some(1.05), None, None), "- not measured: hello"),
+            (bar(None, Some(1.1), None), "- has no bar: hello: 1.100"),
+        ] {
+            assert!(bar_line(&bar).starts_with(start), "{}", bar_line(&bar));
+        }
+        assert_eq!(bar_line(&bar(None, None, None)), "");
     }
 
     #[test]
