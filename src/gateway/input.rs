@@ -55,6 +55,7 @@ enum Kind<'x> {
     Empty,
     Server { source: &'x mut dyn InputSource, failed: &'x Cell<Option<ErrorKind>> },
     Reader { reader: Box<dyn BufRead + 'x>, length: Option<u64> },
+    Source(Box<dyn InputSource + 'x>),
 }
 
 impl<'x> Input<'x> {
@@ -64,9 +65,16 @@ impl<'x> Input<'x> {
         Self { kind: Kind::Empty }
     }
 
-    /// An input of one's own, for middleware and tests.
+    /// An input of one's own, for middleware and tests. It blocks where `reader` does, and has no
+    /// trailers.
     pub fn from_reader(reader: impl BufRead + 'x, length: Option<u64>) -> Self {
         Self { kind: Kind::Reader { reader: Box::new(reader), length } }
+    }
+
+    /// An input of one's own that can also be read without waiting, and have trailers, for
+    /// middleware.
+    pub fn from_source(source: impl InputSource + 'x) -> Self {
+        Self { kind: Kind::Source(Box::new(source)) }
     }
 
     pub(super) fn new(
@@ -84,6 +92,7 @@ impl<'x> Input<'x> {
             Kind::Empty => Some(0),
             Kind::Server { source, .. } => source.length(),
             Kind::Reader { length, .. } => *length,
+            Kind::Source(source) => source.length(),
         }
     }
 
@@ -134,17 +143,13 @@ impl<'x> Input<'x> {
         }
     }
 
-    /// The trailer fields, once the body has been read to its end.
-    pub fn trailers(&mut self) -> Option<HeaderMap> {
-        match &mut self.kind {
-            Kind::Server { source, .. } => source.trailers(),
-            Kind::Empty | Kind::Reader { .. } => None,
-        }
-    }
-
-    /// What is there now, without waiting.
-    #[cfg(feature = "tower")]
-    pub(super) fn poll(&mut self, wait: bool) -> Result<Fill<'_>> {
+    /// What can be read now; with `wait`, blocks until there is something (see
+    /// [`InputSource::fill`]). [`consume`](BufRead::consume) takes it off.
+    ///
+    /// # Errors
+    ///
+    /// As [`InputSource::fill`].
+    pub fn fill(&mut self, wait: bool) -> Result<Fill<'_>> {
         match &mut self.kind {
             Kind::Empty => Ok(Fill::End),
             Kind::Server { source, failed } => fill(*source, failed, wait),
@@ -152,6 +157,16 @@ impl<'x> Input<'x> {
                 let data = reader.fill_buf()?;
                 Ok(if data.is_empty() { Fill::End } else { Fill::Data(data) })
             }
+            Kind::Source(source) => source.fill(wait),
+        }
+    }
+
+    /// The trailer fields, once the body has been read to its end.
+    pub fn trailers(&mut self) -> Option<HeaderMap> {
+        match &mut self.kind {
+            Kind::Server { source, .. } => source.trailers(),
+            Kind::Source(source) => source.trailers(),
+            Kind::Empty | Kind::Reader { .. } => None,
         }
     }
 }
@@ -184,13 +199,17 @@ impl Read for Input<'_> {
 
 impl BufRead for Input<'_> {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
-        match &mut self.kind {
-            Kind::Empty => Ok(&[]),
-            Kind::Server { source, failed } => match fill(*source, failed, true)? {
-                Fill::Data(data) => Ok(data),
-                Fill::End | Fill::NotYet => Ok(&[]),
-            },
-            Kind::Reader { reader, .. } => reader.fill_buf(),
+        let filled = match &mut self.kind {
+            Kind::Empty => return Ok(&[]),
+            Kind::Reader { reader, .. } => return reader.fill_buf(),
+            Kind::Server { source, failed } => fill(*source, failed, true)?,
+            Kind::Source(source) => source.fill(true)?,
+        };
+        match filled {
+            Fill::Data(data) => Ok(data),
+            Fill::End => Ok(&[]),
+            // It must not pass for the end.
+            Fill::NotYet => Err(Error::new("the input was to wait for bytes, and did not").into()),
         }
     }
 
@@ -199,20 +218,18 @@ impl BufRead for Input<'_> {
             Kind::Empty => {}
             Kind::Server { source, .. } => source.consume(amount),
             Kind::Reader { reader, .. } => reader.consume(amount),
+            Kind::Source(source) => source.consume(amount),
         }
     }
 }
 
 impl BodyStream for Input<'_> {
     fn next_chunk(&mut self, pace: &mut dyn Pace) -> Result<Option<Bytes>> {
-        match &mut self.kind {
-            Kind::Empty => {}
-            Kind::Server { source, failed } => match fill(*source, failed, false)? {
-                Fill::NotYet => pace.may_wait()?,
-                Fill::Data(_) | Fill::End => {}
-            },
+        if matches!(self.kind, Kind::Reader { .. }) {
             // It may read from the network.
-            Kind::Reader { .. } => pace.may_wait()?,
+            pace.may_wait()?;
+        } else if let Fill::NotYet = self.fill(false)? {
+            pace.may_wait()?;
         }
         self.chunk(usize::MAX)
     }

@@ -195,7 +195,7 @@ impl Feed<'_> {
     fn read(&mut self, wait: bool) -> (Bytes, Option<End>) {
         let mut read = Vec::new();
         let end = loop {
-            match self.input.poll(wait && read.is_empty()) {
+            match self.input.fill(wait && read.is_empty()) {
                 Ok(Fill::Data(data)) => {
                     let taken = data.len().min(FRAME - read.len());
                     if read.is_empty() {
