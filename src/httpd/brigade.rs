@@ -6,6 +6,7 @@ use std::marker::PhantomData;
 use bytes::Bytes;
 
 use super::file::OpenFile;
+use super::log;
 use super::pool::Pool;
 use super::request::Request;
 use crate::sys;
@@ -188,7 +189,7 @@ impl<'r> Brigade<'r> {
 
 unsafe extern "C" fn free_bytes(owner: *mut c_void) {
     // The bytes' own drop may be the application's code (P10).
-    let _ = std::panic::catch_unwind(|| {
+    log::guarded("the end of a response's bytes", || {
         // SAFETY: P6: `push_bytes` made this box, and the bucket type frees it once.
         drop(unsafe { Box::from_raw(owner.cast::<Bytes>()) });
     });

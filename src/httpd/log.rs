@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicPtr, Ordering};
 
 use super::request::Request;
 use super::server::Server;
-use crate::gateway::Level;
+use crate::gateway::{Level, panic};
 use crate::sys;
 
 /// The record of the module that logs, from which httpd knows `LogLevel rust:…`.
@@ -81,6 +81,14 @@ pub fn here(level: Level, message: &str) {
         server(Server::main(), level, message);
     } else {
         write_request(current, level, message);
+    }
+}
+
+/// Runs what may be an application's code, in a callback that has nobody to tell: a panic in it is
+/// logged, and goes no further.
+pub(super) fn guarded(what: &str, f: impl FnOnce()) {
+    if let Err(error) = panic::catch(f) {
+        here(Level::Error, &format!("RUST0001: {what} {error}"));
     }
 }
 

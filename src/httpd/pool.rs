@@ -5,6 +5,7 @@ use std::marker::PhantomData;
 use std::mem::{align_of, needs_drop};
 use std::ptr::NonNull;
 
+use super::log;
 use super::table::Table;
 use crate::sys;
 
@@ -161,7 +162,7 @@ impl<T: ?Sized + std::fmt::Debug> std::fmt::Debug for Kept<T> {
 
 unsafe extern "C" fn drop_boxed<T>(value: *mut c_void) -> sys::apr_status_t {
     // A drop that panics must not unwind into APR (P10).
-    let _ = std::panic::catch_unwind(|| {
+    log::guarded("the end of a value in a pool", || {
         // SAFETY: P6: `Pool::keep` leaked this box, and the cleanup runs once.
         drop(unsafe { Box::from_raw(value.cast::<T>()) });
     });
