@@ -1,1 +1,6 @@
-//! Real httpd.
+//! What Rust code inside httpd must live through. Each test is named after its hazard's number in
+//! docs/testing.md, and holds it against a real httpd.
+
+mod lifecycle;
+mod panics;
+mod support;

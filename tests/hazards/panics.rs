@@ -1,0 +1,243 @@
+//! Hazards 7 and 8: a panic stays within its request, and what breaks late looks broken.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::Command;
+
+use httpd_testkit::{BodyEnd, Builder, Server, mpm_tests};
+
+use crate::support::{HELLO, quirks, send, stock};
+
+mpm_tests! {
+    fn h07_a_panic_is_a_500_and_no_more(mpm) {
+        let server = quirks()
+            .mpm(mpm)
+            .children(1)
+            .file("htdocs/sorry.html", "sorry\n")
+            .conf("ErrorDocument 500 /sorry.html")
+            .allow_log("the probe was asked for a panic")
+            .start();
+        let pid = server.get("/quirks/pid").text().to_owned();
+        for _ in 0..3 {
+            let response = server.get("/probe/panic");
+            assert_eq!((response.status, response.text()), (500, "sorry\n"));
+            assert_eq!(response.end, BodyEnd::Length);
+            assert_eq!(server.get("/quirks/pid").text(), pid, "another process answers");
+        }
+        let line = server.wait_log("RUST0002");
+        assert!(line.contains("probe/fail.rs:"), "the place is missing: {line}");
+    }
+}
+
+#[test]
+fn h07_no_callback_lets_a_panic_out() {
+    let server = quirks()
+        .children(1)
+        .conf("RustAppAlias /broken broken")
+        .conf("<Location /quirks/run>\nQuirksPanic fixups\n</Location>")
+        .conf("<Location /own>\nSetHandler something\nQuirksPanic handler\n</Location>")
+        // What a file says, and not the configuration, is merged for each request.
+        .conf("<Directory {htdocs}/merge>\nAllowOverride All\n</Directory>")
+        .file("htdocs/merge/a.txt", "merged\n")
+        .file("htdocs/merge/.htaccess", "QuirksPanic merge\n")
+        .file("htdocs/read/a.txt", "read\n")
+        .file("htdocs/read/.htaccess", "QuirksPanic directive\n")
+        .allow_log("a panic in a")
+        .allow_log("the grenade went off")
+        .allow_log("QuirksPanic panicked; see the log")
+        .start();
+    let pid = server.get("/quirks/pid").text().to_owned();
+    for (path, status, log) in [
+        ("/quirks/run", 500, "RUST0001: a hook panicked"),
+        ("/own", 500, "a panic in a handler"),
+        ("/merge/a.txt", 200, "RUST0001: the callback merge configuration"),
+        ("/read/a.txt", 500, "RUST0001: the callback directive"),
+        ("/broken", 500, "RUST0007: application broken cannot be built"),
+        ("/quirks/grenade", 200, "RUST0001: the end of a response's bytes panicked"),
+    ] {
+        let response = server.get(path);
+        assert_eq!(response.status, status, "{path}: {response:?}");
+        assert_eq!(response.end, BodyEnd::Length, "{path}");
+        server.wait_log(log);
+        assert_eq!(server.get("/quirks/pid").text(), pid, "{path}: another process answers");
+    }
+    assert_eq!(server.get("/quirks/grenade").body, [b'x'; 1000]);
+}
+
+#[test]
+fn h07_a_panic_in_a_directive_stops_configtest() {
+    let test = quirks().conf("QuirksPanic directive").configtest();
+    assert!(!test.ok, "{}", test.output);
+    for part in ["QuirksPanic panicked", "RUST0001", "a panic in a directive", "quirks.rs:"] {
+        assert!(test.output.contains(part), "{part}: {}", test.output);
+    }
+}
+
+#[test]
+fn h07_a_build_that_aborts_on_panic_is_refused() {
+    let kit = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("panic-abort");
+    fs::create_dir_all(folder.join("src")).unwrap();
+    fs::write(folder.join("src/lib.rs"), "pub use mod_rust::Application;\n").unwrap();
+    // The same versions, so that everything is on this machine already.
+    fs::copy(kit.join("Cargo.lock"), folder.join("Cargo.lock")).unwrap();
+    let check = |strategy: &str| {
+        let manifest = format!(
+            "[package]\nname = \"aborting\"\nversion = \"0.0.0\"\nedition = \"2024\"\n\
+             [dependencies.mod_rust]\npath = {kit:?}\ndefault-features = false\n\
+             [profile.dev]\npanic = \"{strategy}\"\n[workspace]\n"
+        );
+        fs::write(folder.join("Cargo.toml"), manifest).unwrap();
+        let mut command = Command::new(env!("CARGO"));
+        command.args(["check", "--quiet", "--offline"]).current_dir(&folder);
+        command.env("CARGO_TARGET_DIR", folder.join("target")).env_remove("RUSTFLAGS");
+        let output = command.output().unwrap();
+        (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let (ok, said) = check("abort");
+    assert!(!ok && said.contains("mod_rust needs panic = \"unwind\""), "{said}");
+    let (ok, said) = check("unwind");
+    assert!(ok, "{said}");
+}
+
+/// Responses that break after their head: chunked, of known length, short and long.
+const LATE: [&str; 5] = [
+    "/probe/panic-late?after=10",
+    "/probe/panic-late?after=300000",
+    "/probe/panic-late?after=10&length=11",
+    "/probe/panic-late?after=300000&length=300001",
+    // The application ends without a panic, but before what it promised.
+    "/quirks/respond?status=200&h-Content-Length=11&body=ten-bytes-&stream",
+];
+
+fn late() -> Builder {
+    quirks().allow_log("a late panic").allow_log("but the body ended after")
+}
+
+mpm_tests! {
+    fn h08_a_late_error_is_visible_over_http_1_1(mpm) {
+        let server = late().mpm(mpm).start();
+        for path in LATE {
+            let mut connection = server.connect();
+            let response = connection.request("GET", path).send();
+            assert_eq!(response.status, 200, "{path}: {response:?}");
+            assert!(response.end.is_truncated(), "{path}: {response:?}");
+            assert!(connection.is_closed(), "{path}: the connection stays open");
+            // Another answer must not follow, which would be taken for the rest of the body.
+            let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n");
+            let mut connection = send(&server, format!("{request}GET /hello HTTP/1.1\r\nHost: x\r\n\r\n"));
+            let came = connection.read_to_end();
+            assert!(!came.escape_ascii().to_string().contains("Hello"), "{path}");
+        }
+        assert_eq!(server.get("/hello").text(), HELLO);
+        // While nothing has gone out it is an error like any other.
+        assert_eq!(server.get("/probe/panic-late?after=0").status, 500);
+    }
+
+    fn h08_a_late_error_is_visible_over_http_1_0(mpm) {
+        let server = late().mpm(mpm).start();
+        for path in LATE {
+            for more in ["", "Connection: keep-alive\r\n"] {
+                let mut connection = send(&server, format!("GET {path} HTTP/1.0\r\n{more}\r\n"));
+                match connection.try_read_response("GET") {
+                    Ok(response) => {
+                        assert!(response.end.is_truncated(), "{path} {more}: {response:?}");
+                    }
+                    // A reset may overtake what was sent before it.
+                    Err(error) => assert!(error.to_string().contains("Reset"), "{path}: {error}"),
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn h08_a_late_error_is_visible_through_tls() {
+    let server = late().tls(true).start();
+    for path in LATE {
+        let url = server.tls_url(path);
+        let output = server.curl(&["--http1.1", &url]);
+        assert_eq!((output.exit, output.status), (Some(18), Some(200)), "{path}: {output:?}");
+        let output = server.curl(&["--http1.0", "--no-alpn", &url]);
+        assert!(matches!(output.exit, Some(18 | 56)), "{path}: {output:?}");
+    }
+    let output = server.curl(&["--http1.1", &server.tls_url("/hello")]);
+    assert_eq!((output.exit, output.text()), (Some(0), HELLO));
+}
+
+#[test]
+fn h08_a_late_error_is_visible_over_http_2() {
+    let server = late().mpm(httpd_testkit::Mpm::Event).tls(true).http2(true).start();
+    for path in LATE {
+        for args in
+            [["--http2-prior-knowledge", &server.url(path)], ["--http2", &server.tls_url(path)]]
+        {
+            let output = server.curl(&args);
+            // 92: the stream was reset; 18: it ended before its length.
+            assert!(matches!(output.exit, Some(92 | 18)), "{path}: {output:?}");
+        }
+    }
+    let output = server.curl(&["--http2", &server.tls_url("/hello")]);
+    assert_eq!((output.version.as_deref(), output.text()), (Some("2"), HELLO));
+}
+
+#[test]
+fn h08_a_late_error_is_visible_behind_filters_and_proxies() {
+    let server = late()
+        .load("filter")
+        .load("deflate")
+        .load("proxy")
+        .load("proxy_http")
+        .conf("ProxyPass /front http://127.0.0.1:{port}")
+        .conf("<If \"%{HTTP:X-Squeeze} == 'yes'\">\nSetOutputFilter DEFLATE\n</If>")
+        .start();
+    for path in LATE {
+        let squeezed = server
+            .request("GET", path)
+            .header("X-Squeeze", "yes")
+            .header("Accept-Encoding", "gzip")
+            .send();
+        assert_eq!(squeezed.header("content-encoding"), Some("gzip"), "{path}: {squeezed:?}");
+        assert!(squeezed.end.is_truncated(), "{path}: {squeezed:?}");
+        let proxied = server.get(&format!("/front{path}"));
+        // What the proxy had not passed on yet, it may answer itself.
+        assert!(proxied.end.is_truncated() || proxied.status == 502, "{path}: {proxied:?}");
+    }
+}
+
+#[test]
+fn h08_a_broken_response_is_not_cached() {
+    for (provider, conf) in [
+        ("socache", "CacheEnable socache /\nCacheSocache shmcb\nCacheSocacheMaxSize 500000"),
+        ("disk", "CacheEnable disk /\nCacheRoot {root}/cache"),
+    ] {
+        let server = stock()
+            .load("cache")
+            .load("socache_shmcb")
+            .load(&format!("cache_{provider}"))
+            .conf(conf)
+            .conf("CacheHeader On\nCacheStoreNoStore On\nCacheIgnoreNoLastMod On")
+            .conf("CacheIgnoreQueryString Off\nCacheDefaultExpire 100")
+            .conf("<Location /probe>\nHeader set Cache-Control max-age=100\n</Location>")
+            .load("headers")
+            .file("cache/.keep", "")
+            .allow_log("a late panic")
+            .start();
+        let folder = server.root().join("cache");
+        fs::set_permissions(folder, Permissions::from_mode(0o777)).unwrap();
+        let cached = |server: &Server, path| {
+            let response = server.get(path);
+            (response.header("x-cache").unwrap_or("").starts_with("HIT"), response)
+        };
+        // What is whole is stored: else this would prove nothing.
+        assert!(!cached(&server, "/probe/bytes/1000").0);
+        assert!(cached(&server, "/probe/bytes/1000").0, "{provider} stores nothing");
+        for path in ["/probe/panic-late?after=1000", "/probe/panic-late?after=1000&length=2000"] {
+            for _ in 0..3 {
+                let (hit, response) = cached(&server, path);
+                assert!(!hit && response.end.is_truncated(), "{provider} {path}: {response:?}");
+            }
+        }
+    }
+}

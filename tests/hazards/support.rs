@@ -1,0 +1,47 @@
+//! The servers that the tests start, and what they look at most.
+
+use std::io;
+use std::path::Path;
+
+use httpd_testkit::{Builder, Connection, Server, proc};
+
+/// What the stock application `hello` answers.
+pub(crate) const HELLO: &str = "Hello, world\n";
+
+/// The stock module with `hello` and `probe`.
+pub(crate) fn stock() -> Builder {
+    Server::builder()
+        .module("mod_rust.so")
+        .conf("RustAppAlias /hello mod_rust:hello\nRustAppAlias /probe probe")
+}
+
+/// The stock module, and beside it the one that misbehaves.
+pub(crate) fn quirks() -> Builder {
+    stock().module("mod_quirks.so").conf("RustAppAlias /quirks quirks")
+}
+
+/// The only child.
+#[track_caller]
+pub(crate) fn child(server: &Server) -> i32 {
+    server.wait_for("the one child", || server.children_pids().len() == 1);
+    server.children_pids()[0]
+}
+
+/// A connection on which `bytes` have been sent.
+#[track_caller]
+pub(crate) fn send(server: &Server, bytes: impl AsRef<[u8]>) -> Connection {
+    let mut connection = server.connect();
+    connection.write(bytes);
+    connection
+}
+
+/// How often `path` is mapped into a process, whole: under its name, and as a file that is no more.
+pub(crate) fn mapped(pid: i32, path: &Path) -> io::Result<(usize, usize)> {
+    let path = path.display().to_string();
+    let maps = proc::maps(pid)?;
+    // A mapping begins with the file's first page: address, permissions, offset, device, inode.
+    let first = |line: &&str| line.split_whitespace().nth(2) == Some("00000000");
+    let of_it: Vec<_> = maps.lines().filter(|line| line.contains(&path)).filter(first).collect();
+    let deleted = of_it.iter().filter(|line| line.ends_with("(deleted)")).count();
+    Ok((of_it.len() - deleted, deleted))
+}
