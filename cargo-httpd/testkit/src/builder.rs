@@ -134,8 +134,10 @@ impl Builder {
         self
     }
 
-    /// How many children there are, exactly: 1 unless given; with prefork as many as
-    /// [`Builder::threads`], so that every MPM serves as many requests at once.
+    /// How many children there are: 1 unless given; with prefork as many as [`Builder::threads`], so
+    /// that every MPM serves as many requests at once. Worker starts more when every thread is busy;
+    /// event and prefork do not. With prefork, a graceful restart is over only when one child at
+    /// least was not busy.
     ///
     /// # Panics
     /// At zero.
@@ -161,8 +163,9 @@ impl Builder {
         self
     }
 
-    /// Runs httpd under another program, as `valgrind --quiet` or `strace -f -D -o file`, with longer
-    /// deadlines. Without it, that of `HTTPD_TESTKIT_WRAP`, split at blanks; an empty one means none.
+    /// Runs httpd under another program, as `valgrind` or `strace -f -D -o file`, with deadlines 20
+    /// times as long. What valgrind finds, in the children too, fails the test. Without it, that of
+    /// `HTTPD_TESTKIT_WRAP`, split at blanks; an empty one means none.
     pub fn wrap(mut self, command: &[&str]) -> Self {
         self.wrap = Some(command.iter().map(|word| (*word).to_owned()).collect());
         self

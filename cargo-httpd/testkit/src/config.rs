@@ -131,13 +131,14 @@ fn sizes(builder: &Builder) -> String {
              MinSpareServers 1\nMaxSpareServers {children}\n"
         );
     }
-    let all = children * threads;
-    // Slots to spare: a child that finishes after a graceful restart keeps its own.
+    // Slots to spare: a child that finishes after a graceful restart keeps its own. Event counts only
+    // the children that do not finish; worker counts slots, and would start no new child.
     let limit = children + 16;
+    let all = if mpm == Ok(Mpm::Worker) { limit * threads } else { children * threads };
     format!(
         "StartServers {children}\nServerLimit {limit}\nThreadsPerChild {threads}\n\
          ThreadLimit {threads}\nMaxRequestWorkers {all}\nMinSpareThreads 1\nMaxSpareThreads {}\n",
-        all + threads
+        (children + 1) * threads
     )
 }
 

@@ -46,7 +46,7 @@
 //! | --- | --- |
 //! | `HTTPD_TESTKIT_MODULES` | the folder with the modules under test |
 //! | `HTTPD_TESTKIT_MPMS` | the MPMs for which [`mpm_tests!`] runs, as `event,worker`; all without it |
-//! | `HTTPD_TESTKIT_WRAP` | a program that httpd runs under, as `valgrind --quiet`: see [`Builder::wrap`] |
+//! | `HTTPD_TESTKIT_WRAP` | a program that httpd runs under, as `valgrind`: see [`Builder::wrap`] |
 //! | `HTTPD_TESTKIT_KEEP` | keeps every server root, for a look at what httpd read and wrote |
 //! | `MPM` | the MPM of a server that asks for none |
 //! | `HTTPD`, `APXS`, ... | which httpd: see [`httpd_config::ENV`] |

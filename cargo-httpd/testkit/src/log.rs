@@ -48,8 +48,7 @@ pub(crate) fn problems(text: &str, modules: &[String], allowed: &[String]) -> Ve
     let is_bad = |line: &str| {
         BAD.iter().any(|bad| line.contains(bad))
             || levels.iter().any(|level| line.contains(level))
-            // valgrind's last word.
-            || (line.contains("ERROR SUMMARY:") && !line.contains("ERROR SUMMARY: 0 errors"))
+            || is_valgrind_finding(line)
     };
     let lines: Vec<_> = text.lines().collect();
     let bad = (0..lines.len()).filter(|&at| is_bad(lines[at])).map(|at| {
@@ -58,6 +57,28 @@ pub(crate) fn problems(text: &str, modules: &[String], allowed: &[String]) -> Ve
         reason.map_or_else(|| lines[at].to_owned(), |reason| format!("{}\n{reason}", lines[at]))
     });
     bad.filter(|problem| !allowed.iter().any(|text| problem.contains(text))).collect()
+}
+
+/// A line of memcheck's: an error, or the count of them, which `--quiet` leaves out.
+fn is_valgrind_finding(line: &str) -> bool {
+    const ERRORS: &[&str] = &[
+        "Argument '",
+        "Conditional jump",
+        "Invalid ",
+        "Jump to the invalid",
+        "Mismatched free",
+        "Source and destination overlap",
+        "Syscall param",
+        "Use of uninitialised",
+    ];
+    let pid = line.strip_prefix("==").and_then(|rest| rest.split_once("== "));
+    let Some((_, text)) = pid.filter(|(pid, _)| pid.bytes().all(|byte| byte.is_ascii_digit()))
+    else {
+        return false;
+    };
+    let count = text.strip_prefix("ERROR SUMMARY: ");
+    count.is_some_and(|count| !count.starts_with("0 errors"))
+        || ERRORS.iter().any(|error| text.starts_with(error))
 }
 
 #[cfg(test)]
@@ -89,9 +110,10 @@ mod tests {
     #[test]
     fn crashes_and_checkers_are_problems() {
         let text = "AH00052: child pid 5 exit signal Aborted (6)\n==5== ERROR SUMMARY: 2 errors\n\
-                    ==6== ERROR SUMMARY: 0 errors from 0 contexts\n\
+                    ==6== ERROR SUMMARY: 0 errors from 0 contexts\n==6== Memcheck, a memory\n\
+                    ==8== Invalid read of size 8\n==8==    at 0x109177: main (v.c:3)\n\
                     ==7==ERROR: AddressSanitizer: heap-use-after-free";
-        assert_eq!(found(text, &[]).len(), 3);
+        assert_eq!(found(text, &[]).len(), 4, "{:?}", found(text, &[]));
     }
 
     #[test]

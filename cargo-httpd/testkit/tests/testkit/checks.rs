@@ -64,6 +64,15 @@ fn an_error_of_the_module_under_test_fails_the_test() {
 }
 
 #[test]
+fn a_finding_of_the_wrapper_fails_the_test() {
+    let script = "echo '==5== Invalid read of size 8' >&2; exec \"$@\"";
+    let server = Server::builder().wrap(&["sh", "-c", script, "sh"]).start();
+    assert!(server.console().starts_with("==5== Invalid"), "{}", server.console());
+    let said = dropped(server).0.expect("a panic");
+    assert!(said.contains("must not hold this:\n==5== Invalid read"), "{said}");
+}
+
+#[test]
 fn an_httpd_that_ends_by_itself_fails_the_test() {
     let server = Server::builder().start();
     // Behind the kit's back.
