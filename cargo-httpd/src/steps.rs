@@ -85,10 +85,14 @@ impl Step {
             command.status().map(|status| status.success())
         };
         if !success.context("cargo does not run")? {
-            bail!("step `{}` failed; repeat it with `{}`", self.name, self.shown());
+            bail!(self.failure());
         }
         step.done(&format!("{}: passed", self.name));
         Ok(())
+    }
+
+    fn failure(&self) -> String {
+        format!("step `{}` failed; repeat it with `{}`", self.name, self.shown())
     }
 
     fn command(&self) -> Command {
@@ -176,11 +180,18 @@ mod tests {
     #[test]
     fn a_failing_step_says_how_to_repeat_it() {
         let step = Step::new("nonsense", ["no-such-command"]).env("X", "a b");
-        let error = step.run(Path::new("/"), &Progress::new(1), &mut Tally::default()).unwrap_err();
         assert_eq!(
-            error.to_string(),
+            step.failure(),
             "step `nonsense` failed; repeat it with `X='a b' cargo no-such-command`"
         );
+    }
+
+    #[test]
+    fn a_step_that_succeeds_and_has_no_tests_counts_none() {
+        let mut tally = Tally::default();
+        let step = Step::new("version", ["--version", "--quiet"]);
+        step.run(Path::new("/"), &Progress::new(1), &mut tally).unwrap();
+        assert_eq!(tally, Tally::default());
     }
 
     #[test]

@@ -18,6 +18,8 @@ use crate::steps::{Step, Tally};
 const MODULES_VARIABLE: &str = "HTTPD_TESTKIT_MODULES";
 /// The package with layers that need no httpd, and what turns the others off.
 const KIT: &str = "mod_rust";
+/// A package outside the workspace, which answers to `--smoke`.
+const FUZZERS: &str = "fuzz/Cargo.toml";
 
 /// Run every test of the workspace, those in a real httpd included.
 ///
@@ -64,13 +66,15 @@ impl Execute for TestArgs {
 
 /// What needs no test program.
 fn checks(project: &Project) -> Vec<Step> {
-    let mut steps = vec![
-        Step::new("formatting", ["fmt", "--all", "--check"]),
-        Step::new(
-            "lints",
-            ["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"],
-        ),
-    ];
+    let mut steps = vec![Step::new("formatting", ["fmt", "--all", "--check"])];
+    if has_fuzzers(project) {
+        let args = ["fmt", "--manifest-path", FUZZERS, "--check"];
+        steps.push(Step::new("formatting of the fuzzers", args));
+    }
+    steps.push(Step::new(
+        "lints",
+        ["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"],
+    ));
     if project.has_package(KIT) {
         let pure = ["clippy", "--package", KIT, "--all-targets", "--no-default-features"];
         let step = Step::new("lints without httpd", pure).args(["--", "-D", "warnings"]);
@@ -99,11 +103,15 @@ fn trials(project: &Project) -> Vec<Step> {
     if project.has_package(KIT) {
         steps.push(Step::new("benchmark", ["httpd", "bench", "--smoke"]));
     }
-    if project.root.join("fuzz/Cargo.toml").is_file() {
-        let args = ["run", "--manifest-path", "fuzz/Cargo.toml", "--release", "--", "--smoke"];
+    if has_fuzzers(project) {
+        let args = ["run", "--manifest-path", FUZZERS, "--release", "--", "--smoke"];
         steps.push(Step::new("fuzzers", args));
     }
     steps
+}
+
+fn has_fuzzers(project: &Project) -> bool {
+    project.root.join(FUZZERS).is_file()
 }
 
 /// Makes any look for httpd or for libclang fail, which proves that the step does without.
