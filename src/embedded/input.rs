@@ -3,7 +3,7 @@
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::gateway::{Error, ErrorKind, Fill, InputSource, Result};
-use crate::httpd::{Brigade, Read, Request};
+use crate::httpd::{Brigade, Read, ReadError, Request};
 
 /// How much the filters are asked for at once, in bytes.
 const READ_SIZE: i64 = 64 * 1024;
@@ -35,14 +35,14 @@ impl<'e, 'r> RequestInput<'e, 'r> {
         !self.ended
     }
 
-    fn failed(&mut self, status: i32) -> Error {
+    fn failed(&mut self, error: ReadError) -> Error {
         self.ended = true;
         // A connection whose input is broken is of no further use.
         self.request.close_after();
         if self.request.is_aborted() {
             return Error::of(ErrorKind::ClientGone, "the client went away while it was sending");
         }
-        match Request::input_error_status(status) {
+        match error.http_status() {
             413 => Error::of(ErrorKind::InputTooLarge, "the request body exceeds LimitRequestBody"),
             408 => Error::of(ErrorKind::InputTimeout, "the client sent nothing for too long"),
             _ => Error::of(ErrorKind::InputMalformed, "the request body is malformed or cut off"),
@@ -68,13 +68,13 @@ impl InputSource for RequestInput<'_, '_> {
                 }
                 Read::End => self.ended = true,
                 Read::NotYet => return Ok(Fill::NotYet),
-                Read::Failed(status) => return Err(self.failed(status)),
+                Read::Failed(status) => return Err(self.failed(ReadError::Failed(status))),
                 Read::Empty => match self.request.read(brigade, wait, READ_SIZE) {
                     // Without anything to read, a filter that does not wait gives an empty brigade.
                     Ok(()) if brigade.is_empty() && !wait => return Ok(Fill::NotYet),
                     Ok(()) => {}
-                    Err(crate::sys::RUST_APR_EAGAIN) if !wait => return Ok(Fill::NotYet),
-                    Err(status) => return Err(self.failed(status)),
+                    Err(ReadError::NotYet) => return Ok(Fill::NotYet),
+                    Err(error) => return Err(self.failed(error)),
                 },
             }
         }

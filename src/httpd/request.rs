@@ -305,26 +305,6 @@ impl<'r> Request<'r> {
         if status == sys::RUST_APR_SUCCESS { Ok(()) } else { Err(status) }
     }
 
-    /// Reads from the input filters into `brigade`.
-    ///
-    /// # Errors
-    ///
-    /// What the filters or the network answer.
-    pub fn read(
-        &self,
-        brigade: &mut Brigade<'r>,
-        wait: bool,
-        most: i64,
-    ) -> Result<(), sys::apr_status_t> {
-        let filters = self.raw().input_filters;
-        let block = if wait { sys::APR_BLOCK_READ } else { sys::APR_NONBLOCK_READ };
-        // SAFETY: P1, P2, P11.
-        let status = unsafe {
-            sys::ap_get_brigade(filters, brigade.as_ptr(), sys::AP_MODE_READBYTES, block, most)
-        };
-        if status == sys::RUST_APR_SUCCESS { Ok(()) } else { Err(status) }
-    }
-
     /// What the request says of its body: `Ok(None)` when it is chunked.
     ///
     /// # Errors
@@ -340,13 +320,6 @@ impl<'r> Request<'r> {
         }
         let raw = self.raw();
         Ok(if raw.read_chunked != 0 { None } else { Some(raw.remaining.max(0).cast_unsigned()) })
-    }
-
-    /// What an input error means to the client (`ap_map_http_request_error`).
-    #[must_use]
-    pub fn input_error_status(error: sys::apr_status_t) -> i32 {
-        // SAFETY: a pure function.
-        unsafe { sys::ap_map_http_request_error(error, 400) }
     }
 
     /// Whether conditional headers make another status of a 200 (`ap_meets_conditions`).

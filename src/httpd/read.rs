@@ -1,0 +1,134 @@
+//! Reading the request body through the input filters, none of which may answer meanwhile.
+//!
+//! HTTP_IN answers a malformed or too large body itself (`bail_out_on_error` in http_filters.c): it
+//! sends an error bucket and an EOS down the output filters. Before the headers that gives an error
+//! page, to which what the handler sends is added; after them it ends the response as if it were
+//! whole, and the read looks like one that went well. So what input filters send that way is caught.
+
+use std::ffi::c_void;
+
+use super::brigade::Brigade;
+use super::request::Request;
+use crate::sys;
+
+/// Why a request body could not be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReadError {
+    /// Nothing is there yet, and the read was not to wait.
+    NotYet,
+    /// A filter found the body at fault, and would have answered with this status.
+    Refused(u16),
+    /// The filters or the network failed.
+    Failed(sys::apr_status_t),
+}
+
+impl ReadError {
+    /// The status that the client should get (`ap_map_http_request_error`).
+    #[must_use]
+    pub fn http_status(self) -> u16 {
+        match self {
+            Self::Refused(status) => status,
+            Self::NotYet => 400,
+            Self::Failed(status) => {
+                // SAFETY: a pure function.
+                let status = unsafe { sys::ap_map_http_request_error(status, 400) };
+                u16::try_from(status).unwrap_or(400)
+            }
+        }
+    }
+}
+
+impl<'r> Request<'r> {
+    /// Reads from the input filters into `brigade`.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError`]; `brigade` is empty then.
+    pub fn read(&self, brigade: &mut Brigade<'r>, wait: bool, most: i64) -> Result<(), ReadError> {
+        let block = if wait { sys::APR_BLOCK_READ } else { sys::APR_NONBLOCK_READ };
+        let filters = self.raw().input_filters;
+        let (status, refused) = self.catching(|| {
+            // SAFETY: P1, P2, P11.
+            unsafe {
+                sys::ap_get_brigade(filters, brigade.as_ptr(), sys::AP_MODE_READBYTES, block, most)
+            }
+        });
+        let error = match (refused, status) {
+            (Some(refused), _) => ReadError::Refused(refused),
+            (None, sys::RUST_APR_SUCCESS) => return Ok(()),
+            (None, sys::RUST_APR_EAGAIN) if !wait => ReadError::NotYet,
+            (None, status) => ReadError::Failed(status),
+        };
+        brigade.clear();
+        Err(error)
+    }
+
+    /// Runs `read` with a filter in front of the output filters that catches errors which are sent
+    /// down: the status of the first one.
+    fn catching<T>(&self, read: impl FnOnce() -> T) -> (T, Option<u16>) {
+        let mut caught = 0_i32;
+        // SAFETY: a record of zeroes is that of a filter without callbacks.
+        let mut record: sys::ap_filter_rec_t = unsafe { std::mem::zeroed() };
+        record.name = c"RUST_CATCH".as_ptr();
+        record.filter_func.out_func = Some(catch);
+        record.ftype = sys::AP_FTYPE_RESOURCE;
+        let mut catcher = sys::ap_filter_t {
+            frec: &raw mut record,
+            ctx: (&raw mut caught).cast(),
+            next: self.raw().output_filters,
+            // Without a request, an EOS that ends here does not count as sent.
+            r: std::ptr::null_mut(),
+            c: self.raw().connection,
+        };
+        let catcher = &raw mut catcher;
+        // SAFETY: P1, P2: it stays in the chain for the call below only.
+        unsafe { (*self.as_ptr()).output_filters = catcher };
+        let result = read();
+        // A filter may have been put before or behind it meanwhile.
+        // SAFETY: P1, P2.
+        let mut place = unsafe { &raw mut (*self.as_ptr()).output_filters };
+        loop {
+            // SAFETY: P1: the chain of filters lives as long as the request, and ends with null.
+            let filter = unsafe { place.read() };
+            if filter.is_null() {
+                break;
+            }
+            // SAFETY: as above.
+            let next = unsafe { &raw mut (*filter).next };
+            if filter == catcher {
+                // SAFETY: as above.
+                let rest = unsafe { next.read() };
+                // SAFETY: as above; nobody else has the chain.
+                unsafe { place.write(rest) };
+                break;
+            }
+            place = next;
+        }
+        (result, u16::try_from(caught).ok().filter(|&status| status != 0))
+    }
+}
+
+/// Keeps an error back and notes its status; hands on everything else.
+unsafe extern "C" fn catch(
+    filter: *mut sys::ap_filter_t,
+    brigade: *mut sys::apr_bucket_brigade,
+) -> sys::apr_status_t {
+    // SAFETY: P6, P8: httpd calls it with the filter of `catching` and a brigade.
+    let status = unsafe { sys::rust_brigade_error(brigade) };
+    if status == 0 {
+        // SAFETY: P6.
+        let next = unsafe { (*filter).next };
+        // SAFETY: P11.
+        return unsafe { sys::ap_pass_brigade(next, brigade) };
+    }
+    // SAFETY: P6.
+    let caught = unsafe { (*filter).ctx }.cast::<i32>();
+    // SAFETY: P6: the number on the stack of `catching`.
+    let caught = unsafe { &mut *caught };
+    if *caught == 0 {
+        *caught = status;
+    }
+    // SAFETY: P8, P11.
+    unsafe { sys::apr_brigade_cleanup(brigade.cast::<c_void>()) };
+    sys::AP_FILTER_ERROR
+}
