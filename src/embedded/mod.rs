@@ -39,6 +39,11 @@ pub(crate) fn serve<'r>(
         Outcome::Status(status) => HookStatus::Http(status),
         Outcome::Redirect(target) => {
             drop(exchange);
+            if input.is_unread() {
+                // The redirected request has no body, so nobody would get this one out of the way
+                // of the next request.
+                request.close_after();
+            }
             request.internal_redirect(target.as_bytes());
             HookStatus::Ok
         }

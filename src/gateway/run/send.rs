@@ -44,7 +44,7 @@ impl Response<'_> {
             return Err(Error::of(
                 ErrorKind::InvalidHeader,
                 format!(
-                    "internal redirect to \"{}\": it takes an encoded path of this server, /…",
+                    "internal redirect to \"{}\": it takes an encoded path of this server, as /path",
                     target.escape_debug()
                 ),
             ));
