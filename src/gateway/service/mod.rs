@@ -46,10 +46,10 @@ mod tests;
 
 use std::future::Future;
 use std::pin::pin;
-use std::sync::OnceLock;
 
 use http::{Method, Request, Response};
 use http_body::Body as HttpBody;
+use once_cell::sync::OnceCell;
 use tokio::runtime::Handle;
 use tower_service::Service;
 
@@ -80,19 +80,19 @@ where
     B: HttpBody + Send + 'static,
     B::Error: Into<BoxError>,
 {
-    ServiceApplication { service, runtime: OnceLock::new() }
+    ServiceApplication { service, runtime: OnceCell::new() }
 }
 
 struct ServiceApplication<S> {
     service: S,
     /// Known from the first request on.
-    runtime: OnceLock<Handle>,
+    runtime: OnceCell<Handle>,
 }
 
 /// A clone may be for another process: it does not know its runtime yet.
 impl<S: Clone> Clone for ServiceApplication<S> {
     fn clone(&self) -> Self {
-        Self { service: self.service.clone(), runtime: OnceLock::new() }
+        Self { service: self.service.clone(), runtime: OnceCell::new() }
     }
 }
 
@@ -133,10 +133,6 @@ where
 impl<S> ServiceApplication<S> {
     fn runtime(&self) -> Result<&Handle> {
         runtime::check_thread();
-        if let Some(runtime) = self.runtime.get() {
-            return Ok(runtime);
-        }
-        let runtime = runtime::handle()?;
-        Ok(self.runtime.get_or_init(|| runtime))
+        self.runtime.get_or_try_init(runtime::handle)
     }
 }

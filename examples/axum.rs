@@ -1,0 +1,112 @@
+//! An axum `Router` inside httpd, unchanged: routes, extractors, state, streaming both ways.
+//!
+//! ```text
+//! LoadModule axum_module modules/mod_axum.so
+//! RustAppAlias /api api
+//! ```
+#![forbid(unsafe_code)]
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::{Extension, Path, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use http_body::Frame;
+use http_body_util::{BodyExt as _, StreamBody};
+use mod_rust::Factory;
+use mod_rust::gateway::service::ServiceEnviron;
+use tokio::sync::mpsc;
+use tokio_stream::StreamExt as _;
+use tokio_stream::wrappers::ReceiverStream;
+
+/// What the handlers of one process share.
+#[derive(Clone, Default)]
+struct Counter(Arc<AtomicU64>);
+
+async fn hello() -> &'static str {
+    "Hello, axum\n"
+}
+
+async fn count(State(Counter(counter)): State<Counter>) -> String {
+    format!("{}\n", counter.fetch_add(1, Ordering::Relaxed) + 1)
+}
+
+/// The environ is among the request's extensions, for the handler and for tasks of its own.
+async fn variable(
+    Path(name): Path<String>,
+    Extension(environ): Extension<ServiceEnviron>,
+) -> Response {
+    let here = environ.get(&name);
+    let task = tokio::spawn(async move { environ.get(&name) });
+    match (here, task.await) {
+        (Some(here), Ok(Some(there))) if here == there => here.into_response(),
+        (None, Ok(None)) => StatusCode::NOT_FOUND.into_response(),
+        _ => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
+
+/// The whole request body back.
+async fn echo(body: Bytes) -> Bytes {
+    body
+}
+
+/// Each frame of the request body back as it comes, trailers among them.
+async fn duplex(body: Body) -> Body {
+    body
+}
+
+async fn wait(Path(ms): Path<u64>) -> String {
+    tokio::time::sleep(Duration::from_millis(ms)).await;
+    format!("waited {ms} ms\n")
+}
+
+/// Pieces from a task of its own, with trailers after them.
+async fn stream(Path(pieces): Path<u32>) -> Response {
+    let (sender, receiver) = mpsc::channel(4);
+    tokio::spawn(async move {
+        for piece in 0..pieces {
+            if sender.send(Bytes::from(format!("piece {piece}\n"))).await.is_err() {
+                tracing::debug!("the client of the stream has gone");
+                return;
+            }
+        }
+    });
+    let frames = ReceiverStream::new(receiver).map(|data| Ok::<_, Infallible>(Frame::data(data)));
+    let trailers = HeaderMap::from_iter([(
+        axum::http::HeaderName::from_static("x-pieces"),
+        HeaderValue::from(pieces),
+    )]);
+    let trailers = std::future::ready(Some(Ok(trailers)));
+    Body::new(StreamBody::new(frames).with_trailers(trailers)).into_response()
+}
+
+/// Events of `tracing` are lines of the ErrorLog, with this request's client and virtual host.
+async fn trace(Path(text): Path<String>) -> StatusCode {
+    tracing::warn!(text, "traced");
+    StatusCode::NO_CONTENT
+}
+
+fn router() -> Router {
+    Router::new()
+        .route("/", get(hello))
+        .route("/count", post(count))
+        .route("/environ/{name}", get(variable))
+        .route("/echo", post(echo))
+        .route("/duplex", post(duplex))
+        .route("/wait/{ms}", get(wait))
+        .route("/stream/{pieces}", get(stream))
+        .route("/trace/{text}", get(trace))
+        .with_state(Counter::default())
+}
+
+mod_rust::module! {
+    /// `LoadModule axum_module …/mod_axum.so`
+    pub static axum_module: "mod_axum.c";
+    applications = { "api" => Factory::service(router()) };
+}
