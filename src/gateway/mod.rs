@@ -15,6 +15,7 @@ mod file;
 pub mod header;
 mod input;
 pub mod memory;
+pub mod middleware;
 mod options;
 pub mod panic;
 mod run;
@@ -22,6 +23,7 @@ mod run;
 pub mod service;
 mod start_response;
 mod status;
+pub mod validate;
 
 pub use application::{Application, app_fn};
 pub use body::{Body, BodyStream, Pace};

@@ -31,7 +31,7 @@ impl<'a> Status<'a> {
         self.code != StatusCode::NO_CONTENT && self.code != StatusCode::NOT_MODIFIED
     }
 
-    fn new(code: StatusCode, reason: Option<&'a [u8]>) -> Result<Self> {
+    pub(super) fn new(code: StatusCode, reason: Option<&'a [u8]>) -> Result<Self> {
         if code.as_u16() < 200 || code.as_u16() > 599 {
             return Err(Error::of(
                 ErrorKind::InvalidStatus,
