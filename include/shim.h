@@ -23,10 +23,12 @@ apr_bucket *rust_brigade_first(apr_bucket_brigade *bb);
 int rust_brigade_is_empty(apr_bucket_brigade *bb);
 void rust_brigade_append(apr_bucket_brigade *bb, apr_bucket *b);
 void rust_bucket_delete(apr_bucket *b);
+
+/* Copies a few bytes to the end of a brigade. Pieces that follow each other share buckets, which
+ * apr_brigade_write does only until the first is full. */
+void rust_brigade_copy(apr_bucket_brigade *bb, const char *data, apr_size_t length);
 int rust_bucket_is_eos(const apr_bucket *b);
 int rust_bucket_is_metadata(const apr_bucket *b);
-/* The status of the first error bucket (AP_BUCKET_IS_ERROR), or 0. */
-int rust_brigade_error(apr_bucket_brigade *bb);
 apr_status_t rust_bucket_read(apr_bucket *b, const char **data, apr_size_t *length, int block);
 
 /* A bucket whose data and owner come from Rust. `owner` is handed back to `destroy` once, when the

@@ -66,15 +66,15 @@ impl<'r> Brigade<'r> {
     /// Adds bytes at the end, without a copy unless there are few.
     pub fn push_bytes(&mut self, data: Bytes) {
         let (pointer, length) = (data.as_ptr().cast::<c_char>(), data.len());
-        let bucket = if length < COPY_BELOW {
-            // SAFETY: P11; the bucket copies the bytes, as it has no function to free them with.
-            unsafe { sys::apr_bucket_heap_create(pointer, length, None, self.alloc()) }
-        } else {
-            let owner = Box::into_raw(Box::new(data)).cast::<c_void>();
-            // SAFETY: the bytes stay where they are until `free_bytes` gets their owner.
-            unsafe {
-                sys::rust_bucket_owned(pointer, length, owner, Some(free_bytes), self.alloc())
-            }
+        if length < COPY_BELOW {
+            // SAFETY: P8, P11; the bytes are copied.
+            unsafe { sys::rust_brigade_copy(self.brigade, pointer, length) };
+            return;
+        }
+        let owner = Box::into_raw(Box::new(data)).cast::<c_void>();
+        // SAFETY: the bytes stay where they are until `free_bytes` gets their owner.
+        let bucket = unsafe {
+            sys::rust_bucket_owned(pointer, length, owner, Some(free_bytes), self.alloc())
         };
         self.push(bucket);
     }

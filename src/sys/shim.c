@@ -3,7 +3,6 @@
 #include "http_config.h"
 #include "http_core.h"
 #include "http_log.h"
-#include "http_protocol.h"
 
 int rust_conn_aborted(const conn_rec *c)
 {
@@ -50,6 +49,35 @@ void rust_brigade_append(apr_bucket_brigade *bb, apr_bucket *b)
     APR_BRIGADE_INSERT_TAIL(bb, b);
 }
 
+void rust_brigade_copy(apr_bucket_brigade *bb, const char *data, apr_size_t length)
+{
+    apr_bucket *last = APR_BRIGADE_EMPTY(bb) ? NULL : APR_BRIGADE_LAST(bb);
+    apr_bucket *b;
+
+    if (last && APR_BUCKET_IS_HEAP(last)) {
+        apr_bucket_heap *heap = last->data;
+
+        if (heap->refcount.refcount == 1
+            && heap->alloc_len - (apr_size_t)last->start - last->length >= length) {
+            memcpy(heap->base + last->start + last->length, data, length);
+            last->length += length;
+            return;
+        }
+    }
+    if (!last || length > APR_BUCKET_BUFF_SIZE) {
+        /* It may stay the only one: no more room than it needs. */
+        b = apr_bucket_heap_create(data, length, NULL, bb->bucket_alloc);
+    }
+    else {
+        char *room = apr_bucket_alloc(APR_BUCKET_BUFF_SIZE, bb->bucket_alloc);
+
+        memcpy(room, data, length);
+        b = apr_bucket_heap_create(room, APR_BUCKET_BUFF_SIZE, apr_bucket_free, bb->bucket_alloc);
+        b->length = length;
+    }
+    APR_BRIGADE_INSERT_TAIL(bb, b);
+}
+
 void rust_bucket_delete(apr_bucket *b)
 {
     apr_bucket_delete(b);
@@ -63,18 +91,6 @@ int rust_bucket_is_eos(const apr_bucket *b)
 int rust_bucket_is_metadata(const apr_bucket *b)
 {
     return APR_BUCKET_IS_METADATA(b);
-}
-
-int rust_brigade_error(apr_bucket_brigade *bb)
-{
-    apr_bucket *b;
-
-    for (b = APR_BRIGADE_FIRST(bb); b != APR_BRIGADE_SENTINEL(bb); b = APR_BUCKET_NEXT(b)) {
-        if (AP_BUCKET_IS_ERROR(b)) {
-            return ((ap_bucket_error *)b->data)->status;
-        }
-    }
-    return 0;
 }
 
 apr_status_t rust_bucket_read(apr_bucket *b, const char **data, apr_size_t *length, int block)
