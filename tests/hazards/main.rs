@@ -1,6 +1,8 @@
 //! What Rust code inside httpd must live through. Each test is named after its hazard's number in
 //! docs/testing.md, and holds it against a real httpd.
 
+mod buckets;
 mod lifecycle;
+mod memory;
 mod panics;
 mod support;

@@ -45,3 +45,10 @@ pub(crate) fn mapped(pid: i32, path: &Path) -> io::Result<(usize, usize)> {
     let deleted = of_it.iter().filter(|line| line.ends_with("(deleted)")).count();
     Ok((of_it.len() - deleted, deleted))
 }
+
+/// How many system calls a process has made to write, as the kernel counts them.
+pub(crate) fn writes(pid: i32) -> u64 {
+    let io = std::fs::read_to_string(format!("/proc/{pid}/io")).expect("/proc/<pid>/io");
+    let count = io.lines().find_map(|line| line.strip_prefix("syscw: "));
+    count.and_then(|count| count.parse().ok()).expect("syscw")
+}
