@@ -29,6 +29,8 @@ void rust_bucket_delete(apr_bucket *b);
 void rust_brigade_copy(apr_bucket_brigade *bb, const char *data, apr_size_t length);
 int rust_bucket_is_eos(const apr_bucket *b);
 int rust_bucket_is_metadata(const apr_bucket *b);
+/* The status of the first error bucket (AP_BUCKET_IS_ERROR), or 0. */
+int rust_brigade_error(apr_bucket_brigade *bb);
 apr_status_t rust_bucket_read(apr_bucket *b, const char **data, apr_size_t *length, int block);
 
 /* A bucket whose data and owner come from Rust. `owner` is handed back to `destroy` once, when the

@@ -3,6 +3,7 @@
 #include "http_config.h"
 #include "http_core.h"
 #include "http_log.h"
+#include "http_protocol.h"
 
 int rust_conn_aborted(const conn_rec *c)
 {
@@ -91,6 +92,18 @@ int rust_bucket_is_eos(const apr_bucket *b)
 int rust_bucket_is_metadata(const apr_bucket *b)
 {
     return APR_BUCKET_IS_METADATA(b);
+}
+
+int rust_brigade_error(apr_bucket_brigade *bb)
+{
+    apr_bucket *b;
+
+    for (b = APR_BRIGADE_FIRST(bb); b != APR_BRIGADE_SENTINEL(bb); b = APR_BUCKET_NEXT(b)) {
+        if (AP_BUCKET_IS_ERROR(b)) {
+            return ((ap_bucket_error *)b->data)->status;
+        }
+    }
+    return 0;
 }
 
 apr_status_t rust_bucket_read(apr_bucket *b, const char **data, apr_size_t *length, int block)
