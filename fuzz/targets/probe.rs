@@ -8,7 +8,7 @@ use mod_rust::gateway::memory::Request;
 use mod_rust::gateway::{ErrorKind, Options};
 
 static PROBE: LazyLock<std::sync::Arc<dyn mod_rust::Application>> = LazyLock::new(|| {
-    let (_, factory) = mod_rust_so::applications()
+    let (_, factory) = mod_rust_apps::applications()
         .into_iter()
         .find(|(name, _)| *name == "probe")
         .expect("the probe is among the stock applications");

@@ -18,8 +18,9 @@ use crate::gateway::{
 };
 use crate::httpd::{Brigade, Request, log};
 
-/// How much is collected before it goes through the filters, in bytes.
-const PASS_ABOVE: usize = 64 * 1024;
+/// How much is collected before it goes through the filters, in bytes. Above 65,535 the core output
+/// filter writes blocking (`AP_DEFAULT_FLUSH_MAX_THRESHOLD`), and pieces do not add up to it exactly.
+const PASS_ABOVE: usize = 48 * 1024;
 
 /// How often at most it is looked whether the client is still there, in microseconds.
 const LOOK_EVERY_US: i64 = 100_000;
@@ -139,6 +140,10 @@ impl Variables for RequestExchange<'_, '_> {
 
     fn each_header(&self, visit: &mut dyn FnMut(&[u8], &[u8])) {
         self.request().headers_in().each(visit);
+    }
+
+    fn header_count(&self) -> usize {
+        self.request().headers_in().len()
     }
 
     fn raw_target(&self) -> &[u8] {

@@ -20,7 +20,8 @@
 /// ```
 ///
 /// The static is the one symbol that the library exports; `LoadModule shop_module …/mod_shop.so`
-/// names it. After the applications may come, in this order:
+/// names it. In place of the braces may stand the path of a function that returns the list:
+/// `applications = function;`. After the applications may come, in this order:
 ///
 /// - `config = Type;` the record of the module's own directives, which implements
 ///   [`Config`](crate::module::Config);
@@ -34,6 +35,29 @@ macro_rules! module {
         $(#[$meta:meta])*
         $vis:vis static $name:ident : $file:literal;
         applications = { $($application:literal => $factory:expr),* $(,)? };
+        $($rest:tt)*
+    ) => {
+        $crate::module! {
+            @module [$(#[$meta])* $vis static $name] $file;
+            [::std::vec![$(($application, $factory)),*]]
+            $($rest)*
+        }
+    };
+    (
+        $(#[$meta:meta])*
+        $vis:vis static $name:ident : $file:literal;
+        applications = $applications:path;
+        $($rest:tt)*
+    ) => {
+        $crate::module! {
+            @module [$(#[$meta])* $vis static $name] $file;
+            [$applications()]
+            $($rest)*
+        }
+    };
+    (
+        @module [$(#[$meta:meta])* $vis:vis static $name:ident] $file:literal;
+        [$applications:expr]
         $(config = $config:ty;)?
         $(directives = [ $($directive:expr),* $(,)? ];)?
         $(fixups = $fixups:path;)?
@@ -67,7 +91,7 @@ macro_rules! module {
             }
 
             fn applications() -> ::std::vec::Vec<(&'static str, $crate::gateway::Factory)> {
-                ::std::vec![$(($application, $factory)),*]
+                $applications
             }
         }
     };
