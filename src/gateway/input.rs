@@ -4,11 +4,14 @@ use std::cell::Cell;
 use std::fmt;
 use std::io::{self, BufRead, Read};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
 
 use super::body::{BodyStream, Pace};
 use super::error::{Error, ErrorKind, Result};
+
+/// A body that is sent on goes in pieces of about this size, in bytes.
+const PIECE: usize = 48 * 1024;
 
 /// Where a server keeps the request body.
 pub trait InputSource {
@@ -228,10 +231,32 @@ impl BodyStream for Input<'_> {
         if matches!(self.kind, Kind::Reader { .. }) {
             // It may read from the network.
             pace.may_wait()?;
-        } else if let Fill::NotYet = self.fill(false)? {
+            return self.chunk(usize::MAX);
+        }
+        if let Fill::NotYet = self.fill(false)? {
             pace.may_wait()?;
         }
-        self.chunk(usize::MAX)
+        // What is there goes on in one piece: servers hand bodies over a few KiB at a time.
+        let first = self.fill_buf()?.len();
+        if first == 0 {
+            return Ok(None);
+        }
+        let length = self.length().map_or(first, |length| length.min(PIECE as u64) as usize);
+        let mut piece = BytesMut::with_capacity(length.max(first));
+        while piece.len() < PIECE {
+            match self.fill(false) {
+                Ok(Fill::Data(data)) => {
+                    let taken = data.len();
+                    piece.extend_from_slice(data);
+                    self.consume(taken);
+                }
+                Ok(Fill::End | Fill::NotYet) => break,
+                // An error that comes after good bytes is told when they have been handed on.
+                Err(error) if piece.is_empty() => return Err(error),
+                Err(_) => break,
+            }
+        }
+        Ok(Some(piece.freeze()))
     }
 
     fn trailers(&mut self) -> Option<HeaderMap> {

@@ -6,7 +6,7 @@ use http::StatusCode;
 
 use super::{TEXT, broken, failed};
 use crate::gateway::memory::Request;
-use crate::gateway::{Body, ErrorKind, Input, StartResponse, app_fn};
+use crate::gateway::{Body, Error, ErrorKind, Input, StartResponse, app_fn};
 
 #[test]
 fn is_read_to_its_end() {
@@ -74,9 +74,14 @@ fn its_error_after_the_head_breaks_the_answer() {
         start_response.start(200, TEXT)?;
         Ok(Body::from_input(environ.take_input()))
     });
-    let response =
-        Request::new("POST", "/").chunk("some").fail(ErrorKind::InputMalformed).call(&echo);
+    let request =
+        Request::new("POST", "/").chunk("some").after_output(4).fail(ErrorKind::InputMalformed);
+    let response = request.call(&echo);
     assert_eq!((broken(&response), &*response.text()), (ErrorKind::InputMalformed, "some"));
+    // What is known before anything went out is an error page still.
+    let request = Request::new("POST", "/").chunk("some").fail(ErrorKind::InputMalformed);
+    assert_eq!(request.call(&echo).error().map(Error::kind), Some(ErrorKind::InputMalformed));
+    assert!(!request.call(&echo).is_broken());
 
     // Also when the application does not notice, or does not care.
     let careless = app_fn(|mut environ, start_response| {
