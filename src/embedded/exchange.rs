@@ -168,9 +168,8 @@ impl Exchange for RequestExchange<'_, '_> {
             }
             reason => reason,
         };
-        let line: Option<&CStr> = reason.map(|reason| {
-            request.pool().c_str(&[code.as_str().as_bytes(), b" ", reason].concat())
-        });
+        let line: Option<&CStr> = reason
+            .map(|reason| request.pool().c_str(&[code.as_str().as_bytes(), b" ", reason].concat()));
         request.set_status(code.as_u16(), line);
     }
 
@@ -223,9 +222,8 @@ impl Exchange for RequestExchange<'_, '_> {
         Ok(())
     }
 
-    fn overrides(&self, status: StatusCode) -> bool {
-        let overridden = self.variables.facts().error_override
-            && (status.is_client_error() || status.is_server_error());
+    fn overrides(&self, _status: StatusCode) -> bool {
+        let overridden = self.variables.facts().error_override;
         if overridden {
             // An error document keeps only these headers, and without its challenge a 401 is none.
             let request = self.request();

@@ -76,7 +76,8 @@ pub trait Exchange: Variables {
     /// of the request make of it: a status (304, 412) that is to be answered in its place.
     fn conditions(&self, file: &FileBody) -> Option<http::StatusCode>;
 
-    /// Whether the server has an answer of its own for this status, in place of the application's.
+    /// Whether the server has an answer of its own for this error status, in place of the
+    /// application's. Asked before the head goes out.
     fn overrides(&self, status: http::StatusCode) -> bool {
         let _ = status;
         false

@@ -28,7 +28,8 @@ use super::status::Status;
 pub enum Outcome {
     /// The response is complete.
     Complete,
-    /// Nothing has gone out; the server answers with this status itself (304, 412).
+    /// Nothing has gone out; the server answers with this status itself (304, 412, and what it
+    /// [overrides](Exchange::overrides)).
     Status(StatusCode),
     /// Nothing has gone out; the server answers with another of its paths, as a GET.
     Redirect(String),
@@ -54,6 +55,9 @@ pub fn run(
         let body = application.call(environ, StartResponse::new(&response))?;
         response.send(body)
     });
+    if let (Ok(Err(_)), Some(status)) = (&result, response.overridden.get()) {
+        return Outcome::Status(status);
+    }
     match result {
         Ok(Ok(Sent::Whole)) => Outcome::Complete,
         Ok(Ok(Sent::Instead(status))) => Outcome::Status(status),
@@ -75,6 +79,8 @@ struct Response<'e> {
     is_head: bool,
     /// Status and whether it may have a body, once started.
     started: Cell<Option<(StatusCode, bool)>>,
+    /// The status, if it is one that the server answers itself.
+    overridden: Cell<Option<StatusCode>>,
     /// The Content-Length that the application gave, then the one that was committed.
     length: Cell<Option<u64>>,
     committed: Cell<bool>,
@@ -92,6 +98,7 @@ impl<'e> Response<'e> {
             exchange,
             is_head: exchange.get(b"REQUEST_METHOD") == Some(b"HEAD"),
             started: Cell::new(None),
+            overridden: Cell::new(None),
             length: Cell::new(None),
             committed: Cell::new(false),
             pending: Cell::new(false),
@@ -104,6 +111,7 @@ impl<'e> Response<'e> {
     fn commit(&self, length: Option<u64>) -> Result<()> {
         self.check_length(length)?;
         self.check_input()?;
+        self.check_status()?;
         if self.length.get().is_none() {
             self.length.set(length);
         }
@@ -121,6 +129,17 @@ impl<'e> Response<'e> {
             )),
             _ => Ok(()),
         }
+    }
+
+    /// Before the head goes out: whether the server answers an error in the application's place.
+    fn check_status(&self) -> Result<()> {
+        let (status, _) = self.started()?;
+        let is_error = status.is_client_error() || status.is_server_error();
+        if is_error && self.exchange.overrides(status) {
+            self.overridden.set(Some(status));
+            return Err(Error::with_status(status, "the server answers this status itself"));
+        }
+        Ok(())
     }
 
     /// Sends a piece of a body, whose whole `length` is known or not, after the head.
@@ -191,6 +210,7 @@ impl Respond for Response<'_> {
             ));
         }
         self.started.set(None);
+        self.overridden.set(None);
         self.length.set(None);
         self.exchange.begin(status);
         headers(&mut |name, value| {
