@@ -17,18 +17,21 @@ use crate::module::{
 /// The handler that answers with an application.
 const HANDLER: &std::ffi::CStr = c"rust-app";
 
-/// URLs are claimed after mod_alias and mod_rewrite have had their say, and before mod_userdir.
+/// URLs are claimed after mod_alias and mod_rewrite have had their say, and before mod_userdir and
+/// mod_vhost_alias: the latter takes every URL that it is asked for.
 const AFTER: &[Named] = &[Named::new(c"mod_alias.c"), Named::new(c"mod_rewrite.c"), Named::END];
+const BEFORE: &[Named] =
+    &[Named::new(c"mod_userdir.c"), Named::new(c"mod_vhost_alias.c"), Named::END];
 
 pub(super) fn register<M: Module>(registrar: &Registrar<'_>) {
     log::set_module(M::record());
     let module = M::NAME.to_str().unwrap_or_default();
     let module = module.strip_suffix(".c").unwrap_or(module);
     state::start(module, M::applications(), registrar.pool());
-    registrar.translate_name::<Hook<M, Translate>>(AFTER, Order::Middle);
-    registrar.map_to_storage::<Hook<M, Storage>>(&[], Order::First);
-    registrar.fixups::<Hook<M, Fixups>>(&[], Order::First);
-    registrar.handler::<Hook<M, Handler>>(&[], Order::Middle);
+    registrar.translate_name::<Hook<M, Translate>>(AFTER, BEFORE, Order::Middle);
+    registrar.map_to_storage::<Hook<M, Storage>>(&[], &[], Order::First);
+    registrar.fixups::<Hook<M, Fixups>>(&[], &[], Order::First);
+    registrar.handler::<Hook<M, Handler>>(&[], &[], Order::Middle);
     registrar.check_config::<Hook<M, Own>>(Order::Middle);
     registrar.check_config::<Hook<M, All>>(Order::ReallyLast);
     registrar.child_init::<Hook<M, Child>>(Order::Middle);
@@ -71,6 +74,9 @@ fn claim<M: Module>(request: &Request<'_>, mount: Kept<Mount>, path_info: usize)
     let file = unsafe { &*mount.file.as_ptr() };
     request.set_file(file, path_info);
     request.set_handler(HANDLER);
+    if request.is_subrequest() {
+        request.stand_in_for_file();
+    }
     Gate::<M>::note(request, mount);
 }
 

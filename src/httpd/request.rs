@@ -157,6 +157,13 @@ impl<'r> Request<'r> {
         raw.path_info = unsafe { raw.uri.add(path_info) };
     }
 
+    /// Lets this look like a regular file to who looks a subrequest up: mod_dir takes nothing else
+    /// as a DirectoryIndex.
+    pub fn stand_in_for_file(&self) {
+        // SAFETY: P1, P2.
+        unsafe { (*self.as_ptr()).finfo.filetype = sys::APR_REG };
+    }
+
     /// The file that answers.
     #[must_use]
     pub fn filename(&self) -> Option<&'r [u8]> {

@@ -59,17 +59,25 @@ pub struct Registrar<'p> {
 macro_rules! request_hook {
     ($($(#[$doc:meta])* $name:ident($function:ident);)*) => {$(
         $(#[$doc])*
-        pub fn $name<H: RequestHook>(&self, after: &'static [Named], order: Order) {
-            let after = predecessors(after);
-            // SAFETY: P11, in `register_hooks`; the hook's list of names is copied or lives forever.
+        ///
+        /// It runs after the modules of the one list and before those of the other, wherever
+        /// their `LoadModule` lines stand.
+        pub fn $name<H: RequestHook>(
+            &self,
+            after: &'static [Named],
+            before: &'static [Named],
+            order: Order,
+        ) {
+            let (after, before) = (names(after), names(before));
+            // SAFETY: P11, in `register_hooks`; the lists of names live as long as the module.
             unsafe {
-                sys::$function(Some(request::<H>), after, std::ptr::null(), order.raw());
+                sys::$function(Some(request::<H>), after, before, order.raw());
             }
         }
     )*};
 }
 
-/// A module's name in a list of those that a hook runs after, ended by [`Named::END`].
+/// A module's name in a list of those that a hook runs after or before, ended by [`Named::END`].
 #[repr(transparent)]
 pub struct Named(*const c_char);
 
@@ -87,7 +95,7 @@ impl Named {
     }
 }
 
-fn predecessors(names: &'static [Named]) -> *const *const c_char {
+fn names(names: &'static [Named]) -> *const *const c_char {
     match names.last() {
         None => std::ptr::null(),
         Some(last) => {
