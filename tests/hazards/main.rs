@@ -2,7 +2,9 @@
 //! docs/testing.md, and holds it against a real httpd.
 
 mod buckets;
+mod hooks;
 mod lifecycle;
 mod memory;
 mod panics;
+mod subrequests;
 mod support;
