@@ -17,10 +17,11 @@ use crate::ensure::{self, Capability, Checked, Finding, Manager, Need};
 #[derive(Args, Debug)]
 pub(crate) struct DoctorArgs {}
 
-const SECTIONS: [(Need, &str); 4] = [
+const SECTIONS: [(Need, &str); 5] = [
     (Need::Run, "for run"),
     (Need::Test, "for test, beyond that"),
     (Need::Bench, "for bench and test --ci"),
+    (Need::Fuzz, "for test --ci"),
     (Need::Rivals, "for bench, as rivals and for --instr (nothing needs them)"),
 ];
 

@@ -47,7 +47,7 @@ impl Execute for TestArgs {
 
         let step =
             progress.step("Looking for httpd, its headers, libclang and the tests' programs");
-        let needs = [Need::Run, Need::Test, Need::Bench];
+        let needs = [Need::Run, Need::Test, Need::Bench, Need::Fuzz];
         ensure::ensure(if self.ci { &needs } else { &needs[..2] }, yes, &step)?;
         step.done("Everything is there");
 
@@ -91,7 +91,7 @@ fn tests(project: &Project, modules: &Path, args: &[String]) -> Vec<Step> {
     let all = Step::tests("tests", ["test", "--workspace"]);
     let mut steps = vec![with_args(all).env(MODULES_VARIABLE, modules)];
     if project.has_package(KIT) {
-        let pure = ["test", "--package", KIT, "--no-default-features"];
+        let pure = ["test", "--package", KIT, "--no-default-features", "--features", "log,tower"];
         steps.push(without_headers(with_args(Step::tests("tests without httpd", pure))));
     }
     steps
@@ -184,7 +184,7 @@ mod tests {
             [
                 "HTTPD_TESTKIT_MODULES=/t/modules cargo test --workspace -- --nocapture",
                 "APXS=/nonexistent HTTPD_INCLUDEDIR=/nonexistent LIBCLANG_PATH=/nonexistent cargo \
-                 test --package mod_rust --no-default-features -- --nocapture",
+                 test --package mod_rust --no-default-features --features log,tower -- --nocapture",
             ]
         );
         assert_eq!(tests(&project("mine", root), Path::new("/t"), &[]).len(), 1);

@@ -11,6 +11,8 @@ pub(crate) enum Need {
     Test,
     /// The benchmark, beyond that of `Run`.
     Bench,
+    /// The fuzzers, beyond that of `Run`.
+    Fuzz,
     /// What takes part in the benchmark if it is there: rivals, and the programs of `--instr`.
     Rivals,
 }
@@ -108,6 +110,13 @@ pub(crate) const CAPABILITIES: &[Capability] = &[
         probe: Probe::Program("wrk"),
         debian: &["wrk"],
         fedora: &["wrk"],
+    },
+    Capability {
+        name: "a C++ compiler",
+        need: Need::Fuzz,
+        probe: Probe::Program("c++"),
+        debian: &["g++"],
+        fedora: &["gcc-c++"],
     },
     Capability {
         name: "strace",

@@ -9,7 +9,7 @@ use crate::built_module::BuiltModule;
 
 const TEMPLATE: &str = include_str!("../../templates/httpd.conf.in");
 
-/// What the empty DocumentRoot, and what an application puts beside it, may need.
+/// What DocumentRoot, and what an application puts beside it, may need.
 pub(super) const MIME_TYPES: &str = "\
 text/html html htm
 text/plain txt

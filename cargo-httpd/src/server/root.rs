@@ -14,6 +14,10 @@ use crate::progress::say;
 /// As the template says.
 const PID_FILE: &str = "run/httpd.pid";
 
+/// The one file in DocumentRoot, for applications that send files.
+const SAMPLE: &str = "A file on disk, sent by httpd: ask for a part of it with a Range header, and \
+    again with If-None-Match and its ETag.\n";
+
 /// A server root: `conf/`, `run/`, `htdocs/`, and `modules` that leads to httpd's own.
 pub(crate) struct ServerRoot {
     path: PathBuf,
@@ -52,6 +56,7 @@ impl ServerRoot {
                 fs::create_dir(path.join(name))?;
             }
             fs::write(path.join("conf/mime.types"), super::conf::MIME_TYPES)?;
+            fs::write(path.join("htdocs/sample.txt"), SAMPLE)?;
             std::os::unix::fs::symlink(modules_dir, path.join("modules"))
         };
         make().with_context(|| format!("the server root {} cannot be made", path.display()))?;

@@ -113,7 +113,7 @@ pub(crate) static GROUPS: &[Group] = &[
             ),
             path(
                 "/file",
-                Try::Link("?path=index.html"),
+                Try::Link("?path=sample.txt"),
                 "A file below the option root, if that is set",
                 file::file,
             ),
