@@ -75,8 +75,7 @@ fn tempfile() -> PathBuf {
 fn without_headers() {
     let said = without(&[("APXS", "/nonexistent"), ("HTTPD_INCLUDEDIR", "/nonexistent")]);
     assert_eq!(said.lines().count(), 2, "{said}");
-    assert!(said.contains("/nonexistent"), "{said}");
-    assert!(said.contains("apache2-dev") && said.contains("httpd-devel"), "{said}");
+    assert!(said.contains("APXS") && said.contains("/nonexistent"), "{said}");
 }
 
 #[test]
