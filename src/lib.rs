@@ -1,4 +1,50 @@
 //! Rust web applications inside Apache httpd: what mod_wsgi is for Python.
+//!
+//! An [`Application`] gets an [`Environ`] and [`StartResponse`] and returns a [`Body`]; any tower
+//! service, an axum `Router` say, is one too ([`gateway::service()`]). [`module!`] makes a `cdylib`
+//! crate with applications a module of httpd, which `httpd.conf` loads and mounts:
+//!
+//! ```no_run
+//! #![forbid(unsafe_code)]
+//! use mod_rust::{Body, Environ, Factory, Result, StartResponse};
+//!
+//! fn hello<'x>(_: Environ<'x>, start_response: StartResponse<'x>) -> Result<Body<'x>> {
+//!     start_response.start(200, [("Content-Type", "text/plain")])?;
+//!     Ok(Body::from("Hello, world\n"))
+//! }
+//!
+//! # #[cfg(feature = "httpd")]
+//! mod_rust::module! {
+//!     /// `LoadModule hello_module …/mod_hello.so`
+//!     pub static hello_module: "mod_hello.c";
+//!     applications = { "hello" => Factory::of(hello) };
+//! }
+//! # #[cfg(not(feature = "httpd"))]
+//! # fn _factory() -> Factory { Factory::of(hello) }
+//! ```
+//!
+//! # Layers
+//!
+//! | module | what it is | needs httpd |
+//! | --- | --- | --- |
+//! | [`gateway`] | the application contract: pure, without `unsafe`, the same behind every server | no |
+//! | `sys` | httpd, APR and APR-util as bindgen sees them | yes |
+//! | `httpd` | safe wrappers of what httpd hands to a hook | yes |
+//! | `module` | records, typed directives and hooks behind a panic guard | yes |
+//! | `handler` | the stock directives and hooks, and [`module!`] | yes |
+//!
+//! A layer uses only those above it. docs/architecture.md has the whole picture.
+//!
+//! # Features
+//!
+//! All are additive. Without any, the crate is the contract alone and builds without httpd's headers.
+//!
+//! | feature | default | what it adds |
+//! | --- | --- | --- |
+//! | `httpd` | yes | the layers that need httpd: its headers and libclang have to be there to build |
+//! | `log` | yes | records of the crate `log` go to the ErrorLog |
+//! | `tower` | yes | any tower service is an application; brings tokio |
+//! | `tracing` | no | `tracing` events go to the ErrorLog too, as `log` records |
 #![cfg_attr(not(feature = "httpd"), forbid(unsafe_code))]
 
 // An unwinding panic is caught and becomes a 500; an aborting one takes every request of the
@@ -21,3 +67,13 @@ pub mod module;
 pub mod sys;
 
 pub use gateway::{Application, Body, Environ, Error, Factory, Result, StartResponse};
+
+/// The guides, so that what they show compiles.
+#[cfg(all(doctest, feature = "httpd", feature = "log", feature = "tower"))]
+mod guides {
+    #[doc = include_str!("../README.md")]
+    mod readme {}
+
+    #[doc = include_str!("../docs/writing-a-module.md")]
+    mod writing_a_module {}
+}
