@@ -5,10 +5,11 @@ use std::fmt;
 use std::io::{self, BufRead, Read};
 
 use bytes::{Bytes, BytesMut};
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 
 use super::body::{BodyStream, Pace};
 use super::error::{Error, ErrorKind, Result};
+use super::header;
 
 /// A body that is sent on goes in pieces of about this size, in bytes.
 const PIECE: usize = 48 * 1024;
@@ -164,13 +165,21 @@ impl<'x> Input<'x> {
         }
     }
 
-    /// The trailer fields, once the body has been read to its end.
+    /// The trailer fields, once the body has been read to its end. Those that cannot be trailers
+    /// (RFC 9110, 6.5.1: Host, Content-Length, …) are passed over, so that an application may hand
+    /// on what it gets.
     pub fn trailers(&mut self) -> Option<HeaderMap> {
-        match &mut self.kind {
+        let mut trailers = match &mut self.kind {
             Kind::Server { source, .. } => source.trailers(),
             Kind::Source(source) => source.trailers(),
             Kind::Empty | Kind::Reader { .. } => None,
+        }?;
+        let cannot_be =
+            |name: &&HeaderName| header::check_trailer(name.as_str().as_bytes()).is_err();
+        while let Some(name) = trailers.keys().find(cannot_be).cloned() {
+            trailers.remove(name);
         }
+        Some(trailers)
     }
 }
 

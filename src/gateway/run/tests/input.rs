@@ -153,6 +153,23 @@ fn trailers_come_after_the_body() {
 }
 
 #[test]
+fn what_cannot_be_a_trailer_does_not_break_an_echo() {
+    let app = app_fn(|mut environ, start_response: StartResponse<'_>| {
+        start_response.start(200, TEXT)?;
+        Ok(Body::from_input(environ.take_input()))
+    });
+    let request = Request::new("POST", "/")
+        .chunk("data")
+        .trailer("host".parse().unwrap(), "x".parse().unwrap())
+        .trailer("connection".parse().unwrap(), "close".parse().unwrap())
+        .trailer("x-sum".parse().unwrap(), "42".parse().unwrap());
+    let response = request.call(&app);
+    assert!(response.is_complete(), "{response:?}");
+    let names: Vec<_> = response.trailers().unwrap().keys().map(|name| name.as_str()).collect();
+    assert_eq!(names, ["x-sum"]);
+}
+
+#[test]
 fn middleware_may_put_another_in_place() {
     let app = app_fn(|mut environ, start_response: StartResponse<'_>| {
         let upper = environ.input().read_all(100)?.to_ascii_uppercase();
