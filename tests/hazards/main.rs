@@ -3,8 +3,10 @@
 
 mod buckets;
 mod hooks;
+mod input;
 mod lifecycle;
 mod memory;
 mod panics;
+mod smuggling;
 mod subrequests;
 mod support;
