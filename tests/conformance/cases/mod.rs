@@ -1,0 +1,45 @@
+//! The table of cases.
+
+mod connection;
+mod failure;
+mod file;
+mod head;
+mod input;
+mod method;
+mod output;
+mod timing;
+
+use std::time::{Duration, SystemTime};
+
+use crate::case::Case;
+
+/// Every case. What they ask for is below the mount point of a probe with the options
+/// `note conformance` and `root` with the [`files`] in it, all last changed at [`modified`]; the
+/// server's own answer to 500 holds the text `the server's own 500`, to 416 likewise.
+pub(crate) fn all() -> Vec<Case> {
+    [
+        method::cases(),
+        head::cases(),
+        output::cases(),
+        input::cases(),
+        timing::cases(),
+        file::cases(),
+        failure::cases(),
+        connection::cases(),
+    ]
+    .concat()
+}
+
+/// What lies in the directory that the option `root` names.
+pub(crate) fn files() -> Vec<(&'static str, Vec<u8>)> {
+    vec![
+        ("digits.txt", b"0123456789".repeat(10)),
+        ("empty.txt", Vec::new()),
+        ("large.bin", crate::case::pattern(300_000)),
+    ]
+}
+
+/// `Sun, 09 Sep 2001 01:46:40 GMT`.
+pub(crate) fn modified() -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000)
+}

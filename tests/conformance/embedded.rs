@@ -1,0 +1,90 @@
+//! The cases against the stock module inside httpd, under each MPM.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use httpd_testkit::{Server, mpm_tests};
+
+use crate::case::{Level, Need};
+use crate::target::Target;
+use crate::{cases, driver};
+
+/// The probe inside httpd.
+pub(crate) struct Embedded {
+    pub(crate) server: Server,
+}
+
+impl Embedded {
+    /// A server with the probe at `/probe`, `files/` as its root, and error pages of its own.
+    pub(crate) fn builder() -> httpd_testkit::Builder {
+        let mut builder = Server::builder()
+            .module("mod_rust.so")
+            .conf("RustAppAlias /probe probe")
+            .conf("RustAppOption root {root}/files")
+            .conf("RustAppOption note conformance")
+            .conf("ErrorDocument 500 \"the server's own 500\"")
+            .conf("ErrorDocument 416 \"the server's own 416\"");
+        for (path, bytes) in cases::files() {
+            builder = builder.file(&format!("files/{path}"), bytes);
+        }
+        for text in cases::all().iter().flat_map(|case| &case.logs).map(|(_, text)| text) {
+            builder = builder.allow_log(text);
+        }
+        builder
+    }
+
+    pub(crate) fn start(builder: httpd_testkit::Builder) -> Self {
+        let server = builder.start();
+        for (path, _) in cases::files() {
+            let path = server.root().join("files").join(path);
+            let file = std::fs::File::options().write(true).open(path).expect("it was written");
+            file.set_modified(cases::modified()).expect("a file of our own");
+        }
+        Self { server }
+    }
+}
+
+impl Target for Embedded {
+    fn addr(&self) -> SocketAddr {
+        self.server.addr()
+    }
+
+    fn mount(&self) -> &str {
+        "/probe"
+    }
+
+    fn patience(&self) -> Duration {
+        self.server.patience()
+    }
+
+    fn lacks(&self) -> &[Need] {
+        &[]
+    }
+
+    fn records(&self, level: Level, text: &str) -> Vec<String> {
+        records(&self.server.error_log(), level, text)
+    }
+}
+
+/// The module's records in an ErrorLog.
+pub(crate) fn records(log: &str, level: Level, text: &str) -> Vec<String> {
+    let level = match level {
+        Level::Error => "[rust:error]",
+        Level::Warn => "[rust:warn]",
+        Level::Info => "[rust:info]",
+        Level::Debug => "[rust:debug]",
+        Level::Trace => "[rust:trace1]",
+    };
+    let lines = log.lines().filter(|line| line.contains(level) && line.contains(text));
+    lines.map(str::to_owned).collect()
+}
+
+mpm_tests! {
+    fn embedded(mpm) {
+        let target = Embedded::start(Embedded::builder().mpm(mpm));
+        let children = target.server.children_pids();
+        driver::run(&target, &cases::all());
+        // Whatever happened to the applications, their processes are still there.
+        assert_eq!(target.server.children_pids(), children);
+    }
+}
