@@ -22,7 +22,9 @@ mpm_tests! {
         for _ in 0..5 {
             let response = server.get(&format!("/quirks/tiny?n={COUNT}"));
             assert_eq!(response.end, BodyEnd::Chunked);
-            assert!(response.body.len() as u64 == COUNT && response.body.iter().all(|&b| b == b'x'));
+            assert!(
+                response.body.len() as u64 == COUNT && response.body.iter().all(|&b| b == b'x')
+            );
         }
         let calls = (writes(pid) - calls) / 5;
         // The access log's line, and the body in pieces of 8 KiB at the least.

@@ -30,7 +30,10 @@ mpm_tests! {
                 send(&server, format!("{POST}{body}GET /hello HTTP/1.1\r\nHost: x\r\n\r\n"));
             let response = connection.read_response();
             let expected = format!("\"length\": {length},");
-            assert!(response.status == 200 && response.text().contains(&expected), "{body:?}: {response:?}");
+            assert!(
+                response.status == 200 && response.text().contains(&expected),
+                "{body:?}: {response:?}"
+            );
             assert_eq!(connection.read_response().text(), HELLO, "{body:?}");
         }
         let mut connection = send(&server, chunked("/quirks/trailers"));
@@ -44,7 +47,13 @@ mpm_tests! {
 
     fn h24_a_malformed_chunk_is_a_400(mpm) {
         let server = stock().mpm(mpm).start();
-        for body in ["x\r\n", "5\r\nhelloworld\r\n0\r\n\r\n", "-1\r\n", "5 \x01\r\nhello\r\n0\r\n\r\n", "\r\n\r\n"] {
+        for body in [
+            "x\r\n",
+            "5\r\nhelloworld\r\n0\r\n\r\n",
+            "-1\r\n",
+            "5 \x01\r\nhello\r\n0\r\n\r\n",
+            "\r\n\r\n",
+        ] {
             let mut connection = send(&server, format!("{POST}{body}"));
             let response = connection.close_write().read_response();
             assert_eq!(response.status, 400, "{body:?}: {response:?}");
@@ -63,7 +72,10 @@ mpm_tests! {
                 assert_eq!(head.status, 200, "{path}");
                 connection.write(bad).close_write();
                 let rest = connection.read_to_end();
-                assert!(!rest.ends_with(b"\r\n0\r\n\r\n"), "{path} {bad:?}: the answer looks whole");
+                assert!(
+                    !rest.ends_with(b"\r\n0\r\n\r\n"),
+                    "{path} {bad:?}: the answer looks whole"
+                );
             }
         }
         // The same where the client closes in the middle.
@@ -100,11 +112,17 @@ mpm_tests! {
         let by_reqtimeout = |builder: Builder| {
             builder.load("reqtimeout").conf("RequestReadTimeout header=20 body=1")
         };
-        let servers = [by_timeout(stock().mpm(mpm)).start(), by_reqtimeout(stock().mpm(mpm)).start()];
-        let heads = [POST.to_owned() + "5\r\nhel", POST.replace("Transfer-Encoding: chunked", "Content-Length: 9") + "hello"];
+        let servers =
+            [by_timeout(stock().mpm(mpm)).start(), by_reqtimeout(stock().mpm(mpm)).start()];
+        let heads = [
+            POST.to_owned() + "5\r\nhel",
+            POST.replace("Transfer-Encoding: chunked", "Content-Length: 9") + "hello",
+        ];
         // All at once, as each waits for a second.
-        let mut waiting: Vec<_> =
-            servers.iter().flat_map(|server| heads.iter().map(move |head| send(server, head))).collect();
+        let mut waiting: Vec<_> = servers
+            .iter()
+            .flat_map(|server| heads.iter().map(move |head| send(server, head)))
+            .collect();
         for connection in &mut waiting {
             let response = connection.read_response();
             assert_eq!(response.status, 408, "{response:?}");
@@ -115,7 +133,12 @@ mpm_tests! {
     fn h25_a_hundred_continue_is_sent_when_the_body_is_wanted(mpm) {
         let server = stock().mpm(mpm).start();
         let expect = |path: &str| {
-            send(&server, format!("POST {path} HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n"))
+            send(
+                &server,
+                format!(
+                    "POST {path} HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n"
+                ),
+            )
         };
         // Wanted: exactly one, and nothing else before it.
         for path in ["/probe/discard", "/probe/echo", "/probe/early"] {
@@ -123,17 +146,24 @@ mpm_tests! {
             assert_eq!(connection.read_head().status, 100, "{path}");
             connection.write("hello");
             let response = connection.read_response();
-            assert!(response.interim.is_empty() && [200, 403].contains(&response.status), "{path}: {response:?}");
+            assert!(
+                response.interim.is_empty() && [200, 403].contains(&response.status),
+                "{path}: {response:?}"
+            );
         }
         // Not wanted: none, and the connection is of no further use, as nobody knows what follows.
-        for (path, status) in [("/probe/unread", 200), ("/probe/status/401", 401), ("/hello", 200)] {
+        for (path, status) in [("/probe/unread", 200), ("/probe/status/401", 401), ("/hello", 200)]
+        {
             let mut connection = expect(path);
             let response = connection.read_response();
             assert!(response.interim.is_empty(), "{path}: {response:?}");
             assert_eq!(response.status, status, "{path}");
             assert!(connection.is_closed(), "{path}: {response:?}");
         }
-        let mut connection = send(&server, "POST /probe/discard HTTP/1.1\r\nHost: x\r\nExpect: more\r\nContent-Length: 5\r\n\r\nhello");
+        let mut connection = send(
+            &server,
+            "POST /probe/discard HTTP/1.1\r\nHost: x\r\nExpect: more\r\nContent-Length: 5\r\n\r\nhello",
+        );
         assert_eq!(connection.read_response().status, 417);
     }
 
@@ -141,7 +171,14 @@ mpm_tests! {
         let server = stock().mpm(mpm).start();
         let evil = "GET /probe/log?text=smuggled HTTP/1.1\r\nHost: x\r\n\r\n";
         let body = evil.repeat((1 << 20) / evil.len());
-        for path in ["/probe/unread", "/hello", "/probe/early", "/probe/status/404", "/missing", "/probe/internal?to=/hello"] {
+        for path in [
+            "/probe/unread",
+            "/hello",
+            "/probe/early",
+            "/probe/status/404",
+            "/missing",
+            "/probe/internal?to=/hello",
+        ] {
             for framing in ["sized", "chunked"] {
                 let mut connection = server.connect();
                 let request = connection.request("POST", path);
@@ -153,10 +190,10 @@ mpm_tests! {
                 assert!(response.end.is_complete(), "{path} {framing}: {response:?}");
                 // The next request is answered, or the connection is closed: nothing in between.
                 let sent = connection.try_write(b"GET /hello HTTP/1.1\r\nHost: x\r\n\r\n");
-                if sent.is_ok() {
-                    if let Ok(next) = connection.try_read_response("GET") {
-                        assert_eq!(next.text(), HELLO, "{path} {framing}");
-                    }
+                if sent.is_ok()
+                    && let Ok(next) = connection.try_read_response("GET")
+                {
+                    assert_eq!(next.text(), HELLO, "{path} {framing}");
                 }
             }
         }

@@ -108,7 +108,8 @@ mpm_tests! {
             let (greeting, code) = &codes[generation % 2];
             if generation > 0 {
                 let config = server.config();
-                let (old, new) = (format!("generation-{}", generation - 1), format!("generation-{generation}"));
+                let (old, new) =
+                    (format!("generation-{}", generation - 1), format!("generation-{generation}"));
                 server.write_config(&config.replace(&old, &new));
                 // As cargo httpd and package managers do it: one file in place of the other.
                 server.write_file("modules/new.so", code);

@@ -126,7 +126,8 @@ mpm_tests! {
             assert!(connection.is_closed(), "{path}: the connection stays open");
             // Another answer must not follow, which would be taken for the rest of the body.
             let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n");
-            let mut connection = send(&server, format!("{request}GET /hello HTTP/1.1\r\nHost: x\r\n\r\n"));
+            let mut connection =
+                send(&server, format!("{request}GET /hello HTTP/1.1\r\nHost: x\r\n\r\n"));
             let came = connection.read_to_end();
             assert!(!came.escape_ascii().to_string().contains("Hello"), "{path}");
         }

@@ -101,14 +101,20 @@ mpm_tests! {
         let work = std::sync::Mutex::new(cases.iter());
         std::thread::scope(|scope| {
             for _ in 0..8 {
-                scope.spawn(|| loop {
-                    let Some((headers, body)) = work.lock().unwrap().next() else { break };
-                    for path in ["/probe/discard", "/probe/echo", "/probe/unread", "/hello"] {
-                        let request = format!("POST {path} HTTP/1.1\r\nHost: x\r\n{headers}\r\n{body}");
-                        let mut connection = send(&server, &request);
-                        let came = connection.close_write().read_to_end();
-                        let came = came.escape_ascii().to_string();
-                        assert!(!came.contains("logged, if"), "{path} {headers:?} {body:?}: {came}");
+                scope.spawn(|| {
+                    loop {
+                        let Some((headers, body)) = work.lock().unwrap().next() else { break };
+                        for path in ["/probe/discard", "/probe/echo", "/probe/unread", "/hello"] {
+                            let request =
+                                format!("POST {path} HTTP/1.1\r\nHost: x\r\n{headers}\r\n{body}");
+                            let mut connection = send(&server, &request);
+                            let came = connection.close_write().read_to_end();
+                            let came = came.escape_ascii().to_string();
+                            assert!(
+                                !came.contains("logged, if"),
+                                "{path} {headers:?} {body:?}: {came}"
+                            );
+                        }
                     }
                 });
             }
@@ -116,7 +122,8 @@ mpm_tests! {
         assert!(cases.len() > 60);
         assert!(!server.error_log().contains("smuggled"), "{}", server.error_log());
         let log = server.access_log();
-        let reached: Vec<_> = log.lines().filter(|line| line.contains("\"GET /probe/log")).collect();
+        let reached: Vec<_> =
+            log.lines().filter(|line| line.contains("\"GET /probe/log")).collect();
         assert!(reached.is_empty(), "{reached:?}");
     }
 }

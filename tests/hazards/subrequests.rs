@@ -140,7 +140,10 @@ mpm_tests! {
         for body in ["Content-Length: 31\r\n\r\n", "Transfer-Encoding: chunked\r\n\r\n1f\r\n"] {
             let mut connection = send(
                 &server,
-                format!("POST {} HTTP/1.1\r\nHost: x\r\n{body}GET /quirks/say HTTP/1.1\r\n\r\n\r\n", internal("/hello")),
+                format!(
+                    "POST {} HTTP/1.1\r\nHost: x\r\n{body}GET /quirks/say HTTP/1.1\r\n\r\n\r\n",
+                    internal("/hello")
+                ),
             );
             assert_eq!(connection.read_response().text(), HELLO);
             let rest = connection.close_write().read_to_end();
@@ -219,14 +222,18 @@ mpm_tests! {
         for path in ["/probe/error", "/probe/error?status=503"] {
             let response = server.get(path);
             assert!(matches!(response.status, 500 | 503), "{path}: {response:?}");
-            assert!(response.end == BodyEnd::Length && response.text().contains("Additionally"), "{response:?}");
+            assert!(
+                response.end == BodyEnd::Length && response.text().contains("Additionally"),
+                "{response:?}"
+            );
         }
         let errors = server.error_log().matches("the probe was asked for an error").count();
         assert_eq!(errors, 3, "two requests, and one error document: {}", server.error_log());
         // One that breaks late is visible all the same.
         let response = server.get("/probe/error?status=502");
         assert!(response.end.is_truncated(), "{response:?}");
-        let mut connection = send(&server, "GET /probe/error?status=502 HTTP/1.1\r\nHost: x\r\n\r\n");
+        let mut connection =
+            send(&server, "GET /probe/error?status=502 HTTP/1.1\r\nHost: x\r\n\r\n");
         connection.read_response();
         assert!(connection.is_closed());
     }
