@@ -86,6 +86,20 @@ async fn stream(Path(pieces): Path<u32>) -> Response {
     Body::new(StreamBody::new(frames).with_trailers(trailers)).into_response()
 }
 
+/// Pieces with a pause before each.
+async fn slow(Path(pieces): Path<u32>) -> Response {
+    let (sender, receiver) = mpsc::channel(1);
+    tokio::spawn(async move {
+        for piece in 0..pieces {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            if sender.send(Ok::<_, Infallible>(format!("piece {piece}\n"))).await.is_err() {
+                return;
+            }
+        }
+    });
+    Body::from_stream(ReceiverStream::new(receiver)).into_response()
+}
+
 /// Events of `tracing` are lines of the ErrorLog, with this request's client and virtual host.
 async fn trace(Path(text): Path<String>) -> StatusCode {
     tracing::warn!(text, "traced");
@@ -101,6 +115,7 @@ fn router() -> Router {
         .route("/duplex", post(duplex))
         .route("/wait/{ms}", get(wait))
         .route("/stream/{pieces}", get(stream))
+        .route("/slow/{pieces}", get(slow))
         .route("/trace/{text}", get(trace))
         .with_state(Counter::default())
 }

@@ -44,7 +44,8 @@ fn shop(options: Options) -> Result<impl Application> {
 
 /// A second application of the same module.
 fn closed<'x>(_environ: Environ<'x>, start_response: StartResponse<'x>) -> Result<Body<'x>> {
-    start_response.start("503 Closed", [("Content-Type", "text/plain"), ("Retry-After", "3600")])?;
+    start_response
+        .start("503 Closed", [("Content-Type", "text/plain"), ("Retry-After", "3600")])?;
     Ok(Body::from("Closed.\n"))
 }
 

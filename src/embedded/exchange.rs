@@ -86,6 +86,18 @@ impl<'e, 'r> RequestExchange<'e, 'r> {
         }
     }
 
+    /// Leaves a client that has gone. One that has only shut down its sending side may still read:
+    /// what it gets must not look whole.
+    pub(super) fn part(&self) {
+        let request = self.request();
+        if request.is_secondary() {
+            self.break_off();
+        } else {
+            request.close_after();
+            request.reset();
+        }
+    }
+
     const fn request(&self) -> &'e Request<'r> {
         self.variables.request()
     }

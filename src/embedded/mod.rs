@@ -48,16 +48,19 @@ pub(crate) fn serve<'r>(
             HookStatus::Ok
         }
         Outcome::Failed(error) if !exchange.has_passed() => {
-            report(request, name, &error, "answering");
+            let status = error.status();
+            report(request, name, &error, &format!("answering {}", status.as_u16()));
             if error.kind() == ErrorKind::ClientGone {
-                request.close_after();
+                exchange.part();
                 return HookStatus::Ok;
             }
-            HookStatus::Http(error.status())
+            HookStatus::Http(status)
         }
         Outcome::Failed(error) | Outcome::Broken(error) => {
-            report(request, name, &error, "breaking the response off, it would have been");
-            if error.kind() != ErrorKind::ClientGone {
+            report(request, name, &error, "breaking the response off");
+            if error.kind() == ErrorKind::ClientGone {
+                exchange.part();
+            } else {
                 exchange.break_off();
             }
             HookStatus::Ok
@@ -82,11 +85,10 @@ fn report(request: &Request<'_>, application: &str, error: &Error, what: &str) {
     if !log::request_logs(request, level) {
         return;
     }
-    let status = error.status().as_u16();
     let message = if error.kind() == ErrorKind::ClientGone {
         format!("{code}: application {application}: {error}")
     } else {
-        format!("{code}: application {application}: {error}; {what} {status}")
+        format!("{code}: application {application}: {error}; {what}")
     };
     log::request(request, level, &message);
 }

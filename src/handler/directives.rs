@@ -79,6 +79,12 @@ fn usage() -> Result {
 
 fn application(section: &mut Gateway, arguments: &[&str], at: &Parameters<'_>) -> Result {
     let [name] = arguments else { return usage() };
+    if at.path().is_none() {
+        return Err(format!(
+            "{name}: it stands in <Location>, <Directory>, <Files>, <If> or .htaccess; RustAppAlias \
+             mounts an application in a server"
+        ));
+    }
     if name.eq_ignore_ascii_case("off") {
         section.application = Choice::Off;
         return Ok(());

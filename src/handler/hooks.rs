@@ -126,7 +126,10 @@ impl<M: Module> RequestHook for Hook<M, Handler> {
         let (named, usual) = match (gateway.application, &mount) {
             (Choice::Own(named), _) => (named, None),
             (Choice::Other, _) => return HookStatus::Declined,
-            (Choice::Unset | Choice::Off, Some(mount)) => match mount.application {
+            (choice, Some(mount)) => match mount.application {
+                Some(_) if matches!(choice, Choice::Off) => {
+                    return HookStatus::Http(http::StatusCode::NOT_FOUND);
+                }
                 Some(named) => (named, Some(&mount.usual)),
                 None => return HookStatus::Declined,
             },

@@ -102,6 +102,20 @@ mpm_tests! {
     }
 }
 
+/// A client that has shut down its sending side counts as gone, and may still read: whatever it
+/// gets must not look whole.
+#[test]
+fn a_half_closed_client_gets_nothing_that_looks_whole() {
+    let server = api(Mpm::Event).start();
+    for target in ["/api/wait/2000", "/api/slow/50"] {
+        let mut connection = server.connect();
+        connection.write(format!("GET {target} HTTP/1.1\r\nHost: x\r\n\r\n")).close_write();
+        if let Ok(response) = connection.try_read_response("GET") {
+            assert!(response.end.is_truncated(), "{target}: {response:?}");
+        }
+    }
+}
+
 /// Trailers of a response need a protocol in which httpd sends them.
 #[test]
 fn trailers_over_http2() {

@@ -29,7 +29,8 @@ impl Response<'_> {
     /// A panic in a body's close cannot change any more what the client got.
     fn close(&self, body: impl Sized) {
         if let Err(error) = panic::catch(|| drop(body)) {
-            self.exchange.log(Level::Error, &format!("closing the response body {error}"));
+            self.exchange
+                .log(Level::Error, &format!("RUST0009: closing the response body {error}"));
         }
     }
 
@@ -153,7 +154,10 @@ impl Response<'_> {
             if length.is_some() {
                 self.exchange.log(
                     Level::Warn,
-                    &format!("the body of a {} response is dropped: it has none", status.as_u16()),
+                    &format!(
+                        "RUST0010: the body of a {} response is dropped: it has none",
+                        status.as_u16()
+                    ),
                 );
             }
             // A 304 says what a 200 would have; a 204 must not say anything (RFC 9110, 8.6).
