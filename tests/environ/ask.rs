@@ -1,0 +1,162 @@
+//! Asks the same of the probe and of the CGI program.
+
+use std::fmt;
+use std::net::SocketAddr;
+
+use httpd_testkit::{Connection, Server};
+
+use crate::hosts::{ADDRESSES, Site};
+use crate::pairs::{Pairs, from_cgi, from_probe};
+
+/// A request, as bytes go over the wire.
+#[derive(Clone)]
+pub(crate) struct Request {
+    pub(crate) site: Site,
+    pub(crate) method: &'static str,
+    pub(crate) target: Vec<u8>,
+    pub(crate) version: &'static str,
+    pub(crate) headers: Vec<(&'static str, Vec<u8>)>,
+    /// Sent after the head as it is.
+    pub(crate) body: &'static [u8],
+    /// To the IPv6 address.
+    pub(crate) is_ipv6: bool,
+}
+
+/// What one of the two answered.
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    /// The environ, if it is one that came.
+    pub(crate) environ: Option<Pairs>,
+    /// What came in its place.
+    text: String,
+}
+
+impl Request {
+    pub(crate) fn new(site: Site, target: impl Into<Vec<u8>>) -> Self {
+        let headers = vec![("Host", site.host().into_bytes())];
+        Self {
+            site,
+            method: "GET",
+            target: target.into(),
+            version: "HTTP/1.1",
+            headers,
+            body: b"",
+            is_ipv6: false,
+        }
+    }
+
+    pub(crate) fn header(mut self, name: &'static str, value: impl Into<Vec<u8>>) -> Self {
+        self.headers.push((name, value.into()));
+        self
+    }
+
+    /// In place of that of the site.
+    pub(crate) fn host(mut self, host: &str) -> Self {
+        self.headers[0].1 = host.into();
+        self
+    }
+
+    pub(crate) fn method(self, method: &'static str) -> Self {
+        Self { method, ..self }
+    }
+
+    pub(crate) fn body(self, body: &'static [u8]) -> Self {
+        Self { body, ..self }
+    }
+
+    fn bytes(&self) -> Vec<u8> {
+        let mut bytes = self.method.as_bytes().to_vec();
+        for part in [b" ", &*self.target, b" ", self.version.as_bytes(), b"\r\n"] {
+            bytes.extend_from_slice(part);
+        }
+        for (name, value) in &self.headers {
+            for part in [name.as_bytes(), b": ", value, b"\r\n"] {
+                bytes.extend_from_slice(part);
+            }
+        }
+        [&*bytes, b"\r\n", self.body].concat()
+    }
+}
+
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let bytes = self.bytes().escape_ascii().to_string();
+        let shown = bytes.get(..300).unwrap_or(&bytes);
+        write!(f, "{}{shown}", if self.is_ipv6 { "(IPv6) " } else { "" })
+    }
+}
+
+impl fmt::Debug for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.status, self.text)?;
+        for (name, value) in self.environ.iter().flatten() {
+            write!(f, "\n        {}={}", name.escape_ascii(), value.escape_ascii())?;
+        }
+        Ok(())
+    }
+}
+
+/// The answers of the probe and of the CGI program.
+pub(crate) fn ask(server: &Server, request: &Request) -> [Answer; 2] {
+    let ports = [server.port(), server.tls_addr().port()];
+    [0, 1].map(|which| {
+        let addr: SocketAddr = if request.is_ipv6 {
+            format!("[::1]:{}", ports[which])
+        } else {
+            format!("{}:{}", ADDRESSES[which], server.port())
+        }
+        .parse()
+        .expect("an address");
+        let mut connection = Connection::open(addr, server.patience());
+        connection.write(request.bytes());
+        let response = connection.read_response_to(request.method);
+        let mut answer = answer(which, response.status, &response.body);
+        if request.is_ipv6 {
+            // It differs where the client did not name one.
+            if let Some(port) =
+                answer.environ.as_mut().and_then(|it| it.get_mut(&b"SERVER_PORT"[..]))
+                && *port == ports[which].to_string().into_bytes()
+            {
+                *port = b"(the listener's)".to_vec();
+            }
+        }
+        answer
+    })
+}
+
+/// The same over TLS with curl.
+pub(crate) fn over_tls(server: &Server, version: &str, request: &Request) -> [Answer; 2] {
+    let port = server.tls_addr().port();
+    [0, 1].map(|which| {
+        let connect = format!("localhost:{port}:{}:{port}", ADDRESSES[which]);
+        let mut args = vec![version.to_owned(), "--connect-to".into(), connect];
+        args.extend(["--path-as-is".into(), "--request".into(), request.method.into()]);
+        for (name, value) in &request.headers[1..] {
+            let value = String::from_utf8_lossy(value);
+            args.extend(["--header".into(), format!("{name}: {value}")]);
+        }
+        if !request.body.is_empty() {
+            let body = String::from_utf8_lossy(request.body).into_owned();
+            args.extend(["--data-binary".into(), body]);
+        }
+        args.push(server.tls_url(&String::from_utf8_lossy(&request.target)));
+        let output = server.curl(&args);
+        let status = output.status.unwrap_or_else(|| panic!("{request:?}: {output:?}"));
+        answer(which, status, &output.stdout)
+    })
+}
+
+fn answer(which: usize, status: u16, body: &[u8]) -> Answer {
+    let text = String::from_utf8_lossy(body);
+    // A refusal is a page; the probe has a text for paths that are not below its `/environ`.
+    let is_none =
+        ["<!DOCTYPE", "there is no such path"].iter().any(|start| text.starts_with(start));
+    if is_none || body.is_empty() {
+        return Answer { status, environ: None, text: text.into() };
+    }
+    let pairs = if which == 0 { from_probe(&text) } else { from_cgi(body) };
+    match pairs {
+        Ok(pairs) => Answer { status, environ: Some(pairs), text: String::new() },
+        Err(error) => panic!("{error} in what answered: {text}"),
+    }
+}

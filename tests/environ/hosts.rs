@@ -1,0 +1,272 @@
+//! The server: a virtual host with the probe and one with the CGI program for each way of being
+//! configured. The two listen at the same port of different addresses, so that nothing that a client
+//! sends tells them apart.
+
+use httpd_testkit::{Builder, Server};
+
+/// Prints the environment that it was given, untouched by the shell, each variable ended by NUL. It
+/// reads its body, as mod_cgid waits for that.
+const PROGRAM: &str = "#!/bin/sh\n\
+     cat >/dev/null\n\
+     printf 'Content-Type: application/octet-stream\\r\\n\\r\\n'\n\
+     cat \"/proc/$$/environ\"\n";
+
+/// The user `otto` with the password `secret`.
+const PASSWORDS: &str = "otto:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=\n";
+
+/// One way of being configured. Its host name is its name in small letters, with `.test`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Site {
+    Plain,
+    SlashesOn,
+    SlashesNoDecode,
+    Unmerged,
+    Environment,
+    Shadowed,
+    Auth,
+    PassAuth,
+    CgiPassAuth,
+    RemoteIp,
+    Canonical,
+    OriginalUri,
+    Errors,
+    Lookups,
+    Signed,
+    Headers,
+    Fallback,
+    Included,
+}
+
+impl Site {
+    pub(crate) const ALL: &'static [Self] = &[
+        // The first is the one for requests without a Host.
+        Self::Plain,
+        Self::SlashesOn,
+        Self::SlashesNoDecode,
+        Self::Unmerged,
+        Self::Environment,
+        Self::Shadowed,
+        Self::Auth,
+        Self::PassAuth,
+        Self::CgiPassAuth,
+        Self::RemoteIp,
+        Self::Canonical,
+        Self::OriginalUri,
+        Self::Errors,
+        Self::Lookups,
+        Self::Signed,
+        Self::Headers,
+        Self::Fallback,
+        Self::Included,
+    ];
+
+    pub(crate) fn host(self) -> String {
+        format!("{self:?}.test").to_ascii_lowercase()
+    }
+
+    /// What both virtual hosts have.
+    const fn conf(self) -> &'static str {
+        match self {
+            Self::Plain => "",
+            Self::SlashesOn => "AllowEncodedSlashes On",
+            Self::SlashesNoDecode => "AllowEncodedSlashes NoDecode",
+            Self::Unmerged => "MergeSlashes Off",
+            Self::Environment => {
+                "SetEnv PLAIN value\n\
+                 SetEnv EMPTY\n\
+                 SetEnv odd.name-1 value\n\
+                 SetEnv 1DIGIT value\n\
+                 SetEnv lower_case value\n\
+                 SetEnv BYTES \"a\\xff\u{e4} b\"\n\
+                 SetEnv GONE value\n\
+                 UnsetEnv GONE\n\
+                 PassEnv TESTKIT_PASSED\n\
+                 SetEnvIf X-Set (.*) FROM_HEADER=$1\n\
+                 SetEnvIfNoCase ^x-pre . first=1\n\
+                 SetEnvIf Request_URI ^/app FROM_URI !NOT_SET\n\
+                 BrowserMatch curl IS_CURL=yes\n\
+                 RewriteEngine On\n\
+                 RewriteRule ^/app/environ/rewritten - [E=REWRITTEN:yes,E=!PLAIN]\n\
+                 RewriteRule ^/to/(.*) /app/environ/$1 [PT,QSA,E=CAME_FROM:$1]\n\
+                 <Location /app/environ/inner>\nSetEnv PLAIN inner\nSetEnv INNER 1\n</Location>\n\
+                 <If \"%{QUERY_STRING} =~ /if/\">\nSetEnv IN_IF 1\n</If>"
+            }
+            // Variables with names that the request has, or could have.
+            Self::Shadowed => {
+                "SetEnv CONTENT_TYPE set/type\n\
+                 SetEnv CONTENT_LENGTH 99\n\
+                 SetEnv QUERY_STRING set\n\
+                 SetEnv REQUEST_METHOD SET\n\
+                 SetEnv SERVER_PROTOCOL SET/1\n\
+                 SetEnv PATH_TRANSLATED /set\n\
+                 SetEnv SCRIPT_NAME /set\n\
+                 SetEnv REMOTE_USER set\n\
+                 SetEnv HTTP_X_SHADOW set\n\
+                 SetEnv HTTP_X_ABSENT set\n\
+                 SetEnv HTTP_PROXY set\n\
+                 SetEnv HTTPS set\n\
+                 SetEnv GATEWAY_INTERFACE set\n\
+                 SetEnv http_accept small\n\
+                 SetEnv Remote_Addr mixed\n\
+                 SetEnvIf Authorization (.*) HTTP_AUTHORIZATION=$1"
+            }
+            Self::Auth => {
+                "<Location /app>\nAuthType Basic\nAuthName \"a realm\"\nAuthBasicProvider file\n\
+                 AuthUserFile {root}/passwords\nRequire valid-user\n</Location>"
+            }
+            Self::PassAuth => "",
+            Self::CgiPassAuth => "<Location />\nCGIPassAuth On\n</Location>",
+            Self::RemoteIp => {
+                "RemoteIPHeader X-Forwarded-For\nRemoteIPInternalProxy 127.0.0.0/8\n\
+                 RemoteIPTrustedProxy 192.0.2.0/24\nRemoteIPProxiesHeader X-Proxies"
+            }
+            Self::Canonical => {
+                "ServerAlias alias.test\nUseCanonicalName On\nUseCanonicalPhysicalPort Off"
+            }
+            Self::OriginalUri => {
+                "RewriteEngine On\nRewriteRule ^/old/(.*) /app/environ/$1 [PT]\n\
+                 Alias /plain {root}/htdocs\n\
+                 <Location /app>\nCGIVar REQUEST_URI original-uri\n</Location>"
+            }
+            Self::Errors => {
+                "ErrorDocument 404 /app/environ/404?why=missing\n\
+                 ErrorDocument 403 /app/environ/403\n\
+                 ErrorDocument 401 /app/environ/401\n\
+                 <Location /forbidden>\nRequire all denied\n</Location>\n\
+                 <Location /private>\nAuthType Basic\nAuthName r\nAuthBasicProvider file\n\
+                 AuthUserFile {root}/passwords\nRequire valid-user\n</Location>"
+            }
+            Self::Lookups => "HostnameLookups On",
+            Self::Signed => {
+                "ServerSignature EMail\nServerAdmin \"web master@example.test\"\n\
+                 AddDefaultCharset utf-8"
+            }
+            Self::Headers => {
+                "RequestHeader set X-Set set early\nRequestHeader append X-Append more\n\
+                 RequestHeader unset X-Unset early\nRequestHeader edit X-Edit a b\n\
+                 RequestHeader add X-Add two\nRequestHeader merge X-Merge m\n\
+                 RequestHeader set Content-Type over/ridden"
+            }
+            Self::Fallback => {
+                "FallbackResource /app/environ/fallback\n\
+                 <Location /index/>\nDirectoryIndex /app/environ/index\n</Location>"
+            }
+            Self::Included => "AddOutputFilter INCLUDES .shtml",
+        }
+    }
+
+    /// What the probe's has, and CGI's in its place.
+    const fn own(self) -> [&'static str; 2] {
+        match self {
+            Self::PassAuth => {
+                ["RustPassAuthorization On", "<Location />\nCGIPassAuth On\n</Location>"]
+            }
+            _ => ["", ""],
+        }
+    }
+}
+
+/// Where the probe and the CGI program listen.
+pub(crate) const ADDRESSES: [&str; 2] = ["127.0.0.1", "127.0.0.2"];
+
+const MOUNTS: [&str; 2] = ["RustAppAlias /app probe", "ScriptAlias /app {root}/cgi-bin/environ"];
+
+/// Starts the server, with TLS and HTTP/2.
+pub(crate) fn start() -> Server {
+    // With worker and event; prefork has no HTTP/2.
+    let mut builder = Server::builder()
+        .mpm(httpd_testkit::Mpm::Event)
+        .tls(true)
+        .http2(true)
+        .module("mod_rust.so")
+        .program("cgi-bin/environ", PROGRAM)
+        .file("passwords", PASSWORDS)
+        .file("htdocs/there.txt", "there")
+        .file("htdocs/index/nothing.txt", "nothing")
+        .file("htdocs/page.shtml", "<!--#include virtual=\"/app/environ/included?q=1\" -->")
+        .env("TESTKIT_PASSED", "passed on");
+    for name in [
+        "cgid",
+        "alias",
+        "env",
+        "setenvif",
+        "rewrite",
+        "unique_id",
+        "remoteip",
+        "headers",
+        "dir",
+        "include",
+        "auth_basic",
+        "authn_core",
+        "authn_file",
+        "authz_user",
+        "authz_host",
+    ] {
+        builder = builder.load(name);
+    }
+    builder
+        .conf("ScriptSock {root}/run/cgid")
+        .conf("Listen 127.0.0.2:{port}\nListen 127.0.0.2:{tls_port} https")
+        .conf("<Directory {root}/cgi-bin>\nRequire all granted\n</Directory>")
+        .conf("<Directory {htdocs}>\nOptions +Includes\n</Directory>")
+        .with_sites()
+        .with_tls()
+        .with_ipv6()
+        .start()
+}
+
+trait Hosts {
+    fn with_sites(self) -> Self;
+    fn with_tls(self) -> Self;
+    fn with_ipv6(self) -> Self;
+}
+
+impl Hosts for Builder {
+    fn with_sites(mut self) -> Self {
+        for site in Site::ALL {
+            let name = match site {
+                Site::Canonical => "http://canonical.test:8765".into(),
+                site => site.host(),
+            };
+            for ((address, mount), own) in
+                std::iter::zip(std::iter::zip(ADDRESSES, MOUNTS), site.own())
+            {
+                let conf = site.conf();
+                self = self.conf(&format!(
+                    "<VirtualHost {address}:{{port}}>\nServerName {name}\n{mount}\n{conf}\n{own}\n\
+                     </VirtualHost>"
+                ));
+            }
+        }
+        self
+    }
+
+    fn with_tls(self) -> Self {
+        let options = "SSLOptions +StdEnvVars +ExportCertData";
+        let [rust, cgi] = MOUNTS;
+        self.tls_conf(rust).tls_conf(options).conf(&format!(
+            "<VirtualHost 127.0.0.2:{{tls_port}}>\nServerName localhost\nSSLEngine on\n\
+             SSLCertificateFile {{root}}/run/tls.crt\nSSLCertificateKeyFile {{root}}/run/tls.key\n\
+             {cgi}\n{options}\n</VirtualHost>"
+        ))
+    }
+
+    /// There is one IPv6 address for this machine alone, so the two differ in their ports.
+    fn with_ipv6(mut self) -> Self {
+        if !has_ipv6() {
+            return self;
+        }
+        for (port, mount) in std::iter::zip(["{port}", "{tls_port}"], MOUNTS) {
+            self = self.conf(&format!(
+                "Listen [::1]:{port} http\n<VirtualHost [::1]:{port}>\nServerName six.test\n{mount}\n\
+                 </VirtualHost>"
+            ));
+        }
+        self
+    }
+}
+
+/// Whether this machine has IPv6: some containers do not.
+pub(crate) fn has_ipv6() -> bool {
+    std::net::TcpListener::bind("[::1]:0").is_ok()
+}
