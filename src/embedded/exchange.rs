@@ -22,6 +22,9 @@ use crate::httpd::{Brigade, Request, log};
 /// filter writes blocking (`AP_DEFAULT_FLUSH_MAX_THRESHOLD`), and pieces do not add up to it exactly.
 const PASS_ABOVE: usize = 48 * 1024;
 
+/// What filters return when they have answered themselves (`AP_FILTER_ERROR`).
+const FILTER_ERROR: i32 = crate::sys::AP_FILTER_ERROR;
+
 /// How often at most it is looked whether the client is still there, in microseconds.
 const LOOK_EVERY_US: i64 = 100_000;
 
@@ -33,6 +36,8 @@ pub(super) struct RequestExchange<'e, 'r> {
     pending: Cell<usize>,
     passed: Cell<bool>,
     gone: Cell<bool>,
+    /// Whether a filter has answered in the application's place.
+    answered: Cell<bool>,
     looked_us: Cell<i64>,
     /// How many headers there were before the application set its own.
     headers_before: Cell<Option<usize>>,
@@ -49,6 +54,7 @@ impl<'e, 'r> RequestExchange<'e, 'r> {
             pending: Cell::new(0),
             passed: Cell::new(false),
             gone: Cell::new(false),
+            answered: Cell::new(false),
             looked_us: Cell::new(0),
             headers_before: Cell::new(None),
             half_closed: Cell::new(false),
@@ -59,6 +65,11 @@ impl<'e, 'r> RequestExchange<'e, 'r> {
     /// Whether anything of the response has gone to the filters.
     pub(super) const fn has_passed(&self) -> bool {
         self.passed.get()
+    }
+
+    /// Whether an output filter has answered in the application's place.
+    pub(super) const fn is_answered(&self) -> bool {
+        self.answered.get()
     }
 
     /// Sends what is left with a flush: the client waits for its answer while it still sends.
@@ -109,13 +120,18 @@ impl<'e, 'r> RequestExchange<'e, 'r> {
         add(out);
         self.pending.set(0);
         self.passed.set(true);
-        match self.request().pass(out) {
-            Ok(()) if !self.request().is_aborted() => Ok(()),
-            _ => {
-                self.gone.set(true);
-                Err(gone())
-            }
+        let result = self.request().pass(out);
+        if self.request().is_aborted() {
+            self.gone.set(true);
+            return Err(gone());
         }
+        result.map_err(|status| {
+            // A filter that found a range unsatisfiable, say, has sent an error page.
+            if status == FILTER_ERROR {
+                self.answered.set(true);
+            }
+            Error::of(ErrorKind::Output, format!("an output filter failed: APR status {status}"))
+        })
     }
 
     /// Looks at the socket now and then, as httpd notices a client's going only when a write fails.

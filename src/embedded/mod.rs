@@ -47,6 +47,7 @@ pub(crate) fn serve<'r>(
             request.internal_redirect(target.as_bytes());
             HookStatus::Ok
         }
+        Outcome::Failed(_) | Outcome::Broken(_) if exchange.is_answered() => HookStatus::Ok,
         Outcome::Failed(error) if !exchange.has_passed() => {
             let status = error.status();
             report(request, name, &error, &format!("answering {}", status.as_u16()));
@@ -75,6 +76,7 @@ fn report(request: &Request<'_>, application: &str, error: &Error, what: &str) {
         ErrorKind::InputTooLarge | ErrorKind::InputTimeout | ErrorKind::InputMalformed => {
             (Level::Info, "RUST0004")
         }
+        ErrorKind::Output => (Level::Error, "RUST0011"),
         ErrorKind::Panic => (Level::Error, "RUST0002"),
         ErrorKind::Application if error.status() != StatusCode::INTERNAL_SERVER_ERROR => {
             (Level::Info, "RUST0005")

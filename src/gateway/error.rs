@@ -49,6 +49,8 @@ pub enum ErrorKind {
     InputMalformed,
     /// The client went away. Nobody reads an answer.
     ClientGone,
+    /// The server could not pass on what the application answered, though the client is there.
+    Output,
     /// The application panicked.
     Panic,
     /// The application's options do not fit what it declares.

@@ -146,8 +146,6 @@ impl<'r> Request<'r> {
     }
 
     /// Says what answers, in place of a file, and that the path from `path_info` on is left over.
-    /// Slashes that `MergeSlashes Off` has left are merged in it, as httpd's own walk over the disk
-    /// does for a script: `ap_find_path_info` relies on that.
     pub fn set_file(&self, name: &'r CStr, path_info: usize) {
         let uri = self.uri();
         assert!(path_info <= uri.len(), "PATH_INFO is a part of the path");
@@ -155,15 +153,8 @@ impl<'r> Request<'r> {
         let raw = unsafe { &mut *self.as_ptr() };
         raw.filename = name.as_ptr().cast_mut();
         raw.canonical_filename = raw.filename;
-        let rest = &uri[path_info..];
-        raw.path_info = if rest.windows(2).any(|pair| pair == b"//") {
-            let mut merged = rest.to_vec();
-            merged.dedup_by(|next, previous| *next == b'/' && *previous == b'/');
-            self.pool().c_str(&merged).as_ptr().cast_mut()
-        } else {
-            // SAFETY: within the path, which ends with NUL (P5).
-            unsafe { raw.uri.add(path_info) }
-        };
+        // SAFETY: within the path, which ends with NUL (P5).
+        raw.path_info = unsafe { raw.uri.add(path_info) };
     }
 
     /// Lets this look like a regular file to who looks a subrequest up: mod_dir takes nothing else
