@@ -100,9 +100,13 @@ impl<'e, 'r> RequestVariables<'e, 'r> {
         let table = self.request.subprocess_env();
         if !self.built.replace(true) {
             self.request.add_cgi_variables();
-            if !self.is_included() && self.request.path_info().windows(2).any(|two| two == b"//") {
+            let path_info = self.request.path_info();
+            if path_info.windows(2).any(|two| two == b"//")
+                && !self.is_included()
+                && let Some(script_name) = self.request.uri().strip_suffix(path_info)
+            {
                 // `ap_find_path_info` knows no slashes in a row, which MergeSlashes Off leaves.
-                table.set(self.request.pool(), c"SCRIPT_NAME", self.before_path_info());
+                table.set(self.request.pool(), c"SCRIPT_NAME", script_name);
             }
             if self.facts.pass_authorization
                 && let Some(value) = self.request.headers_in().get(c"Authorization")
@@ -125,12 +129,6 @@ impl<'e, 'r> RequestVariables<'e, 'r> {
     /// Subrequests of mod_include have a SCRIPT_NAME of their own (`ap_add_cgi_vars`).
     fn is_included(&self) -> bool {
         self.request.protocol() == b"INCLUDED"
-    }
-
-    /// The path without the part that is PATH_INFO.
-    fn before_path_info(&self) -> &'r [u8] {
-        let (uri, path_info) = (self.request.uri(), self.request.path_info());
-        uri.strip_suffix(path_info).unwrap_or(uri)
     }
 
     /// As `ap_add_cgi_vars` has it: the path without the part that is PATH_INFO.
