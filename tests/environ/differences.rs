@@ -1,5 +1,6 @@
 //! What may differ between an environ of the probe's and one of CGI's, and why.
 
+use crate::hosts::Site;
 use crate::pairs::Pairs;
 
 /// Only the probe has these: keys of the gateway's own and of the module's (docs/environ.md).
@@ -31,7 +32,7 @@ fn as_variable(name: &[u8]) -> Vec<u8> {
 }
 
 /// The differences that are not allowed.
-pub(crate) fn between(rust: &Pairs, cgi: &Pairs) -> Vec<String> {
+pub(crate) fn between(site: Site, rust: &Pairs, cgi: &Pairs) -> Vec<String> {
     let mut found = Vec::new();
     let is_own = |name: &[u8]| OWN.iter().any(|own| name.starts_with(own.as_bytes()));
     let mut seen = Pairs::new();
@@ -41,6 +42,7 @@ pub(crate) fn between(rust: &Pairs, cgi: &Pairs) -> Vec<String> {
         match cgi.get(&variable) {
             None => found.push(format!("{name}=\"{}\" has the probe only", value.escape_ascii())),
             Some(other) if other == value || may_differ(&variable) => {}
+            Some(other) if site == Site::Unmerged && merged(value) == *other => {}
             Some(_) if variable == b"PATH_TRANSLATED" && translated(rust) == translated(cgi) => {}
             Some(other) => found.push(format!(
                 "{name} is \"{}\" to the probe and \"{}\" to CGI",
@@ -62,6 +64,14 @@ pub(crate) fn between(rust: &Pairs, cgi: &Pairs) -> Vec<String> {
     found
 }
 
+/// MergeSlashes Off leaves slashes in a row in the path. A mount sees them; on the way to a script
+/// the walk over the disk merges those in PATH_INFO all the same.
+fn merged(path: &[u8]) -> Vec<u8> {
+    let mut path = path.to_vec();
+    path.dedup_by(|next, previous| *next == b'/' && *previous == b'/');
+    path
+}
+
 /// Where PATH_INFO as a path of its own would lead to the application itself (FallbackResource),
 /// PATH_TRANSLATED starts with what is SCRIPT_FILENAME: what follows.
 fn translated(pairs: &Pairs) -> Option<&[u8]> {
@@ -80,6 +90,7 @@ fn finds_what_differs() {
         pairs.map(|(name, value)| (name.into(), value.into())).collect()
     };
     let rust = pairs("gateway.a=1 mod_rust.b=1 A=1 b.c=2 REMOTE_PORT=5");
+    let between = |rust: &Pairs, cgi: &Pairs| between(Site::Plain, rust, cgi);
     assert!(between(&rust, &pairs("A=1 b_c=2 REMOTE_PORT=6")).is_empty());
     assert_eq!(between(&rust, &pairs("A=2 b_c=2 D=4")).len(), 3);
     assert_eq!(between(&pairs("A=1"), &pairs("A=1")).len(), 2);

@@ -22,10 +22,15 @@ fn compare(requests: &[Request], mut both: impl FnMut(&Request) -> [ask::Answer;
         let found = match (&rust.environ, &cgi.environ) {
             (Some(rust), Some(cgi)) => {
                 compared += 1;
-                differences::between(rust, cgi)
+                differences::between(request.site, rust, cgi)
             }
-            // The probe has other paths too, and says so.
-            (None, Some(cgi)) if rust.status == 404 && !is_below_environ(cgi) => Vec::new(),
+            // The probe has other paths too, and says so. Slashes that are not merged make others.
+            (None, Some(cgi))
+                if rust.status == 404
+                    && (request.site == Site::Unmerged || !is_below_environ(cgi)) =>
+            {
+                Vec::new()
+            }
             _ if rust.status == cgi.status && rust.status != 200 => Vec::new(),
             _ => vec![format!("the probe answers {rust:?}\nand CGI {cgi:?}")],
         };
