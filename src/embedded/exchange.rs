@@ -19,7 +19,7 @@ use crate::gateway::{
 use crate::httpd::{Brigade, Request, log};
 
 /// How much is collected before it goes through the filters, in bytes. Above 65,535 the core output
-/// filter writes blocking (`AP_DEFAULT_FLUSH_MAX_THRESHOLD`), and pieces do not add up to it exactly.
+/// filter writes blocking (server/core.c, `AP_FLUSH_MAX_THRESHOLD`), whatever the last piece's size.
 const PASS_ABOVE: usize = 48 * 1024;
 
 /// What filters return when they have answered themselves (`AP_FILTER_ERROR`).
