@@ -41,6 +41,8 @@ pub(super) struct RequestExchange<'e, 'r> {
     looked_us: Cell<i64>,
     /// How many headers there were before the application set its own.
     headers_before: Cell<Option<usize>>,
+    /// The response has neither chunks nor a length on the wire (HTTP/1.0).
+    unframed: Cell<bool>,
     /// The client sends no more, but its earlier requests wait to be answered.
     half_closed: Cell<bool>,
     shared: OnceCell<Arc<Shared>>,
@@ -57,6 +59,7 @@ impl<'e, 'r> RequestExchange<'e, 'r> {
             answered: Cell::new(false),
             looked_us: Cell::new(0),
             headers_before: Cell::new(None),
+            unframed: Cell::new(false),
             half_closed: Cell::new(false),
             shared: OnceCell::new(),
         }
@@ -212,8 +215,15 @@ impl Exchange for RequestExchange<'_, '_> {
     }
 
     fn commit(&self, length: Option<u64>) {
+        let request = self.request();
         if let Some(length) = length {
-            self.request().set_content_length(length);
+            request.set_content_length(length);
+        }
+        if !request.has_framing() && (length.is_none() || request.has_content_filter()) {
+            // The end of the connection will be the end of the body. Until the body is whole, not
+            // even the end of this process may look like one.
+            request.reset_on_close(true);
+            self.unframed.set(true);
         }
     }
 
@@ -283,7 +293,15 @@ impl Exchange for RequestExchange<'_, '_> {
                 request.trailers_out().add(request.pool(), name, value.as_bytes());
             }
         }
-        self.pass(Brigade::push_end)
+        if !self.unframed.get() {
+            return self.pass(Brigade::push_end);
+        }
+        self.pass(|out| {
+            out.push_end();
+            out.push_flush();
+        })?;
+        self.request().reset_on_close(false);
+        Ok(())
     }
 
     fn logs(&self, level: Level) -> bool {

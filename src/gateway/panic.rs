@@ -32,6 +32,12 @@ pub fn catch<T>(f: impl FnOnce() -> T) -> Result<T, Error> {
     })
 }
 
+/// Whether this thread is within [`catch`]: somewhere in an application or in the kit.
+#[must_use]
+pub fn is_catching() -> bool {
+    CATCHING.get() > 0
+}
+
 /// Runs `f` while another panic unwinds, which is the one to be told of.
 pub(super) fn quietly(f: impl FnOnce()) {
     let first = LAST.take();

@@ -1,7 +1,7 @@
 //! What a process that runs applications needs: where panics go, where logs go, and the runtime.
 
 use crate::gateway::panic;
-use crate::httpd::Pool;
+use crate::httpd::{Pool, signals};
 
 /// How long the tasks of services may take to end when their process does.
 #[cfg(feature = "tower")]
@@ -10,13 +10,13 @@ const RUNTIME_GRACE: std::time::Duration = std::time::Duration::from_secs(1);
 /// Prepares this process, after the fork and before its first application. `pool` is cleared when
 /// the process ends.
 pub(super) fn start(pool: Pool<'_>) {
+    pool.before_clear(end_if_interrupted);
     panic::install_hook();
     #[cfg(feature = "log")]
     super::logger::install();
     #[cfg(feature = "tower")]
     {
         use crate::gateway::service::runtime::{self, Care};
-        use crate::httpd::signals;
 
         // The runtime itself is made when the first service is: most processes need none.
         runtime::care(Care {
@@ -25,5 +25,14 @@ pub(super) fn start(pool: Pool<'_>) {
         });
         pool.on_clear(|| runtime::shutdown(RUNTIME_GRACE));
     }
-    let _ = pool;
+}
+
+/// prefork ends a child from within its handler of SIGTERM and SIGHUP, wherever that has
+/// interrupted the child (`just_die` in prefork.c). Where that was an application, its locks and
+/// the allocator's are held for good: what the other cleanups would free or wait for would stop the
+/// child until httpd kills it, ten seconds later.
+extern "C" fn end_if_interrupted() {
+    if panic::is_catching() {
+        signals::end_process();
+    }
 }

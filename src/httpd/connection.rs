@@ -28,21 +28,25 @@ impl Request<'_> {
 
     /// Ends the connection at once and visibly: with a reset instead of an end.
     pub fn reset(&self) {
-        if let Some(socket) = self.socket() {
-            let linger = libc::linger { l_onoff: 1, l_linger: 0 };
-            // SAFETY: the socket is open (P1), and the option takes this struct.
-            unsafe {
-                libc::setsockopt(
-                    socket,
-                    libc::SOL_SOCKET,
-                    libc::SO_LINGER,
-                    (&raw const linger).cast(),
-                    size_of::<libc::linger>() as libc::socklen_t,
-                );
-            }
-        }
+        self.reset_on_close(true);
         // SAFETY: P1, P2.
         unsafe { sys::rust_conn_abort(self.raw().connection) };
+    }
+
+    /// Whether the end of the connection, also by the end of this process, is a reset.
+    pub fn reset_on_close(&self, on: bool) {
+        let Some(socket) = self.socket() else { return };
+        let linger = libc::linger { l_onoff: on.into(), l_linger: 0 };
+        // SAFETY: the socket is open (P1), and the option takes this struct.
+        unsafe {
+            libc::setsockopt(
+                socket,
+                libc::SOL_SOCKET,
+                libc::SO_LINGER,
+                (&raw const linger).cast(),
+                size_of::<libc::linger>() as libc::socklen_t,
+            );
+        }
     }
 
     /// The client's socket, unless the connection is a secondary one.

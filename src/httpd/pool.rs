@@ -91,6 +91,15 @@ impl<'p> Pool<'p> {
         self.keep(OnDrop(Some(cleanup)));
     }
 
+    /// Runs `f` when the pool is cleared or destroyed, before anything in it or below it is: before
+    /// the pools of requests that are still there.
+    pub fn before_clear(self, f: extern "C" fn()) {
+        // SAFETY: P11; `call` gets the function itself.
+        unsafe {
+            sys::apr_pool_pre_cleanup_register(self.as_ptr(), f as *const c_void, Some(call));
+        }
+    }
+
     /// The table that all modules share under `key`, made by the first that asks for it.
     ///
     /// Whoever stores something else under such a key breaks this: the keys are the kit's own.
@@ -158,6 +167,13 @@ impl<T: ?Sized + std::fmt::Debug> std::fmt::Debug for Kept<T> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         (**self).fmt(f)
     }
+}
+
+unsafe extern "C" fn call(f: *mut c_void) -> sys::apr_status_t {
+    // SAFETY: P6: `Pool::before_clear` registered a function of this type.
+    let f = unsafe { std::mem::transmute::<*mut c_void, extern "C" fn()>(f) };
+    f();
+    sys::RUST_APR_SUCCESS
 }
 
 unsafe extern "C" fn drop_boxed<T>(value: *mut c_void) -> sys::apr_status_t {
