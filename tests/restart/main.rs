@@ -1,1 +1,6 @@
-//! Real httpd.
+//! Restarts under load: a graceful one loses no request, any other breaks what it breaks visibly;
+//! and memory after many requests.
+
+mod load;
+mod memory;
+mod restarts;
