@@ -1,1 +1,14 @@
-//! Real httpd.
+//! The configuration in a real httpd: what `configtest` says of every mistake, where directives may
+//! stand, how they are merged, what they do, and how modules share them.
+
+mod contexts;
+mod effects;
+mod errors;
+mod htaccess;
+mod merging;
+mod modules;
+mod mounts;
+mod options;
+mod sections;
+mod support;
+mod table;

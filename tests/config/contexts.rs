@@ -1,0 +1,86 @@
+//! Where each directive may stand, and what httpd says where it may not.
+
+use crate::support::{configtest, refused, stock, taken};
+
+/// Every context but .htaccess: its name, and what stands around the directive.
+const CONTEXTS: [(&str, &str, &str); 9] = [
+    ("server", "", ""),
+    ("vhost", "<VirtualHost *:1>\n", "\n</VirtualHost>"),
+    ("Directory", "<Directory /srv>\nRustApp probe\n", "\n</Directory>"),
+    ("DirectoryMatch", "<DirectoryMatch ^/srv/>\nRustApp probe\n", "\n</DirectoryMatch>"),
+    ("Location", "<Location /probe>\n", "\n</Location>"),
+    ("LocationMatch", "<LocationMatch ^/probe>\n", "\n</LocationMatch>"),
+    ("Files", "<Files *.rsp>\nRustApp probe\n", "\n</Files>"),
+    ("FilesMatch", "<FilesMatch rsp$>\nRustApp probe\n", "\n</FilesMatch>"),
+    ("If", "<If \"%{REQUEST_URI} == '/probe/x'\">\n", "\n</If>"),
+];
+
+const SERVERS: [&str; 2] = ["server", "vhost"];
+
+/// The directives with where they may stand: in servers, in sections.
+const DIRECTIVES: [(&str, bool, bool); 9] = [
+    ("RustAppAlias /x probe", true, false),
+    ("RustAppAliasMatch ^/x probe", true, false),
+    ("RustApp hello", false, true),
+    ("RustApp Off", false, true),
+    ("RustAppOption note x", true, true),
+    ("RustPassAuthorization On", true, true),
+    ("RustErrorOverride On", true, true),
+    ("RustMapHeadToGet Auto", true, true),
+    ("RustEnableSendfile On", true, true),
+];
+
+#[test]
+fn each_directive_in_each_context() {
+    for (directive, in_servers, in_sections) in DIRECTIVES {
+        for (context, before, after) in CONTEXTS {
+            let is_server = SERVERS.contains(&context);
+            // An application that has the option has to be mounted somewhere. A RustApp before this
+            // one holds no more.
+            let before = if directive.starts_with("RustApp ") {
+                before.replace("RustApp probe\n", "")
+            } else {
+                before.to_owned()
+            };
+            let lines = format!("RustAppAlias /probe probe\n{before}{directive}{after}\n");
+            if if is_server { in_servers } else { in_sections } {
+                taken(stock(), &lines);
+            } else {
+                let test = configtest(stock(), &lines);
+                let name = directive.split(' ').next().expect("a name");
+                let found = refused(&lines, &test, &format!("{name} "));
+                // RustApp says itself what to use in its place.
+                let is_said = found.contains("not allowed in ") || found.contains("RustAppAlias ");
+                assert!(is_said, "{lines}\n{}", test.output);
+                let number = 2 + before.lines().count();
+                refused(&lines, &test, &format!("on line {number} of "));
+            }
+        }
+    }
+}
+
+/// Sections within sections, as httpd allows them.
+#[test]
+fn sections_in_sections() {
+    for lines in [
+        "<VirtualHost *:1>\n<Directory /srv>\n<Files *.rsp>\nRustApp hello\n</Files>\n\
+         </Directory>\n</VirtualHost>",
+        "<Directory /srv>\n<If \"true\">\nRustApp hello\n<If \"false\">\nRustApp Off\n</If>\n</If>\n\
+         </Directory>",
+        "<If \"true\">\nRustErrorOverride On\n</If>\n<ElseIf \"true\">\nRustApp hello\n</ElseIf>\n\
+         <Else>\nRustApp Off\n</Else>",
+        "<IfModule mod_rust.c>\nRustAppAlias /x hello\n</IfModule>",
+        "<IfModule rust_module>\nRustAppAlias /x hello\n</IfModule>",
+        "<IfDirective RustAppAlias>\nRustAppAlias /x hello\n</IfDirective>",
+    ] {
+        taken(stock(), lines);
+    }
+    // What an <IfModule> leaves out is not looked at.
+    taken(stock(), "<IfModule !mod_rust.c>\nRustAppAlias nonsense\n</IfModule>");
+}
+
+/// The directives' names are told apart without regard to case, as all of httpd's are.
+#[test]
+fn names_in_any_case() {
+    taken(stock(), "rustAPPalias /x hello\nRUSTPASSAUTHORIZATION on\nRustMapHeadToGet AUTO");
+}

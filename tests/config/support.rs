@@ -1,0 +1,46 @@
+//! What the tests share: servers with the stock module, and `configtest` of a file of one's own.
+
+use httpd_testkit::{Builder, ConfigTest, Response, Server};
+
+/// A server with the stock module.
+pub(crate) fn stock() -> Builder {
+    Server::builder().module("mod_rust.so")
+}
+
+/// `httpd -t` with `lines` in a file named `own.conf`, so that their numbers are their own.
+pub(crate) fn configtest(builder: Builder, lines: &str) -> ConfigTest {
+    builder.file("conf/own.conf", lines).conf("Include {root}/conf/own.conf").configtest()
+}
+
+/// The line of the output that holds `needle`.
+///
+/// # Panics
+/// When there is none, or when `httpd -t` was content.
+#[track_caller]
+pub(crate) fn refused(lines: &str, test: &ConfigTest, needle: &str) -> String {
+    assert!(!test.ok, "httpd takes this:\n{lines}\n{}", test.output);
+    let found = test.output.lines().find(|line| line.contains(needle));
+    found.unwrap_or_else(|| panic!("no `{needle}` for\n{lines}\n{}", test.output)).to_owned()
+}
+
+/// Fails when `httpd -t` refuses `lines`.
+#[track_caller]
+pub(crate) fn taken(builder: Builder, lines: &str) {
+    let test = configtest(builder, lines);
+    assert!(test.ok, "httpd refuses this:\n{lines}\n{}", test.output);
+}
+
+/// The value of `key` in what the probe's `/environ` or `/config` answered, if it is there.
+pub(crate) fn value(response: &Response, key: &str) -> Option<String> {
+    assert_eq!(response.status, 200, "{response:?}");
+    let start = format!("  \"{key}\": ");
+    let line = response.text().lines().find_map(|line| line.strip_prefix(start.as_str()))?;
+    Some(line.trim_end_matches(',').trim_matches('"').to_owned())
+}
+
+/// The probe's answer to `/config` at `mount`: the option `note` as that mount has it.
+pub(crate) fn note(server: &Server, host: &str, mount: &str) -> String {
+    let target = format!("{mount}/config");
+    let response = server.request("GET", &target).header("Host", host).send();
+    value(&response, "note").unwrap_or_else(|| panic!("no note at {target}: {response:?}"))
+}
