@@ -2,5 +2,6 @@
 //! and memory after many requests.
 
 mod load;
+mod many;
 mod memory;
 mod restarts;
