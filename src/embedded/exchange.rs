@@ -219,7 +219,11 @@ impl Exchange for RequestExchange<'_, '_> {
         if let Some(length) = length {
             request.set_content_length(length);
         }
-        if !request.has_framing() && (length.is_none() || request.has_content_filter()) {
+        // What is included in a page (a subrequest) has no framing of its own and needs none.
+        if !request.has_framing()
+            && !request.is_subrequest()
+            && (length.is_none() || request.has_content_filter())
+        {
             // The end of the connection will be the end of the body. Until the body is whole, not
             // even the end of this process may look like one.
             request.reset_on_close(true);
