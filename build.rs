@@ -158,7 +158,7 @@ mod httpd {
         "|get_loadmodule_index|get_module_config|get_request_note|get_server_banner|get_status_line|get_server_description",
         "|http_scheme|internal_redirect|internal_redirect_handler|log_cerror_|log_error_|log_rerror_|map_http_request_error",
         "|meets_conditions|mpm_query|no2slash|no2slash_ex|os_escape_path|pass_brigade|regcomp|regexec|regexec_len|regfree|pregcomp|pregsub",
-        "|run_http_scheme|run_default_port|set_content_length|set_content_type|set_etag|make_etag|make_etag_ex|set_last_modified|update_mtime|run_generate_log_id",
+        "|run_http_scheme|run_default_port|send_interim_response|set_content_length|set_content_type|set_etag|make_etag|make_etag_ex|set_last_modified|update_mtime|run_generate_log_id",
         "|setup_client_block|show_mpm|state_query|get_server_port|get_useragent_host|get_remote_host|request_has_body|exists_scoreboard_image|get_server_revision|sub_req_lookup_uri|expr_.*|filter_protocol|mpm_.*|get_pollfd_from_conn",
         ")|ap_bucket_error_create",
         "|apr_(",

@@ -70,8 +70,6 @@ impl InputSource for RequestInput<'_, '_> {
                 Read::NotYet => return Ok(Fill::NotYet),
                 Read::Failed(status) => return Err(self.failed(ReadError::Failed(status))),
                 Read::Empty => match self.request.read(brigade, wait, READ_SIZE) {
-                    // Without anything to read, a filter that does not wait gives an empty brigade.
-                    Ok(()) if brigade.is_empty() && !wait => return Ok(Fill::NotYet),
                     Ok(()) => {}
                     Err(ReadError::NotYet) => return Ok(Fill::NotYet),
                     Err(error) => return Err(self.failed(error)),

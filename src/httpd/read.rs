@@ -5,7 +5,7 @@
 //! page, to which what the handler sends is added; after them it ends the response as if it were
 //! whole, and the read looks like one that went well. So what input filters send that way is caught.
 
-use std::ffi::c_void;
+use std::ffi::{c_char, c_void};
 
 use super::brigade::Brigade;
 use super::request::Request;
@@ -55,12 +55,43 @@ impl<'r> Request<'r> {
         });
         let error = match (refused, status) {
             (Some(refused), _) => ReadError::Refused(refused),
-            (None, sys::RUST_APR_SUCCESS) => return Ok(()),
-            (None, sys::RUST_APR_EAGAIN) if !wait => ReadError::NotYet,
+            // Without anything to read, a filter that does not wait may give an empty brigade.
+            (None, sys::RUST_APR_SUCCESS) if wait || !brigade.is_empty() => return Ok(()),
+            (None, sys::RUST_APR_SUCCESS | sys::RUST_APR_EAGAIN) if !wait => ReadError::NotYet,
             (None, status) => ReadError::Failed(status),
         };
         brigade.clear();
+        if error == ReadError::NotYet && self.awaits_continue() {
+            if !(200..300).contains(&self.status()) {
+                // The client is not to send its body: HTTP_IN says that there is none.
+                return self.read(brigade, true, most);
+            }
+            self.send_continue();
+        }
         Err(error)
+    }
+
+    /// Whether the client waits for a 100 before it sends its body, and can be given one yet.
+    fn awaits_continue(&self) -> bool {
+        let raw = self.raw();
+        // SAFETY: P1.
+        let expects = unsafe { sys::rust_request_expecting_100(self.as_ptr()) != 0 };
+        expects && self.has_framing() && raw.sent_bodyct == 0 && raw.eos_sent == 0
+    }
+
+    /// Sends the 100 that HTTP_IN sends only for a read that waits.
+    fn send_continue(&self) {
+        let (status, line) = (self.raw().status, self.raw().status_line);
+        self.put_status(100, std::ptr::null());
+        // SAFETY: P1, P11.
+        unsafe { sys::ap_send_interim_response(self.as_ptr(), 0) };
+        self.put_status(status, line);
+    }
+
+    fn put_status(&self, status: i32, line: *const c_char) {
+        // SAFETY: P1, P2.
+        let raw = unsafe { &mut *self.as_ptr() };
+        (raw.status, raw.status_line) = (status, line);
     }
 
     /// Runs `read` with a filter in front of the output filters that catches errors which are sent
