@@ -8,5 +8,6 @@ mod driver;
 mod embedded;
 mod http2;
 mod records;
+mod services;
 mod target;
 mod tls;
