@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use httpd_testkit::{Server, mpm_tests};
 
-use crate::case::{Level, Need};
+use crate::case::{Level, Need, Step};
 use crate::target::Target;
 use crate::{cases, driver};
 
@@ -86,5 +86,34 @@ mpm_tests! {
         driver::run(&target, &cases::all());
         // Whatever happened to the applications, their processes are still there.
         assert_eq!(target.server.children_pids(), children);
+    }
+}
+
+/// The probe tells its paths; each is asked for somewhere in the table.
+#[test]
+fn every_path_of_the_probe_has_a_case() {
+    let target = Embedded::start(Embedded::builder());
+    let answer = target.server.get("/probe/nothing");
+    let paths: Vec<_> = answer.text().lines().filter(|line| line.starts_with('/')).collect();
+    assert!(paths.len() > 20, "{answer:?}");
+    let asked: Vec<String> = cases::all()
+        .iter()
+        .flat_map(|case| &case.steps)
+        .filter_map(|step| match step {
+            Step::Ask(ask, _) => Some(ask.target.clone()),
+            Step::HeadLikeGet(target) => Some((*target).to_owned()),
+            Step::Write(bytes) => {
+                let text = String::from_utf8_lossy(bytes).into_owned();
+                Some(text.split_once("{probe}")?.1.to_owned())
+            }
+            _ => None,
+        })
+        .collect();
+    for path in paths {
+        let name = path.split(['[', '…']).next().unwrap_or(path).trim_end_matches('/');
+        let is_it = |target: &String| {
+            target.strip_prefix(name).is_some_and(|rest| !rest.starts_with(char::is_alphanumeric))
+        };
+        assert!(asked.iter().any(is_it), "no case asks for {name}");
     }
 }

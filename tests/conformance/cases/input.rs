@@ -1,6 +1,6 @@
 //! Request bodies: read, half read and not read, of known length and chunked.
 
-use crate::case::{Case, Content, End, Need, Step, case, get, ok, post, status, talk};
+use crate::case::{Ask, Body, Case, Content, End, Need, Step, case, get, ok, post, status, talk};
 
 const MIB: usize = 1 << 20;
 
@@ -17,7 +17,7 @@ fn echo() -> Vec<Case> {
             "an echo keeps the type and every byte",
             post("/echo", Content::Bytes(b"a\0b\r\n\r\n\xff")).header("Content-Type", "a/b; c=d"),
             ok().header("Content-Type", "a/b; c=d")
-                .body(crate::case::Body::Bytes(b"a\0b\r\n\r\n\xff".to_vec()))
+                .body(Body::Bytes(b"a\0b\r\n\r\n\xff".to_vec()))
                 .end(End::Length),
         ),
         case(
@@ -58,7 +58,7 @@ fn echo() -> Vec<Case> {
 fn discard() -> Vec<Case> {
     let mut cases = vec![case(
         "a body that is read with PUT",
-        crate::case::Ask { method: "PUT", ..post("/discard", Content::Bytes(b"abc")) },
+        Ask { method: "PUT", ..post("/discard", Content::Bytes(b"abc")) },
         // FIPS 180-2, B.1.
         ok().holds(&["ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"]),
     )];
@@ -110,6 +110,21 @@ fn unread() -> Vec<Case> {
                 Step::Read("POST", answer()),
                 Step::Read("GET", ok().pattern(3)),
             ],
+        ),
+        case(
+            "a GET with a body",
+            Ask { method: "GET", ..post("/bytes/3", Content::Bytes(b"hello")) },
+            ok().pattern(3),
+        ),
+        case(
+            "a HEAD with a body",
+            Ask { method: "HEAD", ..post("/bytes/3", Content::Chunks(&[b"hello"])) },
+            ok().empty().header("Content-Length", "3"),
+        ),
+        case(
+            "a DELETE whose body is echoed",
+            Ask { method: "DELETE", ..post("/echo", Content::Bytes(b"hello")) },
+            ok().text("hello"),
         ),
         case(
             "a body of which one byte is read",
