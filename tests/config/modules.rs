@@ -53,6 +53,8 @@ fn each_answers_for_its_own() {
             assert_eq!(response.status, status, "{target}: {response:?}\n{}", server.config());
             assert!(response.text().contains(text), "{target}: {response:?}\n{}", server.config());
         }
+        // The reason phrase is the application's own.
+        assert_eq!(server.get("/closed").reason, "Closed");
     }
 }
 
