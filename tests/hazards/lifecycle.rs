@@ -172,7 +172,8 @@ mpm_tests! {
             over.store(true, Ordering::Relaxed);
         });
         let log = server.error_log();
-        assert!(log.contains("caught SIGTERM"), "{log}");
+        // In the moment in which no client has a connection, the test kit asks more gently.
+        assert!(log.contains("caught SIGTERM") || log.contains("caught SIGWINCH"), "{log}");
         // A child that does not end has to be told again, and is killed at last.
         assert!(!log.contains("still did not exit"), "{log}");
     }
