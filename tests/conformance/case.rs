@@ -63,6 +63,8 @@ pub(crate) enum Step {
     ReadHead(Expect),
     /// Reads one chunk, framed by the server as it is here.
     ReadChunk(&'static [u8]),
+    /// Reads chunks until these bytes have come, however they are framed.
+    ReadChunks(&'static [u8]),
     /// Reads a body's end by its last chunk.
     ReadLastChunk,
     /// Reads these bytes of a body.

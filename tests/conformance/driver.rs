@@ -131,6 +131,19 @@ impl<'t> Talk<'t> {
                     bytes.escape_ascii()
                 )),
             },
+            Step::ReadChunks(bytes) => {
+                let mut found = Vec::new();
+                while found.len() < bytes.len() {
+                    found.extend(self.open()?.read_chunk().ok_or("the last chunk")?);
+                }
+                // What comes next may be there already.
+                found.truncate(bytes.len());
+                same(
+                    "what came",
+                    found.escape_ascii().to_string(),
+                    bytes.escape_ascii().to_string(),
+                )
+            }
             Step::ReadLastChunk => match self.open()?.read_chunk() {
                 None => Ok(()),
                 Some(chunk) => Err(format!("one more chunk: \"{}\"", chunk.escape_ascii())),

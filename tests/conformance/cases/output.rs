@@ -40,9 +40,7 @@ pub(super) fn cases() -> Vec<Case> {
                     ok().header("Content-Type", "text/event-stream")
                         .header("Transfer-Encoding", "chunked"),
                 ),
-                Step::ReadChunk(b"id: 1\ndata: 1\n\n"),
-                Step::ReadChunk(b"id: 2\ndata: 2\n\n"),
-                Step::ReadChunk(b"id: 3\ndata: 3\n\n"),
+                Step::ReadChunks(b"id: 1\ndata: 1\n\nid: 2\ndata: 2\n\nid: 3\ndata: 3\n\n"),
                 Step::Leave,
             ],
         )
