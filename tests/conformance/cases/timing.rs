@@ -1,7 +1,7 @@
 //! Who speaks first: interim responses, answers before the request is whole, and both at once.
 //! The order of what happens is what is tested, on a connection where nothing else goes on.
 
-use crate::case::{Case, Content, Need, Step, case, get, ok, pattern, post, status, talk};
+use crate::case::{Case, Content, Level, Need, Step, case, get, ok, pattern, post, status, talk};
 
 pub(super) fn cases() -> Vec<Case> {
     [continues(), early(), duplex(), waits()].concat()
@@ -61,6 +61,21 @@ fn continues() -> Vec<Case> {
                 Step::Read("POST", status(401).header("Connection", "close")),
             ],
         ),
+        talk(
+            "no 100 behind a redirect inside the server",
+            vec![
+                head("/internal?to={probe}/echo", FIVE),
+                Step::Read("POST", ok().empty().header("Connection", "close")),
+            ],
+        ),
+        talk(
+            "no 100 before an error",
+            vec![
+                head("/error?status=422", FIVE),
+                Step::Read("POST", status(422).header("Connection", "close")),
+            ],
+        )
+        .logs(Level::Info, "asked for an error"),
         talk(
             "an expectation that is none",
             vec![
