@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use httpd_testkit::{BodyEnd, Mpm, Server, mpm_tests, proc};
 
-use crate::support::{child, quirks, stock, writes};
+use crate::support::{child, probe_at, quirks, stock, writes};
 
 /// Asks for `path` once, so that what is allocated for good is there, and returns the child.
 fn warm(server: &Server, path: &str) -> i32 {
@@ -112,9 +112,9 @@ fn h17_filters_work() {
         .load("substitute")
         .load("ratelimit")
         .load("env")
-        .conf("RustAppAlias /squeezed probe\n<Location /squeezed>\nSetOutputFilter DEFLATE\n</Location>")
-        .conf("RustAppAlias /changed probe\n<Location /changed>\nSetOutputFilter SUBSTITUTE\nSubstitute \"s/xxx/yy/\"\n</Location>")
-        .conf("RustAppAlias /slow probe\n<Location /slow>\nSetOutputFilter RATE_LIMIT\nSetEnv rate-limit 200\n</Location>")
+        .conf(&probe_at("/squeezed", "SetOutputFilter DEFLATE"))
+        .conf(&probe_at("/changed", "SetOutputFilter SUBSTITUTE\nSubstitute s/xxx/yy/"))
+        .conf(&probe_at("/slow", "SetOutputFilter RATE_LIMIT\nSetEnv rate-limit 200"))
         .conf("SubstituteMaxLineLength 2M")
         .start();
     let bytes: Vec<u8> = (0..300_000).map(|at| (at % 251) as u8).collect();

@@ -193,9 +193,11 @@ fn h35_slow_senders_take_no_memory() {
     server.request("POST", "/probe/discard").body("x".repeat(100_000)).send();
     let before = proc::anon_kib(pid).unwrap();
     let length = 200_000;
-    let mut senders: Vec<_> = (0..SENDERS)
-        .map(|_| send(&server, format!("POST /probe/discard HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n")))
-        .collect();
+    let head = format!(
+        "POST /probe/discard HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\
+         Content-Length: {length}\r\n\r\n"
+    );
+    let mut senders: Vec<_> = (0..SENDERS).map(|_| send(&server, &head)).collect();
     // A piece from each in turn.
     for _ in 0..100 {
         for sender in &mut senders {

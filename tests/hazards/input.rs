@@ -136,7 +136,8 @@ mpm_tests! {
             send(
                 &server,
                 format!(
-                    "POST {path} HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n"
+                    "POST {path} HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n\
+                     Content-Length: 5\r\n\r\n"
                 ),
             )
         };
@@ -162,7 +163,8 @@ mpm_tests! {
         }
         let mut connection = send(
             &server,
-            "POST /probe/discard HTTP/1.1\r\nHost: x\r\nExpect: more\r\nContent-Length: 5\r\n\r\nhello",
+            "POST /probe/discard HTTP/1.1\r\nHost: x\r\nExpect: more\r\n\
+             Content-Length: 5\r\n\r\nhello",
         );
         assert_eq!(connection.read_response().status, 417);
     }
@@ -233,8 +235,8 @@ fn h24_uploads_through_tls_and_http_2() {
     // An early refusal in the middle of an upload.
     let output = server.curl(&["--http1.1", "--data-binary", &at, &server.tls_url("/probe/early")]);
     assert_eq!(output.status, Some(403), "{output:?}");
-    // Over HTTP/2 the rest of the body is refused by RST_STREAM(NO_ERROR) after the answer, as for a
-    // file of httpd's own (RFC 9113, 8.1); curl 7.88 takes that for an error.
+    // Over HTTP/2 the rest of the body is refused by RST_STREAM(NO_ERROR) after the answer, as for
+    // a file of httpd's own (RFC 9113, 8.1); curl 7.88 takes that for an error.
     let file_name = file.display().to_string();
     for url in [server.url("/probe/early"), server.tls_url("/probe/early")] {
         let output = server.run("nghttp", &["--verbose", "--data", &file_name, &url]);

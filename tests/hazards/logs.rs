@@ -11,13 +11,17 @@ fn lines(server: &Server, file: &str, needle: &str) -> usize {
     text.lines().filter(|line| line.contains(needle)).count()
 }
 
+fn host(name: &str, level: &str) -> String {
+    format!(
+        "<VirtualHost *:{{port}}>\nServerName {name}\nErrorLog {{root}}/{name}_log\n\
+         LogLevel rust:{level}\n</VirtualHost>"
+    )
+}
+
 mpm_tests! {
     fn h38_each_virtual_host_has_its_own_lines(mpm) {
-        let server = stock()
-            .mpm(mpm)
-            .conf("<VirtualHost *:{port}>\nServerName one\nErrorLog {root}/one_log\nLogLevel rust:debug\n</VirtualHost>")
-            .conf("<VirtualHost *:{port}>\nServerName two\nErrorLog {root}/two_log\nLogLevel rust:warn\n</VirtualHost>")
-            .start();
+        let server =
+            stock().mpm(mpm).conf(&host("one", "debug")).conf(&host("two", "warn")).start();
         let ask =
             |host: &str, target: &str| server.request("GET", target).header("Host", host).send();
         for round in 0..3 {

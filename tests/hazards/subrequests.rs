@@ -2,7 +2,7 @@
 
 use httpd_testkit::{BodyEnd, Server, mpm_tests};
 
-use crate::support::{HELLO, quirks, send, stock};
+use crate::support::{HELLO, INCLUDES, probe_at, quirks, send, stock};
 
 /// How often an application was asked for a log line.
 fn runs(server: &Server) -> usize {
@@ -14,9 +14,13 @@ mpm_tests! {
         let server = quirks()
             .mpm(mpm)
             .load("include")
-            .conf("AddOutputFilter INCLUDES .shtml\n<Directory {htdocs}>\nOptions +Includes\n</Directory>")
+            .conf(INCLUDES)
             .conf("<Location /quirks>\nOptions +Includes\nSetOutputFilter INCLUDES\n</Location>")
-            .file("htdocs/page.shtml", "[<!--#include virtual=\"/hello\" -->]\n[<!--#include virtual=\"/probe/environ?a=b\" -->]\n")
+            .file(
+                "htdocs/page.shtml",
+                "[<!--#include virtual=\"/hello\" -->]\n\
+                 [<!--#include virtual=\"/probe/environ?a=b\" -->]\n",
+            )
             .start();
         let page = server.get("/page.shtml");
         assert_eq!(page.status, 200);
@@ -32,7 +36,8 @@ mpm_tests! {
 
         // A page with a request body of its own, which is not the included application's to read.
         let body = "b".repeat(70_000);
-        let page = "/quirks/respond?status=200&h-Content-Type=text/html&body=%5B<!--%23include%20virtual=%22/probe/discard%22%20-->%5D";
+        let page = "/quirks/respond?status=200&h-Content-Type=text/html\
+                    &body=%5B<!--%23include%20virtual=%22/probe/discard%22%20-->%5D";
         let mut connection = server.connect();
         for _ in 0..2 {
             let response = connection.request("POST", page).body(body.clone()).send();
@@ -47,7 +52,7 @@ mpm_tests! {
 fn h19_an_error_in_an_included_application_is_a_part_of_the_page() {
     let server = stock()
         .load("include")
-        .conf("AddOutputFilter INCLUDES .shtml\n<Directory {htdocs}>\nOptions +Includes\n</Directory>")
+        .conf(INCLUDES)
         .file("htdocs/a.shtml", "[<!--#include virtual=\"/probe/panic\" -->]\n")
         .file("htdocs/b.shtml", "[<!--#include virtual=\"/probe/panic-late\" -->]\n")
         .allow_log("the probe was asked for a")
@@ -73,10 +78,14 @@ fn h19_a_lookup_does_not_run_the_application() {
         .conf("AddOutputFilter INCLUDES .shtml\nAddLanguage en .en\nAddLanguage de .de")
         .conf("<Directory {htdocs}>\nOptions +Includes +Indexes +MultiViews\n</Directory>")
         // An application that cannot be built: to run it would be an error in the log.
-        .conf("<Directory {htdocs}/list>\n<Files *.app>\nRustApp broken\n</Files>\n<Files *.de.html>\nRustApp broken\n</Files>\n</Directory>")
+        .conf("<Directory {htdocs}/list>\n<FilesMatch \\.(app|de\\.html)$>")
+        .conf("RustApp broken\n</FilesMatch>\n</Directory>")
         .conf("<Directory {htdocs}/index>\nDirectoryIndex /probe/log\n</Directory>")
         .conf("RewriteEngine On\nRewriteCond /probe/log -U\nRewriteRule ^/check$ /hello [PT]")
-        .file("htdocs/size.shtml", "<!--#fsize virtual=\"/probe/log\" --> <!--#flastmod virtual=\"/probe/log\" -->\n")
+        .file(
+            "htdocs/size.shtml",
+            "<!--#fsize virtual=\"/probe/log\" --> <!--#flastmod virtual=\"/probe/log\" -->\n",
+        )
         .file("htdocs/list/a.app", "")
         .file("htdocs/list/page.en.html", "english\n")
         .file("htdocs/list/page.de.html", "deutsch\n")
@@ -178,7 +187,7 @@ fn h21_the_applications_error_is_its_own_or_the_servers() {
     let server = stock()
         .file("htdocs/sorry.html", "sorry\n")
         .conf("ErrorDocument 404 /sorry.html\nErrorDocument 503 /sorry.html")
-        .conf("RustAppAlias /overridden probe\n<Location /overridden>\nRustErrorOverride On\n</Location>")
+        .conf(&probe_at("/overridden", "RustErrorOverride On"))
         .start();
     assert_eq!(server.get("/missing").text(), "sorry\n");
     for status in [404, 503] {

@@ -20,6 +20,15 @@ pub(crate) fn quirks() -> Builder {
     stock().module("mod_quirks.so").conf("RustAppAlias /quirks quirks")
 }
 
+/// Directives: `probe` at `path`, with `directives` in its section.
+pub(crate) fn probe_at(path: &str, directives: &str) -> String {
+    format!("RustAppAlias {path} probe\n<Location {path}>\n{directives}\n</Location>")
+}
+
+/// Directives: pages with the suffix `.shtml` may include others (mod_include).
+pub(crate) const INCLUDES: &str = "AddOutputFilter INCLUDES .shtml\n\
+                                   <Directory {htdocs}>\nOptions +Includes\n</Directory>";
+
 /// The only child.
 #[track_caller]
 pub(crate) fn child(server: &Server) -> i32 {
