@@ -107,7 +107,8 @@ fn programs_run_with_the_environment_of_the_server() {
         .start();
     let response = server.request("POST", "/x.cgi").chunks(["one ", "two"]).send();
     assert_eq!(response.text(), "good day POST\none two");
-    assert_eq!(response.end, BodyEnd::Chunked);
+    // A program that has ended by the time httpd reads it makes a known length.
+    assert!(response.end.is_complete(), "{:?}", response.end);
 }
 
 #[test]
