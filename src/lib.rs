@@ -28,6 +28,9 @@
 //! | module | what it is | needs httpd |
 //! | --- | --- | --- |
 //! | [`gateway`] | the application contract: pure, without `unsafe`, the same behind every server | no |
+//! | [`protocol`] | codecs without I/O: the bridge between httpd and daemon processes | no |
+//! | [`process`] | process groups as data and decisions: options, scoreboard, policies | no |
+//! | [`server`] | drivers: the loop of a daemon process | no |
 //! | `sys` | httpd, APR and APR-util as bindgen sees them | yes |
 //! | `httpd` | safe wrappers of what httpd hands to a hook | yes |
 //! | `module` | records, typed directives and hooks behind a panic guard | yes |
@@ -45,7 +48,6 @@
 //! | `log` | yes | records of the crate `log` go to the ErrorLog |
 //! | `tower` | yes | any tower service is an application; brings tokio |
 //! | `tracing` | no | `tracing` events go to the ErrorLog too, as `log` records |
-#![cfg_attr(not(feature = "httpd"), forbid(unsafe_code))]
 
 // An unwinding panic is caught and becomes a 500; an aborting one takes every request of the
 // process with it.
@@ -55,6 +57,16 @@ compile_error!("mod_rust needs panic = \"unwind\": with \"abort\" a panic ends t
 #[forbid(unsafe_code)]
 pub mod gateway;
 
+#[forbid(unsafe_code)]
+pub mod process;
+#[forbid(unsafe_code)]
+pub mod protocol;
+pub mod server;
+
+#[cfg(feature = "httpd")]
+mod adapter;
+#[cfg(feature = "httpd")]
+mod daemon;
 #[cfg(feature = "httpd")]
 mod embedded;
 #[cfg(feature = "httpd")]

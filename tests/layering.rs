@@ -6,17 +6,22 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each layer with those that it may import.
-const LAYERS: [(&str, &[&str]); 6] = [
+const LAYERS: [(&str, &[&str]); 11] = [
     ("gateway", &[]),
+    ("protocol", &["gateway"]),
+    ("process", &["gateway"]),
+    ("server", &["gateway", "process", "protocol"]),
     ("sys", &[]),
     ("httpd", &["gateway", "sys"]),
     ("module", &["gateway", "httpd", "sys"]),
-    ("embedded", &["gateway", "httpd", "sys"]),
-    ("handler", &["embedded", "gateway", "httpd", "module", "sys"]),
+    ("adapter", &["gateway", "httpd", "sys"]),
+    ("embedded", &["adapter", "gateway", "httpd"]),
+    ("daemon", &["adapter", "gateway", "httpd", "process", "protocol", "server", "sys"]),
+    ("handler", &["adapter", "daemon", "embedded", "gateway", "httpd", "module", "process", "sys"]),
 ];
 
 /// Layers without a line of unsafe code.
-const SAFE: [&str; 1] = ["gateway"];
+const SAFE: [&str; 3] = ["gateway", "process", "protocol"];
 
 fn sources(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();

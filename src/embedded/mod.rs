@@ -1,18 +1,10 @@
 //! Embedded mode: the application runs inside the httpd child, in the handler's own call.
 
-mod exchange;
-mod input;
-mod shared;
-mod variables;
-mod wait;
-
 use http::StatusCode;
 
+use crate::adapter::{Facts, RequestExchange, RequestInput};
 use crate::gateway::{Application, Error, ErrorKind, Level, Outcome, run};
 use crate::httpd::{HookStatus, Request, log};
-use exchange::RequestExchange;
-use input::RequestInput;
-pub(crate) use variables::Facts;
 
 /// Runs `application` for a request, as httpd's handler.
 pub(crate) fn serve<'r>(

@@ -7,7 +7,8 @@ use super::config::{Choice, Gateway, MapHeadToGet, Mounts, Section};
 use super::instance::Instance;
 use super::mount::Mount;
 use super::{Gate, Module, check, process, state};
-use crate::embedded::{self, Facts};
+use crate::adapter::Facts;
+use crate::embedded;
 use crate::gateway::Application;
 use crate::httpd::{HookStatus, Kept, Pool, Request, Server, log};
 use crate::module::{

@@ -10,7 +10,7 @@ const READ_SIZE: i64 = 64 * 1024;
 
 /// The request body of an exchange. Nothing is read, and no 100 Continue sent, before it is asked
 /// for.
-pub(super) struct RequestInput<'e, 'r> {
+pub(crate) struct RequestInput<'e, 'r> {
     request: &'e Request<'r>,
     length: Option<u64>,
     brigade: Option<Brigade<'r>>,
@@ -24,14 +24,14 @@ impl<'e, 'r> RequestInput<'e, 'r> {
     /// # Errors
     ///
     /// The status that httpd answers a bad announcement of the body with.
-    pub(super) fn new(request: &'e Request<'r>) -> Result<Self, i32> {
+    pub(crate) fn new(request: &'e Request<'r>) -> Result<Self, i32> {
         let length = request.body_length()?;
         let ended = length == Some(0);
         Ok(Self { request, length, brigade: None, taken: 0, first: 0, ended })
     }
 
     /// Whether a part of the body has not been read.
-    pub(super) const fn is_unread(&self) -> bool {
+    pub(crate) const fn is_unread(&self) -> bool {
         !self.ended
     }
 

@@ -28,8 +28,8 @@ const FILTER_ERROR: i32 = crate::sys::AP_FILTER_ERROR;
 /// How often at most it is looked whether the client is still there, in microseconds.
 const LOOK_EVERY_US: i64 = 100_000;
 
-/// An exchange of embedded mode.
-pub(super) struct RequestExchange<'e, 'r> {
+/// A request of httpd.s as an exchange.
+pub(crate) struct RequestExchange<'e, 'r> {
     variables: RequestVariables<'e, 'r>,
     /// What has been written and not passed on.
     out: RefCell<Option<Brigade<'r>>>,
@@ -49,7 +49,7 @@ pub(super) struct RequestExchange<'e, 'r> {
 }
 
 impl<'e, 'r> RequestExchange<'e, 'r> {
-    pub(super) fn new(request: &'e Request<'r>, facts: Facts<'r>) -> Self {
+    pub(crate) fn new(request: &'e Request<'r>, facts: Facts<'r>) -> Self {
         Self {
             variables: RequestVariables::new(request, facts),
             out: RefCell::new(None),
@@ -66,22 +66,22 @@ impl<'e, 'r> RequestExchange<'e, 'r> {
     }
 
     /// Whether anything of the response has gone to the filters.
-    pub(super) const fn has_passed(&self) -> bool {
+    pub(crate) const fn has_passed(&self) -> bool {
         self.passed.get()
     }
 
     /// Whether an output filter has answered in the application's place.
-    pub(super) const fn is_answered(&self) -> bool {
+    pub(crate) const fn is_answered(&self) -> bool {
         self.answered.get()
     }
 
     /// Sends what is left with a flush: the client waits for its answer while it still sends.
-    pub(super) fn flush_end(&self) {
+    pub(crate) fn flush_end(&self) {
         let _ = self.pass(Brigade::push_flush);
     }
 
     /// Ends a response that went wrong so that the client sees it.
-    pub(super) fn break_off(&self) {
+    pub(crate) fn break_off(&self) {
         let request = self.request();
         request.set_no_cache();
         request.close_after();
@@ -102,7 +102,7 @@ impl<'e, 'r> RequestExchange<'e, 'r> {
 
     /// Leaves a client that has gone. One that has only shut down its sending side may still read:
     /// what it gets must not look whole.
-    pub(super) fn part(&self) {
+    pub(crate) fn part(&self) {
         let request = self.request();
         if request.is_secondary() {
             self.break_off();

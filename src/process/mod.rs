@@ -1,0 +1,1 @@
+//! Process groups as plain data and decisions: options, scoreboard, policies. No clock, no fork.

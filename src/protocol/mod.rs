@@ -1,0 +1,3 @@
+//! Codecs without I/O: bytes in, messages out. Limits are arguments.
+
+pub mod bridge;

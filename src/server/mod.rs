@@ -1,0 +1,4 @@
+//! Drivers: what accepts connections, runs applications on worker threads, and drains.
+
+pub mod bridge;
+pub mod os;
