@@ -1,1 +1,2 @@
-//! The loop of a daemon process.
+//! The life of a daemon process.
+#![cfg(target_os = "linux")]

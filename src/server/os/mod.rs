@@ -1,1 +1,23 @@
-//! What the operating system is asked for. The only unsafe code of this layer.
+//! What Linux is asked for by a daemon process and by those that talk to it: sockets, epoll, event
+//! counters, memory that processes share.
+//!
+//! Thin and without policy. All of it goes through `rustix`, whose calls are safe; the one thing
+//! that cannot be is shared memory ([`Shared`]).
+#![cfg(target_os = "linux")]
+
+mod clock;
+mod epoll;
+mod event;
+mod shared;
+mod socket;
+mod statm;
+
+pub use self::clock::{monotonic_us, wall_us};
+pub use self::epoll::{Epoll, Ready, Trigger};
+pub use self::event::{Event, drain_signals};
+pub use self::shared::{Shared, Zeroed};
+pub use self::socket::{
+    Peer, Polled, accept, has_hung_up, peer, poll, receive, receive_with_descriptor, send,
+    send_vectored, send_with_descriptor, set_nonblocking, shutdown,
+};
+pub use self::statm::resident_bytes;

@@ -1,0 +1,101 @@
+//! epoll, with a token for each descriptor.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::Duration;
+use std::{fmt, io};
+
+use rustix::buffer::spare_capacity;
+use rustix::event::{Timespec, epoll};
+
+/// An epoll instance. Any number of threads may wait on it at once; each event goes to one.
+#[derive(Debug)]
+pub struct Epoll {
+    fd: OwnedFd,
+}
+
+/// When a descriptor that can be read is reported.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trigger {
+    /// As long as it can be read.
+    Level,
+    /// Each time that something new came.
+    Edge,
+}
+
+/// What a wait found: the tokens of descriptors that can be read or have been closed.
+pub struct Ready {
+    events: Vec<epoll::Event>,
+}
+
+impl Ready {
+    /// Room for `capacity` tokens a wait. One is enough for a worker, so that others get the rest.
+    #[must_use]
+    pub fn with_capacity(capacity: usize) -> Self {
+        Self { events: Vec::with_capacity(capacity) }
+    }
+
+    /// The tokens that the last wait found.
+    pub fn tokens(&self) -> impl Iterator<Item = u64> {
+        self.events.iter().map(|event| event.data.u64())
+    }
+}
+
+impl fmt::Debug for Ready {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.tokens()).finish()
+    }
+}
+
+impl Epoll {
+    /// A new one, closed on exec.
+    ///
+    /// # Errors
+    ///
+    /// When there are no descriptors left.
+    pub fn new() -> io::Result<Self> {
+        Ok(Self { fd: epoll::create(epoll::CreateFlags::CLOEXEC)? })
+    }
+
+    /// Watches `fd` for something to read, and for its other end's going.
+    ///
+    /// # Errors
+    ///
+    /// As `epoll_ctl(2)`.
+    pub fn add(&self, fd: impl AsFd, token: u64, trigger: Trigger) -> io::Result<()> {
+        let mut flags = epoll::EventFlags::IN | epoll::EventFlags::RDHUP;
+        if trigger == Trigger::Edge {
+            flags |= epoll::EventFlags::ET;
+        }
+        Ok(epoll::add(&self.fd, fd, epoll::EventData::new_u64(token), flags)?)
+    }
+
+    /// Watches `fd` no more.
+    ///
+    /// # Errors
+    ///
+    /// As `epoll_ctl(2)`.
+    pub fn remove(&self, fd: impl AsFd) -> io::Result<()> {
+        Ok(epoll::delete(&self.fd, fd)?)
+    }
+
+    /// Waits until something is ready or `timeout` has passed, for ever without one. A signal
+    /// makes it come back with nothing.
+    ///
+    /// # Errors
+    ///
+    /// As `epoll_wait(2)`.
+    pub fn wait(&self, ready: &mut Ready, timeout: Option<Duration>) -> io::Result<()> {
+        ready.events.clear();
+        let timeout = timeout.map(timespec);
+        match epoll::wait(&self.fd, spare_capacity(&mut ready.events), timeout.as_ref()) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// At most a day: what an old kernel's milliseconds can hold.
+pub(super) fn timespec(time: Duration) -> Timespec {
+    let time = time.min(Duration::from_secs(24 * 60 * 60));
+    Timespec { tv_sec: time.as_secs() as i64, tv_nsec: i64::from(time.subsec_nanos()) as _ }
+}
