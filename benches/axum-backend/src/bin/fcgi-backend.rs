@@ -1,5 +1,6 @@
 //! The same answers over FastCGI on a Unix socket, with tokio-fastcgi: what stands behind
-//! mod_proxy_fcgi.
+//! mod_proxy_fcgi, with the socket's path as its argument, and behind mod_fcgid, which starts it with a
+//! listening socket as its standard input.
 //!
 //! tokio-fastcgi writes a record's header and payload on their own and leaves the last record
 //! unflushed. In its favour, what it writes is collected here and sent once the response is complete,
@@ -7,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 use std::io::{self, Read};
+use std::os::fd::AsFd;
 use std::path::Path;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,22 +16,39 @@ use std::task::{Context, Poll, ready};
 
 use axum_backend::{CHUNK, CHUNKS, HELLO, announce, bind_unix, run, usage};
 use tokio::io::{AsyncWrite, BufReader, BufWriter};
-use tokio::net::UnixStream;
 use tokio::net::unix::OwnedWriteHalf;
+use tokio::net::{UnixListener, UnixStream};
 use tokio_fastcgi::{Request, RequestResult, Requests};
 
 const BUFFER: usize = 16384;
 
 fn main() -> io::Result<()> {
-    let path = std::env::args().nth(1).ok_or_else(|| usage("fcgi-backend PATH"))?;
+    let path = std::env::args().nth(1);
     run(async move {
-        let listener = bind_unix(Path::new(&path))?;
-        announce(&path)?;
+        let listener = match path {
+            Some(path) => {
+                let listener = bind_unix(Path::new(&path))?;
+                announce(&path)?;
+                listener
+            }
+            None => inherited()?,
+        };
         loop {
             let (stream, _) = listener.accept().await?;
             tokio::spawn(serve(stream));
         }
     })
+}
+
+/// The socket that FastCGI calls FCGI_LISTENSOCK_FILENO: descriptor 0.
+fn inherited() -> io::Result<UnixListener> {
+    let socket = io::stdin().as_fd().try_clone_to_owned()?;
+    let listener = std::os::unix::net::UnixListener::from(socket);
+    if listener.local_addr().is_err() {
+        return Err(usage("fcgi-backend [PATH]; without a path a FastCGI server starts it"));
+    }
+    listener.set_nonblocking(true)?;
+    UnixListener::from_std(listener)
 }
 
 async fn serve(stream: UnixStream) {
@@ -51,7 +70,8 @@ async fn answer<W: AsyncWrite + Unpin>(
     request: Arc<Request<W>>,
 ) -> Result<(), tokio_fastcgi::Error> {
     let mut out = request.get_stdout();
-    match request.get_str_param("script_name").unwrap_or_default() {
+    let target = request.get_str_param("request_uri").unwrap_or_default();
+    match target.split('?').next().unwrap_or_default() {
         "/hello" => {
             out.write(format!("{}{HELLO}", head(HELLO.len())).as_bytes()).await?;
         }
