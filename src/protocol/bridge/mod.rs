@@ -1,1 +1,48 @@
 //! The bridge: what an httpd child and a daemon process say to each other (docs/bridge.md).
+//!
+//! Frames with a header of eight bytes over a Unix stream socket, one request at a time, both
+//! directions at once. This is the codec: bytes in, borrowed messages out, and messages onto a
+//! caller's `Vec`. It does no I/O, keeps no state and allocates nothing but that `Vec`'s room. The
+//! child's side is `daemon`, the daemon process's is `server::bridge`.
+//!
+//! ```
+//! use mod_rust::protocol::bridge::{Limits, Message, Peer, Timing, put_end, split};
+//!
+//! let mut out = Vec::new();
+//! put_end(&mut out, false, &Timing { queue_us: 5, ..Timing::default() });
+//! let frame = split(&out, Peer::Daemon, &Limits::default())?.expect("a whole frame");
+//! let Message::End(end) = frame.message()? else { panic!("{frame:?}") };
+//! assert_eq!(end.timing.queue_us, 5);
+//! assert_eq!(split(&out[..20], Peer::Daemon, &Limits::default())?, None);
+//! # Ok::<(), mod_rust::protocol::bridge::FrameError>(())
+//! ```
+
+mod code;
+mod encode;
+mod error;
+mod frame;
+mod hello;
+mod input;
+mod kind;
+mod message;
+mod pairs;
+mod reader;
+mod request;
+mod response;
+#[cfg(test)]
+mod tests;
+
+pub use code::{InputFailure, Reason, error_code, error_kind, level, level_code};
+pub use encode::{FieldsEncoder, put_body, put_file, put_reply};
+pub use error::{EncodeError, FrameError, Problem};
+pub use frame::{Frame, HEADER, Header, Limits, put_header, split};
+pub use hello::{HELLO, Hello, MAGIC, TOKEN, VERSION, put_hello};
+pub use input::{put_control, put_input, put_input_end, put_input_failed, put_input_stop};
+pub use kind::{Kind, Peer, flags};
+pub use message::Message;
+pub use pairs::{PairBlock, Pairs, PairsIter};
+pub use request::{RequestEncoder, RequestFacts, RequestHead, stamp};
+pub use response::{
+    End, Failed, File, HeadEncoder, Log, Redirect, Refused, ResponseHead, Status, Timing,
+    put_continue, put_end, put_failed, put_log, put_redirect, put_refused,
+};

@@ -1,0 +1,166 @@
+//! REQUEST: everything of a request but its body.
+
+use super::encode::{Building, FieldsEncoder, Open};
+use super::error::{FrameError, Problem};
+use super::frame::{Frame, HEADER};
+use super::kind::{Kind, flags};
+use super::pairs::Pairs;
+use super::reader::Reader;
+
+/// What a REQUEST says beside variables and headers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RequestFacts<'a> {
+    /// The number that nobody else in the process group has used: it says whether an application
+    /// got this request, after its daemon process has died.
+    pub ticket: u64,
+    /// When httpd got the request: microseconds since 1970.
+    pub start_us: u64,
+    /// When it was sent over the bridge: microseconds of CLOCK_MONOTONIC.
+    pub sent_us: u64,
+    /// The request body's length; `Some(0)` without one, `None` if nobody knows it.
+    pub length: Option<u64>,
+    /// The index of the application in its module.
+    pub application: u32,
+    /// The application's options.
+    pub options: Pairs<'a>,
+    /// The virtual host's name.
+    pub server: &'a [u8],
+    /// The target as it stood on the request line.
+    pub target: &'a [u8],
+    /// Whether no INPUT comes before a CONTINUE. It means nothing without a body.
+    pub expect: bool,
+    /// Whether httpd answers errors with a document of its own.
+    pub error_override: bool,
+}
+
+impl RequestFacts<'_> {
+    /// Whether INPUT frames follow.
+    #[must_use]
+    pub const fn has_body(&self) -> bool {
+        !matches!(self.length, Some(0))
+    }
+
+    const fn flags(&self) -> u8 {
+        let mut found = 0;
+        if self.has_body() {
+            found |= flags::BODY;
+            if self.expect {
+                found |= flags::EXPECT;
+            }
+        }
+        if self.error_override {
+            found |= flags::ERROR_OVERRIDE;
+        }
+        found
+    }
+}
+
+/// A REQUEST.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RequestHead<'a> {
+    /// What it says beside variables and headers.
+    pub facts: RequestFacts<'a>,
+    /// The environ.
+    pub variables: Pairs<'a>,
+    /// The headers as they came.
+    pub headers: Pairs<'a>,
+}
+
+impl<'a> RequestHead<'a> {
+    /// Reads a REQUEST.
+    ///
+    /// # Errors
+    ///
+    /// When `frame` is no REQUEST, or not as docs/bridge.md has it.
+    pub fn decode(frame: &Frame<'a>) -> Result<Self, FrameError> {
+        let mut reader = Reader::new(frame);
+        if !matches!(frame.kind, Kind::Request) {
+            let (what, found) = ("the kind", u64::from(frame.kind.number()));
+            let allowed = "2, a REQUEST";
+            return Err(FrameError::new(
+                4,
+                Some(frame.kind),
+                Problem::Value { what, found, allowed },
+            ));
+        }
+        let facts = RequestFacts {
+            ticket: reader.u64()?,
+            start_us: reader.u64()?,
+            sent_us: reader.u64()?,
+            length: reader.length()?,
+            application: reader.u32()?,
+            options: reader.pairs()?,
+            server: reader.bytes()?,
+            target: reader.bytes()?,
+            expect: frame.has(flags::EXPECT),
+            error_override: frame.has(flags::ERROR_OVERRIDE),
+        };
+        if facts.flags() != frame.flags {
+            let (what, found) = ("the flags", u64::from(frame.flags));
+            let allowed = "BODY (1) when the body's length is not 0, and EXPECT (2) only with BODY";
+            return Err(FrameError::new(
+                5,
+                Some(frame.kind),
+                Problem::Value { what, found, allowed },
+            ));
+        }
+        let (variables, headers) = (reader.pairs()?, reader.pairs()?);
+        reader.finish()?;
+        Ok(Self { facts, variables, headers })
+    }
+}
+
+/// A REQUEST under way: [`begin`](Self::begin), each [`variable`](Self::variable), then
+/// [`headers`](Self::headers) with each header, and `finish`. Dropped before that, it leaves
+/// nothing in the buffer.
+#[derive(Debug)]
+#[must_use = "without headers().finish() nothing of the frame is left"]
+pub struct RequestEncoder<'b> {
+    frame: Building<'b>,
+}
+
+impl<'b> RequestEncoder<'b> {
+    /// Begins a REQUEST at the end of `out`.
+    pub fn begin(out: &'b mut Vec<u8>, facts: &RequestFacts<'_>) -> Self {
+        let mut frame = Building::begin(out, Kind::Request, facts.flags());
+        frame.step(|open, out| {
+            out.extend_from_slice(&facts.ticket.to_le_bytes());
+            out.extend_from_slice(&facts.start_us.to_le_bytes());
+            out.extend_from_slice(&facts.sent_us.to_le_bytes());
+            out.extend_from_slice(&facts.length.unwrap_or(u64::MAX).to_le_bytes());
+            out.extend_from_slice(&facts.application.to_le_bytes());
+            open.bytes(out, "the options", facts.options.as_bytes());
+            open.bytes(out, "the server's name", facts.server);
+            open.bytes(out, "the target", facts.target);
+            open.open_pairs(out);
+        });
+        Self { frame }
+    }
+
+    /// Adds a key of the environ with its value.
+    pub fn variable(&mut self, name: &[u8], value: &[u8]) {
+        self.frame.step(|open, out| open.pair(out, name, value));
+    }
+
+    /// Goes on with the headers.
+    pub fn headers(mut self) -> FieldsEncoder<'b> {
+        self.frame.step(|open: &mut Open, out| open.close_pairs(out));
+        FieldsEncoder::new(self.frame, None)
+    }
+}
+
+/// Where `ticket` and `sent_us` stand in a REQUEST.
+const TICKET: usize = HEADER;
+const SENT: usize = HEADER + 16;
+
+/// Gives an encoded REQUEST, from its header on, another ticket and time of sending: it goes to
+/// another process.
+///
+/// # Panics
+///
+/// When `frame` is shorter than the fixed part of a REQUEST.
+pub fn stamp(frame: &mut [u8], ticket: u64, sent_us: u64) {
+    debug_assert_eq!(frame[4], Kind::Request.number());
+    frame[TICKET..][..8].copy_from_slice(&ticket.to_le_bytes());
+    frame[SENT..][..8].copy_from_slice(&sent_us.to_le_bytes());
+}

@@ -1,0 +1,386 @@
+//! Frames of the daemon process: the response, and what else it says of a request.
+
+use super::code::{self, Reason};
+use super::encode::{Open, close_flag};
+use super::error::{EncodeError, FrameError, Problem};
+use super::frame::{Frame, Limits, put_header};
+use super::kind::{Kind, flags};
+use super::pairs::Pairs;
+use super::reader::Reader;
+use crate::gateway::{ErrorKind, Level};
+
+const FINAL: &str = "200 to 599";
+const ERRORS: &str = "400 to 599";
+
+/// How long the parts of a request took in the daemon process, in microseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Timing {
+    /// From the sending of the REQUEST to the call of the application.
+    pub queue_us: u64,
+    /// From the call of the application to the end of its response.
+    pub application_us: u64,
+    /// From the call of the application to its head; 0 without one.
+    pub first_byte_us: u64,
+}
+
+impl Timing {
+    /// The bytes of the three numbers.
+    pub(super) const SIZE: usize = 24;
+
+    pub(super) fn put(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.queue_us.to_le_bytes());
+        out.extend_from_slice(&self.application_us.to_le_bytes());
+        out.extend_from_slice(&self.first_byte_us.to_le_bytes());
+    }
+
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, FrameError> {
+        Ok(Self {
+            queue_us: reader.u64()?,
+            application_us: reader.u64()?,
+            first_byte_us: reader.u64()?,
+        })
+    }
+}
+
+/// A HEAD.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ResponseHead<'a> {
+    /// The status, 200 to 599.
+    pub status: u16,
+    /// The Content-Length, if there is one.
+    pub length: Option<u64>,
+    /// The reason phrase; empty for the usual one.
+    pub reason: &'a [u8],
+    /// The headers: names are tokens, values are without control characters.
+    pub headers: Pairs<'a>,
+    /// Whether the head goes out at once.
+    pub flush: bool,
+}
+
+impl<'a> ResponseHead<'a> {
+    pub(super) fn decode(frame: &Frame<'a>) -> Result<Self, FrameError> {
+        let mut reader = Reader::new(frame);
+        let status = reader.status(200, FINAL)?;
+        let length = reader.length()?;
+        let reason = reader.bytes()?;
+        if !crate::gateway::header::is_value(reason) {
+            let allowed = "without control characters (RFC 9112, 4)";
+            let problem = Problem::Bytes { what: "the reason phrase", allowed };
+            return Err(reader.refuse_at(reader.at() - reason.len(), problem));
+        }
+        let headers = reader.fields()?;
+        reader.finish()?;
+        Ok(Self { status, length, reason, headers, flush: frame.has(flags::FLUSH) })
+    }
+}
+
+/// A HEAD under way, which borrows no buffer: between [`begin`](Self::begin) and
+/// [`commit`](Self::commit) each step takes the same one, and nothing else may be put onto it.
+#[derive(Debug)]
+#[must_use = "without commit() there is half a frame in the buffer"]
+pub struct HeadEncoder {
+    open: Open,
+    /// How long the buffer was after the last step.
+    end: usize,
+}
+
+/// Where the length stands behind the start of a HEAD.
+const HEAD_LENGTH: usize = 10;
+/// Where the flags stand behind the start of a frame.
+const FLAGS: usize = 5;
+
+impl HeadEncoder {
+    /// Begins a HEAD at the end of `out`.
+    pub fn begin(out: &mut Vec<u8>, status: u16, reason: &[u8]) -> Self {
+        let mut open = Open::begin(out, Kind::Head, 0);
+        out.extend_from_slice(&status.to_le_bytes());
+        out.extend_from_slice(&u64::MAX.to_le_bytes());
+        open.bytes(out, "the reason phrase", reason);
+        open.open_pairs(out);
+        Self { open, end: out.len() }
+    }
+
+    /// Adds a header.
+    pub fn header(&mut self, out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
+        debug_assert_eq!(out.len(), self.end, "another frame stands behind the open HEAD");
+        self.open.pair(out, name, value);
+        self.end = out.len();
+    }
+
+    /// Completes the frame, and returns how many bytes it has.
+    ///
+    /// # Errors
+    ///
+    /// When it is longer than `limits` allow, or a name than 65535 bytes: nothing is left of it.
+    pub fn commit(
+        mut self,
+        out: &mut Vec<u8>,
+        length: Option<u64>,
+        flush: bool,
+        limits: &Limits,
+    ) -> Result<usize, EncodeError> {
+        debug_assert_eq!(out.len(), self.end, "another frame stands behind the open HEAD");
+        let frame = &mut out[self.open.start()..];
+        frame[HEAD_LENGTH..][..8].copy_from_slice(&length.unwrap_or(u64::MAX).to_le_bytes());
+        if flush {
+            frame[FLAGS] |= flags::FLUSH;
+        }
+        self.open.close_pairs(out);
+        self.open.finish(out, limits)
+    }
+
+    /// Takes the frame back.
+    pub fn abandon(self, out: &mut Vec<u8>) {
+        out.truncate(self.open.start());
+    }
+}
+
+/// A FILE. The descriptor came beside it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct File {
+    /// The first byte of it.
+    pub start: u64,
+    /// How many bytes.
+    pub length: u64,
+    /// Whether it is the whole response body.
+    pub whole: bool,
+}
+
+impl File {
+    pub(super) fn decode(frame: &Frame<'_>) -> Result<Self, FrameError> {
+        let mut reader = Reader::new(frame);
+        let (start, length) = (reader.u64()?, reader.u64()?);
+        // As an off_t, which has a sign.
+        let end = start.checked_add(length).filter(|&end| i64::try_from(end).is_ok());
+        if end.is_none() {
+            let (what, allowed) = ("the length", "a number that ends below 2^63 with the start");
+            return Err(reader.refuse_at(8, Problem::Value { what, found: length, allowed }));
+        }
+        reader.finish()?;
+        Ok(Self { start, length, whole: frame.has(flags::WHOLE) })
+    }
+}
+
+/// An END.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct End<'a> {
+    /// The trailers: names are tokens, values are without control characters.
+    pub trailers: Pairs<'a>,
+    /// Whether the connection is not kept.
+    pub close: bool,
+    /// How long it took.
+    pub timing: Timing,
+}
+
+impl<'a> End<'a> {
+    pub(super) fn decode(frame: &Frame<'a>) -> Result<Self, FrameError> {
+        let mut reader = Reader::new(frame);
+        let trailers = reader.fields()?;
+        let timing = Timing::decode(&mut reader)?;
+        reader.finish()?;
+        Ok(Self { trailers, close: frame.has(flags::CLOSE), timing })
+    }
+}
+
+/// A STATUS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Status<'a> {
+    /// The status that httpd answers with, 200 to 599.
+    pub status: u16,
+    /// Headers that go with it.
+    pub headers: Pairs<'a>,
+    /// Whether the connection is not kept.
+    pub close: bool,
+    /// How long it took.
+    pub timing: Timing,
+}
+
+impl<'a> Status<'a> {
+    pub(super) fn decode(frame: &Frame<'a>) -> Result<Self, FrameError> {
+        let mut reader = Reader::new(frame);
+        let status = reader.status(200, FINAL)?;
+        let headers = reader.fields()?;
+        let timing = Timing::decode(&mut reader)?;
+        reader.finish()?;
+        Ok(Self { status, headers, close: frame.has(flags::CLOSE), timing })
+    }
+}
+
+/// A REDIRECT.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Redirect<'a> {
+    /// Where to: a path of this server, with a query if it has one.
+    pub target: &'a [u8],
+    /// Whether the connection is not kept.
+    pub close: bool,
+    /// How long it took.
+    pub timing: Timing,
+}
+
+impl<'a> Redirect<'a> {
+    pub(super) fn decode(frame: &Frame<'a>) -> Result<Self, FrameError> {
+        let mut reader = Reader::new(frame);
+        let target = reader.bytes()?;
+        if target.contains(&0) {
+            let problem = Problem::Bytes { what: "the target", allowed: "without NUL" };
+            return Err(reader.refuse_at(4, problem));
+        }
+        let timing = Timing::decode(&mut reader)?;
+        reader.finish()?;
+        Ok(Self { target, close: frame.has(flags::CLOSE), timing })
+    }
+}
+
+/// A FAILED.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Failed<'a> {
+    /// What kind of error.
+    pub kind: ErrorKind,
+    /// The status for the client, 400 to 599, if the head has not gone out.
+    pub status: u16,
+    /// What the log says.
+    pub message: &'a [u8],
+    /// Whether the connection is not kept.
+    pub close: bool,
+    /// How long it took.
+    pub timing: Timing,
+}
+
+impl<'a> Failed<'a> {
+    pub(super) fn decode(frame: &Frame<'a>) -> Result<Self, FrameError> {
+        let mut reader = Reader::new(frame);
+        let number = reader.u8()?;
+        let Some(kind) = code::error_kind(number) else {
+            let (what, found) = ("the error's kind", u64::from(number));
+            let allowed = code::ERROR_KINDS;
+            return Err(reader.refuse_at(0, Problem::Value { what, found, allowed }));
+        };
+        let status = reader.status(400, ERRORS)?;
+        let message = reader.bytes()?;
+        let timing = Timing::decode(&mut reader)?;
+        reader.finish()?;
+        Ok(Self { kind, status, message, close: frame.has(flags::CLOSE), timing })
+    }
+}
+
+/// A LOG.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Log<'a> {
+    /// The level.
+    pub level: Level,
+    /// The line, which may hold anything.
+    pub text: &'a [u8],
+}
+
+impl<'a> Log<'a> {
+    pub(super) fn decode(frame: &Frame<'a>) -> Result<Self, FrameError> {
+        let mut reader = Reader::new(frame);
+        let number = reader.u8()?;
+        let Some(level) = code::level(number) else {
+            let (what, found, allowed) = ("the level", u64::from(number), code::LEVELS);
+            return Err(reader.refuse_at(0, Problem::Value { what, found, allowed }));
+        };
+        let text = reader.bytes()?;
+        reader.finish()?;
+        Ok(Self { level, text })
+    }
+}
+
+/// A REFUSED.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refused<'a> {
+    /// Why.
+    pub reason: Reason,
+    /// The same at more length.
+    pub message: &'a [u8],
+}
+
+impl<'a> Refused<'a> {
+    pub(super) fn decode(frame: &Frame<'a>) -> Result<Self, FrameError> {
+        let mut reader = Reader::new(frame);
+        let number = reader.u16()?;
+        let Some(reason) = Reason::of(number) else {
+            let (what, found, allowed) = ("the reason", u64::from(number), Reason::ALLOWED);
+            return Err(reader.refuse_at(0, Problem::Value { what, found, allowed }));
+        };
+        let message = reader.bytes()?;
+        reader.finish()?;
+        Ok(Self { reason, message })
+    }
+}
+
+/// Puts a CONTINUE.
+pub fn put_continue(out: &mut Vec<u8>) {
+    put_header(out, Kind::Continue, 0, 0);
+}
+
+/// Puts an END without trailers. With trailers:
+/// [`FieldsEncoder::end`](super::FieldsEncoder::end).
+pub fn put_end(out: &mut Vec<u8>, close: bool, timing: &Timing) {
+    put_header(out, Kind::End, close_flag(close), 4 + Timing::SIZE as u32);
+    out.extend_from_slice(&[0; 4]);
+    timing.put(out);
+}
+
+/// Puts a REDIRECT.
+///
+/// # Errors
+///
+/// When it is longer than `limits` allow.
+pub fn put_redirect(
+    out: &mut Vec<u8>,
+    target: &[u8],
+    close: bool,
+    timing: &Timing,
+    limits: &Limits,
+) -> Result<usize, EncodeError> {
+    let mut frame = Open::begin(out, Kind::Redirect, close_flag(close));
+    frame.bytes(out, "the target", target);
+    timing.put(out);
+    frame.finish(out, limits)
+}
+
+/// Puts a FAILED. A message that is too long is cut.
+pub fn put_failed(
+    out: &mut Vec<u8>,
+    kind: ErrorKind,
+    status: u16,
+    message: &[u8],
+    close: bool,
+    timing: &Timing,
+    limits: &Limits,
+) {
+    let message = cut(message, limits, Kind::Failed);
+    put_header(out, Kind::Failed, close_flag(close), (7 + message.len() + Timing::SIZE) as u32);
+    out.push(code::error_code(kind));
+    out.extend_from_slice(&status.to_le_bytes());
+    put_bytes(out, message);
+    timing.put(out);
+}
+
+/// Puts a LOG. A line that is too long is cut.
+pub fn put_log(out: &mut Vec<u8>, level: Level, text: &[u8], limits: &Limits) {
+    let text = cut(text, limits, Kind::Log);
+    put_header(out, Kind::Log, 0, (5 + text.len()) as u32);
+    out.push(code::level_code(level));
+    put_bytes(out, text);
+}
+
+/// Puts a REFUSED. A message that is too long is cut.
+pub fn put_refused(out: &mut Vec<u8>, reason: Reason, message: &[u8], limits: &Limits) {
+    let message = cut(message, limits, Kind::Refused);
+    put_header(out, Kind::Refused, 0, (6 + message.len()) as u32);
+    out.extend_from_slice(&reason.number().to_le_bytes());
+    put_bytes(out, message);
+}
+
+fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
+    out.extend_from_slice(&(bytes.len() as u32).to_le_bytes());
+    out.extend_from_slice(bytes);
+}
+
+/// As much of `text` as fits into a frame of `kind` beside what else is in it.
+fn cut<'a>(text: &'a [u8], limits: &Limits, kind: Kind) -> &'a [u8] {
+    let (others, most) = limits.of(kind);
+    &text[..text.len().min(most.saturating_sub(others) as usize)]
+}
