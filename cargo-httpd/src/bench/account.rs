@@ -263,6 +263,8 @@ fn parse_stat(text: &str) -> Option<Stat> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{BufRead, BufReader};
+
     use super::*;
 
     #[test]
@@ -281,6 +283,27 @@ mod tests {
         let cpu = cpu.unwrap();
         assert_eq!((cpu.total, cpu.user, cpu.system), (30, 10, 20));
         assert!(parse_cpu_stat("usage_usec x\n").is_none());
+    }
+
+    /// As a daemon does: a session and a process group of its own. Being somebody's child is what counts.
+    #[test]
+    fn a_child_in_a_session_of_its_own_is_seen() {
+        let mut shell = Command::new("sh")
+            .args(["-c", "setsid sh -c 'echo $$; read line'; exit"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut account = Account::open(&Method::Proc);
+        account.add(shell.id());
+        let mut line = String::new();
+        BufReader::new(shell.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let child = line.trim().parse().unwrap();
+        assert!(account.pids().contains(&child), "{child}");
+        // The end of its input ends it.
+        drop(shell.stdin.take());
+        shell.wait().unwrap();
+        assert!(account.pids().is_empty());
     }
 
     #[test]

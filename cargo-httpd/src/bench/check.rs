@@ -47,7 +47,9 @@ pub(super) fn verify(
         return Err(format!("Content-Type `{kind}`, not text/plain"));
     }
     let framing = match endpoint {
-        Endpoint::Hello | Endpoint::Axum | Endpoint::Echo => Some(Framing::Length),
+        Endpoint::Hello | Endpoint::Crowd | Endpoint::Axum | Endpoint::Echo => {
+            Some(Framing::Length)
+        }
         // A file's length is known.
         Endpoint::Stream if peer.name == BARE => Some(Framing::Length),
         Endpoint::Stream => Some(Framing::Chunked),
@@ -57,7 +59,9 @@ pub(super) fn verify(
         return Err(format!("the body ends by {:?}, not {framing:?}", response.framing));
     }
     match endpoint {
-        Endpoint::Hello | Endpoint::Axum => same(&response.body, b"Hello, world\n"),
+        Endpoint::Hello | Endpoint::Crowd | Endpoint::Axum => {
+            same(&response.body, b"Hello, world\n")
+        }
         Endpoint::Echo => same(&response.body, &echo_body()),
         Endpoint::Stream => same(&response.body, &vec![b'x'; 1 << 20]),
         Endpoint::Environ => return parse_environ(&response.body).map(Some),

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
+use super::rivals::Rivals;
 use crate::project::Project;
 
 /// A longer path leaves no room for a Unix socket's name, which may have 107 bytes in all.
@@ -50,6 +51,11 @@ impl Checkout {
     /// The workspace's root.
     pub(super) fn root(&self) -> &Path {
         &self.root
+    }
+
+    /// What comes from PyPI, installed or not.
+    pub(super) fn rivals(&self) -> Rivals {
+        Rivals::below(&self.target)
     }
 
     /// Where the results go unless the command line says otherwise.

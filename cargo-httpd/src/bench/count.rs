@@ -16,7 +16,7 @@ use super::client::{Client, request};
 use super::endpoint::Endpoint;
 use super::plan::Plan;
 use super::results::Count;
-use super::server::{Launch, Server, Tool};
+use super::server::{Launch, Server, Size, Tool};
 use super::strace;
 
 /// Everything is slow under these tools.
@@ -112,7 +112,7 @@ impl Counter<'_> {
     }
 
     fn send(&self, requests: u32, tool: Tool) -> Result<()> {
-        let launch = Launch { method: self.method, tool, small: true, patience: PATIENCE };
+        let launch = Launch { method: self.method, tool, size: Size::Small, patience: PATIENCE };
         let server = Server::start(self.plan, &launch)?;
         let mut client = Client::connect(server.port(), PATIENCE)?;
         let body = if self.endpoint.post().is_some() { check::echo_body() } else { Vec::new() };

@@ -1,9 +1,11 @@
-//! What the peers are asked: five requests, the same for all of them.
+//! What the peers are asked: six requests, the same for all of them.
 
 use serde::Serialize;
 
 /// Bytes that `/echo` gets.
 pub(super) const ECHO_SIZE: usize = 65536;
+/// Connections of the run that looks at the slowest requests.
+const CROWD: u32 = 64;
 
 /// One of the requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, clap::ValueEnum)]
@@ -11,6 +13,8 @@ pub(super) const ECHO_SIZE: usize = 65536;
 pub(super) enum Endpoint {
     /// `GET /hello`: 13 bytes of known length.
     Hello,
+    /// `GET /hello` again, on more connections than the applications have threads: for the slowest.
+    Crowd,
     /// `GET /axum`: the same answer from an axum Router inside httpd.
     Axum,
     /// `POST /echo`: 64 KiB back, of known length.
@@ -23,13 +27,14 @@ pub(super) enum Endpoint {
 
 impl Endpoint {
     /// All of them, in the order of the tables.
-    pub(super) const ALL: [Self; 5] =
-        [Self::Hello, Self::Axum, Self::Echo, Self::Stream, Self::Environ];
+    pub(super) const ALL: [Self; 6] =
+        [Self::Hello, Self::Crowd, Self::Axum, Self::Echo, Self::Stream, Self::Environ];
 
     /// Its name on the command line and in the tables.
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Hello => "hello",
+            Self::Crowd => "crowd",
             Self::Axum => "axum",
             Self::Echo => "echo",
             Self::Stream => "stream",
@@ -40,7 +45,7 @@ impl Endpoint {
     /// The path that is requested.
     pub(super) fn path(self) -> &'static str {
         match self {
-            Self::Hello => "/hello",
+            Self::Hello | Self::Crowd => "/hello",
             Self::Axum => "/axum",
             Self::Echo => "/echo",
             Self::Stream => "/stream",
@@ -52,6 +57,7 @@ impl Endpoint {
     pub(super) fn description(self) -> &'static str {
         match self {
             Self::Hello => "GET, 13 bytes",
+            Self::Crowd => "hello on 64 connections: what the slowest wait for",
             Self::Axum => "hello from an axum Router inside httpd, against the C handler's hello",
             Self::Echo => "POST, 64 KiB back",
             Self::Stream => "GET, 1 MiB in 64 writes of 16 KiB, chunked",
@@ -67,6 +73,16 @@ impl Endpoint {
         }
     }
 
+    /// Connections of its own, where the number is what it is about.
+    pub(super) fn connections(self) -> Option<u32> {
+        (self == Self::Crowd).then_some(CROWD)
+    }
+
+    /// True if one request of it is worth counting: a crowd's is a hello's.
+    pub(super) fn is_counted(self) -> bool {
+        self != Self::Crowd
+    }
+
     /// Bytes to post, for a POST.
     pub(super) fn post(self) -> Option<usize> {
         (self == Self::Echo).then_some(ECHO_SIZE)
@@ -75,7 +91,7 @@ impl Endpoint {
     /// Requests of the short and of the long run whose difference gives the counts of one request.
     pub(super) fn count_requests(self) -> (u32, u32) {
         match self {
-            Self::Hello | Self::Axum | Self::Environ => (200, 1200),
+            Self::Hello | Self::Crowd | Self::Axum | Self::Environ => (200, 1200),
             Self::Echo | Self::Stream => (20, 120),
         }
     }

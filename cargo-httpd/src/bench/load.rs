@@ -19,7 +19,7 @@ const SAMPLE: Duration = Duration::from_millis(200);
 pub(super) struct Load {
     /// The script in the checkout.
     pub(super) script: PathBuf,
-    /// Connections kept open.
+    /// Connections kept open, where the endpoint has no number of its own.
     pub(super) connections: u32,
     /// wrk's threads.
     pub(super) threads: u32,
@@ -99,9 +99,10 @@ impl Load {
             }
             None => sys::command("wrk"),
         };
+        let connections = endpoint.connections().unwrap_or(self.connections);
         command
             .arg(format!("-t{}", self.threads))
-            .arg(format!("-c{}", self.connections.max(self.threads)))
+            .arg(format!("-c{}", connections.max(self.threads)))
             .arg(format!("-d{seconds}s"))
             .args(["--latency", "--timeout", "10s", "-s"])
             .arg(&self.script)

@@ -22,13 +22,15 @@ pub(super) struct Machine {
     pub(super) rustc: String,
     pub(super) wrk: String,
     pub(super) mod_rust: String,
+    /// Names and versions of the rivals from PyPI.
+    pub(super) rivals: Vec<String>,
     /// What CPU times are read from.
     pub(super) cpu_time: &'static str,
 }
 
 impl Machine {
     /// Asks the system and the programs.
-    pub(super) fn describe(httpd: &Httpd, cpu_time: &'static str) -> Self {
+    pub(super) fn describe(httpd: &Httpd, cpu_time: &'static str, rivals: Vec<String>) -> Self {
         let read = |file| fs::read_to_string(file).unwrap_or_default();
         let memory: u64 = field(&read("/proc/meminfo"), "MemTotal", ':')
             .and_then(|value| value.split(' ').next()?.parse().ok())
@@ -46,6 +48,7 @@ impl Machine {
             rustc: first_line("rustc", &["--version"]),
             wrk: first_line("wrk", &["--version"]),
             mod_rust: commit(),
+            rivals,
             cpu_time,
         }
     }

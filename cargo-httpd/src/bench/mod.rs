@@ -19,6 +19,7 @@ mod peer;
 mod plan;
 mod report;
 mod results;
+mod rivals;
 mod rounds;
 mod server;
 mod strace;
@@ -41,7 +42,7 @@ use self::machine::Machine;
 use self::peer::{PEERS, Peer};
 use self::plan::Plan;
 use self::results::{Results, Row, Settings};
-use self::server::{Launch, Server, Tool};
+use self::server::{Launch, Server, Size, Tool};
 use self::workshop::Workshop;
 
 /// Packages of Debian and Ubuntu that the benchmark uses beside those of a build, and what for.
@@ -50,6 +51,8 @@ pub const NEEDS: &[(&str, &str)] = &[
     ("valgrind", "counts instructions, with --instr"),
     ("strace", "counts system calls, with --instr"),
     ("libapache2-mod-wsgi-py3", "mod_wsgi, a rival"),
+    ("libapache2-mod-fcgid", "mod_fcgid, a rival"),
+    ("python3-venv", "mod_wsgi and uWSGI from PyPI, with --rivals"),
     ("python3", "mod_wsgi's interpreter"),
 ];
 
@@ -86,6 +89,9 @@ pub struct BenchArgs {
     /// Count instructions and system calls a request as well, with callgrind and strace
     #[arg(long)]
     instr: bool,
+    /// Build mod_wsgi and uWSGI from PyPI first, in a Python environment below the target folder
+    #[arg(long)]
+    rivals: bool,
     /// Two seconds a peer and no report: fails if a request fails or an answer is wrong, judges no speed
     #[arg(long, conflicts_with_all = ["rounds", "duration", "instr", "pin", "markdown"])]
     smoke: bool,
@@ -114,6 +120,9 @@ pub fn execute(args: &BenchArgs) -> Result<()> {
             checkout.scratch().display()
         );
     }
+    if args.rivals {
+        checkout.rivals().install().context("--rivals")?;
+    }
     let httpd = Httpd::locate()?;
     let method = Method::find();
     let settings = args.settings();
@@ -139,7 +148,7 @@ pub fn execute(args: &BenchArgs) -> Result<()> {
     let runs = rounds.run()?;
     let mut counts = Vec::new();
     if args.instr {
-        for endpoint in &endpoints {
+        for endpoint in endpoints.iter().filter(|endpoint| endpoint.is_counted()) {
             for plan in plans.iter().filter(|plan| plan.peer.endpoints.contains(endpoint)) {
                 let folder = checkout.scratch().join("count");
                 let what = || format!("counting {} of {}", endpoint.name(), plan.peer.name);
@@ -152,7 +161,7 @@ pub fn execute(args: &BenchArgs) -> Result<()> {
     let peers: Vec<_> = plans.iter().map(|plan| (plan.peer.name, plan.peer.title)).collect();
     let rows = results::rows(&peers, &runs);
     let bars = bars::bars(&rows, &counts, &idle_child_kib);
-    let machine = Machine::describe(&httpd, method.description());
+    let machine = Machine::describe(&httpd, method.description(), checkout.rivals().versions());
     let results =
         Results { machine, settings, peers, left_out, idle_child_kib, rows, counts, bars, runs };
     if args.smoke {
@@ -207,7 +216,7 @@ impl BenchArgs {
         if self.smoke && self.endpoints.is_empty() {
             return endpoint == Endpoint::Hello;
         }
-        // The axum answer is compared with hello.
+        // Some answers are compared with hello.
         self.endpoints.is_empty()
             || self.endpoints.iter().any(|e| *e == endpoint || e.reference() == endpoint)
     }
@@ -265,10 +274,10 @@ fn check_all(
 
 fn check_one(plan: &Plan, method: &Method, reference: &mut Option<check::Environ>) -> Result<u64> {
     let patience = Duration::from_secs(15);
-    let launch = Launch { method, tool: Tool::None, small: false, patience };
+    let launch = Launch { method, tool: Tool::None, size: Size::Usual, patience };
     let server = Server::start(plan, &launch)?;
     let idle_child_kib = server.child_pss_kib();
-    for endpoint in plan.peer.endpoints {
+    for endpoint in plan.peer.endpoints.iter().filter(|endpoint| endpoint.is_counted()) {
         let what = || format!("{} gives a wrong answer to {}", plan.peer.name, endpoint.path());
         let (query, headers) = match endpoint {
             Endpoint::Environ => (check::ENVIRON_QUERY, check::ENVIRON_HEADERS),

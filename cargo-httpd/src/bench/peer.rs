@@ -1,6 +1,6 @@
 //! Who takes part: one table, one row a peer.
 
-use super::endpoint::Endpoint::{self, Axum, Echo, Environ, Hello, Stream};
+use super::endpoint::Endpoint::{self, Axum, Crowd, Echo, Environ, Hello, Stream};
 
 /// The C handler whose URLs are claimed before the file walk, as mod_rust's mounts are: every ratio
 /// and every bar is against it.
@@ -9,6 +9,8 @@ pub(super) const LIMIT: &str = "c-mount";
 pub(super) const PLAIN: &str = "c-handler";
 /// What is measured.
 pub(super) const OURS: &str = "mod_rust";
+/// The same applications in a process group.
+pub(super) const DAEMON: &str = "mod_rust-daemon";
 /// httpd without any of these modules.
 pub(super) const BARE: &str = "static";
 
@@ -34,6 +36,10 @@ pub(super) struct Peer {
     pub(super) callgrind: bool,
     /// True if `--smoke` runs it.
     pub(super) smoke: bool,
+    /// True if the application runs in a process of its own, whoever starts that.
+    pub(super) outside: bool,
+    /// Seconds of warm-up, where one is not enough.
+    pub(super) warm_up_s: u32,
 }
 
 /// Something built from the checkout.
@@ -47,6 +53,12 @@ pub(super) enum Product {
     AxumBackend,
     /// Its FastCGI twin.
     FcgiBackend,
+    /// The same, where httpd's children can run it.
+    FcgiProgram,
+    /// Its SCGI twin.
+    ScgiBackend,
+    /// uWSGI's program, which is not built here.
+    Uwsgi,
     /// `examples/bench.rs`, by cargo.
     Module,
 }
@@ -60,6 +72,10 @@ pub(super) enum Backend {
     AxumUnix,
     /// FastCGI over a Unix socket.
     FcgiUnix,
+    /// SCGI over a Unix socket.
+    ScgiUnix,
+    /// uwsgi over a Unix socket.
+    UwsgiUnix,
 }
 
 impl Peer {
@@ -69,9 +85,17 @@ impl Peer {
         let backend = self.backend.map(|backend| match backend {
             Backend::AxumTcp | Backend::AxumUnix => Product::AxumBackend,
             Backend::FcgiUnix => Product::FcgiBackend,
+            Backend::ScgiUnix => Product::ScgiBackend,
+            Backend::UwsgiUnix => Product::Uwsgi,
         });
         let cgi = self.modules.contains(&"cgid").then_some(Product::Cgi);
-        [own, backend, cgi].into_iter().flatten().collect()
+        let fcgi = self.modules.contains(&"fcgid").then_some(Product::FcgiProgram);
+        [own, backend, cgi, fcgi].into_iter().flatten().collect()
+    }
+
+    /// True for what the daemon mode is compared with: the others' applications out of process.
+    pub(super) fn is_outside_rival(&self) -> bool {
+        self.outside && !self.is_essential()
     }
 
     /// True for the peers of this project: one of them that fails is a failure of the benchmark.
@@ -81,6 +105,9 @@ impl Peer {
 }
 
 const C_ANSWERS: &[Endpoint] = &[Hello, Echo, Stream, Environ];
+/// Of those whose slowest requests are compared, too.
+const OUTSIDE: &[Endpoint] = &[Hello, Crowd, Echo, Stream, Environ];
+const BACKENDS: &[Endpoint] = &[Hello, Crowd, Echo, Stream];
 const HTTPD: &str = "apache2";
 
 /// Every peer, in the order of the tables.
@@ -92,10 +119,12 @@ pub(super) const PEERS: &[Peer] = &[
         own: Some((Product::CHandler, "c_handler_module")),
         backend: None,
         conf: "benches/conf/c-mount.conf",
-        endpoints: C_ANSWERS,
+        endpoints: OUTSIDE,
         package: HTTPD,
         callgrind: true,
         smoke: true,
+        outside: false,
+        warm_up_s: 1,
     },
     Peer {
         name: PLAIN,
@@ -108,6 +137,8 @@ pub(super) const PEERS: &[Peer] = &[
         package: HTTPD,
         callgrind: true,
         smoke: true,
+        outside: false,
+        warm_up_s: 1,
     },
     Peer {
         name: OURS,
@@ -116,10 +147,26 @@ pub(super) const PEERS: &[Peer] = &[
         own: Some((Product::Module, "bench_module")),
         backend: None,
         conf: "examples/bench.conf",
-        endpoints: &[Hello, Axum, Echo, Stream, Environ],
+        endpoints: &[Hello, Crowd, Axum, Echo, Stream, Environ],
         package: HTTPD,
         callgrind: true,
         smoke: true,
+        outside: false,
+        warm_up_s: 1,
+    },
+    Peer {
+        name: DAEMON,
+        title: "mod_rust daemon, 2 processes x 15 threads",
+        modules: &[],
+        own: Some((Product::Module, "bench_module")),
+        backend: None,
+        conf: "benches/conf/mod_rust-daemon.conf",
+        endpoints: &[Hello, Crowd, Axum, Echo, Stream, Environ],
+        package: HTTPD,
+        callgrind: true,
+        smoke: true,
+        outside: true,
+        warm_up_s: 1,
     },
     Peer {
         name: "wsgi-embedded",
@@ -132,6 +179,8 @@ pub(super) const PEERS: &[Peer] = &[
         package: "libapache2-mod-wsgi-py3",
         callgrind: true,
         smoke: false,
+        outside: false,
+        warm_up_s: 1,
     },
     Peer {
         name: "wsgi-daemon",
@@ -140,10 +189,12 @@ pub(super) const PEERS: &[Peer] = &[
         own: None,
         backend: None,
         conf: "benches/conf/wsgi-daemon.conf",
-        endpoints: C_ANSWERS,
+        endpoints: OUTSIDE,
         package: "libapache2-mod-wsgi-py3",
         callgrind: true,
         smoke: false,
+        outside: true,
+        warm_up_s: 1,
     },
     Peer {
         name: "proxy-http-tcp",
@@ -152,10 +203,12 @@ pub(super) const PEERS: &[Peer] = &[
         own: None,
         backend: Some(Backend::AxumTcp),
         conf: "benches/conf/proxy-http-tcp.conf",
-        endpoints: &[Hello, Echo, Stream],
+        endpoints: BACKENDS,
         package: HTTPD,
         callgrind: true,
         smoke: false,
+        outside: true,
+        warm_up_s: 1,
     },
     Peer {
         name: "proxy-http-unix",
@@ -164,10 +217,12 @@ pub(super) const PEERS: &[Peer] = &[
         own: None,
         backend: Some(Backend::AxumUnix),
         conf: "benches/conf/proxy-http-unix.conf",
-        endpoints: &[Hello, Echo, Stream],
+        endpoints: BACKENDS,
         package: HTTPD,
         callgrind: true,
         smoke: false,
+        outside: true,
+        warm_up_s: 1,
     },
     Peer {
         name: "proxy-fcgi",
@@ -176,10 +231,55 @@ pub(super) const PEERS: &[Peer] = &[
         own: None,
         backend: Some(Backend::FcgiUnix),
         conf: "benches/conf/proxy-fcgi.conf",
-        endpoints: C_ANSWERS,
+        endpoints: OUTSIDE,
         package: HTTPD,
         callgrind: true,
         smoke: false,
+        outside: true,
+        warm_up_s: 1,
+    },
+    Peer {
+        name: "proxy-scgi",
+        title: "mod_proxy_scgi to Rust, Unix socket",
+        modules: &["proxy", "proxy_scgi", "env"],
+        own: None,
+        backend: Some(Backend::ScgiUnix),
+        conf: "benches/conf/proxy-scgi.conf",
+        endpoints: OUTSIDE,
+        package: HTTPD,
+        callgrind: true,
+        smoke: false,
+        outside: true,
+        warm_up_s: 1,
+    },
+    Peer {
+        name: "proxy-uwsgi",
+        title: "mod_proxy_uwsgi to uWSGI, 2 processes x 15 threads",
+        modules: &["proxy", "proxy_uwsgi"],
+        own: None,
+        backend: Some(Backend::UwsgiUnix),
+        conf: "benches/conf/proxy-uwsgi.conf",
+        endpoints: OUTSIDE,
+        package: HTTPD,
+        callgrind: true,
+        smoke: false,
+        outside: true,
+        warm_up_s: 1,
+    },
+    Peer {
+        name: "fcgid",
+        title: "mod_fcgid to tokio-fastcgi",
+        modules: &["fcgid", "alias", "env"],
+        own: None,
+        backend: None,
+        conf: "benches/conf/fcgid.conf",
+        endpoints: OUTSIDE,
+        package: "libapache2-mod-fcgid",
+        callgrind: true,
+        smoke: false,
+        outside: true,
+        // It starts its processes one by one, as requests find none free.
+        warm_up_s: 4,
     },
     Peer {
         name: "lua",
@@ -192,6 +292,8 @@ pub(super) const PEERS: &[Peer] = &[
         package: HTTPD,
         callgrind: true,
         smoke: false,
+        outside: false,
+        warm_up_s: 1,
     },
     Peer {
         name: "cgid",
@@ -200,10 +302,12 @@ pub(super) const PEERS: &[Peer] = &[
         own: None,
         backend: None,
         conf: "benches/conf/cgid.conf",
-        endpoints: C_ANSWERS,
+        endpoints: OUTSIDE,
         package: HTTPD,
         callgrind: false,
         smoke: false,
+        outside: true,
+        warm_up_s: 1,
     },
     Peer {
         name: BARE,
@@ -216,6 +320,8 @@ pub(super) const PEERS: &[Peer] = &[
         package: HTTPD,
         callgrind: true,
         smoke: true,
+        outside: false,
+        warm_up_s: 1,
     },
 ];
 
@@ -226,7 +332,7 @@ mod tests {
     #[test]
     fn names_are_unique_and_the_special_ones_are_there() {
         let mut names: Vec<_> = PEERS.iter().map(|peer| peer.name).collect();
-        for special in [LIMIT, PLAIN, OURS, BARE] {
+        for special in [LIMIT, PLAIN, OURS, DAEMON, BARE] {
             assert!(names.contains(&special), "{special}");
         }
         names.sort_unstable();

@@ -7,6 +7,7 @@ use httpd_config::{Httpd, Mpm};
 
 use super::checkout::{Checkout, is_root};
 use super::peer::{Backend, Peer, Product};
+use super::server::Size;
 use super::workshop::Workshop;
 
 /// A peer that can be started.
@@ -14,7 +15,7 @@ pub(super) struct Plan {
     /// Whom it is for.
     pub(super) peer: &'static Peer,
     /// The program behind httpd.
-    pub(super) backend: Option<(Backend, PathBuf)>,
+    pub(super) backend: Option<Behind>,
     /// Where it may write while it runs.
     pub(super) run: PathBuf,
     /// httpd's program.
@@ -23,6 +24,14 @@ pub(super) struct Plan {
     confs: PathBuf,
     conf: PathBuf,
     mpm: Mpm,
+}
+
+/// A program behind httpd that is started with it.
+pub(super) struct Behind {
+    pub(super) kind: Backend,
+    pub(super) program: PathBuf,
+    /// Its arguments, without where it listens.
+    pub(super) args: Vec<String>,
 }
 
 impl Plan {
@@ -43,6 +52,11 @@ impl Plan {
         define(&mut head, "HTDOCS", &workshop.htdocs());
         define(&mut head, "APPS", &workshop.apps());
         for name in [mpm.module_name(), "unixd", "authz_core"].iter().chain(peer.modules) {
+            if let Some((module, home)) = workshop.rivals().wsgi().filter(|_| *name == "wsgi") {
+                head.push_str(&format!("LoadModule wsgi_module \"{}\"\n", module.display()));
+                head.push_str(&format!("WSGIPythonHome \"{}\"\n", home.display()));
+                continue;
+            }
             match httpd.module(name).load_line(name) {
                 Some(line) => head.push_str(&line),
                 None => bail!("mod_{name} is not installed; install {}", peer.package),
@@ -58,17 +72,20 @@ impl Plan {
                 }
                 // httpd's children run it, who may not reach cargo's folders; this one they do.
                 Product::Cgi => define(&mut head, "CGI", &path),
-                Product::AxumBackend | Product::FcgiBackend => {
-                    backend = peer.backend.map(|kind| (kind, path));
+                Product::FcgiProgram => define(&mut head, "FCGI", &path),
+                Product::AxumBackend
+                | Product::FcgiBackend
+                | Product::ScgiBackend
+                | Product::Uwsgi => {
+                    let args = match product {
+                        Product::Uwsgi => uwsgi_args(workshop)?,
+                        _ => Vec::new(),
+                    };
+                    backend = peer.backend.map(|kind| Behind { kind, program: path, args });
                 }
             }
         }
-        if is_root() {
-            let Some((user, group)) = Httpd::user_and_group() else {
-                bail!(
-                    "no account for httpd's children: run the benchmark as another user than root"
-                );
-            };
+        if let Some((user, group)) = account()? {
             head.push_str(&format!("User {user}\nGroup {group}\n"));
         }
         Ok(Self {
@@ -83,23 +100,61 @@ impl Plan {
         })
     }
 
-    /// The httpd.conf. `small` is for one child that starts quickly.
-    pub(super) fn httpd_conf(&self, port: u16, backend: Option<&str>, small: bool) -> String {
+    /// The httpd.conf.
+    pub(super) fn httpd_conf(&self, port: u16, backend: Option<&str>, size: Size) -> String {
         let mut conf = self.head.clone();
         conf.push_str(&format!("Define PORT {port}\n"));
         if let Some(address) = backend {
             conf.push_str(&format!("Define BACKEND \"{address}\"\n"));
         }
-        let mpm = match (self.mpm, small) {
-            (Mpm::Prefork, false) => "prefork.conf",
-            (Mpm::Prefork, true) => "prefork-small.conf",
-            (Mpm::Worker | Mpm::Event, false) => "threaded.conf",
-            (Mpm::Worker | Mpm::Event, true) => "threaded-small.conf",
+        let mpm = match (self.mpm, size) {
+            (Mpm::Prefork, Size::Usual) => "prefork.conf",
+            (Mpm::Prefork, Size::Small) => "prefork-small.conf",
+            (Mpm::Prefork, Size::Crowd) => "prefork-crowd.conf",
+            (Mpm::Worker | Mpm::Event, Size::Usual) => "threaded.conf",
+            (Mpm::Worker | Mpm::Event, Size::Small) => "threaded-small.conf",
+            (Mpm::Worker | Mpm::Event, Size::Crowd) => "threaded-crowd.conf",
         };
         for file in [self.confs.join("common.conf"), self.confs.join(mpm), self.conf.clone()] {
             conf.push_str(&format!("Include \"{}\"\n", file.display()));
         }
         conf
+    }
+}
+
+/// What uWSGI runs with: as many processes and threads as the other daemons have, as httpd's user.
+fn uwsgi_args(workshop: &Workshop<'_>) -> Result<Vec<String>> {
+    let (_, mut args) = workshop.rivals().uwsgi()?;
+    let app = workshop.apps().join("app.py").display().to_string();
+    args.extend(["--wsgi-file".to_owned(), app]);
+    if let Some((user, group)) = account()? {
+        args.extend(["--uid", user, "--gid", group].map(str::to_owned));
+    }
+    let rest = [
+        "--master",
+        "--need-app",
+        "--processes=2",
+        "--threads=15",
+        // Which worker gets a connection is settled in user space: that is cheaper.
+        "--thunder-lock",
+        "--chmod-socket=666",
+        "--disable-logging",
+        "--die-on-term",
+    ];
+    args.extend(rest.map(str::to_owned));
+    Ok(args)
+}
+
+/// The account of httpd's children, if that is another one than ours.
+fn account() -> Result<Option<(&'static str, &'static str)>> {
+    if !is_root() {
+        return Ok(None);
+    }
+    match Httpd::user_and_group() {
+        Some(account) => Ok(Some(account)),
+        None => {
+            bail!("no account for httpd's children: run the benchmark as another user than root")
+        }
     }
 }
 

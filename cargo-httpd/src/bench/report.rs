@@ -2,7 +2,7 @@
 
 use super::bars::Bar;
 use super::endpoint::Endpoint;
-use super::peer::{LIMIT, OURS, PLAIN};
+use super::peer::{DAEMON, LIMIT, OURS, PLAIN};
 use super::results::{Count, Ratio, Results, Row};
 use super::table::Table;
 
@@ -30,7 +30,9 @@ pub(super) fn report(results: &Results) -> String {
         if !counts.is_empty() {
             text.push_str(&heading(endpoint));
             text.push_str(&counts_table(results, &counts));
-            text.push_str(&differences(results, endpoint));
+            for (peer, name) in [(OURS, "mod_rust"), (DAEMON, "mod_rust daemon")] {
+                text.push_str(&differences(results, peer, name, endpoint));
+            }
         }
     }
     text.push_str("\n### Bars\n\n");
@@ -61,6 +63,9 @@ fn head(results: &Results) -> String {
         machine.mod_rust,
         machine.date,
     );
+    if !machine.rivals.is_empty() {
+        text.push_str(&format!("From PyPI: {}.\n", machine.rivals.join(", ")));
+    }
     if settings.rounds > 0 {
         text.push_str(&format!(
             "wrk -t{} -c{} -d{}s after {} s of warm-up, {} interleaved rounds{}; medians, ratios within \
@@ -137,17 +142,17 @@ fn counts_table(results: &Results, counts: &[&Count]) -> String {
     table.render()
 }
 
-/// Where the module's instructions go, beside the C handler's: by function, by themselves.
-fn differences(results: &Results, endpoint: Endpoint) -> String {
+/// Where a peer's instructions go, beside the C handler's: by function, by themselves.
+fn differences(results: &Results, peer: &str, name: &str, endpoint: Endpoint) -> String {
     let find = |peer, endpoint| {
         results.counts.iter().find(|count| count.peer == peer && count.endpoint == endpoint)
     };
-    let (Some(ours), Some(limit)) = (find(OURS, endpoint), find(LIMIT, endpoint.reference()))
+    let (Some(ours), Some(limit)) = (find(peer, endpoint), find(LIMIT, endpoint.reference()))
     else {
         return String::new();
     };
-    let mut text = String::from("\nBy object and function, without callees:\n\n");
-    let mut table = Table::new(&["where", "mod_rust", "C handler", "difference"]);
+    let mut text = format!("\n{name}, by object and function, without callees:\n\n");
+    let mut table = Table::new(&["where", name, "C handler", "difference"]);
     let objects = compare(&ours.objects, &limit.objects);
     let functions = compare(&ours.functions, &limit.functions);
     for (name, ours, theirs) in objects.into_iter().chain(functions.into_iter().take(FUNCTIONS)) {

@@ -12,7 +12,7 @@ use super::machine;
 use super::peer::Product;
 use super::plan::Plan;
 use super::results::{Run, Settings};
-use super::server::{Launch, Server, Tool};
+use super::server::{Launch, Server, Size, Tool};
 
 /// A run that others disturbed is done again, so often.
 const REPEATS: u32 = 2;
@@ -68,13 +68,14 @@ impl Rounds<'_> {
         let launch = Launch {
             method: self.method,
             tool: if settings.pinned { Tool::Pin(0) } else { Tool::None },
-            small: false,
+            size: if endpoint.connections().is_some() { Size::Crowd } else { Size::Usual },
             patience: Duration::from_secs(15),
         };
         let server = Server::start(plan, &launch)?;
         let account = server.account();
         let mut pss_kib = account.pss_kib();
-        self.load.run(server.port(), endpoint, settings.warm_up_s, || {
+        let warm_up_s = settings.warm_up_s.max(plan.peer.warm_up_s);
+        self.load.run(server.port(), endpoint, warm_up_s, || {
             pss_kib = pss_kib.max(account.pss_kib());
         })?;
 

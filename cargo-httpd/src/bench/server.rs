@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::net::{Ipv4Addr, TcpListener};
+use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
@@ -15,7 +16,7 @@ use super::account::{self, Account, Method};
 use super::client::{Client, request};
 use super::endpoint::Endpoint;
 use super::peer::Backend;
-use super::plan::Plan;
+use super::plan::{Behind, Plan};
 use super::sys;
 
 /// Between two looks at something that has no descriptor to wait for.
@@ -36,6 +37,17 @@ pub(super) enum Tool {
     Strace(PathBuf),
 }
 
+/// How many children and threads httpd has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Size {
+    /// One child with as little as it can have: it starts quickly.
+    Small,
+    /// What is measured.
+    Usual,
+    /// More than the connections of a crowd.
+    Crowd,
+}
+
 /// How a server is started.
 #[derive(Clone)]
 pub(super) struct Launch<'a> {
@@ -43,8 +55,8 @@ pub(super) struct Launch<'a> {
     pub(super) method: &'a Method,
     /// What the processes run under.
     pub(super) tool: Tool,
-    /// One small child instead of the measured size.
-    pub(super) small: bool,
+    /// How large httpd is.
+    pub(super) size: Size,
     /// How long anything may take to start or to stop.
     pub(super) patience: Duration,
 }
@@ -124,11 +136,11 @@ impl Server {
             patience: launch.patience,
         };
         let backend = match &plan.backend {
-            Some((kind, program)) => Some(server.start_backend(*kind, program, &launch.tool)?),
+            Some(behind) => Some(server.start_backend(behind, &launch.tool)?),
             None => None,
         };
         let conf = plan.run.join("httpd.conf");
-        std::fs::write(&conf, plan.httpd_conf(server.port, backend.as_deref(), launch.small))?;
+        std::fs::write(&conf, plan.httpd_conf(server.port, backend.as_deref(), launch.size))?;
         let args = [OsString::from("-DFOREGROUND"), "-f".into(), conf.into()];
         let (pid, _) = server.spawn(&plan.httpd, &args, "httpd", Stdio::null(), &launch.tool)?;
         server.httpd = pid;
@@ -136,23 +148,57 @@ impl Server {
         Ok(server)
     }
 
-    /// Starts a backend, which says its address once it listens.
-    fn start_backend(&mut self, kind: Backend, program: &Path, tool: &Tool) -> Result<String> {
+    /// Starts a backend and returns its address, once it listens.
+    fn start_backend(&mut self, behind: &Behind, tool: &Tool) -> Result<String> {
         let socket = self.run.join("backend.sock");
-        let listen = match kind {
-            Backend::AxumTcp => "tcp:127.0.0.1:0".into(),
-            Backend::AxumUnix => format!("unix:{}", socket.display()),
-            Backend::FcgiUnix => socket.display().to_string(),
+        let path = socket.display().to_string();
+        let listen = match behind.kind {
+            Backend::AxumTcp => vec!["tcp:127.0.0.1:0".into()],
+            Backend::AxumUnix => vec![format!("unix:{path}")],
+            Backend::FcgiUnix | Backend::ScgiUnix => vec![path.clone()],
+            Backend::UwsgiUnix => vec!["--socket".into(), path.clone()],
         };
-        let (_, output) = self.spawn(program, &[listen.into()], "backend", Stdio::piped(), tool)?;
+        let args: Vec<_> = behind.args.iter().chain(&listen).map(OsString::from).collect();
+        if behind.kind == Backend::UwsgiUnix {
+            self.spawn(&behind.program, &args, "backend", Stdio::null(), tool)?;
+            self.await_socket(&socket)?;
+            return Ok(path);
+        }
+        // The others say their address once they listen.
+        let (_, output) = self.spawn(&behind.program, &args, "backend", Stdio::piped(), tool)?;
         let mut address = String::new();
         if let Some(output) = output {
             BufReader::new(output).read_line(&mut address)?;
         }
         if address.is_empty() {
-            bail!("`{}` does not listen{}", program.display(), logs(&self.run));
+            bail!("`{}` does not listen{}", behind.program.display(), logs(&self.run));
         }
         Ok(address.trim_end().to_owned())
+    }
+
+    /// Tries until somebody listens: nothing says when.
+    fn await_socket(&mut self, socket: &Path) -> Result<()> {
+        let deadline = Instant::now() + self.patience;
+        loop {
+            match UnixStream::connect(socket) {
+                Ok(_) => return Ok(()),
+                Err(error) if Instant::now() > deadline => {
+                    bail!("no backend at `{}`: {error}{}", socket.display(), logs(&self.run))
+                }
+                Err(_) => {}
+            }
+            self.look_after_children()?;
+            std::thread::sleep(PAUSE);
+        }
+    }
+
+    fn look_after_children(&mut self) -> Result<()> {
+        for child in &mut self.children {
+            if let Some(status) = child.try_wait()? {
+                bail!("a process ended with {status}{}", logs(&self.run));
+            }
+        }
+        Ok(())
     }
 
     /// Starts a process, in the account from its first instruction on.
@@ -198,11 +244,7 @@ impl Server {
         let body = vec![b'a'; endpoint.post().unwrap_or(0)];
         let request = request(endpoint, "", "", &body);
         loop {
-            for child in &mut self.children {
-                if let Some(status) = child.try_wait()? {
-                    bail!("a process ended with {status}{}", logs(&self.run));
-                }
-            }
+            self.look_after_children()?;
             let answer = Client::connect(self.port, self.patience)
                 .and_then(|mut client| client.send(&request));
             match answer {

@@ -9,11 +9,13 @@ use anyhow::{Context, Result, anyhow, bail};
 
 use super::checkout::Checkout;
 use super::peer::Product;
+use super::rivals::Rivals;
 use crate::cargo;
 
 /// Builds each product once.
 pub(super) struct Workshop<'a> {
     checkout: &'a Checkout,
+    rivals: Rivals,
     /// What was built, or why it could not be.
     products: BTreeMap<Product, Result<PathBuf, String>>,
 }
@@ -24,7 +26,7 @@ impl<'a> Workshop<'a> {
     /// # Errors
     /// When they cannot be written.
     pub(super) fn open(checkout: &'a Checkout) -> Result<Self> {
-        let workshop = Self { checkout, products: BTreeMap::new() };
+        let workshop = Self { checkout, rivals: checkout.rivals(), products: BTreeMap::new() };
         let htdocs = workshop.htdocs();
         std::fs::create_dir_all(&htdocs)?;
         // The C handler's URLs have files behind them, so that httpd's walk ends at once.
@@ -57,6 +59,11 @@ impl<'a> Workshop<'a> {
         self.checkout.scratch().join("apps")
     }
 
+    /// What came from PyPI.
+    pub(super) fn rivals(&self) -> &Rivals {
+        &self.rivals
+    }
+
     /// Builds the product, unless that was done before, and says where it is.
     ///
     /// # Errors
@@ -86,6 +93,15 @@ impl<'a> Workshop<'a> {
             }
             Product::AxumBackend => cargo_build(root, &["-p", "axum-backend"], "axum-backend"),
             Product::FcgiBackend => cargo_build(root, &["-p", "axum-backend"], "fcgi-backend"),
+            Product::FcgiProgram => {
+                let built = cargo_build(root, &["-p", "axum-backend"], "fcgi-backend")?;
+                let program = folder.join("fcgi-backend");
+                std::fs::copy(&built, &program)
+                    .with_context(|| format!("cannot copy `{}`", built.display()))?;
+                Ok(program)
+            }
+            Product::ScgiBackend => cargo_build(root, &["-p", "axum-backend"], "scgi-backend"),
+            Product::Uwsgi => Ok(self.rivals.uwsgi()?.0),
             Product::Module => cargo_build(root, &["--example", "bench"], "bench"),
         }
     }

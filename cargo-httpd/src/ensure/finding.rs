@@ -1,6 +1,7 @@
 //! How a capability is detected.
 
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 use httpd_config::{Headers, Httpd, LocateError, LocateErrorKind, ModuleFile};
 
@@ -19,6 +20,8 @@ pub(crate) enum Probe {
     Program(&'static str),
     /// A module of httpd, by its name without `mod_`.
     Module(&'static str),
+    /// A module of Python's own, which Debian may have in another package.
+    Python(&'static str),
 }
 
 /// What a probe saw.
@@ -54,6 +57,7 @@ impl Probe {
                 Some(path) => Finding::Found(path.display().to_string()),
                 None => Finding::Missing(format!("no `{name}` in PATH")),
             },
+            Self::Python(name) => python(name),
             Self::Module(name) => match Httpd::locate().map(|httpd| httpd.module(name)) {
                 Ok(ModuleFile::Static) => Finding::Found("compiled into httpd".to_owned()),
                 Ok(ModuleFile::Dso(path)) => Finding::Found(path.display().to_string()),
@@ -72,6 +76,21 @@ pub(crate) fn program(name: &str) -> Option<PathBuf> {
         .chain(["/usr/sbin", "/usr/local/sbin"].map(PathBuf::from))
         .map(|folder| folder.join(name))
         .find(|path| path.is_absolute() && is_program(path))
+}
+
+fn python(module: &str) -> Finding {
+    let Some(path) = program("python3") else {
+        return Finding::Missing("no `python3` in PATH".to_owned());
+    };
+    let import = Command::new(&path)
+        .args(["-c", &format!("import {module}")])
+        .stdin(Stdio::null())
+        .stderr(Stdio::null())
+        .status();
+    match import {
+        Ok(status) if status.success() => Finding::Found(path.display().to_string()),
+        _ => Finding::Missing(format!("`python3` has no {module}")),
+    }
 }
 
 fn is_program(path: &Path) -> bool {
@@ -119,6 +138,11 @@ mod tests {
         assert!(program("sh").is_some_and(|path| path.is_absolute()));
         assert_eq!(program("no-such-program"), None);
         assert!(matches!(Probe::Program("no-such-program").look(), Finding::Missing(_)));
+    }
+
+    #[test]
+    fn python_modules() {
+        assert!(matches!(Probe::Python("no_such_module").look(), Finding::Missing(_)));
     }
 
     #[test]

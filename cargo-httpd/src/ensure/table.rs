@@ -146,6 +146,20 @@ pub(crate) const CAPABILITIES: &[Capability] = &[
         debian: &["libapache2-mod-wsgi-py3", "python3"],
         fedora: &["python3-mod_wsgi", "python3"],
     },
+    Capability {
+        name: "mod_fcgid",
+        need: Need::Rivals,
+        probe: Probe::Module("fcgid"),
+        debian: &["libapache2-mod-fcgid"],
+        fedora: &["mod_fcgid"],
+    },
+    Capability {
+        name: "Python's venv",
+        need: Need::Rivals,
+        probe: Probe::Python("ensurepip"),
+        debian: &["python3-venv", "python3-dev"],
+        fedora: &["python3-devel"],
+    },
 ];
 
 #[cfg(test)]
