@@ -1,0 +1,119 @@
+//! The group's own part of the scoreboard: lock, target, failures, casualties.
+
+use std::sync::atomic::Ordering::{Relaxed, SeqCst};
+use std::sync::atomic::{AtomicU32, AtomicU64};
+
+use super::lock::Lock;
+
+/// Tickets of requests whose process died under them, before the oldest is forgotten.
+const CASUALTIES: usize = 1024;
+
+/// What all processes of a group share. All zero is a valid start; [`super::Board::prepare`] fills
+/// in what comes from the options.
+#[derive(Debug)]
+#[repr(C, align(64))]
+pub struct Group {
+    /// For decisions that must not be taken twice.
+    pub lock: Lock,
+    pub(super) queue_size: AtomicU32,
+    pub(super) target: AtomicU32,
+    pub(super) asleep: AtomicU32,
+    pub(super) failures: AtomicU32,
+    pub(super) last_failure_us: AtomicU64,
+    pub(super) not_before_us: AtomicU64,
+    pub(super) open_until_us: AtomicU64,
+    pub(super) busy_since_us: AtomicU64,
+    pub(super) calm_since_us: AtomicU64,
+    pub(super) started_us: AtomicU64,
+    tickets: AtomicU64,
+    pub(super) rotor: AtomicU32,
+    _reserved: AtomicU32,
+    /// When a child last found no process that takes requests.
+    pub(super) wanted_us: AtomicU64,
+    pub(super) refused_full: AtomicU64,
+    pub(super) refused_open: AtomicU64,
+    casualties_next: AtomicU64,
+    /// The highest ticket that fell out of the ring.
+    forgotten: AtomicU64,
+    casualties: [AtomicU64; CASUALTIES],
+}
+
+impl Default for Group {
+    fn default() -> Self {
+        Self {
+            lock: Lock::default(),
+            queue_size: AtomicU32::new(0),
+            target: AtomicU32::new(0),
+            asleep: AtomicU32::new(0),
+            failures: AtomicU32::new(0),
+            last_failure_us: AtomicU64::new(0),
+            not_before_us: AtomicU64::new(0),
+            open_until_us: AtomicU64::new(0),
+            busy_since_us: AtomicU64::new(0),
+            calm_since_us: AtomicU64::new(0),
+            started_us: AtomicU64::new(0),
+            tickets: AtomicU64::new(0),
+            rotor: AtomicU32::new(0),
+            _reserved: AtomicU32::new(0),
+            wanted_us: AtomicU64::new(0),
+            refused_full: AtomicU64::new(0),
+            refused_open: AtomicU64::new(0),
+            casualties_next: AtomicU64::new(0),
+            forgotten: AtomicU64::new(0),
+            casualties: [const { AtomicU64::new(0) }; CASUALTIES],
+        }
+    }
+}
+
+impl Group {
+    /// A ticket for a new request: none is given twice, and each is higher than those before.
+    pub fn ticket(&self) -> u64 {
+        self.tickets.fetch_add(1, Relaxed) + 1
+    }
+
+    /// Processes that the group wants to have.
+    #[must_use]
+    pub fn target(&self) -> u32 {
+        self.target.load(Relaxed)
+    }
+
+    /// Failed starts and crashes in a row.
+    #[must_use]
+    pub fn failures(&self) -> u32 {
+        self.failures.load(Relaxed)
+    }
+
+    /// No process is started before.
+    #[must_use]
+    pub fn not_before_us(&self) -> u64 {
+        self.not_before_us.load(Relaxed)
+    }
+
+    /// Until then children answer 503 at once while no process is ready.
+    #[must_use]
+    pub fn open_until_us(&self) -> u64 {
+        self.open_until_us.load(Relaxed)
+    }
+
+    /// A child refused a request, as the group is full, or its circuit is open.
+    pub fn refused(&self, full: bool) {
+        let count = if full { &self.refused_full } else { &self.refused_open };
+        count.fetch_add(1, Relaxed);
+    }
+
+    /// Notes that the request's process went away under it, after an application may have seen it.
+    pub(super) fn add_casualty(&self, ticket: u64) {
+        let at = self.casualties_next.fetch_add(1, Relaxed) as usize % CASUALTIES;
+        let old = self.casualties[at].swap(ticket, SeqCst);
+        self.forgotten.fetch_max(old, SeqCst);
+    }
+
+    /// Whether it was noted; `None` if it would be forgotten by now.
+    pub(super) fn is_casualty(&self, ticket: u64) -> Option<bool> {
+        if self.casualties.iter().any(|noted| noted.load(SeqCst) == ticket) {
+            return Some(true);
+        }
+        // Looked at last: what fell out of the ring during the search is counted too.
+        (ticket > self.forgotten.load(SeqCst)).then_some(false)
+    }
+}

@@ -1,0 +1,291 @@
+//! The scoreboard of a process group, in memory that httpd's parent, its children and the daemon
+//! processes share: atomics only, and all zero is a valid start.
+
+use std::sync::atomic::Ordering::{Relaxed, SeqCst};
+
+use super::group::Group;
+use super::options::GroupOptions;
+use super::row::Row;
+use super::slot::{Slot, State};
+
+/// The most slots of a scoreboard.
+pub const MOST_SLOTS: u32 = 1024;
+
+/// One group's scoreboard: a view, free to copy.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Board {
+    /// What all processes share.
+    pub group: &'static Group,
+    /// One a process.
+    pub slots: &'static [Slot],
+    /// One a worker thread: those of slot 0, then those of slot 1, …
+    pub rows: &'static [Row],
+    /// Rows of each slot.
+    pub rows_per_slot: usize,
+}
+
+/// What a child has of a process: one request counted in its load. It does not give it back by
+/// itself, as that is the process's part once a byte was sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct Hold {
+    /// The slot.
+    pub slot: usize,
+    /// Which of the slot's processes.
+    pub incarnation: u32,
+    /// Its pid.
+    pub pid: u32,
+}
+
+/// Where a request may go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Choice {
+    /// To this one: acquire it.
+    Slot {
+        /// The slot.
+        index: usize,
+        /// Which of the slot's processes.
+        incarnation: u32,
+        /// Its pid.
+        pid: u32,
+    },
+    /// Every thread is taken and the line of those who wait is full.
+    Full,
+    /// No process is ready, or none that was not tried.
+    NoneReady,
+    /// No process is ready, and none will be before this moment.
+    Open {
+        /// Microseconds of the clock.
+        until_us: u64,
+    },
+}
+
+/// Slots that a child has tried for a request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tried([u64; MOST_SLOTS as usize / 64]);
+
+impl Tried {
+    /// None yet.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self([0; MOST_SLOTS as usize / 64])
+    }
+
+    /// Adds a slot.
+    pub const fn add(&mut self, slot: usize) {
+        self.0[slot / 64] |= 1 << (slot % 64);
+    }
+
+    /// Whether it has the slot.
+    #[must_use]
+    pub const fn has(&self, slot: usize) -> bool {
+        self.0[slot / 64] & 1 << (slot % 64) != 0
+    }
+}
+
+/// Where a ticket was found whose connection broke.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// In a row: a thread works on it, since then.
+    Row {
+        /// When it was taken up.
+        started_us: u64,
+    },
+    /// Its process died, or gave its response up, while or after an application had it.
+    Casualty,
+    /// Nowhere, but so many have died since that this proves nothing.
+    Forgotten,
+    /// Nowhere: not a byte of it reached an application.
+    Nowhere,
+}
+
+impl Found {
+    /// Whether an application may have seen the request.
+    #[must_use]
+    pub const fn may_have_started(self) -> bool {
+        !matches!(self, Self::Nowhere)
+    }
+}
+
+/// What a slot had when its process was found dead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Buried {
+    /// The process.
+    pub pid: u32,
+    /// Its state when it died.
+    pub state: State,
+    /// Whether it had been ready, and when it became so.
+    pub ready_us: Option<u64>,
+    /// Requests that an application had.
+    pub casualties: u32,
+    /// Requests that it was sent, or would have been.
+    pub load: u32,
+}
+
+impl Board {
+    /// A view of these parts: as many rows for each slot.
+    ///
+    /// # Panics
+    ///
+    /// If there are no slots, too many, or the rows cannot be shared out.
+    #[must_use]
+    pub fn new(group: &'static Group, slots: &'static [Slot], rows: &'static [Row]) -> Self {
+        assert!(!slots.is_empty() && slots.len() <= MOST_SLOTS as usize, "{} slots", slots.len());
+        assert!(rows.len().is_multiple_of(slots.len()), "{} rows", rows.len());
+        Self { group, slots, rows, rows_per_slot: rows.len() / slots.len() }
+    }
+
+    /// A scoreboard on the heap of this process, never given back: for tests without shared memory.
+    #[must_use]
+    pub fn leaked(slots: usize, rows_per_slot: usize) -> Self {
+        let rows = (0..slots * rows_per_slot).map(|_| Row::default()).collect::<Vec<_>>();
+        let slots = (0..slots).map(|_| Slot::default()).collect::<Vec<_>>();
+        Self::new(Box::leak(Box::default()), slots.leak(), rows.leak())
+    }
+
+    /// The parent fills in what comes from the options, before the first fork.
+    pub fn prepare(&self, options: &GroupOptions, now_us: u64) {
+        self.group.queue_size.store(options.queue_size, Relaxed);
+        self.group.target.store(options.min_processes, Relaxed);
+        self.group.started_us.store(now_us, Relaxed);
+    }
+
+    /// The rows of a slot.
+    #[must_use]
+    pub fn rows_of(&self, slot: usize) -> &'static [Row] {
+        &self.rows[slot * self.rows_per_slot..(slot + 1) * self.rows_per_slot]
+    }
+
+    /// The least busy process that is ready and not in `tried`.
+    ///
+    /// Another child may take the last place at the same moment: the line may get as much longer as
+    /// there are children that choose at once.
+    pub fn choose(&self, tried: &Tried, now_us: u64) -> Choice {
+        let first = self.group.rotor.fetch_add(1, Relaxed) as usize % self.slots.len();
+        let (mut ready, mut load, mut threads) = (0, 0_u64, 0_u64);
+        let mut best: Option<(u32, usize, u32)> = None;
+        // From another slot each time, so that equally busy ones take turns.
+        for index in (first..self.slots.len()).chain(0..first) {
+            let slot = &self.slots[index];
+            if slot.state() != State::Ready {
+                continue;
+            }
+            let now = slot.load();
+            ready += 1;
+            load += u64::from(now.running());
+            threads += u64::from(slot.threads());
+            if !tried.has(index) && best.is_none_or(|(least, ..)| now.running() < least) {
+                best = Some((now.running(), index, now.incarnation()));
+            }
+        }
+        if ready == 0 {
+            self.group.wanted_us.fetch_max(now_us, SeqCst);
+            let until_us = self.group.open_until_us();
+            return if until_us > now_us { Choice::Open { until_us } } else { Choice::NoneReady };
+        }
+        if load >= threads + u64::from(self.group.queue_size.load(Relaxed)) {
+            return Choice::Full;
+        }
+        match best {
+            Some((_, index, incarnation)) => {
+                Choice::Slot { index, incarnation, pid: self.slots[index].pid() }
+            }
+            None => Choice::NoneReady,
+        }
+    }
+
+    /// Counts one more request for the slot's process, if it takes any.
+    #[must_use]
+    pub fn acquire(&self, slot: usize) -> Option<Hold> {
+        let incarnation = self.slots[slot].acquire()?;
+        Some(Hold { slot, incarnation, pid: self.slots[slot].pid() })
+    }
+
+    /// Chooses and acquires: the hold, or why there is none.
+    ///
+    /// # Errors
+    ///
+    /// [`Choice::Full`], [`Choice::NoneReady`] or [`Choice::Open`].
+    pub fn take(&self, tried: &Tried, now_us: u64) -> Result<Hold, Choice> {
+        loop {
+            match self.choose(tried, now_us) {
+                // It stopped taking requests meanwhile, so the next choice leaves it out.
+                Choice::Slot { index, .. } => {
+                    if let Some(hold) = self.acquire(index) {
+                        return Ok(hold);
+                    }
+                }
+                none => return Err(none),
+            }
+        }
+    }
+
+    /// Gives a hold back, of which not a single byte was sent. Without effect if the process is
+    /// another one by now.
+    pub fn release(&self, slot: usize, incarnation: u32) -> Option<u32> {
+        self.slots[slot].release(incarnation)
+    }
+
+    /// Looks for a request whose connection broke, among those that applications have or had.
+    ///
+    /// In this order: [`Board::bury`] notes casualties before it clears the rows, so what is no
+    /// longer in the row is among them.
+    #[must_use]
+    pub fn find_ticket(&self, hold: &Hold, ticket: u64) -> Found {
+        for row in self.rows_of(hold.slot) {
+            if row.ticket() == ticket {
+                return Found::Row { started_us: row.started_us().unwrap_or_default() };
+            }
+        }
+        match self.group.is_casualty(ticket) {
+            Some(true) => Found::Casualty,
+            Some(false) => Found::Nowhere,
+            None => Found::Forgotten,
+        }
+    }
+
+    /// The process could not write the last frame of a request that an application had: to be
+    /// called before [`Row::end`].
+    pub fn casualty(&self, ticket: u64) {
+        self.group.add_casualty(ticket);
+    }
+
+    /// The parent, once a slot's process is dead and before it forks the next: saves the tickets of
+    /// its requests, frees the lock if it had it, and makes the slot empty, of a new incarnation.
+    pub fn bury(&self, slot: usize, now_us: u64) -> Buried {
+        let dead = &self.slots[slot];
+        let load = dead.load();
+        let ready_us = Some(dead.ready_us()).filter(|ready| *ready != 0);
+        let mut buried = Buried {
+            pid: dead.pid(),
+            state: dead.state(),
+            ready_us,
+            casualties: 0,
+            load: load.running() + load.parked(),
+        };
+        self.group.lock.release_of(buried.pid);
+        for row in self.rows_of(slot) {
+            let ticket = row.ticket();
+            if ticket != 0 {
+                self.group.add_casualty(ticket);
+                buried.casualties += 1;
+            }
+        }
+        dead.vacate(now_us);
+        for row in self.rows_of(slot) {
+            row.clear();
+        }
+        buried
+    }
+
+    /// When the group last had a request that counts as activity.
+    #[must_use]
+    pub fn last_request_us(&self) -> u64 {
+        self.slots.iter().map(Slot::last_request_us).max().unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests;

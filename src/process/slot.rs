@@ -1,0 +1,460 @@
+//! One slot of the scoreboard: a daemon process, its state, its load and what it has done.
+
+use std::sync::atomic::Ordering::{Relaxed, SeqCst};
+use std::sync::atomic::{AtomicU32, AtomicU64};
+
+use super::histogram::Histogram;
+
+/// What a slot's process is doing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u32)]
+pub enum State {
+    /// There is no process, or it has not said anything yet.
+    #[default]
+    Empty = 0,
+    /// It waits to be needed.
+    Dormant = 1,
+    /// It builds its applications.
+    Starting = 2,
+    /// It takes requests.
+    Ready = 3,
+    /// It finishes its requests and takes no more.
+    Draining = 4,
+    /// Its start failed, this has been counted, and it is about to exit.
+    Failed = 5,
+}
+
+impl State {
+    /// Its name in snapshots.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Empty => "empty",
+            Self::Dormant => "dormant",
+            Self::Starting => "starting",
+            Self::Ready => "ready",
+            Self::Draining => "draining",
+            Self::Failed => "failed",
+        }
+    }
+
+    const fn from_code(code: u32) -> Self {
+        match code {
+            1 => Self::Dormant,
+            2 => Self::Starting,
+            3 => Self::Ready,
+            4 => Self::Draining,
+            5 => Self::Failed,
+            _ => Self::Empty,
+        }
+    }
+}
+
+macro_rules! reasons {
+    ($($(#[$doc:meta])* $name:ident = $code:literal $word:literal,)*) => {
+        /// Why a process is replaced, or ends. Words are mod_wsgi's where it has one.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[non_exhaustive]
+        #[repr(u32)]
+        pub enum Reason {
+            $($(#[$doc])* $name = $code,)*
+        }
+
+        impl Reason {
+            /// All of them.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)*];
+
+            /// Its word in logs and snapshots, which stays the same.
+            #[must_use]
+            pub const fn word(self) -> &'static str {
+                match self {
+                    $(Self::$name => $word,)*
+                }
+            }
+
+            const fn from_code(code: u32) -> Option<Self> {
+                match code {
+                    $($code => Some(Self::$name),)*
+                    _ => None,
+                }
+            }
+        }
+    };
+}
+
+reasons! {
+    /// It has had `maximum-requests`.
+    MaximumRequests = 1 "maximum_requests",
+    /// `restart-interval` is over.
+    RestartInterval = 2 "restart_interval",
+    /// The group had no request for `inactivity-timeout`.
+    InactivityTimeout = 3 "inactivity_timeout",
+    /// It has more than `memory-limit` resident.
+    MemoryLimit = 4 "memory_limit",
+    /// A request took longer than `request-timeout`.
+    RequestTimeout = 5 "request_timeout",
+    /// It has used `cpu-time-limit`.
+    CpuTimeLimit = 6 "cpu_time_limit",
+    /// It was not ready within `startup-timeout`.
+    StartupTimeout = 7 "startup_timeout",
+    /// SIGUSR1.
+    GracefulSignal = 8 "graceful_signal",
+    /// SIGTERM or SIGINT.
+    ShutdownSignal = 9 "shutdown_signal",
+    /// The load asks for fewer processes.
+    ScaleDown = 10 "scale_down",
+    /// All of its generation's httpd children are gone.
+    GenerationOver = 11 "generation_over",
+    /// The control command asked for it.
+    ControlCommand = 12 "control_command",
+}
+
+/// One process of a group, in shared memory. All zero is an empty slot.
+#[derive(Debug, Default)]
+#[repr(C, align(64))]
+pub struct Slot {
+    /// Incarnation, parked requests, requests that hold or want a thread: see [`Load`].
+    load: AtomicU64,
+    state: AtomicU32,
+    pid: AtomicU32,
+    threads: AtomicU32,
+    reason: AtomicU32,
+    asked_us: AtomicU64,
+    since_us: AtomicU64,
+    started_us: AtomicU64,
+    ready_us: AtomicU64,
+    /// Of this process; the counters below are of all that the slot had.
+    requests_here: AtomicU64,
+    last_request_us: AtomicU64,
+    resident: AtomicU64,
+    cpu_us: AtomicU64,
+    deaths: AtomicU64,
+    last_exit: AtomicU64,
+    pub(super) counters: Counters,
+}
+
+#[derive(Debug, Default)]
+#[repr(C, align(64))]
+pub(super) struct Counters {
+    pub(super) requests: AtomicU64,
+    pub(super) errors: AtomicU64,
+    pub(super) statuses: [AtomicU64; 5],
+    pub(super) bytes_in: AtomicU64,
+    pub(super) bytes_out: AtomicU64,
+    pub(super) queue_us: AtomicU64,
+    pub(super) application_us: AtomicU64,
+    pub(super) total_us: AtomicU64,
+    pub(super) queue: Histogram,
+    pub(super) application: Histogram,
+    pub(super) total: Histogram,
+}
+
+/// What is counted of a request that is done.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Finished {
+    /// Its status; 0 without one.
+    pub status: u16,
+    /// Whether the application failed, or the response broke.
+    pub error: bool,
+    /// Bytes of the request's body.
+    pub bytes_in: u64,
+    /// Bytes of the response's body.
+    pub bytes_out: u64,
+    /// How long it waited for a thread.
+    pub queue_us: u64,
+    /// How long the application had it.
+    pub application_us: u64,
+    /// From the moment that it came to httpd, or was sent.
+    pub total_us: u64,
+    /// Whether `inactivity-timeout` does not begin anew with it.
+    pub ignored: bool,
+}
+
+/// The word of [`Slot::load`], taken apart: one word, so that each change is one step.
+///
+/// 22 bits for requests with a thread, or that want one; 22 for parked ones; 20 for the incarnation,
+/// which tells a process from those that had the slot before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Load(u64);
+
+impl Load {
+    const BITS: u32 = 22;
+    const MASK: u64 = (1 << Self::BITS) - 1;
+    const PARKED: u64 = 1 << Self::BITS;
+
+    pub(super) const fn running(self) -> u32 {
+        (self.0 & Self::MASK) as u32
+    }
+
+    pub(super) const fn parked(self) -> u32 {
+        ((self.0 >> Self::BITS) & Self::MASK) as u32
+    }
+
+    pub(super) const fn incarnation(self) -> u32 {
+        (self.0 >> (2 * Self::BITS)) as u32
+    }
+
+    const fn first_of_next_incarnation(self) -> u64 {
+        ((self.0 >> (2 * Self::BITS)) + 1) << (2 * Self::BITS)
+    }
+}
+
+// The protocol of acquiring and draining. A child adds itself to the load, then looks at the state; a
+// process that ends sets the state to Draining, then looks at the load. All four accesses are
+// SeqCst, so they have one order that everybody agrees on: either the child's addition stands before
+// the process's look, which then sees it and waits, or it stands after it, hence after Draining, and
+// the child sees that and takes itself back. So nobody has a request for a process that saw no load.
+// With anything weaker both may miss the other's store (Dekker's store-load reordering).
+impl Slot {
+    /// Its state.
+    #[must_use]
+    pub fn state(&self) -> State {
+        State::from_code(self.state.load(SeqCst))
+    }
+
+    /// The pid of its process; 0 without one.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.pid.load(Relaxed)
+    }
+
+    /// Which of its processes it has; 0 is the first.
+    #[must_use]
+    pub fn incarnation(&self) -> u32 {
+        self.load().incarnation()
+    }
+
+    /// Requests that hold or want a thread.
+    #[must_use]
+    pub fn running(&self) -> u32 {
+        self.load().running()
+    }
+
+    /// Requests that wait without a thread.
+    #[must_use]
+    pub fn parked(&self) -> u32 {
+        self.load().parked()
+    }
+
+    /// Whether no request is with the process or on its way, in one look. After
+    /// [`Slot::drain`] nothing comes any more, so the process may exit then. A child that came too
+    /// late shows for a moment, and nobody says when it is gone again: look again soon.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        let load = self.load();
+        load.running() == 0 && load.parked() == 0
+    }
+
+    pub(super) fn load(&self) -> Load {
+        Load(self.load.load(SeqCst))
+    }
+
+    /// The process `pid` has begun its life here: dormant.
+    pub fn enter(&self, pid: u32, threads: u32, now_us: u64) {
+        self.pid.store(pid, Relaxed);
+        self.threads.store(threads, Relaxed);
+        self.started_us.store(now_us, Relaxed);
+        self.ready_us.store(0, Relaxed);
+        self.requests_here.store(0, Relaxed);
+        self.resident.store(0, Relaxed);
+        self.cpu_us.store(0, Relaxed);
+        self.reason.store(0, Relaxed);
+        self.since_us.store(now_us, Relaxed);
+        self.state.store(State::Dormant as u32, SeqCst);
+    }
+
+    /// Goes from one state to another, if it is in the first.
+    pub fn advance(&self, from: State, to: State, now_us: u64) -> bool {
+        let (from, to) = (from as u32, to as u32);
+        if self.state.compare_exchange(from, to, SeqCst, SeqCst).is_err() {
+            return false;
+        }
+        self.since_us.store(now_us, Relaxed);
+        true
+    }
+
+    /// Its applications are built: from now on it gets requests.
+    pub fn ready(&self, now_us: u64) -> bool {
+        // Whoever sees Ready by SeqCst also sees these.
+        self.ready_us.store(now_us, Relaxed);
+        self.last_request_us.fetch_max(now_us, Relaxed);
+        self.advance(State::Starting, State::Ready, now_us)
+    }
+
+    /// No more requests. `false` if it was draining, or had nothing to drain.
+    pub fn drain(&self, reason: Reason, now_us: u64) -> bool {
+        for from in [State::Ready, State::Starting, State::Dormant] {
+            if self.advance(from, State::Draining, now_us) {
+                self.reason.store(reason as u32, Relaxed);
+                return true;
+            }
+        }
+        false
+    }
+
+    /// The process wants to be replaced: it goes on serving until another one is ready. The first
+    /// reason stays.
+    pub fn ask(&self, reason: Reason, now_us: u64) -> bool {
+        self.asked_us.store(now_us, Relaxed);
+        self.reason.compare_exchange(0, reason as u32, SeqCst, SeqCst).is_ok()
+    }
+
+    /// Why it is draining, or wants to be replaced.
+    #[must_use]
+    pub fn reason(&self) -> Option<Reason> {
+        Reason::from_code(self.reason.load(SeqCst))
+    }
+
+    /// Since when it wants to be replaced.
+    #[must_use]
+    pub fn asked_us(&self) -> Option<u64> {
+        self.reason().map(|_| self.asked_us.load(Relaxed))
+    }
+
+    /// Adds a request, if the process takes any: its incarnation.
+    pub(super) fn acquire(&self) -> Option<u32> {
+        let incarnation = Load(self.load.fetch_add(1, SeqCst)).incarnation();
+        // The slot may have been given to a new process between the two: then the addition went to
+        // the old one's load, and Ready is the new one's. A process becomes Ready only after the
+        // load has its incarnation, so a second look tells.
+        if self.state() == State::Ready && self.incarnation() == incarnation {
+            return Some(incarnation);
+        }
+        self.release(incarnation);
+        None
+    }
+
+    /// Takes a request off again; what remains, or `None` if the process is not that one any more.
+    pub fn release(&self, incarnation: u32) -> Option<u32> {
+        self.change(incarnation, |load| (load.running() > 0).then(|| load.0 - 1)).map(Load::running)
+    }
+
+    /// A running request waits from now on, without a thread.
+    pub fn park(&self, incarnation: u32) -> bool {
+        self.change(incarnation, |load| (load.running() > 0).then(|| load.0 - 1 + Load::PARKED))
+            .is_some()
+    }
+
+    /// A parked request wants a thread again.
+    pub fn unpark(&self, incarnation: u32) -> bool {
+        self.change(incarnation, |load| (load.parked() > 0).then(|| load.0 + 1 - Load::PARKED))
+            .is_some()
+    }
+
+    /// A parked request is done.
+    pub fn release_parked(&self, incarnation: u32) -> bool {
+        self.change(incarnation, |load| (load.parked() > 0).then(|| load.0 - Load::PARKED))
+            .is_some()
+    }
+
+    fn change(&self, incarnation: u32, to: impl Fn(Load) -> Option<u64>) -> Option<Load> {
+        let changed = self.load.fetch_update(SeqCst, SeqCst, |word| {
+            let load = Load(word);
+            if load.incarnation() == incarnation { to(load) } else { None }
+        });
+        changed.ok().and_then(|word| to(Load(word))).map(Load)
+    }
+
+    /// The slot is nobody's. What children still take back has an old incarnation.
+    pub(super) fn vacate(&self, now_us: u64) {
+        // In this order: were the new incarnation there first, a child could add itself to it and
+        // still see the dead process's Ready.
+        self.state.store(State::Empty as u32, SeqCst);
+        let mut word = self.load.load(SeqCst);
+        while let Err(seen) =
+            self.load.compare_exchange(word, Load(word).first_of_next_incarnation(), SeqCst, SeqCst)
+        {
+            word = seen;
+        }
+        self.pid.store(0, Relaxed);
+        self.reason.store(0, Relaxed);
+        self.since_us.store(now_us, Relaxed);
+        self.resident.store(0, Relaxed);
+        self.deaths.fetch_add(1, Relaxed);
+    }
+
+    /// Counts a request that is done.
+    pub fn record(&self, finished: &Finished, now_us: u64) {
+        let counters = &self.counters;
+        self.requests_here.fetch_add(1, Relaxed);
+        counters.requests.fetch_add(1, Relaxed);
+        if finished.error {
+            counters.errors.fetch_add(1, Relaxed);
+        }
+        if let Some(class) = (finished.status / 100).checked_sub(1)
+            && let Some(count) = counters.statuses.get(usize::from(class))
+        {
+            count.fetch_add(1, Relaxed);
+        }
+        for (sum, more) in [
+            (&counters.bytes_in, finished.bytes_in),
+            (&counters.bytes_out, finished.bytes_out),
+            (&counters.queue_us, finished.queue_us),
+            (&counters.application_us, finished.application_us),
+            (&counters.total_us, finished.total_us),
+        ] {
+            if more > 0 {
+                sum.fetch_add(more, Relaxed);
+            }
+        }
+        counters.queue.record(finished.queue_us);
+        counters.application.record(finished.application_us);
+        counters.total.record(finished.total_us);
+        if !finished.ignored {
+            self.last_request_us.fetch_max(now_us, Relaxed);
+        }
+    }
+
+    /// Says how much memory and CPU time the process has.
+    pub fn measure(&self, resident: u64, cpu_us: u64) {
+        self.resident.store(resident, Relaxed);
+        self.cpu_us.store(cpu_us, Relaxed);
+    }
+
+    /// Says how the slot's last process ended: the status of wait(2).
+    pub fn set_last_exit(&self, status: u32) {
+        self.last_exit.store(u64::from(status) | 1 << 32, Relaxed);
+    }
+}
+
+macro_rules! readers {
+    ($($(#[$doc:meta])* $name:ident: $type:ty;)*) => {
+        /// What a slot says of its process.
+        impl Slot {
+            $($(#[$doc])* #[must_use] pub fn $name(&self) -> $type { self.$name.load(Relaxed) })*
+        }
+    };
+}
+
+readers! {
+    /// Its worker threads.
+    threads: u32;
+    /// Since when it is in its state.
+    since_us: u64;
+    /// When its process began.
+    started_us: u64;
+    /// When it became ready; 0 if it has not.
+    ready_us: u64;
+    /// The requests that its process has done.
+    requests_here: u64;
+    /// When the last request was done that counts as activity, or the process became ready.
+    last_request_us: u64;
+    /// Resident memory in bytes.
+    resident: u64;
+    /// CPU time.
+    cpu_us: u64;
+    /// How many of its processes have ended.
+    deaths: u64;
+}
+
+impl Slot {
+    /// How its last process ended: the status of wait(2).
+    #[must_use]
+    pub fn last_exit(&self) -> Option<u32> {
+        let word = self.last_exit.load(Relaxed);
+        (word >> 32 != 0).then_some(word as u32)
+    }
+}
+
+#[cfg(test)]
+mod tests;
