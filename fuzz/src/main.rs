@@ -12,7 +12,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-const TARGETS: [&str; 5] = ["response", "target", "options", "input", "probe"];
+const TARGETS: [&str; 6] = ["response", "target", "options", "input", "probe", "bridge"];
 
 /// Seconds for each target with `--smoke`.
 const SMOKE: &str = "4";

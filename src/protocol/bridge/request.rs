@@ -96,7 +96,7 @@ impl<'a> RequestHead<'a> {
             error_override: frame.has(flags::ERROR_OVERRIDE),
         };
         if facts.flags() != frame.flags {
-            let (what, found) = ("the flags", u64::from(frame.flags));
+            let (what, found) = ("the byte of flags", u64::from(frame.flags));
             let allowed = "BODY (1) when the body's length is not 0, and EXPECT (2) only with BODY";
             return Err(FrameError::new(
                 5,
