@@ -7,12 +7,13 @@ use clap::{Parser, Subcommand};
 
 use crate::bench::BenchArgs;
 use crate::commands::{
-    Execute, build::BuildArgs, conf::ConfArgs, doctor::DoctorArgs, run::RunArgs, test::TestArgs,
+    Execute, build::BuildArgs, conf::ConfArgs, doctor::DoctorArgs, drain_process::DrainProcessArgs,
+    groups::GroupsArgs, restart_group::RestartGroupArgs, run::RunArgs, test::TestArgs,
 };
 
 /// Rust web applications inside a real Apache httpd.
 ///
-/// Every command first makes sure of what it needs (httpd, its headers, libclang) and installs what is
+/// Every command that builds first makes sure of what it needs (httpd, its headers, libclang) and installs what is
 /// missing: at once as root or where CI is set, else after asking.
 #[derive(Debug, Parser)]
 #[command(name = "cargo-httpd", bin_name = "cargo httpd", version, about)]
@@ -33,6 +34,9 @@ enum Command {
     Conf(ConfArgs),
     Doctor(DoctorArgs),
     Bench(BenchArgs),
+    Groups(GroupsArgs),
+    RestartGroup(RestartGroupArgs),
+    DrainProcess(DrainProcessArgs),
 }
 
 /// Reads the command line. A wrong one ends the process here, with clap's own words.
@@ -49,6 +53,9 @@ impl Cli {
             Command::Conf(args) => args.execute(self.yes),
             Command::Doctor(args) => args.execute(self.yes),
             Command::Bench(args) => args.execute(self.yes),
+            Command::Groups(args) => args.execute(self.yes),
+            Command::RestartGroup(args) => args.execute(self.yes),
+            Command::DrainProcess(args) => args.execute(self.yes),
         }
     }
 }
@@ -107,6 +114,22 @@ mod tests {
         };
         assert!(args.ci);
         assert_eq!(args.test_args, ["--nocapture", "a"]);
+    }
+
+    #[test]
+    fn the_place_of_the_sockets_is_said_in_one_way() {
+        let places = ["", " --root /etc/httpd", " --socket-prefix /run/httpd/rust"];
+        for command in ["groups --json", "restart-group shop", "drain-process 7"] {
+            for place in places {
+                assert!(
+                    parsed(&format!("cargo-httpd {command}{place}")).is_ok(),
+                    "{command}{place}"
+                );
+            }
+            let both = format!("cargo-httpd {command}{}{}", places[1], places[2]);
+            assert!(parsed(&both).is_err(), "{both}");
+        }
+        assert!(parsed("cargo-httpd restart-group").is_err());
     }
 
     #[test]

@@ -80,7 +80,6 @@ pub(super) fn verify_environ(
     reference: Option<&Environ>,
 ) -> Result<(), String> {
     let expected = [
-        ("GATEWAY_INTERFACE", "CGI/1.1"),
         ("REQUEST_METHOD", "GET"),
         ("REQUEST_URI", "/environ?a=1&b=%20"),
         ("QUERY_STRING", "a=1&b=%20"),

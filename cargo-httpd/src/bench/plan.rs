@@ -128,7 +128,8 @@ fn uwsgi_args(workshop: &Workshop<'_>) -> Result<Vec<String>> {
     let app = workshop.apps().join("app.py").display().to_string();
     args.extend(["--wsgi-file".to_owned(), app]);
     if let Some((user, group)) = account()? {
-        args.extend(["--uid", user, "--gid", group].map(str::to_owned));
+        // The socket first: httpd's user may not write to the run folder.
+        args.extend(["--uid", user, "--gid", group, "--drop-after-apps"].map(str::to_owned));
     }
     let rest = [
         "--master",

@@ -1,0 +1,41 @@
+//! `cargo httpd drain-process`
+
+use anyhow::{Result, bail};
+use clap::Args;
+
+use super::Execute;
+use crate::control::{self, Where};
+use crate::progress::say;
+
+/// Have one daemon process finish its requests and go.
+///
+/// Another process takes its place first, and no request is lost. As root or as httpd's user.
+#[derive(Args, Debug)]
+pub(crate) struct DrainProcessArgs {
+    /// The process id, as `groups` shows it.
+    pid: u32,
+    #[command(flatten)]
+    at: Where,
+}
+
+impl Execute for DrainProcessArgs {
+    fn execute(self, _yes: bool) -> Result<()> {
+        let mut known = Vec::new();
+        for group in control::groups(&self.at)? {
+            let Some((status, _)) = group.status()? else { continue };
+            let Some(process) = status.processes.iter().find(|process| process.pid == self.pid)
+            else {
+                known.extend(status.ready().map(|process| process.pid.to_string()));
+                continue;
+            };
+            if !process.is_ready() {
+                bail!("process {} is {}, not ready: it cannot be drained", self.pid, process.state);
+            }
+            group.drain(process.slot, process.pid)?;
+            say(&format!("Process {} of group `{}` drains", self.pid, group.key.group));
+            return Ok(());
+        }
+        let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+        bail!("no process group has a process {}; ready are: {known}", self.pid)
+    }
+}
