@@ -1,11 +1,13 @@
 //! REQUEST: everything of a request but its body.
 
+use super::code::{level, level_code};
 use super::encode::{Building, FieldsEncoder, Open};
 use super::error::{FrameError, Problem};
 use super::frame::{Frame, HEADER};
 use super::kind::{Kind, flags};
 use super::pairs::Pairs;
 use super::reader::Reader;
+use crate::gateway::Level;
 
 /// What a REQUEST says beside variables and headers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -31,6 +33,8 @@ pub struct RequestFacts<'a> {
     pub expect: bool,
     /// Whether httpd answers errors with a document of its own.
     pub error_override: bool,
+    /// LOG frames beyond this level are not kept, and need not be sent; `None` keeps all.
+    pub log_level: Option<Level>,
 }
 
 impl RequestFacts<'_> {
@@ -50,6 +54,9 @@ impl RequestFacts<'_> {
         }
         if self.error_override {
             found |= flags::ERROR_OVERRIDE;
+        }
+        if let Some(level) = self.log_level {
+            found |= level_code(level) << 4;
         }
         found
     }
@@ -94,6 +101,7 @@ impl<'a> RequestHead<'a> {
             target: reader.bytes()?,
             expect: frame.has(flags::EXPECT),
             error_override: frame.has(flags::ERROR_OVERRIDE),
+            log_level: level(frame.flags >> 4),
         };
         if facts.flags() != frame.flags {
             let (what, found) = ("the byte of flags", u64::from(frame.flags));
