@@ -14,7 +14,7 @@ use crate::built_module::BuiltModule;
 use crate::events::{Event, Events};
 use crate::progress::{Progress, say, seconds};
 use crate::project::Project;
-use crate::server::{Parts, Server, ServerRoot, configtest, loopback, short};
+use crate::server::{GROUP, Parts, Server, ServerRoot, configtest, loopback, short};
 use crate::watch::{self, Watch};
 
 /// Editors and formatters write several files at once: wait for this much silence.
@@ -58,11 +58,12 @@ impl Execute for RunArgs {
         };
         step.done(&format!("httpd runs as process {}", server.id()));
         say(&format!(
-            "Serving http://localhost:{}/ with {}, {} MPM, {}. Ctrl-C stops.",
+            "Serving http://localhost:{}/ with {}, {} MPM, {}{}. Ctrl-C stops.",
             site.port,
             site.httpd.server_string(),
             self.serve.mpm,
             short(&built.module.path).display(),
+            if self.serve.daemon { format!(" in process group {GROUP}") } else { String::new() },
         ));
 
         let mut serving = Serving {

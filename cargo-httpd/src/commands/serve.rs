@@ -23,6 +23,9 @@ pub(crate) struct ServeArgs {
     /// The MPM: event, worker or prefork.
     #[arg(long, value_name = "MPM", default_value_t = Mpm::Event)]
     pub(crate) mpm: Mpm,
+    /// Run the applications in a process group of two processes of 15 threads, not in httpd's children.
+    #[arg(long)]
+    pub(crate) daemon: bool,
     /// Serve this example, with the .conf file beside its source.
     #[arg(long, value_name = "NAME")]
     pub(crate) example: Option<String>,
@@ -46,6 +49,7 @@ pub(crate) struct Site<'p> {
     target_dir: PathBuf,
     ipv6: bool,
     mpm: Mpm,
+    daemon: bool,
 }
 
 impl ServeArgs {
@@ -78,6 +82,7 @@ impl ServeArgs {
             target_dir: project.target_dir.clone(),
             ipv6,
             mpm: self.mpm,
+            daemon: self.daemon,
         })
     }
 }
@@ -110,6 +115,7 @@ impl Site<'_> {
             ipv6: self.ipv6,
             server_root: &self.server_root,
             account,
+            daemon: self.daemon,
             parts,
         };
         conf.render()

@@ -9,6 +9,9 @@ use crate::built_module::BuiltModule;
 
 const TEMPLATE: &str = include_str!("../../templates/httpd.conf.in");
 
+/// The process group of `--daemon`.
+pub(crate) const GROUP: &str = "stock";
+
 /// What DocumentRoot, and what an application puts beside it, may need.
 pub(super) const MIME_TYPES: &str = "\
 text/html html htm
@@ -60,6 +63,8 @@ pub(crate) struct Conf<'a> {
     pub(crate) server_root: &'a Path,
     /// The account of the children: only if httpd starts as root.
     pub(crate) account: Option<(&'a str, &'a str)>,
+    /// Whether the applications run in a process group, and not in httpd's children.
+    pub(crate) daemon: bool,
     pub(crate) parts: &'a Parts,
 }
 
@@ -97,11 +102,23 @@ impl Conf<'_> {
             Some(file) => format!("\n# From --conf.\nInclude \"{}\"\n", plain(file)?),
             None => String::new(),
         };
+        let server_root = plain(self.server_root)?;
+        let process_group = if self.daemon {
+            format!(
+                "# Daemon mode: the applications run in two processes of 15 threads, which \
+                 `cargo httpd groups` lists.\n\
+                 RustSocketPrefix \"{server_root}/run/rust\"\n\
+                 RustDaemonProcess {GROUP} processes=2 threads=15\n\
+                 RustProcessGroup {GROUP}"
+            )
+        } else {
+            "# Embedded mode: the applications run in httpd's children.".to_owned()
+        };
         let (access, error) = log_files();
         Ok(fill(
             TEMPLATE,
             &[
-                ("SERVER_ROOT", plain(self.server_root)?),
+                ("SERVER_ROOT", server_root),
                 ("LISTEN", &self.listen()),
                 ("MPM", self.mpm.name()),
                 ("LOAD_HTTPD", &self.load_lines()?),
@@ -110,6 +127,7 @@ impl Conf<'_> {
                 ("ACCESS_LOG", access),
                 ("MODULE_FILE", plain(&self.parts.module.path)?),
                 ("MODULE", &self.parts.module.symbol),
+                ("PROCESS_GROUP", &process_group),
                 ("APPLICATION_CONF", plain(&self.parts.application_conf)?),
                 ("EXTRA_CONF", &extra),
             ],
@@ -207,6 +225,7 @@ mod tests {
             ipv6: extra.is_some(),
             server_root: Path::new("/t/run-8081"),
             account,
+            daemon: false,
             parts: &parts,
         }
         .render()
@@ -235,6 +254,33 @@ mod tests {
             let load = httpd.module(mpm.module_name()).load_line(mpm.module_name()).unwrap();
             assert!(text.contains(&load), "{text}");
         }
+    }
+
+    #[test]
+    fn a_process_group_is_there_only_if_it_is_asked_for() {
+        let parts = Parts {
+            module: BuiltModule { symbol: "hello_module".into(), path: "/t/mod_hello.so".into() },
+            application_conf: "/p/httpd.conf".into(),
+            extra_conf: None,
+        };
+        let httpd = Httpd::locate().unwrap();
+        let conf = |daemon| Conf {
+            httpd: &httpd,
+            mpm: httpd.mpms()[0],
+            port: 8081,
+            ipv6: false,
+            server_root: Path::new("/t/run-8081"),
+            account: None,
+            daemon,
+            parts: &parts,
+        };
+        let text = conf(true).render().unwrap();
+        let lines = "RustSocketPrefix \"/t/run-8081/run/rust\"\n\
+            RustDaemonProcess stock processes=2 threads=15\n\
+            RustProcessGroup stock\n\
+            Include \"/p/httpd.conf\"\n";
+        assert!(text.contains(lines), "{text}");
+        assert!(!conf(false).render().unwrap().contains("\nRust"));
     }
 
     #[test]

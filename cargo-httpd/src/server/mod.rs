@@ -7,6 +7,6 @@ pub(crate) mod loopback;
 mod process;
 mod root;
 
-pub(crate) use conf::{Conf, Parts, short};
+pub(crate) use conf::{Conf, GROUP, Parts, short};
 pub(crate) use process::{Server, configtest};
 pub(crate) use root::ServerRoot;
