@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use mod_rust::protocol::bridge::{FrameError, HEADER, Header, Limits, Message, Peer, split};
+use mod_rust::protocol::bridge::{Flow, FrameError, HEADER, Header, Limits, Message, Peer, split};
 
 /// Small, so that the limits themselves are met.
 const LIMITS: Limits = Limits { head: 2048, data: 512, log: 256, control: 64 };
@@ -22,6 +22,7 @@ type Found = (usize, Option<FrameError>);
 fn frames(stream: &[u8], peer: Peer) -> Found {
     let mut taken = 0;
     let mut again = Vec::new();
+    let mut flow = Flow::new();
     loop {
         let rest = &stream[taken..];
         match split(rest, peer, &LIMITS) {
@@ -43,6 +44,12 @@ fn frames(stream: &[u8], peer: Peer) -> Found {
                     }
                 };
                 visit(&message);
+                let before = flow;
+                if let Err(error) = flow.pass(frame.kind, frame.flags) {
+                    assert!(flow == before && !error.to_string().is_empty());
+                }
+                assert!(flow.owes_input() || !flow.takes_input());
+                assert!(!flow.is_at_rest() || !(flow.is_answering() || flow.owes_input()));
                 again.clear();
                 message.put(&mut again, &LIMITS).expect("what came within the limits fits");
                 assert_eq!(again, rest[..frame.size], "{message:?}");

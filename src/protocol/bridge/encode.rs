@@ -177,7 +177,7 @@ pub fn put_body(out: &mut Vec<u8>, length: u32, flush: bool) {
 }
 
 /// Puts a FILE: `length` bytes from `start` of the descriptor that goes with this frame. With
-/// `whole` it is the whole response body, for which the child looks at conditional headers.
+/// `whole` it is the whole file, for which the child looks at conditional headers.
 pub fn put_file(out: &mut Vec<u8>, start: u64, length: u64, whole: bool) {
     put_header(out, Kind::File, if whole { flags::WHOLE } else { 0 }, 16);
     out.extend_from_slice(&start.to_le_bytes());

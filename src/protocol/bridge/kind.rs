@@ -42,7 +42,7 @@ pub enum Kind {
     Head = 17,
     /// A piece of the response body.
     Body = 18,
-    /// A file as a piece of the response body, or the whole of it.
+    /// A file, or a range of one, as the response body.
     File = 19,
     /// The response is complete.
     End = 20,
@@ -195,7 +195,7 @@ pub mod flags {
     pub const LEVEL: u8 = 0xf0;
     /// HEAD and BODY: pass on what has come so far.
     pub const FLUSH: u8 = 1;
-    /// FILE: it is the whole response body.
+    /// FILE: it is the whole file, for which conditional headers are looked at.
     pub const WHOLE: u8 = 2;
     /// END, STATUS, REDIRECT and FAILED: the connection is not kept.
     pub const CLOSE: u8 = 4;

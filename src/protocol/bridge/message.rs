@@ -36,7 +36,7 @@ pub enum Message<'a> {
     Head(ResponseHead<'a>),
     /// A piece of the response body, and whether to flush behind it.
     Body(&'a [u8], bool),
-    /// A file in the response body.
+    /// A file as the response body.
     File(File),
     /// The response is complete.
     End(End<'a>),

@@ -2,8 +2,8 @@
 //!
 //! Frames with a header of eight bytes over a Unix stream socket, one request at a time, both
 //! directions at once. This is the codec: bytes in, borrowed messages out, and messages onto a
-//! caller's `Vec`. It does no I/O, keeps no state and allocates nothing but that `Vec`'s room. The
-//! child's side is `daemon`, the daemon process's is `server::bridge`.
+//! caller's `Vec`. It does no I/O and allocates nothing but that `Vec`'s room. [`Flow`] says which
+//! frame may come when. The child's side is `daemon`, the daemon process's is `server::bridge`.
 //!
 //! ```
 //! use mod_rust::protocol::bridge::{Limits, Message, Peer, Timing, put_end, split};
@@ -20,10 +20,12 @@
 mod code;
 mod encode;
 mod error;
+mod flow;
 mod frame;
 mod hello;
 mod input;
 mod kind;
+mod length;
 mod message;
 mod pairs;
 mod reader;
@@ -35,10 +37,12 @@ mod tests;
 pub use code::{InputFailure, Reason, error_code, error_kind, level, level_code};
 pub use encode::{FieldsEncoder, put_body, put_file, put_reply};
 pub use error::{EncodeError, FrameError, Problem};
+pub use flow::{Flow, FlowError};
 pub use frame::{Frame, HEADER, Header, Limits, put_header, split};
 pub use hello::{HELLO, Hello, MAGIC, TOKEN, VERSION, put_hello};
 pub use input::{put_control, put_input, put_input_end, put_input_failed, put_input_stop};
 pub use kind::{Kind, Peer, flags};
+pub use length::{BodyLength, LengthError};
 pub use message::Message;
 pub use pairs::{PairBlock, Pairs, PairsIter};
 pub use request::{RequestEncoder, RequestFacts, RequestHead, stamp};

@@ -105,7 +105,8 @@ impl<'a> RequestHead<'a> {
         };
         if facts.flags() != frame.flags {
             let (what, found) = ("the byte of flags", u64::from(frame.flags));
-            let allowed = "BODY (1) when the body's length is not 0, and EXPECT (2) only with BODY";
+            let allowed = "BODY (1) when the body's length is not 0, EXPECT (2) only with BODY, \
+                           and a level of 0 to 5 in the high bits";
             return Err(FrameError::new(
                 5,
                 Some(frame.kind),

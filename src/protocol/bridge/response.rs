@@ -142,7 +142,7 @@ pub struct File {
     pub start: u64,
     /// How many bytes.
     pub length: u64,
-    /// Whether it is the whole response body.
+    /// Whether it is the whole file, for which conditional headers are looked at.
     pub whole: bool,
 }
 

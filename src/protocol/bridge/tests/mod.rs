@@ -1,6 +1,7 @@
 //! Round trips, and everything that is refused.
 
 mod encoding;
+mod flow;
 mod refused;
 mod round_trip;
 
@@ -34,6 +35,7 @@ fn each_sample(mut visit: impl FnMut(Message<'_>)) {
         target: b"/a%20b?c=d",
         expect: false,
         error_override: true,
+        log_level: Some(Level::Warn),
     };
     let request =
         |facts| RequestHead { facts, variables: variables.pairs(), headers: headers.pairs() };
@@ -59,7 +61,12 @@ fn each_sample(mut visit: impl FnMut(Message<'_>)) {
         Message::Hello(Hello::new(*b"0123456789abcdef")),
         Message::Request(request(facts)),
         Message::Request(request(RequestFacts { length: None, expect: true, ..facts })),
-        Message::Request(request(RequestFacts { length: Some(5), error_override: false, ..facts })),
+        Message::Request(request(RequestFacts {
+            length: Some(5),
+            error_override: false,
+            log_level: None,
+            ..facts
+        })),
         Message::Request(RequestHead {
             facts: RequestFacts::default(),
             variables: none,

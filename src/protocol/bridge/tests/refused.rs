@@ -224,6 +224,9 @@ fn flags_of_a_request_fit_its_body() {
         (Some(1), flags::BODY, true),
         (None, flags::BODY | flags::EXPECT, true),
         (None, flags::EXPECT, false),
+        (Some(0), 5 << 4, true),
+        (Some(0), 6 << 4, false),
+        (Some(0), flags::LEVEL, false),
     ] {
         let bytes = request(length, flags);
         let found = frame(&bytes).unwrap().unwrap().message();
@@ -232,7 +235,7 @@ fn flags_of_a_request_fit_its_body() {
     says(
         &request(Some(3), flags::ERROR_OVERRIDE),
         "bridge frame REQUEST, byte 5: the byte of flags is 4; allowed is BODY (1) when the body's \
-         length is not 0, and EXPECT (2) only with BODY",
+         length is not 0, EXPECT (2) only with BODY, and a level of 0 to 5 in the high bits",
     );
 }
 
