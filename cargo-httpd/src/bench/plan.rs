@@ -85,7 +85,12 @@ impl Plan {
                 }
             }
         }
-        if let Some((user, group)) = account()? {
+        if is_root() {
+            let Some((user, group)) = Httpd::user_and_group() else {
+                bail!(
+                    "no account for httpd's children: run the benchmark as another user than root"
+                );
+            };
             head.push_str(&format!("User {user}\nGroup {group}\n"));
         }
         Ok(Self {
@@ -122,15 +127,11 @@ impl Plan {
     }
 }
 
-/// What uWSGI runs with: as many processes and threads as the other daemons have, as httpd's user.
+/// What uWSGI runs with: as many processes and threads as the other daemons have.
 fn uwsgi_args(workshop: &Workshop<'_>) -> Result<Vec<String>> {
     let (_, mut args) = workshop.rivals().uwsgi()?;
     let app = workshop.apps().join("app.py").display().to_string();
     args.extend(["--wsgi-file".to_owned(), app]);
-    if let Some((user, group)) = account()? {
-        // The socket first: httpd's user may not write to the run folder.
-        args.extend(["--uid", user, "--gid", group, "--drop-after-apps"].map(str::to_owned));
-    }
     let rest = [
         "--master",
         "--need-app",
@@ -144,19 +145,6 @@ fn uwsgi_args(workshop: &Workshop<'_>) -> Result<Vec<String>> {
     ];
     args.extend(rest.map(str::to_owned));
     Ok(args)
-}
-
-/// The account of httpd's children, if that is another one than ours.
-fn account() -> Result<Option<(&'static str, &'static str)>> {
-    if !is_root() {
-        return Ok(None);
-    }
-    match Httpd::user_and_group() {
-        Some(account) => Ok(Some(account)),
-        None => {
-            bail!("no account for httpd's children: run the benchmark as another user than root")
-        }
-    }
 }
 
 fn define(conf: &mut String, name: &str, path: &Path) {
