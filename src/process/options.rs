@@ -110,8 +110,8 @@ pub struct GroupOptions {
     pub stack_size: Option<u64>,
     /// Requests that may wait for a thread, in the whole group.
     pub queue_size: u32,
-    /// How long the group waits after a second failure in a row; twice as long after each further
-    /// one, up to a minute.
+    /// How long no process is started after one whose start failed; twice as long after each further
+    /// failure in a row, up to a minute.
     pub crash_backoff: Duration,
     /// By how many percent `maximum_requests` and `restart_interval` are shortened at most, by
     /// chance, for each process.

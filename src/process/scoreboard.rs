@@ -122,6 +122,10 @@ pub struct Buried {
     pub casualties: u32,
     /// Requests that it was sent, or would have been.
     pub load: u32,
+    /// Requests that it had done.
+    pub requests: u64,
+    /// Since when it was in its state.
+    pub since_us: u64,
 }
 
 impl Board {
@@ -264,6 +268,8 @@ impl Board {
             ready_us,
             casualties: 0,
             load: load.running() + load.parked(),
+            requests: dead.requests_here(),
+            since_us: dead.since_us(),
         };
         self.group.lock.release_of(buried.pid);
         for row in self.rows_of(slot) {

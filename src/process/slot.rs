@@ -274,7 +274,7 @@ impl Slot {
     }
 
     /// Its applications are built: from now on it gets requests.
-    pub fn ready(&self, now_us: u64) -> bool {
+    pub(super) fn become_ready(&self, now_us: u64) -> bool {
         // Whoever sees Ready by SeqCst also sees these.
         self.ready_us.store(now_us, Relaxed);
         self.last_request_us.fetch_max(now_us, Relaxed);
@@ -295,8 +295,11 @@ impl Slot {
     /// The process wants to be replaced: it goes on serving until another one is ready. The first
     /// reason stays.
     pub fn ask(&self, reason: Reason, now_us: u64) -> bool {
+        if self.reason.compare_exchange(0, reason as u32, SeqCst, SeqCst).is_err() {
+            return false;
+        }
         self.asked_us.store(now_us, Relaxed);
-        self.reason.compare_exchange(0, reason as u32, SeqCst, SeqCst).is_ok()
+        true
     }
 
     /// Why it is draining, or wants to be replaced.
@@ -368,6 +371,8 @@ impl Slot {
         }
         self.pid.store(0, Relaxed);
         self.reason.store(0, Relaxed);
+        self.ready_us.store(0, Relaxed);
+        self.requests_here.store(0, Relaxed);
         self.since_us.store(now_us, Relaxed);
         self.resident.store(0, Relaxed);
         self.deaths.fetch_add(1, Relaxed);

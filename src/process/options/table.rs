@@ -69,7 +69,7 @@ pub const OPTIONS: &[OptionDoc] = &[
     doc("memory-limit", "size", "0", "resident memory over which one is replaced; 0 is off"),
     doc("virtual-memory-limit", "size", "0", "address space of a process (RLIMIT_AS); 0 is off"),
     doc("stack-size", "size", "0", "stack of a worker thread; 0 is Rust's own, 2M"),
-    doc("crash-backoff", "time", "1s", "first pause after failures in a row; doubles up to 1min"),
+    doc("crash-backoff", "time", "1s", "pause after a failed start; doubles each time, up to 1min"),
 ];
 
 /// Options of mod_wsgi that are none here, each with the reason and what to use.

@@ -4,7 +4,7 @@ use crate::process::Reason;
 fn ready(board: Board, index: usize, pid: u32, threads: u32) {
     let slot = &board.slots[index];
     slot.enter(pid, threads, 1);
-    assert!(slot.advance(State::Dormant, State::Starting, 2) && slot.ready(3));
+    assert!(slot.advance(State::Dormant, State::Starting, 2) && slot.become_ready(3));
 }
 
 #[test]

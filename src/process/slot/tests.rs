@@ -7,11 +7,11 @@ fn a_life() {
     assert_eq!(slot.acquire(), None);
     slot.enter(42, 15, 100);
     assert_eq!((slot.state(), slot.pid(), slot.threads()), (State::Dormant, 42, 15));
-    assert!(!slot.ready(1), "not before it starts");
+    assert!(!slot.become_ready(1), "not before it starts");
     assert!(slot.advance(State::Dormant, State::Starting, 110));
     assert!(!slot.advance(State::Dormant, State::Starting, 111));
     assert_eq!(slot.acquire(), None);
-    assert!(slot.ready(120));
+    assert!(slot.become_ready(120));
     assert_eq!((slot.ready_us(), slot.since_us()), (120, 120));
     let held = slot.acquire().unwrap();
     assert_eq!((held, slot.running()), (0, 1));

@@ -1,0 +1,111 @@
+//! Failed starts: the pause after each, and the circuit.
+//!
+//! A failure is a start that did not come to READY: a factory's error, `startup-timeout`, a death
+//! before. A process that dies soon after READY without ever having had a request is one too. A crash
+//! under a request is not: a single request that brings processes down must not keep all others out,
+//! and no more processes are started than requests kill.
+
+use std::sync::atomic::Ordering::{Relaxed, SeqCst};
+
+use super::policy::Locked;
+use super::scoreboard::{Board, Buried};
+use super::slot::State;
+
+/// A process that has been ready for so long shows that starts succeed.
+pub const SETTLED_US: u64 = 10_000_000;
+/// The longest pause.
+pub const LONGEST_PAUSE_US: u64 = 60_000_000;
+
+/// What a failed start leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Failure {
+    /// How many there were in a row.
+    pub in_row: u32,
+    /// How long no process is started.
+    pub pause_us: u64,
+    /// Whether it is the first of those that started together, and worth a line in the log.
+    pub first_of_wave: bool,
+}
+
+impl Board {
+    /// The process of `slot` has built its applications and gets requests from now on. The pause
+    /// after failures ends: `false` if it was not starting any more.
+    pub fn ready(&self, slot: usize, now_us: u64) -> bool {
+        let ready = self.slots[slot].become_ready(now_us);
+        if ready {
+            self.group.not_before_us.store(0, SeqCst);
+            self.group.open_until_us.store(0, SeqCst);
+        }
+        ready
+    }
+
+    /// Failures in a row, or 0 once a process that became ready after them has settled.
+    #[must_use]
+    pub fn failures_in_row(&self, now_us: u64) -> u32 {
+        let last = self.group.last_failure_us.load(Relaxed);
+        let settled = self.slots.iter().any(|slot| {
+            slot.state() == State::Ready
+                && slot.ready_us() > last
+                && now_us.saturating_sub(slot.ready_us()) >= SETTLED_US
+        });
+        if settled { 0 } else { self.group.failures() }
+    }
+}
+
+impl Locked<'_> {
+    /// The process of `slot` could not build its applications, and is about to exit.
+    pub fn start_failed(&self, slot: usize, now_us: u64) -> Failure {
+        let process = &self.board.slots[slot];
+        let since_us = process.since_us();
+        process.advance(State::Starting, State::Failed, now_us);
+        self.failed(since_us, None, now_us)
+    }
+
+    /// A process was found dead; `crashed` is false if it exited with status 0.
+    /// `None` if that is no failed start, or one that it has counted itself.
+    pub fn died(&self, dead: &Buried, crashed: bool, now_us: u64) -> Option<Failure> {
+        let failed = match dead.state {
+            State::Starting => true,
+            State::Ready => {
+                let ready_us = dead.ready_us.unwrap_or(now_us);
+                crashed
+                    && dead.requests == 0
+                    && dead.load == 0
+                    && now_us.saturating_sub(ready_us) < SETTLED_US
+            }
+            State::Dormant => crashed,
+            State::Empty => crashed && dead.pid == 0,
+            State::Draining | State::Failed => false,
+        };
+        failed.then(|| self.failed(dead.since_us, dead.ready_us, now_us))
+    }
+
+    fn failed(&self, since_us: u64, ready_us: Option<u64>, now_us: u64) -> Failure {
+        let group = self.board.group;
+        let last_us = group.last_failure_us.load(Relaxed);
+        let mut in_row = self.board.failures_in_row(now_us);
+        // Of processes that started together, all may fail for one reason. That is one failure.
+        let first_of_wave = in_row == 0 || ready_us.unwrap_or(since_us) >= last_us;
+        if first_of_wave {
+            in_row = in_row.saturating_add(1);
+            group.last_failure_us.store(now_us, Relaxed);
+        }
+        let pause_us = pause(self.options.crash_backoff.as_micros() as u64, in_row);
+        group.failures.store(in_row, Relaxed);
+        if first_of_wave {
+            group.not_before_us.store(now_us + pause_us, SeqCst);
+            group.open_until_us.store(now_us + pause_us, SeqCst);
+        }
+        Failure { in_row, pause_us, first_of_wave }
+    }
+}
+
+/// The pause after so many failures in a row: it doubles, up to a minute.
+fn pause(first_us: u64, in_row: u32) -> u64 {
+    let doubled = 1_u64.checked_shl(in_row.saturating_sub(1)).unwrap_or(u64::MAX);
+    first_us.saturating_mul(doubled).min(LONGEST_PAUSE_US.max(first_us))
+}
+
+#[cfg(test)]
+mod tests;
