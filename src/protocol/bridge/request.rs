@@ -12,8 +12,8 @@ use crate::gateway::Level;
 /// What a REQUEST says beside variables and headers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RequestFacts<'a> {
-    /// The number that nobody else in the process group has used: it says whether an application
-    /// got this request, after its daemon process has died.
+    /// A number that no other request of the process group has, and not 0: it says whether an
+    /// application got this request, after its daemon process has died. [`stamp`] can set it later.
     pub ticket: u64,
     /// When httpd got the request: microseconds since 1970.
     pub start_us: u64,
@@ -103,6 +103,11 @@ impl<'a> RequestHead<'a> {
             error_override: frame.has(flags::ERROR_OVERRIDE),
             log_level: level(frame.flags >> 4),
         };
+        if facts.ticket == 0 {
+            let (what, found) = ("the ticket", 0);
+            // In the scoreboard it is a row without a request.
+            return Err(reader.refuse_at(0, Problem::Value { what, found, allowed: "1 and above" }));
+        }
         if facts.flags() != frame.flags {
             let (what, found) = ("the byte of flags", u64::from(frame.flags));
             let allowed = "BODY (1) when the body's length is not 0, EXPECT (2) only with BODY, \

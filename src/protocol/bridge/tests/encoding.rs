@@ -11,7 +11,7 @@ fn the_bytes_are_those_of_the_specification() {
     let size = head.commit(&mut out, Some(13), false, &LIMITS).unwrap();
     put_body(&mut out, 13, false);
     out.extend_from_slice(b"Hello, world\n");
-    let timing = Timing { queue_us: 1, application_us: 2, first_byte_us: 3 };
+    let timing = Timing { queue_us: 1, application_us: 3, first_byte_us: 2 };
     put_end(&mut out, false, &timing);
     let mut expected = vec![46, 0, 0, 0, 17, 0, 0, 0]; // HEAD
     expected.extend([200, 0, 13, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]); // status, length, reason
@@ -21,7 +21,7 @@ fn the_bytes_are_those_of_the_specification() {
     expected.extend(b"Hello, world\n");
     expected.extend([28, 0, 0, 0, 20, 0, 0, 0]); // END
     expected.extend([0, 0, 0, 0]); // no trailers
-    expected.extend([1, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0]);
+    expected.extend([1, 0, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0]);
     assert_eq!(out, expected);
     assert_eq!(size, HEADER + 46);
 

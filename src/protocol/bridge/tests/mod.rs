@@ -68,7 +68,7 @@ fn each_sample(mut visit: impl FnMut(Message<'_>)) {
             ..facts
         })),
         Message::Request(RequestHead {
-            facts: RequestFacts::default(),
+            facts: RequestFacts { ticket: 1, ..RequestFacts::default() },
             variables: none,
             headers: none,
         }),

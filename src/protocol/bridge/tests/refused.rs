@@ -133,6 +133,7 @@ fn every_length_inside_is_checked() {
         options: pairs.pairs(),
         server: b"server",
         target: b"/target",
+        ticket: 1,
         ..RequestFacts::default()
     };
     let (variables, headers) = (pairs.pairs(), pairs.pairs());
@@ -210,7 +211,7 @@ fn hello_is_of_this_version_and_knows_the_token() {
 #[test]
 fn flags_of_a_request_fit_its_body() {
     let request = |length, flags: u8| {
-        let facts = RequestFacts { length, ..RequestFacts::default() };
+        let facts = RequestFacts { ticket: 1, length, ..RequestFacts::default() };
         let none = Pairs::default();
         let request = Message::Request(RequestHead { facts, variables: none, headers: none });
         with(&request, 5, &[flags])
@@ -283,6 +284,10 @@ fn a_head_is_fit_for_http() {
 fn other_values_that_there_are_not() {
     let redirect = Redirect { target: b"/a\0b", close: false, timing: TIMING };
     for (bytes, text) in [
+        (
+            frame_of(Kind::Request, 0, &[0; 56]),
+            "REQUEST, byte 8: the ticket is 0; allowed is 1 and above",
+        ),
         (
             frame_of(Kind::InputFailed, 0, &[5]),
             "INPUT_FAILED, byte 8: the failure is 5; allowed is 1 to 4",

@@ -118,7 +118,7 @@ fn made_up_requests_come_back() {
         let mut block = PairBlock::new();
         options.iter().for_each(|(name, value)| block.push(name, value).unwrap());
         let facts = RequestFacts {
-            ticket: numbers.next(),
+            ticket: numbers.next() | 1,
             start_us: numbers.next(),
             sent_us: numbers.next(),
             length: [None, Some(0), Some(numbers.next() >> 1)][numbers.below(3)],
