@@ -23,15 +23,15 @@ impl Execute for DrainProcessArgs {
         let mut known = Vec::new();
         for group in control::groups(&self.at)? {
             let Some((status, _)) = group.status()? else { continue };
-            let Some(process) = status.processes.iter().find(|process| process.pid == self.pid)
-            else {
-                known.extend(status.ready().map(|process| process.pid.to_string()));
+            let process = status.processes.iter().find(|process| process.pid == Some(self.pid));
+            let Some(process) = process else {
+                known.extend(status.ready().map(|(_, pid)| pid.to_string()));
                 continue;
             };
-            if !process.is_ready() {
+            if !status.is_ready(self.pid) {
                 bail!("process {} is {}, not ready: it cannot be drained", self.pid, process.state);
             }
-            group.drain(process.slot, process.pid)?;
+            group.drain(process.slot, self.pid)?;
             say(&format!("Process {} of group `{}` drains", self.pid, group.key.group));
             return Ok(());
         }

@@ -9,12 +9,13 @@ use serde_json::{Value, json};
 
 use super::Execute;
 use crate::columns::Columns;
-use crate::control::{self, Group, Status, Where};
+use crate::control::{self, Key, Status, Where};
 use crate::progress::seconds;
 
 /// List the process groups of a running httpd, their processes, and what these work on.
 ///
-/// As root or as httpd's user. Restarts counts the processes that a slot has had before.
+/// As root or as httpd's user. The column restarts has how often the process's place was taken over;
+/// parked are requests that wait for something and hold no thread.
 #[derive(Args, Debug)]
 pub(crate) struct GroupsArgs {
     #[command(flatten)]
@@ -32,14 +33,16 @@ impl Execute for GroupsArgs {
             all.push((group, status));
         }
         let text = if self.json {
-            let values = all.iter().map(|(group, status)| as_json(group, status.as_ref()));
+            let values = all.iter().map(|(group, status)| as_json(&group.key, status.as_ref()));
             let mut text = serde_json::to_string_pretty(&values.collect::<Vec<_>>())?;
             text.push('\n');
             text
         } else {
             let texts: Vec<_> = all
                 .iter()
-                .map(|(group, status)| as_text(group, status.as_ref().map(|(status, _)| status)))
+                .map(|(group, status)| {
+                    as_text(&group.key, status.as_ref().map(|(status, _)| status))
+                })
                 .collect();
             texts.join("\n")
         };
@@ -49,8 +52,7 @@ impl Execute for GroupsArgs {
 }
 
 /// What the group says, and which httpd it belongs to.
-fn as_json(group: &Group, status: Option<&(Status, Value)>) -> Value {
-    let key = &group.key;
+fn as_json(key: &Key, status: Option<&(Status, Value)>) -> Value {
     json!({
         "httpd": key.parent,
         "generation": key.generation,
@@ -61,45 +63,48 @@ fn as_json(group: &Group, status: Option<&(Status, Value)>) -> Value {
     })
 }
 
-fn as_text(group: &Group, status: Option<&Status>) -> String {
-    let key = &group.key;
+fn as_text(key: &Key, status: Option<&Status>) -> String {
     let whose = format!("{} (httpd {}, generation {})", key.group, key.parent, key.generation);
     let Some(status) = status else {
         return format!("{whose}: no process serves; the ErrorLog says why\n");
     };
-    let busy: u64 = status.processes.iter().map(|process| process.busy).sum();
+    let processes: Vec<_> = status.processes.iter().filter(|p| p.is_awake()).collect();
+    let busy: u64 = processes.iter().map(|process| process.busy()).sum();
+    let queued: u64 = processes.iter().map(|process| process.queued()).sum();
     let ready = status.ready().count();
+    let threads = status.threads;
     let mut text = format!(
-        "{whose}: {ready} processes ready, {busy} of {} threads busy, {} requests queued\n",
-        status.threads * ready as u64,
-        status.queued
+        "{whose}: {ready} processes ready, {busy} of {threads} threads busy, {queued} requests queued\n"
     );
-    if let Some(failure) = &status.last_failure {
-        text += &format!("  {} starts failed, the last one: {failure}\n", status.failed_starts);
+    if status.failures > 0 {
+        let open = status.open_for_us.map(Duration::from_micros).map(seconds);
+        let open = open.map(|time| format!("; requests are refused for {time}"));
+        let (failures, open) = (status.failures, open.unwrap_or_default());
+        text += &format!("  {failures} starts failed in a row, the ErrorLog says why{open}\n");
     }
     let mut columns = Columns::new([
-        "slot", "pid", "state", "requests", "errors", "busy", "queued", "uptime", "rss", "restarts",
+        "pid", "state", "requests", "busy", "queued", "parked", "uptime", "rss", "restarts",
     ]);
-    for process in status.processes.iter().filter(|process| process.is_awake()) {
+    for process in &processes {
+        let reason = process.reason.as_ref().map(|reason| format!(" ({reason})"));
         columns.row([
-            process.slot.to_string(),
-            process.pid.to_string(),
-            process.state.clone(),
+            process.pid.map_or_else(String::new, |pid| pid.to_string()),
+            process.state.clone() + &reason.unwrap_or_default(),
             process.requests.to_string(),
-            process.errors.to_string(),
-            process.busy.to_string(),
-            process.queued.to_string(),
-            uptime(process.uptime()),
-            format!("{:.1} MiB", process.rss as f64 / f64::from(1 << 20)),
-            process.restarts.to_string(),
+            process.busy().to_string(),
+            process.queued().to_string(),
+            process.parked.to_string(),
+            uptime(process.age()),
+            format!("{:.1} MiB", process.resident as f64 / f64::from(1 << 20)),
+            process.deaths.to_string(),
         ]);
     }
     text += &columns.render(2);
-    for process in &status.processes {
-        for current in &process.current {
-            let age = seconds(Duration::from_micros(current.age_us));
-            let (pid, phase) = (process.pid, &current.phase);
-            text += &format!("  {pid} for {age}, {phase}: {}\n", current.request.escape_debug());
+    for process in &processes {
+        for request in &process.working_on {
+            let age = seconds(Duration::from_micros(request.age_us));
+            let (pid, phase) = (process.pid.unwrap_or_default(), &request.phase);
+            text += &format!("  {pid} {phase} for {age}: {}\n", request.text.escape_debug());
         }
     }
     text
@@ -120,6 +125,29 @@ fn uptime(time: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_group_is_a_table_and_what_it_works_on() {
+        let text = r#"{"threads":30,"failures":2,"open_for_us":4000000,"processes":[
+            {"slot":0,"pid":70,"state":"ready","threads":15,"running":17,"requests":1234,
+             "age_us":65000000,"resident":10485760,"deaths":1,
+             "working_on":[{"text":"GET localhost /x","age_us":1500000,"phase":"body"}]},
+            {"slot":1,"pid":8,"state":"draining","reason":"restart_interval","threads":15},
+            {"slot":2,"pid":9,"state":"dormant"}]}"#;
+        let status = serde_json::from_str(text).unwrap();
+        let expected = "\
+a (httpd 5, generation 1): 1 processes ready, 15 of 30 threads busy, 2 requests queued
+  2 starts failed in a row, the ErrorLog says why; requests are refused for 4.0 s
+  pid  state                        requests  busy  queued  parked  uptime       rss  restarts
+   70  ready                            1234    15       2       0   1 min  10.0 MiB         1
+    8  draining (restart_interval)         0     0       0       0     0 s   0.0 MiB         0
+  70 body for 1.5 s: GET localhost /x
+";
+        let key = Key { prefix: "/r".into(), parent: 5, generation: 1, group: "a".into() };
+        assert_eq!(as_text(&key, Some(&status)), expected);
+        let none = "a (httpd 5, generation 1): no process serves; the ErrorLog says why\n";
+        assert_eq!(as_text(&key, None), none);
+    }
 
     #[test]
     fn times_are_short() {

@@ -33,7 +33,7 @@ impl Execute for RestartGroupArgs {
     fn execute(self, _yes: bool) -> Result<()> {
         let group = control::group(&self.at, &self.name)?;
         let first = look(&group)?;
-        let old: Vec<_> = first.ready().map(|process| (process.slot, process.pid)).collect();
+        let old: Vec<_> = first.ready().collect();
         if old.is_empty() {
             bail!("process group `{}` has no process that is ready", self.name);
         }
@@ -65,22 +65,30 @@ impl Rolling<'_> {
     /// Drains one process and waits until another one is ready in its place; says which.
     fn replace(&mut self, slot: u64, pid: u32) -> Result<String> {
         let before = look(self.group)?;
-        if !before.ready().any(|process| process.pid == pid) {
+        if !before.is_ready(pid) {
             return Ok(format!("Process {pid} went by itself"));
         }
         self.group.drain(slot, pid)?;
         let deadline = Instant::now() + self.patience;
+        let mut failures = before.failures;
         loop {
             let status = look(self.group)?;
-            let gone = !status.ready().any(|process| process.pid == pid);
-            if let Some(new) = self.fresh(&status).filter(|_| gone) {
+            if let Some(new) = self.fresh(&status).filter(|_| !status.is_ready(pid)) {
                 self.taken.insert(new);
                 return Ok(format!("Process {new} took the place of {pid}"));
             }
-            if status.failed_starts > before.failed_starts {
-                let why = status.last_failure.unwrap_or_else(|| "the ErrorLog says why".into());
-                bail!("the replacement of process {pid} failed: {why}");
+            if status.failures > failures {
+                bail!(
+                    "the replacement of process {pid} does not start; the ErrorLog says why, and {}",
+                    if status.is_ready(pid) {
+                        "the old process goes on"
+                    } else {
+                        "it is tried again"
+                    }
+                );
             }
+            // A process that settled ends a row of failures.
+            failures = failures.min(status.failures);
             if Instant::now() > deadline {
                 bail!(
                     "process {pid} has no replacement that is ready after {} s; see `cargo httpd \
@@ -95,7 +103,7 @@ impl Rolling<'_> {
     /// A process that was not there before and has taken nobody's place yet.
     fn fresh(&self, status: &Status) -> Option<u32> {
         let is_old = |pid| self.old.iter().any(|(_, old)| *old == pid);
-        let mut pids = status.ready().map(|process| process.pid);
+        let mut pids = status.ready().map(|(_, pid)| pid);
         pids.find(|pid| !is_old(*pid) && !self.taken.contains(pid))
     }
 }

@@ -112,7 +112,7 @@ impl Group {
         };
         let what = || format!("process group `{}` answers `{text}`", self.key.group);
         let (status, value) = parse().with_context(what)?;
-        self.ready.replace(status.ready().map(|process| process.slot).collect());
+        self.ready.replace(status.ready().map(|(slot, _)| slot).collect());
         Ok(Some((status, value)))
     }
 
@@ -266,14 +266,14 @@ mod tests {
         // One without a process, one whose httpd has gone, one that answers.
         let dormant = UnixListener::bind(&paths[0]).unwrap();
         drop(UnixListener::bind(&paths[1]).unwrap());
-        let text = r#"{"group":"a","processes":[{"slot":2,"pid":9,"state":"ready"}]}"#;
+        let text = r#"{"name":"a","processes":[{"slot":2,"pid":9,"state":"ready"}]}"#;
         let drained = r#"{"pid":9}"#;
         let other = r#"{"error":"process 10 is here now"}"#;
         let server = slot(&paths[2], vec![reply(text), reply(drained), reply(other)]);
         let slots = (0..).zip(paths).collect();
         let group = Group { key, slots, ready: RefCell::default() };
         let (status, _) = group.status().unwrap().unwrap();
-        assert_eq!(status.ready().next().unwrap().pid, 9);
+        assert_eq!(status.ready().next(), Some((2, 9)));
         group.drain(2, 9).unwrap();
         let error = format!("{:#}", group.drain(2, 9).unwrap_err());
         assert!(error.contains("process 9") && error.contains("process 10 is here now"), "{error}");

@@ -9,15 +9,12 @@ use serde::Deserialize;
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub(crate) struct Status {
-    pub(crate) group: String,
-    /// Worker threads of a process.
+    /// Worker threads of the processes that are ready.
     pub(crate) threads: u64,
-    /// Requests that wait for a thread, in all processes.
-    pub(crate) queued: u64,
-    /// Starts of processes that failed, since httpd started.
-    pub(crate) failed_starts: u64,
-    /// Why the last of them did.
-    pub(crate) last_failure: Option<String>,
+    /// Starts of processes that failed, in a row.
+    pub(crate) failures: u64,
+    /// How much longer requests are refused while no process is ready.
+    pub(crate) open_for_us: Option<u64>,
     pub(crate) processes: Vec<Process>,
 }
 
@@ -26,52 +23,68 @@ pub(crate) struct Status {
 #[serde(default)]
 pub(crate) struct Process {
     pub(crate) slot: u64,
-    pub(crate) pid: u32,
-    /// `dormant`, `starting`, `ready`, `draining` or `empty`.
+    pub(crate) pid: Option<u32>,
+    /// `empty`, `dormant`, `starting`, `ready`, `draining` or `failed`.
     pub(crate) state: String,
+    /// Why it drains, or wants to be replaced.
+    pub(crate) reason: Option<String>,
+    pub(crate) threads: u64,
+    /// Requests that hold or want a thread.
+    pub(crate) running: u64,
+    /// Requests that wait without one.
+    pub(crate) parked: u64,
     pub(crate) requests: u64,
-    pub(crate) errors: u64,
-    /// Threads that work on a request.
-    pub(crate) busy: u64,
-    pub(crate) queued: u64,
-    pub(crate) uptime_us: u64,
+    /// How long the process has been there.
+    pub(crate) age_us: u64,
     /// Resident bytes.
-    pub(crate) rss: u64,
-    pub(crate) restarts: u64,
-    pub(crate) last_exit: Option<String>,
+    pub(crate) resident: u64,
+    /// Processes that the slot has had before.
+    pub(crate) deaths: u64,
     /// What its threads work on.
-    pub(crate) current: Vec<Current>,
+    pub(crate) working_on: Vec<Request>,
 }
 
 /// A request under way.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
-pub(crate) struct Current {
-    /// Method, host and target; cut after 120 bytes.
-    pub(crate) request: String,
-    pub(crate) age_us: u64,
+pub(crate) struct Request {
     pub(crate) phase: String,
+    pub(crate) age_us: u64,
+    /// Method, host and target, cut short.
+    pub(crate) text: String,
 }
 
 impl Status {
-    /// Ids of the processes that take requests.
-    pub(crate) fn ready(&self) -> impl Iterator<Item = &Process> {
-        self.processes.iter().filter(|process| process.is_ready())
+    /// The processes that take requests: slot and process id.
+    pub(crate) fn ready(&self) -> impl Iterator<Item = (u64, u32)> {
+        let ready = self.processes.iter().filter(|process| process.state == "ready");
+        ready.filter_map(|process| Some((process.slot, process.pid?)))
+    }
+
+    /// Whether that process takes requests.
+    pub(crate) fn is_ready(&self, pid: u32) -> bool {
+        self.ready().any(|(_, ready)| ready == pid)
     }
 }
 
 impl Process {
-    pub(crate) fn is_ready(&self) -> bool {
-        self.state == "ready"
-    }
-
     /// False for a slot whose process only waits to be needed.
     pub(crate) fn is_awake(&self) -> bool {
         !matches!(self.state.as_str(), "dormant" | "empty")
     }
 
-    pub(crate) fn uptime(&self) -> Duration {
-        Duration::from_micros(self.uptime_us)
+    /// Threads that work on a request.
+    pub(crate) fn busy(&self) -> u64 {
+        self.running.min(self.threads)
+    }
+
+    /// Requests that wait for a thread.
+    pub(crate) fn queued(&self) -> u64 {
+        self.running - self.busy()
+    }
+
+    pub(crate) fn age(&self) -> Duration {
+        Duration::from_micros(self.age_us)
     }
 }
 
@@ -81,15 +94,18 @@ mod tests {
 
     #[test]
     fn a_status_with_more_and_with_less_than_is_known() {
-        let text = r#"{"group":"shop","new":{"a":1},"processes":[
-            {"slot":0,"pid":7,"state":"ready","uptime_us":1500000,"other":true,
-             "current":[{"request":"GET localhost /x","age_us":9}]},
-            {"slot":1,"state":"dormant"}]}"#;
+        let text = r#"{"name":"shop","new":{"a":1},"open_for_us":null,"processes":[
+            {"slot":0,"pid":7,"state":"ready","age_us":1500000,"other":true,"threads":2,"running":5,
+             "working_on":[{"text":"GET localhost /x","age_us":9}]},
+            {"slot":1,"pid":8,"state":"dormant"},{"slot":2,"pid":null,"state":"empty"}]}"#;
         let status: Status = serde_json::from_str(text).unwrap();
-        assert_eq!((status.group.as_str(), status.threads), ("shop", 0));
-        assert_eq!(status.ready().map(|process| process.pid).collect::<Vec<_>>(), [7]);
-        assert_eq!(status.processes[0].uptime(), Duration::from_millis(1500));
-        assert_eq!(status.processes[0].current[0].request, "GET localhost /x");
-        assert!(!status.processes[1].is_awake());
+        assert_eq!((status.threads, status.failures, status.open_for_us), (0, 0, None));
+        assert_eq!(status.ready().collect::<Vec<_>>(), [(0, 7)]);
+        assert!(status.is_ready(7) && !status.is_ready(8));
+        let [first, others @ ..] = &status.processes[..] else { panic!("{status:?}") };
+        assert_eq!((first.busy(), first.queued()), (2, 3));
+        assert_eq!(first.age(), Duration::from_millis(1500));
+        assert_eq!(first.working_on[0].text, "GET localhost /x");
+        assert!(first.is_awake() && !others.iter().any(Process::is_awake));
     }
 }
