@@ -136,7 +136,13 @@ impl Kind {
     #[must_use]
     pub const fn flags(self) -> u8 {
         match self {
-            Self::Request => flags::BODY | flags::EXPECT | flags::ERROR_OVERRIDE | flags::LEVEL,
+            Self::Request => {
+                flags::BODY
+                    | flags::EXPECT
+                    | flags::ERROR_OVERRIDE
+                    | flags::IGNORED
+                    | flags::LEVEL
+            }
             Self::Head | Self::Body => flags::FLUSH,
             Self::File => flags::WHOLE,
             Self::End | Self::Status | Self::Redirect | Self::Failed => flags::CLOSE,
@@ -190,6 +196,8 @@ pub mod flags {
     pub const EXPECT: u8 = 2;
     /// REQUEST: httpd answers errors with a document of its own (`RustErrorOverride`).
     pub const ERROR_OVERRIDE: u8 = 4;
+    /// REQUEST: it does not count as activity (`RustIgnoreActivity`).
+    pub const IGNORED: u8 = 8;
     /// REQUEST: the last level whose LOG frames are kept, by its number in these four bits; 0 keeps
     /// all.
     pub const LEVEL: u8 = 0xf0;

@@ -33,6 +33,8 @@ pub struct RequestFacts<'a> {
     pub expect: bool,
     /// Whether httpd answers errors with a document of its own.
     pub error_override: bool,
+    /// It does not count as activity of the process group.
+    pub ignored: bool,
     /// LOG frames beyond this level are not kept, and need not be sent; `None` keeps all.
     pub log_level: Option<Level>,
 }
@@ -54,6 +56,9 @@ impl RequestFacts<'_> {
         }
         if self.error_override {
             found |= flags::ERROR_OVERRIDE;
+        }
+        if self.ignored {
+            found |= flags::IGNORED;
         }
         if let Some(level) = self.log_level {
             found |= level_code(level) << 4;
@@ -101,6 +106,7 @@ impl<'a> RequestHead<'a> {
             target: reader.bytes()?,
             expect: frame.has(flags::EXPECT),
             error_override: frame.has(flags::ERROR_OVERRIDE),
+            ignored: frame.has(flags::IGNORED),
             log_level: level(frame.flags >> 4),
         };
         if facts.ticket == 0 {
