@@ -137,11 +137,7 @@ impl Kind {
     pub const fn flags(self) -> u8 {
         match self {
             Self::Request => {
-                flags::BODY
-                    | flags::EXPECT
-                    | flags::ERROR_OVERRIDE
-                    | flags::IGNORED
-                    | flags::LEVEL
+                flags::BODY | flags::EXPECT | flags::ERROR_OVERRIDE | flags::IGNORED | flags::LEVEL
             }
             Self::Head | Self::Body => flags::FLUSH,
             Self::File => flags::WHOLE,

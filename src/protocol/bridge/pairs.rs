@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::error::{EncodeError, FrameError, Problem};
+use super::error::{EncodeError, Problem};
 use super::kind::Kind;
 use crate::gateway::header;
 
@@ -17,15 +17,6 @@ pub struct Pairs<'a> {
 }
 
 impl<'a> Pairs<'a> {
-    /// The pairs of a block that came from elsewhere, without its length.
-    ///
-    /// # Errors
-    ///
-    /// Where the block is malformed; the offset is into the block.
-    pub fn decode(block: &'a [u8]) -> Result<Self, FrameError> {
-        check(block).map_err(|(at, problem)| FrameError::new(at, None, problem))
-    }
-
     /// All pairs, as they came.
     #[must_use]
     pub const fn iter(&self) -> PairsIter<'a> {

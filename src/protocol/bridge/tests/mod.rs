@@ -35,6 +35,7 @@ fn each_sample(mut visit: impl FnMut(Message<'_>)) {
         target: b"/a%20b?c=d",
         expect: false,
         error_override: true,
+        ignored: true,
         log_level: Some(Level::Warn),
     };
     let request =

@@ -219,6 +219,7 @@ fn flags_of_a_request_fit_its_body() {
     for (length, flags, good) in [
         (Some(0), 0, true),
         (Some(0), flags::ERROR_OVERRIDE, true),
+        (Some(0), flags::IGNORED, true),
         (Some(0), flags::BODY, false),
         (Some(0), flags::EXPECT, false),
         (Some(1), 0, false),

@@ -128,6 +128,7 @@ fn made_up_requests_come_back() {
             target: &target,
             expect: false,
             error_override: numbers.below(2) == 1,
+            ignored: numbers.below(2) == 1,
             log_level: level(numbers.below(6) as u8),
         };
         let mut out = b"before".to_vec();
