@@ -109,7 +109,10 @@ impl Locked<'_> {
     }
 
     /// The process of `slot` wants to be replaced. It goes on serving until another one is ready;
-    /// `true` if it is draining from now on. Without a request for so long, it needs none.
+    /// `true` if it is draining from now on, else [`may_drain`](Self::may_drain) says when it is.
+    ///
+    /// One that nobody had a request for ([`Reason::InactivityTimeout`]) goes at once: the group
+    /// sleeps until somebody has. One that does not serve has nothing that could be replaced.
     pub fn replace(&self, slot: usize, reason: Reason, now_us: u64) -> bool {
         let process = &self.board.slots[slot];
         if reason == Reason::InactivityTimeout {

@@ -316,7 +316,13 @@ impl Slot {
 
     /// Adds a request, if the process takes any: its incarnation.
     pub(super) fn acquire(&self) -> Option<u32> {
+        self.acquire_while(|| ())
+    }
+
+    /// What happens `meanwhile` is for tests: others may do anything between the two steps.
+    fn acquire_while(&self, meanwhile: impl FnOnce()) -> Option<u32> {
         let incarnation = Load(self.load.fetch_add(1, SeqCst)).incarnation();
+        meanwhile();
         // The slot may have been given to a new process between the two: then the addition went to
         // the old one's load, and Ready is the new one's. A process becomes Ready only after the
         // load has its incarnation, so a second look tells.
@@ -360,9 +366,14 @@ impl Slot {
 
     /// The slot is nobody's. What children still take back has an old incarnation.
     pub(super) fn vacate(&self, now_us: u64) {
+        self.vacate_while(now_us, || ());
+    }
+
+    fn vacate_while(&self, now_us: u64, meanwhile: impl FnOnce()) {
         // In this order: were the new incarnation there first, a child could add itself to it and
         // still see the dead process's Ready.
         self.state.store(State::Empty as u32, SeqCst);
+        meanwhile();
         let mut word = self.load.load(SeqCst);
         while let Err(seen) =
             self.load.compare_exchange(word, Load(word).first_of_next_incarnation(), SeqCst, SeqCst)

@@ -88,7 +88,7 @@ fn known(key: &str) -> Result<&'static str, String> {
         .iter()
         .map(|option| (distance(&key.to_ascii_lowercase(), option.name), option.name))
         .min()
-        .filter(|(distance, name)| *distance <= name.len().div_ceil(3).min(3));
+        .filter(|(distance, name)| *distance <= name.len().div_ceil(3));
     Err(match near {
         Some((_, name)) => {
             format!("option \"{}\" is unknown; did you mean \"{name}\"?", key.escape_debug())
@@ -219,7 +219,7 @@ fn settle(group: &mut GroupOptions, given: &[&str]) -> Result<(), String> {
     }
     group.multiprocess = ["processes", "min-processes", "max-processes"].into_iter().any(has);
     group.display_name = group.display_name.replace("%{GROUP}", &format!("(rust:{})", group.name));
-    if !has("eviction-timeout") {
+    if group.eviction_timeout.is_zero() {
         group.eviction_timeout = group.graceful_timeout;
     }
     if group.threads == 0 {

@@ -62,7 +62,7 @@ pub const OPTIONS: &[OptionDoc] = &[
     doc("request-timeout", "time", "0", "longest time of a request: then 504; 0 is off"),
     doc("startup-timeout", "time", "60s", "longest time until a process is ready; 0 is off"),
     doc("graceful-timeout", "time", "15s", "what a replaced process has to finish its requests"),
-    doc("eviction-timeout", "time", "graceful-timeout", "the same after SIGUSR1"),
+    doc("eviction-timeout", "time", "0", "the same after SIGUSR1; 0 is graceful-timeout"),
     doc("shutdown-timeout", "time", "5s", "what a stopped process has to finish its requests"),
     doc("cpu-time-limit", "time", "0", "CPU time after which a process is replaced; 0 is off"),
     doc("cpu-priority", "nice value", "httpd's", "priority of the processes, -20 to 19"),

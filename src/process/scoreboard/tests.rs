@@ -1,10 +1,16 @@
 use super::*;
 use crate::process::Reason;
 
+mod stress;
+
 fn ready(board: Board, index: usize, pid: u32, threads: u32) {
     let slot = &board.slots[index];
     slot.enter(pid, threads, 1);
-    assert!(slot.advance(State::Dormant, State::Starting, 2) && slot.become_ready(3));
+    assert!(slot.advance(State::Dormant, State::Starting, 2) && board.ready(index, 3));
+}
+
+fn take(board: Board) -> Hold {
+    board.take(&Tried::new(), 10).unwrap()
 }
 
 #[test]
@@ -13,13 +19,171 @@ fn chooses_the_least_busy() {
     assert_eq!(board.choose(&Tried::new(), 10), Choice::NoneReady);
     ready(board, 0, 10, 2);
     ready(board, 2, 12, 2);
-    let first = board.take(&Tried::new(), 10).unwrap();
-    let second = board.take(&Tried::new(), 10).unwrap();
+    let first = take(board);
+    let second = take(board);
     assert_ne!(first.slot, second.slot);
     assert_eq!(board.release(first.slot, first.incarnation), Some(0));
-    assert_eq!(board.take(&Tried::new(), 10).unwrap(), first);
+    assert_eq!(take(board), first);
+    assert_eq!(first.pid as usize, 10 + first.slot);
     assert!(board.slots[2].drain(Reason::ScaleDown, 5));
     for _ in 0..9 {
         assert!(matches!(board.choose(&Tried::new(), 10), Choice::Slot { index: 0, .. }));
     }
+}
+
+#[test]
+fn equally_busy_ones_take_turns() {
+    let board = Board::leaked(4, 1);
+    for index in 0..4 {
+        ready(board, index, 10, 1);
+    }
+    let mut chosen = [0; 4];
+    for _ in 0..40 {
+        let hold = take(board);
+        chosen[hold.slot] += 1;
+        board.release(hold.slot, hold.incarnation);
+    }
+    assert_eq!(chosen, [10; 4]);
+}
+
+#[test]
+fn leaves_out_what_was_tried() {
+    let board = Board::leaked(3, 1);
+    (0..3).for_each(|index| ready(board, index, 10, 5));
+    let mut tried = Tried::new();
+    for left in (0..3).rev() {
+        let Choice::Slot { index, .. } = board.choose(&tried, 10) else { panic!("{left} left") };
+        assert!(!tried.has(index));
+        tried.add(index);
+    }
+    assert_eq!(board.choose(&tried, 10), Choice::NoneReady);
+    for slot in [0, 63, 64, 1023] {
+        let mut tried = Tried::new();
+        tried.add(slot);
+        assert_eq!((0..1024).filter(|other| tried.has(*other)).collect::<Vec<_>>(), [slot]);
+    }
+}
+
+#[test]
+fn full_when_threads_and_line_are() {
+    let board = Board::leaked(3, 1);
+    board.prepare(&GroupOptions::parse("g", &["queue-size=3"]).unwrap(), 1);
+    ready(board, 0, 10, 2);
+    ready(board, 1, 11, 2);
+    let holds: Vec<Hold> = (0..7).map(|_| take(board)).collect();
+    assert_eq!(board.take(&Tried::new(), 10), Err(Choice::Full));
+    board.release(holds[6].slot, holds[6].incarnation);
+    let hold = take(board);
+    assert!(board.slots[hold.slot].park(hold.incarnation));
+    take(board);
+    assert_eq!(board.choose(&Tried::new(), 10), Choice::Full, "a parked one wants no thread");
+    // The threads of one that drains are not counted, nor are its requests.
+    assert!(board.slots[0].drain(Reason::RestartInterval, 5));
+    assert!(matches!(board.choose(&Tried::new(), 10), Choice::Slot { index: 1, .. }));
+}
+
+#[test]
+fn without_a_line_a_request_needs_a_thread() {
+    let board = Board::leaked(1, 1);
+    board.prepare(&GroupOptions::parse("g", &["queue-size=0"]).unwrap(), 1);
+    ready(board, 0, 10, 1);
+    let hold = take(board);
+    assert_eq!(board.choose(&Tried::new(), 10), Choice::Full);
+    board.release(hold.slot, hold.incarnation);
+    take(board);
+}
+
+#[test]
+fn open_only_while_no_process_is_ready() {
+    let board = Board::leaked(2, 1);
+    board.prepare(&GroupOptions::new("g").unwrap(), 1);
+    board.group.open_until_us.store(100, SeqCst);
+    assert_eq!(board.choose(&Tried::new(), 99), Choice::Open { until_us: 100 });
+    assert_eq!(board.choose(&Tried::new(), 100), Choice::NoneReady);
+    let slot = &board.slots[0];
+    slot.enter(1, 1, 1);
+    assert!(slot.advance(State::Dormant, State::Starting, 2) && slot.become_ready(3));
+    assert!(matches!(board.choose(&Tried::new(), 50), Choice::Slot { .. }));
+}
+
+#[test]
+fn finds_tickets_in_rows() {
+    let board = Board::leaked(2, 3);
+    ready(board, 0, 10, 3);
+    ready(board, 1, 11, 3);
+    let hold = board.acquire(1).unwrap();
+    let ticket = board.group.ticket();
+    assert_eq!(board.find_ticket(&hold, ticket), Found::Nowhere);
+    assert!(!Found::Nowhere.may_have_started());
+    let row = &board.rows_of(1)[2];
+    row.begin(ticket, 70, &[b"GET"]);
+    assert_eq!(board.find_ticket(&hold, ticket), Found::Row { started_us: 70 });
+    board.casualty(ticket);
+    row.end();
+    assert_eq!(board.find_ticket(&hold, ticket), Found::Casualty);
+    assert_eq!(board.find_ticket(&hold, board.group.ticket()), Found::Nowhere);
+}
+
+#[test]
+fn finds_tickets_of_the_dead() {
+    let board = Board::leaked(2, 3);
+    ready(board, 0, 10, 3);
+    let hold = board.acquire(0).unwrap();
+    let (started, waiting) = (board.group.ticket(), board.group.ticket());
+    board.rows_of(0)[1].begin(started, 70, &[b"GET"]);
+    let buried = board.bury(0, 80);
+    assert_eq!((buried.pid, buried.state, buried.ready_us), (10, State::Ready, Some(3)));
+    assert_eq!((buried.casualties, buried.load, buried.requests), (1, 1, 0));
+    ready(board, 0, 12, 3);
+    assert_eq!(board.find_ticket(&hold, started), Found::Casualty);
+    assert_eq!(board.find_ticket(&hold, waiting), Found::Nowhere);
+    assert_eq!(board.release(hold.slot, hold.incarnation), None);
+    assert!(board.rows_of(0).iter().all(|row| row.ticket() == 0));
+}
+
+#[test]
+fn a_ticket_that_fell_out_of_the_ring_counts_as_started() {
+    let board = Board::leaked(1, 1);
+    ready(board, 0, 10, 1);
+    let hold = board.acquire(0).unwrap();
+    let tickets: Vec<u64> = (0..1030).map(|_| board.group.ticket()).collect();
+    tickets.iter().for_each(|ticket| board.casualty(*ticket));
+    for (index, ticket) in tickets.iter().enumerate() {
+        let expected = if index < 6 { Found::Forgotten } else { Found::Casualty };
+        assert_eq!(board.find_ticket(&hold, *ticket), expected, "{index}");
+        assert!(expected.may_have_started());
+    }
+    assert_eq!(board.find_ticket(&hold, board.group.ticket()), Found::Nowhere);
+}
+
+#[test]
+fn a_burial_frees_the_lock() {
+    let board = Board::leaked(1, 1);
+    ready(board, 0, 10, 1);
+    let options = GroupOptions::new("g").unwrap();
+    let locked = board.lock(&options, 10, |_| true);
+    board.bury(0, 5);
+    assert_eq!(board.group.lock.owner(), None);
+    drop(locked);
+    drop(board.lock(&options, 11, |_| panic!("nobody holds it")));
+}
+
+#[test]
+fn rows_are_shared_out() {
+    let board = Board::leaked(3, 4);
+    assert_eq!((board.rows.len(), board.rows_per_slot), (12, 4));
+    for index in 0..3 {
+        assert!(std::ptr::eq(&board.rows_of(index)[0], &board.rows[4 * index]));
+        assert_eq!(board.rows_of(index).len(), 4);
+    }
+}
+
+#[test]
+fn mapped_memory_fits() {
+    // Whoever maps it lays out arrays of these: their size is a multiple of their alignment.
+    assert_eq!(align_of::<Slot>(), 64);
+    assert_eq!(align_of::<Row>(), 64);
+    assert_eq!(align_of::<Group>(), 64);
+    assert_eq!(size_of::<Row>(), 192);
+    assert!(size_of::<Slot>() < 4096, "{}", size_of::<Slot>());
 }
