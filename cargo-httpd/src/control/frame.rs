@@ -13,8 +13,8 @@ const REFUSED: u8 = 25;
 const HEADER: usize = 8;
 /// The longest payload of a CONTROL.
 const LONGEST_COMMAND: usize = 4 << 10;
-/// The longest payload of an answer.
-const LONGEST_ANSWER: usize = 1 << 20;
+/// The longest answer that is taken: the status of a large group has its thousands of threads.
+const LONGEST_ANSWER: usize = 16 << 20;
 
 /// What a daemon process answers.
 #[derive(Debug, PartialEq, Eq)]
