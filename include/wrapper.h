@@ -8,16 +8,22 @@
 #include "http_main.h"
 #include "http_protocol.h"
 #include "http_request.h"
+#include "mod_log_config.h"
+#include "mod_status.h"
 #include "ap_mpm.h"
 #include "util_filter.h"
 #include "util_script.h"
+#include "unixd.h"
 #include "apr_buckets.h"
 #include "apr_date.h"
 #include "apr_file_io.h"
 #include "apr_hash.h"
+#include "apr_optional.h"
+#include "apr_optional_hooks.h"
 #include "apr_portable.h"
 #include "apr_strings.h"
 #include "apr_tables.h"
+#include "apr_thread_proc.h"
 
 static const unsigned long RUST_MODULE_MAGIC_COOKIE = MODULE_MAGIC_COOKIE;
 static const int RUST_MODULE_MAGIC_NUMBER_MAJOR = MODULE_MAGIC_NUMBER_MAJOR;

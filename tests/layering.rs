@@ -17,7 +17,13 @@ const LAYERS: [(&str, &[&str]); 11] = [
     ("adapter", &["gateway", "httpd", "sys"]),
     ("embedded", &["adapter", "gateway", "httpd"]),
     ("daemon", &["adapter", "gateway", "httpd", "process", "protocol", "server", "sys"]),
-    ("handler", &["adapter", "daemon", "embedded", "gateway", "httpd", "module", "process", "sys"]),
+    (
+        "handler",
+        &[
+            "adapter", "daemon", "embedded", "gateway", "httpd", "module", "process", "protocol",
+            "server", "sys",
+        ],
+    ),
 ];
 
 /// Layers without a line of unsafe code.

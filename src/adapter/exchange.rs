@@ -65,6 +65,28 @@ impl<'e, 'r> RequestExchange<'e, 'r> {
         }
     }
 
+    /// The application's name.
+    pub(crate) const fn application(&self) -> &'r str {
+        self.variables.facts().application
+    }
+
+    /// Visits the environ but for what says which process runs the application.
+    pub(crate) fn each_variable(&self, visit: &mut dyn FnMut(&[u8], &[u8])) {
+        self.variables.each_but_the_process(visit);
+    }
+
+    /// Whether error statuses of the application's get the server's error documents.
+    pub(crate) const fn overrides_errors(&self) -> bool {
+        self.variables.facts().error_override
+    }
+
+    /// Nothing of a response that has begun will go out after all.
+    pub(crate) fn withdraw(&self) {
+        if self.unframed.replace(false) {
+            self.request().reset_on_close(false);
+        }
+    }
+
     /// Whether anything of the response has gone to the filters.
     pub(crate) const fn has_passed(&self) -> bool {
         self.passed.get()
@@ -112,7 +134,8 @@ impl<'e, 'r> RequestExchange<'e, 'r> {
         }
     }
 
-    const fn request(&self) -> &'e Request<'r> {
+    /// The request.
+    pub(crate) const fn request(&self) -> &'e Request<'r> {
         self.variables.request()
     }
 

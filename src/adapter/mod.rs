@@ -1,12 +1,14 @@
 //! `request_rec` as the gateway sees it: environ, request body, response through httpd's filters, and
 //! how the thread that has the request waits. Both modes stand on it.
 
+mod conclude;
 mod exchange;
 mod input;
 mod shared;
 mod variables;
 mod wait;
 
+pub(crate) use conclude::conclude;
 pub(crate) use exchange::RequestExchange;
 pub(crate) use input::RequestInput;
 pub(crate) use variables::Facts;

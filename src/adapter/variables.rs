@@ -95,6 +95,24 @@ impl<'e, 'r> RequestVariables<'e, 'r> {
         }
     }
 
+    /// All but those that say which process runs the application: what goes over the bridge.
+    pub(super) fn each_but_the_process(&self, visit: &mut dyn FnMut(&[u8], &[u8])) {
+        self.table().each(|key, value| match key {
+            b"REQUEST_METHOD" => visit(key, self.method()),
+            _ => visit(key, value),
+        });
+        for (name, key) in SENT_OF_GATEWAY {
+            if let Some(value) = self.gateway(key) {
+                visit(name, value);
+            }
+        }
+        for (name, key) in SENT_OF_OWN {
+            if let Some(value) = self.own(key) {
+                visit(name, value);
+            }
+        }
+    }
+
     /// httpd's CGI variables, in the request's environment.
     fn table(&self) -> Table<'r> {
         let table = self.request.subprocess_env();
@@ -213,6 +231,24 @@ const OWN_KEYS: [&str; 9] = [
     "request_id",
     "request_start",
     "pid",
+];
+
+/// What the httpd child says of itself and of the request when another process runs the
+/// application, in full and behind the prefix.
+const SENT_OF_GATEWAY: [(&[u8], &[u8]); 3] = [
+    (b"gateway.version", b"version"),
+    (b"gateway.url_scheme", b"url_scheme"),
+    (b"gateway.input_terminated", b"input_terminated"),
+];
+
+/// As above.
+const SENT_OF_OWN: [(&[u8], &[u8]); 6] = [
+    (b"mod_rust.version", b"version"),
+    (b"mod_rust.mpm", b"mpm"),
+    (b"mod_rust.application", b"application"),
+    (b"mod_rust.mount_point", b"mount_point"),
+    (b"mod_rust.request_id", b"request_id"),
+    (b"mod_rust.request_start", b"request_start"),
 ];
 
 const fn flag(on: bool) -> &'static [u8] {

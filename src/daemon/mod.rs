@@ -1,1 +1,25 @@
-//! Daemon mode: process groups that httpd forks and supervises, and the way to them.
+//! Daemon mode: process groups that httpd forks and supervises, and the way of requests to them.
+//!
+//! `manager` is the part of httpd's parent, `child` what a process does before it serves, and `client`
+//! the part of httpd's children, which have the requests.
+
+mod answer;
+mod child;
+mod client;
+mod connection;
+mod failure;
+mod group;
+mod identity;
+mod manager;
+mod oom;
+mod phases;
+mod retired;
+mod socket;
+mod title;
+mod upload;
+
+pub(crate) use client::Call;
+pub(crate) use group::Group;
+pub(crate) use identity::check as check_identity;
+pub(crate) use manager::{Plan, in_child, start, with_groups};
+pub(crate) use phases::Phases;

@@ -112,6 +112,12 @@ impl Error {
         Self { kind, status: kind.status(), message: message.into(), source: None }
     }
 
+    /// This error with another status for the client, for servers that pass one on.
+    #[must_use]
+    pub fn answering(self, status: StatusCode) -> Self {
+        Self { status, ..self }
+    }
+
     /// What kind of failure this is.
     #[must_use]
     pub const fn kind(&self) -> ErrorKind {

@@ -144,7 +144,7 @@ impl<F: Fn(&mut Head) -> Result<()>> Respond for MapHead<'_, F> {
             Ok(())
         })?;
         (self.edit)(&mut head)?;
-        let status = Status::new(head.status, head.reason.as_deref())?;
+        let status = Status::with_reason(head.status, head.reason.as_deref())?;
         Respond::start(
             &self.inner,
             status,

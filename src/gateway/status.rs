@@ -31,7 +31,13 @@ impl<'a> Status<'a> {
         self.code != StatusCode::NO_CONTENT && self.code != StatusCode::NOT_MODIFIED
     }
 
-    pub(super) fn new(code: StatusCode, reason: Option<&'a [u8]>) -> Result<Self> {
+    /// A status with a reason phrase, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::InvalidStatus`] unless it is a final status (200 to 599) and the phrase has no
+    /// control characters.
+    pub fn with_reason(code: StatusCode, reason: Option<&'a [u8]>) -> Result<Self> {
         if code.as_u16() < 200 || code.as_u16() > 599 {
             return Err(Error::of(
                 ErrorKind::InvalidStatus,
@@ -71,7 +77,7 @@ impl<'a> IntoStatus<'a> for Status<'a> {
 
 impl<'a> IntoStatus<'a> for StatusCode {
     fn into_status(self) -> Result<Status<'a>> {
-        Status::new(self, None)
+        Status::with_reason(self, None)
     }
 }
 
@@ -80,7 +86,7 @@ impl<'a> IntoStatus<'a> for u16 {
         let code = StatusCode::from_u16(self).map_err(|_| {
             Error::of(ErrorKind::InvalidStatus, format!("status {self} is not 200 to 599"))
         })?;
-        Status::new(code, None)
+        Status::with_reason(code, None)
     }
 }
 
@@ -100,7 +106,7 @@ impl<'a> IntoStatus<'a> for &'a str {
                 ),
             )
         })?;
-        Status::new(code, reason)
+        Status::with_reason(code, reason)
     }
 }
 

@@ -2,10 +2,11 @@
 //! it declares. What is wrong stops `apachectl configtest`, with its line.
 
 use super::config::Choice;
+use super::groups::Selection;
 use super::options::Chain;
 use super::state::{self, Place, Scope, Use};
 use crate::gateway::Error;
-use crate::httpd::{Pool, Server, mpm};
+use crate::httpd::{Kept, Pool, Server, mpm};
 
 /// The option lines that hold for a mount at `path` in a server: those outside of sections, then
 /// those of the plain `<Location>`s around it, in their order.
@@ -20,6 +21,19 @@ pub(super) fn covering(
         .iter()
         .filter(|scope| servers.contains(&scope.server) && scope.covers(path))
         .fold(usual, |chain, scope| chain.around(scope.section.options, pool, true))
+}
+
+/// The process group that plain `<Location>`s around a mount at `path` choose, the last of them.
+pub(super) fn covering_group(
+    servers: [usize; 2],
+    sections: &[Scope],
+    path: &str,
+) -> Option<Kept<Selection>> {
+    sections
+        .iter()
+        .filter(|scope| servers.contains(&scope.server) && scope.covers(path))
+        .filter_map(|scope| scope.section.process_group)
+        .next_back()
 }
 
 /// Checks this module's uses. `usual` gives the option lines of a server outside its sections.

@@ -1,7 +1,9 @@
 //! The gateway's configuration: what holds in a section, and what is mounted in a server.
 
 use std::str::FromStr;
+use std::time::Duration;
 
+use super::groups::{Names, Selection};
 use super::mount::Mount;
 use super::options::Chain;
 use super::state::{self, Named};
@@ -25,6 +27,9 @@ pub(super) struct Gateway {
     pub(super) error_override: Option<bool>,
     pub(super) map_head_to_get: Option<MapHeadToGet>,
     pub(super) enable_sendfile: Option<bool>,
+    pub(super) process_group: Option<Kept<Selection>>,
+    pub(super) restrict_process: Option<Names>,
+    pub(super) ignore_activity: Option<bool>,
 }
 
 /// `RustApp`.
@@ -84,18 +89,28 @@ impl Config for Gateway {
             error_override: inner.error_override.or(self.error_override),
             map_head_to_get: inner.map_head_to_get.or(self.map_head_to_get),
             enable_sendfile: inner.enable_sendfile.or(self.enable_sendfile),
+            process_group: inner.process_group.or(self.process_group),
+            restrict_process: inner.restrict_process.or(self.restrict_process),
+            ignore_activity: inner.ignore_activity.or(self.ignore_activity),
         }
     }
 }
 
-/// What is mounted in a server: its own mounts first, then the main server's.
+/// What is said for a server: its own mounts first, then the main server's; and what holds for its
+/// process groups.
 #[derive(Default)]
-pub struct Mounts {
-    pub(super) list: Vec<Kept<Mount>>,
+pub struct Host {
+    pub(super) mounts: Vec<Kept<Mount>>,
+    pub(super) restrict_embedded: Option<bool>,
+    pub(super) slow_requests: Option<Duration>,
 }
 
-impl Config for Mounts {
+impl Config for Host {
     fn merge(&self, inner: &Self, _pool: Pool<'_>) -> Self {
-        Self { list: inner.list.iter().chain(&self.list).copied().collect() }
+        Self {
+            mounts: inner.mounts.iter().chain(&self.mounts).copied().collect(),
+            restrict_embedded: inner.restrict_embedded.or(self.restrict_embedded),
+            slow_requests: inner.slow_requests.or(self.slow_requests),
+        }
     }
 }

@@ -1,14 +1,18 @@
 //! The stock directives.
 
 use std::ffi::CStr;
+use std::path::PathBuf;
+use std::time::Duration;
 
-use super::config::{Choice, Gateway, MapHeadToGet, Mounts};
+use super::config::{Choice, Gateway, Host, MapHeadToGet};
+use super::groups::{Definition, Selection};
 use super::instance::Instance;
 use super::mount::{At, Mount};
 use super::options::Line;
 use super::state::{self, Place, Use};
 use crate::httpd::{Kept, Pattern};
 use crate::module::{Contexts, Directive, Parameters};
+use crate::process::{GroupOptions, units};
 
 /// Directives of a section.
 pub(super) const SECTION: &[Directive<Gateway>] = &[
@@ -50,23 +54,70 @@ pub(super) const SECTION: &[Directive<Gateway>] = &[
         c"On to send the files of the file wrapper by sendfile",
         |section, on| section.enable_sendfile = Some(on),
     ),
+    Directive::arguments(
+        c"RustProcessGroup",
+        Contexts::CONFIG,
+        c"The process group that runs the applications: its name, %{GLOBAL}, or %{ENV:variable}",
+        "one argument: the name of a process group, %{GLOBAL}, or %{ENV:variable}",
+        process_group,
+    ),
+    Directive::arguments(
+        c"RustRestrictProcess",
+        Contexts::CONFIG,
+        c"The process groups that RustProcessGroup may choose here, %{GLOBAL} among them",
+        "the names of process groups, one or more, and %{GLOBAL} for embedded mode",
+        restrict_process,
+    ),
+    Directive::flag(
+        c"RustIgnoreActivity",
+        Contexts::ALL,
+        c"On to leave requests out of account for a process group's inactivity-timeout",
+        |section, on| section.ignore_activity = Some(on),
+    ),
 ];
 
 /// Directives of a server.
-pub(super) const SERVER: &[Directive<Mounts>] = &[
+pub(super) const SERVER: &[Directive<Host>] = &[
     Directive::arguments(
         c"RustAppAlias",
         Contexts::SERVER,
-        c"Mounts an application: a URL path and the application's name",
-        "two arguments: a URL path and the name of an application",
+        c"Mounts an application: a URL path, the application's name, and process-group=name",
+        "a URL path and the name of an application, and process-group=name if wanted",
         alias,
     ),
     Directive::arguments(
         c"RustAppAliasMatch",
         Contexts::SERVER,
-        c"Mounts an application: a regular expression and the application's name",
-        "two arguments: a regular expression and the name of an application",
+        c"Mounts an application: a regular expression, the application's name, and process-group=name",
+        "a regular expression and the name of an application, and process-group=name if wanted",
         alias_match,
+    ),
+    Directive::arguments(
+        c"RustDaemonProcess",
+        Contexts::SERVER,
+        c"Defines a process group: its name, and options as key=value",
+        "the name of a process group, and options as key=value",
+        daemon_process,
+    ),
+    Directive::flag(
+        c"RustRestrictEmbedded",
+        Contexts::SERVER,
+        c"On to run no application in httpd's own children",
+        |host, on| host.restrict_embedded = Some(on),
+    ),
+    Directive::arguments(
+        c"RustSocketPrefix",
+        Contexts::SERVER,
+        c"The path that the names of process groups' sockets begin with",
+        "one argument: a path, relative to ServerRoot",
+        socket_prefix,
+    ),
+    Directive::arguments(
+        c"RustSlowRequests",
+        Contexts::SERVER,
+        c"Logs requests that take longer than this, with their phases; Off for none",
+        "one argument: a time (2, 500ms, 1min), or Off",
+        slow_requests,
     ),
 ];
 
@@ -100,6 +151,7 @@ fn application(section: &mut Gateway, arguments: &[&str], at: &Parameters<'_>) -
             if !at.is_htaccess() {
                 state::used(Use {
                     application,
+                    process_group: None,
                     directive: format!("RustApp {name}"),
                     place: at.place(),
                     // SAFETY: P3: httpd keeps the record as long as the configuration.
@@ -121,13 +173,13 @@ fn option(section: &mut Gateway, arguments: &[&str], at: &Parameters<'_>) -> Res
     let line = Line { name: (*name).into(), value: (*value).into(), place: at.place() };
     section.options = section.options.with(line, at.pool(), true);
     if at.path().is_some() {
-        state::has_options(section, at.server(), at.location());
+        state::remember_section(section, at.server(), at.location());
     }
     Ok(())
 }
 
-fn alias(mounts: &mut Mounts, arguments: &[&str], at: &Parameters<'_>) -> Result {
-    let [path, name] = arguments else { return usage() };
+fn alias(host: &mut Host, arguments: &[&str], at: &Parameters<'_>) -> Result {
+    let [path, name, options @ ..] = arguments else { return usage() };
     if !path.starts_with('/') {
         return Err(format!("\"{path}\": the URL path has to start with a slash"));
     }
@@ -137,30 +189,46 @@ fn alias(mounts: &mut Mounts, arguments: &[&str], at: &Parameters<'_>) -> Result
         ));
     }
     let path = path.trim_end_matches('/').to_owned();
-    mount(mounts, At::Path(path), name, &format!("RustAppAlias {} {name}", arguments[0]), at)
+    let directive = format!("RustAppAlias {} {name}", arguments[0]);
+    mount(host, At::Path(path), name, options, &directive, at)
 }
 
-fn alias_match(mounts: &mut Mounts, arguments: &[&str], at: &Parameters<'_>) -> Result {
-    let [expression, name] = arguments else { return usage() };
+fn alias_match(host: &mut Host, arguments: &[&str], at: &Parameters<'_>) -> Result {
+    let [expression, name, options @ ..] = arguments else { return usage() };
     let pattern = Pattern::new(expression, at.pool())
         .ok_or_else(|| format!("\"{expression}\" is not a regular expression"))?;
     let directive = format!("RustAppAliasMatch {expression} {name}");
-    mount(mounts, At::Pattern(pattern), name, &directive, at)
+    mount(host, At::Pattern(pattern), name, options, &directive, at)
 }
 
 fn mount(
-    mounts: &mut Mounts,
+    host: &mut Host,
     where_: At,
     name: &str,
+    options: &[&str],
     directive: &str,
     at: &Parameters<'_>,
 ) -> Result {
+    let mut process_group = None;
+    for option in options {
+        let Some(group) = option.strip_prefix("process-group=") else {
+            return Err(format!("option \"{option}\": there is process-group=name, and no other"));
+        };
+        let selection = Selection::parse(group)?;
+        if let Selection::Named(name) = &selection {
+            state::want_group(name, "process-group=", &at.place(), at.server());
+        }
+        if process_group.replace(selection).is_some() {
+            return Err(format!("option \"{option}\": process-group is given twice"));
+        }
+    }
     let pool = at.pool();
     state::want(pool, name, directive, &at.place());
     let application = state::find(name);
     if let Some(application) = application {
         state::used(Use {
             application,
+            process_group: process_group.clone(),
             directive: directive.to_owned(),
             place: at.place(),
             at: match &where_ {
@@ -173,11 +241,81 @@ fn mount(
     let file: &CStr = pool.c_str(format!("rust:{name}").as_bytes());
     // SAFETY: P3: it lives as long as the mount, in the same pool.
     let file = unsafe { Kept::from_ref(file) };
-    mounts.list.push(pool.keep(Mount {
+    host.mounts.push(pool.keep(Mount {
         at: where_,
         application,
         file,
+        process_group,
         usual: Instance::default(),
     }));
+    Ok(())
+}
+
+fn process_group(section: &mut Gateway, arguments: &[&str], at: &Parameters<'_>) -> Result {
+    let [name] = arguments else { return usage() };
+    let selection = Selection::parse(name)?;
+    if let Selection::Named(name) = &selection {
+        state::want_group(name, "RustProcessGroup", &at.place(), at.server());
+    }
+    section.process_group = Some(at.pool().keep(selection));
+    if at.path().is_some() {
+        state::remember_section(section, at.server(), at.location());
+    }
+    Ok(())
+}
+
+fn restrict_process(section: &mut Gateway, arguments: &[&str], at: &Parameters<'_>) -> Result {
+    if arguments.is_empty() {
+        return usage();
+    }
+    let mut names = Vec::new();
+    for name in arguments {
+        match Selection::parse(name)? {
+            Selection::Embedded => {}
+            Selection::Named(_) => {
+                state::want_group(name, "RustRestrictProcess", &at.place(), at.server());
+            }
+            Selection::Variable(_) => {
+                return Err(format!("\"{name}\": expected names of process groups, or %{{GLOBAL}}"));
+            }
+        }
+        names.push((*name).to_owned());
+    }
+    section.restrict_process = Some(at.pool().keep(names));
+    Ok(())
+}
+
+fn daemon_process(_: &mut Host, arguments: &[&str], at: &Parameters<'_>) -> Result {
+    let [name, options @ ..] = arguments else { return usage() };
+    let options = GroupOptions::parse(name, options)?;
+    state::define(Definition {
+        name: (*name).to_owned(),
+        options,
+        server: state::identity(at.server()),
+        place: at.place(),
+    })
+}
+
+fn socket_prefix(_: &mut Host, arguments: &[&str], at: &Parameters<'_>) -> Result {
+    let [path] = arguments else { return usage() };
+    if path.is_empty() {
+        return Err("the path is empty".into());
+    }
+    if at.server().is_virtual() {
+        return Err("it stands in the main server, and holds for all of httpd".into());
+    }
+    let path = at.pool().server_path(path).and_then(|path| path.to_str().ok());
+    let path = path.ok_or_else(|| format!("\"{}\" is no path", arguments[0]))?;
+    state::set_socket_prefix(PathBuf::from(path));
+    Ok(())
+}
+
+fn slow_requests(host: &mut Host, arguments: &[&str], _: &Parameters<'_>) -> Result {
+    let [time] = arguments else { return usage() };
+    host.slow_requests = Some(if time.eq_ignore_ascii_case("off") {
+        Duration::ZERO
+    } else {
+        units::duration(time)?
+    });
     Ok(())
 }

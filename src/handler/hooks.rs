@@ -2,17 +2,23 @@
 
 use std::marker::PhantomData;
 use std::sync::Arc;
+use std::time::Instant;
 
-use super::config::{Choice, Gateway, MapHeadToGet, Mounts, Section};
+use super::config::{Choice, Gateway, Host, MapHeadToGet, Section};
+use super::daemons::View;
+use super::groups::{Destination, Selection};
 use super::instance::Instance;
 use super::mount::Mount;
-use super::{Gate, Module, check, process, state};
+use super::noted::Noted;
+use super::{Gate, Module, access_log, check, daemons, groups, process, slow, state, status_page};
 use crate::adapter::Facts;
+use crate::daemon::{self, Call, Group};
 use crate::embedded;
-use crate::gateway::Application;
+use crate::gateway::{Application, Level};
 use crate::httpd::{HookStatus, Kept, Pool, Request, Server, log};
 use crate::module::{
-    CheckConfigHook, ChildInitHook, Named, Note, Order, Records, Registrar, RequestHook,
+    CheckConfigHook, ChildInitHook, Named, Note, Order, PostConfigHook, PreConfigHook, Records, Registrar, RequestHook,
+    log_format,
 };
 
 /// The handler that answers with an application.
@@ -35,7 +41,11 @@ pub(super) fn register<M: Module>(registrar: &Registrar<'_>) {
     registrar.handler::<Hook<M, Handler>>(&[], &[], Order::Middle);
     registrar.check_config::<Hook<M, Own>>(Order::Middle);
     registrar.check_config::<Hook<M, All>>(Order::ReallyLast);
+    // The last of all: what other modules refuse has been refused by then.
+    registrar.post_config::<Hook<M, Start>>(Order::ReallyLast);
     registrar.child_init::<Hook<M, Child>>(Order::Middle);
+    registrar.pre_config::<Hook<M, Formats>>(Order::Middle);
+    registrar.status_page::<status_page::Page<M>>();
 }
 
 struct Hook<M, P>(PhantomData<(M, P)>);
@@ -45,16 +55,18 @@ struct Fixups;
 struct Handler;
 struct Own;
 struct All;
+struct Start;
+struct Formats;
 struct Child;
 
-// SAFETY: mounts are all that the gateway notes for a request.
-unsafe impl<M: Module> Note<Mount> for Gate<M> {}
+// SAFETY: this is all that the gateway notes for a request.
+unsafe impl<M: Module> Note<Noted> for Gate<M> {}
 
 /// The first mount of the request's server that answers its path.
 fn mounted<'r, M: Module>(request: &Request<'r>) -> Option<(Kept<Mount>, usize)> {
-    let mounts: &Mounts = Gate::<M>::server(request.server());
+    let host: &Host = Gate::<M>::server(request.server());
     let path = request.uri_c_str();
-    mounts.list.iter().find_map(|mount| Some((*mount, mount.matches(path)?)))
+    host.mounts.iter().find_map(|mount| Some((*mount, mount.matches(path)?)))
 }
 
 impl<M: Module> RequestHook for Hook<M, Translate> {
@@ -78,13 +90,13 @@ fn claim<M: Module>(request: &Request<'_>, mount: Kept<Mount>, path_info: usize)
     if request.is_subrequest() {
         request.stand_in_for_file();
     }
-    Gate::<M>::note(request, mount);
+    Gate::<M>::note(request, request.pool().keep(Noted::of(Some(mount))));
 }
 
 impl<M: Module> RequestHook for Hook<M, Storage> {
     /// A mount has no file behind it, so nothing is to be looked for on disk.
     fn run(request: &Request<'_>) -> HookStatus {
-        match Gate::<M>::noted::<Mount>(request) {
+        match Gate::<M>::noted::<Noted>(request) {
             // TRACE is httpd's own, as TraceEnable says.
             Some(_) if !request.is_trace() => HookStatus::Ok,
             _ => HookStatus::Declined,
@@ -116,43 +128,137 @@ impl<M: Module> RequestHook for Hook<M, Handler> {
             };
         }
         let gateway = &section.gateway;
-        let mount = match Gate::<M>::noted::<Mount>(request) {
-            Some(mount) => Some(*mount),
-            // A fast internal redirect (DirectoryIndex) brings the handler and not the note.
-            None if request.filename().is_some_and(|name| name.starts_with(b"rust:")) => {
-                mounted::<M>(request).map(|(mount, _)| mount)
+        let noted: &Noted = match Gate::<M>::noted::<Noted>(request) {
+            // SAFETY: P1: it lives in the request's pool.
+            Some(noted) => unsafe { &*noted.as_ptr() },
+            None => {
+                // A fast internal redirect (DirectoryIndex) brings the handler and not the note.
+                let is_mount = request.filename().is_some_and(|name| name.starts_with(b"rust:"));
+                let mount = is_mount.then(|| mounted::<M>(request)).flatten();
+                let noted = request.pool().keep(Noted::of(mount.map(|(mount, _)| mount)));
+                Gate::<M>::note(request, noted);
+                // SAFETY: P1: it lives in the request's pool.
+                unsafe { &*noted.as_ptr() }
             }
-            None => None,
         };
-        let (named, usual) = match (gateway.application, &mount) {
+        let (named, mount) = match (gateway.application, noted.mount) {
             (Choice::Own(named), _) => (named, None),
             (Choice::Other, _) => return HookStatus::Declined,
             (choice, Some(mount)) => match mount.application {
                 Some(_) if matches!(choice, Choice::Off) => {
                     return HookStatus::Http(http::StatusCode::NOT_FOUND);
                 }
-                Some(named) => (named, Some(&mount.usual)),
+                Some(named) => (named, Some(mount)),
                 None => return HookStatus::Declined,
             },
             (Choice::Unset | Choice::Off, None) => return HookStatus::Declined,
         };
-        let Some(application) = built(usual, named, gateway) else {
-            return HookStatus::Http(http::StatusCode::INTERNAL_SERVER_ERROR);
+        let host: &Host = Gate::<M>::server(request.server());
+        let facts = facts(request, gateway, named, noted.mount);
+        let answering = Answering { request, gateway, host, named, mount, noted };
+        let Some(threshold) = host.slow_requests else { return answering.answer(facts) };
+        let started = Instant::now();
+        let status = answering.answer(facts);
+        slow::report(request, name_of(named), noted, threshold, started);
+        status
+    }
+}
+
+fn facts<'r>(
+    request: &Request<'r>,
+    gateway: &Gateway,
+    named: Kept<state::Named>,
+    mount: Option<Kept<Mount>>,
+) -> Facts<'r> {
+    Facts {
+        application: name_of(named),
+        mount_point: mount.and_then(path_of),
+        pass_authorization: gateway.pass_authorization.unwrap_or(false),
+        error_override: gateway.error_override.unwrap_or(false),
+        sendfile: gateway.enable_sendfile.unwrap_or(false),
+        head_as_get: request.is_head()
+            && match gateway.map_head_to_get.unwrap_or_default() {
+                MapHeadToGet::Off => false,
+                MapHeadToGet::On => true,
+                MapHeadToGet::Auto => request.has_content_filter(),
+            },
+    }
+}
+
+/// A request whose application is known.
+struct Answering<'a, 'r> {
+    request: &'a Request<'r>,
+    gateway: &'a Gateway,
+    host: &'a Host,
+    named: Kept<state::Named>,
+    /// The mount, if it is that which chose the application.
+    mount: Option<Kept<Mount>>,
+    noted: &'a Noted,
+}
+
+impl<'r> Answering<'_, 'r> {
+    /// Answers it, where the directives say.
+    fn answer(&self, facts: Facts<'r>) -> HookStatus {
+        let gateway = self.gateway;
+        if gateway.process_group.is_none()
+            && gateway.restrict_process.is_none()
+            && self.mount.is_none_or(|mount| mount.process_group.is_none())
+        {
+            return self.embedded(facts);
+        }
+        let of_mount = self.mount.as_ref().and_then(|mount| mount.process_group.as_ref());
+        let selection = of_mount.or(gateway.process_group.as_deref());
+        let allowed = gateway.restrict_process.as_deref().map(Vec::as_slice);
+        match groups::destination(selection, allowed, self.request) {
+            Ok(Destination::Embedded) => self.embedded(facts),
+            Ok(Destination::Group(name)) => match daemons::find(name, self.request.server()) {
+                Some(group) => self.daemon(group, facts),
+                None => self.refuse(&format!(
+                    "RUST0029: application {}: there is no process group \"{name}\" for this \
+                     virtual host; answering 500",
+                    facts.application
+                )),
+            },
+            Err(reason) => self.refuse(&format!(
+                "RUST0029: application {}: {reason}; answering 500",
+                facts.application
+            )),
+        }
+    }
+
+    fn embedded(&self, facts: Facts<'r>) -> HookStatus {
+        if self.host.restrict_embedded == Some(true) {
+            return self.refuse(&format!(
+                "RUST0030: application {}: RustRestrictEmbedded lets no application run in httpd's \
+                 children, and no process group is chosen here; answering 500",
+                facts.application
+            ));
+        }
+        let usual = self.mount.as_ref().map(|mount| &mount.usual);
+        match built(usual, self.named, self.gateway) {
+            Some(application) => embedded::serve(self.request, &*application, facts),
+            None => HookStatus::Http(http::StatusCode::INTERNAL_SERVER_ERROR),
+        }
+    }
+
+    fn daemon(&self, group: Kept<Group>, facts: Facts<'r>) -> HookStatus {
+        self.noted.group.set(Some(group));
+        let instance = self.mount.as_ref().map_or(&self.named.sectional, |mount| &mount.usual);
+        // SAFETY: P3: it lives with the configuration.
+        let instance = unsafe { Kept::from_ref(instance) };
+        let options =
+            Instance::encoded(instance, self.named, self.gateway.options, self.request);
+        let call = Call {
+            application: self.named.number,
+            options,
+            ignores_activity: self.gateway.ignore_activity.unwrap_or(false),
         };
-        let facts = Facts {
-            application: name_of(named),
-            mount_point: mount.as_ref().and_then(|mount| path_of(*mount)),
-            pass_authorization: gateway.pass_authorization.unwrap_or(false),
-            error_override: gateway.error_override.unwrap_or(false),
-            sendfile: gateway.enable_sendfile.unwrap_or(false),
-            head_as_get: request.is_head()
-                && match gateway.map_head_to_get.unwrap_or_default() {
-                    MapHeadToGet::Off => false,
-                    MapHeadToGet::On => true,
-                    MapHeadToGet::Auto => request.has_content_filter(),
-                },
-        };
-        embedded::serve(request, &*application, facts)
+        group.serve(self.request, call, facts, &self.noted.phases)
+    }
+
+    fn refuse(&self, line: &str) -> HookStatus {
+        log::request(self.request, Level::Error, line);
+        HookStatus::Http(http::StatusCode::INTERNAL_SERVER_ERROR)
     }
 }
 
@@ -180,7 +286,35 @@ fn path_of<'r>(mount: Kept<Mount>) -> Option<&'r str> {
 
 impl<M: Module> CheckConfigHook for Hook<M, Own> {
     fn run(pconf: Pool<'_>, main: Server<'_>) -> Result<(), Vec<String>> {
-        check::own(pconf, main, &|server| Gate::<M>::usual_dir(server).gateway.options)
+        let mut wrong = groups::check(main);
+        wrong.extend(daemons::check_embedded(&view::<M>(main)));
+        let own = check::own(pconf, main, &|server| Gate::<M>::usual_dir(server).gateway.options);
+        if let Err(more) = own {
+            wrong.extend(more);
+        }
+        if wrong.is_empty() { Ok(()) } else { Err(wrong) }
+    }
+}
+
+impl<M: Module> PreConfigHook for Hook<M, Formats> {
+    fn run(pconf: Pool<'_>) {
+        log_format::register::<access_log::Format<M>>(pconf);
+    }
+}
+
+impl<M: Module> PostConfigHook for Hook<M, Start> {
+    fn run(pconf: Pool<'_>, main: Server<'_>) -> Result<(), Vec<String>> {
+        daemons::start(pconf, &view::<M>(main))
+    }
+}
+
+/// What decides on process groups.
+fn view<M: Module>(main: Server<'_>) -> View<'_> {
+    View {
+        main,
+        usual: &|server| Gate::<M>::usual_dir(server).gateway.options,
+        selected: &|server| Gate::<M>::usual_dir(server).gateway.process_group,
+        restricted: &|server| Gate::<M>::server(server).restrict_embedded == Some(true),
     }
 }
 
@@ -194,16 +328,30 @@ impl<M: Module> ChildInitHook for Hook<M, Child> {
     /// Builds what is mounted, so that the first request finds it ready.
     fn run(pchild: Pool<'_>, main: Server<'_>) {
         process::start(pchild);
+        daemon::in_child();
         let sections = state::sections();
         for server in main.iter() {
             let usual = Gate::<M>::usual_dir(server).gateway.options;
             let servers = [state::identity(main), state::identity(server)];
-            for mount in &Gate::<M>::server(server).list {
+            let host: &Host = Gate::<M>::server(server);
+            for mount in &host.mounts {
                 let options = match mount.path() {
                     Some(path) => check::covering(pchild, usual, servers, &sections, path),
                     None => usual,
                 };
-                if let Some(named) = mount.application {
+                let group = mount.process_group.as_ref().cloned().or_else(|| {
+                    let inner = mount.path().and_then(|path| {
+                        check::covering_group(servers, &sections, path)
+                    });
+                    let usual = Gate::<M>::usual_dir(server).gateway.process_group;
+                    Some((*inner.or(usual)?).clone())
+                });
+                // What runs in process groups takes no memory here.
+                let is_embedded = matches!(group, None | Some(Selection::Embedded));
+                if let Some(named) = mount.application
+                    && is_embedded
+                    && host.restrict_embedded != Some(true)
+                {
                     // Where it fails the log says why, and requests try again.
                     let _ = mount.usual.get(named, options);
                 }

@@ -1,18 +1,24 @@
 //! The stock gateway: what every module with applications does in httpd. Its directives, its hooks,
 //! and the choice of the application that answers.
 
+mod access_log;
 mod check;
 mod config;
+mod daemons;
 mod directives;
+mod groups;
 mod hooks;
 mod instance;
 #[cfg(feature = "log")]
 mod logger;
 mod macros;
 mod mount;
+mod noted;
 mod options;
 mod process;
+mod slow;
 mod state;
+mod status_page;
 
 use std::ffi::{CStr, c_void};
 use std::marker::PhantomData;
@@ -24,7 +30,7 @@ use crate::module::{
     Project, Records, Registrar,
 };
 use crate::sys;
-pub use config::{Mounts, Section};
+pub use config::{Host, Section};
 
 /// What [`module!`](crate::module!) makes of its arguments.
 pub trait Module: 'static {
@@ -54,7 +60,7 @@ pub struct Gate<M>(PhantomData<M>);
 
 impl<M: Module> Records for Gate<M> {
     type Dir = Section<M::Config>;
-    type Server = Mounts;
+    type Server = Host;
 
     fn module() -> *mut sys::module {
         M::record()

@@ -2,6 +2,7 @@
 
 use std::ffi::CStr;
 
+use super::groups::Selection;
 use super::instance::Instance;
 use super::state::Named;
 use crate::httpd::{Kept, Pattern};
@@ -13,6 +14,8 @@ pub(super) struct Mount {
     pub(super) application: Option<Kept<Named>>,
     /// What stands in place of a file name: `rust:` and the application.
     pub(super) file: Kept<CStr>,
+    /// Where its requests go, if the alias says so.
+    pub(super) process_group: Option<Selection>,
     /// The application as built for the options that hold where nothing else is said.
     pub(super) usual: Instance,
 }

@@ -7,10 +7,16 @@ use crate::httpd::{Pool, signals};
 #[cfg(feature = "tower")]
 const RUNTIME_GRACE: std::time::Duration = std::time::Duration::from_secs(1);
 
-/// Prepares this process, after the fork and before its first application. `pool` is cleared when
+/// Prepares an httpd child, after the fork and before its first application. `pool` is cleared when
 /// the process ends.
 pub(super) fn start(pool: Pool<'_>) {
     pool.before_clear(end_if_interrupted);
+    start_daemon();
+    pool.on_clear(finish);
+}
+
+/// Prepares a daemon process, before its first application.
+pub(super) fn start_daemon() {
     panic::install_hook();
     #[cfg(feature = "log")]
     super::logger::install();
@@ -23,8 +29,13 @@ pub(super) fn start(pool: Pool<'_>) {
             around_start: |start| signals::with_all_blocked(start),
             in_thread: signals::block_all,
         });
-        pool.on_clear(|| runtime::shutdown(RUNTIME_GRACE));
     }
+}
+
+/// Ends what the applications of this process have started.
+pub(super) fn finish() {
+    #[cfg(feature = "tower")]
+    crate::gateway::service::runtime::shutdown(RUNTIME_GRACE);
 }
 
 /// prefork ends a child from within its handler of SIGTERM and SIGHUP, wherever that has

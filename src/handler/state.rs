@@ -5,10 +5,12 @@
 //! is older than the configuration that is in force.
 
 use std::ffi::CStr;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicPtr, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use super::config::Gateway;
+use super::groups::{Definition, Selection};
 use super::instance::Instance;
 use super::options::Line;
 use crate::gateway::Factory;
@@ -21,8 +23,14 @@ pub(super) struct State {
     applications: Vec<Kept<Named>>,
     /// Where applications are used, to be checked when all of the configuration is read.
     uses: Mutex<Vec<Use>>,
-    /// The sections that have option lines.
+    /// The sections that have option lines, or choose a process group.
     sections: Mutex<Vec<Scope>>,
+    /// The process groups.
+    groups: Mutex<Vec<Definition>>,
+    /// The groups' names that directives use.
+    wanted_groups: Mutex<Vec<WantedGroup>>,
+    /// `RustSocketPrefix`.
+    socket_prefix: Mutex<Option<PathBuf>>,
     configuration: usize,
 }
 
@@ -30,16 +38,29 @@ pub(super) struct State {
 pub(super) struct Named {
     pub(super) name: String,
     pub(super) factory: Factory,
+    /// Which of the module's applications it is: so the bridge names it.
+    pub(super) number: u32,
     /// The application as `RustApp` first had it built.
     pub(super) sectional: Instance,
 }
 
 /// A section or mount that names an application of this module's.
 pub(super) struct Use {
+    /// Where its requests go, if the alias says so.
+    pub(super) process_group: Option<Selection>,
     pub(super) application: Kept<Named>,
     pub(super) directive: String,
     pub(super) place: String,
     pub(super) at: Place,
+    /// The server, by its address.
+    pub(super) server: usize,
+}
+
+/// A process group that a directive names.
+pub(super) struct WantedGroup {
+    pub(super) name: String,
+    pub(super) directive: &'static str,
+    pub(super) place: String,
     /// The server, by its address.
     pub(super) server: usize,
 }
@@ -54,7 +75,7 @@ pub(super) enum Place {
     Pattern,
 }
 
-/// A section with option lines.
+/// A section with option lines, or with a process group.
 #[derive(Clone)]
 pub(super) struct Scope {
     pub(super) section: Kept<Gateway>,
@@ -98,8 +119,10 @@ const LINES: &CStr = c"mod_rust:lines:1";
 pub(super) fn start(module: &str, applications: Vec<(&'static str, Factory)>, pool: Pool<'_>) {
     let applications: Vec<_> = applications
         .into_iter()
-        .map(|(name, factory)| {
-            pool.keep(Named { name: name.to_owned(), factory, sectional: Instance::default() })
+        .zip(0..)
+        .map(|((name, factory), number)| {
+            let name = name.to_owned();
+            pool.keep(Named { name, factory, number, sectional: Instance::default() })
         })
         .collect();
     for application in &applications {
@@ -110,6 +133,9 @@ pub(super) fn start(module: &str, applications: Vec<(&'static str, Factory)>, po
         applications,
         uses: Mutex::new(Vec::new()),
         sections: Mutex::new(Vec::new()),
+        groups: Mutex::new(Vec::new()),
+        wanted_groups: Mutex::new(Vec::new()),
+        socket_prefix: Mutex::new(None),
         configuration: pool.as_ptr() as usize,
     });
     STATE.store(state.as_ptr(), Ordering::Release);
@@ -164,8 +190,8 @@ pub(super) fn with_uses<T>(visit: impl FnOnce(&[Use]) -> T) -> T {
     }
 }
 
-/// Remembers that a section has option lines.
-pub(super) fn has_options(section: &Gateway, server: Server<'_>, location: Option<&str>) {
+/// Remembers a section that has option lines, or chooses a process group.
+pub(super) fn remember_section(section: &Gateway, server: Server<'_>, location: Option<&str>) {
     let Some(state) = state() else { return };
     let mut sections = state.sections.lock().unwrap_or_else(PoisonError::into_inner);
     if sections.last().is_none_or(|last| !std::ptr::eq(last.section.as_ptr(), section)) {
@@ -178,11 +204,73 @@ pub(super) fn has_options(section: &Gateway, server: Server<'_>, location: Optio
     }
 }
 
-/// What [`has_options`] remembered.
+/// What [`remember_section`] remembered.
 pub(super) fn sections() -> Vec<Scope> {
     state().map_or_else(Vec::new, |state| {
         state.sections.lock().unwrap_or_else(PoisonError::into_inner).clone()
     })
+}
+
+/// Adds a process group.
+///
+/// # Errors
+///
+/// Where the name is taken: it is one name for all of httpd.
+pub(super) fn define(group: Definition) -> Result<(), String> {
+    let Some(state) = state() else { return Ok(()) };
+    let mut groups = state.groups.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(other) = groups.iter().find(|other| other.name == group.name) {
+        return Err(format!(
+            "{}: there is a process group of that name already, at {}; names are unique in httpd",
+            group.name, other.place
+        ));
+    }
+    groups.push(group);
+    Ok(())
+}
+
+/// Visits what [`define`] added.
+pub(super) fn with_groups<T>(visit: impl FnOnce(&[Definition]) -> T) -> T {
+    match state() {
+        None => visit(&[]),
+        Some(state) => visit(&state.groups.lock().unwrap_or_else(PoisonError::into_inner)),
+    }
+}
+
+/// Remembers that a directive names a process group.
+pub(super) fn want_group(name: &str, directive: &'static str, place: &str, server: Server<'_>) {
+    let Some(state) = state() else { return };
+    state.wanted_groups.lock().unwrap_or_else(PoisonError::into_inner).push(WantedGroup {
+        name: name.to_owned(),
+        directive,
+        place: place.to_owned(),
+        server: identity(server),
+    });
+}
+
+/// Visits what [`want_group`] remembered.
+pub(super) fn with_wanted_groups<T>(visit: impl FnOnce(&[WantedGroup]) -> T) -> T {
+    match state() {
+        None => visit(&[]),
+        Some(state) => visit(&state.wanted_groups.lock().unwrap_or_else(PoisonError::into_inner)),
+    }
+}
+
+/// Sets `RustSocketPrefix`.
+pub(super) fn set_socket_prefix(prefix: PathBuf) {
+    if let Some(state) = state() {
+        *state.socket_prefix.lock().unwrap_or_else(PoisonError::into_inner) = Some(prefix);
+    }
+}
+
+/// `RustSocketPrefix`.
+pub(super) fn socket_prefix() -> Option<PathBuf> {
+    state()?.socket_prefix.lock().unwrap_or_else(PoisonError::into_inner).clone()
+}
+
+/// This module's applications, in their order.
+pub(super) fn applications() -> Vec<Kept<Named>> {
+    state().map_or_else(Vec::new, |state| state.applications.clone())
 }
 
 /// Enters an option line in the list that all modules share; `is_known` says that an application of

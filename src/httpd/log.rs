@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::ffi::CString;
 use std::ptr;
-use std::sync::atomic::{AtomicPtr, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 
 use super::request::Request;
 use super::server::Server;
@@ -13,6 +13,9 @@ use crate::sys;
 /// The record of the module that logs, from which httpd knows `LogLevel rust:…`.
 static MODULE: AtomicPtr<sys::module> = AtomicPtr::new(ptr::null_mut());
 
+/// Whether this is a process that has none of httpd's log files.
+static DETACHED: AtomicBool = AtomicBool::new(false);
+
 thread_local! {
     /// The request that this thread is working on. No destructor: threads of the parent have it.
     static CURRENT: Cell<*mut sys::request_rec> = const { Cell::new(ptr::null_mut()) };
@@ -21,6 +24,44 @@ thread_local! {
 /// Names the module on whose behalf is logged from now on.
 pub fn set_module(module: *mut sys::module) {
     MODULE.store(module, Ordering::Relaxed);
+}
+
+/// The module's name, as in `LogLevel` and in the names of files: `mod_x`.
+#[must_use]
+pub fn module_name() -> Option<&'static str> {
+    let module = MODULE.load(Ordering::Relaxed);
+    if module.is_null() {
+        return None;
+    }
+    // SAFETY: P7.
+    let name = unsafe { (*module).name };
+    // SAFETY: P5; the kit's `module!` made it of a literal.
+    let name = unsafe { std::ffi::CStr::from_ptr(name) }.to_str().ok()?;
+    Some(name.strip_suffix(".c").unwrap_or(name))
+}
+
+/// From here on this process logs to standard error alone, for no server: its log files are not
+/// httpd's any more.
+pub fn only_to_stderr() {
+    DETACHED.store(true, Ordering::Relaxed);
+    if let Some(main) = Server::main() {
+        // SAFETY: P3, P11.
+        let kept = unsafe { sys::rust_log_server_level(main.as_ptr(), module_index()) };
+        // SAFETY: P13: one thread, in a process of its own; what is for no server is held against
+        // this.
+        unsafe { sys::ap_default_loglevel = kept };
+    }
+}
+
+/// The last level whose records are kept for `request`; `None` keeps all.
+#[must_use]
+pub fn request_level(request: &Request<'_>) -> Option<Level> {
+    // SAFETY: P1, P11.
+    let kept = unsafe { sys::rust_log_request_level(request.as_ptr(), module_index()) };
+    [Level::Trace, Level::Debug, Level::Info, Level::Warn]
+        .into_iter()
+        .find(|level| raw(*level) <= kept)
+        .map_or(Some(Level::Error), |level| (level != Level::Trace).then_some(level))
 }
 
 /// Runs `f` with `request` as the one that log records of this thread belong to.
@@ -77,7 +118,9 @@ pub fn here(level: Level, message: &str) {
         return;
     }
     let current = CURRENT.get();
-    if current.is_null() {
+    if DETACHED.load(Ordering::Relaxed) {
+        write_server(ptr::null_mut(), raw(level), message);
+    } else if current.is_null() {
         server(Server::main(), level, message);
     } else {
         write_request(current, level, message);

@@ -9,6 +9,7 @@ mod connection;
 mod file;
 pub mod log;
 pub mod mpm;
+pub mod other_child;
 mod pattern;
 mod pool;
 mod read;
@@ -17,6 +18,7 @@ mod server;
 pub mod signals;
 mod status;
 mod table;
+pub mod unixd;
 
 pub use brigade::{Brigade, Read};
 pub use file::OpenFile;

@@ -58,6 +58,34 @@ fn query(what: u32) -> c_int {
     }
 }
 
+/// How many times httpd has been restarted since it was started (`AP_MPMQ_GENERATION`).
+#[must_use]
+pub fn generation() -> i32 {
+    query(sys::AP_MPMQ_GENERATION)
+}
+
+/// Whether the MPM is being stopped, so that nothing is to be started (`AP_MPMQ_MPM_STATE`).
+#[must_use]
+pub fn is_stopping() -> bool {
+    query(sys::AP_MPMQ_MPM_STATE) == sys::AP_MPMQ_STOPPING.cast_signed()
+}
+
+/// Whether httpd is about to exit, and not to read its configuration again.
+#[must_use]
+pub fn is_exiting() -> bool {
+    // SAFETY: P11.
+    let state = unsafe { sys::ap_state_query(sys::AP_SQ_MAIN_STATE.cast_signed()) };
+    state == sys::AP_SQ_MS_EXITING.cast_signed()
+}
+
+/// Whether httpd only checks or shows its configuration (`-t`, `-S`, `-D DUMP_…`).
+#[must_use]
+pub fn is_check_only() -> bool {
+    // SAFETY: P11.
+    let mode = unsafe { sys::ap_state_query(sys::AP_SQ_RUN_MODE.cast_signed()) };
+    mode != sys::AP_SQ_RM_NORMAL.cast_signed()
+}
+
 /// Whether httpd reads its configuration for the first of two times at its start, when nothing
 /// that lasts may be done (`AP_SQ_MS_CREATE_PRE_CONFIG`).
 #[must_use]

@@ -55,6 +55,26 @@ impl<'p> Pool<'p> {
         unsafe { CStr::from_ptr(copy.as_ptr().cast()) }
     }
 
+    /// A path as directives have it: relative to ServerRoot (`ap_server_root_relative`).
+    #[must_use]
+    pub fn server_path(self, path: &str) -> Option<&'p CStr> {
+        let path = self.c_str(path.as_bytes());
+        // SAFETY: P11.
+        let full = unsafe { sys::ap_server_root_relative(self.as_ptr(), path.as_ptr()) };
+        // SAFETY: P5, in this pool.
+        (!full.is_null()).then(|| unsafe { CStr::from_ptr(full) })
+    }
+
+    /// A path in the folder for what lives as long as httpd runs (`ap_runtime_dir_relative`).
+    #[must_use]
+    pub fn runtime_path(self, name: &str) -> Option<&'p CStr> {
+        let name = self.c_str(name.as_bytes());
+        // SAFETY: P11.
+        let full = unsafe { sys::ap_runtime_dir_relative(self.as_ptr(), name.as_ptr()) };
+        // SAFETY: P5, in this pool.
+        (!full.is_null()).then(|| unsafe { CStr::from_ptr(full) })
+    }
+
     /// Moves a value into the pool, to be dropped when the pool is cleared.
     pub fn keep<T>(self, value: T) -> Kept<T> {
         if needs_drop::<T>() || align_of::<T>() > ALIGN {
@@ -76,6 +96,13 @@ impl<'p> Pool<'p> {
         unsafe { place.write(value) };
         // SAFETY: P9: not null.
         Kept(unsafe { NonNull::new_unchecked(place) })
+    }
+
+    /// As [`keep`](Self::keep), as a reference that lives as long as the pool is known to.
+    pub fn own<T>(self, value: T) -> &'p T {
+        let kept = self.keep(value);
+        // SAFETY: P9: it stays until the pool is cleared, and the pool lives for `'p`.
+        unsafe { &*kept.as_ptr() }
     }
 
     /// Runs `cleanup` when the pool is cleared or destroyed.

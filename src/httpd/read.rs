@@ -71,6 +71,12 @@ impl<'r> Request<'r> {
         Err(error)
     }
 
+    /// Whether the client waits for a 100 Continue, which the first read sends.
+    #[must_use]
+    pub fn expects_continue(&self) -> bool {
+        self.awaits_continue()
+    }
+
     /// Whether the client waits for a 100 before it sends its body, and can be given one yet.
     fn awaits_continue(&self) -> bool {
         let raw = self.raw();

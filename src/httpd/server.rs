@@ -57,10 +57,42 @@ impl<'s> Server<'s> {
         unsafe { CStr::from_ptr(name) }.to_bytes()
     }
 
+    /// Whether this is a virtual host.
+    #[must_use]
+    pub fn is_virtual(self) -> bool {
+        self.raw().is_virtual != 0
+    }
+
     /// `Timeout`, in microseconds.
     #[must_use]
     pub fn timeout_us(self) -> i64 {
         self.raw().timeout
+    }
+
+    /// The pool of httpd's process, which lives as long as that: it outlives every configuration.
+    #[must_use]
+    pub fn process_pool(self) -> super::pool::Pool<'s> {
+        let process = self.raw().process;
+        // SAFETY: P3: each server refers to the process's record.
+        let pool = unsafe { (*process).pool };
+        // SAFETY: P3: it outlives every server.
+        unsafe { super::pool::Pool::from_ptr(pool) }
+    }
+
+    /// httpd's command line, as it lies in memory: what `ps` shows.
+    #[must_use]
+    pub fn arguments(self) -> Vec<&'s CStr> {
+        let process = self.raw().process;
+        // SAFETY: P3.
+        let (count, first) = unsafe { ((*process).argc, (*process).argv) };
+        (0..usize::try_from(count).unwrap_or(0))
+            .map(|index| {
+                // SAFETY: there are `argc` strings.
+                let argument = unsafe { *first.add(index) };
+                // SAFETY: P5.
+                unsafe { CStr::from_ptr(argument) }
+            })
+            .collect()
     }
 
     /// Where the configuration of modules for this server is.

@@ -4,8 +4,13 @@ use std::mem::MaybeUninit;
 
 /// Ends the process here and now: nothing is freed, nothing is waited for, and no lock is taken.
 pub fn end_process() -> ! {
+    end_process_with(0)
+}
+
+/// As [`end_process`], with an exit status.
+pub fn end_process_with(status: i32) -> ! {
     // SAFETY: it takes a number.
-    unsafe { libc::_exit(0) }
+    unsafe { libc::_exit(status) }
 }
 
 /// Blocks every signal in the calling thread, and in those that it starts from here on.

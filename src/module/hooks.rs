@@ -4,7 +4,7 @@ use std::ffi::{CStr, c_char};
 use std::marker::PhantomData;
 
 use super::guard;
-use crate::httpd::{HookStatus, Pool, Request, Server, log};
+use crate::httpd::{HookStatus, Pool, Request, Server, log, mpm};
 use crate::sys;
 
 /// A hook that runs for each request.
@@ -19,6 +19,21 @@ pub trait CheckConfigHook: 'static {
     ///
     /// What is wrong, a line each; httpd then does not start.
     fn run(pconf: Pool<'_>, main: Server<'_>) -> Result<(), Vec<String>>;
+}
+
+/// Runs in the parent when the configuration holds: at the start, and at each restart. Not for
+/// `configtest`, and not in the first of the two passes over the configuration.
+pub trait PostConfigHook: 'static {
+    /// # Errors
+    ///
+    /// What stands in the way, a line each; httpd then does not start.
+    fn run(pconf: Pool<'_>, main: Server<'_>) -> Result<(), Vec<String>>;
+}
+
+/// Runs before the configuration is read.
+pub trait PreConfigHook: 'static {
+    /// `pconf` is cleared when the configuration is read again.
+    fn run(pconf: Pool<'_>);
 }
 
 /// Runs in each child, after the fork and before its first request.
@@ -41,7 +56,7 @@ pub enum Order {
 }
 
 impl Order {
-    const fn raw(self) -> i32 {
+    pub(super) const fn raw(self) -> i32 {
         (match self {
             Self::First => sys::APR_HOOK_FIRST,
             Self::Middle => sys::APR_HOOK_MIDDLE,
@@ -136,6 +151,32 @@ impl<'p> Registrar<'p> {
         }
     }
 
+    /// Comes before the configuration.
+    pub fn pre_config<H: PreConfigHook>(&self, order: Order) {
+        // SAFETY: P11, in `register_hooks`.
+        unsafe {
+            sys::ap_hook_pre_config(
+                Some(pre_config::<H>),
+                std::ptr::null(),
+                std::ptr::null(),
+                order.raw(),
+            );
+        }
+    }
+
+    /// Acts on the configuration.
+    pub fn post_config<H: PostConfigHook>(&self, order: Order) {
+        // SAFETY: P11, in `register_hooks`.
+        unsafe {
+            sys::ap_hook_post_config(
+                Some(post_config::<H>),
+                std::ptr::null(),
+                std::ptr::null(),
+                order.raw(),
+            );
+        }
+    }
+
     /// Prepares a child.
     pub fn child_init<H: ChildInitHook>(&self, order: Order) {
         // SAFETY: P11, in `register_hooks`.
@@ -177,21 +218,54 @@ unsafe extern "C" fn check_config<H: CheckConfigHook>(
     main: *mut sys::server_rec,
 ) -> i32 {
     let failed = HookStatus::Http(http::StatusCode::INTERNAL_SERVER_ERROR).into_raw();
-    guard::callback("check_config", failed, || {
-        // SAFETY: P3.
-        let pool = unsafe { Pool::from_ptr(pconf) };
-        // SAFETY: P3.
-        let Some(main) = (unsafe { Server::from_ptr(main) }) else { return failed };
-        match H::run(pool, main) {
-            Ok(()) => HookStatus::Ok.into_raw(),
-            Err(lines) => {
-                for line in lines {
-                    log::startup(main, &line);
-                }
-                failed
+    guard::callback("check_config", failed, || checked(pconf, main, H::run))
+}
+
+unsafe extern "C" fn post_config<H: PostConfigHook>(
+    pconf: *mut sys::apr_pool_t,
+    _plog: *mut sys::apr_pool_t,
+    _ptemp: *mut sys::apr_pool_t,
+    main: *mut sys::server_rec,
+) -> i32 {
+    if mpm::is_first_pass() || mpm::is_check_only() {
+        return HookStatus::Ok.into_raw();
+    }
+    let failed = HookStatus::Http(http::StatusCode::INTERNAL_SERVER_ERROR).into_raw();
+    guard::callback("post_config", failed, || checked(pconf, main, H::run))
+}
+
+/// Runs a hook over the configuration, and says what is wrong with it.
+fn checked(
+    pconf: *mut sys::apr_pool_t,
+    main: *mut sys::server_rec,
+    run: fn(Pool<'_>, Server<'_>) -> Result<(), Vec<String>>,
+) -> i32 {
+    let failed = HookStatus::Http(http::StatusCode::INTERNAL_SERVER_ERROR).into_raw();
+    // SAFETY: P3.
+    let pool = unsafe { Pool::from_ptr(pconf) };
+    // SAFETY: P3.
+    let Some(main) = (unsafe { Server::from_ptr(main) }) else { return failed };
+    match run(pool, main) {
+        Ok(()) => HookStatus::Ok.into_raw(),
+        Err(lines) => {
+            for line in lines {
+                log::startup(main, &line);
             }
+            failed
         }
-    })
+    }
+}
+
+unsafe extern "C" fn pre_config<H: PreConfigHook>(
+    pconf: *mut sys::apr_pool_t,
+    _plog: *mut sys::apr_pool_t,
+    _ptemp: *mut sys::apr_pool_t,
+) -> i32 {
+    guard::callback("pre_config", (), || {
+        // SAFETY: P3.
+        H::run(unsafe { Pool::from_ptr(pconf) });
+    });
+    HookStatus::Ok.into_raw()
 }
 
 unsafe extern "C" fn child_init<H: ChildInitHook>(

@@ -1,0 +1,83 @@
+//! How an exchange ends in httpd: what the client sees, and the one line that says why.
+
+use http::StatusCode;
+
+use super::exchange::RequestExchange;
+use crate::gateway::{Error, ErrorKind, Level, Outcome};
+use crate::httpd::{HookStatus, Request, log};
+
+/// Makes of an application's outcome what httpd's handler answers.
+pub(crate) fn conclude<'r>(
+    request: &Request<'r>,
+    exchange: RequestExchange<'_, 'r>,
+    is_unread: bool,
+    outcome: Outcome,
+) -> HookStatus {
+    let name = exchange.application();
+    match outcome {
+        Outcome::Complete => {
+            // The client waits for an answer while it still sends: do not keep it back until it
+            // has sent all.
+            if is_unread {
+                exchange.flush_end();
+            }
+            HookStatus::Ok
+        }
+        Outcome::Status(status) => HookStatus::Http(status),
+        Outcome::Redirect(target) => {
+            drop(exchange);
+            if is_unread {
+                // The redirected request has no body, so nobody would get this one out of the way
+                // of the next request.
+                request.close_after();
+            }
+            request.internal_redirect(target.as_bytes());
+            HookStatus::Ok
+        }
+        Outcome::Failed(_) | Outcome::Broken(_) if exchange.is_answered() => HookStatus::Ok,
+        Outcome::Failed(error) if !exchange.has_passed() => {
+            let status = error.status();
+            report(request, name, &error, &format!("answering {}", status.as_u16()));
+            if error.kind() == ErrorKind::ClientGone {
+                exchange.part();
+                return HookStatus::Ok;
+            }
+            HookStatus::Http(status)
+        }
+        Outcome::Failed(error) | Outcome::Broken(error) => {
+            report(request, name, &error, "breaking the response off");
+            if error.kind() == ErrorKind::ClientGone {
+                exchange.part();
+            } else {
+                exchange.break_off();
+            }
+            HookStatus::Ok
+        }
+    }
+}
+
+/// One line that says what happened and what became of the request.
+fn report(request: &Request<'_>, application: &str, error: &Error, what: &str) {
+    let (level, code) = match error.kind() {
+        ErrorKind::ClientGone => (Level::Debug, "RUST0003"),
+        ErrorKind::InputTooLarge | ErrorKind::InputTimeout | ErrorKind::InputMalformed => {
+            (Level::Info, "RUST0004")
+        }
+        ErrorKind::Output => (Level::Error, "RUST0011"),
+        ErrorKind::Panic => (Level::Error, "RUST0002"),
+        ErrorKind::Application if error.status() != StatusCode::INTERNAL_SERVER_ERROR => {
+            (Level::Info, "RUST0005")
+        }
+        ErrorKind::Application => (Level::Error, "RUST0005"),
+        _ => (Level::Error, "RUST0006"),
+    };
+    if !log::request_logs(request, level) {
+        return;
+    }
+    let message = if error.kind() == ErrorKind::ClientGone {
+        format!("{code}: application {application}: {error}")
+    } else {
+        format!("{code}: application {application}: {error}; {what}")
+    };
+    log::request(request, level, &message);
+}

@@ -1,0 +1,266 @@
+//! The daemon process's frames, carried out on the request in httpd.
+
+use std::fs::File;
+use std::os::fd::OwnedFd;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+
+use super::connection::frame;
+use crate::adapter::RequestExchange;
+use crate::gateway::{Error, Exchange as _, FileBody, Outcome, Status};
+use crate::httpd::Request;
+use crate::protocol::bridge::{self, FrameError, Header, Kind, Message, Pairs, ResponseHead, Timing};
+
+/// What a frame leads to.
+pub(super) enum Step {
+    /// More frames.
+    More,
+    /// The application reads the request body.
+    WantsInput,
+    /// The daemon process has done with the request.
+    Done { outcome: Outcome, close: bool, timing: Timing },
+    /// The client cannot be answered as the application wants: it has gone, or a filter failed.
+    Stop(Error),
+    /// The peer does not take the request.
+    Refused { reason: bridge::Reason, message: String },
+}
+
+/// A response under way.
+pub(super) struct Answer<'x, 'e, 'r> {
+    request: &'e Request<'r>,
+    exchange: &'x RequestExchange<'e, 'r>,
+    head: Head,
+}
+
+/// How far the head is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Head {
+    Awaited,
+    /// It has come, and waits for what follows: a file may make another status of it.
+    Held { length: Option<u64>, status: u16 },
+    Committed,
+    /// httpd answers with this status, as a condition of the request holds.
+    Instead(StatusCode),
+}
+
+impl<'x, 'e, 'r> Answer<'x, 'e, 'r> {
+    pub(super) const fn new(
+        request: &'e Request<'r>,
+        exchange: &'x RequestExchange<'e, 'r>,
+    ) -> Self {
+        Self { request, exchange, head: Head::Awaited }
+    }
+
+    /// Whether a part of the response has come.
+    pub(super) fn has_begun(&self) -> bool {
+        self.head != Head::Awaited
+    }
+
+    /// Carries one frame out.
+    ///
+    /// # Errors
+    ///
+    /// A frame that is malformed, or does not belong here.
+    pub(super) fn on(
+        &mut self,
+        header: Header,
+        payload: Bytes,
+        descriptor: impl FnOnce() -> Option<OwnedFd>,
+    ) -> Result<Step, Unexpected> {
+        // What comes most, without a look at the others.
+        if header.kind == Kind::Body {
+            return self.body(payload, header.flags & bridge::flags::FLUSH != 0);
+        }
+        Ok(match frame(header, &payload).message()? {
+            Message::Continue => Step::WantsInput,
+            Message::Log(log) => {
+                self.exchange.log(log.level, &String::from_utf8_lossy(log.text));
+                Step::More
+            }
+            Message::Head(head) => self.head(&head)?,
+            Message::File(file) => {
+                let descriptor =
+                    descriptor().ok_or(Unexpected::Order("a FILE without its descriptor"))?;
+                self.file(file, File::from(descriptor))?
+            }
+            Message::End(end) => {
+                if let Head::Instead(status) = self.head {
+                    let outcome = Outcome::Status(status);
+                    return Ok(Step::Done { outcome, close: end.close, timing: end.timing });
+                }
+                self.commit()?;
+                let trailers = (!end.trailers.is_empty()).then(|| fields(end.trailers));
+                match self.exchange.finish(trailers) {
+                    Ok(()) => Step::Done {
+                        outcome: Outcome::Complete,
+                        close: end.close,
+                        timing: end.timing,
+                    },
+                    Err(error) => Step::Stop(error),
+                }
+            }
+            Message::Status(status) => {
+                self.must_not_have_begun()?;
+                let out = self.request.err_headers_out();
+                for (name, value) in status.headers {
+                    out.add(self.request.pool(), name, value);
+                }
+                Step::Done {
+                    outcome: Outcome::Status(code(status.status)?),
+                    close: status.close,
+                    timing: status.timing,
+                }
+            }
+            Message::Redirect(redirect) => {
+                self.must_not_have_begun()?;
+                let target = std::str::from_utf8(redirect.target)
+                    .map_err(|_| Unexpected::Order("a REDIRECT that is not UTF-8"))?;
+                Step::Done {
+                    outcome: Outcome::Redirect(target.to_owned()),
+                    close: redirect.close,
+                    timing: redirect.timing,
+                }
+            }
+            Message::Failed(failed) => {
+                let message = String::from_utf8_lossy(failed.message).into_owned();
+                let error = Error::of(failed.kind, message).answering(code(failed.status)?);
+                let outcome = if self.head == Head::Committed {
+                    Outcome::Broken(error)
+                } else {
+                    Outcome::Failed(error)
+                };
+                Step::Done { outcome, close: failed.close, timing: failed.timing }
+            }
+            Message::Refused(refused) => Step::Refused {
+                reason: refused.reason,
+                message: String::from_utf8_lossy(refused.message).into_owned(),
+            },
+            other => {
+                let _ = other;
+                return Err(Unexpected::Order("a frame that has no place in a response"));
+            }
+        })
+    }
+
+    fn head(&mut self, head: &ResponseHead<'_>) -> Result<Step, Unexpected> {
+        self.must_not_have_begun()?;
+        let status = code(head.status)?;
+        let reason = (!head.reason.is_empty()).then_some(head.reason);
+        let status = Status::with_reason(status, reason)
+            .map_err(|_| Unexpected::Order("a HEAD with a status line that is none"))?;
+        self.exchange.begin(status);
+        for (name, value) in head.headers {
+            self.exchange.put_header(name, value);
+        }
+        self.head = Head::Held { length: head.length, status: head.status };
+        if !head.flush {
+            return Ok(Step::More);
+        }
+        self.commit()?;
+        Ok(self.flush())
+    }
+
+    fn body(&mut self, data: Bytes, flush: bool) -> Result<Step, Unexpected> {
+        self.commit()?;
+        if !data.is_empty()
+            && let Err(error) = self.exchange.write(data)
+        {
+            return Ok(Step::Stop(error));
+        }
+        Ok(if flush { self.flush() } else { Step::More })
+    }
+
+    /// A file. A HEAD gets it with a length of 0, for its validators.
+    fn file(&mut self, part: bridge::File, file: File) -> Result<Step, Unexpected> {
+        let Head::Held { length, status } = self.head else {
+            return Err(Unexpected::Order("a FILE without a HEAD just before it"));
+        };
+        let body = if part.whole {
+            FileBody::new(file)
+        } else {
+            FileBody::range(file, part.start, part.length)
+        };
+        let body = match body {
+            Ok(body) => body,
+            Err(error) => return Ok(Step::Stop(Error::from_source(error))),
+        };
+        if part.whole
+            && status == 200
+            && let Some(instead) = self.exchange.conditions(&body)
+        {
+            self.head = Head::Instead(instead);
+            return Ok(Step::More);
+        }
+        self.exchange.commit(length);
+        self.head = Head::Committed;
+        if part.length == 0 {
+            return Ok(Step::More);
+        }
+        Ok(match self.exchange.file(body) {
+            Ok(()) => Step::More,
+            Err(error) => Step::Stop(error),
+        })
+    }
+
+    fn flush(&self) -> Step {
+        match self.exchange.flush() {
+            Ok(()) => Step::More,
+            Err(error) => Step::Stop(error),
+        }
+    }
+
+    fn commit(&mut self) -> Result<(), Unexpected> {
+        match self.head {
+            Head::Awaited => return Err(Unexpected::Order("a body or an end without a HEAD")),
+            Head::Held { length, .. } => self.exchange.commit(length),
+            Head::Committed => {}
+            Head::Instead(_) => return Err(Unexpected::Order("a body behind a whole FILE")),
+        }
+        self.head = Head::Committed;
+        Ok(())
+    }
+
+    fn must_not_have_begun(&self) -> Result<(), Unexpected> {
+        match self.head {
+            Head::Awaited => Ok(()),
+            _ => Err(Unexpected::Order("a second answer to one request")),
+        }
+    }
+}
+
+/// Why the bridge is not to be trusted any further.
+#[derive(Debug)]
+pub(super) enum Unexpected {
+    Frame(FrameError),
+    Order(&'static str),
+}
+
+impl From<FrameError> for Unexpected {
+    fn from(error: FrameError) -> Self {
+        Self::Frame(error)
+    }
+}
+
+impl std::fmt::Display for Unexpected {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Frame(error) => error.fmt(f),
+            Self::Order(what) => f.write_str(what),
+        }
+    }
+}
+
+fn code(status: u16) -> Result<StatusCode, Unexpected> {
+    StatusCode::from_u16(status).map_err(|_| Unexpected::Order("a status that is none"))
+}
+
+/// Trailers: what cannot be one was refused by the daemon process.
+fn fields(pairs: Pairs<'_>) -> HeaderMap {
+    pairs
+        .iter()
+        .filter_map(|(name, value)| {
+            Some((HeaderName::from_bytes(name).ok()?, HeaderValue::from_bytes(value).ok()?))
+        })
+        .collect()
+}

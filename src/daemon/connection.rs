@@ -1,0 +1,216 @@
+//! One connection to a daemon process, as an httpd child keeps it: frames in, frames out.
+
+use std::collections::VecDeque;
+use std::io::{self, IoSlice};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd};
+use std::path::Path;
+use std::time::Duration;
+
+use bytes::{Buf as _, Bytes, BytesMut};
+use rustix::net::{AddressFamily, SendFlags, SocketAddrUnix, SocketFlags, SocketType};
+
+use crate::protocol::bridge::{Frame, FrameError, HEADER, Header, Limits, Peer};
+use crate::server::os;
+
+/// How much is read at once, in bytes.
+const READ_SIZE: usize = 128 * 1024;
+
+/// How long a read blocks before its caller looks after other things: long enough to be no cost,
+/// short enough to notice a client that has gone.
+const BLOCK: Duration = Duration::from_millis(100);
+
+/// How many descriptors may wait for their frames.
+const MOST_DESCRIPTORS: usize = 4;
+
+/// A connection to one process of a group.
+pub(super) struct Connection {
+    socket: OwnedFd,
+    /// The process at the other end: its slot's incarnation.
+    pub(super) incarnation: u32,
+    /// HELLO has not been sent yet.
+    pub(super) is_new: bool,
+    input: BytesMut,
+    descriptors: VecDeque<OwnedFd>,
+}
+
+/// What a read brought.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Received {
+    /// Something; there may be a frame now.
+    Some,
+    /// Nothing in the time that a read takes at most.
+    Nothing,
+    /// The other end has closed.
+    End,
+}
+
+impl Connection {
+    /// Connects to the socket at `path`. It does not block: a queue of connections that is full
+    /// is an error (`WouldBlock`).
+    pub(super) fn open(path: &Path, incarnation: u32, buffers: Buffers) -> io::Result<Self> {
+        let socket = rustix::net::socket_with(
+            AddressFamily::UNIX,
+            SocketType::STREAM,
+            SocketFlags::CLOEXEC | SocketFlags::NONBLOCK,
+            None,
+        )?;
+        if let Some(bytes) = buffers.send {
+            rustix::net::sockopt::set_socket_send_buffer_size(&socket, bytes)?;
+        }
+        if let Some(bytes) = buffers.receive {
+            rustix::net::sockopt::set_socket_recv_buffer_size(&socket, bytes)?;
+        }
+        rustix::net::connect(&socket, &SocketAddrUnix::new(path)?)?;
+        rustix::io::ioctl_fionbio(&socket, false)?;
+        rustix::net::sockopt::set_socket_timeout(
+            &socket,
+            rustix::net::sockopt::Timeout::Recv,
+            Some(BLOCK),
+        )?;
+        Ok(Self {
+            socket,
+            incarnation,
+            is_new: true,
+            input: BytesMut::new(),
+            descriptors: VecDeque::new(),
+        })
+    }
+
+    /// The socket.
+    pub(super) fn socket(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+
+    /// Whether nothing is left over from the request before.
+    pub(super) fn is_at_rest(&self) -> bool {
+        self.input.is_empty() && self.descriptors.is_empty()
+    }
+
+    /// Sends as much of `pieces` as there is room for, without waiting.
+    pub(super) fn send(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+        Ok(os::send_vectored(&self.socket, pieces)?.unwrap_or(0))
+    }
+
+    /// Sends all of `data`, and waits for room where there is none. For what is small.
+    pub(super) fn send_all(&self, mut data: &[u8], timeout: Duration) -> io::Result<()> {
+        while !data.is_empty() {
+            match rustix::net::send(&self.socket, data, SendFlags::NOSIGNAL | SendFlags::DONTWAIT) {
+                Ok(sent) => data = &data[sent..],
+                Err(rustix::io::Errno::INTR) => {}
+                Err(rustix::io::Errno::AGAIN) => {
+                    let (polled, _) =
+                        os::poll(&self.socket, (false, true), None, Some(timeout))?;
+                    if !polled.writable {
+                        return Err(io::ErrorKind::TimedOut.into());
+                    }
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+
+    /// The next frame, if it has come in whole: its header and its payload.
+    pub(super) fn next_frame(&mut self) -> Result<Option<(Header, Bytes)>, FrameError> {
+        let Some(bytes) = self.input.first_chunk::<HEADER>() else { return Ok(None) };
+        let header = Header::decode(bytes, Peer::Daemon, &Limits::default())?;
+        let length = header.length as usize;
+        if self.input.len() < HEADER + length {
+            // Room for all of it, so that it is not copied when it has come.
+            self.input.reserve(HEADER + length - self.input.len());
+            return Ok(None);
+        }
+        self.input.advance(HEADER);
+        Ok(Some((header, self.input.split_to(length).freeze())))
+    }
+
+    /// The descriptor that came with the frame that was taken last.
+    pub(super) fn take_descriptor(&mut self) -> Option<OwnedFd> {
+        self.descriptors.pop_front()
+    }
+
+    /// Reads what has come. Waits for it a moment, if `wait`.
+    pub(super) fn receive(&mut self, wait: bool) -> io::Result<Received> {
+        if self.input.capacity() - self.input.len() < READ_SIZE / 8 {
+            self.input.reserve(READ_SIZE);
+        }
+        let spare = self.input.spare_capacity_mut();
+        let mut slice = libc::iovec { iov_base: spare.as_mut_ptr().cast(), iov_len: spare.len() };
+        let mut control = Control { bytes: MaybeUninit::uninit() };
+        // SAFETY: a message header of zeroes is an empty one.
+        let mut message: libc::msghdr = unsafe { MaybeUninit::zeroed().assume_init() };
+        message.msg_iov = &raw mut slice;
+        message.msg_iovlen = 1;
+        message.msg_control = (&raw mut control).cast();
+        message.msg_controllen = size_of::<Control>();
+        let flags = libc::MSG_CMSG_CLOEXEC | if wait { 0 } else { libc::MSG_DONTWAIT };
+        let read = loop {
+            // SAFETY: P15: the header names memory that is there for the time of the call.
+            let read =
+                unsafe { libc::recvmsg(self.socket.as_raw_fd(), &raw mut message, flags) };
+            if let Ok(read) = usize::try_from(read) {
+                break read;
+            }
+            let error = io::Error::last_os_error();
+            match error.kind() {
+                io::ErrorKind::Interrupted => {}
+                io::ErrorKind::WouldBlock => return Ok(Received::Nothing),
+                _ => return Err(error),
+            }
+        };
+        self.take_descriptors(&message);
+        // SAFETY: P15: the kernel has filled that much of the spare room.
+        unsafe { self.input.set_len(self.input.len() + read) };
+        Ok(if read == 0 { Received::End } else { Received::Some })
+    }
+
+    fn take_descriptors(&mut self, message: &libc::msghdr) {
+        // SAFETY: P15: the kernel has filled the control messages in.
+        let mut header = unsafe { libc::CMSG_FIRSTHDR(message) };
+        // SAFETY: P15: not null, and within the control buffer.
+        while let Some(this) = unsafe { header.as_ref() } {
+            if this.cmsg_level == libc::SOL_SOCKET && this.cmsg_type == libc::SCM_RIGHTS {
+                let count = (this.cmsg_len - CMSG_DATA) / size_of::<libc::c_int>();
+                // SAFETY: P15.
+                let data = unsafe { libc::CMSG_DATA(header) }.cast::<libc::c_int>();
+                for index in 0..count {
+                    // SAFETY: P15: the message says that there are so many.
+                    let place = unsafe { data.add(index) };
+                    // SAFETY: P15; the buffer need not be aligned.
+                    let number = unsafe { place.read_unaligned() };
+                    // SAFETY: P15: a new descriptor that nobody else has.
+                    let descriptor = unsafe { OwnedFd::from_raw_fd(number) };
+                    if self.descriptors.len() < MOST_DESCRIPTORS {
+                        self.descriptors.push_back(descriptor);
+                    }
+                }
+            }
+            // SAFETY: P15.
+            header = unsafe { libc::CMSG_NXTHDR(message, header) };
+        }
+    }
+}
+
+/// The sizes of a socket's buffers, where they are not the system's.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Buffers {
+    pub(super) send: Option<usize>,
+    pub(super) receive: Option<usize>,
+}
+
+/// Room for control messages, aligned as their header is.
+#[repr(C, align(8))]
+struct Control {
+    bytes: MaybeUninit<[u8; 64]>,
+}
+
+const CMSG_DATA: usize = {
+    // SAFETY: it computes a length.
+    unsafe { libc::CMSG_LEN(0) as usize }
+};
+
+/// A whole frame of a header and a payload, as the codec reads them.
+pub(super) fn frame<'a>(header: Header, payload: &'a [u8]) -> Frame<'a> {
+    Frame { kind: header.kind, flags: header.flags, payload, size: HEADER + payload.len() }
+}

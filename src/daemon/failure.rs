@@ -1,0 +1,128 @@
+//! What goes wrong between httpd and a process group: a code, a status, a line in the log.
+
+use http::StatusCode;
+
+use crate::gateway::Level;
+use crate::httpd::{Request, log};
+
+/// Why a request got no answer from its process group, or not all of one.
+#[derive(Debug)]
+pub(super) struct Failure {
+    code: &'static str,
+    /// What the client gets if nothing has gone out to it.
+    status: StatusCode,
+    message: String,
+    /// In how many seconds it is worth trying again.
+    retry_after: Option<u64>,
+    level: Level,
+}
+
+impl Failure {
+    /// The process died, or closed the connection.
+    pub(super) fn died(pid: u32, has_begun: bool) -> Self {
+        let (code, message) = if has_begun {
+            ("RUST0021", format!("daemon process {pid} died, or gave up, before the response's end"))
+        } else {
+            ("RUST0020", format!("daemon process {pid} died, or gave up, before it answered"))
+        };
+        Self::new(code, StatusCode::BAD_GATEWAY, message)
+    }
+
+    /// What came is not what the bridge allows.
+    pub(super) fn protocol(pid: u32, has_begun: bool, what: &dyn std::fmt::Display) -> Self {
+        let code = if has_begun { "RUST0021" } else { "RUST0028" };
+        let message = format!("daemon process {pid} does not keep to the bridge's protocol: {what}");
+        Self::new(code, StatusCode::BAD_GATEWAY, message)
+    }
+
+    /// The request does not fit the bridge.
+    pub(super) fn too_large(what: &dyn std::fmt::Display) -> Self {
+        Self::new(
+            "RUST0028",
+            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            format!("the request's variables and headers do not fit the bridge: {what}"),
+        )
+    }
+
+    /// No process was ready in time.
+    pub(super) fn none_ready(waited: std::time::Duration) -> Self {
+        let message = format!("no daemon process was ready within {} s", waited.as_secs());
+        Self::new("RUST0022", StatusCode::SERVICE_UNAVAILABLE, message).retry_after(5)
+    }
+
+    /// No process could be connected to.
+    pub(super) fn cannot_connect(pid: u32, error: &std::io::Error) -> Self {
+        let message = format!("cannot connect to daemon process {pid}: {error}");
+        Self::new("RUST0022", StatusCode::SERVICE_UNAVAILABLE, message).retry_after(5)
+    }
+
+    /// Every thread is busy, and the line of waiting requests is full.
+    pub(super) fn full() -> Self {
+        let message = "every thread is busy and as many requests wait as queue-size allows";
+        Self::new("RUST0023", StatusCode::SERVICE_UNAVAILABLE, message.into()).retry_after(1)
+    }
+
+    /// Processes fail to start, and the next is not to be started yet.
+    pub(super) fn circuit_open(seconds: u64) -> Self {
+        let message = format!(
+            "its processes fail to start (RUST0031 and RUST0033 say why); the next is tried in \
+             {seconds} s"
+        );
+        Self::new("RUST0024", StatusCode::SERVICE_UNAVAILABLE, message).retry_after(seconds.max(1))
+    }
+
+    /// The process said nothing for too long.
+    pub(super) fn silent(pid: u32, timeout: std::time::Duration) -> Self {
+        let message = format!(
+            "daemon process {pid} sent nothing for {} s (socket-timeout)",
+            timeout.as_secs_f64()
+        );
+        Self::new("RUST0025", StatusCode::GATEWAY_TIMEOUT, message)
+    }
+
+    /// No thread took the request up in time.
+    pub(super) fn queued(timeout: std::time::Duration) -> Self {
+        let message =
+            format!("no thread took the request up within {} s (queue-timeout)", timeout.as_secs());
+        Self::new("RUST0026", StatusCode::GATEWAY_TIMEOUT, message)
+    }
+
+    /// The peer refused the request.
+    pub(super) fn refused(pid: u32, what: &str) -> Self {
+        let message = format!("daemon process {pid} refused the request: {what}");
+        Self::new("RUST0028", StatusCode::BAD_GATEWAY, message)
+    }
+
+    fn new(code: &'static str, status: StatusCode, message: String) -> Self {
+        Self { code, status, message, retry_after: None, level: Level::Error }
+    }
+
+    const fn retry_after(mut self, seconds: u64) -> Self {
+        self.retry_after = Some(seconds);
+        self
+    }
+
+    /// The status for a client that has got nothing yet.
+    pub(super) const fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// Says it in the log of the request.
+    pub(super) fn report(&self, request: &Request<'_>, group: &str, is_broken: bool) {
+        let outcome = if is_broken {
+            "breaking the response off".to_owned()
+        } else {
+            format!("answering {}", self.status.as_u16())
+        };
+        let line = format!("{}: process group {group}: {}; {outcome}", self.code, self.message);
+        log::request(request, self.level, &line);
+    }
+
+    /// Tells the client when to come again, if that makes sense.
+    pub(super) fn advise(&self, request: &Request<'_>) {
+        if let Some(seconds) = self.retry_after {
+            let out = request.err_headers_out();
+            out.add(request.pool(), b"Retry-After", seconds.to_string().as_bytes());
+        }
+    }
+}

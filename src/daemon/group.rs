@@ -1,0 +1,95 @@
+//! A process group that runs: what httpd's parent has made of it, and its children inherit.
+
+use std::ffi::CString;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::sync::atomic::AtomicI32;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::connection::{Buffers, Connection};
+use super::identity::Identity;
+use crate::process::{Board, GroupOptions, GroupSnapshot};
+use crate::server::bridge::Applications;
+use crate::server::os;
+
+/// Makes the applications of a group, in its processes.
+pub(crate) type Build = dyn Fn() -> Result<Arc<dyn Applications>, String> + Send + Sync;
+
+/// A process group.
+pub(crate) struct Group {
+    pub(super) options: GroupOptions,
+    pub(super) identity: Identity,
+    pub(super) board: Board,
+    /// What a connection has to know.
+    pub(super) token: [u8; 16],
+    /// Each slot's socket.
+    pub(super) paths: Vec<PathBuf>,
+    /// What the processes are given, in the parent only.
+    pub(super) fds: Mutex<Option<Descriptors>>,
+    /// Open as long as somebody is there who can send requests.
+    pub(super) lifeline: Mutex<Option<OwnedFd>>,
+    pub(super) build: Box<Build>,
+    /// Ends what the applications have started, before a process exits.
+    pub(super) finish: fn(),
+    /// Who may connect, by user id.
+    pub(super) owner: u32,
+    pub(super) title: String,
+    /// LANG, LC_ALL, HOME and the like.
+    pub(super) environment: Vec<(&'static str, CString)>,
+    /// The process of each slot, as httpd's parent knows it.
+    pub(super) pids: Vec<AtomicI32>,
+    /// The connections that this httpd child keeps, by slot.
+    pub(super) kept: Vec<Mutex<Vec<Connection>>>,
+}
+
+/// What the processes of a group inherit from httpd's parent.
+pub(super) struct Descriptors {
+    pub(super) listeners: Vec<OwnedFd>,
+    pub(super) lifeline: OwnedFd,
+    pub(super) doorbell: OwnedFd,
+}
+
+impl Group {
+    /// Its name.
+    pub(crate) fn name(&self) -> &str {
+        &self.options.name
+    }
+
+    /// What its scoreboard says now.
+    pub(crate) fn snapshot(&self) -> GroupSnapshot {
+        self.board.snapshot(self.name(), os::monotonic_us())
+    }
+
+    /// An httpd child does not need what only processes of the group do. It keeps the lifeline.
+    pub(super) fn in_child(&self) {
+        self.fds.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+
+    /// A connection that was kept, to this very process.
+    pub(super) fn take_kept(&self, slot: usize, incarnation: u32) -> Option<Connection> {
+        let mut kept = self.kept[slot].lock().unwrap_or_else(PoisonError::into_inner);
+        while let Some(connection) = kept.pop() {
+            if connection.incarnation == incarnation {
+                return Some(connection);
+            }
+            // The slot has another process by now: those are all of the old one, or dead.
+        }
+        None
+    }
+
+    /// Keeps a connection for the next request.
+    pub(super) fn keep(&self, slot: usize, connection: Connection) {
+        if connection.is_at_rest() {
+            self.kept[slot].lock().unwrap_or_else(PoisonError::into_inner).push(connection);
+        }
+    }
+
+    /// The sizes of its sockets' buffers.
+    pub(super) fn buffers(&self) -> Buffers {
+        let size = |bytes: Option<u64>| bytes.and_then(|bytes| usize::try_from(bytes).ok());
+        Buffers {
+            send: size(self.options.send_buffer_size),
+            receive: size(self.options.receive_buffer_size),
+        }
+    }
+}

@@ -1,0 +1,206 @@
+//! Who a daemon process is, and what it may: user, groups, root, limits. Taken on once, for good.
+//!
+//! The names are looked up in httpd's parent, where a wrong one stops the start; the process that
+//! was forked only acts on ids, in the order chroot, groups, group, user, and checks the result.
+
+use std::ffi::CString;
+use std::path::{Path, PathBuf};
+
+use nix::sys::resource::{Resource, setrlimit};
+use nix::unistd::{Gid, Group, Uid, User};
+
+use crate::httpd::unixd;
+use crate::process::GroupOptions;
+
+/// The identity of a group's processes.
+#[derive(Clone, Debug)]
+pub(super) struct Identity {
+    /// `None` when httpd is not root: then everything runs as its own user.
+    credentials: Option<Credentials>,
+    chroot: Option<PathBuf>,
+    home: Option<PathBuf>,
+    user_name: Option<String>,
+    umask: Option<u32>,
+}
+
+#[derive(Clone, Debug)]
+struct Credentials {
+    uid: Uid,
+    gid: Gid,
+    groups: Vec<Gid>,
+}
+
+impl Identity {
+    /// Looks up what `options` name.
+    ///
+    /// # Errors
+    ///
+    /// What there is not, or what may not be: no process runs as root.
+    pub(super) fn resolve(options: &GroupOptions) -> Result<Self, String> {
+        let is_root = Uid::effective().is_root();
+        let user = match &options.user {
+            Some(name) => Some(find_user(name)?),
+            None => User::from_uid(Uid::from_raw(unixd::user_id())).ok().flatten(),
+        };
+        let uid = user.as_ref().map_or_else(|| Uid::from_raw(unixd::user_id()), |user| user.uid);
+        let gid = match (&options.group, &options.user, &user) {
+            (Some(name), _, _) => find_group(name)?,
+            (None, Some(_), Some(user)) => user.gid,
+            _ => Gid::from_raw(unixd::group_id()),
+        };
+        let home = match (&options.home, &options.user, &user) {
+            (Some(home), _, _) => Some(PathBuf::from(home)),
+            (None, Some(_), Some(user)) => Some(user.dir.clone()),
+            _ => None,
+        };
+        let credentials = if is_root {
+            if uid.is_root() {
+                return Err("user=root: a daemon process does not run as root; name another user, \
+                            or set httpd's User"
+                    .into());
+            }
+            if gid.as_raw() == 0 {
+                return Err("group=root: a daemon process does not run in root's group; name \
+                            another group"
+                    .into());
+            }
+            let groups = match &options.supplementary_groups {
+                Some(names) => names.iter().map(|name| find_group(name)).collect::<Result<_, _>>()?,
+                None => groups_of(user.as_ref(), gid),
+            };
+            Some(Credentials { uid, gid, groups })
+        } else {
+            let me = Uid::effective();
+            if options.user.is_some() && uid != me {
+                return Err(format!(
+                    "user={}: only root can give its processes another user, and httpd runs as \
+                     user id {me}",
+                    options.user.as_deref().unwrap_or_default()
+                ));
+            }
+            if options.chroot.is_some() {
+                return Err("chroot: only root can change the root, and httpd does not run as root"
+                    .into());
+            }
+            None
+        };
+        Ok(Self {
+            credentials,
+            chroot: options.chroot.as_ref().map(PathBuf::from),
+            home,
+            user_name: user.map(|user| user.name),
+            umask: options.umask,
+        })
+    }
+
+    /// Takes the identity on. There is no way back, and none is left.
+    ///
+    /// # Errors
+    ///
+    /// Which step failed: the process must not go on.
+    pub(super) fn take_on(&self) -> Result<(), String> {
+        if let Some(root) = &self.chroot {
+            nix::unistd::chroot(root.as_path())
+                .map_err(|error| failed("chroot to", root, error))?;
+            nix::unistd::chdir("/").map_err(|error| failed("chdir to", Path::new("/"), error))?;
+        }
+        if let Some(Credentials { uid, gid, groups }) = &self.credentials {
+            nix::unistd::setgroups(groups)
+                .map_err(|error| format!("cannot set the groups {groups:?}: {error}"))?;
+            nix::unistd::setgid(*gid)
+                .map_err(|error| format!("cannot set the group id {gid}: {error}"))?;
+            nix::unistd::setuid(*uid)
+                .map_err(|error| format!("cannot set the user id {uid}: {error}"))?;
+            // As `setuid` may have done nothing (CVE-2014-0240): who can become root again is root.
+            if nix::unistd::setuid(Uid::from_raw(0)).is_ok() || Uid::effective().is_root() {
+                return Err("root's privileges are not gone".into());
+            }
+        }
+        if let Some(mask) = self.umask {
+            nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(mask));
+        }
+        if let Some(home) = &self.home {
+            nix::unistd::chdir(home.as_path())
+                .map_err(|error| failed("chdir to the home", home, error))?;
+        }
+        Ok(())
+    }
+
+    /// What the environment is to say: HOME, USER and LOGNAME.
+    pub(super) fn environment(&self) -> Vec<(&'static str, CString)> {
+        let home = self.home.as_deref().and_then(Path::to_str);
+        let name = self.user_name.as_deref().filter(|_| self.home.is_some());
+        [("HOME", home), ("USER", name), ("LOGNAME", name)]
+            .into_iter()
+            .filter_map(|(key, value)| Some((key, CString::new(value?).ok()?)))
+            .collect()
+    }
+}
+
+/// Whether there is everything that `options` name, and it may be.
+///
+/// # Errors
+///
+/// What is wrong, and what is allowed.
+pub(crate) fn check(options: &GroupOptions) -> Result<(), String> {
+    Identity::resolve(options).map(drop)
+}
+
+/// The limits of `options`: what a process may use before the system says no.
+///
+/// # Errors
+///
+/// Which limit could not be set.
+pub(super) fn limit(options: &GroupOptions) -> Result<(), String> {
+    let set = |resource, name: &str, limit: u64| {
+        setrlimit(resource, limit, limit)
+            .map_err(|error| format!("cannot set {name} to {limit}: {error}"))
+    };
+    if let Some(limit) = options.cpu_time_limit {
+        // The soft limit sends SIGXCPU, on which the process is replaced; the hard one kills.
+        let soft = limit.as_secs().max(1);
+        setrlimit(Resource::RLIMIT_CPU, soft, soft + 30)
+            .map_err(|error| format!("cannot set cpu-time-limit to {soft}: {error}"))?;
+    }
+    if let Some(limit) = options.virtual_memory_limit {
+        set(Resource::RLIMIT_AS, "virtual-memory-limit", limit)?;
+    }
+    Ok(())
+}
+
+fn find_user(name: &str) -> Result<User, String> {
+    let found = match name.strip_prefix('#') {
+        Some(number) => {
+            let id = number.parse().map_err(|_| format!("user={name}: not a number after #"))?;
+            User::from_uid(Uid::from_raw(id))
+        }
+        None => User::from_name(name),
+    };
+    found
+        .map_err(|error| format!("user={name}: {error}"))?
+        .ok_or_else(|| format!("user={name}: there is no such user"))
+}
+
+fn find_group(name: &str) -> Result<Gid, String> {
+    if let Some(number) = name.strip_prefix('#') {
+        let id = number.parse().map_err(|_| format!("group={name}: not a number after #"))?;
+        return Ok(Gid::from_raw(id));
+    }
+    Group::from_name(name)
+        .map_err(|error| format!("group={name}: {error}"))?
+        .map(|group| group.gid)
+        .ok_or_else(|| format!("group={name}: there is no such group"))
+}
+
+/// As `initgroups` would have it: looked up in the parent, as a chroot may hide /etc/group.
+fn groups_of(user: Option<&User>, gid: Gid) -> Vec<Gid> {
+    user.and_then(|user| {
+        let name = CString::new(user.name.as_str()).ok()?;
+        nix::unistd::getgrouplist(&name, gid).ok()
+    })
+    .unwrap_or_else(|| vec![gid])
+}
+
+fn failed(what: &str, path: &Path, error: nix::Error) -> String {
+    format!("cannot {what} {}: {error}", path.display())
+}

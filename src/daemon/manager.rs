@@ -1,0 +1,318 @@
+//! What httpd's parent does for its process groups: makes them when the configuration holds, forks
+//! their processes, and forks again what dies. It never waits and has no timer: whatever takes time
+//! is done in the processes themselves.
+
+use std::ffi::CString;
+use std::os::fd::AsFd as _;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicI32, AtomicPtr, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use nix::sys::wait::WaitStatus;
+use nix::unistd::{Pid, Uid, User};
+use rustix::event::EventfdFlags;
+use rustix::pipe::PipeFlags;
+
+use super::group::{Build, Descriptors, Group};
+use super::identity::Identity;
+use super::{child, oom, retired, socket, title};
+use crate::gateway::Level;
+use crate::httpd::other_child::{self, Forked};
+use crate::httpd::{Kept, Pool, Server, log, mpm, unixd};
+use crate::process::{Board, GroupOptions, State};
+use crate::server::os::{self, Shared};
+
+/// How many requests of a process may wait without a thread's turn: services that await something.
+const MOST_PARKED: usize = 1024;
+
+/// What a module wants to have.
+pub(crate) struct Plan {
+    pub(crate) options: GroupOptions,
+    pub(crate) build: Box<Build>,
+    pub(crate) finish: fn(),
+}
+
+/// The groups of the configuration that is in force.
+struct Running {
+    groups: Vec<Kept<Group>>,
+    pool: usize,
+}
+
+static RUNNING: AtomicPtr<Running> = AtomicPtr::new(std::ptr::null_mut());
+
+/// Makes the groups and forks their processes. Called in httpd's parent when the configuration
+/// holds.
+///
+/// # Errors
+///
+/// What stands in the way, a line each.
+pub(crate) fn start(
+    pconf: Pool<'_>,
+    main: Server<'_>,
+    prefix: Option<PathBuf>,
+    plans: Vec<Plan>,
+) -> Result<Vec<Kept<Group>>, Vec<String>> {
+    retired::adopt(pconf, main);
+    oom::watch();
+    let prefix = match prefix {
+        Some(prefix) => prefix,
+        None => default_prefix(pconf).ok_or_else(|| vec!["RUST0034: no runtime folder".into()])?,
+    };
+    let (mut groups, mut wrong) = (Vec::new(), Vec::new());
+    for plan in plans {
+        let name = plan.options.name.clone();
+        match make(plan, &prefix) {
+            Ok(group) => groups.push(pconf.keep(group)),
+            Err(error) => wrong.push(format!("RUST0034: process group {name}: {error}")),
+        }
+    }
+    if !wrong.is_empty() {
+        return Err(wrong);
+    }
+    if groups.is_empty() {
+        return Ok(groups);
+    }
+    let running =
+        pconf.keep(Running { groups: groups.clone(), pool: pconf.as_ptr() as usize });
+    RUNNING.store(running.as_ptr(), Ordering::Release);
+    // SAFETY: P3: the main server outlives its process's configuration.
+    let process = main.process_pool().as_ptr() as usize;
+    pconf.on_clear(move || retire(process));
+    for group in &groups {
+        for slot in 0..group.board.slots.len() {
+            fork(pconf, group, slot);
+        }
+    }
+    Ok(groups)
+}
+
+/// Runs in each httpd child.
+pub(crate) fn in_child() {
+    with_running(|running| running.groups.iter().for_each(|group| group.in_child()));
+}
+
+/// The groups of this module that run.
+pub(crate) fn with_groups<T>(visit: impl FnOnce(&[Kept<Group>]) -> T) -> T {
+    let mut visit = Some(visit);
+    with_running(|running| visit.take().map(|visit| visit(&running.groups)))
+        .flatten()
+        .unwrap_or_else(|| {
+            let visit = visit.take().expect("it was not called");
+            visit(&[])
+        })
+}
+
+fn with_running<T>(f: impl FnOnce(&Running) -> T) -> Option<T> {
+    // SAFETY: P3: it lives in pconf, and the pointer is taken back when that is cleared.
+    unsafe { RUNNING.load(Ordering::Acquire).as_ref() }.map(f)
+}
+
+fn make(plan: Plan, prefix: &Path) -> Result<Group, String> {
+    let Plan { options, build, finish } = plan;
+    let identity = Identity::resolve(&options)?;
+    let words = |what: &str, error: &dyn std::fmt::Display| format!("cannot make {what}: {error}");
+    let slots = options.slots() as usize;
+    let rows = options.threads as usize + MOST_PARKED;
+    let board = board(slots, rows).map_err(|error| words("the scoreboard", &error))?;
+    board.prepare(&options, os::monotonic_us());
+    let (lifeline_read, lifeline) =
+        rustix::pipe::pipe_with(PipeFlags::CLOEXEC).map_err(|error| words("a pipe", &error))?;
+    let doorbell = rustix::event::eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)
+        .map_err(|error| words("an event counter", &error))?;
+    let mut token = [0; 16];
+    rustix::rand::getrandom(&mut token, rustix::rand::GetRandomFlags::empty())
+        .map_err(|error| words("a token", &error))?;
+    let owner = owner(&options)?;
+    let (mut paths, mut listeners) = (Vec::new(), Vec::new());
+    for slot in 0..slots {
+        let path = socket::path(prefix, mpm::generation(), &options.name, slot);
+        let backlog = i32::try_from(options.listen_backlog).unwrap_or(i32::MAX);
+        listeners.push(socket::listen(&path, backlog, owner)?);
+        paths.push(path);
+    }
+    let mut environment = identity.environment();
+    for (key, value) in [("LANG", &options.lang), ("LC_ALL", &options.locale)] {
+        if let Some(value) = value {
+            let value = CString::new(value.as_str()).map_err(|error| words(key, &error))?;
+            environment.push((key, value));
+        }
+    }
+    Ok(Group {
+        title: title::of(&options.display_name, &options.name),
+        kept: (0..slots).map(|_| Mutex::default()).collect(),
+        pids: (0..slots).map(|_| AtomicI32::new(0)).collect(),
+        identity,
+        board,
+        token,
+        paths,
+        fds: Mutex::new(Some(Descriptors { listeners, lifeline: lifeline_read, doorbell })),
+        lifeline: Mutex::new(Some(lifeline)),
+        build,
+        finish,
+        owner: owner.map_or_else(unixd::children_run_as, Uid::as_raw),
+        environment,
+        options,
+    })
+}
+
+/// The scoreboard, in memory that all of the group's processes share. It stays mapped: worker
+/// threads of processes that outlive the configuration look at it.
+fn board(slots: usize, rows: usize) -> std::io::Result<Board> {
+    let group = Shared::<crate::process::Group>::new(1)?.leak();
+    let rows = Shared::<crate::process::Row>::new(slots * rows)?.leak();
+    let slots = Shared::<crate::process::Slot>::new(slots)?.leak();
+    Ok(Board::new(&group[0], slots, rows))
+}
+
+/// Who may connect: httpd's children.
+fn owner(options: &GroupOptions) -> Result<Option<Uid>, String> {
+    if !Uid::effective().is_root() {
+        return Ok(None);
+    }
+    match &options.socket_user {
+        None => Ok(Some(Uid::from_raw(unixd::user_id()))),
+        Some(name) => match User::from_name(name) {
+            Ok(Some(user)) => Ok(Some(user.uid)),
+            _ => Err(format!("socket-user={name}: there is no such user")),
+        },
+    }
+}
+
+fn default_prefix(pconf: Pool<'_>) -> Option<PathBuf> {
+    let path = pconf.runtime_path(log::module_name().unwrap_or("mod_rust"))?;
+    Some(PathBuf::from(path.to_str().ok()?))
+}
+
+/// Forks the process of a slot.
+fn fork(pconf: Pool<'_>, group: &Kept<Group>, slot: usize) {
+    match other_child::fork(pconf) {
+        Ok(Forked::Child) => child::run(*group, slot),
+        Ok(Forked::Parent(pid)) => {
+            group.pids[slot].store(pid, Ordering::Relaxed);
+            other_child::supervise(pconf, pid, on_end);
+        }
+        Err(error) => {
+            let line = format!(
+                "RUST0034: process group {}: cannot fork a daemon process: {error}",
+                group.name()
+            );
+            log::server(Server::main(), Level::Error, &line);
+        }
+    }
+}
+
+/// A process of the running configuration has ended: what it leaves behind is cleared away, and
+/// another takes its slot.
+fn on_end(pid: i32, status: other_child::WaitStatus) {
+    with_running(|running| {
+        let found = running.groups.iter().find_map(|group| {
+            let mut pids = group.pids.iter();
+            let slot = pids.position(|known| known.load(Ordering::Relaxed) == pid)?;
+            Some((group, slot))
+        });
+        let Some((group, slot)) = found else { return };
+        group.pids[slot].store(0, Ordering::Relaxed);
+        let now = os::monotonic_us();
+        let buried = group.board.bury(slot, now);
+        let ended = Ended::of(pid, status);
+        let is_crash = !ended.is_expected();
+        if let Some(status) = status {
+            group.board.slots[slot].set_last_exit(status.cast_unsigned());
+        }
+        group.board.lock(&group.options, std::process::id(), is_alive).died(&buried, is_crash, now);
+        if is_crash {
+            let what = match (buried.state, buried.casualties) {
+                (State::Ready | State::Draining, 1) => ", with 1 request in it".to_owned(),
+                (State::Ready | State::Draining, count) => {
+                    format!(", with {count} requests in it")
+                }
+                _ => ", before it was ready".to_owned(),
+            };
+            let line = format!(
+                "RUST0031: process group {}: daemon process {pid} {ended}{what}; another takes its \
+                 place",
+                group.name()
+            );
+            log::server(Server::main(), Level::Error, &line);
+        }
+        if !mpm::is_stopping() {
+            // SAFETY: P3: the configuration's pool, which the running groups live in.
+            let pconf = unsafe { Pool::from_ptr(running.pool as *mut _) };
+            fork(pconf, group, slot);
+        }
+        group.ring();
+    });
+}
+
+/// The configuration goes: its processes serve on until the last httpd child that knows them has
+/// gone. This process lets go of them.
+fn retire(process: usize) {
+    let running = RUNNING.swap(std::ptr::null_mut(), Ordering::AcqRel);
+    // SAFETY: P3: cleanups of pconf run before it is freed.
+    let Some(running) = (unsafe { running.as_ref() }) else { return };
+    // SAFETY: P3: the process's pool outlives every configuration.
+    let pool = unsafe { Pool::from_ptr(process as *mut _) };
+    for group in &running.groups {
+        group.lifeline.lock().unwrap_or_else(PoisonError::into_inner).take();
+        group.in_child();
+        for (pid, path) in std::iter::zip(&group.pids, &group.paths) {
+            match pid.load(Ordering::Relaxed) {
+                pid if pid > 0 && !mpm::is_exiting() => retired::add(pool, pid, path, group.name()),
+                _ => drop(std::fs::remove_file(path)),
+            }
+        }
+    }
+    if mpm::is_exiting() {
+        retired::remove_all(pool);
+    }
+}
+
+impl Group {
+    /// Wakes the processes that wait for something to do.
+    pub(super) fn ring(&self) {
+        let fds = self.fds.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(fds) = &*fds {
+            let _ = rustix::io::write(fds.doorbell.as_fd(), &1_u64.to_ne_bytes());
+        }
+    }
+}
+
+/// Whether there is a process of this id.
+pub(super) fn is_alive(pid: u32) -> bool {
+    nix::sys::signal::kill(Pid::from_raw(pid.cast_signed()), None) != Err(nix::Error::ESRCH)
+}
+
+/// How a process ended.
+struct Ended {
+    status: Option<WaitStatus>,
+    by_oom: bool,
+}
+
+impl Ended {
+    fn of(pid: i32, status: other_child::WaitStatus) -> Self {
+        let status =
+            status.and_then(|status| WaitStatus::from_raw(Pid::from_raw(pid), status).ok());
+        let killed =
+            matches!(status, Some(WaitStatus::Signaled(_, nix::sys::signal::SIGKILL, _)));
+        Self { status, by_oom: killed && oom::has_struck() }
+    }
+
+    /// Whether it went as it was told, or has said itself what went wrong.
+    fn is_expected(&self) -> bool {
+        matches!(self.status, Some(WaitStatus::Exited(_, code)) if child::is_told(code))
+    }
+}
+
+impl std::fmt::Display for Ended {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.status {
+            _ if self.by_oom => f.write_str("was killed as the system ran out of memory"),
+            Some(WaitStatus::Signaled(_, signal, dumped)) => {
+                write!(f, "was ended by {signal}")?;
+                if dumped { f.write_str(" (it left a core)") } else { Ok(()) }
+            }
+            Some(WaitStatus::Exited(_, code)) => write!(f, "exited with status {code}"),
+            _ => f.write_str("was lost"),
+        }
+    }
+}

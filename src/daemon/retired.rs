@@ -1,0 +1,89 @@
+//! Processes of configurations that are over: they serve until the last httpd child that knows them
+//! has gone. The parent keeps their ids, so that it knows them when they end, and removes their
+//! sockets then.
+//!
+//! The list outlives the module's code, which may be another version after a restart: it is a table
+//! of strings in the pool of httpd's process.
+
+use std::ffi::{CStr, OsStr};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+
+use nix::sys::signal::kill;
+use nix::unistd::Pid;
+
+use crate::gateway::Level;
+use crate::httpd::other_child::{self, WaitStatus};
+use crate::httpd::{Pool, Server, log};
+
+/// The ids, with path and group.
+const RETIRED: &CStr = c"mod_rust:retired:1";
+
+/// Remembers a process that goes on without its configuration.
+pub(super) fn add(process: Pool<'_>, pid: i32, path: &Path, group: &str) {
+    let mut value = group.as_bytes().to_vec();
+    value.push(b'|');
+    value.extend_from_slice(path.as_os_str().as_bytes());
+    let key = pid.to_string();
+    process.shared_table(RETIRED).add(process, key.as_bytes(), &value);
+}
+
+/// Takes the supervision over, with the new configuration.
+pub(super) fn adopt(pconf: Pool<'_>, main: Server<'_>) {
+    for (pid, path, _) in all(main.process_pool()) {
+        // A signal that is none asks whether the process is there; one that has ended is, until
+        // the MPM has waited for it.
+        if kill(Pid::from_raw(pid), None).is_ok() {
+            other_child::supervise(pconf, pid, on_end);
+        } else {
+            forget(main.process_pool(), pid);
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
+/// Removes all that is left: httpd exits.
+pub(super) fn remove_all(process: Pool<'_>) {
+    for (_, path, _) in all(process) {
+        let _ = std::fs::remove_file(path);
+    }
+}
+
+fn on_end(pid: i32, status: WaitStatus) {
+    let Some(main) = Server::main() else { return };
+    let process = main.process_pool();
+    let found = all(process).into_iter().find(|(known, ..)| *known == pid);
+    forget(process, pid);
+    let Some((_, path, group)) = found else { return };
+    let _ = std::fs::remove_file(path);
+    let line = match status {
+        Some(0) => format!("process group {group}: daemon process {pid} of an earlier \
+                            configuration has served its last request"),
+        _ => format!(
+            "RUST0039: process group {group}: daemon process {pid} of an earlier configuration \
+             ended with wait status {}, perhaps with requests in it",
+            status.unwrap_or(-1)
+        ),
+    };
+    let level = if status == Some(0) { Level::Info } else { Level::Error };
+    log::server(Some(main), level, &line);
+}
+
+/// A process id may come again: it is taken off the list as soon as its owner has ended.
+fn forget(process: Pool<'_>, pid: i32) {
+    let key = process.c_str(pid.to_string().as_bytes());
+    process.shared_table(RETIRED).unset(key);
+}
+
+fn all(process: Pool<'_>) -> Vec<(i32, PathBuf, String)> {
+    let mut all = Vec::new();
+    process.shared_table(RETIRED).each(|pid, value| {
+        let pid = std::str::from_utf8(pid).ok().and_then(|pid| pid.parse().ok());
+        let bar = value.iter().position(|byte| *byte == b'|');
+        if let (Some(pid), Some(bar)) = (pid, bar) {
+            let path = PathBuf::from(OsStr::from_bytes(&value[bar + 1..]));
+            all.push((pid, path, String::from_utf8_lossy(&value[..bar]).into_owned()));
+        }
+    });
+    all
+}

@@ -1,0 +1,230 @@
+//! Process groups as this module has them: which it needs, what their processes build, and how a
+//! request names what it wants of them.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use super::groups::{Definition, Selection, is_visible};
+use super::options::Chain;
+use super::state::{self, Named, Place};
+use super::{check, instance, process};
+use crate::daemon::{self, Plan};
+use crate::gateway::{Application, Error, ErrorKind, Options, Result};
+use crate::httpd::{Kept, Pool, Server};
+use crate::protocol::bridge::{PairBlock, Pairs};
+use crate::server::bridge::Applications;
+
+/// An application with its options, which a process builds before it takes requests.
+type Wanted = (u32, Options);
+
+/// What of the configuration decides on process groups, as the hooks see it.
+pub(super) struct View<'v> {
+    pub(super) main: Server<'v>,
+    /// The option lines of a server outside its sections.
+    pub(super) usual: &'v dyn Fn(Server<'v>) -> Chain,
+    /// `RustProcessGroup` of a server outside its sections.
+    pub(super) selected: &'v dyn Fn(Server<'v>) -> Option<Kept<Selection>>,
+    /// `RustRestrictEmbedded` of a server.
+    pub(super) restricted: &'v dyn Fn(Server<'v>) -> bool,
+}
+
+/// The uses that would run in httpd's children where none may.
+pub(super) fn check_embedded(view: &View<'_>) -> Vec<String> {
+    let sections = state::sections();
+    let mut wrong = Vec::new();
+    state::with_uses(|uses| {
+        for server in view.main.iter().filter(|server| (view.restricted)(*server)) {
+            let servers = [state::identity(view.main), state::identity(server)];
+            for used in uses {
+                let inner = match &used.at {
+                    Place::Section(section) if used.server == servers[1] => section.process_group,
+                    Place::Path(path) if servers.contains(&used.server) => {
+                        check::covering_group(servers, &sections, path)
+                    }
+                    // Where a regular expression or another server decides, requests tell.
+                    _ => continue,
+                };
+                let selected = (view.selected)(server);
+                let selection = used.process_group.as_ref().or(inner.as_deref());
+                if matches!(selection.or(selected.as_deref()), None | Some(Selection::Embedded))
+                    && !sections.iter().any(|scope| {
+                        scope.section.process_group.is_some() && scope.location.is_none()
+                    })
+                {
+                    wrong.push(format!(
+                        "RUST0106: {}: {}: RustRestrictEmbedded lets no application run in httpd's \
+                         children: choose a process group, by process-group= or RustProcessGroup",
+                        used.place, used.directive
+                    ));
+                }
+            }
+        }
+    });
+    wrong.dedup();
+    wrong
+}
+
+/// Starts the process groups that this module's applications need.
+pub(super) fn start(pconf: Pool<'_>, view: &View<'_>) -> std::result::Result<(), Vec<String>> {
+    let plans = state::with_groups(|groups| {
+        let plan = |group: &Definition| {
+            let wanted = wanted(pconf, group, view)?;
+            Some(Plan {
+                options: group.options.clone(),
+                build: Box::new(move || build(&wanted)),
+                finish: process::finish,
+            })
+        };
+        groups.iter().filter_map(plan).collect::<Vec<_>>()
+    });
+    daemon::start(pconf, view.main, state::socket_prefix(), plans).map(drop)
+}
+
+/// What the processes of `group` build; `None` when no application of this module's can be sent to
+/// it.
+fn wanted(pool: Pool<'_>, group: &Definition, view: &View<'_>) -> Option<Vec<Wanted>> {
+    let sections = state::sections();
+    let (mut wanted, mut is_needed) = (Vec::new(), false);
+    state::with_uses(|uses| {
+        for server in view.main.iter() {
+            if !is_visible(group.server, server, view.main) {
+                continue;
+            }
+            let servers = [state::identity(view.main), state::identity(server)];
+            for used in uses {
+                let is_here = match used.at {
+                    Place::Section(_) => used.server == servers[1],
+                    Place::Path(_) | Place::Pattern => servers.contains(&used.server),
+                };
+                if !is_here {
+                    continue;
+                }
+                let usual = (view.usual)(server);
+                let selected = (view.selected)(server);
+                // What sections around the use say, the outermost first.
+                let (options, inner) = match &used.at {
+                    Place::Section(section) => {
+                        (usual.around(section.options, pool, true), section.process_group)
+                    }
+                    Place::Path(path) => (
+                        check::covering(pool, usual, servers, &sections, path),
+                        check::covering_group(servers, &sections, path),
+                    ),
+                    Place::Pattern => (usual, None),
+                };
+                let selection = used.process_group.as_ref().or(inner.as_deref());
+                match selection.or(selected.as_deref()) {
+                    Some(Selection::Named(name)) if *name == group.name => {
+                        is_needed = true;
+                        let Named { factory, number, .. } = &*used.application;
+                        let one = (*number, options.resolve(|name| factory.knows(name)));
+                        if !wanted.contains(&one) {
+                            wanted.push(one);
+                        }
+                    }
+                    // It is known when the request is: then it is built.
+                    Some(Selection::Variable(_)) => is_needed = true,
+                    _ => {}
+                }
+            }
+        }
+        // Sections that choose a group for what is mounted elsewhere.
+        is_needed |= state::with_wanted_groups(|names| {
+            names.iter().any(|wanted| wanted.name == group.name)
+        }) && !uses.is_empty();
+    });
+    is_needed.then_some(wanted)
+}
+
+/// Builds the applications of a process: those that are known beforehand now, others when asked for.
+fn build(wanted: &[Wanted]) -> std::result::Result<Arc<dyn Applications>, String> {
+    process::start_daemon();
+    let named = state::applications();
+    let applications = OfModule {
+        usual: named.iter().map(|_| OnceLock::new()).collect(),
+        named,
+        others: Mutex::default(),
+    };
+    for (number, options) in wanted {
+        applications.build(*number, options.clone()).map_err(|error| {
+            let name = applications.named.get(*number as usize).map(|named| named.name.as_str());
+            format!("application {}: {error}", name.unwrap_or_default())
+        })?;
+    }
+    Ok(Arc::new(applications))
+}
+
+/// This module's applications in a daemon process.
+struct OfModule {
+    named: Vec<Kept<Named>>,
+    /// Those without options, found without a lock.
+    usual: Vec<OnceLock<Arc<dyn Application>>>,
+    others: Mutex<HashMap<(u32, Box<[u8]>), Arc<dyn Application>>>,
+}
+
+impl OfModule {
+    fn build(&self, number: u32, options: Options) -> Result<Arc<dyn Application>> {
+        let unknown = || Error::of(ErrorKind::Options, format!("there is no application {number}"));
+        let named = *self.named.get(number as usize).ok_or_else(unknown)?;
+        let key = encode(&options);
+        let application = instance::build_for(named, options)?;
+        if key.pairs().is_empty() {
+            return Ok(Arc::clone(self.usual[number as usize].get_or_init(|| application)));
+        }
+        let mut others = self.others.lock().unwrap_or_else(PoisonError::into_inner);
+        others.insert((number, key.pairs().as_bytes().into()), Arc::clone(&application));
+        Ok(application)
+    }
+}
+
+impl Applications for OfModule {
+    fn find(&self, index: u32, options: Pairs<'_>) -> Result<Arc<dyn Application>> {
+        if options.is_empty() {
+            if let Some(Some(application)) = self.usual.get(index as usize).map(OnceLock::get) {
+                return Ok(Arc::clone(application));
+            }
+            return self.build(index, Options::new());
+        }
+        let key = (index, Box::from(options.as_bytes()));
+        let others = self.others.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(application) = others.get(&key) {
+            return Ok(Arc::clone(application));
+        }
+        drop(others);
+        self.build(index, decode(options)?)
+    }
+}
+
+/// Options as REQUEST has them, in an order that does not depend on chance.
+pub(super) fn encode(options: &Options) -> PairBlock {
+    let mut block = PairBlock::new();
+    for (name, value) in options.iter() {
+        // A directive's argument is far shorter than a pair may be.
+        let _ = block.push(name.as_bytes(), value.as_bytes());
+    }
+    block
+}
+
+fn decode(options: Pairs<'_>) -> Result<Options> {
+    let malformed = || Error::of(ErrorKind::Options, "the options of a request are malformed");
+    let mut decoded = Options::new();
+    for (name, value) in options {
+        let text = |bytes| std::str::from_utf8(bytes).map(str::to_owned).map_err(|_| malformed());
+        decoded.set(text(name)?, text(value)?);
+    }
+    Ok(decoded)
+}
+
+/// The group of that name, if it may be used in the request's server.
+pub(super) fn find(name: &str, server: Server<'_>) -> Option<Kept<daemon::Group>> {
+    let is_allowed = state::with_groups(|groups| {
+        let main = Server::main();
+        groups.iter().any(|group| {
+            group.name == name && main.is_none_or(|main| is_visible(group.server, server, main))
+        })
+    });
+    if !is_allowed {
+        return None;
+    }
+    daemon::with_groups(|groups| groups.iter().find(|group| group.name() == name).copied())
+}

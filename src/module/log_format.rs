@@ -1,0 +1,50 @@
+//! Formats of one's own for LogFormat: mod_log_config's `ap_register_log_handler`.
+
+use std::ffi::{CStr, c_char};
+
+use super::guard;
+use crate::httpd::{Pool, Request};
+use crate::sys;
+
+/// What stands for a format in the access log.
+pub trait LogFormatHook: 'static {
+    /// `^xy`: a caret and two characters (mod_log_config.c, `parse_log_item`).
+    const TAG: &'static CStr;
+
+    /// The text for a request, where `name` is what stands in braces; `None` makes a `-`.
+    fn text<'r>(request: &Request<'r>, name: &str) -> Option<&'r CStr>;
+}
+
+/// Registers a format with mod_log_config, if that module is there. For the pre-config hook, as
+/// formats are read with the configuration.
+pub fn register<H: LogFormatHook>(pconf: Pool<'_>) {
+    // SAFETY: P11; the name is a literal.
+    let found = unsafe { sys::apr_dynamic_fn_retrieve(c"ap_register_log_handler".as_ptr()) };
+    let Some(found) = found else { return };
+    // SAFETY: the optional function of this name has this signature (mod_log_config.h).
+    let register = unsafe { std::mem::transmute::<unsafe extern "C" fn(), Register>(found) };
+    // SAFETY: P11; the tag lives as long as the module.
+    unsafe {
+        register(pconf.as_ptr(), H::TAG.as_ptr().cast_mut(), text::<H>, 0);
+    }
+}
+
+type Handler = unsafe extern "C" fn(*mut sys::request_rec, *mut c_char) -> *const c_char;
+type Register = unsafe extern "C" fn(*mut sys::apr_pool_t, *mut c_char, Handler, i32);
+
+unsafe extern "C" fn text<H: LogFormatHook>(
+    raw: *mut sys::request_rec,
+    name: *mut c_char,
+) -> *const c_char {
+    guard::callback("log format", std::ptr::null(), || {
+        // SAFETY: P1, P2: it does not leave this function.
+        let request = unsafe { Request::from_ptr(raw) };
+        let name = if name.is_null() {
+            ""
+        } else {
+            // SAFETY: P5: what stands in the format's braces.
+            unsafe { CStr::from_ptr(name) }.to_str().unwrap_or_default()
+        };
+        H::text(&request, name).map_or(std::ptr::null(), CStr::as_ptr)
+    })
+}
