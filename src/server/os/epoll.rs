@@ -22,6 +22,16 @@ pub enum Trigger {
     Edge,
 }
 
+impl Trigger {
+    fn flags(self) -> epoll::EventFlags {
+        let flags = epoll::EventFlags::IN | epoll::EventFlags::RDHUP;
+        match self {
+            Self::Level => flags,
+            Self::Edge => flags | epoll::EventFlags::ET,
+        }
+    }
+}
+
 /// What a wait found: the tokens of descriptors that can be read or have been closed.
 pub struct Ready {
     events: Vec<epoll::Event>,
@@ -62,11 +72,27 @@ impl Epoll {
     ///
     /// As `epoll_ctl(2)`.
     pub fn add(&self, fd: impl AsFd, token: u64, trigger: Trigger) -> io::Result<()> {
-        let mut flags = epoll::EventFlags::IN | epoll::EventFlags::RDHUP;
-        if trigger == Trigger::Edge {
-            flags |= epoll::EventFlags::ET;
-        }
-        Ok(epoll::add(&self.fd, fd, epoll::EventData::new_u64(token), flags)?)
+        Ok(epoll::add(&self.fd, fd, epoll::EventData::new_u64(token), trigger.flags())?)
+    }
+
+    /// Says nothing more of `fd` until it is [unmuted](Self::unmute): somebody reads it anyway.
+    ///
+    /// # Errors
+    ///
+    /// As `epoll_ctl(2)`.
+    pub fn mute(&self, fd: impl AsFd, token: u64) -> io::Result<()> {
+        let flags = epoll::EventFlags::ET;
+        Ok(epoll::modify(&self.fd, fd, epoll::EventData::new_u64(token), flags)?)
+    }
+
+    /// Watches `fd` edge-triggered again. What came meanwhile is reported at once.
+    ///
+    /// # Errors
+    ///
+    /// As `epoll_ctl(2)`.
+    pub fn unmute(&self, fd: impl AsFd, token: u64) -> io::Result<()> {
+        let flags = Trigger::Edge.flags();
+        Ok(epoll::modify(&self.fd, fd, epoll::EventData::new_u64(token), flags)?)
     }
 
     /// Watches `fd` no more.

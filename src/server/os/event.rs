@@ -66,6 +66,19 @@ impl AsFd for Event {
     }
 }
 
+/// Whether a pipe's other end is closed and all that was in it has been read. What is in it is thrown
+/// away.
+pub fn is_at_end(pipe: impl AsFd) -> bool {
+    let mut thrown_away = [0_u8; 256];
+    loop {
+        match rustix::io::read(&pipe, &mut thrown_away) {
+            Ok(0) => return true,
+            Ok(_) => {}
+            Err(_) => return false,
+        }
+    }
+}
+
 /// One record of a signalfd, `struct signalfd_siginfo`, in bytes. The signal's number comes first.
 const RECORD: usize = 128;
 

@@ -8,16 +8,18 @@
 mod clock;
 mod epoll;
 mod event;
+mod process;
 mod shared;
 mod socket;
 mod statm;
 
 pub use self::clock::{monotonic_us, wall_us};
 pub use self::epoll::{Epoll, Ready, Trigger};
-pub use self::event::{Event, drain_signals};
+pub use self::event::{Event, drain_signals, is_at_end};
+pub use self::process::{Signal, cpu_us, exists};
 pub use self::shared::{Shared, Zeroed};
 pub use self::socket::{
     Peer, Polled, accept, has_hung_up, peer, poll, receive, receive_with_descriptor, send,
-    send_vectored, send_with_descriptor, set_nonblocking, shutdown,
+    send_vectored, send_with_descriptor, set_buffers, set_nonblocking, shutdown,
 };
 pub use self::statm::resident_bytes;

@@ -26,6 +26,12 @@ unsafe impl Zeroed for AtomicU32 {}
 unsafe impl Zeroed for AtomicU64 {}
 // SAFETY: P12: an integer, changed atomically.
 unsafe impl Zeroed for AtomicI64 {}
+// SAFETY: P12: `repr(C)`, of atomics alone; `Board::leaked` and its tests begin with zeroes.
+unsafe impl Zeroed for crate::process::Group {}
+// SAFETY: P12: as above.
+unsafe impl Zeroed for crate::process::Slot {}
+// SAFETY: P12: as above.
+unsafe impl Zeroed for crate::process::Row {}
 // SAFETY: an array is its elements.
 unsafe impl<T: Zeroed, const N: usize> Zeroed for [T; N] {}
 

@@ -190,6 +190,17 @@ pub fn shutdown(socket: impl AsFd) {
     let _ = rustix::net::shutdown(socket, Shutdown::Both);
 }
 
+/// Asks for other sizes of the kernel's buffers than the system's. It may give less.
+pub fn set_buffers(socket: impl AsFd, receive: Option<u64>, send: Option<u64>) {
+    let size = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX >> 33);
+    if let Some(bytes) = receive {
+        let _ = sockopt::set_socket_recv_buffer_size(&socket, size(bytes));
+    }
+    if let Some(bytes) = send {
+        let _ = sockopt::set_socket_send_buffer_size(&socket, size(bytes));
+    }
+}
+
 /// Makes a descriptor one that does not block.
 ///
 /// # Errors
@@ -227,7 +238,7 @@ mod tests {
     fn a_descriptor_goes_along() {
         let (here, there) = UnixStream::pair().unwrap();
         let path = std::env::temp_dir().join(format!("mod_rust-fd-{}", std::process::id()));
-        let mut file = File::options().read(true).write(true).create(true).open(&path).unwrap();
+        let mut file = File::options().read(true).write(true).create_new(true).open(&path).unwrap();
         std::fs::remove_file(&path).unwrap();
         file.write_all(b"what is in it").unwrap();
         assert_eq!(send_with_descriptor(&here, b"frame", file.as_fd()).unwrap(), Some(5));

@@ -1,0 +1,407 @@
+//! The request body as it comes over the bridge.
+//!
+//! A worker may write a response while the child still writes the body. When its write would
+//! block, it takes in what the child sends, up to [`AHEAD`] bytes; beyond that it just waits. That
+//! cannot end in a deadlock: the child always reads what the process sends, whether or not it can
+//! get rid of its own, so it is the side that guarantees progress.
+
+use std::cell::{Cell, RefCell};
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use super::connection::Connection;
+use super::desk::{Desk, wait_to_write};
+use crate::gateway::{Error, ErrorKind, Fill, InputSource, Result};
+use crate::protocol::bridge::{
+    Frame, HEADER, Header, Kind, Limits, Message, Pairs, Peer, put_continue, split,
+};
+use crate::server::os::{self, Epoll};
+
+/// Room to read into, in bytes: an INPUT of 64 KiB and what comes with it.
+const BUFFER: usize = 128 * 1024;
+
+/// The most that is taken in before the application asks for it, in bytes.
+const AHEAD: usize = 256 * 1024;
+
+/// How far a request's body is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// More may come.
+    Open,
+    Ended,
+    Failed(ErrorKind),
+}
+
+/// What input and output of an exchange share: the reading side of its connection.
+pub(super) struct Inbox<'c> {
+    pub(super) connection: &'c Connection,
+    epoll: &'c Epoll,
+    /// Bytes that were read, but not by who reads the body.
+    ahead: RefCell<Vec<u8>>,
+    state: Cell<State>,
+    /// What was read behind the body's end.
+    behind: Cell<usize>,
+    /// The last read filled its buffer: there may be more without an event that says so.
+    full: Cell<bool>,
+    /// The child has closed the connection, or broken the protocol.
+    broken: Cell<bool>,
+    muted: Cell<bool>,
+}
+
+impl<'c> Inbox<'c> {
+    /// `ahead` is what came behind the REQUEST.
+    pub(super) fn new(
+        connection: &'c Connection,
+        epoll: &'c Epoll,
+        ahead: Vec<u8>,
+        has_body: bool,
+        full: bool,
+    ) -> Self {
+        Self {
+            connection,
+            epoll,
+            ahead: RefCell::new(ahead),
+            state: Cell::new(if has_body { State::Open } else { State::Ended }),
+            behind: Cell::new(0),
+            full: Cell::new(full),
+            broken: Cell::new(false),
+            muted: Cell::new(false),
+        }
+    }
+
+    /// Whether the connection is at rest: nothing of this request follows, and nothing else has
+    /// come.
+    pub(super) fn is_at_rest(&self) -> bool {
+        !self.is_open() && !self.full.get() && self.behind.get() == 0 && !self.has_ahead()
+    }
+
+    /// The room for what is taken in, for another request.
+    pub(super) fn into_room(self) -> Vec<u8> {
+        self.ahead.into_inner()
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        self.state.get() == State::Open
+    }
+
+    pub(super) const fn is_full(&self) -> bool {
+        self.full.get()
+    }
+
+    pub(super) const fn is_broken(&self) -> bool {
+        self.broken.get()
+    }
+
+    pub(super) fn has_ahead(&self) -> bool {
+        !self.ahead.borrow().is_empty()
+    }
+
+    /// Workers are not woken for what is read here anyway.
+    pub(super) fn mute(&self) {
+        if !self.muted.replace(true) {
+            // Without it others wake for nothing.
+            let _ = self.epoll.mute(self.connection, self.connection.token());
+        }
+    }
+
+    pub(super) fn unmute(&self) {
+        if self.muted.replace(false) {
+            let _ = self.epoll.unmute(self.connection, self.connection.token());
+        }
+    }
+
+    /// Waits until there is room to write, and takes in what comes meanwhile.
+    pub(super) fn wait_to_write(&self, connection: &Connection) -> Result<()> {
+        if !self.is_open() || self.broken.get() || self.ahead.borrow().len() >= AHEAD {
+            return wait_to_write(connection);
+        }
+        self.mute();
+        let (polled, _) = os::poll(connection, (true, true), None, None).map_err(|_| closed())?;
+        if polled.readable {
+            let mut ahead = self.ahead.borrow_mut();
+            let start = ahead.len();
+            ahead.resize(start + BUFFER, 0);
+            let read = self.receive(&mut ahead[start..]);
+            ahead.truncate(start + read.as_ref().map_or(0, |read| read.unwrap_or(0)));
+            read?;
+        }
+        Ok(())
+    }
+
+    /// Reads what is there: `None` when nothing is.
+    fn receive(&self, buffer: &mut [u8]) -> Result<Option<usize>> {
+        match os::receive(self.connection, buffer) {
+            Ok(Some(read)) if read > 0 => {
+                self.full.set(read == buffer.len());
+                Ok(Some(read))
+            }
+            Ok(None) => {
+                self.full.set(false);
+                Ok(None)
+            }
+            Ok(Some(_)) | Err(_) => {
+                self.broken.set(true);
+                Err(closed())
+            }
+        }
+    }
+}
+
+fn closed() -> Error {
+    Error::of(ErrorKind::ClientGone, "the httpd child closed the bridge")
+}
+
+/// The buffer that a worker thread keeps for bodies, from one request to the next.
+#[derive(Debug, Default)]
+pub(super) struct Buffer {
+    data: Vec<u8>,
+    /// What has been read and not been used: `data[from..to]`.
+    from: usize,
+    to: usize,
+}
+
+impl Buffer {
+    fn unread(&self) -> &[u8] {
+        &self.data[self.from..self.to]
+    }
+
+    /// Moves what is left to the front and returns the room behind it.
+    fn room(&mut self, least: usize) -> &mut [u8] {
+        self.data.copy_within(self.from..self.to, 0);
+        (self.from, self.to) = (0, self.to - self.from);
+        if self.data.len() < BUFFER.max(self.to + least) {
+            self.data.resize(BUFFER.max(self.to + least), 0);
+        }
+        &mut self.data[self.to..]
+    }
+
+    fn put(&mut self, bytes: &[u8]) {
+        self.room(bytes.len())[..bytes.len()].copy_from_slice(bytes);
+        self.to += bytes.len();
+    }
+
+    fn empty(&mut self) {
+        (self.from, self.to) = (0, 0);
+        self.data.truncate(BUFFER);
+        self.data.shrink_to(BUFFER);
+    }
+}
+
+/// The request body of one exchange.
+pub(super) struct Input<'e, 'c> {
+    inbox: &'e Inbox<'c>,
+    desk: &'e Desk,
+    length: Option<u64>,
+    /// A CONTINUE is to be sent before anything can come.
+    expect: bool,
+    buffer: &'e mut Buffer,
+    /// What is left of the INPUT that `buffer` begins with.
+    piece: usize,
+    trailers: Option<HeaderMap>,
+    taken: u64,
+}
+
+/// What an exchange leaves on its connection.
+#[derive(Debug, Default)]
+pub(super) struct Leftover {
+    pub(super) rest: Vec<u8>,
+    pub(super) skip: u32,
+    pub(super) body: bool,
+}
+
+impl<'e, 'c> Input<'e, 'c> {
+    pub(super) fn new(
+        inbox: &'e Inbox<'c>,
+        desk: &'e Desk,
+        length: Option<u64>,
+        expect: bool,
+        buffer: &'e mut Buffer,
+    ) -> Self {
+        buffer.empty();
+        Self { inbox, desk, length, expect, buffer, piece: 0, trailers: None, taken: 0 }
+    }
+
+    /// How many bytes of the body the application has got.
+    pub(super) const fn taken(&self) -> u64 {
+        self.taken
+    }
+
+    /// What was read and not used goes back to the connection.
+    pub(super) fn into_leftover(self) -> Leftover {
+        let mut ahead = self.inbox.ahead.borrow_mut();
+        let unread = self.buffer.unread();
+        let used = self.piece.min(unread.len());
+        let rest = match &unread[used..] {
+            [] if used == unread.len() && self.piece == used => std::mem::take(&mut *ahead),
+            unread => {
+                // Of an INPUT that is not all there the rest is skipped when it comes.
+                let missing = self.piece - used;
+                let skipped = missing.min(ahead.len());
+                let rest = [unread, &ahead[skipped..]].concat();
+                self.buffer.empty();
+                return Leftover {
+                    rest,
+                    skip: (missing - skipped) as u32,
+                    body: self.inbox.is_open(),
+                };
+            }
+        };
+        self.buffer.empty();
+        Leftover { rest, skip: 0, body: self.inbox.is_open() }
+    }
+
+    /// Looks at the next frame. `true` when it has made a difference: there is data, or the end.
+    fn step(&mut self) -> Result<bool> {
+        let unread = self.buffer.unread();
+        let Some(header) = unread.first_chunk::<HEADER>() else { return Ok(false) };
+        let limits = Limits::default();
+        let frame = Header::decode(header, Peer::Child, &limits)
+            .and_then(|header| match header.kind {
+                Kind::Input => Ok(Err(header.length)),
+                _ => Ok(Ok(split(unread, Peer::Child, &limits)?)),
+            })
+            .map_err(|error| self.violated(&error.to_string()))?;
+        match frame {
+            Err(length) => {
+                self.buffer.from += HEADER;
+                self.piece = length as usize;
+                Ok(true)
+            }
+            Ok(None) => Ok(false),
+            Ok(Some(frame)) => {
+                let (size, state) = (frame.size, self.ended(&frame)?);
+                self.buffer.from += size;
+                self.inbox.behind.set(self.buffer.to - self.buffer.from);
+                self.inbox.state.set(state);
+                Ok(true)
+            }
+        }
+    }
+
+    /// What the last frame of a body makes of it.
+    fn ended(&self, frame: &Frame<'_>) -> Result<State> {
+        match frame.message() {
+            Ok(Message::InputEnd(_)) => Ok(State::Ended),
+            Ok(Message::InputFailed(failure)) => Ok(State::Failed(failure.error_kind())),
+            // It stops only when it has the whole response, and then nobody is here to read.
+            Ok(Message::InputStop) => Ok(State::Failed(ErrorKind::InputMalformed)),
+            Ok(_) => Err(self.violated(&format!("{} within a request", frame.kind))),
+            Err(error) => Err(self.violated(&error.to_string())),
+        }
+    }
+
+    fn violated(&self, what: &str) -> Error {
+        self.inbox.broken.set(true);
+        Error::of(ErrorKind::InputMalformed, format!("the httpd child broke the protocol: {what}"))
+    }
+
+    /// Gets more bytes; `false` when there are none.
+    fn more(&mut self, wait: bool) -> Result<bool> {
+        let inbox = self.inbox;
+        {
+            let mut ahead = inbox.ahead.borrow_mut();
+            if !ahead.is_empty() {
+                self.buffer.put(&ahead);
+                ahead.clear();
+                return Ok(true);
+            }
+        }
+        if inbox.broken.get() {
+            return Err(closed());
+        }
+        if std::mem::take(&mut self.expect) {
+            let mut frame = Vec::with_capacity(HEADER);
+            put_continue(&mut frame);
+            self.desk.write(&frame[..], false, wait_to_write)?;
+        }
+        loop {
+            if let Some(read) = inbox.receive(self.buffer.room(BUFFER / 2))? {
+                self.buffer.to += read;
+                return Ok(true);
+            }
+            if !wait {
+                return Ok(false);
+            }
+            inbox.mute();
+            os::poll(inbox.connection, (true, false), None, None).map_err(|_| closed())?;
+        }
+    }
+}
+
+impl InputSource for Input<'_, '_> {
+    fn length(&self) -> Option<u64> {
+        self.length
+    }
+
+    fn fill(&mut self, wait: bool) -> Result<Fill<'_>> {
+        loop {
+            if self.piece > 0 && self.buffer.from < self.buffer.to {
+                let there = self.piece.min(self.buffer.to - self.buffer.from);
+                return Ok(Fill::Data(&self.buffer.data[self.buffer.from..][..there]));
+            }
+            match self.inbox.state.get() {
+                State::Open => {}
+                State::Ended => return Ok(Fill::End),
+                State::Failed(kind) => return Err(Error::of(kind, failure(kind))),
+            }
+            if self.piece == 0 {
+                let before = self.buffer.from;
+                if self.step()? {
+                    self.keep_trailers(before);
+                    continue;
+                }
+            }
+            if !self.more(wait)? {
+                return Ok(Fill::NotYet);
+            }
+        }
+    }
+
+    fn consume(&mut self, amount: usize) {
+        debug_assert!(amount <= self.piece);
+        self.buffer.from += amount;
+        self.piece -= amount;
+        self.taken += amount as u64;
+    }
+
+    fn trailers(&mut self) -> Option<HeaderMap> {
+        self.trailers.take()
+    }
+}
+
+impl Input<'_, '_> {
+    /// If the frame at `start`, which was the last one, is an INPUT_END with trailers.
+    fn keep_trailers(&mut self, start: usize) {
+        if self.inbox.state.get() != State::Ended {
+            return;
+        }
+        let frame =
+            split(&self.buffer.data[start..self.buffer.from], Peer::Child, &Limits::default());
+        if let Ok(Some(frame)) = frame
+            && let Ok(Message::InputEnd(pairs)) = frame.message()
+            && !pairs.is_empty()
+        {
+            self.trailers = Some(header_map(&pairs));
+        }
+    }
+}
+
+fn header_map(pairs: &Pairs<'_>) -> HeaderMap {
+    let fields = pairs.iter().filter_map(|(name, value)| {
+        Some((HeaderName::from_bytes(name).ok()?, HeaderValue::from_bytes(value).ok()?))
+    });
+    let mut map = HeaderMap::new();
+    fields.for_each(|(name, value)| {
+        map.append(name, value);
+    });
+    map
+}
+
+const fn failure(kind: ErrorKind) -> &'static str {
+    match kind {
+        ErrorKind::InputTooLarge => "the request body exceeds LimitRequestBody",
+        ErrorKind::InputTimeout => "the client sent nothing for too long",
+        ErrorKind::ClientGone => "the client went away while it was sending",
+        _ => "the request body is malformed or cut off",
+    }
+}

@@ -1,0 +1,93 @@
+//! Where a worker thread waits for a waker, and for its httpd child beside it.
+
+use std::io;
+use std::os::fd::AsFd as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::task::{Wake, Waker};
+
+use super::connection::Connection;
+use crate::gateway::{Interest, Woken};
+use crate::server::os::{self, Event};
+
+const EMPTY: u8 = 0;
+const PARKED: u8 = 1;
+const NOTIFIED: u8 = 2;
+
+/// A thread's parking place. It is made once for a thread and outlives what it waits for: a call
+/// that comes late wakes the thread once for nothing.
+struct Place {
+    state: AtomicU8,
+    event: Event,
+}
+
+thread_local! {
+    static PLACE: io::Result<Arc<Place>> = Event::new()
+        .map(|event| Arc::new(Place { state: AtomicU8::new(EMPTY), event }));
+}
+
+/// The waker of this thread; `None` when there was no descriptor left for it.
+pub(super) fn waker() -> Option<Waker> {
+    PLACE.with(|place| place.as_ref().ok().map(|place| Waker::from(Arc::clone(place))))
+}
+
+/// Waits for the waker, for the child's going, and for what `interest` names. `around` is called
+/// with what waits, unless there is nothing to wait for.
+pub(super) fn park(
+    connection: &Connection,
+    interest: Interest,
+    around: impl FnOnce(&mut dyn FnMut() -> Woken) -> Woken,
+) -> Woken {
+    PLACE.with(|place| match place {
+        Ok(place) => place.park(connection, interest, around),
+        Err(_) => Woken::Gone,
+    })
+}
+
+impl Place {
+    fn park(
+        &self,
+        connection: &Connection,
+        interest: Interest,
+        around: impl FnOnce(&mut dyn FnMut() -> Woken) -> Woken,
+    ) -> Woken {
+        if self.state.compare_exchange(EMPTY, PARKED, Ordering::AcqRel, Ordering::Acquire).is_err()
+        {
+            self.state.store(EMPTY, Ordering::Release);
+            return Woken::Called;
+        }
+        let woken = around(&mut || self.wait(connection, interest));
+        if self.state.swap(EMPTY, Ordering::AcqRel) == NOTIFIED {
+            self.event.clear();
+            return Woken::Called;
+        }
+        woken
+    }
+
+    fn wait(&self, connection: &Connection, interest: Interest) -> Woken {
+        let read = interest == Interest::Input;
+        match os::poll(connection, (read, false), Some(self.event.as_fd()), None) {
+            Ok((_, true)) => {
+                // Whoever rang it: a call that was late for the wait before may have.
+                self.event.clear();
+                Woken::Called
+            }
+            Ok((polled, _)) if read && polled.readable => Woken::Input,
+            Ok((polled, _)) if polled.hung_up => Woken::Gone,
+            Ok(_) => Woken::Called,
+            Err(_) => Woken::Gone,
+        }
+    }
+}
+
+impl Wake for Place {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        if self.state.swap(NOTIFIED, Ordering::AcqRel) == PARKED {
+            self.event.ring();
+        }
+    }
+}

@@ -1,0 +1,312 @@
+//! What all threads of a daemon process share.
+
+use std::io;
+use std::os::fd::AsFd as _;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use super::connection::{Connection, Connections};
+use super::daemon::{Applications, LogFn};
+use super::desk::Desk;
+use super::turns::Turns;
+use super::variables::Facts;
+use super::worker;
+use crate::gateway::Level;
+use crate::process::{Board, Finished, GroupOptions, Phase, Recycle, Row, Slot};
+use crate::protocol::bridge::{Limits, Reason as Refusal, TOKEN, put_refused};
+use crate::server::os::{self, Epoll, Event, Trigger, monotonic_us, wall_us};
+
+/// The token of the event that wakes the worker threads; no connection has it.
+pub(super) const STOP: u64 = u64::MAX;
+
+/// The most connections that a process keeps. There are no more httpd children's threads.
+pub(super) const MOST_CONNECTIONS: usize = 20_000;
+
+/// Lines about refused peers, in a minute at most.
+const REFUSALS: u64 = 10;
+
+/// A daemon process that serves.
+pub(super) struct Process {
+    pub(super) options: GroupOptions,
+    pub(super) board: Board,
+    pub(super) slot: usize,
+    pub(super) incarnation: u32,
+    pub(super) token: [u8; TOKEN],
+    pub(super) controllers: Vec<u32>,
+    pub(super) applications: Arc<dyn Applications>,
+    pub(super) epoll: Epoll,
+    pub(super) connections: Connections,
+    pub(super) turns: Turns,
+    /// One a row.
+    pub(super) desks: Box<[Arc<Desk>]>,
+    pub(super) facts: Facts,
+    /// For frames of this process's: a head may have `header-buffer-size`.
+    pub(super) limits: Limits,
+    /// When it is to be replaced.
+    pub(super) recycle: Recycle,
+    /// Wakes the timer.
+    pub(super) bell: Event,
+    /// CONTROL asked for what SIGUSR1 does.
+    pub(super) drain_asked: AtomicBool,
+    /// The timer was told that `maximum-requests` are done.
+    enough: AtomicBool,
+    log: Arc<LogFn>,
+    on_worker_thread: fn(),
+    /// Wall clock less CLOCK_MONOTONIC.
+    wall_offset_us: u64,
+    draining: AtomicBool,
+    stopping: AtomicBool,
+    stop: Event,
+    threads: AtomicUsize,
+    parked: AtomicUsize,
+    free_rows: Mutex<Vec<usize>>,
+    thread_ended: Condvar,
+    refusals: AtomicU64,
+    refusals_since_us: AtomicU64,
+}
+
+/// What a process is made of, beside what it makes itself.
+pub(super) struct Parts {
+    pub(super) options: GroupOptions,
+    pub(super) board: Board,
+    pub(super) slot: usize,
+    pub(super) incarnation: u32,
+    pub(super) token: [u8; TOKEN],
+    pub(super) controllers: Vec<u32>,
+    pub(super) applications: Arc<dyn Applications>,
+    pub(super) log: Arc<LogFn>,
+    pub(super) on_worker_thread: fn(),
+    pub(super) recycle: Recycle,
+}
+
+impl Process {
+    pub(super) fn new(parts: Parts) -> io::Result<Self> {
+        let Parts { options, board, slot, incarnation, token, controllers, .. } = parts;
+        let (epoll, stop) = (Epoll::new()?, Event::new()?);
+        epoll.add(&stop, STOP, Trigger::Level)?;
+        let rows = board.rows_of(slot).len();
+        let head = u32::try_from(options.header_buffer_size).unwrap_or(u32::MAX);
+        Ok(Self {
+            board,
+            slot,
+            incarnation,
+            token,
+            controllers,
+            applications: parts.applications,
+            epoll,
+            connections: Connections::new(MOST_CONNECTIONS),
+            turns: Turns::new(options.threads),
+            desks: (0..rows).map(|_| Arc::default()).collect(),
+            facts: Facts::new(&options),
+            limits: Limits { head, ..Limits::default() },
+            recycle: parts.recycle,
+            bell: Event::new()?,
+            drain_asked: AtomicBool::new(false),
+            enough: AtomicBool::new(false),
+            log: parts.log,
+            on_worker_thread: parts.on_worker_thread,
+            wall_offset_us: wall_us().saturating_sub(monotonic_us()),
+            draining: AtomicBool::new(false),
+            stopping: AtomicBool::new(false),
+            stop,
+            threads: AtomicUsize::new(0),
+            parked: AtomicUsize::new(0),
+            free_rows: Mutex::new((0..rows).rev().collect()),
+            thread_ended: Condvar::new(),
+            refusals: AtomicU64::new(0),
+            refusals_since_us: AtomicU64::new(0),
+            options,
+        })
+    }
+
+    pub(super) const fn slot(&self) -> &'static Slot {
+        &self.board.slots[self.slot]
+    }
+
+    pub(super) fn rows(&self) -> &'static [Row] {
+        self.board.rows_of(self.slot)
+    }
+
+    pub(super) const fn wall_us(&self, monotonic_us: u64) -> u64 {
+        monotonic_us + self.wall_offset_us
+    }
+
+    /// A line that belongs to no request.
+    pub(super) fn log(&self, level: Level, message: &str) {
+        (self.log)(level, message);
+    }
+
+    pub(super) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Acquire)
+    }
+
+    pub(super) fn set_draining(&self) {
+        self.draining.store(true, Ordering::Release);
+    }
+
+    pub(super) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Acquire)
+    }
+
+    /// Counts a request that is done.
+    pub(super) fn record(&self, finished: &Finished, now_us: u64) {
+        let slot = self.slot();
+        slot.record(finished, now_us);
+        if self.recycle.has_done_enough(slot.requests_here())
+            && !self.enough.swap(true, Ordering::AcqRel)
+        {
+            self.bell.ring();
+        }
+    }
+
+    /// A request is off the load: whoever waits for the last one looks again.
+    pub(super) fn less_load(&self) {
+        if self.is_draining() {
+            self.bell.ring();
+        }
+    }
+
+    /// Gives the turn of the calling thread away while its request waits.
+    pub(super) fn park(self: &Arc<Self>, desk: &Desk, row: &Row) {
+        if let Some(job) = desk.job().as_mut().filter(|job| job.cut_us.is_none()) {
+            self.slot().park(self.incarnation);
+            job.parked = true;
+        }
+        row.set_phase(Phase::Parked);
+        self.turns.give();
+        self.parked.fetch_add(1, Ordering::AcqRel);
+        self.start_thread();
+    }
+
+    /// Takes a turn again for a request that has waited.
+    pub(super) fn unpark(&self, desk: &Desk, row: &Row, phase: Phase) {
+        if let Some(job) = desk.job().as_mut().filter(|job| job.cut_us.is_none()) {
+            self.slot().unpark(self.incarnation);
+            job.parked = false;
+        }
+        self.turns.take();
+        self.parked.fetch_sub(1, Ordering::AcqRel);
+        row.set_phase(phase);
+    }
+
+    /// Starts as many threads as the group has.
+    ///
+    /// # Errors
+    ///
+    /// When not one of them can be started.
+    pub(super) fn start_threads(self: &Arc<Self>) -> io::Result<()> {
+        while self.start_thread() {}
+        match self.threads.load(Ordering::Acquire) {
+            0 => Err(io::Error::other("no worker thread can be started")),
+            _ => Ok(()),
+        }
+    }
+
+    /// Starts another thread if fewer than there are turns can take requests.
+    fn start_thread(self: &Arc<Self>) -> bool {
+        let wanted = self.options.threads as usize;
+        let fewer = |threads: usize| {
+            (threads < wanted + self.parked.load(Ordering::Acquire)).then_some(threads + 1)
+        };
+        if self.threads.fetch_update(Ordering::AcqRel, Ordering::Acquire, fewer).is_err() {
+            return false;
+        }
+        let row = self.lock_rows().pop();
+        let started = row.is_some_and(|row| {
+            let process = self.clone();
+            let mut builder = thread::Builder::new().name(format!("mod_rust-{row}"));
+            if let Some(bytes) = self.options.stack_size {
+                builder = builder.stack_size(usize::try_from(bytes).unwrap_or(usize::MAX));
+            }
+            let started = builder.spawn(move || {
+                (process.on_worker_thread)();
+                worker::work(&process, row);
+                process.thread_ends(row);
+            });
+            if started.is_err() {
+                self.lock_rows().push(row);
+            }
+            started.is_ok()
+        });
+        if !started {
+            self.threads.fetch_sub(1, Ordering::AcqRel);
+        }
+        started
+    }
+
+    /// How long a thread that finds nothing to do should wait: for ever, unless there are more
+    /// than need be.
+    pub(super) fn patience(&self) -> Option<Duration> {
+        let threads = self.threads.load(Ordering::Relaxed);
+        (threads > self.options.threads as usize).then_some(Duration::from_secs(10))
+    }
+
+    /// Whether the calling thread, which had nothing to do for long, is one too many. It is
+    /// counted no more then, and has to end.
+    pub(super) fn is_one_too_many(&self) -> bool {
+        let wanted = self.options.threads as usize;
+        let fewer = |threads: usize| {
+            (threads > wanted + self.parked.load(Ordering::Acquire)).then(|| threads - 1)
+        };
+        self.threads.fetch_update(Ordering::AcqRel, Ordering::Acquire, fewer).is_ok()
+    }
+
+    /// The calling thread ends because all do.
+    pub(super) fn thread_leaves(&self) {
+        self.threads.fetch_sub(1, Ordering::AcqRel);
+    }
+
+    fn thread_ends(&self, row: usize) {
+        self.lock_rows().push(row);
+        self.thread_ended.notify_all();
+    }
+
+    fn lock_rows(&self) -> std::sync::MutexGuard<'_, Vec<usize>> {
+        self.free_rows.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Ends all threads, and waits for them as long as said: how many have not ended.
+    pub(super) fn stop(&self, patience: Duration) -> usize {
+        self.stopping.store(true, Ordering::Release);
+        self.stop.ring();
+        let all = self.desks.len();
+        let rows = self.lock_rows();
+        let (rows, _) = self
+            .thread_ended
+            .wait_timeout_while(rows, patience, |rows| rows.len() < all)
+            .unwrap_or_else(PoisonError::into_inner);
+        all - rows.len()
+    }
+
+    /// Does not talk to a peer, and says so once.
+    pub(super) fn refuse(&self, connection: &Connection, reason: Refusal, why: &str) {
+        let mut frame = Vec::new();
+        put_refused(&mut frame, reason, why.as_bytes(), &Limits::default());
+        // He may have gone.
+        let _ = os::send(connection.as_fd(), &frame);
+        self.log_refusal(connection.peer(), why);
+    }
+
+    pub(super) fn log_refusal(&self, peer: os::Peer, why: &str) {
+        let now_us = monotonic_us();
+        if now_us.saturating_sub(self.refusals_since_us.load(Ordering::Relaxed)) > 60_000_000 {
+            self.refusals_since_us.store(now_us, Ordering::Relaxed);
+            self.refusals.store(0, Ordering::Relaxed);
+        }
+        let count = self.refusals.fetch_add(1, Ordering::Relaxed);
+        let more = match count {
+            0..REFUSALS => "",
+            REFUSALS => "; no more of these lines within a minute",
+            _ => return,
+        };
+        self.log(
+            Level::Warn,
+            &format!(
+                "RUST0036: process group {}: refused process {} of user {}: {why}{more}",
+                self.options.name, peer.pid, peer.uid
+            ),
+        );
+    }
+}

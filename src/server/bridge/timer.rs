@@ -1,0 +1,396 @@
+//! The first thread of a process that serves: accepts connections, keeps time, and ends it.
+
+use std::collections::VecDeque;
+use std::io;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::daemon::Ended;
+use super::process::Process;
+use super::watch::{Found, Watch};
+use crate::gateway::{ErrorKind, Level};
+use crate::process::{Drain, Drained, Facts, MEASURE_US, Reason, Scaled, Slot, State, earliest};
+use crate::protocol::bridge::{Limits, Reason as Refusal, Timing, put_failed, put_refused};
+use crate::server::os::{self, Trigger, monotonic_us};
+
+/// How long a peer may take to say HELLO.
+const HELLO_US: u64 = 10_000_000;
+
+/// How long nothing is accepted after that has failed: there were no descriptors left, say.
+const ACCEPT_PAUSE_US: u64 = 100_000;
+
+/// Connections that are accepted before anything else is looked at.
+const ACCEPT_AT_ONCE: usize = 256;
+
+/// How long a request that waited when it was broken off may take to come to its end.
+const CUT_GRACE_US: u64 = 1_000_000;
+
+/// The timer of a process.
+pub(super) struct Timer {
+    process: Arc<Process>,
+    watch: Watch,
+    listener: OwnedFd,
+    peers: Vec<u32>,
+    /// Connections by the time they were accepted, until they have had time for a HELLO.
+    half_open: VecDeque<(u64, u64)>,
+    /// When to accept again, if not now.
+    accept_us: Option<u64>,
+    lifeline_over: bool,
+    /// What a signal or a command asked for.
+    asked: Option<Reason>,
+    told: bool,
+    drain: Option<Drain>,
+    measured_us: u64,
+    scale_us: Option<u64>,
+}
+
+impl Timer {
+    pub(super) fn new(
+        process: Arc<Process>,
+        watch: Watch,
+        listener: OwnedFd,
+        peers: Vec<u32>,
+    ) -> io::Result<Self> {
+        os::set_nonblocking(&listener)?;
+        watch.add_listener(&listener)?;
+        watch.add_bell(&process.bell)?;
+        Ok(Self {
+            process,
+            watch,
+            listener,
+            peers,
+            half_open: VecDeque::new(),
+            accept_us: None,
+            lifeline_over: false,
+            asked: None,
+            told: false,
+            drain: None,
+            measured_us: 0,
+            scale_us: None,
+        })
+    }
+
+    /// Serves until there is no more to do.
+    pub(super) fn run(mut self) -> Ended {
+        self.watch.ring_doorbell();
+        loop {
+            let now_us = monotonic_us();
+            let facts = self.look(now_us);
+            if let Some((reason, gave_up)) = self.is_done(now_us) {
+                return self.end(reason, gave_up);
+            }
+            let next_us = self.next_us(now_us, &facts);
+            let timeout = next_us.map(|us| Duration::from_micros(us.saturating_sub(now_us)));
+            match self.watch.wait(timeout) {
+                Ok(found) => self.happened(&found),
+                Err(error) => return Ended::Broken(error),
+            }
+        }
+    }
+
+    fn slot(&self) -> &'static Slot {
+        self.process.slot()
+    }
+
+    fn happened(&mut self, found: &Found) {
+        let now_us = monotonic_us();
+        if found.lifeline_over {
+            self.lifeline_over = true;
+            self.watch.forget_lifeline();
+            self.drain(Reason::GenerationOver, now_us);
+        }
+        if found.end {
+            self.drain(Reason::ShutdownSignal, now_us);
+        }
+        if found.replace || self.process.drain_asked.swap(false, Ordering::AcqRel) {
+            let reason =
+                if found.replace { Reason::GracefulSignal } else { Reason::ControlCommand };
+            self.asked.get_or_insert(reason);
+        }
+        if found.cpu_time {
+            self.asked.get_or_insert(Reason::CpuTimeLimit);
+        }
+        if found.listener {
+            self.accept(now_us);
+        }
+    }
+
+    /// Takes no more requests from now on, whether or not there is a replacement.
+    fn drain(&mut self, reason: Reason, now_us: u64) {
+        self.slot().drain(reason, now_us);
+        match &mut self.drain {
+            Some(drain) => drain.also(&self.process.options, reason, now_us),
+            None => self.drains(reason, now_us),
+        }
+    }
+
+    /// The slot is in the state Draining.
+    fn drains(&mut self, reason: Reason, now_us: u64) {
+        self.drain = Some(Drain::new(&self.process.options, reason, now_us));
+        self.process.set_draining();
+        self.watch.ring_doorbell();
+        self.tell(reason, "takes no more requests");
+    }
+
+    /// Looks at every limit, and acts on those that are reached.
+    fn look(&mut self, now_us: u64) -> Facts {
+        self.sweep(now_us);
+        if self.accept_us.is_some_and(|us| now_us >= us) {
+            self.accept_us = None;
+            if let Err(error) = self.watch.add_listener(&self.listener) {
+                self.accept_failed(&error, now_us);
+            }
+        }
+        let cut = self.cut_overdue(now_us);
+        let slot = self.slot();
+        if now_us >= self.measured_us + MEASURE_US {
+            self.measured_us = now_us;
+            slot.measure(os::resident_bytes().unwrap_or_default(), os::cpu_us());
+        }
+        let rows = self.process.rows();
+        let facts = Facts {
+            now_us,
+            requests: slot.requests_here(),
+            last_request_us: self.process.board.last_request_us(),
+            busy: !slot.is_idle(),
+            // Those that are overdue have been cut: what became of them is known.
+            oldest_us: rows
+                .iter()
+                .filter_map(crate::process::Row::started_us)
+                .filter(|&started_us| !self.process.recycle.is_overdue(started_us, now_us))
+                .min(),
+            resident: slot.resident(),
+            cpu_us: slot.cpu_us(),
+            asked: self.asked.or(cut),
+        };
+        if self.drain.is_none() {
+            self.replace(&facts);
+        }
+        facts
+    }
+
+    /// Asks for a replacement if there is a reason, and drains when there is one.
+    fn replace(&mut self, facts: &Facts) {
+        let Facts { now_us, .. } = *facts;
+        let slot = self.slot();
+        let process = self.process.clone();
+        let pid = std::process::id();
+        let reason = process.recycle.check(facts);
+        let mut draining = false;
+        if let Some(reason) = reason {
+            let group = process.board.lock(&process.options, pid, os::exists);
+            let asks = slot.reason().is_none();
+            draining = group.replace(process.slot, reason, now_us);
+            drop(group);
+            if asks && slot.reason().is_some() && !draining {
+                self.tell(reason, "is to be replaced");
+                self.watch.ring_doorbell();
+            }
+        } else if slot.reason().is_some() {
+            let group = process.board.lock(&process.options, pid, os::exists);
+            draining = group.may_drain(process.slot, now_us);
+        }
+        if draining {
+            self.drains(slot.reason().or(reason).unwrap_or(Reason::ScaleDown), now_us);
+            return;
+        }
+        if self.scale_us.is_none_or(|us| now_us >= us) {
+            let group = process.board.lock(&process.options, pid, os::exists);
+            self.scale_us = group.next_scale_us(now_us);
+            let scaled = group.scale(now_us);
+            drop(group);
+            if scaled != Scaled::Same {
+                self.watch.ring_doorbell();
+            }
+        }
+    }
+
+    fn tell(&mut self, reason: Reason, what: &str) {
+        if std::mem::replace(&mut self.told, true) && self.drain.is_none() {
+            return;
+        }
+        self.process.log(
+            Level::Info,
+            &format!(
+                "RUST0032: process group {}, process {}: {what}: {}",
+                self.process.options.name,
+                std::process::id(),
+                reason.word()
+            ),
+        );
+    }
+
+    /// Whether it may end, why, and whether that leaves requests behind.
+    fn is_done(&self, now_us: u64) -> Option<(Reason, bool)> {
+        let drain = self.drain.as_ref()?;
+        // When all children have gone, nobody takes back any more what a dead one has left.
+        let idle = self.slot().is_idle()
+            || (self.lifeline_over
+                && self.process.connections.count() == 0
+                && self.process.rows().iter().all(|row| row.ticket() == 0));
+        match drain.check(idle, now_us) {
+            Drained::Exit => Some((drain.reason(), false)),
+            Drained::GiveUp => Some((drain.reason(), true)),
+            Drained::Wait { .. } => None,
+        }
+    }
+
+    fn next_us(&self, now_us: u64, facts: &Facts) -> Option<u64> {
+        let hello = self.half_open.front().map(|(accepted_us, _)| accepted_us + HELLO_US);
+        let drain = self.drain.as_ref().map(|drain| match drain.check(false, now_us) {
+            Drained::Wait { until_us } => until_us,
+            Drained::Exit | Drained::GiveUp => now_us,
+        });
+        let recycle = self.process.recycle.next_us(facts);
+        let scale = if self.drain.is_some() { None } else { self.scale_us };
+        // Figures of a process at rest need no refreshing.
+        let measure = facts.busy.then_some(self.measured_us + MEASURE_US);
+        earliest([hello, drain, recycle, scale, measure, self.accept_us, self.next_cut_us()])
+    }
+
+    fn end(self, reason: Reason, gave_up: bool) -> Ended {
+        if gave_up {
+            self.process.log(
+                Level::Warn,
+                &format!(
+                    "RUST0037: process group {}, process {}: gave up waiting for {} requests: {}",
+                    self.process.options.name,
+                    std::process::id(),
+                    self.slot().running() + self.slot().parked(),
+                    reason.word()
+                ),
+            );
+        }
+        // A thread at rest ends at once; one that is stuck is not waited for any longer.
+        let patience = if gave_up { Duration::from_millis(100) } else { Duration::from_secs(1) };
+        Ended::Served { reason, abandoned: self.process.stop(patience) }
+    }
+}
+
+/// Requests that take too long.
+impl Timer {
+    /// Answers overdue requests in their applications' place. Whether the process has to be
+    /// replaced for it: not if the thread was free for others, and does not stay behind.
+    fn cut_overdue(&self, now_us: u64) -> Option<Reason> {
+        let mut stuck = false;
+        for desk in &self.process.desks {
+            let mut slot = desk.job();
+            let Some(job) = slot.as_mut() else { continue };
+            if let Some(cut_us) = job.cut_us {
+                stuck |= !job.parked || now_us >= cut_us + CUT_GRACE_US;
+                continue;
+            }
+            if !job.can_be_cut() || !self.process.recycle.is_overdue(job.started_us, now_us) {
+                continue;
+            }
+            let took_us = now_us.saturating_sub(job.started_us);
+            let why = format!(
+                "RUST0027: the request took {} s (request-timeout), and was broken off",
+                took_us / 1_000_000
+            );
+            let mut frame = Vec::new();
+            let timing = Timing { application_us: took_us, ..Timing::default() };
+            let (kind, limits) = (ErrorKind::Application, Limits::default());
+            put_failed(&mut frame, kind, 504, why.as_bytes(), true, &timing, &limits);
+            job.cut(&frame, now_us);
+            let (slot, incarnation) = (self.slot(), self.process.incarnation);
+            if job.parked {
+                slot.release_parked(incarnation);
+            } else {
+                slot.release(incarnation);
+                stuck = true;
+            }
+        }
+        stuck.then_some(Reason::RequestTimeout)
+    }
+
+    /// When to look again at requests that were cut while they waited.
+    fn next_cut_us(&self) -> Option<u64> {
+        let cut = self.process.desks.iter().filter_map(|desk| desk.job().as_ref()?.cut_us);
+        let next = cut.min().map(|cut_us| cut_us + CUT_GRACE_US);
+        next.filter(|_| self.drain.is_none() && self.slot().reason().is_none())
+    }
+}
+
+/// Connections.
+impl Timer {
+    fn accept(&mut self, now_us: u64) {
+        for _ in 0..ACCEPT_AT_ONCE {
+            match os::accept(&self.listener) {
+                Ok(Some(socket)) => self.take_in(socket, now_us),
+                Ok(None) => return,
+                Err(error) => return self.accept_failed(&error, now_us),
+            }
+        }
+    }
+
+    fn accept_failed(&mut self, error: &io::Error, now_us: u64) {
+        self.process.log(
+            Level::Error,
+            &format!(
+                "RUST0040: process group {}: cannot accept connections: {error}; trying again in \
+                 {} ms",
+                self.process.options.name,
+                ACCEPT_PAUSE_US / 1000
+            ),
+        );
+        // It may not be there.
+        let _ = self.watch.remove_listener(&self.listener);
+        self.accept_us = Some(now_us + ACCEPT_PAUSE_US);
+    }
+
+    fn take_in(&mut self, socket: OwnedFd, now_us: u64) {
+        let Ok(peer) = os::peer(&socket) else { return };
+        let process = &self.process;
+        if !self.peers.contains(&peer.uid) && !process.controllers.contains(&peer.uid) {
+            return self.refuse(&socket, peer, Refusal::User, "its user may not connect");
+        }
+        let options = &process.options;
+        os::set_buffers(&socket, options.receive_buffer_size, options.send_buffer_size);
+        match process.connections.add(socket, peer) {
+            Ok(connection) => {
+                let token = connection.token();
+                if process.epoll.add(&*connection, token, Trigger::Edge).is_err() {
+                    process.connections.remove(token);
+                    return;
+                }
+                self.half_open.push_back((now_us, token));
+            }
+            Err(socket) => {
+                let why = "the process has as many connections as it can hold";
+                self.refuse(&socket, peer, Refusal::Full, why);
+            }
+        }
+    }
+
+    fn refuse(&self, socket: &OwnedFd, peer: os::Peer, reason: Refusal, why: &str) {
+        let mut frame = Vec::new();
+        put_refused(&mut frame, reason, why.as_bytes(), &Limits::default());
+        let _ = os::send(socket, &frame);
+        self.process.log_refusal(peer, why);
+    }
+
+    /// Breaks off connections that have not said HELLO in time.
+    fn sweep(&mut self, now_us: u64) {
+        while let Some(&(accepted_us, token)) = self.half_open.front() {
+            let connection = self.process.connections.get(token);
+            let silent = connection.filter(|connection| !connection.is_greeted());
+            if now_us < accepted_us + HELLO_US && silent.is_some() {
+                return;
+            }
+            self.half_open.pop_front();
+            if let Some(connection) = silent {
+                self.process.log_refusal(connection.peer(), "it did not say HELLO in time");
+                // A worker thread finds it broken, and closes it.
+                os::shutdown(connection.as_fd());
+            }
+        }
+    }
+}
+
+/// Whether a slot that was starting serves now.
+pub(super) fn becomes_ready(process: &Process) -> bool {
+    process.board.ready(process.slot, monotonic_us()) && process.slot().state() == State::Ready
+}

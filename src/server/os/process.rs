@@ -1,0 +1,60 @@
+//! Processes: their signals, whether they are there, what they have used.
+
+use rustix::process::{Pid, test_kill_process};
+use rustix::time::{ClockId, clock_gettime};
+
+/// What a signal tells a daemon process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signal {
+    /// SIGTERM or SIGINT: end.
+    End,
+    /// SIGUSR1: be replaced.
+    Replace,
+    /// SIGXCPU: the CPU time is used up.
+    CpuTime,
+}
+
+impl Signal {
+    /// The signal of this number, if it is one of these.
+    #[must_use]
+    pub fn of(number: u32) -> Option<Self> {
+        use rustix::process::Signal as Raw;
+        let number = i32::try_from(number).ok()?;
+        if number == Raw::TERM.as_raw() || number == Raw::INT.as_raw() {
+            Some(Self::End)
+        } else if number == Raw::USR1.as_raw() {
+            Some(Self::Replace)
+        } else if number == Raw::XCPU.as_raw() {
+            Some(Self::CpuTime)
+        } else {
+            None
+        }
+    }
+}
+
+/// Whether there is a process of this id, whoever owns it.
+#[must_use]
+pub fn exists(pid: u32) -> bool {
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
+    pid.is_some_and(|pid| test_kill_process(pid) != Err(rustix::io::Errno::SRCH))
+}
+
+/// The CPU time that this process has used, in microseconds.
+#[must_use]
+pub fn cpu_us() -> u64 {
+    let used = clock_gettime(ClockId::ProcessCPUTime);
+    used.tv_sec.cast_unsigned() * 1_000_000 + used.tv_nsec.cast_unsigned() / 1000
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_one_is_there() {
+        assert!(exists(std::process::id()));
+        assert!(!exists(0));
+        assert_eq!(Signal::of(15), Some(Signal::End));
+        assert_eq!(Signal::of(9), None);
+    }
+}
