@@ -1,9 +1,10 @@
 //! Failed starts: the pause after each, and the circuit.
 //!
 //! A failure is a start that did not come to READY: a factory's error, `startup-timeout`, a death
-//! before. A process that dies soon after READY without ever having had a request is one too. A crash
-//! under a request is not: a single request that brings processes down must not keep all others out,
-//! and no more processes are started than requests kill.
+//! before. A process that dies soon after READY without ever having had a request is one too, if it is
+//! not the first: somebody may have killed it. A crash under a request is none: a single request that
+//! brings processes down must not keep all others out, and no more processes are started than requests
+//! kill.
 
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 
@@ -74,7 +75,10 @@ impl Locked<'_> {
                     && dead.load == 0
                     && now_us.saturating_sub(ready_us) < SETTLED_US
             }
-            State::Dormant => crashed,
+            State::Dormant => {
+                let pause_us = self.options.crash_backoff.as_micros() as u64;
+                crashed && now_us.saturating_sub(dead.since_us) < pause_us
+            }
             State::Empty => crashed && dead.pid == 0,
             State::Draining | State::Failed => false,
         };
@@ -91,7 +95,8 @@ impl Locked<'_> {
             in_row = in_row.saturating_add(1);
             group.last_failure_us.store(now_us, Relaxed);
         }
-        let pause_us = pause(self.options.crash_backoff.as_micros() as u64, in_row);
+        let counted = if ready_us.is_some() { in_row - 1 } else { in_row };
+        let pause_us = pause(self.options.crash_backoff.as_micros() as u64, counted);
         group.failures.store(in_row, Relaxed);
         if first_of_wave {
             group.not_before_us.store(now_us + pause_us, SeqCst);
@@ -103,7 +108,8 @@ impl Locked<'_> {
 
 /// The pause after so many failures in a row: it doubles, up to a minute.
 fn pause(first_us: u64, in_row: u32) -> u64 {
-    let doubled = 1_u64.checked_shl(in_row.saturating_sub(1)).unwrap_or(u64::MAX);
+    let Some(doublings) = in_row.checked_sub(1) else { return 0 };
+    let doubled = 1_u64.checked_shl(doublings).unwrap_or(u64::MAX);
     first_us.saturating_mul(doubled).min(LONGEST_PAUSE_US.max(first_us))
 }
 

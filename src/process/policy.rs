@@ -162,3 +162,5 @@ impl Locked<'_> {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+pub(super) use tests::{SECOND, World};

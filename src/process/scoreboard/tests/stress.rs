@@ -6,7 +6,7 @@ use std::thread;
 use super::*;
 
 const SLOTS: usize = 3;
-const LIVES: usize = 4_000;
+const LIVES: usize = 2_500;
 const CHILDREN: usize = 4;
 
 /// What the processes did, by slot and incarnation.
