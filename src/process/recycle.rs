@@ -52,7 +52,7 @@ impl Recycle {
             whole - (most * u128::from(chance % 1001) / 1000) as u64
         };
         Self {
-            requests: options.maximum_requests.map(|most| shorter(most, mixed(chance)).max(1)),
+            requests: options.maximum_requests.map(|most| shorter(most, mixed(chance))),
             life_end_us: options
                 .restart_interval
                 .map(|time| ready_us + shorter(us(time), mixed(!chance))),

@@ -292,6 +292,12 @@ impl Slot {
         false
     }
 
+    /// The process was found dead by one who had business with it, before its parent has heard of
+    /// it: it gets no more requests. `false` if that is another process by now, or known.
+    pub fn found_dead(&self, incarnation: u32, now_us: u64) -> bool {
+        self.incarnation() == incarnation && self.advance(State::Ready, State::Failed, now_us)
+    }
+
     /// The process wants to be replaced: it goes on serving until another one is ready. The first
     /// reason stays.
     pub fn ask(&self, reason: Reason, now_us: u64) -> bool {

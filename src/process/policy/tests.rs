@@ -166,7 +166,15 @@ fn a_roll_below_the_most_also_goes_one_by_one() {
     // There are more dormant slots than the one for a replacement.
     let world = World::serving(&["min-processes=2", "max-processes=6"]);
     assert_eq!(world.locked().roll(Reason::ControlCommand, world.now_us), 2);
-    assert_eq!(world.activate_all().len(), 1);
+    for old in 0..2 {
+        let started = world.activate_all();
+        assert_eq!(started.len(), 1, "{:?}", world.states());
+        world.ready(started[0]);
+        assert!(world.may_drain(old));
+        assert_eq!(world.activate_all(), [0_usize; 0], "while one is draining");
+        world.dies(old, false);
+    }
+    assert_eq!(world.activate_all(), [0_usize; 0]);
 }
 
 #[test]
