@@ -8,9 +8,11 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 use super::connection::frame;
 use crate::adapter::RequestExchange;
-use crate::gateway::{Error, Exchange as _, FileBody, Outcome, Status};
+use crate::gateway::{Error, Exchange as _, FileBody, Outcome, Status, Variables as _};
 use crate::httpd::Request;
-use crate::protocol::bridge::{self, FrameError, Header, Kind, Message, Pairs, ResponseHead, Timing};
+use crate::protocol::bridge::{
+    self, BodyLength, FrameError, Header, Kind, LengthError, Message, Pairs, ResponseHead, Timing,
+};
 
 /// What a frame leads to.
 pub(super) enum Step {
@@ -31,6 +33,8 @@ pub(super) struct Answer<'x, 'e, 'r> {
     request: &'e Request<'r>,
     exchange: &'x RequestExchange<'e, 'r>,
     head: Head,
+    /// The body against the head's length.
+    length: BodyLength,
 }
 
 /// How far the head is.
@@ -49,7 +53,8 @@ impl<'x, 'e, 'r> Answer<'x, 'e, 'r> {
         request: &'e Request<'r>,
         exchange: &'x RequestExchange<'e, 'r>,
     ) -> Self {
-        Self { request, exchange, head: Head::Awaited }
+        let length = BodyLength::new(200, None, false);
+        Self { request, exchange, head: Head::Awaited, length }
     }
 
     /// Whether a part of the response has come.
@@ -90,6 +95,7 @@ impl<'x, 'e, 'r> Answer<'x, 'e, 'r> {
                     return Ok(Step::Done { outcome, close: end.close, timing: end.timing });
                 }
                 self.commit()?;
+                self.length.end()?;
                 let trailers = (!end.trailers.is_empty()).then(|| fields(end.trailers));
                 match self.exchange.finish(trailers) {
                     Ok(()) => Step::Done {
@@ -153,6 +159,8 @@ impl<'x, 'e, 'r> Answer<'x, 'e, 'r> {
         for (name, value) in head.headers {
             self.exchange.put_header(name, value);
         }
+        let is_head = self.exchange.get(b"REQUEST_METHOD") == Some(b"HEAD");
+        self.length = BodyLength::new(head.status, head.length, is_head);
         self.head = Head::Held { length: head.length, status: head.status };
         if !head.flush {
             return Ok(Step::More);
@@ -163,6 +171,7 @@ impl<'x, 'e, 'r> Answer<'x, 'e, 'r> {
 
     fn body(&mut self, data: Bytes, flush: bool) -> Result<Step, Unexpected> {
         self.commit()?;
+        self.length.pass(data.len() as u64)?;
         if !data.is_empty()
             && let Err(error) = self.exchange.write(data)
         {
@@ -176,6 +185,7 @@ impl<'x, 'e, 'r> Answer<'x, 'e, 'r> {
         let Head::Held { length, status } = self.head else {
             return Err(Unexpected::Order("a FILE without a HEAD just before it"));
         };
+        self.length.pass(part.length)?;
         let body = if part.whole {
             FileBody::new(file)
         } else {
@@ -197,6 +207,11 @@ impl<'x, 'e, 'r> Answer<'x, 'e, 'r> {
         if part.length == 0 {
             return Ok(Step::More);
         }
+        // It may have grown since the head was made.
+        let body = match FileBody::range(body.into_file(), part.start, part.length) {
+            Ok(body) => body,
+            Err(error) => return Ok(Step::Stop(Error::from_source(error))),
+        };
         Ok(match self.exchange.file(body) {
             Ok(()) => Step::More,
             Err(error) => Step::Stop(error),
@@ -233,7 +248,14 @@ impl<'x, 'e, 'r> Answer<'x, 'e, 'r> {
 #[derive(Debug)]
 pub(super) enum Unexpected {
     Frame(FrameError),
+    Length(LengthError),
     Order(&'static str),
+}
+
+impl From<LengthError> for Unexpected {
+    fn from(error: LengthError) -> Self {
+        Self::Length(error)
+    }
 }
 
 impl From<FrameError> for Unexpected {
@@ -246,6 +268,7 @@ impl std::fmt::Display for Unexpected {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Frame(error) => error.fmt(f),
+            Self::Length(error) => error.fmt(f),
             Self::Order(what) => f.write_str(what),
         }
     }

@@ -46,11 +46,14 @@ fn live(group: &Group, slot: usize) -> i32 {
     log::only_to_stderr();
     let fds = group.fds.lock().unwrap_or_else(PoisonError::into_inner).take();
     group.lifeline.lock().unwrap_or_else(PoisonError::into_inner).take();
-    let Some(Descriptors { mut listeners, lifeline, doorbell }) = fds else {
+    let Some(Descriptors { mut listeners, lifeline }) = fds else {
         return failed(group, "its descriptors are not there");
     };
     let listener = listeners.swap_remove(slot);
     drop(listeners);
+    let Ok(doorbell) = group.doorbell.try_clone() else {
+        return failed(group, "there is no descriptor left");
+    };
     if let Some(main) = main {
         title::set(main, &group.title);
     }

@@ -14,7 +14,7 @@ use super::upload::{Pumped, Upload, borrow};
 use crate::adapter::{Facts, RequestExchange, RequestInput, conclude};
 use crate::gateway::{Error, ErrorKind, Level, Outcome, Variables as _};
 use crate::httpd::{HookStatus, Request, log};
-use crate::process::{Choice, Hold, Tried};
+use crate::process::{Choice, Hold, State, Tried};
 use crate::protocol::bridge::{
     HELLO, HEADER, Limits, Pairs, RequestEncoder, RequestFacts, put_hello, stamp,
 };
@@ -253,6 +253,7 @@ impl<'e, 'r> Courier<'_, 'e, 'r> {
                 // The connection must be closed before the question, so that a process which lives
                 // does not take the request up after it.
                 drop(connection);
+                self.group.look_after(hold);
                 if has_begun || board.find_ticket(&hold, ticket).may_have_started() {
                     return Err(failure);
                 }
@@ -443,7 +444,14 @@ impl<'e, 'r> Trip<'_, '_, 'e, 'r> {
                 self.heard = Instant::now();
                 Ok(())
             }
-            Ok(Received::Nothing) if wait => self.look_around(has_begun),
+            Ok(Received::Nothing) if wait => match self.look_around(has_begun) {
+                // What it has sent in its last moment comes first.
+                Err(lost @ Ended::Lost { .. }) => match connection.receive(false) {
+                    Ok(Received::Some) => Ok(()),
+                    _ => Err(lost),
+                },
+                result => result,
+            },
             Ok(Received::Nothing) => Ok(()),
             Ok(Received::End) | Err(_) => Err(Ended::Lost {
                 has_begun,
@@ -459,6 +467,11 @@ impl<'e, 'r> Trip<'_, '_, 'e, 'r> {
             return Err(Ended::Gone(gone));
         }
         let options = &self.courier.group.options;
+        let slot = &self.courier.group.board.slots[self.hold.slot];
+        if slot.incarnation() != self.hold.incarnation || slot.state() == State::Failed {
+            // It died before it had taken the connection: the parent keeps the socket for the next.
+            return Err(Ended::Lost { has_begun, failure: Failure::died(self.hold.pid, has_begun) });
+        }
         if let Some(timeout) = options.queue_timeout
             && !has_begun
             && self.started.elapsed() >= timeout

@@ -8,7 +8,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::connection::{Buffers, Connection};
 use super::identity::Identity;
-use crate::process::{Board, GroupOptions, GroupSnapshot};
+use super::manager::has_ended;
+use crate::process::{Board, GroupOptions, GroupSnapshot, Hold};
 use crate::server::bridge::Applications;
 use crate::server::os;
 
@@ -26,6 +27,8 @@ pub(crate) struct Group {
     pub(super) paths: Vec<PathBuf>,
     /// What the processes are given, in the parent only.
     pub(super) fds: Mutex<Option<Descriptors>>,
+    /// Wakes the processes that wait for something to do.
+    pub(super) doorbell: OwnedFd,
     /// Open as long as somebody is there who can send requests.
     pub(super) lifeline: Mutex<Option<OwnedFd>>,
     pub(super) build: Box<Build>,
@@ -46,7 +49,6 @@ pub(crate) struct Group {
 pub(super) struct Descriptors {
     pub(super) listeners: Vec<OwnedFd>,
     pub(super) lifeline: OwnedFd,
-    pub(super) doorbell: OwnedFd,
 }
 
 impl Group {
@@ -81,6 +83,16 @@ impl Group {
     pub(super) fn keep(&self, slot: usize, connection: Connection) {
         if connection.is_at_rest() {
             self.kept[slot].lock().unwrap_or_else(PoisonError::into_inner).push(connection);
+        }
+    }
+
+    /// A connection to this process broke. If it has died, the others are told, so that one takes its
+    /// place now: httpd's parent looks once a second only.
+    pub(super) fn look_after(&self, hold: Hold) {
+        if has_ended(hold.pid)
+            && self.board.slots[hold.slot].found_dead(hold.incarnation, os::monotonic_us())
+        {
+            self.ring();
         }
     }
 

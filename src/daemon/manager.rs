@@ -3,7 +3,6 @@
 //! is done in the processes themselves.
 
 use std::ffi::CString;
-use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI32, AtomicPtr, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -145,7 +144,8 @@ fn make(plan: Plan, prefix: &Path) -> Result<Group, String> {
         board,
         token,
         paths,
-        fds: Mutex::new(Some(Descriptors { listeners, lifeline: lifeline_read, doorbell })),
+        fds: Mutex::new(Some(Descriptors { listeners, lifeline: lifeline_read })),
+        doorbell,
         lifeline: Mutex::new(Some(lifeline)),
         build,
         finish,
@@ -222,8 +222,8 @@ fn on_end(pid: i32, status: other_child::WaitStatus) {
         group.board.lock(&group.options, std::process::id(), is_alive).died(&buried, is_crash, now);
         if is_crash {
             let what = match (buried.state, buried.casualties) {
-                (State::Ready | State::Draining, 1) => ", with 1 request in it".to_owned(),
-                (State::Ready | State::Draining, count) => {
+                (State::Ready | State::Draining | State::Failed, 1) => ", with 1 request in it".to_owned(),
+                (State::Ready | State::Draining | State::Failed, count) => {
                     format!(", with {count} requests in it")
                 }
                 _ => ", before it was ready".to_owned(),
@@ -270,16 +270,24 @@ fn retire(process: usize) {
 impl Group {
     /// Wakes the processes that wait for something to do.
     pub(super) fn ring(&self) {
-        let fds = self.fds.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(fds) = &*fds {
-            let _ = rustix::io::write(fds.doorbell.as_fd(), &1_u64.to_ne_bytes());
-        }
+        // A counter that is full rings as well.
+        let _ = rustix::io::write(&self.doorbell, &1_u64.to_ne_bytes());
     }
 }
 
-/// Whether there is a process of this id.
+/// Whether the process of this id has ended, although its parent may not have heard of it yet.
+/// Where that cannot be seen (proc(5), `hidepid`) it has not.
+pub(super) fn has_ended(pid: u32) -> bool {
+    match std::fs::read_to_string(format!("/proc/{pid}/stat")) {
+        Ok(text) => text.rsplit_once(')').is_some_and(|(_, rest)| rest.trim_start().starts_with('Z')),
+        Err(error) => error.kind() == std::io::ErrorKind::NotFound && Path::new("/proc/1").exists(),
+    }
+}
+
+/// Whether the process of this id lives, so that it will free the group's lock. One that has ended
+/// and that this process has not waited for yet will not.
 pub(super) fn is_alive(pid: u32) -> bool {
-    nix::sys::signal::kill(Pid::from_raw(pid.cast_signed()), None) != Err(nix::Error::ESRCH)
+    !has_ended(pid)
 }
 
 /// How a process ended.

@@ -1,21 +1,21 @@
 //! The name that `ps` and `top` show for a daemon process.
 
-use std::ffi::CStr;
-
 use crate::httpd::Server;
 
 /// Writes `title` over the command line that httpd was started with, as far as it reaches, and
 /// gives it to the main thread as its name.
 pub(super) fn set(main: Server<'_>, title: &str) {
-    let arguments = main.arguments();
-    if let Some(length) = room(&arguments) {
-        let place = arguments[0].as_ptr().cast_mut();
+    if let Some((start, length)) = command_line()
+        // What the kernel shows is what httpd has: nothing else is written over.
+        && main.arguments().first().is_some_and(|first| first.as_ptr() as usize == start)
+    {
+        let place = start as *mut u8;
         let text = &title.as_bytes()[..title.len().min(length - 1)];
-        // SAFETY: P14: the arguments lie one behind the other, `length` bytes in all, and this
-        // process, which has one thread, is the only one that sees its copy of them.
+        // SAFETY: P14: the command line has `length` bytes, and this process, which has one thread,
+        // is the only one that sees its copy of it.
         unsafe { std::ptr::write_bytes(place, 0, length) };
         // SAFETY: as above, and the text is shorter than that.
-        unsafe { std::ptr::copy_nonoverlapping(text.as_ptr().cast(), place, text.len()) };
+        unsafe { std::ptr::copy_nonoverlapping(text.as_ptr(), place, text.len()) };
     }
     let name: String = title.chars().filter(char::is_ascii).take(15).collect();
     if let Ok(name) = std::ffi::CString::new(name) {
@@ -23,17 +23,15 @@ pub(super) fn set(main: Server<'_>, title: &str) {
     }
 }
 
-/// How many bytes the arguments take, with their NULs, if they lie one behind the other.
-fn room(arguments: &[&CStr]) -> Option<usize> {
-    let first = arguments.first()?.as_ptr() as usize;
-    let mut end = first;
-    for argument in arguments {
-        if argument.as_ptr() as usize != end {
-            break;
-        }
-        end += argument.count_bytes() + 1;
-    }
-    (end - first > 1).then_some(end - first)
+/// Where the command line lies, and how many bytes it has (proc(5): `arg_start` and `arg_end`, the
+/// 48th and 49th field of /proc/self/stat).
+fn command_line() -> Option<(usize, usize)> {
+    let text = std::fs::read_to_string("/proc/self/stat").ok()?;
+    // The second field is a name in parentheses, which may hold anything.
+    let mut fields = text.rsplit_once(')')?.1.split_whitespace().skip(45);
+    let start: usize = fields.next()?.parse().ok()?;
+    let end: usize = fields.next()?.parse().ok()?;
+    (start > 0 && end > start + 1).then_some((start, end - start))
 }
 
 /// What `display-name` asks for, with `%{GROUP}` as mod_wsgi has it: `(rust:name)`.
@@ -43,11 +41,17 @@ pub(super) fn of(display_name: &str, group: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::of;
+    use super::{command_line, of};
 
     #[test]
     fn the_group_stands_in_the_title() {
         assert_eq!(of("%{GROUP}", "shop"), "(rust:shop)");
         assert_eq!(of("shop-%{GROUP}-x", "a"), "shop-(rust:a)-x");
+    }
+
+    #[test]
+    fn the_command_line_is_found() {
+        let (_, length) = command_line().unwrap();
+        assert_eq!(length, std::fs::read("/proc/self/cmdline").unwrap().len());
     }
 }

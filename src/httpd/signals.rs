@@ -13,7 +13,8 @@ pub fn end_process_with(status: i32) -> ! {
     unsafe { libc::_exit(status) }
 }
 
-/// Blocks every signal in the calling thread, and in those that it starts from here on.
+/// Blocks every signal in the calling thread, and in those that it starts from here on; but for
+/// those that say that the thread itself has gone wrong: they end the process, whoever sends them.
 pub fn block_all() {
     mask(libc::SIG_BLOCK, &all());
 }
@@ -34,6 +35,12 @@ fn all() -> libc::sigset_t {
     let mut set = MaybeUninit::uninit();
     // SAFETY: it fills the set in.
     unsafe { libc::sigfillset(set.as_mut_ptr()) };
+    for fault in
+        [libc::SIGSEGV, libc::SIGBUS, libc::SIGFPE, libc::SIGILL, libc::SIGABRT, libc::SIGTRAP]
+    {
+        // SAFETY: the set is filled in, and these are signals.
+        unsafe { libc::sigdelset(set.as_mut_ptr(), fault) };
+    }
     // SAFETY: filled in above.
     unsafe { set.assume_init() }
 }
