@@ -1,7 +1,7 @@
 //! How long a start and a drain may take, and the next moment at which something is due.
 
 use super::options::GroupOptions;
-use super::slot::Reason;
+use super::reason::Reason;
 
 /// How soon a draining process looks again whether it is idle. Children that came too late and took
 /// themselves back wake nobody.

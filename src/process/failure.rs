@@ -79,7 +79,8 @@ impl Locked<'_> {
                 let pause_us = self.options.crash_backoff.as_micros() as u64;
                 crashed && now_us.saturating_sub(dead.since_us) < pause_us
             }
-            State::Empty => crashed && dead.pid == 0,
+            // It could not even be set up, whatever it says by its exit status.
+            State::Empty => true,
             State::Draining | State::Failed => false,
         };
         failed.then(|| self.failed(dead.since_us, dead.ready_us, now_us))

@@ -6,14 +6,17 @@
 //! Times in the scoreboard are microseconds of CLOCK_MONOTONIC, and a [`Clock`] says which it is.
 
 mod clock;
+mod counters;
 mod deadline;
 mod failure;
 mod group;
 mod histogram;
 mod json;
+mod load;
 mod lock;
 mod options;
 mod policy;
+mod reason;
 mod recycle;
 mod row;
 mod scale;
@@ -23,6 +26,7 @@ mod snapshot;
 pub mod units;
 
 pub use clock::{Clock, ManualClock};
+pub use counters::Finished;
 pub use deadline::{DRAIN_POLL_US, Drain, Drained, earliest, startup_us};
 pub use failure::{Failure, LONGEST_PAUSE_US, SETTLED_US};
 pub use group::Group;
@@ -30,9 +34,10 @@ pub use histogram::{Histogram, HistogramSnapshot};
 pub use lock::{Lock, LockGuard};
 pub use options::{GroupOptions, OPTIONS, OptionDoc};
 pub use policy::{Activation, Locked};
+pub use reason::Reason;
 pub use recycle::{Facts, MEASURE_US, Recycle};
 pub use row::{Phase, Row, TEXT_BYTES};
 pub use scale::{GROW_AFTER_US, SAMPLE_US, SHRINK_AFTER_US, Scaled};
 pub use scoreboard::{Board, Buried, Choice, Found, Hold, MOST_SLOTS, Tried};
-pub use slot::{Finished, Reason, Slot, State};
+pub use slot::{Slot, State};
 pub use snapshot::{Counts, GroupSnapshot, RequestSnapshot, SlotSnapshot};

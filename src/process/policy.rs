@@ -7,8 +7,9 @@ use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 
 use super::lock::LockGuard;
 use super::options::GroupOptions;
+use super::reason::Reason;
 use super::scoreboard::Board;
-use super::slot::{Reason, State};
+use super::slot::State;
 
 /// A group whose lock this process holds. Be brief.
 #[derive(Debug)]

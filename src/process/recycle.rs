@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::deadline::earliest;
 use super::options::GroupOptions;
-use super::slot::Reason;
+use super::reason::Reason;
 
 /// How often to measure memory and CPU time, where they are limited.
 pub const MEASURE_US: u64 = 1_000_000;

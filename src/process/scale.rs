@@ -7,7 +7,8 @@
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::policy::Locked;
-use super::slot::{Reason, State};
+use super::reason::Reason;
+use super::slot::State;
 
 /// All threads taken for so long: one process more.
 pub const GROW_AFTER_US: u64 = 500_000;

@@ -3,7 +3,9 @@
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::sync::atomic::{AtomicU32, AtomicU64};
 
-use super::histogram::Histogram;
+use super::counters::{Counters, Finished};
+use super::load::Load;
+use super::reason::Reason;
 
 /// What a slot's process is doing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -50,65 +52,6 @@ impl State {
     }
 }
 
-macro_rules! reasons {
-    ($($(#[$doc:meta])* $name:ident = $code:literal $word:literal,)*) => {
-        /// Why a process is replaced, or ends. Words are mod_wsgi's where it has one.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        #[non_exhaustive]
-        #[repr(u32)]
-        pub enum Reason {
-            $($(#[$doc])* $name = $code,)*
-        }
-
-        impl Reason {
-            /// All of them.
-            pub const ALL: &'static [Self] = &[$(Self::$name,)*];
-
-            /// Its word in logs and snapshots, which stays the same.
-            #[must_use]
-            pub const fn word(self) -> &'static str {
-                match self {
-                    $(Self::$name => $word,)*
-                }
-            }
-
-            const fn from_code(code: u32) -> Option<Self> {
-                match code {
-                    $($code => Some(Self::$name),)*
-                    _ => None,
-                }
-            }
-        }
-    };
-}
-
-reasons! {
-    /// It has had `maximum-requests`.
-    MaximumRequests = 1 "maximum_requests",
-    /// `restart-interval` is over.
-    RestartInterval = 2 "restart_interval",
-    /// The group had no request for `inactivity-timeout`.
-    InactivityTimeout = 3 "inactivity_timeout",
-    /// It has more than `memory-limit` resident.
-    MemoryLimit = 4 "memory_limit",
-    /// A request took longer than `request-timeout`.
-    RequestTimeout = 5 "request_timeout",
-    /// It has used `cpu-time-limit`.
-    CpuTimeLimit = 6 "cpu_time_limit",
-    /// It was not ready within `startup-timeout`.
-    StartupTimeout = 7 "startup_timeout",
-    /// SIGUSR1.
-    GracefulSignal = 8 "graceful_signal",
-    /// SIGTERM or SIGINT.
-    ShutdownSignal = 9 "shutdown_signal",
-    /// The load asks for fewer processes.
-    ScaleDown = 10 "scale_down",
-    /// All of its generation's httpd children are gone.
-    GenerationOver = 11 "generation_over",
-    /// The control command asked for it.
-    ControlCommand = 12 "control_command",
-}
-
 /// One process of a group, in shared memory. All zero is an empty slot.
 #[derive(Debug, Default)]
 #[repr(C, align(64))]
@@ -131,72 +74,6 @@ pub struct Slot {
     deaths: AtomicU64,
     last_exit: AtomicU64,
     pub(super) counters: Counters,
-}
-
-#[derive(Debug, Default)]
-#[repr(C, align(64))]
-pub(super) struct Counters {
-    pub(super) requests: AtomicU64,
-    pub(super) errors: AtomicU64,
-    pub(super) statuses: [AtomicU64; 5],
-    pub(super) bytes_in: AtomicU64,
-    pub(super) bytes_out: AtomicU64,
-    pub(super) queue_us: AtomicU64,
-    pub(super) application_us: AtomicU64,
-    pub(super) total_us: AtomicU64,
-    pub(super) queue: Histogram,
-    pub(super) application: Histogram,
-    pub(super) total: Histogram,
-}
-
-/// What is counted of a request that is done.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Finished {
-    /// Its status; 0 without one.
-    pub status: u16,
-    /// Whether the application failed, or the response broke.
-    pub error: bool,
-    /// Bytes of the request's body.
-    pub bytes_in: u64,
-    /// Bytes of the response's body.
-    pub bytes_out: u64,
-    /// How long it waited for a thread.
-    pub queue_us: u64,
-    /// How long the application had it.
-    pub application_us: u64,
-    /// From the moment that it came to httpd, or was sent.
-    pub total_us: u64,
-    /// Whether `inactivity-timeout` does not begin anew with it.
-    pub ignored: bool,
-}
-
-/// The word of [`Slot::load`], taken apart: one word, so that each change is one step.
-///
-/// 22 bits for requests with a thread, or that want one; 22 for parked ones; 20 for the incarnation,
-/// which tells a process from those that had the slot before.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Load(u64);
-
-impl Load {
-    const BITS: u32 = 22;
-    const MASK: u64 = (1 << Self::BITS) - 1;
-    const PARKED: u64 = 1 << Self::BITS;
-
-    pub(super) const fn running(self) -> u32 {
-        (self.0 & Self::MASK) as u32
-    }
-
-    pub(super) const fn parked(self) -> u32 {
-        ((self.0 >> Self::BITS) & Self::MASK) as u32
-    }
-
-    pub(super) const fn incarnation(self) -> u32 {
-        (self.0 >> (2 * Self::BITS)) as u32
-    }
-
-    const fn first_of_next_incarnation(self) -> u64 {
-        ((self.0 >> (2 * Self::BITS)) + 1) << (2 * Self::BITS)
-    }
 }
 
 // The protocol of acquiring and draining. A child adds itself to the load, then looks at the state; a
@@ -397,31 +274,8 @@ impl Slot {
 
     /// Counts a request that is done.
     pub fn record(&self, finished: &Finished, now_us: u64) {
-        let counters = &self.counters;
         self.requests_here.fetch_add(1, Relaxed);
-        counters.requests.fetch_add(1, Relaxed);
-        if finished.error {
-            counters.errors.fetch_add(1, Relaxed);
-        }
-        if let Some(class) = (finished.status / 100).checked_sub(1)
-            && let Some(count) = counters.statuses.get(usize::from(class))
-        {
-            count.fetch_add(1, Relaxed);
-        }
-        for (sum, more) in [
-            (&counters.bytes_in, finished.bytes_in),
-            (&counters.bytes_out, finished.bytes_out),
-            (&counters.queue_us, finished.queue_us),
-            (&counters.application_us, finished.application_us),
-            (&counters.total_us, finished.total_us),
-        ] {
-            if more > 0 {
-                sum.fetch_add(more, Relaxed);
-            }
-        }
-        counters.queue.record(finished.queue_us);
-        counters.application.record(finished.application_us);
-        counters.total.record(finished.total_us);
+        self.counters.record(finished);
         if !finished.ignored {
             self.last_request_us.fetch_max(now_us, Relaxed);
         }

@@ -4,9 +4,10 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use super::histogram::HistogramSnapshot;
 use super::json::Json;
+use super::reason::Reason;
 use super::row::Phase;
 use super::scoreboard::Board;
-use super::slot::{Reason, Slot, State};
+use super::slot::{Slot, State};
 
 /// A group and its processes. Times of the clock are in microseconds.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -126,7 +126,7 @@ fn which_deaths_are_failures() {
         (dead(Dormant, None, 0, 0), false, false),
         (Buried { since_us: 59 * SECOND, ..dead(Dormant, None, 0, 0) }, true, false),
         (Buried { pid: 0, ..dead(Empty, None, 0, 0) }, true, true),
-        (Buried { pid: 0, ..dead(Empty, None, 0, 0) }, false, false),
+        (Buried { pid: 0, ..dead(Empty, None, 0, 0) }, false, true),
     ] {
         let world = World::new(&[]);
         let failure = world.locked().died(&buried, crashed, now_us);
@@ -144,7 +144,7 @@ fn processes_that_die_before_they_say_anything_are_paused_too() {
         world.now_us += SECOND / 10;
         // Forked again at once, it dies while its privileges are dropped.
         let buried = world.board.bury(0, world.now_us);
-        pauses.push(world.locked().died(&buried, true, world.now_us).unwrap().pause_us / SECOND);
+        pauses.push(world.locked().died(&buried, false, world.now_us).unwrap().pause_us / SECOND);
     }
     assert_eq!(pauses, [1, 2, 4, 8]);
 }

@@ -127,16 +127,6 @@ fn the_first_reason_to_be_replaced_stays() {
 }
 
 #[test]
-fn reasons_have_words_of_their_own() {
-    for (index, reason) in Reason::ALL.iter().enumerate() {
-        assert_eq!(Reason::from_code(*reason as u32), Some(*reason));
-        assert!(Reason::ALL[..index].iter().all(|other| other.word() != reason.word()));
-        assert!(reason.word().bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'));
-    }
-    assert_eq!((Reason::from_code(0), Reason::from_code(99)), (None, None));
-}
-
-#[test]
 fn counts_what_is_done() {
     let slot = serving();
     slot.record(&Finished { status: 200, bytes_out: 13, total_us: 40, ..Default::default() }, 500);
