@@ -16,7 +16,7 @@ use crate::protocol::bridge::{Limits, Reason as Refusal, Timing, put_failed, put
 use crate::server::os::{self, Trigger, monotonic_us};
 
 /// How long a peer may take to say HELLO.
-const HELLO_US: u64 = 10_000_000;
+const HELLO_US: u64 = if cfg!(test) { 500_000 } else { 10_000_000 };
 
 /// How long nothing is accepted after that has failed: there were no descriptors left, say.
 const ACCEPT_PAUSE_US: u64 = 100_000;

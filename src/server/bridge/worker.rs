@@ -60,7 +60,7 @@ pub(super) fn work(process: &Arc<Process>, row: usize) {
         if process.is_stopping() {
             break;
         }
-        let Some(token) = ready.tokens().next() else {
+        let Some((token, hung_up)) = ready.found().next() else {
             if process.is_one_too_many() {
                 return;
             }
@@ -71,7 +71,7 @@ pub(super) fn work(process: &Arc<Process>, row: usize) {
             && connection.claim()
         {
             process.turns.take();
-            worker.attend_safely(&connection);
+            worker.attend_safely(&connection, hung_up);
             process.turns.give();
         }
     }
@@ -92,8 +92,8 @@ enum Next {
 
 impl Worker {
     /// A panic in the kit itself ends the connection, not the thread.
-    fn attend_safely(&mut self, connection: &Arc<Connection>) {
-        if let Err(error) = panic::catch(|| self.attend(connection)) {
+    fn attend_safely(&mut self, connection: &Arc<Connection>, hung_up: bool) {
+        if let Err(error) = panic::catch(|| self.attend(connection, hung_up)) {
             self.process.log(Level::Error, &format!("RUST0039: a worker thread {error}"));
             self.process.connections.remove(connection.token());
             os::shutdown(connection.as_fd());
@@ -105,20 +105,20 @@ impl Worker {
         }
     }
 
-    /// Works on a connection until it has nothing to read, or is closed.
-    fn attend(&mut self, connection: &Arc<Connection>) {
+    /// Works on a connection until it has nothing to read, or is closed. Once its child has
+    /// `hung_up` nobody wants an answer, and no event tells of the end behind what is to be read.
+    fn attend(&mut self, connection: &Arc<Connection>, hung_up: bool) {
         let mut kept = self.take_up(connection);
         loop {
-            let full = match self.receive(connection) {
-                Ok(full) => full,
-                Err(()) => return self.gone(connection, &kept),
+            let Ok(mut full) = self.receive(connection) else {
+                return self.gone(connection, &kept);
             };
-            let mut full = full;
             loop {
                 match self.frame(connection, &mut kept) {
                     Next::Go => {}
                     Next::More => break,
                     Next::Close => return self.close(connection),
+                    Next::Request(_) if hung_up => return self.gone(connection, &kept),
                     Next::Request(size) => match serve::serve(self, connection, size, full) {
                         Served::Released => return,
                         Served::Closed => return self.close(connection),
@@ -129,7 +129,7 @@ impl Worker {
                     },
                 }
             }
-            if full {
+            if full || hung_up {
                 continue;
             }
             self.put_down(connection, kept);

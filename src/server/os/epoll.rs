@@ -46,7 +46,17 @@ impl Ready {
 
     /// The tokens that the last wait found.
     pub fn tokens(&self) -> impl Iterator<Item = u64> {
-        self.events.iter().map(|event| event.data.u64())
+        self.found().map(|(token, _)| token)
+    }
+
+    /// The tokens that the last wait found, each with whether its other end has closed. There may
+    /// be something to read all the same.
+    pub fn found(&self) -> impl Iterator<Item = (u64, bool)> {
+        let over = epoll::EventFlags::RDHUP | epoll::EventFlags::HUP | epoll::EventFlags::ERR;
+        self.events.iter().map(move |event| {
+            let flags = event.flags;
+            (event.data.u64(), flags.intersects(over))
+        })
     }
 }
 

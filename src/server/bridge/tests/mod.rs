@@ -1,8 +1,12 @@
 //! Daemon processes as threads of the test, with real sockets: httpd's part is played by hand.
 
 mod basics;
+mod bodies;
+mod errors;
+mod gone;
 mod house;
 mod peer;
+mod peers;
 
 use self::house::House;
 use self::peer::{Ask, Ending, Peer};
