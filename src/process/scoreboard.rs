@@ -264,7 +264,11 @@ impl Board {
         let ready_us = Some(dead.ready_us()).filter(|ready| *ready != 0);
         let mut buried = Buried {
             pid: dead.pid(),
-            state: dead.state(),
+            state: match dead.state() {
+                // A child was the first to see that it is dead.
+                State::Failed if ready_us.is_some() => State::Ready,
+                state => state,
+            },
             ready_us,
             casualties: 0,
             load: load.running() + load.parked(),

@@ -22,7 +22,8 @@ pub enum State {
     Ready = 3,
     /// It finishes its requests and takes no more.
     Draining = 4,
-    /// Its start failed, this has been counted, and it is about to exit.
+    /// Its start failed, this has been counted, and it is about to exit. Or it was ready, and a child
+    /// has found it dead.
     Failed = 5,
 }
 
@@ -172,7 +173,23 @@ impl Slot {
     /// The process was found dead by one who had business with it, before its parent has heard of
     /// it: it gets no more requests. `false` if that is another process by now, or known.
     pub fn found_dead(&self, incarnation: u32, now_us: u64) -> bool {
-        self.incarnation() == incarnation && self.advance(State::Ready, State::Failed, now_us)
+        self.found_dead_while(incarnation, now_us, || ())
+    }
+
+    fn found_dead_while(&self, incarnation: u32, now_us: u64, meanwhile: impl FnOnce()) -> bool {
+        if self.incarnation() != incarnation {
+            return false;
+        }
+        meanwhile();
+        if !self.advance(State::Ready, State::Failed, now_us) {
+            return false;
+        }
+        // The parent may have heard of it between the two, and the next process be ready by now.
+        if self.incarnation() != incarnation {
+            self.advance(State::Failed, State::Ready, now_us);
+            return false;
+        }
+        true
     }
 
     /// The process wants to be replaced: it goes on serving until another one is ready. The first

@@ -142,6 +142,17 @@ fn finds_tickets_of_the_dead() {
 }
 
 #[test]
+fn a_burial_tells_a_failed_start_from_a_death() {
+    let board = Board::leaked(2, 1);
+    ready(board, 0, 10, 1);
+    assert!(board.slots[0].found_dead(0, 4));
+    assert_eq!((board.bury(0, 5).state, board.slots[0].state()), (State::Ready, State::Empty));
+    board.slots[1].enter(11, 1, 1);
+    assert!(board.slots[1].advance(State::Dormant, State::Failed, 2));
+    assert_eq!(board.bury(1, 5).state, State::Failed);
+}
+
+#[test]
 fn a_ticket_that_fell_out_of_the_ring_counts_as_started() {
     let board = Board::leaked(1, 1);
     ready(board, 0, 10, 1);

@@ -79,6 +79,24 @@ fn a_child_that_comes_during_the_burial_gets_nothing() {
 }
 
 #[test]
+fn a_process_that_a_child_finds_dead_gets_no_more() {
+    let slot = serving();
+    assert!(!slot.found_dead(1, 130), "another one");
+    assert!(slot.found_dead(0, 140) && !slot.found_dead(0, 150));
+    assert_eq!((slot.state(), slot.acquire()), (State::Failed, None));
+}
+
+#[test]
+fn who_finds_the_dead_one_too_late_leaves_the_next_alone() {
+    let slot = serving();
+    let found = slot.found_dead_while(0, 9, || {
+        slot.vacate(1);
+        next_life(&slot);
+    });
+    assert_eq!((found, slot.state()), (false, State::Ready));
+}
+
+#[test]
 fn never_less_than_none() {
     let slot = serving();
     assert_eq!(slot.release(0), None);
