@@ -234,6 +234,10 @@ impl Board {
 
     /// Looks for a request whose connection broke, among those that applications have or had.
     ///
+    /// Of a process that lives, this is certain if the child has closed its connection before, and
+    /// the process calls [`Row::begin`] before it looks whether the connection is closed: then one of
+    /// the two sees the other.
+    ///
     /// In this order: [`Board::bury`] notes casualties before it clears the rows, so what is no
     /// longer in the row is among them.
     #[must_use]
