@@ -77,7 +77,9 @@ fn as_text(key: &Key, status: Option<&Status>) -> String {
         "{whose}: {ready} processes ready, {busy} of {threads} threads busy, {queued} requests queued\n"
     );
     if status.failures > 0 {
-        let open = status.open_for_us.map(Duration::from_micros).map(seconds);
+        // With a process that is ready, requests go there.
+        let open = status.open_for_us.filter(|_| ready == 0).map(Duration::from_micros);
+        let open = open.map(seconds);
         let open = open.map(|time| format!("; requests are refused for {time}"));
         let (failures, open) = (status.failures, open.unwrap_or_default());
         text += &format!("  {failures} starts failed in a row, the ErrorLog says why{open}\n");
@@ -94,7 +96,7 @@ fn as_text(key: &Key, status: Option<&Status>) -> String {
             process.busy().to_string(),
             process.queued().to_string(),
             process.parked.to_string(),
-            uptime(process.age()),
+            uptime(process.uptime()),
             format!("{:.1} MiB", process.resident as f64 / f64::from(1 << 20)),
             process.deaths.to_string(),
         ]);
@@ -130,14 +132,14 @@ mod tests {
     fn a_group_is_a_table_and_what_it_works_on() {
         let text = r#"{"threads":30,"failures":2,"open_for_us":4000000,"processes":[
             {"slot":0,"pid":70,"state":"ready","threads":15,"running":17,"requests":1234,
-             "age_us":65000000,"resident":10485760,"deaths":1,
+             "age_us":99000000,"ready_age_us":65000000,"resident":10485760,"deaths":1,
              "working_on":[{"text":"GET localhost /x","age_us":1500000,"phase":"body"}]},
             {"slot":1,"pid":8,"state":"draining","reason":"restart_interval","threads":15},
             {"slot":2,"pid":9,"state":"dormant"}]}"#;
         let status = serde_json::from_str(text).unwrap();
         let expected = "\
 a (httpd 5, generation 1): 1 processes ready, 15 of 30 threads busy, 2 requests queued
-  2 starts failed in a row, the ErrorLog says why; requests are refused for 4.0 s
+  2 starts failed in a row, the ErrorLog says why
   pid  state                        requests  busy  queued  parked  uptime       rss  restarts
    70  ready                            1234    15       2       0   1 min  10.0 MiB         1
     8  draining (restart_interval)         0     0       0       0     0 s   0.0 MiB         0
@@ -145,6 +147,9 @@ a (httpd 5, generation 1): 1 processes ready, 15 of 30 threads busy, 2 requests 
 ";
         let key = Key { prefix: "/r".into(), parent: 5, generation: 1, group: "a".into() };
         assert_eq!(as_text(&key, Some(&status)), expected);
+        let status = r#"{"failures":3,"open_for_us":4000000}"#;
+        let open = as_text(&key, Some(&serde_json::from_str(status).unwrap()));
+        assert!(open.contains("says why; requests are refused for 4.0 s\n"), "{open}");
         let none = "a (httpd 5, generation 1): no process serves; the ErrorLog says why\n";
         assert_eq!(as_text(&key, None), none);
     }

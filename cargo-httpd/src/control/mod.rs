@@ -127,13 +127,18 @@ impl Group {
         let answer = ask(path.with_context(what)?, &format!("drain {pid}"));
         let text = match answer.map_err(|error| not_let_in(&error, &self.key)).with_context(what)? {
             Answer::Reply(text) => text,
-            Answer::Refused(why) => return Err(anyhow!(why)).with_context(what),
+            Answer::Refused(why) => return Err(self.refused(&why)).with_context(what),
         };
         let value: Value = serde_json::from_str(&text).unwrap_or_default();
         match value["error"].as_str() {
             Some(error) => Err(anyhow!("{error}")).with_context(what),
             None => Ok(()),
         }
+    }
+
+    fn refused(&self, why: &str) -> anyhow::Error {
+        let Key { group, parent, .. } = &self.key;
+        anyhow!("process group `{group}` of httpd {parent} refuses: {why}; run this as root")
     }
 
     /// Asks slots at once, since one without a process does not answer.
@@ -153,7 +158,7 @@ impl Group {
         for answer in answers {
             match answer {
                 Ok(Answer::Reply(text)) => return Ok(Some(text)),
-                Ok(Answer::Refused(why)) => refused = Some(anyhow!("{why}")),
+                Ok(Answer::Refused(why)) => refused = Some(self.refused(&why)),
                 Err(error) if is_silence(&error) => {}
                 Err(error) => refused = Some(not_let_in(&error, &self.key)),
             }

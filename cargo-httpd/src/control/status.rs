@@ -36,6 +36,8 @@ pub(crate) struct Process {
     pub(crate) requests: u64,
     /// How long the process has been there.
     pub(crate) age_us: u64,
+    /// How long since it became ready.
+    pub(crate) ready_age_us: Option<u64>,
     /// Resident bytes.
     pub(crate) resident: u64,
     /// Processes that the slot has had before.
@@ -83,8 +85,9 @@ impl Process {
         self.running - self.busy()
     }
 
-    pub(crate) fn age(&self) -> Duration {
-        Duration::from_micros(self.age_us)
+    /// How long it has served, or has existed if it does not yet.
+    pub(crate) fn uptime(&self) -> Duration {
+        Duration::from_micros(self.ready_age_us.unwrap_or(self.age_us))
     }
 }
 
@@ -104,7 +107,7 @@ mod tests {
         assert!(status.is_ready(7) && !status.is_ready(8));
         let [first, others @ ..] = &status.processes[..] else { panic!("{status:?}") };
         assert_eq!((first.busy(), first.queued()), (2, 3));
-        assert_eq!(first.age(), Duration::from_millis(1500));
+        assert_eq!(first.uptime(), Duration::from_millis(1500));
         assert_eq!(first.working_on[0].text, "GET localhost /x");
         assert!(first.is_awake() && !others.iter().any(Process::is_awake));
     }

@@ -60,6 +60,7 @@ mod builder;
 mod client;
 mod command;
 mod config;
+mod group;
 mod launch;
 mod log;
 mod modules;
@@ -78,6 +79,7 @@ pub use client::{
     BodyEnd, ClientError, ClientErrorKind, Connection, Head, RequestBuilder, Response,
 };
 pub use command::Output;
+pub use group::{Group, GroupProcess};
 pub use httpd_config::Mpm;
 pub use launch::StartError;
 pub use modules::{find_module, httpd};

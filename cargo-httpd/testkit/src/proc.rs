@@ -67,6 +67,47 @@ pub fn title(pid: i32) -> io::Result<String> {
     Ok(words.join(" ").trim_end().to_owned())
 }
 
+/// What `/proc/<pid>/status` says of `field`, without blanks around it: `Uid`, `Groups`, `Umask`.
+///
+/// # Errors
+/// When the process has gone, or the kernel does not say it.
+pub fn status(pid: i32, field: &str) -> io::Result<String> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+    status
+        .lines()
+        .find_map(|line| line.strip_prefix(field)?.strip_prefix(':'))
+        .map(|value| value.trim().to_owned())
+        .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, format!("no {field} of {pid}")))
+}
+
+/// The process group and the session that a process belongs to.
+///
+/// # Errors
+/// When the process has gone.
+pub fn group_and_session(pid: i32) -> io::Result<(i32, i32)> {
+    Stat::read(pid)
+        .map(|stat| (stat.group, stat.session))
+        .ok_or_else(|| io::ErrorKind::NotFound.into())
+}
+
+/// The nice value of a process, -20 to 19.
+///
+/// # Errors
+/// When the process has gone.
+pub fn nice(pid: i32) -> io::Result<i32> {
+    Stat::read(pid).map(|stat| stat.nice).ok_or_else(|| io::ErrorKind::NotFound.into())
+}
+
+/// The processes of httpd's session, in order: whatever its modules started is among them, unless it
+/// made a session of its own.
+///
+/// # Errors
+/// When there is no `/proc`.
+pub fn in_session(session: i32) -> io::Result<Vec<i32>> {
+    let of_session = |stat: &Stat| stat.session == session && stat.is_alive();
+    Ok(all()?.into_iter().filter(of_session).map(|stat| stat.pid).collect())
+}
+
 /// The processes whose parent is `pid`, in order. Empty when it has gone.
 ///
 /// # Errors
@@ -144,6 +185,8 @@ struct Stat {
     state: char,
     parent: i32,
     group: i32,
+    session: i32,
+    nice: i32,
 }
 
 impl Stat {
@@ -151,13 +194,16 @@ impl Stat {
         Self::parse(pid, &fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
     }
 
-    /// `pid (name) state parent group ...`, where the name may hold blanks and brackets.
+    /// `pid (name) state parent group session ... nice ...`, where the name may hold blanks and brackets.
     fn parse(pid: i32, text: &str) -> Option<Self> {
         let mut fields = text.rsplit_once(')')?.1.split_whitespace();
         let state = fields.next()?.chars().next()?;
         let parent = fields.next()?.parse().ok()?;
         let group = fields.next()?.parse().ok()?;
-        Some(Self { pid, state, parent, group })
+        let session = fields.next()?.parse().ok()?;
+        // The 19th of all fields.
+        let nice = fields.nth(12).and_then(|nice| nice.parse().ok()).unwrap_or(0);
+        Some(Self { pid, state, parent, group, session, nice })
     }
 
     fn is_alive(&self) -> bool {
@@ -174,7 +220,7 @@ mod tests {
         let stat = Stat::parse(7, "7 (a) b (c)) S 1 9 9 0 -1").unwrap();
         assert_eq!((stat.state, stat.parent, stat.group), ('S', 1, 9));
         assert!(stat.is_alive());
-        assert!(!Stat::parse(7, "7 (x) Z 1 9 9").unwrap().is_alive());
+        assert!(!Stat::parse(7, "7 (x) Z 1 9 9 0").unwrap().is_alive());
         assert!(Stat::parse(7, "7 (x) S").is_none());
     }
 
