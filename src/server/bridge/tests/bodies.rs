@@ -164,7 +164,6 @@ fn both_directions_are_full_at_once() {
         let mut body = Vec::new();
         environ.input().read_to_end(&mut body)?;
         assert_eq!(body.len(), LENGTH);
-        drop(writer);
         Ok(Body::from("end"))
     });
     let (house, _lodger) = House::open(&["threads=1"], app);

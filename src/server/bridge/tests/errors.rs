@@ -75,7 +75,9 @@ fn every_failure_is_told_and_the_connection_goes_on() {
             ("/twice", ErrorKind::AlreadyStarted, 500, "second time"),
         ] {
             let answer = peer.get(target);
-            let Ending::Failed(found, code, message) = answer.ending() else { panic!("{answer:?}") };
+            let Ending::Failed(found, code, message) = answer.ending() else {
+                panic!("{answer:?}")
+            };
             assert_eq!((*found, *code, answer.status), (kind, status, 0), "{target}");
             assert!(message.contains(text), "{message}");
         }
@@ -135,18 +137,22 @@ fn lines_for_the_log_come_at_once_and_up_to_the_level() {
     assert_eq!((&answer.logs[..], answer.text()), (&most[..], "true"));
     peer.ask(&Ask { level: Some(Level::Warn), ..Ask::get("/") });
     let answer = peer.answer();
-    assert_eq!((&answer.logs[..], answer.text()), (&[most[0].clone(), most[2].clone()][..], "false"));
+    assert_eq!(
+        (&answer.logs[..], answer.text()),
+        (&[most[0].clone(), most[2].clone()][..], "false")
+    );
 }
 
 #[test]
 fn the_process_knows_some_keys_better() {
     let app = app_fn(|environ: Environ<'_>, start_response: StartResponse<'_>| {
         let mut all = Vec::new();
-        environ.each(|key, value| all.push(format!("{}={}", key.escape_ascii(), value.escape_ascii())));
+        environ.each(|key, value| {
+            all.push(format!("{}={}", key.escape_ascii(), value.escape_ascii()))
+        });
         all.sort();
-        let number = |key: &str| {
-            String::from_utf8_lossy(environ.get(key).unwrap()).parse::<u64>().unwrap()
-        };
+        let number =
+            |key: &str| String::from_utf8_lossy(environ.get(key).unwrap()).parse::<u64>().unwrap();
         let (queue, daemon, application) = (
             number("mod_rust.queue_start"),
             number("mod_rust.daemon_start"),

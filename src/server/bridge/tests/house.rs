@@ -37,7 +37,7 @@ pub(super) struct House {
     listeners: Vec<UnixListener>,
     folder: PathBuf,
     lifeline: Option<(std::io::PipeReader, PipeWriter)>,
-    doorbell: Event,
+    pub(super) doorbell: Event,
     bell: Epoll,
     log: Arc<Log>,
     apps: Arc<Apps>,

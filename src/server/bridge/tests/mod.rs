@@ -2,9 +2,11 @@
 
 mod basics;
 mod bodies;
+mod crowd;
 mod errors;
 mod gone;
 mod house;
+mod life;
 mod peer;
 mod peers;
 
