@@ -5,3 +5,4 @@ mod load;
 mod many;
 mod memory;
 mod restarts;
+mod targets;

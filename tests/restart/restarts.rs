@@ -1,82 +1,12 @@
 //! Graceful restarts, restarts and stops while a load runs.
 
-use std::time::Duration;
+use httpd_testkit::{BodyEnd, Mpm, Server, Signal, mpm_tests, proc};
 
-use httpd_testkit::{BodyEnd, Builder, Mpm, Response, Server, Signal, mpm_tests, proc};
+use crate::load::{Fate, Load, Tally};
+use crate::targets::{CLIENTS, Gateway, TARGETS};
 
-use crate::load::{Fate, Load, Tally, Target, Upload};
-
-const FILE: usize = 100_000;
-
-/// What the clients ask for: of httpd itself, as the measure, and of applications.
-const TARGETS: &[Target] = &[
-    Target {
-        method: "GET",
-        path: "/small.txt",
-        body: None,
-        answer: |response| response.body == b"small\n",
-    },
-    Target {
-        method: "GET",
-        path: "/hello",
-        body: None,
-        answer: |response| response.body == b"Hello, world\n",
-    },
-    Target {
-        method: "GET",
-        path: "/large.bin",
-        body: None,
-        answer: |response| is(response, FILE, b'f'),
-    },
-    // A hundredth of a second between two chunks: on its way for a fifth of a second.
-    Target {
-        method: "GET",
-        path: "/probe/stream?chunks=20&size=500&ms=10",
-        body: None,
-        answer: |response| is(response, 10_000, b'x'),
-    },
-    Target {
-        method: "GET",
-        path: "/probe/bytes/200000",
-        body: None,
-        answer: |response| response.body.len() == 200_000,
-    },
-    Target {
-        method: "POST",
-        path: "/probe/echo",
-        body: Some(Upload { pieces: 10, size: 2000, pause: Duration::from_millis(10) }),
-        answer: |response| is(response, 20_000, b'u'),
-    },
-    Target {
-        method: "GET",
-        path: "/probe/wait?ms=50",
-        body: None,
-        answer: |response| response.body == b"waited 50 ms\n",
-    },
-    Target {
-        method: "POST",
-        path: "/probe/discard",
-        body: Some(Upload { pieces: 2, size: 30_000, pause: Duration::from_millis(20) }),
-        answer: |response| response.text().contains("\"length\": 60000,"),
-    },
-];
-
-fn is(response: &Response, length: usize, byte: u8) -> bool {
-    response.body.len() == length && response.body.iter().all(|&each| each == byte)
-}
-
-const CLIENTS: usize = 12;
-
-fn server(mpm: Mpm) -> Builder {
-    Server::builder()
-        .mpm(mpm)
-        .module("mod_rust.so")
-        .conf("RustAppAlias /hello hello\nRustAppAlias /probe probe")
-        .children(if mpm == Mpm::Prefork { 16 } else { 2 })
-        .threads(16)
-        .log_level("info")
-        .file("htdocs/small.txt", "small\n")
-        .file("htdocs/large.bin", vec![b'f'; FILE])
+fn server(mpm: Mpm) -> httpd_testkit::Builder {
+    Gateway::Embedded.server(mpm)
 }
 
 /// Every request that an application or httpd answered was answered to a client: what the access
@@ -94,59 +24,83 @@ fn hold_against_log(server: &Server, tally: &Tally) {
     }
 }
 
+fn graceful_restarts_lose_nothing(gateway: Gateway, mpm: Mpm) {
+    let server = gateway.server(mpm).start();
+    let tally = Load::run(&server, TARGETS, CLIENTS, |load| {
+        for _ in 0..20 {
+            load.wait_for_answers(40);
+            server.graceful();
+        }
+        load.wait_for_answers(50);
+    });
+    println!("{gateway}, {mpm}:\n{tally}");
+    for fate in [Fate::Refused, Fate::Cut, Fate::Wrong, Fate::Hung] {
+        assert_eq!(tally.count(fate), 0, "{fate:?} with {gateway}, {mpm}\n{tally}");
+    }
+    assert!(tally.count(Fate::Answered) >= 20 * 40);
+    hold_against_log(&server, &tally);
+    assert_eq!(proc::threads(server.pid()).unwrap(), 1);
+}
+
+fn restarts_break_visibly(gateway: Gateway, mpm: Mpm) {
+    let server = gateway.server(mpm).start();
+    let tally = Load::run(&server, TARGETS, CLIENTS, |load| {
+        for _ in 0..5 {
+            load.wait_for_answers(40);
+            // Kills the children, whatever they are doing.
+            server.restart();
+        }
+        load.wait_for_answers(100);
+    });
+    println!("{mpm}:\n{tally}");
+    for fate in [Fate::Wrong, Fate::Hung] {
+        assert_eq!(tally.count(fate), 0, "{fate:?} with {mpm}\n{tally}");
+    }
+    assert_eq!(server.get("/hello").text(), "Hello, world\n");
+    // Each child has ended when it was told to, wherever it was then.
+    let log = server.error_log();
+    assert!(!log.contains("still did not exit"), "{log}");
+}
+
+fn stop_answers_what_it_has_begun(gateway: Gateway, mpm: Mpm) {
+    let server = gateway.server(mpm).start();
+    let tally = Load::run(&server, TARGETS, CLIENTS, |load| {
+        load.wait_for_answers(100);
+        server.signal(server.pid(), Signal::WINCH);
+        server.wait_for("the end", || !proc::is_alive(server.pid()));
+    });
+    println!("{mpm}:\n{tally}");
+    // Nobody is there for new connections, but what was begun is whole.
+    for fate in [Fate::Cut, Fate::Wrong, Fate::Hung] {
+        assert_eq!(tally.count(fate), 0, "{fate:?} with {mpm}\n{tally}");
+    }
+    let children = server.children_pids();
+    assert!(children.is_empty(), "{children:?}");
+}
+
 mpm_tests! {
     fn twenty_graceful_restarts_lose_nothing(mpm) {
-        let server = server(mpm).start();
-        let tally = Load::run(&server, TARGETS, CLIENTS, |load| {
-            for _ in 0..20 {
-                load.wait_for_answers(40);
-                server.graceful();
-            }
-            load.wait_for_answers(50);
-        });
-        println!("{mpm}:\n{tally}");
-        for fate in [Fate::Refused, Fate::Cut, Fate::Wrong, Fate::Hung] {
-            assert_eq!(tally.count(fate), 0, "{fate:?} with {mpm}\n{tally}");
-        }
-        assert!(tally.count(Fate::Answered) >= 20 * 40);
-        hold_against_log(&server, &tally);
-        assert_eq!(proc::threads(server.pid()).unwrap(), 1);
+        graceful_restarts_lose_nothing(Gateway::Embedded, mpm);
+    }
+
+    fn twenty_graceful_restarts_of_process_groups_lose_nothing(mpm) {
+        graceful_restarts_lose_nothing(Gateway::Daemon, mpm);
     }
 
     fn five_restarts_break_requests_visibly(mpm) {
-        let server = server(mpm).start();
-        let tally = Load::run(&server, TARGETS, CLIENTS, |load| {
-            for _ in 0..5 {
-                load.wait_for_answers(40);
-                // Kills the children, whatever they are doing.
-                server.restart();
-            }
-            load.wait_for_answers(100);
-        });
-        println!("{mpm}:\n{tally}");
-        for fate in [Fate::Wrong, Fate::Hung] {
-            assert_eq!(tally.count(fate), 0, "{fate:?} with {mpm}\n{tally}");
-        }
-        assert_eq!(server.get("/hello").text(), "Hello, world\n");
-        // Each child has ended when it was told to, wherever it was then.
-        let log = server.error_log();
-        assert!(!log.contains("still did not exit"), "{log}");
+        restarts_break_visibly(Gateway::Embedded, mpm);
+    }
+
+    fn five_restarts_of_process_groups_break_requests_visibly(mpm) {
+        restarts_break_visibly(Gateway::Daemon, mpm);
     }
 
     fn a_graceful_stop_answers_what_it_has_begun(mpm) {
-        let server = server(mpm).start();
-        let tally = Load::run(&server, TARGETS, CLIENTS, |load| {
-            load.wait_for_answers(100);
-            server.signal(server.pid(), Signal::WINCH);
-            server.wait_for("the end", || !proc::is_alive(server.pid()));
-        });
-        println!("{mpm}:\n{tally}");
-        // Nobody is there for new connections, but what was begun is whole.
-        for fate in [Fate::Cut, Fate::Wrong, Fate::Hung] {
-            assert_eq!(tally.count(fate), 0, "{fate:?} with {mpm}\n{tally}");
-        }
-        let children = server.children_pids();
-        assert!(children.is_empty(), "{children:?}");
+        stop_answers_what_it_has_begun(Gateway::Embedded, mpm);
+    }
+
+    fn a_graceful_stop_of_process_groups_answers_what_it_has_begun(mpm) {
+        stop_answers_what_it_has_begun(Gateway::Daemon, mpm);
     }
 
     fn the_end_of_a_process_cuts_its_answers_visibly(mpm) {

@@ -1,0 +1,145 @@
+//! What the clients of a load ask for, and the servers that answer it: applications within httpd's
+//! children, in processes of their own, and mod_wsgi's daemon mode as the measure of the latter. The
+//! soak test uses it too.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use httpd_testkit::{Builder, Mpm, Response, Server};
+
+use crate::load::{Target, Upload};
+
+const FILE: usize = 100_000;
+
+/// What the clients ask for: of httpd itself, as the measure, and of applications.
+pub(crate) const TARGETS: &[Target] = &[
+    Target {
+        method: "GET",
+        path: "/small.txt",
+        body: None,
+        answer: |response| response.body == b"small\n",
+    },
+    Target {
+        method: "GET",
+        path: "/hello",
+        body: None,
+        answer: |response| response.body == b"Hello, world\n",
+    },
+    Target {
+        method: "GET",
+        path: "/large.bin",
+        body: None,
+        answer: |response| is(response, FILE, b'f'),
+    },
+    // A hundredth of a second between two chunks: on its way for a fifth of a second.
+    Target {
+        method: "GET",
+        path: "/probe/stream?chunks=20&size=500&ms=10",
+        body: None,
+        answer: |response| is(response, 10_000, b'x'),
+    },
+    Target {
+        method: "GET",
+        path: "/probe/bytes/200000",
+        body: None,
+        answer: |response| response.body.len() == 200_000,
+    },
+    Target {
+        method: "POST",
+        path: "/probe/echo",
+        body: Some(Upload { pieces: 10, size: 2000, pause: Duration::from_millis(10) }),
+        answer: |response| is(response, 20_000, b'u'),
+    },
+    Target {
+        method: "GET",
+        path: "/probe/wait?ms=50",
+        body: None,
+        answer: |response| response.body == b"waited 50 ms\n",
+    },
+    Target {
+        method: "POST",
+        path: "/probe/discard",
+        body: Some(Upload { pieces: 2, size: 30_000, pause: Duration::from_millis(20) }),
+        answer: |response| response.text().contains("\"length\": 60000,"),
+    },
+];
+
+fn is(response: &Response, length: usize, byte: u8) -> bool {
+    response.body.len() == length && response.body.iter().all(|&each| each == byte)
+}
+
+/// How many clients there are.
+pub(crate) const CLIENTS: usize = 12;
+
+/// Where the applications are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Gateway {
+    Embedded,
+    Daemon,
+    ModWsgi,
+}
+
+/// A process group of mod_wsgi's and ours alike.
+const PROCESSES: &str = "processes=2 threads=10";
+
+impl Gateway {
+    fn conf(self) -> String {
+        match self {
+            Self::Embedded => "RustAppAlias /hello hello\nRustAppAlias /probe probe".to_owned(),
+            Self::Daemon => format!(
+                "RustDaemonProcess app {PROCESSES}\n\
+                 RustAppAlias /hello hello process-group=app\n\
+                 RustAppAlias /probe probe process-group=app"
+            ),
+            Self::ModWsgi => format!(
+                "WSGISocketPrefix {{root}}/run/wsgi\n\
+                 WSGIDaemonProcess app {PROCESSES}\n\
+                 WSGIProcessGroup app\nWSGIApplicationGroup %{{GLOBAL}}\n\
+                 WSGIScriptAlias /hello {{root}}/app/same.wsgi\n\
+                 WSGIScriptAlias /probe {{root}}/app/same.wsgi\n\
+                 <Directory \"{{root}}/app\">\nRequire all granted\n</Directory>"
+            ),
+        }
+    }
+
+    /// A server for the load, with room for the restarts.
+    pub(crate) fn server(self, mpm: Mpm) -> Builder {
+        let builder = match self {
+            Self::Embedded | Self::Daemon => Server::builder().module("mod_rust.so"),
+            Self::ModWsgi => Server::builder().load("wsgi"),
+        };
+        builder
+            .mpm(mpm)
+            .conf(&self.conf())
+            .children(if mpm == Mpm::Prefork { 16 } else { 2 })
+            .threads(16)
+            .log_level("info")
+            .file("app/same.wsgi", include_str!("same.wsgi"))
+            .file("htdocs/small.txt", "small\n")
+            .file("htdocs/large.bin", vec![b'f'; FILE])
+    }
+}
+
+impl FromStr for Gateway {
+    type Err = &'static str;
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        match name {
+            "embedded" => Ok(Self::Embedded),
+            "daemon" => Ok(Self::Daemon),
+            "mod_wsgi" => Ok(Self::ModWsgi),
+            _ => Err("expected embedded, daemon or mod_wsgi"),
+        }
+    }
+}
+
+impl fmt::Display for Gateway {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Embedded => "embedded",
+            Self::Daemon => "daemon",
+            Self::ModWsgi => "mod_wsgi",
+        })
+    }
+}
