@@ -1,155 +1,80 @@
-//! The soak test: a million requests and more, with clients that leave and applications that panic
-//! among them, and what the children hold on to meanwhile. It takes minutes, so it is run by name:
+//! The soak tests: what takes minutes or hours, so it is run by name. Each prints a table, and fails
+//! by its exit status.
 //!
 //! ```text
 //! cargo test --test soak -- --requests 1000000 --mpm event
+//! cargo test --test soak -- --daemon --minutes 60 --mpm event
+//! cargo test --test soak -- --restarts 200 --gateway daemon --mpm worker
 //! ```
 
+#[path = "../restart/load.rs"]
+mod load;
 #[path = "../restart/many.rs"]
 mod many;
+mod minutes;
+mod requests;
+mod restarts;
+#[path = "../restart/targets.rs"]
+mod targets;
 
+use std::fmt::Display;
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::str::FromStr;
 
-use httpd_testkit::{Mpm, Server, proc};
+use httpd_testkit::Mpm;
 
-const USAGE: &str = "usage: cargo test --test soak -- [--requests N] [--mpm event|worker|prefork]";
+use self::targets::Gateway;
 
-/// After each of so many parts of the requests there is a line of the table.
-const ROUNDS: u32 = 10;
-/// In each of them so many clients leave in the midst of an answer, and so many requests panic.
-const LEAVING: u32 = 500;
-const PANICS: u32 = 100;
-/// By how much private memory may grow in the second half, for each child: half a byte a request of
-/// a million. In the first half it grows anyway, less with each round, until each thread has had
-/// some of everything; without a module too.
-const MOST_KIB: u64 = 256;
+const USAGE: &str = "usage: cargo test --test soak -- [what] [--mpm event|worker|prefork]
+what:
+  --requests N        so many requests to applications in httpd's children (1000000)
+  --daemon            requests of every kind to a process group, for so many minutes:
+    --minutes N       (60)
+  --restarts N        so many graceful restarts under load, with
+    --gateway embedded|daemon|mod_wsgi
+                      the applications there (daemon)";
 
-struct Arguments {
-    requests: u32,
-    mpm: Mpm,
+enum What {
+    Requests(u32),
+    Minutes(u64),
+    Restarts(u32, Gateway),
 }
 
-fn arguments() -> Result<Arguments, String> {
-    let mut found = Arguments { requests: 1_000_000, mpm: Mpm::Event };
+fn arguments() -> Result<(What, Mpm), String> {
+    fn value<T: FromStr<Err: Display>>(word: &str, value: Option<String>) -> Result<T, String> {
+        let value = value.ok_or_else(|| format!("{word}: a value is missing\n{USAGE}"))?;
+        value.parse().map_err(|error| format!("{word} {value}: {error}\n{USAGE}"))
+    }
     let mut words = std::env::args().skip(1);
+    let (mut mpm, mut what) = (Mpm::Event, What::Requests(1_000_000));
+    let (mut gateway, mut minutes) = (Gateway::Daemon, 60);
     while let Some(word) = words.next() {
-        let value = words.next().ok_or_else(|| format!("{word}: a value is missing\n{USAGE}"))?;
-        let wrong = |error: String| format!("{word} {value}: {error}\n{USAGE}");
         match &*word {
-            "--requests" => found.requests = value.parse().map_err(|e| wrong(format!("{e}")))?,
-            "--mpm" => found.mpm = value.parse().map_err(|e| wrong(format!("{e}")))?,
-            _ => return Err(wrong("there is no such option".into())),
+            "--requests" => what = What::Requests(value(&word, words.next())?),
+            "--daemon" => what = What::Minutes(0),
+            "--minutes" => minutes = value(&word, words.next())?,
+            "--restarts" => what = What::Restarts(value(&word, words.next())?, gateway),
+            "--gateway" => gateway = value(&word, words.next())?,
+            "--mpm" => mpm = value(&word, words.next())?,
+            _ => return Err(format!("{word}: there is no such option\n{USAGE}")),
         }
     }
-    Ok(found)
-}
-
-/// What the children have, together.
-#[derive(Clone, PartialEq)]
-struct Holdings {
-    children: Vec<i32>,
-    rss_kib: u64,
-    private_kib: u64,
-    threads: usize,
-    descriptors: usize,
-}
-
-impl Holdings {
-    fn of(server: &Server) -> Self {
-        let children = server.children_pids();
-        let of_child = |pid: &i32| {
-            let fds = proc::fds(*pid).map_or(0, |fds| fds.len());
-            let threads = proc::threads(*pid).unwrap_or(0);
-            (proc::rss_kib(*pid).unwrap_or(0), proc::anon_kib(*pid).unwrap_or(0), threads, fds)
-        };
-        let each: Vec<_> = children.iter().map(of_child).collect();
-        Self {
-            rss_kib: each.iter().map(|child| child.0).sum(),
-            private_kib: each.iter().map(|child| child.1).sum(),
-            threads: each.iter().map(|child| child.2).sum(),
-            descriptors: each.iter().map(|child| child.3).sum(),
-            children,
-        }
+    match &mut what {
+        What::Requests(_) => {}
+        What::Minutes(length) => *length = minutes,
+        What::Restarts(_, of) => *of = gateway,
     }
-
-    fn print(&self, requests: u64, elapsed: Duration) {
-        println!(
-            "{requests:>10}  {:>7.0}  {:>8}  {:>8}  {:>7}  {:>11}",
-            requests as f64 / elapsed.as_secs_f64().max(0.001),
-            self.rss_kib,
-            self.private_kib,
-            self.threads,
-            self.descriptors
-        );
-    }
-}
-
-/// Clients that leave, and applications that panic.
-fn trouble(server: &Server) {
-    let paths = ["/probe/stream?chunks=inf", "/probe/bytes/99999999", "/probe/events?ms=5"];
-    for path in paths.iter().cycle().take(LEAVING as usize) {
-        let mut connection = server.connect();
-        connection.write(format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n"));
-        connection.read_exact(5);
-        connection.reset();
-    }
-    for path in ["/probe/panic", "/probe/panic-late"].iter().cycle().take(PANICS as usize) {
-        let response = server.get(path);
-        assert!(response.status == 500 || response.end.is_truncated(), "{response:?}");
-    }
+    Ok((what, mpm))
 }
 
 fn main() -> ExitCode {
-    let arguments = match arguments() {
-        Ok(arguments) => arguments,
+    match arguments() {
+        Ok((What::Requests(requests), mpm)) => requests::run(requests, mpm),
+        Ok((What::Minutes(minutes), mpm)) => minutes::run(minutes, mpm),
+        Ok((What::Restarts(count, gateway), mpm)) => restarts::run(count, gateway, mpm),
         Err(usage) => {
             eprintln!("{usage}");
-            return ExitCode::from(2);
-        }
-    };
-    let is_prefork = arguments.mpm == Mpm::Prefork;
-    let server = Server::builder()
-        .mpm(arguments.mpm)
-        .module("mod_rust.so")
-        .conf(many::CONF)
-        .children(if is_prefork { 8 } else { 1 })
-        .threads(32)
-        .log_level("warn")
-        .file(many::BODY, "b".repeat(2000))
-        .allow_log("the probe was asked for a")
-        .patience(Duration::from_secs(600))
-        .start();
-    let share = arguments.requests / ROUNDS;
-    println!("{} requests on {}, {} at a time", arguments.requests, arguments.mpm, 8);
-    println!("  requests    req/s   RSS KiB   private  threads  descriptors");
-    // The first of everything, so that the runtime's threads are there.
-    trouble(&server);
-    let mut before = Holdings::of(&server);
-    before.print(0, Duration::ZERO);
-    let begin = Instant::now();
-    let mut after = before.clone();
-    for round in 1..=ROUNDS {
-        many::send(&server, share, 8);
-        trouble(&server);
-        after = Holdings::of(&server);
-        after.print(u64::from(share + LEAVING + PANICS) * u64::from(round), begin.elapsed());
-        if round == ROUNDS / 2 {
-            before = after.clone();
+            ExitCode::from(2)
         }
     }
-    let grown = after.private_kib.saturating_sub(before.private_kib);
-    let same = (&after.children, after.threads) == (&before.children, before.threads);
-    let allowed = MOST_KIB * before.children.len() as u64;
-    let ok = same && grown < allowed && after.descriptors <= before.descriptors;
-    println!(
-        "{}: in the second half {grown} KiB more private memory (allowed: {allowed}), {} to {} \
-         threads, {} to {} descriptors",
-        if ok { "passed" } else { "FAILED" },
-        before.threads,
-        after.threads,
-        before.descriptors,
-        after.descriptors
-    );
-    if ok { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
