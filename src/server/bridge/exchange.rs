@@ -40,7 +40,7 @@ pub(super) struct BridgeExchange<'e, 'c> {
     /// Why there is no head, though it was committed.
     unsent: RefCell<Option<Error>>,
     /// A HEAD's file, whose validators only httpd's child can tell.
-    file_of_head: RefCell<Option<(File, u64, u64, bool)>>,
+    file_of_head: RefCell<Option<(File, u64, bool)>>,
     gone: Cell<bool>,
     /// The connection was given back with the last frame: it may be another thread's by now.
     released: Cell<bool>,
@@ -333,7 +333,7 @@ impl Exchange for BridgeExchange<'_, '_> {
         if self.get(b"REQUEST_METHOD") == Some(b"HEAD")
             && let Ok(duplicate) = file.file().try_clone()
         {
-            let kept = (duplicate, file.start(), file.length(), file.is_whole());
+            let kept = (duplicate, file.start(), file.is_whole());
             *self.file_of_head.borrow_mut() = Some(kept);
         }
         None
@@ -358,8 +358,9 @@ impl Exchange for BridgeExchange<'_, '_> {
     fn finish(&self, trailers: Option<HeaderMap>) -> Result<()> {
         self.check()?;
         let file = self.file_of_head.borrow_mut().take();
-        if let Some((file, start, length, whole)) = file {
-            self.send_file(&file, start, length, whole)?;
+        if let Some((file, start, whole)) = file {
+            // For its validators: a HEAD has no body.
+            self.send_file(&file, start, 0, whole)?;
         }
         let close = self.process.is_draining();
         self.last(|frames, timing| match trailers {
