@@ -60,9 +60,12 @@ impl<'e, 'r> Upload<'e, 'r> {
         self.held
     }
 
-    /// The application reads: from here on the body may be read from the client.
-    pub(super) const fn release(&mut self) {
-        self.held = false;
+    /// The application reads: from here on the body may be read from the client. The first read
+    /// sends the 100, which has to go before a head that may be the next frame.
+    pub(super) fn release(&mut self) {
+        if std::mem::take(&mut self.held) && !self.ended {
+            self.gather(false);
+        }
     }
 
     /// Whether the client has sent a part that nobody has read.
