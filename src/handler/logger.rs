@@ -5,6 +5,7 @@ use log::{LevelFilter, Log, Metadata, Record};
 
 use crate::gateway::Level;
 use crate::httpd;
+use crate::server::bridge;
 
 struct ErrorLog;
 
@@ -26,15 +27,25 @@ const fn level(level: log::Level) -> Level {
     }
 }
 
+/// Whether records of this level are kept for the request that this thread works on.
+fn is_kept(level: Level) -> bool {
+    bridge::logs_here(level).unwrap_or_else(|| httpd::log::here_logs(level))
+}
+
 impl Log for ErrorLog {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        httpd::log::here_logs(level(metadata.level()))
+        is_kept(level(metadata.level()))
     }
 
     fn log(&self, record: &Record<'_>) {
         let level = level(record.level());
-        if httpd::log::here_logs(level) {
-            httpd::log::here(level, &format!("{}: {}", record.target(), record.args()));
+        if !is_kept(level) {
+            return;
+        }
+        let line = format!("{}: {}", record.target(), record.args());
+        // In a daemon process the request's ErrorLog is at the other end of the bridge.
+        if !bridge::log_here(level, &line) {
+            httpd::log::here(level, &line);
         }
     }
 
