@@ -27,7 +27,7 @@ where
 
 /// Holds a response to what is expected.
 pub(crate) fn check(response: &Response, expect: &Expect) -> Result {
-    same("interim responses", response.interim.as_slice(), [].as_slice())?;
+    same("interim responses", response.interim.as_slice(), [0_u16; 0].as_slice())?;
     check_head(response.status, &response.headers, expect)?;
     check_end(&response.end, expect.end)?;
     check_body(&response.body, expect)

@@ -3,21 +3,21 @@
 
 use std::fmt::Write as _;
 
-use httpd_testkit::{Mpm, Server, is_wanted};
+use httpd_testkit::{Builder, Mpm, Server, is_wanted};
 
 use crate::case::{Ask, Case, Content, End, Expect, Field, Need, Step, pattern};
 use crate::check::{Headers, Result, check_body, check_head, same};
 use crate::embedded::Embedded;
-use crate::{cases, driver};
+use crate::{cases, daemon, driver};
 
 /// How curl ends when a response does not: the stream was reset, or the transfer was cut.
 const BROKEN: [i32; 2] = [92, 18];
 
-fn run(mpm: Mpm) {
+fn run(mpm: Mpm, builder: Builder) {
     if !is_wanted(mpm) {
         return;
     }
-    let target = Embedded::start(Embedded::builder().mpm(mpm).http2(true).tls(true));
+    let target = Embedded::start(builder.mpm(mpm).http2(true).tls(true));
     let all = cases::all();
     let fit: Vec<_> = all.iter().filter_map(|case| Some((case, fits(case)?))).collect();
     assert!(fit.len() > 150, "only {} cases fit", fit.len());
@@ -139,10 +139,20 @@ fn parse(heads: &str) -> Result<(u16, Headers)> {
 
 #[test]
 fn over_http_2_event() {
-    run(Mpm::Event);
+    run(Mpm::Event, Embedded::builder());
 }
 
 #[test]
 fn over_http_2_worker() {
-    run(Mpm::Worker);
+    run(Mpm::Worker, Embedded::builder());
+}
+
+#[test]
+fn daemon_over_http_2_event() {
+    run(Mpm::Event, daemon::builder());
+}
+
+#[test]
+fn daemon_over_http_2_worker() {
+    run(Mpm::Worker, daemon::builder());
 }

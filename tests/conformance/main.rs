@@ -4,6 +4,7 @@
 mod case;
 mod cases;
 mod check;
+mod daemon;
 mod driver;
 mod embedded;
 mod http2;

@@ -20,6 +20,15 @@ fn ask(server: &Server, host: &str, target: &str) -> u16 {
 
 #[test]
 fn records_go_to_their_virtual_host() {
+    records_are_where_they_belong("");
+}
+
+#[test]
+fn records_of_daemon_processes_go_to_their_virtual_host() {
+    records_are_where_they_belong("RustDaemonProcess records\nRustProcessGroup records");
+}
+
+fn records_are_where_they_belong(conf: &str) {
     let host = |name: &str, level: &str| {
         format!(
             "<VirtualHost 127.0.0.1:{{port}}>\nServerName {name}.test\nErrorLog {{root}}/{name}_log\n\
@@ -31,6 +40,7 @@ fn records_go_to_their_virtual_host() {
         .module("mod_rust.so")
         .conf("RustAppAlias /probe probe")
         .conf("RustAppAlias /quiet probe")
+        .conf(conf)
         .conf(&host("one", "trace1"))
         .conf(&host("two", "warn"))
         .start();

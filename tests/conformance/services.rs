@@ -4,8 +4,8 @@
 use httpd_testkit::mpm_tests;
 
 use crate::case::{Case, Step, ok, talk};
-use crate::driver;
 use crate::embedded::Embedded;
+use crate::{daemon, driver};
 
 /// The axum example's `/echo` reads the whole body, its `/duplex` sends back what has come.
 fn cases() -> Vec<Case> {
@@ -76,6 +76,12 @@ fn cases() -> Vec<Case> {
 mpm_tests! {
     fn services(mpm) {
         let builder = Embedded::builder().mpm(mpm).module("mod_axum.so");
+        let target = Embedded::start(builder.conf("RustAppAlias /api api"));
+        driver::run(&target, &cases());
+    }
+
+    fn services_in_a_process_group(mpm) {
+        let builder = daemon::builder().mpm(mpm).module("mod_axum.so");
         let target = Embedded::start(builder.conf("RustAppAlias /api api"));
         driver::run(&target, &cases());
     }

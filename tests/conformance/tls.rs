@@ -8,10 +8,12 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
+use httpd_testkit::Builder;
+
 use crate::case::{Level, Need};
 use crate::embedded::Embedded;
 use crate::target::Target;
-use crate::{cases, driver};
+use crate::{cases, daemon, driver};
 
 /// The probe behind TLS.
 struct Tls {
@@ -20,8 +22,8 @@ struct Tls {
 }
 
 impl Tls {
-    fn start() -> Self {
-        let embedded = Embedded::start(Embedded::builder().tls(true));
+    fn start(builder: Builder) -> Self {
+        let embedded = Embedded::start(builder.tls(true));
         let server = &embedded.server;
         let tunnel = tunnel(server.tls_addr(), &server.certificate());
         Self { embedded, tunnel }
@@ -109,6 +111,13 @@ fn copy(from: &mut impl Read, to: &mut impl Write) {
 
 #[test]
 fn over_tls() {
-    let target = Tls::start();
+    let target = Tls::start(Embedded::builder());
+    driver::run(&target, &cases::all());
+}
+
+#[test]
+fn daemon_over_tls() {
+    let target = Tls::start(daemon::builder());
+    daemon::must_answer(&target.embedded.server);
     driver::run(&target, &cases::all());
 }
