@@ -4,6 +4,7 @@
 use std::ffi::CString;
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, SigmaskHow, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
@@ -14,6 +15,7 @@ use super::{identity, title};
 use crate::gateway::Level;
 use crate::httpd::{Kept, Server, log, signals, unixd};
 use crate::server::bridge::{self, Daemon, Ended};
+use crate::server::os;
 
 /// The process ended as it should.
 const WELL: i32 = 0;
@@ -57,12 +59,11 @@ fn live(group: &Group, slot: usize) -> i32 {
     if let Some(main) = main {
         title::set(main, &group.title);
     }
+    // One that could not be set up is forked again at once: the pause is taken here.
+    wait_for_pause(group, &lifeline);
     let signals = match prepare(group, &[&listener, &lifeline, &doorbell]) {
         Ok(signals) => signals,
-        Err(error) => {
-            // A fork that cannot be set up is forked again at once: the pause is the next one's.
-            return failed(group, &error);
-        }
+        Err(error) => return failed(group, &error),
     };
     let name = group.name().to_owned();
     let ended = bridge::run(Daemon {
@@ -105,6 +106,22 @@ fn live(group: &Group, slot: usize) -> i32 {
         (group.finish)();
     }
     code
+}
+
+/// Waits until the group's processes may be started again, or until nobody wants any.
+fn wait_for_pause(group: &Group, lifeline: &OwnedFd) {
+    loop {
+        let left = group.board.group.not_before_us().saturating_sub(os::monotonic_us());
+        if left == 0 {
+            return;
+        }
+        let left = Duration::from_micros(left);
+        // At the lifeline's end the rest of the start finds out what there is to do: nothing.
+        match os::poll(lifeline, (true, false), None, Some(left)) {
+            Ok((polled, _)) if !polled.readable => {}
+            _ => return,
+        }
+    }
 }
 
 fn failed(group: &Group, what: &str) -> i32 {

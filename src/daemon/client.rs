@@ -98,6 +98,7 @@ impl Group {
                 ticket: 0,
                 start_us: request.time_us().cast_unsigned(),
                 sent_us: 0,
+                incarnation: 0,
                 length: upload.length(),
                 application: call.application,
                 options: call.options,
@@ -219,7 +220,7 @@ impl<'e, 'r> Courier<'_, 'e, 'r> {
         };
         let ticket = board.group.ticket();
         let sent_us = os::monotonic_us();
-        stamp(&mut packet[HELLO_FRAME..], ticket, sent_us);
+        stamp(&mut packet[HELLO_FRAME..], ticket, sent_us, hold.incarnation);
         self.phases.connected(hold, started, sent_us);
         let mut trip = Trip {
             courier: self,

@@ -33,7 +33,7 @@ impl Limits {
     pub const fn of(&self, kind: Kind) -> (u32, u32) {
         match kind {
             Kind::Hello => (HELLO as u32, HELLO as u32),
-            Kind::Request => (56, self.head),
+            Kind::Request => (60, self.head),
             Kind::Input => (1, self.data),
             Kind::InputEnd => (4, self.head),
             Kind::InputFailed => (1, 1),

@@ -19,6 +19,9 @@ pub struct RequestFacts<'a> {
     pub start_us: u64,
     /// When it was sent over the bridge: microseconds of CLOCK_MONOTONIC.
     pub sent_us: u64,
+    /// Which of its slot's processes it is for: another one, which has taken the socket over, does
+    /// not take it.
+    pub incarnation: u32,
     /// The request body's length; `Some(0)` without one, `None` if nobody knows it.
     pub length: Option<u64>,
     /// The index of the application in its module.
@@ -99,6 +102,7 @@ impl<'a> RequestHead<'a> {
             ticket: reader.u64()?,
             start_us: reader.u64()?,
             sent_us: reader.u64()?,
+            incarnation: reader.u32()?,
             length: reader.length()?,
             application: reader.u32()?,
             options: reader.pairs()?,
@@ -147,6 +151,7 @@ impl<'b> RequestEncoder<'b> {
             out.extend_from_slice(&facts.ticket.to_le_bytes());
             out.extend_from_slice(&facts.start_us.to_le_bytes());
             out.extend_from_slice(&facts.sent_us.to_le_bytes());
+            out.extend_from_slice(&facts.incarnation.to_le_bytes());
             out.extend_from_slice(&facts.length.unwrap_or(u64::MAX).to_le_bytes());
             out.extend_from_slice(&facts.application.to_le_bytes());
             open.bytes(out, "the options", facts.options.as_bytes());
@@ -169,18 +174,19 @@ impl<'b> RequestEncoder<'b> {
     }
 }
 
-/// Where `ticket` and `sent_us` stand in a REQUEST.
+/// Where `ticket` and `sent_us` stand in a REQUEST; behind the latter stands `incarnation`.
 const TICKET: usize = HEADER;
 const SENT: usize = HEADER + 16;
 
 /// Gives an encoded REQUEST, from its header on, another ticket and time of sending: it goes to
-/// another process.
+/// another process, which `incarnation` says.
 ///
 /// # Panics
 ///
 /// When `frame` is shorter than the fixed part of a REQUEST.
-pub fn stamp(frame: &mut [u8], ticket: u64, sent_us: u64) {
+pub fn stamp(frame: &mut [u8], ticket: u64, sent_us: u64, incarnation: u32) {
     debug_assert_eq!(frame[4], Kind::Request.number());
     frame[TICKET..][..8].copy_from_slice(&ticket.to_le_bytes());
     frame[SENT..][..8].copy_from_slice(&sent_us.to_le_bytes());
+    frame[SENT + 8..][..4].copy_from_slice(&incarnation.to_le_bytes());
 }

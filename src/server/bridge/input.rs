@@ -39,7 +39,7 @@ pub(super) struct Inbox<'c> {
     /// Bytes that were read, but not by who reads the body.
     ahead: RefCell<Vec<u8>>,
     state: Cell<State>,
-    /// What was read behind the body's end.
+    /// How much was read behind the body's end.
     behind: Cell<usize>,
     /// The last read filled its buffer: there may be more without an event that says so.
     full: Cell<bool>,
@@ -49,20 +49,21 @@ pub(super) struct Inbox<'c> {
 }
 
 impl<'c> Inbox<'c> {
-    /// `ahead` is what came behind the REQUEST.
+    /// `behind` bytes came with the REQUEST behind it; `room` is for what is taken in.
     pub(super) fn new(
         connection: &'c Connection,
         epoll: &'c Epoll,
-        ahead: Vec<u8>,
+        room: Vec<u8>,
         has_body: bool,
+        behind: usize,
         full: bool,
     ) -> Self {
         Self {
             connection,
             epoll,
-            ahead: RefCell::new(ahead),
+            ahead: RefCell::new(room),
             state: Cell::new(if has_body { State::Open } else { State::Ended }),
-            behind: Cell::new(0),
+            behind: Cell::new(if has_body { 0 } else { behind }),
             full: Cell::new(full),
             broken: Cell::new(false),
             muted: Cell::new(false),
@@ -194,8 +195,10 @@ pub(super) struct Input<'e, 'c> {
     length: Option<u64>,
     /// A CONTINUE is to be sent before anything can come.
     expect: bool,
+    /// What came with the REQUEST, and has not been used. It comes before what is in `buffer`.
+    first: &'e [u8],
     buffer: &'e mut Buffer,
-    /// What is left of the INPUT that `buffer` begins with.
+    /// What is left of the INPUT that is being read.
     piece: usize,
     trailers: Option<HeaderMap>,
     taken: u64,
@@ -213,12 +216,24 @@ impl<'e, 'c> Input<'e, 'c> {
     pub(super) fn new(
         inbox: &'e Inbox<'c>,
         desk: &'e Desk,
-        length: Option<u64>,
-        expect: bool,
+        (length, expect): (Option<u64>, bool),
+        first: &'e [u8],
         buffer: &'e mut Buffer,
     ) -> Self {
         buffer.empty();
-        Self { inbox, desk, length, expect, buffer, piece: 0, trailers: None, taken: 0 }
+        Self { inbox, desk, length, expect, first, buffer, piece: 0, trailers: None, taken: 0 }
+    }
+
+    /// What has been read and not been used, as far as it lies together.
+    fn unread(&self) -> &[u8] {
+        if self.first.is_empty() { self.buffer.unread() } else { self.first }
+    }
+
+    fn use_up(&mut self, amount: usize) {
+        match self.first.split_at_checked(amount) {
+            Some((_, rest)) if !self.first.is_empty() => self.first = rest,
+            _ => self.buffer.from += amount,
+        }
     }
 
     /// How many bytes of the body the application has got.
@@ -229,6 +244,9 @@ impl<'e, 'c> Input<'e, 'c> {
     /// What was read and not used goes back to the connection.
     pub(super) fn into_leftover(self) -> Leftover {
         let mut ahead = self.inbox.ahead.borrow_mut();
+        if !self.first.is_empty() {
+            self.buffer.put(self.first);
+        }
         let unread = self.buffer.unread();
         let used = self.piece.min(unread.len());
         let rest = match &unread[used..] {
@@ -252,39 +270,35 @@ impl<'e, 'c> Input<'e, 'c> {
 
     /// Looks at the next frame. `true` when it has made a difference: there is data, or the end.
     fn step(&mut self) -> Result<bool> {
-        let unread = self.buffer.unread();
+        let unread = self.unread();
         let Some(header) = unread.first_chunk::<HEADER>() else { return Ok(false) };
         let limits = Limits::default();
-        let frame = Header::decode(header, Peer::Child, &limits)
-            .and_then(|header| match header.kind {
-                Kind::Input => Ok(Err(header.length)),
-                _ => Ok(Ok(split(unread, Peer::Child, &limits)?)),
-            })
+        let header = Header::decode(header, Peer::Child, &limits)
             .map_err(|error| self.violated(&error.to_string()))?;
-        match frame {
-            Err(length) => {
-                self.buffer.from += HEADER;
-                self.piece = length as usize;
-                Ok(true)
-            }
-            Ok(None) => Ok(false),
-            Ok(Some(frame)) => {
-                let (size, state) = (frame.size, self.ended(&frame)?);
-                self.buffer.from += size;
-                self.inbox.behind.set(self.buffer.to - self.buffer.from);
-                self.inbox.state.set(state);
-                Ok(true)
-            }
+        if header.kind == Kind::Input {
+            self.use_up(HEADER);
+            self.piece = header.length as usize;
+            return Ok(true);
         }
+        let frame = split(unread, Peer::Child, &limits)
+            .map_err(|error| self.violated(&error.to_string()))?;
+        let Some(frame) = frame else { return Ok(false) };
+        let (size, (state, trailers)) = (frame.size, self.ended(&frame)?);
+        self.trailers = trailers;
+        self.use_up(size);
+        self.inbox.behind.set(self.unread().len());
+        self.inbox.state.set(state);
+        Ok(true)
     }
 
     /// What the last frame of a body makes of it.
-    fn ended(&self, frame: &Frame<'_>) -> Result<State> {
+    fn ended(&self, frame: &Frame<'_>) -> Result<(State, Option<HeaderMap>)> {
         match frame.message() {
-            Ok(Message::InputEnd(_)) => Ok(State::Ended),
-            Ok(Message::InputFailed(failure)) => Ok(State::Failed(failure.error_kind())),
+            Ok(Message::InputEnd(trailers)) if trailers.is_empty() => Ok((State::Ended, None)),
+            Ok(Message::InputEnd(trailers)) => Ok((State::Ended, Some(header_map(&trailers)))),
+            Ok(Message::InputFailed(failure)) => Ok((State::Failed(failure.error_kind()), None)),
             // It stops only when it has the whole response, and then nobody is here to read.
-            Ok(Message::InputStop) => Ok(State::Failed(ErrorKind::InputMalformed)),
+            Ok(Message::InputStop) => Ok((State::Failed(ErrorKind::InputMalformed), None)),
             Ok(_) => Err(self.violated(&format!("{} within a request", frame.kind))),
             Err(error) => Err(self.violated(&error.to_string())),
         }
@@ -298,6 +312,10 @@ impl<'e, 'c> Input<'e, 'c> {
     /// Gets more bytes; `false` when there are none.
     fn more(&mut self, wait: bool) -> Result<bool> {
         let inbox = self.inbox;
+        if !self.first.is_empty() {
+            // A frame that is not all there.
+            self.buffer.put(std::mem::take(&mut self.first));
+        }
         {
             let mut ahead = inbox.ahead.borrow_mut();
             if !ahead.is_empty() {
@@ -335,21 +353,17 @@ impl InputSource for Input<'_, '_> {
 
     fn fill(&mut self, wait: bool) -> Result<Fill<'_>> {
         loop {
-            if self.piece > 0 && self.buffer.from < self.buffer.to {
-                let there = self.piece.min(self.buffer.to - self.buffer.from);
-                return Ok(Fill::Data(&self.buffer.data[self.buffer.from..][..there]));
+            let there = self.piece.min(self.unread().len());
+            if there > 0 {
+                return Ok(Fill::Data(&self.unread()[..there]));
             }
             match self.inbox.state.get() {
                 State::Open => {}
                 State::Ended => return Ok(Fill::End),
                 State::Failed(kind) => return Err(Error::of(kind, failure(kind))),
             }
-            if self.piece == 0 {
-                let before = self.buffer.from;
-                if self.step()? {
-                    self.keep_trailers(before);
-                    continue;
-                }
+            if self.piece == 0 && self.step()? {
+                continue;
             }
             if !self.more(wait)? {
                 return Ok(Fill::NotYet);
@@ -359,30 +373,13 @@ impl InputSource for Input<'_, '_> {
 
     fn consume(&mut self, amount: usize) {
         debug_assert!(amount <= self.piece);
-        self.buffer.from += amount;
+        self.use_up(amount);
         self.piece -= amount;
         self.taken += amount as u64;
     }
 
     fn trailers(&mut self) -> Option<HeaderMap> {
         self.trailers.take()
-    }
-}
-
-impl Input<'_, '_> {
-    /// If the frame at `start`, which was the last one, is an INPUT_END with trailers.
-    fn keep_trailers(&mut self, start: usize) {
-        if self.inbox.state.get() != State::Ended {
-            return;
-        }
-        let frame =
-            split(&self.buffer.data[start..self.buffer.from], Peer::Child, &Limits::default());
-        if let Ok(Some(frame)) = frame
-            && let Ok(Message::InputEnd(pairs)) = frame.message()
-            && !pairs.is_empty()
-        {
-            self.trailers = Some(header_map(&pairs));
-        }
     }
 }
 

@@ -289,6 +289,14 @@ impl Process {
         self.log_refusal(connection.peer(), why);
     }
 
+    /// Tells a peer that this is not the process that it wants. That is nobody's fault.
+    pub(super) fn turn_away(&self, connection: &Connection) {
+        let mut frame = Vec::new();
+        let why = b"the process that the request was for has died";
+        put_refused(&mut frame, Refusal::Draining, why, &Limits::default());
+        let _ = os::send(connection.as_fd(), &frame);
+    }
+
     pub(super) fn log_refusal(&self, peer: os::Peer, why: &str) {
         let now_us = monotonic_us();
         if now_us.saturating_sub(self.refusals_since_us.load(Ordering::Relaxed)) > 60_000_000 {

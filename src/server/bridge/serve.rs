@@ -54,28 +54,44 @@ pub(super) fn serve(
         }
     };
     let facts = head.facts;
+    if facts.incarnation != process.incarnation {
+        // It was for the process that died here, and counted in its load. The httpd child finds out
+        // that it died, and asks elsewhere.
+        process.turn_away(connection);
+        return Served::Closed;
+    }
     let started_us = monotonic_us();
     let queue_us = started_us.saturating_sub(facts.sent_us);
+    // First the ticket, then the look: a child that closes the connection looks for the ticket after
+    // that, so one of the two sees the other.
+    let method = head.variables.get(b"REQUEST_METHOD").unwrap_or_default();
+    row.begin(facts.ticket, started_us, &[method, facts.server, facts.target]);
     if queue_us > LOOK_AFTER_US && os::has_hung_up(connection.as_fd()) {
         // Nobody waits for the answer any more.
+        row.end();
         process.slot().release(process.incarnation);
         process.less_load();
         return Served::Closed;
     }
-    let mut ahead = std::mem::take(spare);
-    ahead.extend_from_slice(behind);
     (*from, *to) = (0, 0);
     let times = Times {
         queue_start: process.wall_us(facts.sent_us),
         daemon_start: process.wall_us(started_us),
         application_start: process.wall_us(started_us),
     };
-    let inbox = Inbox::new(connection, &process.epoll, ahead, facts.has_body(), full);
+    let inbox = Inbox::new(
+        connection,
+        &process.epoll,
+        std::mem::take(spare),
+        facts.has_body(),
+        behind.len(),
+        full,
+    );
     let environ = Environ::new(head, &process.facts, times);
     desk.begin(connection.clone(), started_us, facts.log_level);
     let exchange =
         BridgeExchange::new(process, environ, (desk, row), &inbox, output, queue_us, started_us);
-    let mut input = Input::new(&inbox, desk, facts.length, facts.expect, buffer);
+    let mut input = Input::new(&inbox, desk, (facts.length, facts.expect), behind, buffer);
 
     let waited_too_long = process
         .options
@@ -88,8 +104,6 @@ pub(super) fn serve(
         let error = Error::with_status(StatusCode::GATEWAY_TIMEOUT, why);
         (exchange.end_with_failure(&error), true)
     } else {
-        let method = head.variables.get(b"REQUEST_METHOD").unwrap_or_default();
-        row.begin(facts.ticket, started_us, &[method, facts.server, facts.target]);
         match process.applications.find(facts.application, facts.options) {
             Ok(application) => {
                 let outcome = run(&*application, &exchange, &mut input);

@@ -196,7 +196,8 @@ impl Timer {
             self.drains(slot.reason().or(reason).unwrap_or(Reason::ScaleDown), now_us);
             return;
         }
-        if self.scale_us.is_none_or(|us| now_us >= us) {
+        let is_fixed = process.options.min_processes == process.options.max_processes;
+        if !is_fixed && self.scale_us.is_none_or(|us| now_us >= us) {
             let group = process.board.lock(&process.options, pid, os::exists);
             self.scale_us = group.next_scale_us(now_us);
             let scaled = group.scale(now_us);
@@ -274,6 +275,9 @@ impl Timer {
     /// Answers overdue requests in their applications' place. Whether the process has to be
     /// replaced for it: not if the thread was free for others, and does not stay behind.
     fn cut_overdue(&self, now_us: u64) -> Option<Reason> {
+        if self.process.options.request_timeout.is_none() {
+            return None;
+        }
         let mut stuck = false;
         for desk in &self.process.desks {
             let mut slot = desk.job();
@@ -308,6 +312,9 @@ impl Timer {
 
     /// When to look again at requests that were cut while they waited.
     fn next_cut_us(&self) -> Option<u64> {
+        if self.process.options.request_timeout.is_none() {
+            return None;
+        }
         let cut = self.process.desks.iter().filter_map(|desk| desk.job().as_ref()?.cut_us);
         let next = cut.min().map(|cut_us| cut_us + CUT_GRACE_US);
         next.filter(|_| self.drain.is_none() && self.slot().reason().is_none())

@@ -41,7 +41,7 @@ fn what_does_not_fit_leaves_nothing() {
     let name = vec![b'n'; 65_536];
     let facts = RequestFacts { target: &long, ..RequestFacts::default() };
     let error = RequestEncoder::begin(&mut out, &facts).headers().finish(&limits).unwrap_err();
-    let text = "bridge frame REQUEST: its payload has 256 bytes; allowed are 100";
+    let text = "bridge frame REQUEST: its payload has 260 bytes; allowed are 100";
     assert_eq!((error.to_string().as_str(), &out[..]), (text, &b"before"[..]));
     let mut request = RequestEncoder::begin(&mut out, &RequestFacts::default());
     request.variable(&name, b"");
@@ -117,9 +117,10 @@ fn a_request_goes_to_another_process() {
     each_sample(|message| {
         let Message::Request(mut request) = message else { return };
         let mut bytes = encoded(&message);
-        stamp(&mut bytes, 123_456, 654_321);
+        stamp(&mut bytes, 123_456, 654_321, 77);
         request.facts.ticket = 123_456;
         request.facts.sent_us = 654_321;
+        request.facts.incarnation = 77;
         assert_eq!(bytes, encoded(&Message::Request(request)));
     });
 }

@@ -28,6 +28,7 @@ fn each_sample(mut visit: impl FnMut(Message<'_>)) {
         ticket: 7,
         start_us: 1_700_000_000_000_000,
         sent_us: 99,
+        incarnation: 3,
         length: Some(0),
         application: 3,
         options: options.pairs(),

@@ -142,7 +142,7 @@ fn every_length_inside_is_checked() {
     assert!(good.is_ok());
     let number = |at: usize| u32::from_le_bytes(request[at..at + 4].try_into().unwrap());
     // Where the fields with a length before them begin, one behind the other.
-    let (mut fields, mut at) = (Vec::new(), HEADER + 36);
+    let (mut fields, mut at) = (Vec::new(), HEADER + 40);
     while at < request.len() {
         fields.push(at);
         at += 4 + number(at) as usize;
@@ -286,7 +286,7 @@ fn other_values_that_there_are_not() {
     let redirect = Redirect { target: b"/a\0b", close: false, timing: TIMING };
     for (bytes, text) in [
         (
-            frame_of(Kind::Request, 0, &[0; 56]),
+            frame_of(Kind::Request, 0, &[0; 60]),
             "REQUEST, byte 8: the ticket is 0; allowed is 1 and above",
         ),
         (

@@ -121,6 +121,7 @@ fn made_up_requests_come_back() {
             ticket: numbers.next() | 1,
             start_us: numbers.next(),
             sent_us: numbers.next(),
+            incarnation: numbers.next() as u32,
             length: [None, Some(0), Some(numbers.next() >> 1)][numbers.below(3)],
             application: numbers.next() as u32,
             options: block.pairs(),

@@ -152,7 +152,7 @@ fn who_leaves_in_the_middle_of_its_body() {
 fn a_part_of_a_request_comes_off_the_load() {
     let (house, _lodger) = House::open(&["threads=1"], hello);
     let mut whole = Vec::new();
-    Ask::get("/").encode(&mut whole, 1);
+    Ask::get("/").encode(&mut whole, 1, 0);
     for kept in [false, true] {
         for length in [1, 4, 5, 8, 20, whole.len() - 1] {
             let mut peer = house.connect(0);

@@ -46,11 +46,13 @@ impl Ask {
         Self { method: "POST", length, ..Self::get(target) }
     }
 
-    pub(super) fn encode(&self, out: &mut Vec<u8>, ticket: u64) {
+    pub(super) fn encode(&self, out: &mut Vec<u8>, ticket: u64, incarnation: u32) {
         let facts = RequestFacts {
             ticket,
+            incarnation,
             start_us: wall_us(),
             sent_us: if self.sent_us > 0 { self.sent_us } else { monotonic_us() },
+            incarnation,
             length: self.length,
             application: self.application,
             server: b"example.org",
@@ -148,7 +150,7 @@ impl Peer {
         }
         let ticket = self.board.group.ticket();
         self.tickets.push(ticket);
-        ask.encode(out, ticket);
+        ask.encode(out, ticket, self.board.slots[self.slot].incarnation());
     }
 
     pub(super) fn ask(&mut self, ask: &Ask) {

@@ -36,7 +36,7 @@ fn greeting() -> Vec<u8> {
 fn garbage_is_refused() {
     let (house, _lodger) = House::open(&["threads=2"], hello);
     let mut request = Vec::new();
-    Ask::get("/").encode(&mut request, 1);
+    Ask::get("/").encode(&mut request, 1, 0);
     let with = |parts: &[&[u8]]| parts.concat();
     let mut other_token = Vec::new();
     put_hello(&mut other_token, b"another 16 bytes");
@@ -80,9 +80,9 @@ fn garbage_is_refused() {
 fn a_bad_request_of_a_good_peer_comes_off_the_load() {
     let (house, _lodger) = House::open(&["threads=1"], hello);
     let mut request = Vec::new();
-    Ask::get("/").encode(&mut request, 1);
+    Ask::get("/").encode(&mut request, 1, 0);
     // The count of bytes of a field within.
-    request[HEADER + 36] = 0xff;
+    request[HEADER + 40] = 0xff;
     house.board.acquire(0).unwrap();
     assert_eq!(refusal(&house, &[greeting(), request].concat()), Reason::Protocol);
     house.until("the load", || house.board.slots[0].is_idle());
