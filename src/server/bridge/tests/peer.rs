@@ -52,7 +52,6 @@ impl Ask {
             incarnation,
             start_us: wall_us(),
             sent_us: if self.sent_us > 0 { self.sent_us } else { monotonic_us() },
-            incarnation,
             length: self.length,
             application: self.application,
             server: b"example.org",
