@@ -1,11 +1,11 @@
-//! Asks the same of the probe and of the CGI program.
+//! Asks the same of the probe and of what it is compared with.
 
 use std::fmt;
 use std::net::SocketAddr;
 
 use httpd_testkit::{Connection, Server};
 
-use crate::hosts::{ADDRESSES, Site};
+use crate::hosts::{ADDRESSES, Other, Site};
 use crate::pairs::{Pairs, from_cgi, from_probe};
 
 /// A request, as bytes go over the wire.
@@ -78,6 +78,16 @@ impl Request {
     }
 }
 
+impl Answer {
+    /// Whether this is the same text as `other`'s, but for the address.
+    pub(crate) fn says(&self, other: &Self) -> bool {
+        let text = |answer: &Self| {
+            ADDRESSES.iter().fold(answer.text.clone(), |text, at| text.replace(at, "(address)"))
+        };
+        text(self) == text(other)
+    }
+}
+
 impl fmt::Debug for Request {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let bytes = self.bytes().escape_ascii().to_string();
@@ -96,8 +106,8 @@ impl fmt::Debug for Answer {
     }
 }
 
-/// The answers of the probe and of the CGI program.
-pub(crate) fn ask(server: &Server, request: &Request) -> [Answer; 2] {
+/// The answers of the probe and of the other.
+pub(crate) fn ask(server: &Server, other: Other, request: &Request) -> [Answer; 2] {
     let ports = [server.port(), server.tls_addr().port()];
     [0, 1].map(|which| {
         let addr: SocketAddr = if request.is_ipv6 {
@@ -110,7 +120,8 @@ pub(crate) fn ask(server: &Server, request: &Request) -> [Answer; 2] {
         let mut connection = Connection::open(addr, server.patience());
         connection.write(request.bytes());
         let response = connection.read_response_to(request.method);
-        let mut answer = answer(which, response.status, &response.body);
+        let is_cgi = which == 1 && other == Other::Cgi;
+        let mut answer = answer(is_cgi, response.status, &response.body);
         if request.is_ipv6 {
             // It differs where the client did not name one.
             if let Some(port) =
@@ -125,7 +136,12 @@ pub(crate) fn ask(server: &Server, request: &Request) -> [Answer; 2] {
 }
 
 /// The same over TLS with curl.
-pub(crate) fn over_tls(server: &Server, version: &str, request: &Request) -> [Answer; 2] {
+pub(crate) fn over_tls(
+    server: &Server,
+    other: Other,
+    version: &str,
+    request: &Request,
+) -> [Answer; 2] {
     let port = server.tls_addr().port();
     [0, 1].map(|which| {
         let connect = format!("localhost:{port}:{}:{port}", ADDRESSES[which]);
@@ -142,11 +158,11 @@ pub(crate) fn over_tls(server: &Server, version: &str, request: &Request) -> [An
         args.push(server.tls_url(&String::from_utf8_lossy(&request.target)));
         let output = server.curl(&args);
         let status = output.status.unwrap_or_else(|| panic!("{request:?}: {output:?}"));
-        answer(which, status, &output.stdout)
+        answer(which == 1 && other == Other::Cgi, status, &output.stdout)
     })
 }
 
-fn answer(which: usize, status: u16, body: &[u8]) -> Answer {
+fn answer(is_cgi: bool, status: u16, body: &[u8]) -> Answer {
     let text = String::from_utf8_lossy(body);
     // A refusal is a page; the probe has a text for paths that are not below its `/environ`.
     let is_none =
@@ -154,7 +170,7 @@ fn answer(which: usize, status: u16, body: &[u8]) -> Answer {
     if is_none || body.is_empty() {
         return Answer { status, environ: None, text: text.into() };
     }
-    let pairs = if which == 0 { from_probe(&text) } else { from_cgi(body) };
+    let pairs = if is_cgi { from_cgi(body) } else { from_probe(&text) };
     match pairs {
         Ok(pairs) => Answer { status, environ: Some(pairs), text: String::new() },
         Err(error) => panic!("{error} in what answered: {text}"),

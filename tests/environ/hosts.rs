@@ -1,6 +1,6 @@
-//! The server: a virtual host with the probe and one with the CGI program for each way of being
-//! configured. The two listen at the same port of different addresses, so that nothing that a client
-//! sends tells them apart.
+//! The server: a virtual host with the probe and one with what it is compared with, for each way of
+//! being configured. The two listen at the same port of different addresses, so that nothing that a
+//! client sends tells them apart.
 
 use httpd_testkit::{Builder, Server};
 
@@ -13,6 +13,25 @@ const PROGRAM: &str = "#!/bin/sh\n\
 
 /// The user `otto` with the password `secret`.
 const PASSWORDS: &str = "otto:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=\n";
+
+/// What the probe in httpd's children is compared with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Other {
+    /// A CGI program under mod_cgid.
+    Cgi,
+    /// The probe in a process group.
+    Daemon,
+}
+
+impl Other {
+    /// What is at `/app`.
+    const fn mount(self) -> &'static str {
+        match self {
+            Self::Cgi => "ScriptAlias /app {root}/cgi-bin/environ",
+            Self::Daemon => "RustAppAlias /app probe process-group=environ",
+        }
+    }
+}
 
 /// One way of being configured. Its host name is its name in small letters, with `.test`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -155,24 +174,25 @@ impl Site {
         }
     }
 
-    /// What the probe's has, and CGI's in its place.
-    const fn own(self) -> [&'static str; 2] {
-        match self {
-            Self::PassAuth => {
-                ["RustPassAuthorization On", "<Location />\nCGIPassAuth On\n</Location>"]
-            }
+    /// What the probe's has, and the other's in its place.
+    const fn own(self, other: Other) -> [&'static str; 2] {
+        const PASS: &str = "RustPassAuthorization On";
+        match (self, other) {
+            (Self::PassAuth, Other::Cgi) => [PASS, "<Location />\nCGIPassAuth On\n</Location>"],
+            (Self::PassAuth, Other::Daemon) => [PASS, PASS],
             _ => ["", ""],
         }
     }
 }
 
-/// Where the probe and the CGI program listen.
+/// Where the probe and the other listen.
 pub(crate) const ADDRESSES: [&str; 2] = ["127.0.0.1", "127.0.0.2"];
 
-const MOUNTS: [&str; 2] = ["RustAppAlias /app probe", "ScriptAlias /app {root}/cgi-bin/environ"];
+/// What the probe in httpd's children has at `/app`.
+const MOUNT: &str = "RustAppAlias /app probe";
 
 /// Starts the server, with TLS and HTTP/2.
-pub(crate) fn start() -> Server {
+pub(crate) fn start(other: Other) -> Server {
     // With worker and event; prefork has no HTTP/2.
     let mut builder = Server::builder()
         .mpm(httpd_testkit::Mpm::Event)
@@ -209,27 +229,28 @@ pub(crate) fn start() -> Server {
         .conf("Listen 127.0.0.2:{port}\nListen 127.0.0.2:{tls_port} https")
         .conf("<Directory {root}/cgi-bin>\nRequire all granted\n</Directory>")
         .conf("<Directory {htdocs}>\nOptions +Includes\n</Directory>")
-        .with_sites()
-        .with_tls()
-        .with_ipv6()
+        .conf(if other == Other::Daemon { "RustDaemonProcess environ processes=2" } else { "" })
+        .with_sites(other)
+        .with_tls(other)
+        .with_ipv6(other)
         .start()
 }
 
 trait Hosts {
-    fn with_sites(self) -> Self;
-    fn with_tls(self) -> Self;
-    fn with_ipv6(self) -> Self;
+    fn with_sites(self, other: Other) -> Self;
+    fn with_tls(self, other: Other) -> Self;
+    fn with_ipv6(self, other: Other) -> Self;
 }
 
 impl Hosts for Builder {
-    fn with_sites(mut self) -> Self {
+    fn with_sites(mut self, other: Other) -> Self {
         for site in Site::ALL {
             let name = match site {
                 Site::Canonical => "http://canonical.test:8765".into(),
                 site => site.host(),
             };
             for ((address, mount), own) in
-                std::iter::zip(std::iter::zip(ADDRESSES, MOUNTS), site.own())
+                std::iter::zip(std::iter::zip(ADDRESSES, [MOUNT, other.mount()]), site.own(other))
             {
                 let conf = site.conf();
                 self = self.conf(&format!(
@@ -241,22 +262,22 @@ impl Hosts for Builder {
         self
     }
 
-    fn with_tls(self) -> Self {
+    fn with_tls(self, other: Other) -> Self {
         let options = "SSLOptions +StdEnvVars +ExportCertData";
-        let [rust, cgi] = MOUNTS;
-        self.tls_conf(rust).tls_conf(options).conf(&format!(
+        let other = other.mount();
+        self.tls_conf(MOUNT).tls_conf(options).conf(&format!(
             "<VirtualHost 127.0.0.2:{{tls_port}}>\nServerName localhost\nSSLEngine on\n\
              SSLCertificateFile {{root}}/run/tls.crt\nSSLCertificateKeyFile {{root}}/run/tls.key\n\
-             {cgi}\n{options}\n</VirtualHost>"
+             {other}\n{options}\n</VirtualHost>"
         ))
     }
 
     /// There is one IPv6 address for this machine alone, so the two differ in their ports.
-    fn with_ipv6(mut self) -> Self {
+    fn with_ipv6(mut self, other: Other) -> Self {
         if !has_ipv6() {
             return self;
         }
-        for (port, mount) in std::iter::zip(["{port}", "{tls_port}"], MOUNTS) {
+        for (port, mount) in std::iter::zip(["{port}", "{tls_port}"], [MOUNT, other.mount()]) {
             self = self.conf(&format!(
                 "Listen [::1]:{port} http\n<VirtualHost [::1]:{port}>\nServerName six.test\n{mount}\n\
                  </VirtualHost>"

@@ -1,16 +1,20 @@
 //! The environ against CGI's, as httpd makes it: the same requests go to the probe and to a CGI
 //! program under mod_cgid, mounted at the same path of two virtual hosts that are configured alike.
 //! What may differ is listed in [`differences`], each with its reason.
+//!
+//! And that of a daemon process against that of an httpd child, in the same way: [`modes`] lists
+//! what tells the two apart.
 
 mod ask;
 mod differences;
 mod hosts;
+mod modes;
 mod pairs;
 mod paths;
 mod requests;
 
 use ask::{Request, ask, over_tls};
-use hosts::{Site, start};
+use hosts::{Other, Site, start};
 use pairs::Pairs;
 
 /// Runs `requests` against both, and fails with every difference. It returns how many environs were
@@ -49,18 +53,19 @@ fn is_below_environ(environ: &Pairs) -> bool {
 
 #[test]
 fn is_that_of_cgi() {
-    let server = start();
+    let server = start(Other::Cgi);
     let requests = requests::all();
-    let compared = compare(&requests, |request| ask(&server, request));
+    let compared = compare(&requests, |request| ask(&server, Other::Cgi, request));
     assert!(compared >= 200, "only {compared} of {} requests were answered", requests.len());
 }
 
 #[test]
 fn is_that_of_cgi_over_tls_and_http_2() {
-    let server = start();
+    let server = start(Other::Cgi);
     let requests = requests::over_tls();
     for version in ["--http1.1", "--http2"] {
-        let compared = compare(&requests, |request| over_tls(&server, version, request));
+        let both = |request: &Request| over_tls(&server, Other::Cgi, version, request);
+        let compared = compare(&requests, both);
         assert_eq!(compared, requests.len());
     }
 }
