@@ -32,18 +32,21 @@ impl Start<'_> {
             let group = self.board.lock(self.options, pid, os::exists);
             let activation = group.activate(self.slot, now_us);
             drop(group);
-            let until_us = match activation {
-                Activation::Start => {
-                    watch.ring_doorbell();
-                    return Ok(());
+            let timeout = match activation {
+                // It may be needed only because all others end with their generation.
+                Activation::Start => Some(Duration::ZERO),
+                Activation::Wait { until_us } => {
+                    until_us.map(|until| Duration::from_micros(until.saturating_sub(now_us)))
                 }
-                Activation::Wait { until_us } => until_us,
             };
-            let timeout = until_us.map(|until| Duration::from_micros(until.saturating_sub(now_us)));
             let found = watch.wait(timeout).map_err(Ended::Broken)?;
             if let Some(reason) = not_needed(&found) {
                 self.board.slots[self.slot].drain(reason, monotonic_us());
                 return Err(Ended::Unused(reason));
+            }
+            if activation == Activation::Start {
+                watch.ring_doorbell();
+                return Ok(());
             }
         }
     }
