@@ -1,5 +1,7 @@
 //! One request of an httpd child as the gateway's exchange.
 
+mod ending;
+
 use std::cell::{Cell, OnceCell, RefCell};
 use std::fs::File;
 use std::os::fd::AsFd as _;
@@ -10,7 +12,7 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 
 use super::desk::{Desk, left, wait_to_write};
-use super::input::Inbox;
+use super::inbox::Inbox;
 use super::output::Output;
 use super::place;
 use super::process::Process;
@@ -20,10 +22,7 @@ use crate::gateway::{
     Variables, Woken,
 };
 use crate::process::{Phase, Row};
-use crate::protocol::bridge::{
-    FieldsEncoder, HeadEncoder, Limits, Message, Peer, Timing, put_end, put_failed, put_file,
-    put_redirect, split,
-};
+use crate::protocol::bridge::{FieldsEncoder, HeadEncoder, put_end, put_file};
 use crate::server::os::monotonic_us;
 
 /// A request in a daemon process.
@@ -107,110 +106,8 @@ impl<'e, 'c> BridgeExchange<'e, 'c> {
         }
     }
 
-    /// httpd answers with this status itself, and with what the application said of
-    /// authentication: without its challenge a 401 is none.
-    pub(super) fn end_with_status(&self, status: StatusCode) -> Result<()> {
-        self.status.set(status.as_u16());
-        let mut headers = Vec::new();
-        if self.environ.head().facts.error_override {
-            self.each_begun(|name, value| {
-                if name.eq_ignore_ascii_case(b"www-authenticate") {
-                    headers.push((name.to_vec(), value.to_vec()));
-                }
-            });
-        }
-        let close = self.process.is_draining();
-        self.last(|frames, timing| {
-            let mut encoder = FieldsEncoder::status(frames, status.as_u16(), close, timing);
-            headers.iter().for_each(|(name, value)| encoder.header(name, value));
-            encoder.finish(&self.process.limits).map(drop)
-        })
-    }
-
-    /// httpd answers with another of its paths.
-    pub(super) fn end_with_redirect(&self, target: &str) -> Result<()> {
-        self.last(|frames, timing| {
-            put_redirect(frames, target.as_bytes(), false, timing, &self.process.limits).map(drop)
-        })
-    }
-
-    /// The application failed: before its head, so that httpd answers with the error's status, or
-    /// after, so that the response is broken off.
-    pub(super) fn end_with_failure(&self, error: &Error) -> Result<()> {
-        let unsent = self.unsent.borrow_mut().take();
-        let error = unsent.as_ref().unwrap_or(error);
-        if self.status.get() == 0 || self.head_us.get() == 0 {
-            self.status.set(error.status().as_u16());
-        }
-        let (kind, status) = (error.kind(), error.status().as_u16());
-        let message = error.to_string();
-        self.last(|frames, timing| {
-            let limits = Limits::default();
-            put_failed(frames, kind, status, message.as_bytes(), false, timing, &limits);
-            Ok(())
-        })
-    }
-
     pub(super) fn is_gone(&self) -> bool {
         self.gone.get() || self.inbox.is_broken()
-    }
-
-    /// The headers of the head that is begun and not committed.
-    fn each_begun(&self, mut visit: impl FnMut(&[u8], &[u8])) {
-        let Some(head) = self.head.borrow_mut().take() else { return };
-        let mut output = self.output.borrow_mut();
-        let start = 0;
-        if head.commit(&mut output.frames, None, false, &self.process.limits).is_ok()
-            && let Ok(Some(frame)) =
-                split(&output.frames[start..], Peer::Daemon, &self.process.limits)
-            && let Ok(Message::Head(head)) = frame.message()
-        {
-            head.headers.iter().for_each(|(name, value)| visit(name, value));
-        }
-        output.clear();
-    }
-
-    /// Adds the last frame and writes everything.
-    fn last(
-        &self,
-        put: impl FnOnce(&mut Vec<u8>, &Timing) -> Result<(), crate::protocol::bridge::EncodeError>,
-    ) -> Result<()> {
-        if let Some(head) = self.head.borrow_mut().take() {
-            head.abandon(&mut self.output.borrow_mut().frames);
-        }
-        let now_us = monotonic_us();
-        let timing = Timing {
-            queue_us: self.queue_us,
-            application_us: now_us.saturating_sub(self.started_us),
-            first_byte_us: self.head_us.get().saturating_sub(self.started_us),
-        };
-        {
-            let mut output = self.output.borrow_mut();
-            if let Err(error) = put(&mut output.frames, &timing) {
-                let (kind, message) = (ErrorKind::Output, error.to_string());
-                let limits = Limits::default();
-                let status = kind.status().as_u16();
-                put_failed(
-                    &mut output.frames,
-                    kind,
-                    status,
-                    message.as_bytes(),
-                    false,
-                    &timing,
-                    &limits,
-                );
-            }
-            output.closed();
-        }
-        // The child sends its next request when it has the last frame. Whichever thread is woken
-        // for that finds the connection free.
-        if self.inbox.is_at_rest() && !self.released.get() {
-            self.inbox.unmute();
-            self.released.set(self.inbox.connection.release());
-        }
-        self.write_out(true)?;
-        self.over.set(true);
-        Ok(())
     }
 
     /// Writes what is collected.

@@ -18,6 +18,7 @@ mod control;
 mod daemon;
 mod desk;
 mod exchange;
+mod inbox;
 mod input;
 mod output;
 mod place;

@@ -7,8 +7,9 @@ use bytes::Bytes;
 use super::desk::Pieces;
 use crate::protocol::bridge::{HEADER, Header, Kind, flags, put_body};
 
-/// As soon as so much is collected it is written, in bytes.
-pub(super) const WRITE_ABOVE: usize = 64 * 1024;
+/// As soon as so much is collected it is written, in bytes. A little more than 64 KiB, so that a
+/// body of that size goes in one piece with what is around it.
+pub(super) const WRITE_ABOVE: usize = 96 * 1024;
 
 /// Up to this size a piece is copied behind the others; a larger one is written from where it is.
 const COPY: usize = 8 * 1024;

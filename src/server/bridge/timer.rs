@@ -1,8 +1,10 @@
 //! The first thread of a process that serves: accepts connections, keeps time, and ends it.
 
+mod connections;
+
 use std::collections::VecDeque;
 use std::io;
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -12,17 +14,8 @@ use super::process::Process;
 use super::watch::{Found, Watch};
 use crate::gateway::{ErrorKind, Level};
 use crate::process::{Drain, Drained, Facts, MEASURE_US, Reason, Scaled, Slot, State, earliest};
-use crate::protocol::bridge::{Limits, Reason as Refusal, Timing, put_failed, put_refused};
-use crate::server::os::{self, Trigger, monotonic_us};
-
-/// How long a peer may take to say HELLO.
-const HELLO_US: u64 = if cfg!(test) { 500_000 } else { 10_000_000 };
-
-/// How long nothing is accepted after that has failed: there were no descriptors left, say.
-const ACCEPT_PAUSE_US: u64 = 100_000;
-
-/// Connections that are accepted before anything else is looked at.
-const ACCEPT_AT_ONCE: usize = 256;
+use crate::protocol::bridge::{Limits, Timing, put_failed};
+use crate::server::os::{self, monotonic_us};
 
 /// How long a request that waited when it was broken off may take to come to its end.
 const CUT_GRACE_US: u64 = 1_000_000;
@@ -136,13 +129,7 @@ impl Timer {
 
     /// Looks at every limit, and acts on those that are reached.
     fn look(&mut self, now_us: u64) -> Facts {
-        self.sweep(now_us);
-        if self.accept_us.is_some_and(|us| now_us >= us) {
-            self.accept_us = None;
-            if let Err(error) = self.watch.add_listener(&self.listener) {
-                self.accept_failed(&error, now_us);
-            }
-        }
+        self.look_at_connections(now_us);
         let cut = self.cut_overdue(now_us);
         let slot = self.slot();
         if now_us >= self.measured_us + MEASURE_US {
@@ -239,7 +226,6 @@ impl Timer {
     }
 
     fn next_us(&self, now_us: u64, facts: &Facts) -> Option<u64> {
-        let hello = self.half_open.front().map(|(accepted_us, _)| accepted_us + HELLO_US);
         let drain = self.drain.as_ref().map(|drain| match drain.check(false, now_us) {
             Drained::Wait { until_us } => until_us,
             Drained::Exit | Drained::GiveUp => now_us,
@@ -248,7 +234,8 @@ impl Timer {
         let scale = if self.drain.is_some() { None } else { self.scale_us };
         // Figures of a process at rest need no refreshing.
         let measure = facts.busy.then_some(self.measured_us + MEASURE_US);
-        earliest([hello, drain, recycle, scale, measure, self.accept_us, self.next_cut_us()])
+        let connections = self.next_of_connections_us();
+        earliest([connections, drain, recycle, scale, measure, self.next_cut_us()])
     }
 
     fn end(self, reason: Reason, gave_up: bool) -> Ended {
@@ -275,9 +262,7 @@ impl Timer {
     /// Answers overdue requests in their applications' place. Whether the process has to be
     /// replaced for it: not if the thread was free for others, and does not stay behind.
     fn cut_overdue(&self, now_us: u64) -> Option<Reason> {
-        if self.process.options.request_timeout.is_none() {
-            return None;
-        }
+        self.process.options.request_timeout?;
         let mut stuck = false;
         for desk in &self.process.desks {
             let mut slot = desk.job();
@@ -312,88 +297,10 @@ impl Timer {
 
     /// When to look again at requests that were cut while they waited.
     fn next_cut_us(&self) -> Option<u64> {
-        if self.process.options.request_timeout.is_none() {
-            return None;
-        }
+        self.process.options.request_timeout?;
         let cut = self.process.desks.iter().filter_map(|desk| desk.job().as_ref()?.cut_us);
         let next = cut.min().map(|cut_us| cut_us + CUT_GRACE_US);
         next.filter(|_| self.drain.is_none() && self.slot().reason().is_none())
-    }
-}
-
-/// Connections.
-impl Timer {
-    fn accept(&mut self, now_us: u64) {
-        for _ in 0..ACCEPT_AT_ONCE {
-            match os::accept(&self.listener) {
-                Ok(Some(socket)) => self.take_in(socket, now_us),
-                Ok(None) => return,
-                Err(error) => return self.accept_failed(&error, now_us),
-            }
-        }
-    }
-
-    fn accept_failed(&mut self, error: &io::Error, now_us: u64) {
-        self.process.log(
-            Level::Error,
-            &format!(
-                "RUST0040: process group {}: cannot accept connections: {error}; trying again in \
-                 {} ms",
-                self.process.options.name,
-                ACCEPT_PAUSE_US / 1000
-            ),
-        );
-        // It may not be there.
-        let _ = self.watch.remove_listener(&self.listener);
-        self.accept_us = Some(now_us + ACCEPT_PAUSE_US);
-    }
-
-    fn take_in(&mut self, socket: OwnedFd, now_us: u64) {
-        let Ok(peer) = os::peer(&socket) else { return };
-        let process = &self.process;
-        if !self.peers.contains(&peer.uid) && !process.controllers.contains(&peer.uid) {
-            return self.refuse(&socket, peer, Refusal::User, "its user may not connect");
-        }
-        let options = &process.options;
-        os::set_buffers(&socket, options.receive_buffer_size, options.send_buffer_size);
-        match process.connections.add(socket, peer) {
-            Ok(connection) => {
-                let token = connection.token();
-                if process.epoll.add(&*connection, token, Trigger::Edge).is_err() {
-                    process.connections.remove(token);
-                    return;
-                }
-                self.half_open.push_back((now_us, token));
-            }
-            Err(socket) => {
-                let why = "the process has as many connections as it can hold";
-                self.refuse(&socket, peer, Refusal::Full, why);
-            }
-        }
-    }
-
-    fn refuse(&self, socket: &OwnedFd, peer: os::Peer, reason: Refusal, why: &str) {
-        let mut frame = Vec::new();
-        put_refused(&mut frame, reason, why.as_bytes(), &Limits::default());
-        let _ = os::send(socket, &frame);
-        self.process.log_refusal(peer, why);
-    }
-
-    /// Breaks off connections that have not said HELLO in time.
-    fn sweep(&mut self, now_us: u64) {
-        while let Some(&(accepted_us, token)) = self.half_open.front() {
-            let connection = self.process.connections.get(token);
-            let silent = connection.filter(|connection| !connection.is_greeted());
-            if now_us < accepted_us + HELLO_US && silent.is_some() {
-                return;
-            }
-            self.half_open.pop_front();
-            if let Some(connection) = silent {
-                self.process.log_refusal(connection.peer(), "it did not say HELLO in time");
-                // A worker thread finds it broken, and closes it.
-                os::shutdown(connection.as_fd());
-            }
-        }
     }
 }
 

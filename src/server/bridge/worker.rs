@@ -6,7 +6,8 @@ use std::sync::Arc;
 use super::connection::{Connection, Kept};
 use super::control;
 use super::desk::{self, Desk, Left};
-use super::input::{Buffer, Leftover};
+use super::inbox::Buffer;
+use super::input::Leftover;
 use super::output::Output;
 use super::process::{Process, STOP};
 use super::serve::{self, Served};
@@ -94,7 +95,7 @@ impl Worker {
     /// A panic in the kit itself ends the connection, not the thread.
     fn attend_safely(&mut self, connection: &Arc<Connection>, hung_up: bool) {
         if let Err(error) = panic::catch(|| self.attend(connection, hung_up)) {
-            self.process.log(Level::Error, &format!("RUST0039: a worker thread {error}"));
+            self.process.log(Level::Error, &format!("RUST0041: a worker thread {error}"));
             self.process.connections.remove(connection.token());
             os::shutdown(connection.as_fd());
             self.row.end();
