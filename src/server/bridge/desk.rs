@@ -107,18 +107,16 @@ impl Desk {
                 [one] => os::send(&*job.connection, one),
                 slices => os::send_vectored(&*job.connection, slices),
             };
-            match sent {
-                Ok(Some(sent)) => {
-                    done += sent;
-                    job.partial = done < length;
-                    job.over |= last && done == length;
-                }
-                Ok(None) => {
-                    let connection = job.connection.clone();
-                    drop(slot);
-                    wait(&connection)?;
-                }
-                Err(error) => return Err(gone(&error)),
+            let offered: usize = slices[..count].iter().map(|slice| slice.len()).sum();
+            let sent = sent.map_err(|error| gone(&error))?.unwrap_or(0);
+            done += sent;
+            job.partial = done > 0 && done < length;
+            job.over |= last && done == length;
+            if sent < offered {
+                // There is no more room: that need not be found out once more.
+                let connection = job.connection.clone();
+                drop(slot);
+                wait(&connection)?;
             }
         }
         Ok(())
@@ -198,7 +196,7 @@ impl Job {
 }
 
 /// How many pieces go in one call at most.
-const SLICES: usize = 64;
+const SLICES: usize = 32;
 
 /// Waits until there is room to write, and looks at nothing else.
 pub(super) fn wait_to_write(connection: &Connection) -> Result<()> {
