@@ -71,13 +71,20 @@ fn report(request: &Request<'_>, application: &str, error: &Error, what: &str) {
         ErrorKind::Application => (Level::Error, "RUST0005"),
         _ => (Level::Error, "RUST0006"),
     };
+    // A daemon process says itself that it has broken a request off: nothing that the application
+    // has to say.
+    let text = error.to_string();
+    let (level, code, text) = match text.split_once(": ") {
+        Some((code @ ("RUST0026" | "RUST0027"), rest)) => (Level::Error, code, rest),
+        _ => (level, code, text.as_str()),
+    };
     if !log::request_logs(request, level) {
         return;
     }
     let message = if error.kind() == ErrorKind::ClientGone {
-        format!("{code}: application {application}: {error}")
+        format!("{code}: application {application}: {text}")
     } else {
-        format!("{code}: application {application}: {error}; {what}")
+        format!("{code}: application {application}: {text}; {what}")
     };
     log::request(request, level, &message);
 }

@@ -75,6 +75,11 @@ impl<'e, 'r> RequestExchange<'e, 'r> {
         self.variables.each_but_the_process(visit);
     }
 
+    /// Whether a write of so many bytes goes through the filters at once.
+    pub(crate) const fn would_pass(&self, bytes: usize) -> bool {
+        self.pending.get() + bytes >= PASS_ABOVE
+    }
+
     /// Whether error statuses of the application's get the server's error documents.
     pub(crate) const fn overrides_errors(&self) -> bool {
         self.variables.facts().error_override

@@ -1,18 +1,22 @@
 //! The daemon process's frames, carried out on the request in httpd.
 
+use std::collections::VecDeque;
 use std::fs::File;
 use std::os::fd::OwnedFd;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 use super::connection::frame;
+use super::upload::borrow;
 use crate::adapter::RequestExchange;
 use crate::gateway::{Error, Exchange as _, FileBody, Outcome, Status, Variables as _};
 use crate::httpd::Request;
 use crate::protocol::bridge::{
     self, BodyLength, FrameError, Header, Kind, LengthError, Message, Pairs, ResponseHead, Timing,
 };
+use crate::server::os;
 
 /// What a frame leads to.
 pub(super) enum Step {
@@ -35,6 +39,18 @@ pub(super) struct Answer<'x, 'e, 'r> {
     head: Head,
     /// The body against the head's length.
     length: BodyLength,
+    /// What the client has no room for yet.
+    backlog: Backlog,
+    trailers: Option<HeaderMap>,
+}
+
+/// Pieces of the body that wait for a slow client, so that the daemon process does not have to.
+#[derive(Default)]
+struct Backlog {
+    pieces: VecDeque<Bytes>,
+    bytes: usize,
+    /// They are to be flushed.
+    flush: bool,
 }
 
 /// How far the head is.
@@ -54,7 +70,8 @@ impl<'x, 'e, 'r> Answer<'x, 'e, 'r> {
         exchange: &'x RequestExchange<'e, 'r>,
     ) -> Self {
         let length = BodyLength::new(200, None, false);
-        Self { request, exchange, head: Head::Awaited, length }
+        let backlog = Backlog { pieces: VecDeque::new(), bytes: 0, flush: false };
+        Self { request, exchange, head: Head::Awaited, length, backlog, trailers: None }
     }
 
     /// Whether a part of the response has come.
@@ -96,15 +113,9 @@ impl<'x, 'e, 'r> Answer<'x, 'e, 'r> {
                 }
                 self.commit()?;
                 self.length.end()?;
-                let trailers = (!end.trailers.is_empty()).then(|| fields(end.trailers));
-                match self.exchange.finish(trailers) {
-                    Ok(()) => Step::Done {
-                        outcome: Outcome::Complete,
-                        close: end.close,
-                        timing: end.timing,
-                    },
-                    Err(error) => Step::Stop(error),
-                }
+                self.trailers = (!end.trailers.is_empty()).then(|| fields(end.trailers));
+                let outcome = Outcome::Complete;
+                Step::Done { outcome, close: end.close, timing: end.timing }
             }
             Message::Status(status) => {
                 self.must_not_have_begun()?;
@@ -172,12 +183,69 @@ impl<'x, 'e, 'r> Answer<'x, 'e, 'r> {
     fn body(&mut self, data: Bytes, flush: bool) -> Result<Step, Unexpected> {
         self.commit()?;
         self.length.pass(data.len() as u64)?;
+        if !self.backlog.pieces.is_empty() || !self.has_room(data.len()) {
+            self.backlog.bytes += data.len();
+            self.backlog.flush |= flush;
+            self.backlog.pieces.push_back(data);
+            return Ok(Step::More);
+        }
         if !data.is_empty()
             && let Err(error) = self.exchange.write(data)
         {
             return Ok(Step::Stop(error));
         }
         Ok(if flush { self.flush() } else { Step::More })
+    }
+
+    /// How many bytes wait for the client.
+    pub(super) const fn backlog(&self) -> usize {
+        self.backlog.bytes
+    }
+
+    /// Whether anything waits for the client.
+    pub(super) fn is_behind(&self) -> bool {
+        !self.backlog.pieces.is_empty()
+    }
+
+    /// Gives the client what it has room for; with `wait`, everything.
+    ///
+    /// # Errors
+    ///
+    /// The client has gone, or a filter failed.
+    pub(super) fn catch_up(&mut self, wait: bool) -> Result<(), Error> {
+        while let Some(piece) = self.backlog.pieces.front() {
+            if !wait && !self.has_room(piece.len()) {
+                return Ok(());
+            }
+            if let Some(piece) = self.backlog.pieces.pop_front() {
+                self.backlog.bytes -= piece.len();
+                self.exchange.write(piece)?;
+            }
+        }
+        if std::mem::take(&mut self.backlog.flush) { self.exchange.flush() } else { Ok(()) }
+    }
+
+    /// The rest of a response that is complete.
+    ///
+    /// # Errors
+    ///
+    /// As [`Answer::catch_up`].
+    pub(super) fn complete(&mut self) -> Result<(), Error> {
+        // No flush before the end: it goes out with it.
+        self.backlog.flush = false;
+        self.catch_up(true)?;
+        self.exchange.finish(self.trailers.take())
+    }
+
+    /// Whether so many bytes can be given to httpd's filters without waiting for the client.
+    fn has_room(&self, bytes: usize) -> bool {
+        if !self.exchange.would_pass(bytes) {
+            return true;
+        }
+        let Some(socket) = self.request.socket() else { return true };
+        let zero = Some(Duration::ZERO);
+        os::poll(borrow(&socket), (false, true), None, zero)
+            .is_ok_and(|(polled, _)| polled.writable)
     }
 
     /// A file. A HEAD gets it with a length of 0, for its validators.
@@ -218,7 +286,7 @@ impl<'x, 'e, 'r> Answer<'x, 'e, 'r> {
         })
     }
 
-    fn flush(&self) -> Step {
+    fn flush(&mut self) -> Step {
         match self.exchange.flush() {
             Ok(()) => Step::More,
             Err(error) => Step::Stop(error),

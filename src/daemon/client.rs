@@ -232,20 +232,30 @@ impl<'e, 'r> Courier<'_, 'e, 'r> {
             started: Instant::now(),
         };
         connection.is_new = false;
-        match trip.run(&mut connection, upload) {
+        let mut answer = Answer::new(self.request, self.exchange);
+        match trip.run(&mut connection, upload, &mut answer) {
             Ok((outcome, is_kept)) => {
+                // Another request may use it while this client is given the rest.
                 if is_kept {
                     self.group.keep(hold.slot, connection);
                 }
+                let outcome = match outcome {
+                    Outcome::Complete => match answer.complete() {
+                        Ok(()) => Outcome::Complete,
+                        Err(error) => self.stopped(error),
+                    },
+                    Outcome::Broken(error) => {
+                        // What came before the error is the client's.
+                        let _ = answer.catch_up(true);
+                        Outcome::Broken(error)
+                    }
+                    other => other,
+                };
                 self.phases.ended();
                 Ok(Attempt::Answered(outcome))
             }
             Err(Ended::Failed(failure)) => Err(failure),
-            Err(Ended::Gone(error)) => Ok(Attempt::Answered(if self.exchange.has_passed() {
-                Outcome::Broken(error)
-            } else {
-                Outcome::Failed(error)
-            })),
+            Err(Ended::Gone(error)) => Ok(Attempt::Answered(self.stopped(error))),
             Err(Ended::Lost { has_begun, failure }) => {
                 if trip.sent == 0 {
                     board.release(hold.slot, hold.incarnation);
@@ -261,6 +271,11 @@ impl<'e, 'r> Courier<'_, 'e, 'r> {
                 Ok(Attempt::Untouched(failure))
             }
         }
+    }
+
+    /// The client cannot be given the response.
+    fn stopped(&self, error: Error) -> Outcome {
+        if self.exchange.has_passed() { Outcome::Broken(error) } else { Outcome::Failed(error) }
     }
 
     fn connect(&self, hold: Hold) -> io::Result<Connection> {
@@ -306,12 +321,16 @@ impl<'e, 'r> Trip<'_, '_, 'e, 'r> {
         &mut self,
         connection: &mut Connection,
         upload: &mut Upload<'e, 'r>,
+        answer: &mut Answer<'_, 'e, 'r>,
     ) -> Result<(Outcome, bool), Ended> {
-        let mut answer = Answer::new(self.courier.request, self.courier.exchange);
         loop {
-            match self.frames(connection, upload, &mut answer)? {
-                Some(done) => return Ok(done),
-                None => self.step(connection, upload, &answer)?,
+            if let Some(done) = self.frames(connection, upload, answer)? {
+                return Ok(done);
+            }
+            if answer.is_behind() {
+                self.serve_client(connection, answer)?;
+            } else {
+                self.step(connection, upload, answer)?;
             }
         }
     }
@@ -345,14 +364,7 @@ impl<'e, 'r> Trip<'_, '_, 'e, 'r> {
                     return Ok(Some((outcome, is_kept)));
                 }
                 // The process sees the connection closed, and its application that nobody reads.
-                Step::Stop(error) => {
-                    let outcome = if self.courier.exchange.has_passed() {
-                        Outcome::Broken(error)
-                    } else {
-                        Outcome::Failed(error)
-                    };
-                    return Ok(Some((outcome, false)));
-                }
+                Step::Stop(error) => return Ok(Some((self.courier.stopped(error), false))),
                 Step::Refused { reason, message } => {
                     let failure = Failure::refused(pid, &format!("{reason}: {message}"));
                     return Err(Ended::Lost { has_begun: had_begun, failure });
@@ -372,6 +384,44 @@ impl<'e, 'r> Trip<'_, '_, 'e, 'r> {
                 stop.is_empty() || connection.send_all(&stop, Duration::from_secs(1)).is_ok()
             }
         }
+    }
+
+    /// The client is slower than the process: gives it what it has room for, and takes in what the
+    /// process sends meanwhile, up to `response-buffer-size`.
+    fn serve_client(
+        &mut self,
+        connection: &mut Connection,
+        answer: &mut Answer<'_, 'e, 'r>,
+    ) -> Result<(), Ended> {
+        let Some(socket) = self.courier.request.socket() else {
+            return answer.catch_up(true).map_err(Ended::Gone);
+        };
+        let limit = self.courier.group.options.response_buffer_size;
+        let takes_more = (answer.backlog() as u64) < limit;
+        let client = borrow(&socket);
+        let bridge = takes_more.then(|| connection.socket());
+        let polled = os::poll(client, (false, true), bridge, Some(self.client_patience()));
+        let (client, bridge_is_ready) = polled.map_err(|_| self.gave_up())?;
+        if client.writable {
+            answer.catch_up(false).map_err(Ended::Gone)?;
+        } else if !bridge_is_ready {
+            return Err(self.gave_up());
+        }
+        if bridge_is_ready { self.receive(connection, false, answer) } else { Ok(()) }
+    }
+
+    fn gave_up(&self) -> Ended {
+        let timeout = self.client_patience();
+        Ended::Gone(Error::of(
+            ErrorKind::ClientGone,
+            format!("the client took nothing of the response for {} s", timeout.as_secs_f64()),
+        ))
+    }
+
+    /// How long the client may take nothing.
+    fn client_patience(&self) -> Duration {
+        let options = &self.courier.group.options;
+        options.response_socket_timeout.unwrap_or_else(|| self.patience())
     }
 
     /// Sends what can be sent, receives what has come, and waits where there is neither.

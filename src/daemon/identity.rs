@@ -39,12 +39,12 @@ impl Identity {
     pub(super) fn resolve(options: &GroupOptions) -> Result<Self, String> {
         let is_root = Uid::effective().is_root();
         let user = match &options.user {
-            Some(name) => Some(find_user(name)?),
+            Some(name) => Some(find_user("user", name)?),
             None => User::from_uid(Uid::from_raw(unixd::user_id())).ok().flatten(),
         };
         let uid = user.as_ref().map_or_else(|| Uid::from_raw(unixd::user_id()), |user| user.uid);
         let gid = match (&options.group, &options.user, &user) {
-            (Some(name), _, _) => find_group(name)?,
+            (Some(name), _, _) => find_group("group", name)?,
             (None, Some(_), Some(user)) => user.gid,
             _ => Gid::from_raw(unixd::group_id()),
         };
@@ -65,7 +65,10 @@ impl Identity {
                     .into());
             }
             let groups = match &options.supplementary_groups {
-                Some(names) => names.iter().map(|name| find_group(name)).collect::<Result<_, _>>()?,
+                Some(names) => names
+                    .iter()
+                    .map(|name| find_group("supplementary-groups", name))
+                    .collect::<Result<_, _>>()?,
                 None => groups_of(user.as_ref(), gid),
             };
             Some(Credentials { uid, gid, groups })
@@ -143,7 +146,24 @@ impl Identity {
 ///
 /// What is wrong, and what is allowed.
 pub(crate) fn check(options: &GroupOptions) -> Result<(), String> {
-    Identity::resolve(options).map(drop)
+    Identity::resolve(options)?;
+    socket_owner(options).map(drop)
+}
+
+/// Who may connect to the group's sockets: httpd's children. `None` where httpd is not root, and all
+/// is its own user's.
+///
+/// # Errors
+///
+/// There is no such user.
+pub(super) fn socket_owner(options: &GroupOptions) -> Result<Option<Uid>, String> {
+    if !Uid::effective().is_root() {
+        return Ok(None);
+    }
+    match &options.socket_user {
+        None => Ok(Some(Uid::from_raw(unixd::user_id()))),
+        Some(name) => Ok(Some(find_user("socket-user", name)?.uid)),
+    }
 }
 
 /// The limits of `options`: what a process may use before the system says no.
@@ -168,28 +188,31 @@ pub(super) fn limit(options: &GroupOptions) -> Result<(), String> {
     Ok(())
 }
 
-fn find_user(name: &str) -> Result<User, String> {
-    let found = match name.strip_prefix('#') {
-        Some(number) => {
-            let id = number.parse().map_err(|_| format!("user={name}: not a number after #"))?;
-            User::from_uid(Uid::from_raw(id))
-        }
+/// The account that `option` names.
+fn find_user(option: &str, name: &str) -> Result<User, String> {
+    let found = match number(option, name)? {
+        Some(id) => User::from_uid(Uid::from_raw(id)),
         None => User::from_name(name),
     };
     found
-        .map_err(|error| format!("user={name}: {error}"))?
-        .ok_or_else(|| format!("user={name}: there is no such user"))
+        .map_err(|error| format!("{option}={name}: {error}"))?
+        .ok_or_else(|| format!("{option}={name}: there is no such user"))
 }
 
-fn find_group(name: &str) -> Result<Gid, String> {
-    if let Some(number) = name.strip_prefix('#') {
-        let id = number.parse().map_err(|_| format!("group={name}: not a number after #"))?;
+/// The group that `option` names.
+fn find_group(option: &str, name: &str) -> Result<Gid, String> {
+    if let Some(id) = number(option, name)? {
         return Ok(Gid::from_raw(id));
     }
     Group::from_name(name)
-        .map_err(|error| format!("group={name}: {error}"))?
+        .map_err(|error| format!("{option}={name}: {error}"))?
         .map(|group| group.gid)
-        .ok_or_else(|| format!("group={name}: there is no such group"))
+        .ok_or_else(|| format!("{option}={name}: there is no such group"))
+}
+
+fn number(option: &str, name: &str) -> Result<Option<u32>, String> {
+    let number = name.strip_prefix('#').map(str::parse).transpose();
+    number.map_err(|_| format!("{option}={name}: not a number after #"))
 }
 
 /// As `initgroups` would have it: looked up in the parent, as a chroot may hide /etc/group.

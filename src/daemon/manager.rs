@@ -8,12 +8,12 @@ use std::sync::atomic::{AtomicI32, AtomicPtr, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use nix::sys::wait::WaitStatus;
-use nix::unistd::{Pid, Uid, User};
+use nix::unistd::{Pid, Uid};
 use rustix::event::EventfdFlags;
 use rustix::pipe::PipeFlags;
 
 use super::group::{Build, Descriptors, Group};
-use super::identity::Identity;
+use super::identity::{self, Identity};
 use super::{child, oom, retired, socket, title};
 use crate::gateway::Level;
 use crate::httpd::other_child::{self, Forked};
@@ -54,7 +54,7 @@ pub(crate) fn start(
     retired::adopt(pconf, main);
     oom::watch();
     let prefix = match prefix {
-        Some(prefix) => prefix,
+        Some(prefix) => of_module(prefix),
         None => default_prefix(pconf).ok_or_else(|| vec!["RUST0034: no runtime folder".into()])?,
     };
     let (mut groups, mut wrong) = (Vec::new(), Vec::new());
@@ -121,7 +121,7 @@ fn make(plan: Plan, prefix: &Path) -> Result<Group, String> {
     let mut token = [0; 16];
     rustix::rand::getrandom(&mut token, rustix::rand::GetRandomFlags::empty())
         .map_err(|error| words("a token", &error))?;
-    let owner = owner(&options)?;
+    let owner = identity::socket_owner(&options)?;
     let (mut paths, mut listeners) = (Vec::new(), Vec::new());
     for slot in 0..slots {
         let path = socket::path(prefix, mpm::generation(), &options.name, slot);
@@ -164,17 +164,16 @@ fn board(slots: usize, rows: usize) -> std::io::Result<Board> {
     Ok(Board::new(&group[0], slots, rows))
 }
 
-/// Who may connect: httpd's children.
-fn owner(options: &GroupOptions) -> Result<Option<Uid>, String> {
-    if !Uid::effective().is_root() {
-        return Ok(None);
-    }
-    match &options.socket_user {
-        None => Ok(Some(Uid::from_raw(unixd::user_id()))),
-        Some(name) => match User::from_name(name) {
-            Ok(Some(user)) => Ok(Some(user.uid)),
-            _ => Err(format!("socket-user={name}: there is no such user")),
-        },
+/// Modules that use one group have sockets of their own: names of other modules than the stock one
+/// hold the module's.
+fn of_module(prefix: PathBuf) -> PathBuf {
+    match log::module_name() {
+        None | Some("mod_rust") => prefix,
+        Some(module) => {
+            let mut prefix = prefix.into_os_string();
+            prefix.push(format!(".{module}"));
+            prefix.into()
+        }
     }
 }
 
