@@ -167,7 +167,7 @@ impl OfModule {
         let unknown = || Error::of(ErrorKind::Options, format!("there is no application {number}"));
         let named = *self.named.get(number as usize).ok_or_else(unknown)?;
         let key = encode(&options);
-        let application = instance::build_for(named, options)?;
+        let application = instance::build_for(named, options, false)?;
         if key.pairs().is_empty() {
             return Ok(Arc::clone(self.usual[number as usize].get_or_init(|| application)));
         }

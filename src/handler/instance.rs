@@ -72,18 +72,19 @@ impl Instance {
 /// Builds an application for `options`, unless that was done before.
 fn build(named: Kept<Named>, options: Chain) -> Option<Arc<dyn Application>> {
     let options = options.resolve(|name| named.factory.knows(name));
-    // Where it fails the log has said why.
-    build_for(named, options).ok()
+    build_for(named, options, true).ok()
 }
 
 /// As [`build`], for options that are known.
 ///
 /// # Errors
 ///
-/// Why it cannot be built. The log says it once, and again when it is tried again.
+/// Why it cannot be built. The log says it too if it `is_told`: once, and again when it is tried
+/// again. A daemon process says it itself.
 pub(super) fn build_for(
     named: Kept<Named>,
     options: Options,
+    is_told: bool,
 ) -> Result<Arc<dyn Application>, Error> {
     let key = (named.as_ptr() as usize, options);
     let mut all = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
@@ -102,8 +103,11 @@ pub(super) fn build_for(
             Ok(application)
         }
         Err(error) => {
-            let message = format!("RUST0007: application {} cannot be built: {error}", named.name);
-            log::here(Level::Error, &message);
+            if is_told {
+                let message =
+                    format!("RUST0007: application {} cannot be built: {error}", named.name);
+                log::here(Level::Error, &message);
+            }
             all.insert(key, Err(Instant::now()));
             Err(error)
         }
