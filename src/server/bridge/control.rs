@@ -14,14 +14,22 @@ pub(super) fn command(process: &Process, connection: &Connection, command: &str)
         process.refuse(connection, Refusal::User, "its user may not send CONTROL");
         return false;
     }
-    let reply = match command.trim() {
-        "status" => process.board.snapshot(&process.options.name, monotonic_us()).to_json(),
-        "drain" => {
+    let mut words = command.split_whitespace();
+    let pid = std::process::id();
+    let reply = match (words.next(), words.next().map(str::parse::<u32>), words.next()) {
+        (Some("status"), None, None) => {
+            process.board.snapshot(&process.options.name, monotonic_us()).to_json()
+        }
+        // Another process than the one that is meant may be in the slot by now.
+        (Some("drain"), Some(Ok(meant)), None) if meant != pid => {
+            format!("{{\"error\":\"process {pid} is here now, not {meant}\"}}")
+        }
+        (Some("drain"), None | Some(Ok(_)), None) => {
             process.drain_asked.store(true, Ordering::Release);
             process.bell.ring();
             "{\"draining\":true}".to_owned()
         }
-        _ => "{\"error\":\"unknown command; there are status and drain\"}".to_owned(),
+        _ => "{\"error\":\"unknown command; there are status and drain PID\"}".to_owned(),
     };
     let mut frame = Vec::new();
     let limits = Limits { head: u32::MAX, ..Limits::default() };

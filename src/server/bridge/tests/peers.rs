@@ -129,7 +129,20 @@ fn control_is_for_some_users() {
     let Some(Ending::Reply(json)) = peer.answer().ending else { panic!() };
     assert!(json.contains("unknown command"), "{json}");
     again.clear();
-    put_control(&mut again, "drain", &Default::default()).unwrap();
+    put_control(&mut again, "drain 1", &Default::default()).unwrap();
+    peer.write(&again);
+    let Some(Ending::Reply(json)) = peer.answer().ending else { panic!() };
+    assert!(json.contains("is here now, not 1"), "{json}");
+    assert!(house.board.slots[0].reason().is_none());
+    // Without HELLO, as an administrator's tool has no token.
+    let mut tool = Peer::new(house.connect_raw(0), house.board, 0);
+    again.clear();
+    put_control(&mut again, "status", &Default::default()).unwrap();
+    tool.write(&again);
+    assert!(matches!(tool.answer().ending, Some(Ending::Reply(_))));
+    again.clear();
+    let drain = format!("drain {}", std::process::id());
+    put_control(&mut again, &drain, &Default::default()).unwrap();
     peer.write(&again);
     assert!(matches!(peer.answer().ending, Some(Ending::Reply(_))));
     // There is no other process: it goes on until there is one.
