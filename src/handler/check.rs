@@ -62,14 +62,15 @@ pub(super) fn own(
     if wrong.is_empty() { Ok(()) } else { Err(wrong) }
 }
 
-/// Checks what only all modules together know. It runs after the others.
+/// Checks what only all modules together know, and tells what each has found. It runs after the
+/// others.
 ///
 /// # Errors
 ///
 /// A line for each mistake.
 pub(super) fn all(pool: Pool<'_>) -> Result<(), Vec<String>> {
-    let mut wrong: Vec<_> =
-        state::wrong_names(pool).iter().map(|reason| format!("RUST0101: {reason}")).collect();
+    let mut wrong = state::all_wrong(pool);
+    wrong.extend(state::wrong_names(pool).iter().map(|reason| format!("RUST0101: {reason}")));
     wrong.extend(state::unknown_lines(pool).iter().map(|line| {
         format!("RUST0103: {line}: no application that it applies to has an option of that name")
     }));

@@ -292,7 +292,9 @@ impl<M: Module> CheckConfigHook for Hook<M, Own> {
         if let Err(more) = own {
             wrong.extend(more);
         }
-        if wrong.is_empty() { Ok(()) } else { Err(wrong) }
+        // All mistakes are told at once, when every module has looked: [`All`].
+        state::found_wrong(pconf, &wrong);
+        Ok(())
     }
 }
 

@@ -115,6 +115,9 @@ const WANTED: &CStr = c"mod_rust:wanted:1";
 /// The option lines that stand where no application is named.
 const LINES: &CStr = c"mod_rust:lines:1";
 
+/// What each module has found to be wrong.
+const WRONG: &CStr = c"mod_rust:wrong:1";
+
 /// Starts over with a new configuration.
 pub(super) fn start(module: &str, applications: Vec<(&'static str, Factory)>, pool: Pool<'_>) {
     let applications: Vec<_> = applications
@@ -294,6 +297,29 @@ pub(super) fn unknown_lines(pool: Pool<'_>) -> Vec<String> {
     });
     lines.clear();
     unknown
+}
+
+/// Keeps what this module has found to be wrong until all modules have looked.
+pub(super) fn found_wrong(pool: Pool<'_>, lines: &[String]) {
+    let wrong = pool.shared_table(WRONG);
+    for line in lines {
+        wrong.add(pool, line.as_bytes(), b"");
+    }
+}
+
+/// What all modules have found, once each: several of them see the same mistake in a process group.
+/// The first module that asks gets the answer.
+pub(super) fn all_wrong(pool: Pool<'_>) -> Vec<String> {
+    let table = pool.shared_table(WRONG);
+    let mut wrong = Vec::new();
+    table.each(|line, _| {
+        let line = String::from_utf8_lossy(line).into_owned();
+        if !wrong.contains(&line) {
+            wrong.push(line);
+        }
+    });
+    table.clear();
+    wrong
 }
 
 /// What is wrong with the names that the directives of all modules use. The first module that asks
