@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+use super::config::Choice;
 use super::groups::{Definition, Selection, is_visible};
 use super::options::Chain;
 use super::state::{self, Named, Place};
@@ -128,10 +129,21 @@ fn wanted(pool: Pool<'_>, group: &Definition, view: &View<'_>) -> Option<Vec<Wan
                 }
             }
         }
-        // Sections that choose a group for what is mounted elsewhere.
-        is_needed |= state::with_wanted_groups(|names| {
-            names.iter().any(|wanted| wanted.name == group.name)
-        }) && !uses.is_empty();
+        // Sections that choose a group for what is mounted elsewhere: a part of a mount, or what
+        // only requests tell.
+        is_needed |= sections.iter().any(|scope| {
+            let is_chosen = match scope.section.process_group.as_deref() {
+                Some(Selection::Named(name)) => *name == group.name,
+                Some(Selection::Variable(_)) => true,
+                Some(Selection::Embedded) | None => false,
+            };
+            is_chosen
+                && !matches!(scope.section.application, Choice::Other)
+                && uses.iter().any(|used| match &used.at {
+                    Place::Path(path) => scope.touches(path),
+                    Place::Pattern | Place::Section(_) => true,
+                })
+        });
     });
     is_needed.then_some(wanted)
 }
