@@ -298,9 +298,6 @@ fn daemon_process(_: &mut Host, arguments: &[&str], at: &Parameters<'_>) -> Resu
 
 fn socket_prefix(_: &mut Host, arguments: &[&str], at: &Parameters<'_>) -> Result {
     let [path] = arguments else { return usage() };
-    if path.is_empty() {
-        return Err("the path is empty".into());
-    }
     if at.server().is_virtual() {
         return Err("it stands in the main server, and holds for all of httpd".into());
     }
@@ -315,7 +312,7 @@ fn slow_requests(host: &mut Host, arguments: &[&str], _: &Parameters<'_>) -> Res
     host.slow_requests = Some(if time.eq_ignore_ascii_case("off") {
         Duration::ZERO
     } else {
-        units::duration(time)?
+        units::duration(time).map_err(|reason| format!("value \"{time}\": {reason}"))?
     });
     Ok(())
 }
