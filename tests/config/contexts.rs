@@ -18,7 +18,7 @@ const CONTEXTS: [(&str, &str, &str); 9] = [
 const SERVERS: [&str; 2] = ["server", "vhost"];
 
 /// The directives with where they may stand: in servers, in sections.
-const DIRECTIVES: [(&str, bool, bool); 9] = [
+const DIRECTIVES: [(&str, bool, bool); 15] = [
     ("RustAppAlias /x probe", true, false),
     ("RustAppAliasMatch ^/x probe", true, false),
     ("RustApp hello", false, true),
@@ -28,6 +28,12 @@ const DIRECTIVES: [(&str, bool, bool); 9] = [
     ("RustErrorOverride On", true, true),
     ("RustMapHeadToGet Auto", true, true),
     ("RustEnableSendfile On", true, true),
+    ("RustDaemonProcess other", true, false),
+    ("RustProcessGroup g", true, true),
+    ("RustRestrictProcess g %{GLOBAL}", true, true),
+    ("RustRestrictEmbedded Off", true, false),
+    ("RustSlowRequests 2", true, false),
+    ("RustIgnoreActivity On", true, true),
 ];
 
 #[test]
@@ -42,7 +48,9 @@ fn each_directive_in_each_context() {
             } else {
                 before.to_owned()
             };
-            let lines = format!("RustAppAlias /probe probe\n{before}{directive}{after}\n");
+            let lines = format!(
+                "RustDaemonProcess g\nRustAppAlias /probe probe\n{before}{directive}{after}\n"
+            );
             if if is_server { in_servers } else { in_sections } {
                 taken(stock(), &lines);
             } else {
@@ -52,10 +60,28 @@ fn each_directive_in_each_context() {
                 // RustApp says itself what to use in its place.
                 let is_said = found.contains("not allowed in ") || found.contains("RustAppAlias ");
                 assert!(is_said, "{lines}\n{}", test.output);
-                let number = 2 + before.lines().count();
+                let number = 3 + before.lines().count();
                 refused(&lines, &test, &format!("on line {number} of "));
             }
         }
+    }
+}
+
+/// Where the sockets are is one thing for all of httpd.
+#[test]
+fn the_socket_prefix_is_the_main_servers() {
+    taken(stock(), "RustSocketPrefix run/rust");
+    for (context, before, after) in &CONTEXTS[1..] {
+        let before = before.replace("RustApp probe\n", "");
+        let lines = format!("{before}RustSocketPrefix run/rust{after}\n");
+        let test = configtest(stock(), &lines);
+        let found = refused(&lines, &test, "RustSocketPrefix ");
+        let expected = match *context {
+            "vhost" => "it stands in the main server, and holds for all of httpd",
+            _ => "not allowed in ",
+        };
+        assert!(found.contains(expected), "{lines}\n{}", test.output);
+        refused(&lines, &test, "on line 2 of ");
     }
 }
 

@@ -10,13 +10,13 @@ const SYNTAX: &[Mistake] = &[
     (
         "RustAppAlias",
         1,
-        "RustAppAlias takes two arguments: a URL path and the name of an application",
+        "RustAppAlias takes a URL path and the name of an application, and process-group=name if wanted",
     ),
-    ("RustAppAlias /x", 1, "RustAppAlias takes two arguments: a URL path and the name of"),
+    ("RustAppAlias /x", 1, "RustAppAlias takes a URL path and the name of an application, and"),
     (
         "\n\nRustAppAlias /x hello more",
         3,
-        "RustAppAlias takes two arguments: a URL path and the name",
+        "RustAppAlias option \"more\": there is process-group=name, and no other",
     ),
     ("RustAppAlias x hello", 1, "RustAppAlias \"x\": the URL path has to start with a slash"),
     ("RustAppAlias \"\" hello", 1, "RustAppAlias \"\": the URL path has to start with a slash"),
@@ -43,9 +43,9 @@ const SYNTAX: &[Mistake] = &[
     (
         "RustAppAliasMatch",
         1,
-        "RustAppAliasMatch takes two arguments: a regular expression and the name",
+        "RustAppAliasMatch takes a regular expression and the name of an application, and",
     ),
-    ("RustAppAliasMatch ^/x", 1, "RustAppAliasMatch takes two arguments: a regular expression and"),
+    ("RustAppAliasMatch ^/x", 1, "RustAppAliasMatch takes a regular expression and the"),
     ("RustAppAliasMatch ^/(a hello", 1, "RustAppAliasMatch \"^/(a\" is not a regular expression"),
     (
         "<Location /x>\nRustApp\n</Location>",
@@ -186,6 +186,14 @@ fn mistakes_are_said_together() {
     let test = configtest(stock(), names);
     for expected in ["\"helo\"", "\"nothing\"", "RustAppOption nota: ", "RustAppOption noto: "] {
         refused(names, &test, expected);
+        assert_eq!(test.output.matches(expected).count(), 1, "{}", test.output);
+    }
+    // Those of one module and those of all together too.
+    let both = "RustAppAlias /a helo\nRustAppAlias /probe probe\nRustAppOption allow-crash x\n\
+                <Location /probe>\nRustProcessGroup nothing\n</Location>\nRustAppOption nota x\n";
+    let test = configtest(stock(), both);
+    for expected in ["RUST0101: ", "RUST0102: ", "RUST0103: ", "RUST0105: "] {
+        refused(both, &test, expected);
         assert_eq!(test.output.matches(expected).count(), 1, "{}", test.output);
     }
     let values = "RustAppAlias /a probe\nRustAppAlias /b probe\n\

@@ -4,11 +4,15 @@
 mod contexts;
 mod effects;
 mod errors;
+mod group_options;
+mod groups;
 mod htaccess;
 mod merging;
 mod modules;
 mod mounts;
 mod options;
+mod processes;
 mod sections;
+mod selection;
 mod support;
 mod table;

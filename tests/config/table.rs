@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use mod_rust::process::OPTIONS;
+
 use crate::support::stock;
 
 const DOCS: &str = include_str!("../../docs/directives.md");
@@ -81,6 +83,33 @@ fn contexts_are_as_documented() {
     }
 }
 
+/// The options of a process group are those that there are, with their defaults and meanings.
+#[test]
+fn the_options_of_a_process_group_are_documented() {
+    let section = section("RustDaemonProcess").expect("it is documented");
+    let rows: Vec<_> = section.lines().filter(|line| line.starts_with("| `")).collect();
+    let said: Vec<Vec<&str>> = rows
+        .iter()
+        .map(|row| row.trim_matches('|').splitn(5, '|').map(str::trim).collect())
+        .collect();
+    let name = |row: &Vec<&str>| row[0].trim_matches('`').to_owned();
+    let names: Vec<_> = said.iter().map(name).collect();
+    let known: Vec<_> = OPTIONS.iter().map(|option| option.name.to_owned()).collect();
+    assert_eq!(names, known, "in the order of mod_rust::process::OPTIONS");
+    for (row, option) in std::iter::zip(&said, OPTIONS) {
+        assert_eq!(row[1..4], [option.takes, option.default, option.meaning], "{}", option.name);
+        assert!(!row[4].is_empty(), "{}: what mod_wsgi's default is", option.name);
+    }
+    // How a value is written is said for every kind of it.
+    for option in OPTIONS {
+        let is_said = section.lines().any(|line| {
+            let kinds = line.strip_prefix("| ").and_then(|rest| rest.split_once(" |"));
+            kinds.is_some_and(|(kinds, _)| kinds.split(", ").any(|kind| kind == option.takes))
+        });
+        assert!(is_said, "nothing says how a {} is written", option.takes);
+    }
+}
+
 #[test]
 fn help_is_one_line_of_english() {
     for (name, said) in directives() {
@@ -94,16 +123,32 @@ fn help_is_one_line_of_english() {
 fn the_words_of_errors_are_documented() {
     let text = DOCS.split_whitespace().collect::<Vec<_>>().join(" ");
     for words in [
-        "takes two arguments: a URL path and the name of an application",
+        "takes a URL path and the name of an application, and process-group=name if wanted",
         "the URL path has to start with a slash",
         "the URL path is a decoded path, without //, ?, # or % in it",
-        "takes two arguments: a regular expression and the name of an application",
+        "takes a regular expression and the name of an application, and process-group=name if wanted",
         "is not a regular expression",
         "takes one argument: the name of an application, module:name, or Off",
         "it stands in <Location>, <Directory>, <Files>, <If> or .htaccess",
         "value \"maybe\": expected On or Off",
         "takes one argument: On or Off",
         "value \"maybe\": expected Off, On or Auto",
+        "there is process-group=name, and no other",
+        "process-group is given twice",
+        "takes the name of a process group, and options as key=value",
+        "is no name for a process group: expected 1 to 64 letters, digits, \"_\", \".\" or \"-\"",
+        "there is a process group of that name already, at ",
+        "option \"thread\" is unknown; did you mean \"threads\"?",
+        "option \"threads\" is given twice",
+        "option \"threads\": value \"many\": expected a whole number from 0 to 4096",
+        "takes one argument: the name of a process group, %{GLOBAL}, or %{ENV:variable}",
+        "expected the name of a process group, %{GLOBAL} for embedded mode, or %{ENV:variable}",
+        "takes the names of process groups, one or more, and %{GLOBAL} for embedded mode",
+        "expected names of process groups, or %{GLOBAL}",
+        "takes one argument: a path, relative to ServerRoot",
+        "it stands in the main server, and holds for all of httpd",
+        "takes one argument: a time (2, 500ms, 1min), or Off",
+        "expected a whole number with a unit of ms, s, min, h or d (seconds without one)",
     ] {
         assert!(text.contains(words), "docs/directives.md does not have: {words}");
     }
