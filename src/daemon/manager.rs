@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI32, AtomicPtr, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use nix::sys::wait::WaitStatus;
-use nix::unistd::{Pid, Uid};
+use nix::unistd::Uid;
 use rustix::event::EventfdFlags;
 use rustix::pipe::PipeFlags;
 
+use super::ending::Ending;
 use super::group::{Build, Descriptors, Group};
 use super::identity::{self, Identity};
 use super::{child, oom, retired, socket, title};
@@ -213,10 +213,10 @@ fn on_end(pid: i32, status: other_child::WaitStatus) {
         group.pids[slot].store(0, Ordering::Relaxed);
         let now = os::monotonic_us();
         let buried = group.board.bury(slot, now);
-        let ended = Ended::of(pid, status);
+        let ended = Ending::of(status);
         let is_crash = !ended.is_expected();
-        if let Some(status) = status {
-            group.board.slots[slot].set_last_exit(status.cast_unsigned());
+        if let Some(status) = ended.wait_status() {
+            group.board.slots[slot].set_last_exit(status);
         }
         group.board.lock(&group.options, std::process::id(), is_alive).died(&buried, is_crash, now);
         if is_crash {
@@ -287,39 +287,4 @@ pub(super) fn has_ended(pid: u32) -> bool {
 /// and that this process has not waited for yet will not.
 pub(super) fn is_alive(pid: u32) -> bool {
     !has_ended(pid)
-}
-
-/// How a process ended.
-struct Ended {
-    status: Option<WaitStatus>,
-    by_oom: bool,
-}
-
-impl Ended {
-    fn of(pid: i32, status: other_child::WaitStatus) -> Self {
-        let status =
-            status.and_then(|status| WaitStatus::from_raw(Pid::from_raw(pid), status).ok());
-        let killed =
-            matches!(status, Some(WaitStatus::Signaled(_, nix::sys::signal::SIGKILL, _)));
-        Self { status, by_oom: killed && oom::has_struck() }
-    }
-
-    /// Whether it went as it was told, or has said itself what went wrong.
-    fn is_expected(&self) -> bool {
-        matches!(self.status, Some(WaitStatus::Exited(_, code)) if child::is_told(code))
-    }
-}
-
-impl std::fmt::Display for Ended {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self.status {
-            _ if self.by_oom => f.write_str("was killed as the system ran out of memory"),
-            Some(WaitStatus::Signaled(_, signal, dumped)) => {
-                write!(f, "was ended by {signal}")?;
-                if dumped { f.write_str(" (it left a core)") } else { Ok(()) }
-            }
-            Some(WaitStatus::Exited(_, code)) => write!(f, "exited with status {code}"),
-            _ => f.write_str("was lost"),
-        }
-    }
 }

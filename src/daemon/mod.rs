@@ -7,6 +7,7 @@ mod answer;
 mod child;
 mod client;
 mod connection;
+mod ending;
 mod failure;
 mod group;
 mod identity;

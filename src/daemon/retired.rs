@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use nix::sys::signal::kill;
 use nix::unistd::Pid;
 
+use super::ending::Ending;
 use crate::gateway::Level;
 use crate::httpd::other_child::{self, WaitStatus};
 use crate::httpd::{Pool, Server, log};
@@ -56,16 +57,20 @@ fn on_end(pid: i32, status: WaitStatus) {
     forget(process, pid);
     let Some((_, path, group)) = found else { return };
     let _ = std::fs::remove_file(path);
-    let line = match status {
-        Some(0) => format!("process group {group}: daemon process {pid} of an earlier \
-                            configuration has served its last request"),
-        _ => format!(
+    let ended = Ending::of(status);
+    let (level, line) = if ended.is_well() {
+        let line = format!(
+            "process group {group}: daemon process {pid} of an earlier configuration has served \
+             its last request"
+        );
+        (Level::Info, line)
+    } else {
+        let line = format!(
             "RUST0039: process group {group}: daemon process {pid} of an earlier configuration \
-             ended with wait status {}, perhaps with requests in it",
-            status.unwrap_or(-1)
-        ),
+             {ended}, perhaps with requests in it"
+        );
+        (Level::Error, line)
     };
-    let level = if status == Some(0) { Level::Info } else { Level::Error };
     log::server(Some(main), level, &line);
 }
 

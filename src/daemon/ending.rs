@@ -1,0 +1,131 @@
+//! How a daemon process ended, as httpd's parent is told.
+
+use std::fmt;
+
+use nix::sys::signal::Signal;
+
+use super::{child, oom};
+use crate::httpd::other_child::WaitStatus;
+
+/// How a process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Ending {
+    how: How,
+    by_oom: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum How {
+    Exited(i32),
+    Signaled(Signal),
+    /// Somebody else has waited for it.
+    Lost,
+}
+
+impl Ending {
+    pub(super) fn of(status: WaitStatus) -> Self {
+        let how = status.map_or(How::Lost, How::of);
+        Self { how, by_oom: how == How::Signaled(Signal::SIGKILL) && oom::has_struck() }
+    }
+
+    /// Whether it went as it was told, or has said itself what went wrong.
+    pub(super) fn is_expected(self) -> bool {
+        matches!(self.how, How::Exited(code) if child::is_told(code))
+    }
+
+    /// Whether it had nothing left to do.
+    pub(super) fn is_well(self) -> bool {
+        self.how == How::Exited(0)
+    }
+
+    /// As `wait(2)` has it.
+    pub(super) fn wait_status(self) -> Option<u32> {
+        match self.how {
+            How::Exited(code) => Some(code.cast_unsigned() << 8),
+            How::Signaled(signal) => Some((signal as i32).cast_unsigned()),
+            How::Lost => None,
+        }
+    }
+}
+
+impl How {
+    /// The MPMs hand over either the exit status or the signal's number and do not say which it is
+    /// (`ap_wait_or_timeout`), and APR hands over what `wait(2)` said (`apr_proc_other_child_refresh`).
+    fn of(status: i32) -> Self {
+        let signal = Signal::try_from(status).ok().filter(|signal| can_end(*signal));
+        match (status, signal) {
+            (256.., _) => Self::Exited(status >> 8),
+            (_, Some(signal)) => Self::Signaled(signal),
+            _ => Self::Exited(status),
+        }
+    }
+}
+
+/// Whether a daemon process can die of the signal: of some it takes no notice, and others it acts on.
+fn can_end(signal: Signal) -> bool {
+    !matches!(
+        signal,
+        Signal::SIGHUP
+            | Signal::SIGPIPE
+            | Signal::SIGTERM
+            | Signal::SIGINT
+            | Signal::SIGUSR1
+            | Signal::SIGXCPU
+            | Signal::SIGCHLD
+            | Signal::SIGCONT
+            | Signal::SIGSTOP
+            | Signal::SIGTSTP
+            | Signal::SIGTTIN
+            | Signal::SIGTTOU
+            | Signal::SIGURG
+            | Signal::SIGWINCH
+    )
+}
+
+impl fmt::Display for Ending {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.how {
+            _ if self.by_oom => f.write_str("was killed as the system ran out of memory"),
+            How::Signaled(signal) => write!(f, "was ended by {signal}"),
+            How::Exited(code) => write!(f, "exited with status {code}"),
+            How::Lost => f.write_str("was lost"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(status: i32) -> String {
+        Ending { how: How::of(status), by_oom: false }.to_string()
+    }
+
+    #[test]
+    fn statuses_of_both_kinds_are_told_apart() {
+        assert_eq!(said(9), "was ended by SIGKILL");
+        assert_eq!(said(11), "was ended by SIGSEGV");
+        assert_eq!(said(6), "was ended by SIGABRT");
+        // exit(1) is common, and a process takes no notice of SIGHUP.
+        assert_eq!(said(1), "exited with status 1");
+        assert_eq!(said(101), "exited with status 101");
+        assert_eq!(said(3 << 8), "exited with status 3");
+        assert_eq!(said(134), "exited with status 134");
+    }
+
+    #[test]
+    fn what_a_process_has_said_itself_is_expected() {
+        for code in [0, 70, 71, 72] {
+            for status in [code, code << 8] {
+                assert!(Ending::of(Some(status)).is_expected(), "{status}");
+            }
+        }
+        assert!(Ending::of(Some(0)).is_well() && !Ending::of(Some(72)).is_well());
+        for status in [1, 9, 100] {
+            assert!(!Ending::of(Some(status)).is_expected(), "{status}");
+        }
+        assert!(!Ending::of(None).is_expected());
+        assert_eq!(Ending::of(Some(71)).wait_status(), Some(71 << 8));
+        assert_eq!(Ending::of(Some(11)).wait_status(), Some(11));
+    }
+}
