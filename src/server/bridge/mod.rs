@@ -20,6 +20,7 @@ mod desk;
 mod exchange;
 mod inbox;
 mod input;
+mod lookout;
 mod output;
 mod place;
 mod process;

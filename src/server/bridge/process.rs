@@ -10,6 +10,7 @@ use std::time::Duration;
 use super::connection::{Connection, Connections};
 use super::daemon::{Applications, LogFn};
 use super::desk::Desk;
+use super::lookout::Lookout;
 use super::turns::Turns;
 use super::variables::Facts;
 use super::worker;
@@ -39,6 +40,7 @@ pub(super) struct Process {
     pub(super) epoll: Epoll,
     pub(super) connections: Connections,
     pub(super) turns: Turns,
+    pub(super) lookout: Lookout,
     /// One a row.
     pub(super) desks: Box<[Arc<Desk>]>,
     pub(super) facts: Facts,
@@ -48,6 +50,8 @@ pub(super) struct Process {
     pub(super) recycle: Recycle,
     /// Wakes the timer.
     pub(super) bell: Event,
+    /// Wakes the timer to look out for requests.
+    pub(super) ticker: Event,
     /// CONTROL asked for what SIGUSR1 does.
     pub(super) drain_asked: AtomicBool,
     /// The timer was told that `maximum-requests` are done.
@@ -98,11 +102,13 @@ impl Process {
             epoll,
             connections: Connections::new(MOST_CONNECTIONS),
             turns: Turns::new(options.threads),
+            lookout: Lookout::new(options.threads, options.max_processes),
             desks: (0..rows).map(|_| Arc::default()).collect(),
             facts: Facts::new(&options),
             limits: Limits { head, ..Limits::default() },
             recycle: parts.recycle,
             bell: Event::new()?,
+            ticker: Event::new()?,
             drain_asked: AtomicBool::new(false),
             enough: AtomicBool::new(false),
             log: parts.log,
@@ -178,6 +184,7 @@ impl Process {
         self.turns.give();
         self.parked.fetch_add(1, Ordering::AcqRel);
         self.start_thread();
+        self.lookout.relieve();
     }
 
     /// Takes a turn again for a request that has waited.
@@ -271,6 +278,7 @@ impl Process {
     pub(super) fn stop(&self, patience: Duration) -> usize {
         self.stopping.store(true, Ordering::Release);
         self.stop.ring();
+        self.lookout.end();
         let all = self.desks.len();
         let rows = self.lock_rows();
         let (rows, _) = self

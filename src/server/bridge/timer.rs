@@ -10,6 +10,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::daemon::Ended;
+use super::lookout::{TICK_US, Ticks};
 use super::process::Process;
 use super::watch::{Found, Watch};
 use crate::gateway::{ErrorKind, Level};
@@ -37,6 +38,7 @@ pub(super) struct Timer {
     drain: Option<Drain>,
     measured_us: u64,
     scale_us: Option<u64>,
+    ticks: Ticks,
 }
 
 impl Timer {
@@ -49,6 +51,7 @@ impl Timer {
         os::set_nonblocking(&listener)?;
         watch.add_listener(&listener)?;
         watch.add_bell(&process.bell)?;
+        watch.add_ticker(&process.ticker)?;
         Ok(Self {
             process,
             watch,
@@ -62,6 +65,7 @@ impl Timer {
             drain: None,
             measured_us: 0,
             scale_us: None,
+            ticks: Ticks::default(),
         })
     }
 
@@ -75,10 +79,27 @@ impl Timer {
                 return self.end(reason, gave_up);
             }
             let next_us = self.next_us(now_us, &facts);
-            let timeout = next_us.map(|us| Duration::from_micros(us.saturating_sub(now_us)));
-            match self.watch.wait(timeout) {
+            match self.wait_until(next_us) {
                 Ok(found) => self.happened(&found),
                 Err(error) => return Ended::Broken(error),
+            }
+        }
+    }
+
+    /// Waits for something to happen, and for requests to be looked out for meanwhile.
+    fn wait_until(&mut self, until_us: Option<u64>) -> io::Result<Found> {
+        loop {
+            let now_us = monotonic_us();
+            let left = until_us.map(|us| us.saturating_sub(now_us));
+            let is_ticking = self.process.lookout.is_ticking();
+            let wait = if is_ticking { Some(left.unwrap_or(TICK_US).min(TICK_US)) } else { left };
+            let found = self.watch.wait(wait.map(Duration::from_micros))?;
+            if is_ticking {
+                self.process.lookout.tick(&mut self.ticks);
+            }
+            let is_time = until_us.is_some_and(|us| monotonic_us() >= us);
+            if is_time || found.is_something() {
+                return Ok(found);
             }
         }
     }

@@ -11,6 +11,7 @@ const DOORBELL: u64 = 2;
 const SIGNALS: u64 = 3;
 const LISTENER: u64 = 4;
 const BELL: u64 = 5;
+const TICKER: u64 = 6;
 
 /// Lifeline, doorbell and signals, and what else is added.
 #[derive(Debug)]
@@ -36,6 +37,21 @@ pub(super) struct Found {
     pub(super) listener: bool,
     /// The process's own bell was rung.
     pub(super) bell: bool,
+    /// The group's doorbell was rung.
+    pub(super) doorbell: bool,
+}
+
+impl Found {
+    /// Whether there is anything to do but to look out for requests.
+    pub(super) const fn is_something(&self) -> bool {
+        self.lifeline_over
+            || self.end
+            || self.replace
+            || self.cpu_time
+            || self.listener
+            || self.bell
+            || self.doorbell
+    }
 }
 
 impl Watch {
@@ -68,6 +84,11 @@ impl Watch {
         self.epoll.add(bell, BELL, Trigger::Edge)
     }
 
+    /// Wakes the timer to tick, and for nothing else.
+    pub(super) fn add_ticker(&self, ticker: &Event) -> io::Result<()> {
+        self.epoll.add(ticker, TICKER, Trigger::Edge)
+    }
+
     pub(super) fn remove_bell(&self, bell: &Event) {
         // It is not there, then.
         let _ = self.epoll.remove(bell);
@@ -97,6 +118,7 @@ impl Watch {
                 }
                 LISTENER => found.listener = true,
                 BELL => found.bell = true,
+                DOORBELL => found.doorbell = true,
                 _ => {}
             }
         }

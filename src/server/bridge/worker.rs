@@ -53,7 +53,17 @@ pub(super) fn work(process: &Arc<Process>, row: usize) {
     // One event at a time: the next one may be another thread's.
     let mut ready = Ready::with_capacity(1);
     loop {
-        if let Err(error) = process.epoll.wait(&mut ready, process.patience()) {
+        if !process.lookout.enter(process.patience()) {
+            if process.is_one_too_many() {
+                return;
+            }
+            continue;
+        }
+        let waited = process.epoll.wait(&mut ready, process.patience());
+        if process.lookout.leave() {
+            process.ticker.ring();
+        }
+        if let Err(error) = waited {
             process
                 .log(Level::Error, &format!("a worker thread cannot wait for requests: {error}"));
             break;

@@ -1,0 +1,205 @@
+//! Who looks out for requests: as few threads as there are cores for, as long as requests are short.
+//!
+//! To wake a thread costs more than a small request. A thread that has done with one and looks at
+//! once finds the next without having slept, if no other was woken for it. So only a few wait for
+//! connections ([`Lookout::enter`]), and the others rest. When all that look have requests and none
+//! of them has come back within a tick of the timer, requests take long here, and twice as many may
+//! look. What that was not needed for a while is taken back.
+
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Condvar, Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+/// How long a request may wait for a thread because those that look are busy.
+pub(super) const TICK_US: u64 = 1_000;
+
+/// Ticks after which one fewer looks, if nobody was missing meanwhile.
+const CALM: u32 = 256;
+
+/// The threads of a process that wait for requests.
+#[derive(Debug)]
+pub(super) struct Lookout {
+    /// As few as these, and as many.
+    few: u32,
+    all: u32,
+    /// How many may look now.
+    wanted: AtomicU32,
+    looking: AtomicU32,
+    /// How many requests they have found.
+    found: AtomicU64,
+    /// The timer ticks.
+    ticking: AtomicBool,
+    ended: AtomicBool,
+    rest: Mutex<()>,
+    call: Condvar,
+}
+
+/// What the timer remembers from tick to tick.
+#[derive(Debug, Default)]
+pub(super) struct Ticks {
+    found: u64,
+    calm: u32,
+}
+
+impl Lookout {
+    /// For `threads` threads in each of so many processes.
+    pub(super) fn new(threads: u32, processes: u32) -> Self {
+        let cores = thread::available_parallelism().map_or(1, |cores| cores.get() as u32);
+        let few = cores.div_ceil(processes.max(1)).min(threads).max(1);
+        Self {
+            few,
+            all: threads,
+            wanted: AtomicU32::new(few),
+            looking: AtomicU32::new(0),
+            found: AtomicU64::new(0),
+            ticking: AtomicBool::new(false),
+            ended: AtomicBool::new(false),
+            rest: Mutex::new(()),
+            call: Condvar::new(),
+        }
+    }
+
+    /// Joins those that look, once there are too few; `false` if there were enough for all of
+    /// `patience`.
+    pub(super) fn enter(&self, patience: Option<Duration>) -> bool {
+        if self.try_enter() {
+            return true;
+        }
+        let rest = self.rest.lock().unwrap_or_else(PoisonError::into_inner);
+        let goes_on = |(): &mut ()| !self.try_enter();
+        match patience {
+            None => {
+                let _rest =
+                    self.call.wait_while(rest, goes_on).unwrap_or_else(PoisonError::into_inner);
+                true
+            }
+            Some(patience) => {
+                let (_rest, waited) = self
+                    .call
+                    .wait_timeout_while(rest, patience, goes_on)
+                    .unwrap_or_else(PoisonError::into_inner);
+                !waited.timed_out()
+            }
+        }
+    }
+
+    fn try_enter(&self) -> bool {
+        let wanted = self.wanted.load(Ordering::Relaxed);
+        let more = |looking| (looking < wanted).then_some(looking + 1);
+        self.looking.fetch_update(Ordering::AcqRel, Ordering::Relaxed, more).is_ok()
+            || self.ended.load(Ordering::Acquire)
+    }
+
+    /// Leaves with a request, or without. `true` if nobody looks any more and the timer has to be
+    /// woken to see to it.
+    pub(super) fn leave(&self) -> bool {
+        self.found.fetch_add(1, Ordering::Relaxed);
+        let before = self.looking.fetch_sub(1, Ordering::AcqRel);
+        before <= 1
+            && self.wanted.load(Ordering::Relaxed) < self.all
+            && !self.ticking.load(Ordering::Relaxed)
+            && !self.ticking.swap(true, Ordering::AcqRel)
+    }
+
+    /// A thread with a request waits for something else: another may look.
+    pub(super) fn relieve(&self) {
+        if self.looking.load(Ordering::Acquire) < self.wanted.load(Ordering::Relaxed) {
+            self.call(false);
+        }
+    }
+
+    /// The timer's part, once a tick while it is [ticking](Self::is_ticking).
+    pub(super) fn tick(&self, ticks: &mut Ticks) {
+        let found = self.found.load(Ordering::Relaxed);
+        let is_quiet = found == std::mem::replace(&mut ticks.found, found);
+        let wanted = self.wanted.load(Ordering::Relaxed);
+        if self.looking.load(Ordering::Acquire) > 0 {
+            ticks.calm += 1;
+            if is_quiet {
+                // Before the last look: whoever leaves from here on wakes the timer again.
+                self.ticking.store(false, Ordering::SeqCst);
+                if self.looking.load(Ordering::SeqCst) == 0 {
+                    self.ticking.store(true, Ordering::SeqCst);
+                }
+            }
+        } else if is_quiet {
+            ticks.calm = 0;
+            self.wanted.store((wanted * 2).clamp(1, self.all), Ordering::Relaxed);
+            self.call(true);
+            return;
+        }
+        if ticks.calm >= CALM {
+            ticks.calm = 0;
+            self.wanted.store((wanted - 1).max(self.few), Ordering::Relaxed);
+        }
+    }
+
+    /// Whether the timer is to tick.
+    pub(super) fn is_ticking(&self) -> bool {
+        self.ticking.load(Ordering::Acquire)
+    }
+
+    /// Nobody rests any more.
+    pub(super) fn end(&self) {
+        self.ended.store(true, Ordering::Release);
+        self.call(true);
+    }
+
+    fn call(&self, all: bool) {
+        // Whoever is about to rest holds the lock until he hears.
+        let _rest = self.rest.lock().unwrap_or_else(PoisonError::into_inner);
+        if all { self.call.notify_all() } else { self.call.notify_one() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lookout(few: u32, all: u32) -> Lookout {
+        let lookout = Lookout { few, ..Lookout::new(all, 1) };
+        lookout.wanted.store(few, Ordering::Relaxed);
+        lookout
+    }
+
+    #[test]
+    fn a_few_look_and_more_when_requests_take_long() {
+        let lookout = lookout(1, 4);
+        let mut ticks = Ticks::default();
+        assert!(lookout.enter(None));
+        assert!(!lookout.enter(Some(Duration::ZERO)), "one is enough");
+        assert!(lookout.leave(), "nobody looks: the timer is woken");
+        assert!(lookout.is_ticking());
+        lookout.tick(&mut ticks);
+        assert!(!lookout.enter(Some(Duration::ZERO)) || lookout.looking.load(Ordering::Relaxed) == 1);
+        assert!(!lookout.leave(), "it ticks already");
+        // Nothing was found since the last tick, and nobody looks.
+        lookout.tick(&mut ticks);
+        lookout.tick(&mut ticks);
+        assert!(lookout.wanted.load(Ordering::Relaxed) >= 2);
+        assert!(lookout.enter(Some(Duration::ZERO)) && lookout.enter(Some(Duration::ZERO)));
+        for _ in 0..8 * CALM {
+            lookout.tick(&mut ticks);
+        }
+        assert_eq!(lookout.wanted.load(Ordering::Relaxed), 1);
+        assert!(!lookout.is_ticking(), "all is quiet");
+    }
+
+    #[test]
+    fn who_rests_is_called() {
+        let lookout = lookout(1, 2);
+        assert!(lookout.enter(None));
+        thread::scope(|scope| {
+            let other = scope.spawn(|| lookout.enter(None));
+            lookout.leave();
+            let mut ticks = Ticks::default();
+            while !other.is_finished() {
+                lookout.tick(&mut ticks);
+                thread::yield_now();
+            }
+        });
+        lookout.end();
+        assert!(lookout.enter(None) && lookout.enter(None) && lookout.enter(None));
+    }
+}
