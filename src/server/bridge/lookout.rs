@@ -86,9 +86,16 @@ impl Lookout {
 
     fn try_enter(&self) -> bool {
         let wanted = self.wanted.load(Ordering::Relaxed);
-        let more = |looking| (looking < wanted).then_some(looking + 1);
-        self.looking.fetch_update(Ordering::AcqRel, Ordering::Relaxed, more).is_ok()
-            || self.ended.load(Ordering::Acquire)
+        let more = |looking| (looking < wanted).then(|| looking + 1);
+        if self.looking.fetch_update(Ordering::AcqRel, Ordering::Relaxed, more).is_ok() {
+            return true;
+        }
+        let has_ended = self.ended.load(Ordering::Acquire);
+        if has_ended {
+            // Whoever enters leaves again.
+            self.looking.fetch_add(1, Ordering::AcqRel);
+        }
+        has_ended
     }
 
     /// Leaves with a request, or without. `true` if nobody looks any more and the timer has to be
@@ -201,5 +208,8 @@ mod tests {
         });
         lookout.end();
         assert!(lookout.enter(None) && lookout.enter(None) && lookout.enter(None));
+        (0..4).for_each(|_| drop(lookout.leave()));
+        assert_eq!(lookout.looking.load(Ordering::Relaxed), 0);
+        assert!(lookout.enter(None), "and again");
     }
 }
