@@ -69,13 +69,16 @@ fn report(request: &Request<'_>, application: &str, error: &Error, what: &str) {
             (Level::Info, "RUST0005")
         }
         ErrorKind::Application => (Level::Error, "RUST0005"),
+        // In a daemon process; a child has said it when it tried to build the application.
+        ErrorKind::Options => (Level::Error, "RUST0007"),
         _ => (Level::Error, "RUST0006"),
     };
-    // A daemon process says itself that it has broken a request off: nothing that the application
-    // has to say.
+    // A daemon process has codes of its own for what it does to requests.
     let text = error.to_string();
     let (level, code, text) = match text.split_once(": ") {
-        Some((code @ ("RUST0026" | "RUST0027"), rest)) => (Level::Error, code, rest),
+        Some((code, rest)) if code.len() == 8 && code.starts_with("RUST00") => {
+            (Level::Error, code, rest)
+        }
         _ => (level, code, text.as_str()),
     };
     if !log::request_logs(request, level) {

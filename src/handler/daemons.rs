@@ -195,7 +195,7 @@ impl Applications for OfModule {
             if let Some(Some(application)) = self.usual.get(index as usize).map(OnceLock::get) {
                 return Ok(Arc::clone(application));
             }
-            return self.build(index, Options::new());
+            return self.build(index, Options::new()).map_err(unbuilt);
         }
         let key = (index, Box::from(options.as_bytes()));
         let others = self.others.lock().unwrap_or_else(PoisonError::into_inner);
@@ -203,8 +203,13 @@ impl Applications for OfModule {
             return Ok(Arc::clone(application));
         }
         drop(others);
-        self.build(index, decode(options)?)
+        self.build(index, decode(options)?).map_err(unbuilt)
     }
+}
+
+/// Why a request finds no application, as the log of its virtual host is to say it.
+fn unbuilt(error: Error) -> Error {
+    Error::of(ErrorKind::Options, format!("it cannot be built: {error}"))
 }
 
 /// Options as REQUEST has them, in an order that does not depend on chance.
