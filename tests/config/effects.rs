@@ -5,7 +5,7 @@ use httpd_testkit::{Response, mpm_tests};
 use crate::support::{stock, value};
 
 #[test]
-fn authorization_is_a_key_where_it_is_passed() {
+pub(crate) fn authorization_is_a_key_where_it_is_passed() {
     let server = stock()
         .conf("RustAppAlias /probe probe")
         .conf("<Location /probe/environ/on>\nRustPassAuthorization On\n</Location>")
@@ -32,7 +32,7 @@ fn authorization_is_a_key_where_it_is_passed() {
 }
 
 #[test]
-fn error_statuses_get_the_servers_documents() {
+pub(crate) fn error_statuses_get_the_servers_documents() {
     let server = stock()
         .module("mod_shop.so")
         .allow_log("asked for an error")
@@ -81,7 +81,7 @@ fn error_statuses_get_the_servers_documents() {
 
 /// Without its challenge a 401 is none (RFC 9110, 15.5.2).
 #[test]
-fn a_401_keeps_its_challenge() {
+pub(crate) fn a_401_keeps_its_challenge() {
     let server = stock()
         .module("mod_quirks.so")
         .conf("ErrorDocument 401 \"own 401\"")
@@ -134,7 +134,7 @@ mpm_tests! {
 /// Seen as a HEAD the body is not run; as a GET it is, and what it would panic with comes before its
 /// head goes out.
 #[test]
-fn a_head_is_seen_as_the_setting_says() {
+pub(crate) fn a_head_is_seen_as_the_setting_says() {
     let server = stock()
         .load("deflate")
         .load("filter")

@@ -2,6 +2,7 @@
 //! stand, how they are merged, what they do, and how modules share them.
 
 mod contexts;
+mod daemon;
 mod effects;
 mod errors;
 mod group_options;

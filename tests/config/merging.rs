@@ -23,7 +23,7 @@ fn overridden(server: &Server, host: &str, target: &str) -> bool {
 }
 
 #[test]
-fn a_flag_of_the_innermost_place_holds() {
+pub(crate) fn a_flag_of_the_innermost_place_holds() {
     let server = stock()
         .conf("ErrorDocument 404 \"the server's own\"")
         .conf("RustAppAlias /probe probe")
@@ -65,7 +65,7 @@ fn a_flag_of_the_innermost_place_holds() {
 }
 
 #[test]
-fn files_on_disk_too() {
+pub(crate) fn files_on_disk_too() {
     let server = stock()
         .file("htdocs/a/x.txt", "a file")
         .file("htdocs/a/b/x.txt", "a file")
@@ -86,7 +86,7 @@ fn files_on_disk_too() {
 }
 
 #[test]
-fn the_application_of_the_innermost_section_answers() {
+pub(crate) fn the_application_of_the_innermost_section_answers() {
     let server = stock()
         .file("htdocs/a/b/c/x.txt", "a file")
         .conf("<Directory {htdocs}/a>\nRustApp hello\n</Directory>")

@@ -49,7 +49,7 @@ fn whole_segments() {
 
 /// The environ's keys about the path, by mount and target.
 #[test]
-fn script_name_and_path_info() {
+pub(crate) fn script_name_and_path_info() {
     let server = stock()
         .conf("RustAppAlias /p/q probe")
         .conf("RustAppAliasMatch \"^/m/(?i)X+\" probe")
@@ -73,7 +73,7 @@ fn script_name_and_path_info() {
 /// The table in docs/directives.md. Without one of its paths in PATH_INFO the probe says which
 /// there are.
 #[test]
-fn regular_expressions_as_documented() {
+pub(crate) fn regular_expressions_as_documented() {
     let mounted = |expression: &str| {
         let server = stock().conf(&format!("RustAppAliasMatch {expression} probe")).start();
         move |target: &str| server.get(target)
@@ -109,7 +109,7 @@ fn regular_expressions_as_documented() {
 }
 
 #[test]
-fn the_root() {
+pub(crate) fn the_root() {
     let server = stock()
         .load("alias")
         .load("dir")
@@ -220,7 +220,7 @@ fn others_that_map_urls() {
 
 /// mod_rewrite hands a request to a mount with what it put into the environment.
 #[test]
-fn rewritten_to_a_mount() {
+pub(crate) fn rewritten_to_a_mount() {
     let server = stock()
         .load("rewrite")
         .conf("RustAppAlias /probe probe")

@@ -157,7 +157,7 @@ fn an_unknown_option_is_found_at_every_level() {
 }
 
 #[test]
-fn the_innermost_and_last_line_holds() {
+pub(crate) fn the_innermost_and_last_line_holds() {
     let server = stock()
         .conf("RustAppOption note first")
         .conf("RustAppOption note server")
@@ -200,7 +200,7 @@ fn the_innermost_and_last_line_holds() {
 }
 
 #[test]
-fn values_are_what_stands_there() {
+pub(crate) fn values_are_what_stands_there() {
     let server = stock()
         .conf("RustAppAlias /probe probe")
         .conf("<Location /probe>\nRustAppOption note \"  two words, \u{e4} \"\n</Location>")

@@ -17,7 +17,7 @@ fn answers(server: &Server, expected: &[(&str, u16, &str)]) {
 }
 
 #[test]
-fn applies_to_what_its_section_does() {
+pub(crate) fn applies_to_what_its_section_does() {
     let server = stock()
         .load("dir")
         .file("htdocs/folder/x.txt", "a file")
@@ -72,7 +72,7 @@ fn applies_to_what_its_section_does() {
 }
 
 #[test]
-fn folders_are_mod_dirs() {
+pub(crate) fn folders_are_mod_dirs() {
     let server = stock()
         .load("dir")
         .file("htdocs/app/index.html", "an index")
@@ -91,7 +91,7 @@ fn folders_are_mod_dirs() {
 }
 
 #[test]
-fn the_application_sees_the_file() {
+pub(crate) fn the_application_sees_the_file() {
     let server = stock()
         .file("htdocs/app/x.txt", "a file")
         .conf("<Directory {htdocs}/app>\nRustApp probe\n</Directory>")
@@ -120,7 +120,7 @@ fn the_application_sees_the_file() {
 
 /// Where it applies to a mount, it names the application that answers in the mount's place.
 #[test]
-fn over_a_mount() {
+pub(crate) fn over_a_mount() {
     let server = stock()
         .load("setenvif")
         .conf("RustAppAlias /probe probe")
@@ -155,7 +155,7 @@ fn over_a_mount() {
 
 /// The handler's name alone is no application's.
 #[test]
-fn the_handler_alone_is_none() {
+pub(crate) fn the_handler_alone_is_none() {
     let server = stock()
         .load("rewrite")
         .load("actions")
@@ -174,7 +174,7 @@ fn the_handler_alone_is_none() {
 
 /// What stands in front of an application works as for any handler.
 #[test]
-fn access_control_comes_first() {
+pub(crate) fn access_control_comes_first() {
     let builder = |section: &str| -> Builder {
         stock()
             .load("authn_core")

@@ -1,10 +1,27 @@
 //! What the tests share: servers with the stock module, and `configtest` of a file of one's own.
 
+use std::cell::Cell;
+
 use httpd_testkit::{Builder, ConfigTest, Response, Server};
+
+thread_local! {
+    static IN_GROUP: Cell<bool> = const { Cell::new(false) };
+}
 
 /// A server with the stock module.
 pub(crate) fn stock() -> Builder {
-    Server::builder().module("mod_rust.so")
+    let builder = Server::builder().module("mod_rust.so");
+    if !IN_GROUP.get() {
+        return builder;
+    }
+    builder.conf("RustDaemonProcess stock threads=4\nRustProcessGroup stock")
+}
+
+/// Runs `test` with a [`stock`] whose applications are in a process group.
+pub(crate) fn in_a_process_group(test: impl FnOnce()) {
+    IN_GROUP.set(true);
+    test();
+    IN_GROUP.set(false);
 }
 
 /// `httpd -t` with `lines` in a file named `own.conf`, so that their numbers are their own.
