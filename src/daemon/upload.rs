@@ -3,6 +3,7 @@
 
 use std::io::{self, IoSlice};
 use std::os::fd::{BorrowedFd, RawFd};
+use std::time::Duration;
 
 use super::connection::Connection;
 use crate::adapter::RequestInput;
@@ -12,9 +13,14 @@ use crate::protocol::bridge::{
     FieldsEncoder, InputFailure, Limits, put_input, put_input_end, put_input_failed,
     put_input_stop,
 };
+use crate::server::os;
 
 /// How much of the body goes in one frame at most, in bytes.
 pub(super) const PIECE: usize = 64 * 1024;
+
+/// How long the rest of a small body is waited for before the process is woken with a part of it.
+/// It is mostly there a moment later; a client that is slow loses no more than this.
+const LINGER: Duration = Duration::from_millis(1);
 
 /// The request body of one exchange.
 pub(super) struct Upload<'e, 'r> {
@@ -64,7 +70,7 @@ impl<'e, 'r> Upload<'e, 'r> {
     /// sends the 100, which has to go before a head that may be the next frame.
     pub(super) fn release(&mut self) {
         if std::mem::take(&mut self.held) && !self.ended {
-            self.gather(false);
+            self.gather(false, false);
         }
     }
 
@@ -92,7 +98,7 @@ impl<'e, 'r> Upload<'e, 'r> {
     pub(super) fn begin(&mut self, packet: &mut Vec<u8>) {
         if !self.ended && !self.held {
             std::mem::swap(packet, &mut self.frame);
-            self.gather(false);
+            self.gather(false, self.length().is_some_and(|length| length <= PIECE as u64));
             std::mem::swap(packet, &mut self.frame);
             self.sent = 0;
         }
@@ -107,7 +113,7 @@ impl<'e, 'r> Upload<'e, 'r> {
             if self.ended || self.held {
                 return Ok(Pumped::Idle);
             }
-            self.gather(wait);
+            self.gather(wait, false);
             if self.frame.is_empty() {
                 return Ok(Pumped::NoData);
             }
@@ -131,7 +137,8 @@ impl<'e, 'r> Upload<'e, 'r> {
     }
 
     /// Puts onto the frame what can be read now, up to a piece, and how the body ended if it did.
-    fn gather(&mut self, mut wait: bool) {
+    /// With `linger` the client is given a moment for more.
+    fn gather(&mut self, mut wait: bool, linger: bool) {
         let start = self.frame.len();
         // The length is written when it is known.
         put_input(&mut self.frame, 1);
@@ -142,7 +149,9 @@ impl<'e, 'r> Upload<'e, 'r> {
         };
         self.frame.reserve(room.min(PIECE) + 64);
         let end = loop {
-            if self.frame.len() - data >= PIECE {
+            // A body that is all there has its end told with its last piece.
+            let is_all = self.input.length().is_some_and(|length| self.taken >= length);
+            if self.frame.len() - data >= PIECE && !is_all {
                 break None;
             }
             match self.input.fill(std::mem::take(&mut wait)) {
@@ -153,6 +162,7 @@ impl<'e, 'r> Upload<'e, 'r> {
                     self.input.consume(taken);
                     self.taken += taken as u64;
                 }
+                Ok(Fill::NotYet) if linger && comes_soon(self.request) => {}
                 Ok(Fill::NotYet) => break None,
                 Ok(Fill::End) => break Some(Ok(())),
                 Err(error) => break Some(Err(error)),
@@ -192,6 +202,13 @@ impl<'e, 'r> Upload<'e, 'r> {
             put_input_end(&mut self.frame);
         }
     }
+}
+
+/// Whether the client sends more within a moment.
+fn comes_soon(request: &Request<'_>) -> bool {
+    let Some(socket) = request.socket() else { return false };
+    os::poll(borrow(&socket), (true, false), None, Some(LINGER))
+        .is_ok_and(|(polled, _)| polled.readable && !polled.hung_up)
 }
 
 /// A borrowed descriptor of httpd's.
