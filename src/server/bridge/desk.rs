@@ -164,12 +164,11 @@ impl Desk {
     }
 
     /// Writes a line for the request's log. It does not come with the response, so that it is
-    /// there whatever happens next.
-    pub(super) fn log(&self, level: Level, message: &str) {
+    /// there whatever happens next. `false` when nobody is there to take it any more.
+    pub(super) fn log(&self, level: Level, message: &str) -> bool {
         let mut line = Vec::with_capacity(message.len() + 16);
         put_log(&mut line, level, message.as_bytes(), &Limits::default());
-        // Nobody is there to read it: the application will find out by itself.
-        let _ = self.write(&line[..], false, wait_to_write);
+        self.write(&line[..], false, wait_to_write).is_ok()
     }
 
     /// For the timer, and for the thread itself.
@@ -228,15 +227,14 @@ pub(super) fn sit_down(desk: Arc<Desk>) {
 }
 
 /// Writes a line for the log of the request that the calling thread works on, for code that has no
-/// exchange at hand. `false` when the thread works on none.
+/// exchange at hand. `false` when the thread works on none, or nobody takes it any more.
 pub fn log_here(level: Level, message: &str) -> bool {
     let Some(desk) = own_desk() else { return false };
     match desk.logs(level) {
         Some(true) => desk.log(level, message),
-        Some(false) => {}
-        None => return false,
+        Some(false) => true,
+        None => false,
     }
-    true
 }
 
 /// Whether the log of the request that the calling thread works on keeps records of this level;

@@ -281,10 +281,11 @@ impl Exchange for BridgeExchange<'_, '_> {
 
     fn log(&self, level: Level, message: &str) {
         match self.desk.logs(level) {
-            Some(true) => self.desk.log(level, message),
+            Some(true) if self.desk.log(level, message) => {}
             Some(false) => {}
-            // The child has its last frame, and may have sent another request.
-            None => self.process.log(level, message),
+            // The client and the child have gone; or the child has its last frame, and may have sent
+            // another request.
+            Some(true) | None => self.process.log(level, message),
         }
     }
 

@@ -4,6 +4,7 @@ use std::io::Write as _;
 
 use bytes::Bytes;
 
+use super::gone::gate;
 use super::{Ask, Ending, House};
 use crate::gateway::{
     Body, Environ, Error, ErrorKind, Level, Result, StartResponse, app_fn, panic,
@@ -178,4 +179,29 @@ fn the_process_knows_some_keys_better() {
              mod_rust.process_group=house"
         )
     );
+}
+
+#[test]
+fn lines_that_the_child_does_not_take_are_the_processes_own() {
+    let (gate, keeper) = gate();
+    let app = app_fn(move |environ: Environ<'_>, start_response: StartResponse<'_>| {
+        gate.pass();
+        environ.log(Level::Warn, "after the child has gone");
+        environ.log(Level::Trace, "that nobody keeps");
+        let is_taken = log_here(Level::Warn, "from elsewhere");
+        environ.log(Level::Info, if is_taken { "taken" } else { "not taken" });
+        start_response.start(200, [("A", "b")])?;
+        Ok(Body::empty())
+    });
+    let (house, _lodger) = House::open(&["threads=1"], app);
+    let mut peer = house.connect(0);
+    peer.ask(&Ask { level: Some(Level::Info), ..Ask::get("/") });
+    keeper.until_called();
+    drop(peer);
+    keeper.open();
+    house.line_with("not taken");
+    let lines = house.lines();
+    assert!(lines.contains(&(Level::Warn, "after the child has gone".to_owned())), "{lines:?}");
+    assert!(lines.iter().all(|(_, line)| !line.contains("nobody keeps")), "{lines:?}");
+    house.until("the load", || house.board.slots[0].is_idle());
 }
