@@ -208,7 +208,9 @@ mod tests {
         });
         lookout.end();
         assert!(lookout.enter(None) && lookout.enter(None) && lookout.enter(None));
-        (0..4).for_each(|_| drop(lookout.leave()));
+        for _ in 0..4 {
+            lookout.leave();
+        }
         assert_eq!(lookout.looking.load(Ordering::Relaxed), 0);
         assert!(lookout.enter(None), "and again");
     }
