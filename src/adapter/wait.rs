@@ -56,7 +56,6 @@ impl Place {
         }
         let woken = self.poll(socket, interest, timeout_us);
         if self.state.swap(EMPTY, Ordering::AcqRel) == NOTIFIED {
-            self.drain();
             return Woken::Called;
         }
         woken
@@ -79,6 +78,10 @@ impl Place {
         // SAFETY: the array has as many entries as is said.
         let ready = unsafe { libc::poll(fds.as_mut_ptr(), fds.len() as libc::nfds_t, timeout) };
         let seen = fds[1].revents;
+        if fds[0].revents != 0 {
+            // Also one that rang for an earlier wait, after that had ended: it must not ring on.
+            self.drain();
+        }
         if ready == 0 && interest == Interest::Input {
             // Reading will find nothing and say that the time is up.
             return Woken::MustBlock;
