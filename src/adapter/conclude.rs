@@ -42,6 +42,11 @@ pub(crate) fn conclude<'r>(
                 exchange.part();
                 return HookStatus::Ok;
             }
+            if is_unread {
+                // Else httpd waits for the rest of the body before it answers (a 504, say), and
+                // answers 408 where that does not come.
+                request.close_after();
+            }
             HookStatus::Http(status)
         }
         Outcome::Failed(error) | Outcome::Broken(error) => {

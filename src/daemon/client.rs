@@ -77,6 +77,11 @@ impl Group {
                 }
                 exchange.withdraw();
                 failure.advise(request);
+                if upload.is_unread() {
+                    // httpd would wait for the rest of the body before it answers with some of
+                    // these statuses, and answer 408 where that does not come.
+                    request.close_after();
+                }
                 HookStatus::Http(failure.status())
             }
         }
