@@ -1,0 +1,71 @@
+//! Clients that leave, and answers that come before the request is whole.
+
+use crate::support::{pid, run, setup};
+
+#[test]
+fn a_client_that_leaves_the_queue_is_not_served() {
+    let stage = setup("threads=1").start();
+    let (mut held, _) = stage.hold("held");
+    let queued = stage.send(&run("queued", "here"));
+    stage.wait_for("a request in the queue", || stage.running() == 2);
+    queued.reset();
+    stage.wait_access_log("name=queued");
+    stage.gates.open("held");
+    pid(&held.read_response());
+    stage.wait_for("rest", || stage.running() == 0);
+    stage.pid_of_answer();
+    assert!(stage.gates.marks("queued").is_empty(), "nobody wanted it any more");
+}
+
+#[test]
+fn a_client_that_leaves_a_running_request() {
+    let stage = setup("threads=2").start();
+    let (held, of) = stage.hold("held");
+    held.reset();
+    stage.wait_access_log("name=held");
+    // The application cannot be stopped: its thread is busy until it is done.
+    assert_eq!(stage.pid_of_answer(), of);
+    stage.gates.open("held");
+    stage.wait_for("rest", || stage.running() == 0);
+    assert_eq!(stage.pid_of_answer(), of);
+}
+
+#[test]
+fn a_client_that_leaves_a_stream() {
+    let stage = setup("threads=2").probe("threads=2").start();
+    let of = stage.group("probe").wait_ready(1);
+    for target in ["/probe/stream?chunks=inf&ms=5", "/probe/bytes/999999999", "/probe/events?ms=5"]
+    {
+        let mut stream = stage.send(target);
+        stream.read_exact(100);
+        stream.reset();
+        stage.wait_for("rest", || {
+            stage.figure("probe", "Running") == 0 && stage.figure("probe", "Parked") == 0
+        });
+    }
+    assert_eq!(stage.group("probe").wait_ready(1), of);
+}
+
+#[test]
+fn an_early_answer_leaves_the_process_fit() {
+    let stage = setup("threads=2").probe("threads=2").start();
+    let of = stage.group("probe").wait_ready(1);
+    for (path, status) in [("/probe/early", 403), ("/probe/unread", 200)] {
+        for size in [1, 5_000, 300_000] {
+            for _ in 0..5 {
+                // The answer is there whether or not httpd takes the rest of the body.
+                let mut connection = stage.connect();
+                connection.write(format!(
+                    "POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n",
+                    2 * size
+                ));
+                connection.write(vec![b'e'; size]);
+                let head = connection.read_head();
+                assert_eq!(head.status, status, "{path}");
+                drop(connection);
+            }
+        }
+    }
+    stage.wait_for("rest", || stage.figure("probe", "Running") == 0);
+    assert_eq!(stage.group("probe").wait_ready(1), of);
+}

@@ -1,0 +1,157 @@
+//! Ends and replacements that somebody wants: httpd's restarts and stops, one process, all processes
+//! of a group.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use httpd_testkit::{Signal, mpm_tests, proc};
+
+use crate::support::{Stage, pid, run, setup};
+
+/// The files in the runtime folder that are sockets of a group.
+fn sockets(stage: &Stage) -> Vec<String> {
+    let folder = std::fs::read_dir(stage.root().join("run")).unwrap();
+    let names = folder.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    names.filter(|name| name.ends_with(".sock")).collect()
+}
+
+mpm_tests! {
+    fn a_graceful_restart_finishes_on_the_old_processes(mpm) {
+        let stage = setup("processes=2 threads=2").mpm(mpm).start();
+        let old = stage.app().wait_ready(2);
+        let (mut held, of) = stage.hold("held");
+        assert!(old.contains(&of));
+        stage.graceful();
+        let new = stage.app().wait_ready(2);
+        assert!(new.iter().all(|pid| !old.contains(pid)), "{old:?}, {new:?}");
+        for _ in 0..10 {
+            assert!(new.contains(&stage.pid_of_answer()));
+        }
+        assert!(proc::is_alive(of), "it has a request");
+        stage.gates.open("held");
+        assert_eq!(pid(&held.read_response()), of);
+        stage.wait_gone(&old);
+        stage.wait_log(&format!("daemon process {of} of an earlier configuration has served"));
+        // Dormant ones are told of too, so all three.
+        stage.wait_log_count("of an earlier configuration has served its last request", 3);
+        assert_eq!(sockets(&stage).len(), 3, "{:?}", sockets(&stage));
+    }
+
+    fn a_restart_breaks_off_and_starts_anew(mpm) {
+        // A worker thread that waits for the application keeps its child until socket-timeout, or
+        // until httpd kills the child.
+        let stage = setup("processes=2 threads=2 shutdown-timeout=1 socket-timeout=2")
+            .mpm(mpm)
+            .allow(&["RUST0025", "RUST0039"])
+            .start();
+        let old = stage.app().wait_ready(2);
+        let (mut held, _) = stage.hold("held");
+        stage.restart();
+        assert!(!held.try_read_response("GET").is_ok_and(|response| response.status == 200));
+        let new = stage.app().wait_ready(2);
+        assert!(new.iter().all(|pid| !old.contains(pid)), "{old:?}, {new:?}");
+        assert!(new.contains(&stage.pid_of_answer()));
+        // It gives up the request that stands at the gate, once shutdown-timeout is over.
+        stage.wait_gone(&old);
+    }
+
+    fn a_stop_leaves_nothing_behind(mpm) {
+        let stage = setup("processes=2 threads=2 shutdown-timeout=1 socket-timeout=2")
+            .mpm(mpm)
+            .allow(&["RUST0025"])
+            .start();
+        stage.app().wait_ready(2);
+        let (mut held, _) = stage.hold("held");
+        stage.signal(stage.pid(), Signal::TERM);
+        assert!(!held.try_read_response("GET").is_ok_and(|response| response.status == 200));
+        stage.wait_for("the end of all", || proc::in_session(stage.pid()).unwrap().is_empty());
+        assert!(sockets(&stage).is_empty(), "{:?}", sockets(&stage));
+    }
+
+    fn a_graceful_stop_finishes_first(mpm) {
+        let stage = setup("processes=2 threads=2 shutdown-timeout=1").mpm(mpm).start();
+        stage.app().wait_ready(2);
+        let (mut held, of) = stage.hold("held");
+        stage.signal(stage.pid(), Signal::WINCH);
+        stage.wait_for("nobody to listen", || {
+            std::net::TcpStream::connect(stage.addr()).is_err()
+        });
+        assert!(proc::is_alive(of));
+        stage.gates.open("held");
+        assert_eq!(pid(&held.read_response()), of);
+        stage.wait_for("the end of all", || proc::in_session(stage.pid()).unwrap().is_empty());
+        assert!(sockets(&stage).is_empty(), "{:?}", sockets(&stage));
+    }
+}
+
+#[test]
+fn sigusr1_replaces_one_process() {
+    let stage = setup("processes=2 threads=2").start();
+    let old = stage.app().wait_ready(2);
+    let (mut held, of) = stage.hold("held");
+    stage.signal(of, Signal::USR1);
+    stage.app().wait_status("its replacement", |all| {
+        all.iter().filter(|process| process.state == "ready" && process.pid != of).count() == 2
+            && all.iter().any(|process| process.state == "draining" && process.pid == of)
+    });
+    for _ in 0..10 {
+        assert_ne!(stage.pid_of_answer(), of);
+    }
+    stage.gates.open("held");
+    assert_eq!(pid(&held.read_response()), of);
+    stage.wait_gone(&[of]);
+    let line = stage.wait_log("RUST0032");
+    assert!(line.contains(&format!("process {of}")) && line.contains("graceful_signal"), "{line}");
+    let now = stage.app().wait_ready(2);
+    assert_eq!(now.iter().filter(|pid| old.contains(pid)).count(), 1, "{old:?}, {now:?}");
+}
+
+/// Runs `meanwhile` while clients ask all the time, each of whom must get its answer: how many did.
+fn under_load(stage: &Stage, meanwhile: impl FnOnce()) -> usize {
+    let over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let ask = || {
+            let mut count = 0;
+            while !over.load(Ordering::Relaxed) {
+                pid(&stage.get(&run("load", "")));
+                count += 1;
+            }
+            count
+        };
+        let clients: Vec<_> = (0..4).map(|_| scope.spawn(ask)).collect();
+        /// Also where `meanwhile` panics.
+        struct End<'e>(&'e AtomicBool);
+        impl Drop for End<'_> {
+            fn drop(&mut self) {
+                self.0.store(true, Ordering::Relaxed);
+            }
+        }
+        let end = End(&over);
+        meanwhile();
+        drop(end);
+        clients.into_iter().map(|client| client.join().unwrap()).sum()
+    })
+}
+
+#[test]
+fn a_group_is_replaced_one_by_one() {
+    let stage = setup("processes=3 threads=2").start();
+    let app = stage.app();
+    app.wait_ready(3);
+    let first = app.processes();
+    let first: Vec<_> = first.iter().filter(|process| process.state == "ready").collect();
+    let answered = under_load(&stage, || {
+        for process in &first {
+            let reply = app.control(process.slot, &format!("drain {}", process.pid)).unwrap();
+            assert!(!reply.contains("error"), "{reply}");
+            stage.wait_gone(&[process.pid]);
+            app.wait_ready(3);
+        }
+    });
+    assert!(answered > 0);
+    let now = app.wait_ready(3);
+    assert!(first.iter().all(|process| !now.contains(&process.pid)), "{first:?}, {now:?}");
+    assert_eq!(stage.lines("control_command"), 6, "{}", stage.error_log());
+    let before = app.processes()[0].clone();
+    let reply = app.control(before.slot, "drain 1").unwrap();
+    assert!(reply.contains("error"), "{reply}");
+}

@@ -1,0 +1,11 @@
+//! Daemon mode: what becomes of requests, processes and sockets, whatever happens to them. One test at
+//! least for each row of the table in docs/daemon-mode.md.
+
+mod clients;
+mod deaths;
+mod ends;
+mod limits;
+mod processes;
+mod starts;
+mod states;
+mod support;

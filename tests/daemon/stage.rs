@@ -1,0 +1,248 @@
+//! An application whose requests stop where a test wants them to, so that whatever happens to its
+//! process happens at a known place. It is a module of its own, which the tests load.
+//!
+//! A request is `/run?name=NAME&steps=STEP,STEP:NUMBER,...`; see [`step`]. Marks and gates are files in
+//! the folder that the option `folder` names: the step `here` adds a line with its process id to
+//! `NAME.here`, and `gate` waits until there is a `NAME.go`.
+#![forbid(unsafe_code)]
+
+use std::convert::Infallible;
+use std::fmt::Write as _;
+use std::fs::{self, OpenOptions};
+use std::io::{Read as _, Write as _};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::extract::RawQuery;
+use axum::routing::get;
+use bytes::Bytes;
+use mod_rust::gateway::{
+    Application, Body, Environ, Error, Factory, Result, StartResponse, Writer, service,
+};
+use serde::Deserialize;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Options {
+    folder: PathBuf,
+    /// It cannot be built as long as this file is missing in the folder.
+    needs: Option<String>,
+    /// Its build waits for this file.
+    awaits: Option<String>,
+    /// Its build ends the process as long as this file is missing.
+    crashes: Option<String>,
+}
+
+struct Stage {
+    folder: PathBuf,
+    service: Box<dyn Application>,
+}
+
+/// `/service?name=NAME`: a service that gives its head, and its body of 1000 bytes once there is a
+/// `NAME.go`.
+fn late_body(folder: PathBuf) -> impl Application {
+    service(Router::new().route(
+        "/service",
+        get(async move |RawQuery(query): RawQuery| {
+            let query = query.unwrap_or_default();
+            let gate = folder.join(format!("{}.go", query.trim_start_matches("name=")));
+            mark(&gate.with_extension("here")).map_err(|error| error.to_string())?;
+            let (sender, receiver) = mpsc::channel(1);
+            tokio::spawn(async move {
+                while !gate.exists() {
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                }
+                let _ = sender.send(Ok::<_, Infallible>(Bytes::from(vec![b'w'; 1000]))).await;
+            });
+            Ok::<_, String>(axum::body::Body::from_stream(ReceiverStream::new(receiver)))
+        }),
+    ))
+}
+
+fn build(options: Options) -> Result<Arc<dyn Application>> {
+    let folder = options.folder;
+    mark(&folder.join("built"))?;
+    if let Some(file) = options.needs
+        && !folder.join(&file).exists()
+    {
+        return Err(Error::new(format!("the stage needs {file}")));
+    }
+    if let Some(file) = options.awaits {
+        wait_for(&folder.join(file));
+    }
+    if let Some(file) = options.crashes
+        && !folder.join(file).exists()
+    {
+        std::process::abort();
+    }
+    let service = Box::new(late_body(folder.clone()));
+    Ok(Arc::new(Stage { folder, service }))
+}
+
+/// Adds a line with the process's id.
+fn mark(path: &Path) -> Result<()> {
+    let mut file = OpenOptions::new().create(true).append(true).open(path)?;
+    Ok(file.write_all(format!("{}\n", std::process::id()).as_bytes())?)
+}
+
+fn wait_for(path: &Path) {
+    while !path.exists() {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+impl Application for Stage {
+    fn call<'x>(
+        &self,
+        environ: Environ<'x>,
+        start_response: StartResponse<'x>,
+    ) -> Result<Body<'x>> {
+        let query = String::from_utf8_lossy(environ.query_string()).into_owned();
+        let value = |wanted: &str| {
+            let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+            pairs.into_iter().find(|(name, _)| *name == wanted).map(|(_, value)| value.to_owned())
+        };
+        match environ.path_info() {
+            b"/run" => {
+                let mut run = Run {
+                    folder: &self.folder,
+                    name: value("name").unwrap_or_default(),
+                    environ,
+                    start_response: &start_response,
+                    writer: None,
+                };
+                for step in value("steps").unwrap_or_default().split(',') {
+                    run.step(step)?;
+                }
+                run.end()
+            }
+            b"/service" => self.service.call(environ, start_response),
+            b"/fds" => {
+                start_response.start(200, [("Content-Type", "text/plain")])?;
+                Ok(Body::from(descriptors()?))
+            }
+            b"/proc" => {
+                let file = value("file").unwrap_or_default();
+                let text = match fs::read_link(format!("/proc/self/{file}")) {
+                    Ok(target) => target.to_string_lossy().into_owned(),
+                    Err(_) => fs::read_to_string(format!("/proc/self/{file}"))?,
+                };
+                start_response.start(200, [("Content-Type", "text/plain")])?;
+                Ok(Body::from(text))
+            }
+            b"/connect" => {
+                let text = match UnixStream::connect(value("path").unwrap_or_default()) {
+                    Ok(_) => "connected".to_owned(),
+                    Err(error) => error.kind().to_string(),
+                };
+                start_response.start(200, [("Content-Type", "text/plain")])?;
+                Ok(Body::from(text))
+            }
+            b"/var" => {
+                let text = std::env::var(value("name").unwrap_or_default()).unwrap_or_default();
+                start_response.start(200, [("Content-Type", "text/plain")])?;
+                Ok(Body::from(text))
+            }
+            other => Err(Error::new(format!("no such scene: {}", other.escape_ascii()))),
+        }
+    }
+}
+
+/// Each descriptor of this process: number, whether it is closed when a program is run, target.
+fn descriptors() -> Result<String> {
+    let mut text = String::new();
+    for entry in fs::read_dir("/proc/self/fd")? {
+        let entry = entry?;
+        let number = entry.file_name().to_string_lossy().into_owned();
+        // The folder's own has gone once it is read.
+        let (Ok(target), Ok(info)) = (
+            fs::read_link(entry.path()),
+            fs::read_to_string(format!("/proc/self/fdinfo/{number}")),
+        ) else {
+            continue;
+        };
+        let flags = info.lines().find_map(|line| line.strip_prefix("flags:")).unwrap_or_default();
+        let flags = u32::from_str_radix(flags.trim(), 8).unwrap_or(0);
+        let closes = if flags & 0o2_000_000 == 0 { "stays" } else { "closes" };
+        let _ = writeln!(text, "{number} {closes} {}", target.display());
+    }
+    Ok(text)
+}
+
+/// A request on its way through its steps.
+struct Run<'r, 'x> {
+    folder: &'r Path,
+    name: String,
+    environ: Environ<'x>,
+    start_response: &'r StartResponse<'x>,
+    writer: Option<Writer<'r>>,
+}
+
+impl<'r> Run<'r, '_> {
+    fn step(&mut self, step: &str) -> Result<()> {
+        let (word, argument) = step.split_once(':').unwrap_or((step, ""));
+        let number = argument.parse().unwrap_or(0);
+        match word {
+            "" => {}
+            "here" => mark(&self.folder.join(format!("{}.here", self.name)))?,
+            "gate" => wait_for(&self.folder.join(format!("{}.go", self.name))),
+            "read" => {
+                let mut bytes = vec![0; number];
+                self.environ.input().read_exact(&mut bytes)?;
+            }
+            "readall" => {
+                self.environ.input().read_all(1 << 30)?;
+            }
+            "head" => {
+                let length = (!argument.is_empty()).then_some(("Content-Length", argument));
+                let headers = length.into_iter().chain([("Content-Type", "text/plain")]);
+                let headers: Vec<_> = headers.collect();
+                self.writer = Some(self.start_response.start(200, headers)?);
+            }
+            "write" => self.writer()?.write_all(&vec![b'w'; number])?,
+            "flush" => self.writer()?.flush()?,
+            "status" => {
+                self.writer = Some(self.start_response.start(argument, [("X-Stage", "here")])?);
+            }
+            "log" => log::warn!("the stage says {argument}"),
+            "spin" => {
+                let end = Instant::now() + Duration::from_millis(number as u64);
+                while Instant::now() < end {
+                    std::hint::black_box(end);
+                }
+            }
+            // Touched, and kept for ever.
+            "grow" => {
+                std::mem::forget(vec![1_u8; number << 20]);
+            }
+            "abort" => std::process::abort(),
+            #[expect(clippy::exit, reason = "what becomes of its request is what is tested")]
+            "exit" => std::process::exit(argument.parse().unwrap_or(0)),
+            _ => return Err(Error::new(format!("no such step: {step}"))),
+        }
+        Ok(())
+    }
+
+    fn writer(&mut self) -> Result<&mut Writer<'r>> {
+        self.writer.as_mut().ok_or_else(|| Error::new("there was no head"))
+    }
+
+    fn end<'b>(self) -> Result<Body<'b>> {
+        if self.writer.is_some() {
+            return Ok(Body::empty());
+        }
+        self.start_response.start(200, [("Content-Type", "text/plain")])?;
+        Ok(Body::from(format!("{}\n", std::process::id())))
+    }
+}
+
+mod_rust::module! {
+    /// `LoadModule stage_module …/mod_stage.so`
+    pub static stage_module: "mod_stage.c";
+    applications = { "stage" => Factory::with_options(build) };
+}

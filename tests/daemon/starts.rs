@@ -1,0 +1,69 @@
+//! Processes that do not start.
+
+use std::time::{Duration, Instant};
+
+use crate::support::{run, setup};
+
+#[test]
+fn a_factory_that_fails_opens_the_circuit_until_it_is_mended() {
+    let stage = setup("processes=2 threads=2")
+        .stage("needs", "mended")
+        .allow(&["RUST0033", "RUST0024"])
+        .start();
+    let line = stage.wait_log("RUST0033");
+    assert!(line.contains("the stage needs mended") && line.contains(":error]"), "{line}");
+    // The second failure, so that the pause is a second at least.
+    stage.wait_log_count("RUST0033", 2);
+    let begin = Instant::now();
+    let response = stage.get(&run("any", ""));
+    assert_eq!(response.status, 503, "{response:?}");
+    assert!(begin.elapsed() < Duration::from_millis(500), "{:?}", begin.elapsed());
+    let after: u64 = response.header("retry-after").expect("Retry-After").parse().unwrap();
+    assert!((1..=60).contains(&after), "{after}");
+    stage.wait_log("RUST0024");
+    // Told once as an error; the later ones are for whoever asks for more.
+    assert_eq!(stage.lines("error]"), stage.lines("RUST0024") + 1, "{}", stage.error_log());
+    stage.gates.create("mended");
+    stage.app().wait_ready(2);
+    stage.pid_of_answer();
+}
+
+#[test]
+fn a_crash_loop_is_slowed_down() {
+    let stage = setup("processes=2 threads=2")
+        .stage("crashes", "mended")
+        .allow(&["RUST0031", "RUST0024"])
+        .start();
+    let lines = stage.wait_log_count("RUST0031", 2);
+    assert!(lines[0].contains("SIGABRT") && lines[0].contains("before it was ready"), "{lines:?}");
+    let begin = Instant::now();
+    let response = stage.get(&run("any", ""));
+    assert_eq!(response.status, 503, "{response:?}");
+    assert!(begin.elapsed() < Duration::from_millis(500), "{:?}", begin.elapsed());
+    assert!(response.header("retry-after").is_some());
+    // One try at a time, and the pause doubles: 1, 2, 4 seconds.
+    assert!(stage.gates.built().len() < 8, "{:?}", stage.gates.built());
+    stage.gates.create("mended");
+    stage.app().wait_ready(2);
+    stage.pid_of_answer();
+}
+
+#[test]
+fn a_replacement_that_cannot_start_leaves_the_old_process_be() {
+    // The file is there for the first start only.
+    let stage = setup("threads=2 restart-interval=1 jitter=0")
+        .stage("needs", "there")
+        .allow(&["RUST0033", "RUST0024"]);
+    let stage = stage.start();
+    stage.gates.create("there");
+    let old = stage.app().wait_ready(1)[0];
+    std::fs::remove_file(stage.gates.path("there")).unwrap();
+    let before = stage.lines("RUST0033");
+    stage.wait_log_count("RUST0033", before + 2);
+    for _ in 0..20 {
+        assert_eq!(stage.pid_of_answer(), old, "it serves on");
+    }
+    stage.gates.create("there");
+    stage.wait_gone(&[old]);
+    stage.pid_of_answer();
+}
