@@ -122,12 +122,6 @@ pub fn is_alive(pid: i32) -> bool {
     Stat::read(pid).is_some_and(|stat| stat.is_alive())
 }
 
-/// The running processes of the process group `group`.
-pub(crate) fn in_group(group: i32) -> io::Result<Vec<i32>> {
-    let of_group = |stat: &Stat| stat.group == group && stat.is_alive();
-    Ok(all()?.into_iter().filter(of_group).map(|stat| stat.pid).collect())
-}
-
 /// A TCP socket that some process holds.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct TcpSocket {

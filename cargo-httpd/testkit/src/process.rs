@@ -67,31 +67,35 @@ impl Process {
             Some(status) => status?,
             None => {
                 problems.push(format!("httpd did not end within {patience:?} of SIGTERM"));
-                self.kill_group();
+                self.kill_all();
                 let status = self.child.wait()?;
                 self.ended = Some(status);
                 status
             }
         };
-        let group = self.pid();
-        // Descendants end once they see that httpd has gone.
+        let session = self.pid();
+        // Descendants end once they see that httpd has gone. Some of them, as daemon processes, have a
+        // process group of their own.
         let patience = patience / 4;
         let end = Instant::now() + patience;
-        if wait::until(end, || is_group_empty(group).then_some(())).is_none() {
-            let left = proc::in_group(group)?.into_iter();
+        if wait::until(end, || is_session_empty(session).then_some(())).is_none() {
+            let left = proc::in_session(session)?.into_iter();
             let left: Vec<_> = left
                 .map(|pid| format!("{pid} ({})", proc::title(pid).unwrap_or_default()))
                 .collect();
             problems.push(format!("left behind by httpd after {patience:?}: {}", left.join(", ")));
-            self.kill_group();
+            self.kill_all();
         }
         Ok(End { status, problems })
     }
 
-    fn kill_group(&self) {
+    fn kill_all(&self) {
         if let Some(group) = Pid::from_raw(self.pid()) {
             // It fails only where nobody is left.
             let _ = kill_process_group(group, Signal::KILL);
+        }
+        for pid in proc::in_session(self.pid()).unwrap_or_default() {
+            let _ = signal(pid, Signal::KILL);
         }
     }
 }
@@ -100,7 +104,7 @@ impl Drop for Process {
     fn drop(&mut self) {
         // Once it was waited for, its id may belong to somebody else.
         if self.ended.is_none() {
-            self.kill_group();
+            self.kill_all();
             let _ = self.child.wait();
         }
     }
@@ -113,10 +117,8 @@ pub(crate) fn signal(pid: i32, signal: Signal) -> io::Result<()> {
     Ok(kill_process(pid, signal)?)
 }
 
-fn is_group_empty(group: i32) -> bool {
-    // The cheap question first: an empty group is no group.
-    let asked = Pid::from_raw(group).map(rustix::process::test_kill_process_group);
-    asked != Some(Ok(())) || proc::in_group(group).is_ok_and(|pids| pids.is_empty())
+fn is_session_empty(session: i32) -> bool {
+    proc::in_session(session).is_ok_and(|pids| pids.is_empty())
 }
 
 type Order = (Command, mpsc::SyncSender<io::Result<Child>>);
