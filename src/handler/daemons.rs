@@ -237,7 +237,9 @@ pub(super) fn find(name: &str, server: Server<'_>) -> Option<Kept<daemon::Group>
     let is_allowed = state::with_groups(|groups| {
         let main = Server::main();
         groups.iter().any(|group| {
-            group.name == name && main.is_none_or(|main| is_visible(group.server, server, main))
+            group.name == name
+                && group.options.listens()
+                && main.is_none_or(|main| is_visible(group.server, server, main))
         })
     });
     if !is_allowed {

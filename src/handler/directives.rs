@@ -93,6 +93,13 @@ pub(super) const SERVER: &[Directive<Host>] = &[
         alias_match,
     ),
     Directive::arguments(
+        c"RustAppImport",
+        Contexts::SERVER,
+        c"Builds an application when processes of a group start: its name, and process-group=name",
+        "the name of an application, and process-group=name",
+        import,
+    ),
+    Directive::arguments(
         c"RustDaemonProcess",
         Contexts::SERVER,
         c"Defines a process group: its name, and options as key=value",
@@ -250,6 +257,34 @@ fn mount(
     }));
     Ok(())
 }
+
+fn import(_: &mut Host, arguments: &[&str], at: &Parameters<'_>) -> Result {
+    let [name, option] = arguments else { return usage() };
+    let group = option
+        .strip_prefix("process-group=")
+        .ok_or_else(|| format!("option \"{option}\": expected process-group=name"))?;
+    let Selection::Named(group) = Selection::parse(group)? else {
+        return Err(format!("option \"{option}\": expected the name of a process group"));
+    };
+    let place = at.place();
+    state::want_group(&group, IMPORT, &place, at.server());
+    state::want(at.pool(), name, IMPORT, &place);
+    if let Some(application) = state::find(name) {
+        state::used(Use {
+            application,
+            process_group: Some(Selection::Named(group)),
+            directive: format!("{IMPORT} {name}"),
+            place,
+            // It answers nowhere: the options outside of sections are its own.
+            at: Place::Pattern,
+            server: state::identity(at.server()),
+        });
+    }
+    Ok(())
+}
+
+/// The directive whose groups need not take requests.
+pub(super) const IMPORT: &str = "RustAppImport";
 
 fn process_group(section: &mut Gateway, arguments: &[&str], at: &Parameters<'_>) -> Result {
     let [name] = arguments else { return usage() };

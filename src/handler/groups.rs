@@ -1,5 +1,6 @@
 //! Process groups in the configuration: their definitions, and which of them a request goes to.
 
+use super::directives;
 use super::state::{self, WantedGroup};
 use crate::daemon;
 use crate::httpd::{Kept, Request, Server};
@@ -122,6 +123,14 @@ pub(super) fn check(main: Server<'_>) -> Vec<String> {
                     .collect();
                 if !visible.contains(&wanted.name.as_str()) {
                     wrong.push(unknown(wanted, groups, &visible));
+                } else if wanted.directive != directives::IMPORT
+                    && groups.iter().any(|g| g.name == wanted.name && !g.options.listens())
+                {
+                    let WantedGroup { name, directive, place, .. } = wanted;
+                    wrong.push(format!(
+                        "RUST0105: {place}: {directive} {name}: that process group takes no \
+                         requests, as it has threads=0; RustAppImport names its applications"
+                    ));
                 }
             }
         });

@@ -154,6 +154,12 @@ impl GroupOptions {
         self.max_processes + 1
     }
 
+    /// The worker threads of a process: a service process has one, for CONTROL.
+    #[must_use]
+    pub const fn workers(&self) -> u32 {
+        if self.threads == 0 { 1 } else { self.threads }
+    }
+
     /// Whether its processes take requests.
     #[must_use]
     pub const fn listens(&self) -> bool {

@@ -8,6 +8,7 @@ mod errors;
 mod group_options;
 mod groups;
 mod htaccess;
+mod import;
 mod merging;
 mod modules;
 mod mounts;

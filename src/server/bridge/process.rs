@@ -101,8 +101,8 @@ impl Process {
             applications: parts.applications,
             epoll,
             connections: Connections::new(MOST_CONNECTIONS),
-            turns: Turns::new(options.threads),
-            lookout: Lookout::new(options.threads, options.max_processes),
+            turns: Turns::new(options.workers()),
+            lookout: Lookout::new(options.workers(), options.max_processes),
             desks: (0..rows).map(|_| Arc::default()).collect(),
             facts: Facts::new(&options),
             limits: Limits { head, ..Limits::default() },
@@ -213,7 +213,7 @@ impl Process {
 
     /// Starts another thread if fewer than there are turns can take requests.
     fn start_thread(self: &Arc<Self>) -> bool {
-        let wanted = self.options.threads as usize;
+        let wanted = self.options.workers() as usize;
         let fewer = |threads: usize| {
             (threads < wanted + self.parked.load(Ordering::Acquire)).then_some(threads + 1)
         };
@@ -247,13 +247,13 @@ impl Process {
     /// than need be.
     pub(super) fn patience(&self) -> Option<Duration> {
         let threads = self.threads.load(Ordering::Relaxed);
-        (threads > self.options.threads as usize).then_some(Duration::from_secs(10))
+        (threads > self.options.workers() as usize).then_some(Duration::from_secs(10))
     }
 
     /// Whether the calling thread, which had nothing to do for long, is one too many. It is
     /// counted no more then, and has to end.
     pub(super) fn is_one_too_many(&self) -> bool {
-        let wanted = self.options.threads as usize;
+        let wanted = self.options.workers() as usize;
         let fewer = |threads: usize| {
             (threads > wanted + self.parked.load(Ordering::Acquire)).then(|| threads - 1)
         };
