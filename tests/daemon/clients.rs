@@ -23,6 +23,7 @@ fn a_client_that_leaves_a_running_request() {
     let (held, of) = stage.hold("held");
     held.reset();
     stage.wait_access_log("name=held");
+    stage.wait_log("RUST0003");
     // The application cannot be stopped: its thread is busy until it is done.
     assert_eq!(stage.pid_of_answer(), of);
     stage.gates.open("held");

@@ -52,6 +52,7 @@ mpm_tests! {
         assert!(new.contains(&stage.pid_of_answer()));
         // It gives up the request that stands at the gate, once shutdown-timeout is over.
         stage.wait_gone(&old);
+        stage.wait_log("RUST0037");
     }
 
     fn a_stop_leaves_nothing_behind(mpm) {
@@ -64,6 +65,7 @@ mpm_tests! {
         stage.signal(stage.pid(), Signal::TERM);
         assert!(!held.try_read_response("GET").is_ok_and(|response| response.status == 200));
         stage.wait_for("the end of all", || proc::in_session(stage.pid()).unwrap().is_empty());
+        stage.wait_log("RUST0037");
         assert!(sockets(&stage).is_empty(), "{:?}", sockets(&stage));
     }
 
@@ -103,6 +105,23 @@ fn sigusr1_replaces_one_process() {
     assert!(line.contains(&format!("process {of}")) && line.contains("graceful_signal"), "{line}");
     let now = stage.app().wait_ready(2);
     assert_eq!(now.iter().filter(|pid| old.contains(pid)).count(), 1, "{old:?}, {now:?}");
+}
+
+#[test]
+fn sigterm_ends_one_process_when_it_is_done() {
+    let stage = setup("processes=2 threads=2 shutdown-timeout=30").start();
+    stage.app().wait_ready(2);
+    let (mut held, of) = stage.hold("held");
+    stage.signal(of, Signal::TERM);
+    stage.app().wait_status("a process that drains", |all| {
+        all.iter().any(|process| process.pid == of && process.state == "draining")
+    });
+    assert_ne!(stage.pid_of_answer(), of);
+    stage.gates.open("held");
+    assert_eq!(pid(&held.read_response()), of);
+    stage.wait_gone(&[of]);
+    assert!(!stage.app().wait_ready(2).contains(&of));
+    assert!(stage.wait_log("RUST0032").contains("shutdown_signal"));
 }
 
 /// Runs `meanwhile` while clients ask all the time, each of whom must get its answer: how many did.
