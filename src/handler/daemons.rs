@@ -166,12 +166,15 @@ fn build(wanted: &[Wanted]) -> std::result::Result<Arc<dyn Applications>, String
     Ok(Arc::new(applications))
 }
 
+/// An application's number, and its options as REQUEST has them.
+type Key = (u32, Box<[u8]>);
+
 /// This module's applications in a daemon process.
 struct OfModule {
     named: Vec<Kept<Named>>,
     /// Those without options, found without a lock.
     usual: Vec<OnceLock<Arc<dyn Application>>>,
-    others: Mutex<HashMap<(u32, Box<[u8]>), Arc<dyn Application>>>,
+    others: Mutex<HashMap<Key, Arc<dyn Application>>>,
 }
 
 impl OfModule {
