@@ -96,6 +96,9 @@ fn claim<M: Module>(request: &Request<'_>, mount: Kept<Mount>, path_info: usize)
 impl<M: Module> RequestHook for Hook<M, Storage> {
     /// A mount has no file behind it, so nothing is to be looked for on disk.
     fn run(request: &Request<'_>) -> HookStatus {
+        if request.is_translated_only() {
+            return HookStatus::Ok;
+        }
         match Gate::<M>::noted::<Noted>(request) {
             // TRACE is httpd's own, as TraceEnable says.
             Some(_) if !request.is_trace() => HookStatus::Ok,
