@@ -93,7 +93,8 @@ impl Gateway {
                  RustAppAlias /probe probe process-group=app"
             ),
             Self::ModWsgi => format!(
-                "WSGISocketPrefix {{root}}/run/wsgi\n\
+                "WSGIChunkedRequest On\n\
+                 WSGISocketPrefix {{root}}/run/wsgi\n\
                  WSGIDaemonProcess app {PROCESSES}\n\
                  WSGIProcessGroup app\nWSGIApplicationGroup %{{GLOBAL}}\n\
                  WSGIScriptAlias /hello {{root}}/app/same.wsgi\n\
