@@ -135,6 +135,8 @@ struct Courier<'c, 'e, 'r> {
 /// How one attempt ended that may be followed by another.
 enum Attempt {
     Answered(Outcome),
+    /// The process could not be connected to.
+    NotConnected(Failure),
     /// No application has seen a byte of the request.
     Untouched(Failure),
 }
@@ -152,11 +154,20 @@ impl<'e, 'r> Courier<'_, 'e, 'r> {
         let mut attempts = 0;
         loop {
             let hold = self.choose(&mut tried, started)?;
-            attempts += 1;
             let failure = match self.attempt(hold, packet, upload)? {
                 Attempt::Answered(outcome) => return Ok(outcome),
+                Attempt::NotConnected(failure) => {
+                    // Its line of connections is full, mostly: another's may not be. When all have
+                    // been tried, there is a pause.
+                    tried.add(hold.slot);
+                    if started.elapsed() >= self.group.options.connect_timeout {
+                        return Err(failure);
+                    }
+                    continue;
+                }
                 Attempt::Untouched(failure) => failure,
             };
+            attempts += 1;
             // What has left the packet behind cannot be sent a second time.
             let is_complete = upload.taken() == first_piece;
             if !is_complete || attempts > self.group.board.slots.len() + 1 {
@@ -220,7 +231,7 @@ impl<'e, 'r> Courier<'_, 'e, 'r> {
             Ok(connection) => connection,
             Err(error) => {
                 board.release(hold.slot, hold.incarnation);
-                return Ok(Attempt::Untouched(Failure::cannot_connect(hold.pid, &error)));
+                return Ok(Attempt::NotConnected(Failure::cannot_connect(hold.pid, &error)));
             }
         };
         let ticket = board.group.ticket();
