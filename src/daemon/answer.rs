@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::fs::File;
 use std::os::fd::OwnedFd;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
@@ -42,6 +42,10 @@ pub(super) struct Answer<'x, 'e, 'r> {
     /// What the client has no room for yet.
     backlog: Backlog,
     trailers: Option<HeaderMap>,
+    /// `response-flush-delay`.
+    delay: Duration,
+    /// When what has come is to be flushed.
+    due: Option<Instant>,
 }
 
 /// Pieces of the body that wait for a slow client, so that the daemon process does not have to.
@@ -58,7 +62,10 @@ struct Backlog {
 enum Head {
     Awaited,
     /// It has come, and waits for what follows: a file may make another status of it.
-    Held { length: Option<u64>, status: u16 },
+    Held {
+        length: Option<u64>,
+        status: u16,
+    },
     Committed,
     /// httpd answers with this status, as a condition of the request holds.
     Instead(StatusCode),
@@ -68,10 +75,12 @@ impl<'x, 'e, 'r> Answer<'x, 'e, 'r> {
     pub(super) const fn new(
         request: &'e Request<'r>,
         exchange: &'x RequestExchange<'e, 'r>,
+        delay: Duration,
     ) -> Self {
         let length = BodyLength::new(200, None, false);
         let backlog = Backlog { pieces: VecDeque::new(), bytes: 0, flush: false };
-        Self { request, exchange, head: Head::Awaited, length, backlog, trailers: None }
+        let (head, trailers, due) = (Head::Awaited, None, None);
+        Self { request, exchange, head, length, backlog, trailers, delay, due }
     }
 
     /// Whether a part of the response has come.
@@ -286,7 +295,26 @@ impl<'x, 'e, 'r> Answer<'x, 'e, 'r> {
         })
     }
 
+    /// When what has come is to be flushed, if it is.
+    pub(super) const fn flush_due(&self) -> Option<Instant> {
+        self.due
+    }
+
+    /// Flushes what has come.
+    ///
+    /// # Errors
+    ///
+    /// As [`Answer::catch_up`].
+    pub(super) fn flush_now(&mut self) -> Result<(), Error> {
+        self.due = None;
+        self.exchange.flush()
+    }
+
     fn flush(&mut self) -> Step {
+        if !self.delay.is_zero() {
+            self.due.get_or_insert_with(|| Instant::now() + self.delay);
+            return Step::More;
+        }
         match self.exchange.flush() {
             Ok(()) => Step::More,
             Err(error) => Step::Stop(error),

@@ -170,9 +170,8 @@ fn take_signals() -> Result<OwnedFd, String> {
         acted_on.add(signal);
     }
     nix::sys::signal::sigprocmask(SigmaskHow::SIG_SETMASK, Some(&acted_on), None).map_err(words)?;
-    let signals =
-        SignalFd::with_flags(&acted_on, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)
-            .map_err(words)?;
+    let signals = SignalFd::with_flags(&acted_on, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)
+        .map_err(words)?;
     signals
         .as_fd()
         .try_clone_to_owned()

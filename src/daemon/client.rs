@@ -16,7 +16,7 @@ use crate::gateway::{Error, ErrorKind, Level, Outcome, Variables as _};
 use crate::httpd::{HookStatus, Request, log};
 use crate::process::{Choice, Hold, State, Tried};
 use crate::protocol::bridge::{
-    HELLO, HEADER, Limits, Pairs, RequestEncoder, RequestFacts, put_hello, stamp,
+    HEADER, HELLO, Limits, Pairs, RequestEncoder, RequestFacts, put_hello, stamp,
 };
 use crate::server::os;
 
@@ -143,11 +143,7 @@ enum Attempt {
 
 impl<'e, 'r> Courier<'_, 'e, 'r> {
     /// Carries the request to a process, and to another where the first took nothing of it.
-    fn carry(
-        &self,
-        packet: &mut [u8],
-        upload: &mut Upload<'e, 'r>,
-    ) -> Result<Outcome, Failure> {
+    fn carry(&self, packet: &mut [u8], upload: &mut Upload<'e, 'r>) -> Result<Outcome, Failure> {
         let started = Instant::now();
         let first_piece = upload.taken();
         let mut tried = Tried::new();
@@ -248,7 +244,8 @@ impl<'e, 'r> Courier<'_, 'e, 'r> {
             started: Instant::now(),
         };
         connection.is_new = false;
-        let mut answer = Answer::new(self.request, self.exchange);
+        let mut answer =
+            Answer::new(self.request, self.exchange, self.group.options.response_flush_delay);
         match trip.run(&mut connection, upload, &mut answer) {
             Ok((outcome, is_kept)) => {
                 // Another request may use it while this client is given the rest.
@@ -315,7 +312,10 @@ enum Ended {
     /// The client has left.
     Gone(Error),
     /// The connection broke.
-    Lost { has_begun: bool, failure: Failure },
+    Lost {
+        has_begun: bool,
+        failure: Failure,
+    },
 }
 
 /// One request on one connection.
@@ -343,7 +343,15 @@ impl<'e, 'r> Trip<'_, '_, 'e, 'r> {
             if let Some(done) = self.frames(connection, upload, answer)? {
                 return Ok(done);
             }
-            if answer.is_behind() {
+            if let Some(due) = answer.flush_due() {
+                let left = due.saturating_duration_since(Instant::now());
+                let polled = os::poll(connection.socket(), (true, false), None, Some(left));
+                if polled.is_ok_and(|(polled, _)| polled.readable) {
+                    self.receive(connection, false, answer)?;
+                } else {
+                    answer.flush_now().map_err(Ended::Gone)?;
+                }
+            } else if answer.is_behind() {
                 self.serve_client(connection, answer)?;
             } else {
                 self.step(connection, upload, answer)?;
@@ -448,8 +456,7 @@ impl<'e, 'r> Trip<'_, '_, 'e, 'r> {
         answer: &Answer<'_, 'e, 'r>,
     ) -> Result<(), Ended> {
         let (pid, has_begun) = (self.hold.pid, answer.has_begun());
-        let lost =
-            |_: io::Error| Ended::Lost { has_begun, failure: Failure::died(pid, has_begun) };
+        let lost = |_: io::Error| Ended::Lost { has_begun, failure: Failure::died(pid, has_begun) };
         if self.sent < self.packet.len() {
             let sent = connection.send(&[IoSlice::new(&self.packet[self.sent..])]).map_err(lost)?;
             self.sent += sent;
@@ -520,10 +527,9 @@ impl<'e, 'r> Trip<'_, '_, 'e, 'r> {
                 result => result,
             },
             Ok(Received::Nothing) => Ok(()),
-            Ok(Received::End) | Err(_) => Err(Ended::Lost {
-                has_begun,
-                failure: Failure::died(self.hold.pid, has_begun),
-            }),
+            Ok(Received::End) | Err(_) => {
+                Err(Ended::Lost { has_begun, failure: Failure::died(self.hold.pid, has_begun) })
+            }
         }
     }
 
@@ -537,7 +543,10 @@ impl<'e, 'r> Trip<'_, '_, 'e, 'r> {
         let slot = &self.courier.group.board.slots[self.hold.slot];
         if slot.incarnation() != self.hold.incarnation || slot.state() == State::Failed {
             // It died before it had taken the connection: the parent keeps the socket for the next.
-            return Err(Ended::Lost { has_begun, failure: Failure::died(self.hold.pid, has_begun) });
+            return Err(Ended::Lost {
+                has_begun,
+                failure: Failure::died(self.hold.pid, has_begun),
+            });
         }
         if let Some(timeout) = options.queue_timeout
             && !has_begun

@@ -99,8 +99,7 @@ impl Connection {
                 Ok(sent) => data = &data[sent..],
                 Err(rustix::io::Errno::INTR) => {}
                 Err(rustix::io::Errno::AGAIN) => {
-                    let (polled, _) =
-                        os::poll(&self.socket, (false, true), None, Some(timeout))?;
+                    let (polled, _) = os::poll(&self.socket, (false, true), None, Some(timeout))?;
                     if !polled.writable {
                         return Err(io::ErrorKind::TimedOut.into());
                     }
@@ -147,8 +146,7 @@ impl Connection {
         let flags = libc::MSG_CMSG_CLOEXEC | if wait { 0 } else { libc::MSG_DONTWAIT };
         let read = loop {
             // SAFETY: P15: the header names memory that is there for the time of the call.
-            let read =
-                unsafe { libc::recvmsg(self.socket.as_raw_fd(), &raw mut message, flags) };
+            let read = unsafe { libc::recvmsg(self.socket.as_raw_fd(), &raw mut message, flags) };
             if let Ok(read) = usize::try_from(read) {
                 break read;
             }

@@ -21,7 +21,10 @@ impl Failure {
     /// The process died, or closed the connection.
     pub(super) fn died(pid: u32, has_begun: bool) -> Self {
         let (code, message) = if has_begun {
-            ("RUST0021", format!("daemon process {pid} died, or gave up, before the response's end"))
+            (
+                "RUST0021",
+                format!("daemon process {pid} died, or gave up, before the response's end"),
+            )
         } else {
             ("RUST0020", format!("daemon process {pid} died, or gave up, before it answered"))
         };
@@ -31,7 +34,8 @@ impl Failure {
     /// What came is not what the bridge allows.
     pub(super) fn protocol(pid: u32, has_begun: bool, what: &dyn std::fmt::Display) -> Self {
         let code = if has_begun { "RUST0021" } else { "RUST0028" };
-        let message = format!("daemon process {pid} does not keep to the bridge's protocol: {what}");
+        let message =
+            format!("daemon process {pid} does not keep to the bridge's protocol: {what}");
         Self::new(code, StatusCode::BAD_GATEWAY, message)
     }
 

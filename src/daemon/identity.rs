@@ -55,9 +55,11 @@ impl Identity {
         };
         let credentials = if is_root {
             if uid.is_root() {
-                return Err("user=root: a daemon process does not run as root; name another user, \
+                return Err(
+                    "user=root: a daemon process does not run as root; name another user, \
                             or set httpd's User"
-                    .into());
+                        .into(),
+                );
             }
             if gid.as_raw() == 0 {
                 return Err("group=root: a daemon process does not run in root's group; name \
@@ -82,8 +84,9 @@ impl Identity {
                 ));
             }
             if options.chroot.is_some() {
-                return Err("chroot: only root can change the root, and httpd does not run as root"
-                    .into());
+                return Err(
+                    "chroot: only root can change the root, and httpd does not run as root".into(),
+                );
             }
             None
         };

@@ -71,8 +71,7 @@ pub(crate) fn start(
     if groups.is_empty() {
         return Ok(groups);
     }
-    let running =
-        pconf.keep(Running { groups: groups.clone(), pool: pconf.as_ptr() as usize });
+    let running = pconf.keep(Running { groups: groups.clone(), pool: pconf.as_ptr() as usize });
     RUNNING.store(running.as_ptr(), Ordering::Release);
     // SAFETY: P3: the main server outlives its process's configuration.
     let process = main.process_pool().as_ptr() as usize;
@@ -221,7 +220,9 @@ fn on_end(pid: i32, status: other_child::WaitStatus) {
         group.board.lock(&group.options, std::process::id(), is_alive).died(&buried, is_crash, now);
         if is_crash {
             let what = match (buried.state, buried.casualties) {
-                (State::Ready | State::Draining | State::Failed, 1) => ", with 1 request in it".to_owned(),
+                (State::Ready | State::Draining | State::Failed, 1) => {
+                    ", with 1 request in it".to_owned()
+                }
                 (State::Ready | State::Draining | State::Failed, count) => {
                     format!(", with {count} requests in it")
                 }
@@ -278,7 +279,9 @@ impl Group {
 /// Where that cannot be seen (proc(5), `hidepid`) it has not.
 pub(super) fn has_ended(pid: u32) -> bool {
     match std::fs::read_to_string(format!("/proc/{pid}/stat")) {
-        Ok(text) => text.rsplit_once(')').is_some_and(|(_, rest)| rest.trim_start().starts_with('Z')),
+        Ok(text) => {
+            text.rsplit_once(')').is_some_and(|(_, rest)| rest.trim_start().starts_with('Z'))
+        }
         Err(error) => error.kind() == std::io::ErrorKind::NotFound && Path::new("/proc/1").exists(),
     }
 }

@@ -10,8 +10,7 @@ use crate::adapter::RequestInput;
 use crate::gateway::{Fill, InputSource as _};
 use crate::httpd::Request;
 use crate::protocol::bridge::{
-    FieldsEncoder, InputFailure, Limits, put_input, put_input_end, put_input_failed,
-    put_input_stop,
+    FieldsEncoder, InputFailure, Limits, put_input, put_input_end, put_input_failed, put_input_stop,
 };
 use crate::server::os;
 

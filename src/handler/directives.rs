@@ -311,7 +311,9 @@ fn restrict_process(section: &mut Gateway, arguments: &[&str], at: &Parameters<'
                 state::want_group(name, "RustRestrictProcess", &at.place(), at.server());
             }
             Selection::Variable(_) => {
-                return Err(format!("\"{name}\": expected names of process groups, or %{{GLOBAL}}"));
+                return Err(format!(
+                    "\"{name}\": expected names of process groups, or %{{GLOBAL}}"
+                ));
             }
         }
         names.push((*name).to_owned());

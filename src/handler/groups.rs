@@ -34,8 +34,7 @@ impl Selection {
         if text == "%{GLOBAL}" {
             return Ok(Self::Embedded);
         }
-        if let Some(variable) =
-            text.strip_prefix("%{ENV:").and_then(|rest| rest.strip_suffix('}'))
+        if let Some(variable) = text.strip_prefix("%{ENV:").and_then(|rest| rest.strip_suffix('}'))
             && !variable.is_empty()
         {
             return Ok(Self::Variable(variable.into()));
@@ -86,11 +85,7 @@ pub(super) fn destination<'a, 'r: 'a>(
             allowed.join(", ")
         ));
     }
-    if name == "%{GLOBAL}" {
-        Ok(Destination::Embedded)
-    } else {
-        Ok(Destination::Group(name))
-    }
+    if name == "%{GLOBAL}" { Ok(Destination::Embedded) } else { Ok(Destination::Group(name)) }
 }
 
 /// Whether a group that is defined in the server `defined` may be used in `server`: those of the
@@ -112,7 +107,8 @@ pub(super) fn check(main: Server<'_>) -> Vec<String> {
         }
         state::with_wanted_groups(|names| {
             for wanted in names {
-                let Some(server) = main.iter().find(|server| state::identity(*server) == wanted.server)
+                let Some(server) =
+                    main.iter().find(|server| state::identity(*server) == wanted.server)
                 else {
                     continue;
                 };

@@ -17,8 +17,8 @@ use crate::embedded;
 use crate::gateway::{Application, Level};
 use crate::httpd::{HookStatus, Kept, Pool, Request, Server, log};
 use crate::module::{
-    CheckConfigHook, ChildInitHook, Named, Note, Order, PostConfigHook, PreConfigHook, Records, Registrar, RequestHook,
-    log_format,
+    CheckConfigHook, ChildInitHook, Named, Note, Order, PostConfigHook, PreConfigHook, Records,
+    Registrar, RequestHook, log_format,
 };
 
 /// The handler that answers with an application.
@@ -249,8 +249,7 @@ impl<'r> Answering<'_, 'r> {
         let instance = self.mount.as_ref().map_or(&self.named.sectional, |mount| &mount.usual);
         // SAFETY: P3: it lives with the configuration.
         let instance = unsafe { Kept::from_ref(instance) };
-        let options =
-            Instance::encoded(instance, self.named, self.gateway.options, self.request);
+        let options = Instance::encoded(instance, self.named, self.gateway.options, self.request);
         let call = Call {
             application: self.named.number,
             options,
@@ -345,9 +344,9 @@ impl<M: Module> ChildInitHook for Hook<M, Child> {
                     None => usual,
                 };
                 let group = mount.process_group.as_ref().cloned().or_else(|| {
-                    let inner = mount.path().and_then(|path| {
-                        check::covering_group(servers, &sections, path)
-                    });
+                    let inner = mount
+                        .path()
+                        .and_then(|path| check::covering_group(servers, &sections, path));
                     let usual = Gate::<M>::usual_dir(server).gateway.process_group;
                     Some((*inner.or(usual)?).clone())
                 });

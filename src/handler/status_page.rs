@@ -15,9 +15,7 @@ pub(super) struct Page<M>(PhantomData<M>);
 
 impl<M: Module> StatusPageHook for Page<M> {
     fn section(_request: &Request<'_>, is_short: bool) -> String {
-        daemon::with_groups(|groups| {
-            groups.iter().map(|group| section(group, is_short)).collect()
-        })
+        daemon::with_groups(|groups| groups.iter().map(|group| section(group, is_short)).collect())
     }
 }
 
@@ -43,11 +41,9 @@ fn short(text: &mut String, group: &GroupSnapshot) -> std::fmt::Result {
     writeln!(text, "RustGroup[{name}]RefusedOpen: {}", group.refused_open)?;
     writeln!(text, "RustGroup[{name}]BytesIn: {}", counts.bytes_in)?;
     writeln!(text, "RustGroup[{name}]BytesOut: {}", counts.bytes_out)?;
-    for (phase, histogram) in [
-        ("Queue", &counts.queue),
-        ("Application", &counts.application),
-        ("Total", &counts.total),
-    ] {
+    for (phase, histogram) in
+        [("Queue", &counts.queue), ("Application", &counts.application), ("Total", &counts.total)]
+    {
         for (label, q) in [("P50", 0.5), ("P99", 0.99)] {
             let us = histogram.quantile(q).unwrap_or(0);
             writeln!(text, "RustGroup[{name}]{phase}{label}Us: {us}")?;

@@ -14,7 +14,8 @@ mod status_page;
 pub use config::{Config, Note, Records};
 pub use directive::{Contexts, Directive, Parameters, Project};
 pub use hooks::{
-    CheckConfigHook, ChildInitHook, Named, Order, PostConfigHook, PreConfigHook, Registrar, RequestHook,
+    CheckConfigHook, ChildInitHook, Named, Order, PostConfigHook, PreConfigHook, Registrar,
+    RequestHook,
 };
 pub use log_format::LogFormatHook;
 pub use record::{Commands, Definition, MOST_DIRECTIVES, NO_COMMANDS, OfDir, OfServer, record};

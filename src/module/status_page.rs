@@ -16,9 +16,8 @@ impl Registrar<'_> {
     pub fn status_page<H: StatusPageHook>(&self) {
         // SAFETY: APR calls the function back with the signature of the hook's name, which
         // `section` has.
-        let hook = unsafe {
-            std::mem::transmute::<Raw, unsafe extern "C" fn()>(section::<H> as Raw)
-        };
+        let hook =
+            unsafe { std::mem::transmute::<Raw, unsafe extern "C" fn()>(section::<H> as Raw) };
         // SAFETY: P11, in `register_hooks`; the name is a literal.
         unsafe {
             sys::apr_optional_hook_add(

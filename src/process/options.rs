@@ -9,6 +9,7 @@
 //! | `queue-timeout` | 0 (off) | 45s | who has waited so long has mostly left; its expiry says that the group is too small |
 //! | `startup-timeout` | 0 (off) | 60s | a factory that hangs keeps its group without a process for ever |
 //! | `header-buffer-size` | 32K, a line | 1M, the whole head | one bound for all headers of a response, and no reason to be tight |
+//! | `response-flush-delay` | 5ms | 0 | the bridge says where an application flushes, and where it only pauses |
 //! | `request-timeout` | 0 (off) | 0 (off) | only the administrator knows whether requests may last for hours (events, downloads); `queue-timeout` and `queue-size` bound what a hang does meanwhile |
 //! | `memory-limit` | 0, hard | 0, soft | over the limit a process is replaced and finishes its requests; `malloc` does not fail under them |
 //! | `queue-size` | no such option | 100 | a waiting line that is longer than `listen-backlog` was only ever served late; a refusal at once costs less |
@@ -80,7 +81,7 @@ pub struct GroupOptions {
     pub header_buffer_size: u64,
     /// The most of a response that httpd's child keeps for a slow client, in bytes.
     pub response_buffer_size: u64,
-    /// How long httpd's child waits for more before it flushes.
+    /// How long httpd's child lets a flush of the application's wait for more to go along.
     pub response_flush_delay: Duration,
     /// A process is replaced after so many requests.
     pub maximum_requests: Option<u64>,

@@ -54,7 +54,10 @@ fn memory_limit() {
 
 #[test]
 fn cpu_time_limit() {
-    let stage = only("cpu-time-limit=1").start();
+    // Where others want the processors too, that takes a while.
+    let stage = only("cpu-time-limit=1")
+        .with(|builder| builder.conf("Timeout 60").patience(Duration::from_secs(60)))
+        .start();
     let first = stage.app().wait_ready(1)[0];
     assert_eq!(pid(&stage.get(&run("spin", "spin:1500"))), first);
     wait_replaced(&stage, first, "cpu_time_limit");

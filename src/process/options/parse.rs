@@ -37,7 +37,7 @@ pub(super) fn parse(name: &str, arguments: &[&str]) -> Result<GroupOptions, Stri
         send_buffer_size: None,
         header_buffer_size: MIB,
         response_buffer_size: 8 * MIB,
-        response_flush_delay: Duration::from_millis(5),
+        response_flush_delay: Duration::ZERO,
         maximum_requests: None,
         restart_interval: None,
         inactivity_timeout: None,

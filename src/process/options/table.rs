@@ -54,7 +54,7 @@ pub const OPTIONS: &[OptionDoc] = &[
     doc("send-buffer-size", "size", "0", "send buffer of the sockets; 0 is the system's"),
     doc("header-buffer-size", "size", "1M", "largest head of a response: over it 502"),
     doc("response-buffer-size", "size", "8M", "what httpd keeps of a response for a slow client"),
-    doc("response-flush-delay", "time", "5ms", "how long httpd waits for more before it flushes"),
+    doc("response-flush-delay", "time", "0", "how long a flush waits for more to go along"),
     doc("maximum-requests", "count", "0", "requests after which a process is replaced; 0 is off"),
     doc("restart-interval", "time", "0", "time after which a process is replaced; 0 is off"),
     doc("jitter", "percent", "10%", "chance part by which the two above are shortened at most"),

@@ -179,7 +179,9 @@ mod tests {
         assert!(lookout.leave(), "nobody looks: the timer is woken");
         assert!(lookout.is_ticking());
         lookout.tick(&mut ticks);
-        assert!(!lookout.enter(Some(Duration::ZERO)) || lookout.looking.load(Ordering::Relaxed) == 1);
+        assert!(
+            !lookout.enter(Some(Duration::ZERO)) || lookout.looking.load(Ordering::Relaxed) == 1
+        );
         assert!(!lookout.leave(), "it ticks already");
         // Nothing was found since the last tick, and nobody looks.
         lookout.tick(&mut ticks);
