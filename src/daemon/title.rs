@@ -7,7 +7,7 @@ use crate::httpd::Server;
 pub(super) fn set(main: Server<'_>, title: &str) {
     if let Some((start, length)) = command_line()
         // What the kernel shows is what httpd has: nothing else is written over.
-        && main.arguments().first().is_some_and(|first| first.as_ptr() as usize == start)
+        && main.program_name().is_some_and(|name| name as usize == start)
     {
         let place = start as *mut u8;
         let text = &title.as_bytes()[..title.len().min(length - 1)];

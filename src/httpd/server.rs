@@ -79,20 +79,18 @@ impl<'s> Server<'s> {
         unsafe { super::pool::Pool::from_ptr(pool) }
     }
 
-    /// httpd's command line, as it lies in memory: what `ps` shows.
+    /// Where the name lies in memory that httpd was started with.
     #[must_use]
-    pub fn arguments(self) -> Vec<&'s CStr> {
+    pub fn program_name(self) -> Option<*const c_char> {
         let process = self.raw().process;
         // SAFETY: P3.
-        let (count, first) = unsafe { ((*process).argc, (*process).argv) };
-        (0..usize::try_from(count).unwrap_or(0))
-            .map(|index| {
-                // SAFETY: there are `argc` strings.
-                let argument = unsafe { *first.add(index) };
-                // SAFETY: P5.
-                unsafe { CStr::from_ptr(argument) }
-            })
-            .collect()
+        let arguments = unsafe { (*process).argv };
+        if arguments.is_null() {
+            return None;
+        }
+        // SAFETY: P3: there is one at least, or the null that ends them.
+        let name = unsafe { *arguments };
+        (!name.is_null()).then_some(name)
     }
 
     /// Where the configuration of modules for this server is.

@@ -119,7 +119,7 @@ fn values_get_where_they_belong() {
     assert_eq!(group.queue_timeout, None);
     assert_eq!((group.receive_buffer_size, group.send_buffer_size), (Some(1024), Some(2048)));
     assert_eq!((group.header_buffer_size, group.response_buffer_size), (8192, 65536));
-    assert_eq!(group.response_flush_delay, Duration::ZERO);
+    assert_eq!(group.response_flush_delay, Duration::from_millis(5));
     assert_eq!((group.maximum_requests, group.jitter), (Some(9), 0));
     assert_eq!((group.restart_interval, group.inactivity_timeout), (seconds(86400), seconds(240)));
     assert_eq!((group.request_timeout, group.startup_timeout), (seconds(5), seconds(6)));
