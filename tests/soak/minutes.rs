@@ -8,15 +8,18 @@ use httpd_testkit::{Mpm, Server, proc};
 
 use crate::many;
 
-const CONF: &str = "RustDaemonProcess app processes=2 threads=8
+// What a child keeps for slow clients it frees, and malloc keeps of that what it likes; with the
+// default of 8 MiB a leak could hide behind that.
+const CONF: &str = "RustDaemonProcess app processes=2 threads=8 response-buffer-size=64K
 RustAppAlias /hello hello process-group=app
 RustAppAlias /probe probe process-group=app
 CustomLog /dev/null \"%h\"";
 
-/// Lines of the table. The first fifth of the time is for warming up: until each thread has had some
-/// of everything, memory grows anyway.
+/// Lines of the table. The most of the second half is held against the most of the first, without the
+/// first fifth of the time: until each thread has had some of everything, memory grows anyway.
 const ROUNDS: u32 = 10;
 const WARM: u32 = 2;
+const HALF: u32 = 5;
 /// Requests of a batch; batches follow each other until a round's time is over.
 const BATCH: u32 = 5_000;
 /// Among each batch so many clients leave, and so many requests panic.
@@ -25,6 +28,9 @@ const PANICS: usize = 20;
 /// By how much the private memory of one process may grow in all: what a page of the heap here and
 /// there makes, whatever the time.
 const MOST_KIB: u64 = 1024;
+/// By how much the others may: the number of kept connections, and of threads that took over from ones
+/// that waited, goes up and down with the load.
+const MOST: usize = 4;
 
 /// What some processes have, together.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -48,6 +54,19 @@ impl Holdings {
                 fds.iter().filter(|fd| fd.to_string_lossy().starts_with("socket:")).count();
         }
         Self { pids, ..all }
+    }
+}
+
+impl Holdings {
+    /// The most of each.
+    fn most(self, other: &Self) -> Self {
+        Self {
+            private_kib: self.private_kib.max(other.private_kib),
+            threads: self.threads.max(other.threads),
+            descriptors: self.descriptors.max(other.descriptors),
+            sockets: self.sockets.max(other.sockets),
+            pids: other.pids.clone(),
+        }
     }
 }
 
@@ -76,6 +95,14 @@ impl State {
             httpd: Holdings::of(httpd),
             group: Holdings::of(daemons),
             sockets_on_disk: run.count(),
+        }
+    }
+
+    fn most(self, other: &Self) -> Self {
+        Self {
+            httpd: self.httpd.most(&other.httpd),
+            group: self.group.most(&other.group),
+            sockets_on_disk: self.sockets_on_disk.max(other.sockets_on_disk),
         }
     }
 
@@ -117,7 +144,7 @@ impl State {
                 ("descriptors", now.descriptors, then.descriptors),
                 ("sockets", now.sockets, then.sockets),
             ] {
-                if now > then {
+                if now > then + MOST {
                     grown.push(format!("{name}: {what} {then}, then {now}"));
                 }
             }
@@ -171,7 +198,8 @@ pub(crate) fn run(minutes: u64, mpm: Mpm) -> ExitCode {
     );
     println!("{}", "| --- ".repeat(13) + "|");
     let begin = Instant::now();
-    let (mut requests, mut before, mut after) = (0, None, None);
+    let (mut requests, mut before, mut after): (u64, Option<State>, Option<State>) =
+        (0, None, None);
     for round in 1..=ROUNDS {
         let end = Duration::from_secs(minutes * 60) * round / ROUNDS;
         while begin.elapsed() < end {
@@ -181,15 +209,15 @@ pub(crate) fn run(minutes: u64, mpm: Mpm) -> ExitCode {
         }
         let state = State::of(&server);
         state.print(begin.elapsed().as_secs(), requests);
-        if round == WARM {
-            before = Some(state.clone());
+        let half = if round <= HALF { &mut before } else { &mut after };
+        if round > WARM {
+            *half = Some(half.take().map_or_else(|| state.clone(), |most| most.most(&state)));
         }
-        after = Some(state);
     }
-    let (before, after) = (before.expect("a round"), after.expect("a round"));
+    let (before, after) = (before.expect("a first half"), after.expect("a second half"));
     let grown = after.growth(&before);
     if grown.is_empty() {
-        println!("passed: nothing has grown since the first {WARM} tenths of the time");
+        println!("passed: nothing has grown from the first half to the second");
         return ExitCode::SUCCESS;
     }
     println!("FAILED: {}", grown.join("; "));
