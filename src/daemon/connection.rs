@@ -13,8 +13,12 @@ use rustix::net::{AddressFamily, SendFlags, SocketAddrUnix, SocketFlags, SocketT
 use crate::protocol::bridge::{Frame, FrameError, HEADER, Header, Limits, Peer};
 use crate::server::os;
 
-/// How much is read at once, in bytes.
-const READ_SIZE: usize = 128 * 1024;
+/// How much is read at once, in bytes: a small answer does not need more, and connections that are
+/// kept should not keep memory with them.
+const READ_SIZE: usize = 16 * 1024;
+
+/// How much is read at once when there has been more.
+const LARGE_READ_SIZE: usize = 128 * 1024;
 
 /// How long a read blocks before its caller looks after other things: long enough to be no cost,
 /// short enough to notice a client that has gone.
@@ -31,6 +35,8 @@ pub(super) struct Connection {
     /// HELLO has not been sent yet.
     pub(super) is_new: bool,
     input: BytesMut,
+    /// A read has brought as much as there was room for.
+    is_large: bool,
     descriptors: VecDeque<OwnedFd>,
 }
 
@@ -73,6 +79,7 @@ impl Connection {
             incarnation,
             is_new: true,
             input: BytesMut::new(),
+            is_large: false,
             descriptors: VecDeque::new(),
         })
     }
@@ -80,6 +87,13 @@ impl Connection {
     /// The socket.
     pub(super) fn socket(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
+    }
+
+    /// Lets go of memory that a small answer does not need.
+    pub(super) fn shrink(&mut self) {
+        if std::mem::take(&mut self.is_large) {
+            self.input = BytesMut::new();
+        }
     }
 
     /// Whether nothing is left over from the request before.
@@ -131,8 +145,9 @@ impl Connection {
 
     /// Reads what has come. Waits for it a moment, if `wait`.
     pub(super) fn receive(&mut self, wait: bool) -> io::Result<Received> {
-        if self.input.capacity() - self.input.len() < READ_SIZE / 8 {
-            self.input.reserve(READ_SIZE);
+        let size = if self.is_large { LARGE_READ_SIZE } else { READ_SIZE };
+        if self.input.capacity() - self.input.len() < size / 8 {
+            self.input.reserve(size);
         }
         let spare = self.input.spare_capacity_mut();
         let mut slice = libc::iovec { iov_base: spare.as_mut_ptr().cast(), iov_len: spare.len() };
@@ -158,6 +173,7 @@ impl Connection {
             }
         };
         self.take_descriptors(&message);
+        self.is_large |= read == slice.iov_len;
         // SAFETY: P15: the kernel has filled that much of the spare room.
         unsafe { self.input.set_len(self.input.len() + read) };
         Ok(if read == 0 { Received::End } else { Received::Some })

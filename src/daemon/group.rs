@@ -80,8 +80,9 @@ impl Group {
     }
 
     /// Keeps a connection for the next request.
-    pub(super) fn keep(&self, slot: usize, connection: Connection) {
+    pub(super) fn keep(&self, slot: usize, mut connection: Connection) {
         if connection.is_at_rest() {
+            connection.shrink();
             self.kept[slot].lock().unwrap_or_else(PoisonError::into_inner).push(connection);
         }
     }

@@ -98,7 +98,7 @@ pub(super) fn percent(text: &str, most: u8) -> Result<u8, String> {
 }
 
 /// A umask in octal.
-pub(super) fn umask(text: &str) -> Result<u32, String> {
+pub(super) fn creation_mask(text: &str) -> Result<u32, String> {
     let octal = !text.is_empty() && text.bytes().all(|byte| matches!(byte, b'0'..=b'7'));
     match u32::from_str_radix(text, 8) {
         Ok(mask) if octal && mask <= 0o777 => Ok(mask),
@@ -200,9 +200,9 @@ mod tests {
         assert_eq!(percent("10%", 50), Ok(10));
         assert_eq!(percent("0", 50), Ok(0));
         assert!(percent("51%", 50).is_err() && percent("%", 50).is_err());
-        assert_eq!(umask("0027"), Ok(0o27));
+        assert_eq!(creation_mask("0027"), Ok(0o27));
         for text in ["", "8", "1000", "+7", "0o22"] {
-            assert!(umask(text).is_err(), "{text}");
+            assert!(creation_mask(text).is_err(), "{text}");
         }
     }
 

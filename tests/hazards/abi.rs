@@ -117,7 +117,9 @@ fn h40_nothing_changes_what_the_process_shares() {
         sources(&kit.join(folder), &mut files);
     }
     assert!(files.len() > 50, "{}", files.len());
-    for file in files {
+    // A daemon process is its own from its fork on: it sets up what it is to have.
+    let daemon = kit.join("src/daemon");
+    for file in files.into_iter().filter(|file| !file.starts_with(&daemon)) {
         let text = fs::read_to_string(&file).unwrap();
         for shared in
             ["set_var(", "remove_var(", "setenv(", "set_current_dir(", "setlocale(", "umask("]

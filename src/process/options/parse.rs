@@ -136,7 +136,7 @@ fn set(group: &mut GroupOptions, key: &str, value: &str) -> Result<(), String> {
         "user" => group.user = Some(account(value, true)?),
         "group" => group.group = Some(account(value, true)?),
         "supplementary-groups" => group.supplementary_groups = Some(units::list(value)?),
-        "umask" => group.umask = Some(units::umask(value)?),
+        "umask" => group.umask = Some(units::creation_mask(value)?),
         "home" => group.home = Some(units::path(value)?),
         "chroot" => group.chroot = Some(units::path(value)?),
         "lang" => group.lang = Some(value.to_owned()),

@@ -11,6 +11,7 @@ use std::task::Waker;
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 
+use super::connection::Connection;
 use super::desk::{Desk, left, wait_to_write};
 use super::inbox::Inbox;
 use super::output::Output;
@@ -116,15 +117,24 @@ impl<'e, 'c> BridgeExchange<'e, 'c> {
             return Err(left());
         }
         let mut output = self.output.borrow_mut();
-        let written = self.desk.write(&**output, last, |connection| {
-            // With the last frame the connection may have become another thread's to read.
-            if last { wait_to_write(connection) } else { self.inbox.wait_to_write(connection) }
-        });
+        let written =
+            self.desk.write(&**output, last, |connection| self.wait_to_write(connection, last));
         output.clear();
         if written.is_err() {
             self.gone.set(true);
         }
         written
+    }
+
+    /// Waits until the httpd child has room, which for a large response is its client's affair.
+    fn wait_to_write(&self, connection: &Connection, last: bool) -> Result<()> {
+        if !self.inbox.is_slow(true)? {
+            return Ok(());
+        }
+        self.process.wait_for_client(self.desk, self.row, self.inbox.phase.get(), || {
+            // With the last frame the connection may have become another thread's to read.
+            if last { wait_to_write(connection) } else { self.inbox.wait_to_write(connection) }
+        })
     }
 
     fn send_file(&self, file: &File, start: u64, length: u64, whole: bool) -> Result<()> {
@@ -134,7 +144,7 @@ impl<'e, 'c> BridgeExchange<'e, 'c> {
         let mut frame = Vec::with_capacity(32);
         put_file(&mut frame, start, length, whole);
         let sent = self.desk.write_with_descriptor(&frame, file.as_fd(), |connection| {
-            self.inbox.wait_to_write(connection)
+            self.wait_to_write(connection, false)
         });
         if sent.is_err() {
             self.gone.set(true);
@@ -204,6 +214,7 @@ impl Exchange for BridgeExchange<'_, '_> {
                 output.head_put(start);
                 let now_us = monotonic_us();
                 self.head_us.set(now_us);
+                self.inbox.phase.set(Phase::Body);
                 self.row.head_sent(now_us);
             }
             Err(error) => {
@@ -310,8 +321,7 @@ impl Exchange for BridgeExchange<'_, '_> {
         place::park(self.inbox.connection, interest, |wait| {
             self.process.park(self.desk, self.row);
             let woken = wait();
-            let phase = if self.head_us.get() == 0 { Phase::Application } else { Phase::Body };
-            self.process.unpark(self.desk, self.row, phase);
+            self.process.unpark(self.desk, self.row, self.inbox.phase.get());
             woken
         })
     }

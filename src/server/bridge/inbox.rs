@@ -1,10 +1,12 @@
 //! The reading side of a request's connection, and the buffer that bodies are read into.
 
 use std::cell::{Cell, RefCell};
+use std::time::Duration;
 
 use super::connection::Connection;
 use super::desk::wait_to_write;
 use crate::gateway::{Error, ErrorKind, Result};
+use crate::process::Phase;
 use crate::server::os::{self, Epoll};
 
 /// Room to read into, in bytes: an INPUT of 64 KiB and what comes with it.
@@ -12,6 +14,9 @@ pub(super) const BUFFER: usize = 128 * 1024;
 
 /// The most that is taken in before the application asks for it, in bytes.
 const AHEAD: usize = 256 * 1024;
+
+/// How long a client is waited for before its thread is given to another request.
+const MOMENT: Duration = Duration::from_millis(2);
 
 /// How far a request's body is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +41,10 @@ pub(super) struct Inbox<'c> {
     /// The child has closed the connection, or broken the protocol.
     pub(super) broken: Cell<bool>,
     muted: Cell<bool>,
+    /// Where the request is, to which a thread returns that has waited for its client.
+    pub(super) phase: Cell<Phase>,
+    /// The client has been waited for, and will be again.
+    is_slow: Cell<bool>,
 }
 
 impl<'c> Inbox<'c> {
@@ -57,6 +66,8 @@ impl<'c> Inbox<'c> {
             full: Cell::new(full),
             broken: Cell::new(false),
             muted: Cell::new(false),
+            phase: Cell::new(Phase::Application),
+            is_slow: Cell::new(false),
         }
     }
 
@@ -85,6 +96,20 @@ impl<'c> Inbox<'c> {
 
     pub(super) fn has_ahead(&self) -> bool {
         !self.ahead.borrow().is_empty()
+    }
+
+    /// Whether the client, waited for a moment, is not ready to send, or to take: `write`. A thread
+    /// is worth giving away for who is slow, and not for who is not.
+    pub(super) fn is_slow(&self, write: bool) -> Result<bool> {
+        if self.is_slow.get() {
+            return Ok(true);
+        }
+        let moment = Some(MOMENT);
+        let (polled, _) =
+            os::poll(self.connection, (!write, write), None, moment).map_err(|_| closed())?;
+        let is_ready = if write { polled.writable } else { polled.readable };
+        self.is_slow.set(!is_ready && !polled.hung_up);
+        Ok(!is_ready)
     }
 
     /// Workers are not woken for what is read here anyway.

@@ -1,14 +1,21 @@
 //! The request body as it comes over the bridge.
 //!
 //! A worker may write a response while the child still writes the body. When its write would
-//! block, it takes in what the child sends, up to a bound; beyond that it just waits. That cannot end in a deadlock: the child always reads what the process sends, whether or not it can
-//! get rid of its own, so it is the side that guarantees progress.
+//! block, it takes in what the child sends, up to a bound; beyond that it just waits. That cannot end
+//! in a deadlock: the child always reads what the process sends, whether or not it can get rid of its
+//! own, so it is the side that guarantees progress.
+//!
+//! A client that is slow to send holds a thread, and not the turn of one that works.
+
+use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::desk::{Desk, wait_to_write};
 use super::inbox::{BUFFER, Buffer, Inbox, State, closed};
+use super::process::Process;
 use crate::gateway::{Error, ErrorKind, Fill, InputSource, Result};
+use crate::process::Row;
 use crate::protocol::bridge::{
     Frame, HEADER, Header, Kind, Limits, Message, Pairs, Peer, put_continue, split,
 };
@@ -16,8 +23,10 @@ use crate::server::os;
 
 /// The request body of one exchange.
 pub(super) struct Input<'e, 'c> {
+    process: &'e Arc<Process>,
     inbox: &'e Inbox<'c>,
     desk: &'e Desk,
+    row: &'e Row,
     length: Option<u64>,
     /// A CONTINUE is to be sent before anything can come.
     expect: bool,
@@ -40,14 +49,27 @@ pub(super) struct Leftover {
 
 impl<'e, 'c> Input<'e, 'c> {
     pub(super) fn new(
+        process: &'e Arc<Process>,
         inbox: &'e Inbox<'c>,
-        desk: &'e Desk,
+        (desk, row): (&'e Desk, &'e Row),
         (length, expect): (Option<u64>, bool),
         first: &'e [u8],
         buffer: &'e mut Buffer,
     ) -> Self {
         buffer.empty();
-        Self { inbox, desk, length, expect, first, buffer, piece: 0, trailers: None, taken: 0 }
+        Self {
+            process,
+            inbox,
+            desk,
+            row,
+            length,
+            expect,
+            first,
+            buffer,
+            piece: 0,
+            trailers: None,
+            taken: 0,
+        }
     }
 
     /// What has been read and not been used, as far as it lies together.
@@ -167,7 +189,13 @@ impl<'e, 'c> Input<'e, 'c> {
                 return Ok(false);
             }
             inbox.mute();
-            os::poll(inbox.connection, (true, false), None, None).map_err(|_| closed())?;
+            if inbox.is_slow(false)? {
+                self.process
+                    .wait_for_client(self.desk, self.row, inbox.phase.get(), || {
+                        os::poll(inbox.connection, (true, false), None, None)
+                    })
+                    .map_err(|_| closed())?;
+            }
         }
     }
 }

@@ -189,13 +189,41 @@ impl Process {
 
     /// Takes a turn again for a request that has waited.
     pub(super) fn unpark(&self, desk: &Desk, row: &Row, phase: Phase) {
+        self.wants_thread(desk);
+        self.turns.take();
+        self.parked.fetch_sub(1, Ordering::AcqRel);
+        row.set_phase(phase);
+    }
+
+    fn wants_thread(&self, desk: &Desk) {
         if let Some(job) = desk.job().as_mut().filter(|job| job.cut_us.is_none()) {
             self.slot().unpark(self.incarnation);
             job.parked = false;
         }
-        self.turns.take();
+    }
+
+    /// Waits for a client that is slow to send or to take: meanwhile another request has the turn.
+    ///
+    /// What runs goes on at once when the client has: it may be in the midst of anything.
+    pub(super) fn wait_for_client<T>(
+        self: &Arc<Self>,
+        desk: &Desk,
+        row: &Row,
+        phase: Phase,
+        wait: impl FnOnce() -> T,
+    ) -> T {
+        // Without a row for another thread nobody would have the turn.
+        let spare = self.desks.len().saturating_sub(self.options.workers() as usize);
+        if self.parked.load(Ordering::Acquire) >= spare {
+            return wait();
+        }
+        self.park(desk, row);
+        let waited = wait();
+        self.wants_thread(desk);
+        self.turns.take_at_once();
         self.parked.fetch_sub(1, Ordering::AcqRel);
         row.set_phase(phase);
+        waited
     }
 
     /// Starts as many threads as the group has.

@@ -92,7 +92,8 @@ pub(super) fn serve(
     desk.begin(connection.clone(), started_us, facts.log_level);
     let exchange =
         BridgeExchange::new(process, environ, (desk, row), &inbox, output, queue_us, started_us);
-    let mut input = Input::new(&inbox, desk, (facts.length, facts.expect), behind, buffer);
+    let mut input =
+        Input::new(process, &inbox, (desk, row), (facts.length, facts.expect), behind, buffer);
 
     let waited_too_long = process
         .options

@@ -1,7 +1,7 @@
 //! Turns: how many threads may work at once, however many wait.
 
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Condvar, Mutex, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 /// As many turns as the group has `threads`. A thread takes one to work on a request and gives it
 /// away while the request waits (`Exchange::park`).
@@ -11,13 +11,26 @@ use std::sync::{Condvar, Mutex, PoisonError};
 pub(super) struct Turns {
     /// How many are free; below zero, how many wait for one.
     free: AtomicI64,
-    granted: Mutex<u64>,
+    owing: Mutex<Owing>,
     grant: Condvar,
+}
+
+/// Turns that were given back while there was none free.
+#[derive(Debug, Default)]
+struct Owing {
+    /// So many of those who wait may go.
+    granted: u64,
+    /// So many were taken without waiting: as many that come back are nobody's.
+    lent: u64,
 }
 
 impl Turns {
     pub(super) const fn new(count: u32) -> Self {
-        Self { free: AtomicI64::new(count as i64), granted: Mutex::new(0), grant: Condvar::new() }
+        Self {
+            free: AtomicI64::new(count as i64),
+            owing: Mutex::new(Owing { granted: 0, lent: 0 }),
+            grant: Condvar::new(),
+        }
     }
 
     /// Takes a turn, waiting for one if need be.
@@ -25,20 +38,43 @@ impl Turns {
         if self.free.fetch_sub(1, Ordering::AcqRel) > 0 {
             return;
         }
-        let granted = self.granted.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut granted = self
+        let mut owing = self
             .grant
-            .wait_while(granted, |granted| *granted == 0)
+            .wait_while(self.owing(), |owing| owing.granted == 0)
             .unwrap_or_else(PoisonError::into_inner);
-        *granted -= 1;
+        owing.granted -= 1;
+    }
+
+    /// Takes a turn, though there may be none: others wait the longer for theirs.
+    ///
+    /// For a request that has waited in the midst of its work. It may hold what those need that have
+    /// the turns, a connection to a database or a lock, so that it must not wait for one of them.
+    pub(super) fn take_at_once(&self) {
+        if self.free.fetch_sub(1, Ordering::AcqRel) > 0 {
+            return;
+        }
+        let mut owing = self.owing();
+        match owing.granted.checked_sub(1) {
+            Some(granted) => owing.granted = granted,
+            None => owing.lent += 1,
+        }
     }
 
     /// Gives the turn back: to who waits for one, if somebody does.
     pub(super) fn give(&self) {
         if self.free.fetch_add(1, Ordering::AcqRel) < 0 {
-            *self.granted.lock().unwrap_or_else(PoisonError::into_inner) += 1;
-            self.grant.notify_one();
+            let mut owing = self.owing();
+            if let Some(lent) = owing.lent.checked_sub(1) {
+                owing.lent = lent;
+            } else {
+                owing.granted += 1;
+                self.grant.notify_one();
+            }
         }
+    }
+
+    fn owing(&self) -> MutexGuard<'_, Owing> {
+        self.owing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -68,5 +104,50 @@ mod tests {
         });
         assert!(most.load(Ordering::SeqCst) <= 2);
         assert_eq!(turns.free.load(Ordering::SeqCst), 2);
+    }
+
+    #[test]
+    fn who_takes_one_at_once_waits_for_nobody_and_others_for_him() {
+        let turns = Turns::new(1);
+        turns.take();
+        turns.take_at_once();
+        thread::scope(|scope| {
+            let waiting = scope.spawn(|| turns.take());
+            while turns.free.load(Ordering::SeqCst) != -2 {
+                thread::yield_now();
+            }
+            turns.give();
+            assert!(!waiting.is_finished(), "one still works");
+            turns.give();
+            waiting.join().unwrap();
+        });
+        turns.give();
+        assert_eq!(turns.free.load(Ordering::SeqCst), 1);
+        let owing = turns.owing();
+        assert_eq!((owing.granted, owing.lent), (0, 0));
+    }
+
+    #[test]
+    fn in_the_end_all_are_back() {
+        let turns = Turns::new(2);
+        thread::scope(|scope| {
+            for at_once in [true, false, true, false] {
+                let turns = &turns;
+                scope.spawn(move || {
+                    for _ in 0..2000 {
+                        if at_once {
+                            turns.take_at_once()
+                        } else {
+                            turns.take()
+                        }
+                        thread::yield_now();
+                        turns.give();
+                    }
+                });
+            }
+        });
+        assert_eq!(turns.free.load(Ordering::SeqCst), 2);
+        let owing = turns.owing();
+        assert_eq!(owing.granted, owing.lent);
     }
 }

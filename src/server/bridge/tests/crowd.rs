@@ -6,7 +6,7 @@ use std::thread;
 
 use super::house::{LONG, Lodger};
 use super::{Ask, Ending, House, Peer};
-use crate::gateway::{Body, Environ, Result, StartResponse};
+use crate::gateway::{Body, Environ, Result, StartResponse, app_fn};
 use crate::process::{Found, Hold, Reason, State, Tried};
 use crate::server::bridge::Ended;
 use crate::server::os::monotonic_us;
@@ -113,6 +113,79 @@ fn request(house: &House, kept: &mut Vec<(Hold, Peer)>) -> u64 {
     unreachable!("it is sent until it is answered")
 }
 
+/// `/hold` keeps a lock while it reads its body, `/lock` wants it, `/large` answers with more than a
+/// socket holds; the rest is `hello`.
+fn errands() -> impl crate::gateway::Application {
+    let lock = std::sync::Mutex::new(());
+    app_fn(move |mut environ: Environ<'_>, start_response: StartResponse<'_>| {
+        let (mut held, mut length) = (None, 5);
+        match environ.path_info() {
+            b"/hold" => {
+                held = Some(lock.lock().unwrap());
+                length = environ.input().read_all(1 << 20)?.len();
+            }
+            b"/lock" => drop(lock.lock().unwrap()),
+            b"/send" => length = environ.input().read_all(1 << 20)?.len(),
+            b"/large" => length = 4 << 20,
+            _ => {}
+        }
+        drop(held);
+        start_response.start(200, [("A", "b")])?;
+        Ok(Body::from(vec![b'e'; length]))
+    })
+}
+
+#[test]
+fn slow_clients_hold_no_turn() {
+    const SLOW: usize = 20;
+    let (house, lodger) = House::open_waiting(&["threads=2"], 2 * SLOW, errands());
+    let slot = &house.board.slots[0];
+    let mut senders: Vec<Peer> = (0..SLOW).map(|_| house.connect(0)).collect();
+    let mut readers: Vec<Peer> = (0..SLOW).map(|_| house.connect(0)).collect();
+    senders.iter_mut().for_each(|peer| peer.ask(&Ask::post("/send", Some(3))));
+    readers.iter_mut().for_each(|peer| peer.ask(&Ask::get("/large")));
+    house.until("all to wait", || slot.parked() == 2 * SLOW as u32 && slot.running() == 0);
+    assert_eq!(house.connect(0).get("/").text(), "eeeee");
+    for _ in 0..3 {
+        senders.iter_mut().for_each(|peer| peer.input(b"x"));
+    }
+    senders.iter_mut().for_each(|peer| peer.input_end(&[]));
+    senders.iter_mut().for_each(|peer| assert_eq!(peer.answer().text(), "eee"));
+    readers.iter_mut().for_each(|peer| assert_eq!(peer.answer().body.len(), 4 << 20));
+    house.until("the load", || slot.is_idle());
+    lodger.signal(15);
+    assert!(matches!(lodger.ended(), Ended::Served { abandoned: 0, .. }));
+}
+
+#[test]
+fn who_has_waited_for_his_client_goes_on_though_others_have_the_turns() {
+    let (house, _lodger) = House::open_waiting(&["threads=1"], 1, errands());
+    let slot = &house.board.slots[0];
+    let (mut holder, mut other) = (house.connect(0), house.connect(0));
+    holder.ask(&Ask::post("/hold", Some(3)));
+    house.until("the holder to wait", || slot.parked() == 1);
+    other.ask(&Ask::get("/lock"));
+    house.until("the other to have the turn", || house.board.rows.iter().all(|r| r.ticket() != 0));
+    holder.input(b"abc");
+    holder.input_end(&[]);
+    assert_eq!((holder.answer().text(), other.answer().text()), ("eee", "eeeee"));
+    house.until("the load", || slot.is_idle());
+}
+
+#[test]
+fn more_slow_clients_than_rows_are_served_one_after_the_other() {
+    let (house, _lodger) = House::open_waiting(&["threads=2"], 3, errands());
+    let mut senders: Vec<Peer> = (0..20).map(|_| house.connect(0)).collect();
+    senders.iter_mut().for_each(|peer| peer.ask(&Ask::post("/send", Some(3))));
+    house.until("all that can to wait", || house.board.rows.iter().all(|r| r.ticket() != 0));
+    for sender in &mut senders {
+        sender.input(b"abc");
+        sender.input_end(&[]);
+    }
+    senders.iter_mut().for_each(|peer| assert_eq!(peer.answer().text(), "eee"));
+    house.until("the load", || house.board.slots[0].is_idle());
+}
+
 #[cfg(feature = "tower")]
 mod services {
     use std::convert::Infallible;
@@ -190,7 +263,7 @@ mod services {
         let (permits, waiting) = (app.permits.clone(), app.waiting.clone());
         let (now, most) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
         let inner = service(app);
-        let counted = crate::gateway::app_fn({
+        let counted = app_fn({
             let (now, most) = (now.clone(), most.clone());
             move |environ: Environ<'_>, start_response: StartResponse<'_>| {
                 if environ.path_info() == b"/wait" {
@@ -241,7 +314,6 @@ mod services {
 /// names, with `--ignored`.
 mod for_strace {
     use super::*;
-    use crate::gateway::app_fn;
 
     #[test]
     #[ignore = "for strace"]
