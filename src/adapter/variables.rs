@@ -196,6 +196,20 @@ impl<'e, 'r> RequestVariables<'e, 'r> {
         })
     }
 
+    /// A number in the request's pool, without the allocator.
+    fn decimal(&self, mut number: u64) -> &'r [u8] {
+        let mut digits = [0; 20];
+        let mut start = digits.len();
+        loop {
+            start -= 1;
+            digits[start] = b'0' + (number % 10) as u8;
+            number /= 10;
+            if number == 0 {
+                return self.request.pool().bytes(&digits[start..]);
+            }
+        }
+    }
+
     fn own(&self, key: &[u8]) -> Option<&'r [u8]> {
         Some(match key {
             b"version" => env!("CARGO_PKG_VERSION").as_bytes(),
@@ -207,10 +221,8 @@ impl<'e, 'r> RequestVariables<'e, 'r> {
                 self.facts.mount_point.map_or_else(|| self.script_name(), str::as_bytes)
             }
             b"request_id" => self.request.log_id()?,
-            b"request_start" => {
-                self.request.pool().bytes(self.request.time_us().to_string().as_bytes())
-            }
-            b"pid" => self.request.pool().bytes(std::process::id().to_string().as_bytes()),
+            b"request_start" => self.decimal(self.request.time_us().cast_unsigned()),
+            b"pid" => self.decimal(std::process::id().into()),
             _ => return None,
         })
     }
