@@ -5,7 +5,7 @@
 //! user. One that does not serve yet answers as soon as it does, so a question that got no answer is
 //! left standing at its socket, and is no busy waiting.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
@@ -162,12 +162,19 @@ impl Group<'_> {
     fn ask(&self, command: &str, end: Instant) -> io::Result<String> {
         let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
         let sockets = self.sockets();
-        asked.retain(|path, stream| {
-            // An answer that lies there already is as old as the question, or the process is gone.
-            sockets.iter().any(|(_, known)| known == path) && is_silent(stream)
-        });
+        asked.retain(|path, _| sockets.iter().any(|(_, known)| known == path));
+        // An answer to a question of an earlier call may be older than this call: it only shows that
+        // the process answers by now.
+        let mut old: BTreeSet<PathBuf> = asked.keys().cloned().collect();
         wait::until(end, || {
             for (_, path) in &sockets {
+                if old.contains(path) {
+                    if asked.get(path).is_some_and(is_silent) {
+                        continue;
+                    }
+                    old.remove(path);
+                    asked.remove(path);
+                }
                 if !asked.contains_key(path)
                     && let Ok(stream) = send(path, command)
                 {
