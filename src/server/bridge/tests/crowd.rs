@@ -165,7 +165,9 @@ fn who_has_waited_for_his_client_goes_on_though_others_have_the_turns() {
     holder.ask(&Ask::post("/hold", Some(3)));
     house.until("the holder to wait", || slot.parked() == 1);
     other.ask(&Ask::get("/lock"));
-    house.until("the other to have the turn", || house.board.rows.iter().all(|r| r.ticket() != 0));
+    house.until("the other to have the turn", || {
+        house.board.rows_of(0).iter().all(|r| r.ticket() != 0)
+    });
     holder.input(b"abc");
     holder.input_end(&[]);
     assert_eq!((holder.answer().text(), other.answer().text()), ("eee", "eeeee"));
@@ -177,7 +179,7 @@ fn more_slow_clients_than_rows_are_served_one_after_the_other() {
     let (house, _lodger) = House::open_waiting(&["threads=2"], 3, errands());
     let mut senders: Vec<Peer> = (0..20).map(|_| house.connect(0)).collect();
     senders.iter_mut().for_each(|peer| peer.ask(&Ask::post("/send", Some(3))));
-    house.until("all that can to wait", || house.board.rows.iter().all(|r| r.ticket() != 0));
+    house.until("all that can to wait", || house.board.rows_of(0).iter().all(|r| r.ticket() != 0));
     for sender in &mut senders {
         sender.input(b"abc");
         sender.input_end(&[]);
