@@ -96,7 +96,7 @@ mpm_tests! {
         }
         assert_eq!(proc::threads(stage.pid()).unwrap(), 1, "httpd's parent has one thread");
         if is_root() {
-            let user = id("-nu", &own_status(&stage, "Uid").split('\t').next().unwrap().to_owned());
+            let user = id("-nu", own_status(&stage, "Uid").split('\t').next().unwrap());
             assert_ne!(user, "root");
             assert_eq!(own_status(&stage, "Uid"), four(&id("-u", &user)));
             assert_eq!(own_status(&stage, "Gid"), four(&id("-g", &user)));

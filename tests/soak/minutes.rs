@@ -91,7 +91,7 @@ impl State {
         httpd.retain(|pid| !daemons.contains(pid));
         httpd.insert(0, server.pid());
         let run = std::fs::read_dir(server.root().join("run")).expect("the runtime folder");
-        State {
+        Self {
             httpd: Holdings::of(httpd),
             group: Holdings::of(daemons),
             sockets_on_disk: run.count(),
