@@ -1,20 +1,21 @@
 //! The way of a request to a process group and back, in the httpd child that has it.
 
 use std::cell::RefCell;
-use std::io::{self, IoSlice};
+use std::io;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::answer::{Answer, Step};
-use super::connection::{Connection, Received};
+use super::answer::Answer;
+use super::connection::Connection;
 use super::failure::Failure;
 use super::group::Group;
 use super::phases::Phases;
-use super::upload::{Pumped, Upload, borrow};
+use super::trip::{Ended, Trip};
+use super::upload::Upload;
 use crate::adapter::{Facts, RequestExchange, RequestInput, conclude};
-use crate::gateway::{Error, ErrorKind, Level, Outcome, Variables as _};
+use crate::gateway::{Error, Level, Outcome, Variables as _};
 use crate::httpd::{HookStatus, Request, log};
-use crate::process::{Choice, Hold, State, Tried};
+use crate::process::{Choice, Hold, Tried};
 use crate::protocol::bridge::{
     HEADER, HELLO, Limits, Pairs, RequestEncoder, RequestFacts, put_hello, stamp,
 };
@@ -125,11 +126,11 @@ impl Group {
 }
 
 /// One request under way.
-struct Courier<'c, 'e, 'r> {
-    group: &'c Group,
-    request: &'e Request<'r>,
-    exchange: &'c RequestExchange<'e, 'r>,
-    phases: &'c Phases,
+pub(super) struct Courier<'c, 'e, 'r> {
+    pub(super) group: &'c Group,
+    pub(super) request: &'e Request<'r>,
+    pub(super) exchange: &'c RequestExchange<'e, 'r>,
+    pub(super) phases: &'c Phases,
 }
 
 /// How one attempt ended that may be followed by another.
@@ -287,7 +288,7 @@ impl<'e, 'r> Courier<'_, 'e, 'r> {
     }
 
     /// The client cannot be given the response.
-    fn stopped(&self, error: Error) -> Outcome {
+    pub(super) fn stopped(&self, error: Error) -> Outcome {
         if self.exchange.has_passed() { Outcome::Broken(error) } else { Outcome::Failed(error) }
     }
 
@@ -305,268 +306,3 @@ impl<'e, 'r> Courier<'_, 'e, 'r> {
 
 /// HELLO with its header, which only a new connection sends.
 const HELLO_FRAME: usize = HEADER + HELLO;
-
-/// Why a trip has no outcome.
-enum Ended {
-    Failed(Failure),
-    /// The client has left.
-    Gone(Error),
-    /// The connection broke.
-    Lost {
-        has_begun: bool,
-        failure: Failure,
-    },
-}
-
-/// One request on one connection.
-struct Trip<'t, 'c, 'e, 'r> {
-    courier: &'t Courier<'c, 'e, 'r>,
-    hold: Hold,
-    ticket: u64,
-    packet: &'t [u8],
-    /// How much of the packet has gone.
-    sent: usize,
-    /// When the process was last heard of.
-    heard: Instant,
-    started: Instant,
-}
-
-impl<'e, 'r> Trip<'_, '_, 'e, 'r> {
-    /// Sends, receives, and carries out. Returns also whether the connection can be kept.
-    fn run(
-        &mut self,
-        connection: &mut Connection,
-        upload: &mut Upload<'e, 'r>,
-        answer: &mut Answer<'_, 'e, 'r>,
-    ) -> Result<(Outcome, bool), Ended> {
-        loop {
-            if let Some(done) = self.frames(connection, upload, answer)? {
-                return Ok(done);
-            }
-            if let Some(due) = answer.flush_due() {
-                let left = due.saturating_duration_since(Instant::now());
-                let polled = os::poll(connection.socket(), (true, false), None, Some(left));
-                if polled.is_ok_and(|(polled, _)| polled.readable) {
-                    self.receive(connection, false, answer)?;
-                } else {
-                    answer.flush_now().map_err(Ended::Gone)?;
-                }
-            } else if answer.is_behind() {
-                self.serve_client(connection, answer)?;
-            } else {
-                self.step(connection, upload, answer)?;
-            }
-        }
-    }
-
-    /// Carries out the frames that have come.
-    fn frames(
-        &mut self,
-        connection: &mut Connection,
-        upload: &mut Upload<'e, 'r>,
-        answer: &mut Answer<'_, 'e, 'r>,
-    ) -> Result<Option<(Outcome, bool)>, Ended> {
-        let pid = self.hold.pid;
-        loop {
-            let next = connection.next_frame().map_err(|error| {
-                Ended::Failed(Failure::protocol(pid, answer.has_begun(), &error))
-            })?;
-            let Some((header, payload)) = next else { return Ok(None) };
-            let had_begun = answer.has_begun();
-            let step = answer
-                .on(header, payload, || connection.take_descriptor())
-                .map_err(|error| Ended::Failed(Failure::protocol(pid, had_begun, &error)))?;
-            if !had_begun && answer.has_begun() {
-                self.courier.phases.first_byte();
-            }
-            match step {
-                Step::More => {}
-                Step::WantsInput => upload.release(),
-                Step::Done { outcome, close, timing } => {
-                    self.courier.phases.reported(&timing);
-                    let is_kept = !close && self.settle(connection, upload);
-                    return Ok(Some((outcome, is_kept)));
-                }
-                // The process sees the connection closed, and its application that nobody reads.
-                Step::Stop(error) => return Ok(Some((self.courier.stopped(error), false))),
-                Step::Refused { reason, message } => {
-                    let failure = Failure::refused(pid, &format!("{reason}: {message}"));
-                    return Err(Ended::Lost { has_begun: had_begun, failure });
-                }
-            }
-        }
-    }
-
-    /// Leaves the connection at rest, if it can be.
-    fn settle(&self, connection: &Connection, upload: &Upload<'e, 'r>) -> bool {
-        if self.sent < self.packet.len() {
-            return false;
-        }
-        match upload.stop() {
-            None => false,
-            Some(stop) => {
-                stop.is_empty() || connection.send_all(&stop, Duration::from_secs(1)).is_ok()
-            }
-        }
-    }
-
-    /// The client is slower than the process: gives it what it has room for, and takes in what the
-    /// process sends meanwhile, up to `response-buffer-size`.
-    fn serve_client(
-        &mut self,
-        connection: &mut Connection,
-        answer: &mut Answer<'_, 'e, 'r>,
-    ) -> Result<(), Ended> {
-        let Some(socket) = self.courier.request.socket() else {
-            return answer.catch_up(true).map_err(Ended::Gone);
-        };
-        let limit = self.courier.group.options.response_buffer_size;
-        let takes_more = (answer.backlog() as u64) < limit;
-        let client = borrow(&socket);
-        let bridge = takes_more.then(|| connection.socket());
-        let polled = os::poll(client, (false, true), bridge, Some(self.client_patience()));
-        let (client, bridge_is_ready) = polled.map_err(|_| self.gave_up())?;
-        if client.writable {
-            answer.catch_up(false).map_err(Ended::Gone)?;
-        } else if !bridge_is_ready {
-            return Err(self.gave_up());
-        }
-        if bridge_is_ready { self.receive(connection, false, answer) } else { Ok(()) }
-    }
-
-    fn gave_up(&self) -> Ended {
-        let timeout = self.client_patience();
-        Ended::Gone(Error::of(
-            ErrorKind::ClientGone,
-            format!("the client took nothing of the response for {} s", timeout.as_secs_f64()),
-        ))
-    }
-
-    /// How long the client may take nothing.
-    fn client_patience(&self) -> Duration {
-        let options = &self.courier.group.options;
-        options.response_socket_timeout.unwrap_or_else(|| self.patience())
-    }
-
-    /// Sends what can be sent, receives what has come, and waits where there is neither.
-    fn step(
-        &mut self,
-        connection: &mut Connection,
-        upload: &mut Upload<'e, 'r>,
-        answer: &Answer<'_, 'e, 'r>,
-    ) -> Result<(), Ended> {
-        let (pid, has_begun) = (self.hold.pid, answer.has_begun());
-        let lost = |_: io::Error| Ended::Lost { has_begun, failure: Failure::died(pid, has_begun) };
-        if self.sent < self.packet.len() {
-            let sent = connection.send(&[IoSlice::new(&self.packet[self.sent..])]).map_err(lost)?;
-            self.sent += sent;
-            if sent == 0 {
-                // It may be waiting for room itself.
-                let timeout = Some(self.patience());
-                os::poll(connection.socket(), (true, true), None, timeout).map_err(lost)?;
-                return self.receive(connection, false, answer);
-            }
-            if self.sent < self.packet.len() {
-                return Ok(());
-            }
-        }
-        if upload.is_over() || upload.is_held() {
-            return self.receive(connection, true, answer);
-        }
-        match upload.pump(connection, false).map_err(lost)? {
-            Pumped::Idle => self.receive(connection, true, answer),
-            Pumped::Some => self.receive(connection, false, answer),
-            Pumped::NoRoom => {
-                let timeout = Some(self.patience());
-                os::poll(connection.socket(), (true, true), None, timeout).map_err(lost)?;
-                self.receive(connection, false, answer)
-            }
-            Pumped::NoData => {
-                let Some(socket) = upload.socket() else {
-                    // A stream of HTTP/2 has no socket to wait for: its next piece is waited for,
-                    // after a look at what the process says.
-                    self.receive(connection, false, answer)?;
-                    if connection.is_at_rest() {
-                        upload.pump(connection, true).map_err(lost)?;
-                    }
-                    return Ok(());
-                };
-                let client = borrow(&socket);
-                let timeout = self.courier.request.server().timeout_us();
-                let timeout = Duration::from_micros(timeout.max(0).cast_unsigned());
-                let (polled, client_is_ready) =
-                    os::poll(connection.socket(), (true, false), Some(client), Some(timeout))
-                        .map_err(lost)?;
-                if client_is_ready || !polled.readable {
-                    // Where the time is up, reading finds nothing and says so.
-                    upload.pump(connection, true).map_err(lost)?;
-                }
-                self.receive(connection, false, answer)
-            }
-        }
-    }
-
-    fn receive(
-        &mut self,
-        connection: &mut Connection,
-        wait: bool,
-        answer: &Answer<'_, 'e, 'r>,
-    ) -> Result<(), Ended> {
-        let has_begun = answer.has_begun();
-        match connection.receive(wait) {
-            Ok(Received::Some) => {
-                self.heard = Instant::now();
-                Ok(())
-            }
-            Ok(Received::Nothing) if wait => match self.look_around(has_begun) {
-                // What it has sent in its last moment comes first.
-                Err(lost @ Ended::Lost { .. }) => match connection.receive(false) {
-                    Ok(Received::Some) => Ok(()),
-                    _ => Err(lost),
-                },
-                result => result,
-            },
-            Ok(Received::Nothing) => Ok(()),
-            Ok(Received::End) | Err(_) => {
-                Err(Ended::Lost { has_begun, failure: Failure::died(self.hold.pid, has_begun) })
-            }
-        }
-    }
-
-    /// Whether it makes sense to wait on.
-    fn look_around(&self, has_begun: bool) -> Result<(), Ended> {
-        if self.courier.request.has_client_gone() {
-            let gone = Error::of(ErrorKind::ClientGone, "the client left while it was served");
-            return Err(Ended::Gone(gone));
-        }
-        let options = &self.courier.group.options;
-        let slot = &self.courier.group.board.slots[self.hold.slot];
-        if slot.incarnation() != self.hold.incarnation || slot.state() == State::Failed {
-            // It died before it had taken the connection: the parent keeps the socket for the next.
-            return Err(Ended::Lost {
-                has_begun,
-                failure: Failure::died(self.hold.pid, has_begun),
-            });
-        }
-        if let Some(timeout) = options.queue_timeout
-            && !has_begun
-            && self.started.elapsed() >= timeout
-            && !self.courier.group.board.find_ticket(&self.hold, self.ticket).may_have_started()
-        {
-            return Err(Ended::Failed(Failure::queued(timeout)));
-        }
-        let timeout = self.patience();
-        if self.heard.elapsed() >= timeout {
-            return Err(Ended::Failed(Failure::silent(self.hold.pid, timeout)));
-        }
-        Ok(())
-    }
-
-    /// How long the process may say nothing.
-    fn patience(&self) -> Duration {
-        self.courier.group.options.socket_timeout.unwrap_or_else(|| {
-            let timeout = self.courier.request.server().timeout_us();
-            Duration::from_micros(timeout.max(0).cast_unsigned())
-        })
-    }
-}

@@ -17,6 +17,7 @@ mod phases;
 mod retired;
 mod socket;
 mod title;
+mod trip;
 mod upload;
 
 pub(crate) use client::Call;
