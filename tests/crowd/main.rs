@@ -59,6 +59,7 @@ fn plan(clients: usize, threads: usize, together: Duration) -> Plan {
         silence: Duration::from_secs(15),
         reads: (4096, Duration::from_millis(500)),
         sends: (30, Duration::from_millis(500)),
+        at_least_us: 5_000,
         // The default of mod_reqtimeout.
         body_seconds: 20,
     }

@@ -56,6 +56,9 @@ pub(crate) struct Plan {
     pub(crate) reads: (usize, Duration),
     /// A sender's bytes, and the time between two of them.
     pub(crate) sends: (usize, Duration),
+    /// A p99 of the embedded application counts as so much at least, in microseconds: a core that is
+    /// given to another process for a moment is nobody's fault.
+    pub(crate) at_least_us: u64,
     /// mod_reqtimeout gives a body so many seconds, and one more for each 500 bytes.
     pub(crate) body_seconds: u32,
 }

@@ -15,9 +15,6 @@ use super::slow::{BODIES, Crowd, Tally, body};
 /// httpd's child. httpd's threads and the machine's cores are shared by both, so what the crowd costs
 /// httpd is in either; the group's share is the way over the bridge.
 pub(crate) const FACTOR: u64 = 3;
-/// It counts as so much at least, in microseconds: a core given to another process for a moment is
-/// nobody's fault.
-const AT_LEAST_US: u64 = 5_000;
 /// What a crowd needs to go home once it is told to, beside its slowest response.
 const LAST: Duration = Duration::from_secs(120);
 
@@ -51,6 +48,7 @@ impl Holdings {
 
 /// What a run has seen.
 pub(crate) struct Outcome {
+    at_least_us: u64,
     pub(crate) tallies: [Tally; 5],
     pub(crate) alone: Seen,
     pub(crate) together: Seen,
@@ -110,6 +108,7 @@ pub(crate) fn run(plan: &Plan) -> Outcome {
         lost += usize::from(!matches!(ended, Ok(Ok(()))));
     }
     Outcome {
+        at_least_us: plan.at_least_us,
         tallies: Kind::ALL.map(|kind| crowd.tally(kind)),
         alone,
         together,
@@ -174,7 +173,7 @@ impl Outcome {
             }
         }
         let (group, embedded) = (self.together.quantile(0, 990), self.together.quantile(1, 990));
-        let allowed = embedded.max(AT_LEAST_US) * FACTOR;
+        let allowed = embedded.max(self.at_least_us) * FACTOR;
         if group > allowed {
             faults.push(format!("p99 of the group is {group} us, allowed are {allowed}"));
         }
