@@ -243,6 +243,7 @@ impl<'e, 'r> Courier<'_, 'e, 'r> {
             sent: 0,
             heard: Instant::now(),
             started: Instant::now(),
+            silent_since: None,
         };
         connection.is_new = false;
         let mut answer =

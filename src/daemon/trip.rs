@@ -13,6 +13,10 @@ use crate::gateway::{Error, ErrorKind, Outcome};
 use crate::process::{Hold, State};
 use crate::server::os;
 
+/// How often httpd's input filters are asked while a client sends nothing: mod_reqtimeout has a limit
+/// of its own, which it tells only who reads.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
 /// Why a trip has no outcome.
 pub(super) enum Ended {
     Failed(Failure),
@@ -36,6 +40,8 @@ pub(super) struct Trip<'t, 'c, 'e, 'r> {
     /// When the process was last heard of.
     pub(super) heard: Instant,
     pub(super) started: Instant,
+    /// Since when the client, who has more to send, has sent nothing.
+    pub(super) silent_since: Option<Instant>,
 }
 
 impl<'e, 'r> Trip<'_, '_, 'e, 'r> {
@@ -182,7 +188,10 @@ impl<'e, 'r> Trip<'_, '_, 'e, 'r> {
         }
         match upload.pump(connection, false).map_err(lost)? {
             Pumped::Idle => self.receive(connection, true, answer),
-            Pumped::Some => self.receive(connection, false, answer),
+            Pumped::Some => {
+                self.silent_since = None;
+                self.receive(connection, false, answer)
+            }
             Pumped::NoRoom => {
                 let timeout = Some(self.patience());
                 os::poll(connection.socket(), (true, true), None, timeout).map_err(lost)?;
@@ -201,10 +210,16 @@ impl<'e, 'r> Trip<'_, '_, 'e, 'r> {
                 let client = borrow(&socket);
                 let timeout = self.courier.request.server().timeout_us();
                 let timeout = Duration::from_micros(timeout.max(0).cast_unsigned());
-                let (polled, client_is_ready) =
-                    os::poll(connection.socket(), (true, false), Some(client), Some(timeout))
-                        .map_err(lost)?;
-                if client_is_ready || !polled.readable {
+                let silent = self.silent_since.get_or_insert_with(Instant::now).elapsed();
+                let left = timeout.saturating_sub(silent);
+                let (polled, client_is_ready) = os::poll(
+                    connection.socket(),
+                    (true, false),
+                    Some(client),
+                    Some(left.min(LOOK_EVERY)),
+                )
+                .map_err(lost)?;
+                if client_is_ready || (left <= LOOK_EVERY && !polled.readable) {
                     // Where the time is up, reading finds nothing and says so.
                     upload.pump(connection, true).map_err(lost)?;
                 }
