@@ -21,16 +21,18 @@ use self::plan::Plan;
 const USAGE: &str = "usage: cargo test --test crowd -- [options]
   --clients N    slow clients (10000)
   --threads N    threads of the process group, in two processes (30)
+  --pace MS      a reader takes 4 KiB in so many milliseconds (500)
   --seconds N    how long all of them are there while the fast clients ask (180)";
 
 fn arguments() -> Result<Plan, String> {
-    let (mut clients, mut threads, mut seconds) = (10_000, 30, 180);
+    let (mut clients, mut threads, mut seconds, mut pace) = (10_000, 30, 180, 500);
     let mut words = std::env::args().skip(1);
     while let Some(word) = words.next() {
         let number = match &*word {
             "--clients" => &mut clients,
             "--threads" => &mut threads,
             "--seconds" => &mut seconds,
+            "--pace" => &mut pace,
             _ => return Err(format!("{word}: there is no such option\n{USAGE}")),
         };
         let value = words.next().ok_or_else(|| format!("{word}: a value is missing\n{USAGE}"))?;
@@ -39,7 +41,9 @@ fn arguments() -> Result<Plan, String> {
     if clients < 100 {
         return Err(format!("--clients {clients}: at least 100\n{USAGE}"));
     }
-    Ok(plan(clients, threads, Duration::from_secs(seconds as u64)))
+    let mut plan = plan(clients, threads, Duration::from_secs(seconds as u64));
+    plan.reads.1 = Duration::from_millis(pace as u64);
+    Ok(plan)
 }
 
 /// `clients` in all, at a group with `threads` in two processes.
@@ -53,7 +57,7 @@ fn plan(clients: usize, threads: usize, together: Duration) -> Plan {
         processes: 2,
         threads: threads.div_ceil(2),
         children: 4,
-        child_threads: held.div_ceil(4) * 2 + 32,
+        child_threads: held + 32,
         alone: Duration::from_secs(10),
         together,
         silence: Duration::from_secs(15),

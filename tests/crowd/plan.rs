@@ -15,7 +15,7 @@ pub(crate) enum Kind {
     Large,
     /// Sends a short body byte by byte.
     Sender,
-    /// Sends so slowly that mod_reqtimeout gives it up.
+    /// Sends so slowly, or nothing, that mod_reqtimeout gives it up.
     Staller,
 }
 
@@ -44,7 +44,7 @@ pub(crate) struct Plan {
     /// httpd's children and the threads of each. Each slow upload, and each slow download that is
     /// larger than httpd's buffers, holds one of them: that is httpd's design, not the gateway's. A
     /// child none of whose threads is free closes kept connections that rest, and shares come uneven,
-    /// so that there have to be more than enough.
+    /// so that one child has to have enough for all.
     pub(crate) children: usize,
     pub(crate) child_threads: usize,
     /// How long the fast clients ask before the crowd comes, and while all of it is there.
@@ -77,7 +77,7 @@ impl Plan {
             .load("reqtimeout")
             .children(self.children)
             .threads(self.child_threads)
-            .log_level("warn")
+            .log_level("warn mpm_event:trace1")
             .file("htdocs/hello.txt", "Hello, world\n")
             .patience(Duration::from_secs(60))
             .conf(&format!(

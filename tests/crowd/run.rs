@@ -59,6 +59,8 @@ pub(crate) struct Outcome {
     pub(crate) same_processes: bool,
     /// Who did not come to an end.
     pub(crate) lost: usize,
+    /// How often a child of httpd's had no thread left, and closed kept connections for that.
+    pub(crate) busy: usize,
     pub(crate) took: Duration,
 }
 
@@ -116,6 +118,7 @@ pub(crate) fn run(plan: &Plan) -> Outcome {
         group: [before.1, most.1],
         same_processes: processes(&server, plan.processes) == (httpd, group),
         lost,
+        busy: server.error_log().matches("All workers are busy").count(),
         took: begin.elapsed(),
     }
 }
@@ -177,6 +180,9 @@ impl Outcome {
         if group > allowed {
             faults.push(format!("p99 of the group is {group} us, allowed are {allowed}"));
         }
+        if self.busy > 0 {
+            faults.push(format!("a child of httpd had no thread left, {} times", self.busy));
+        }
         if !self.same_processes {
             faults.push("processes were replaced".into());
         }
@@ -227,6 +233,10 @@ impl Outcome {
                 );
             }
         }
-        println!("\nin {:.0} s", self.took.as_secs_f64());
+        println!(
+            "\nin {:.0} s; httpd closed kept connections {} times",
+            self.took.as_secs_f64(),
+            self.busy
+        );
     }
 }

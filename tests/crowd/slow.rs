@@ -17,8 +17,8 @@ use super::plan::{Kind, Plan};
 const PATIENCE: Duration = Duration::from_secs(60);
 /// What a client's kernel takes in for it, so that the server has to wait for the client.
 const WINDOW: u32 = 16 * 1024;
-/// So many connect at the same time.
-const CONNECTING: usize = 256;
+/// So many come at the same time.
+const COMING: usize = 64;
 
 /// What became of the clients of one kind.
 #[derive(Clone, Debug, Default)]
@@ -84,14 +84,14 @@ impl Crowd {
             sends: plan.sends,
             silence: plan.silence,
             digests,
-            door: Semaphore::new(CONNECTING),
+            door: Semaphore::new(COMING),
             there: AtomicUsize::new(0),
             over: AtomicBool::new(false),
             tallies: plan.clients.map(|clients| Mutex::new(Tally { clients, ..Tally::default() })),
         }
     }
 
-    /// How many have connected, or failed to.
+    /// How many have come, or failed to.
     pub(crate) fn there(&self) -> usize {
         self.there.load(Ordering::Acquire)
     }
@@ -126,19 +126,17 @@ impl Crowd {
     }
 
     async fn try_live(&self, kind: Kind, number: usize) -> io::Result<()> {
-        let connected = self.connect(number).await;
+        let come = self.come(number).await;
         self.there.fetch_add(1, Ordering::AcqRel);
-        let mut client = connected?;
+        let mut client = come?;
         // Lengths differ, so that a part of another's response is noticed.
         let more = number % 97;
+        // They do not ask in step.
+        self.idle(self.silence * (number % 100) as u32 / 100).await;
         match kind {
             Kind::Idle => {
-                // They do not ask in step.
-                self.idle(self.silence * (number % 1000) as u32 / 1000).await;
                 while !self.is_over() {
-                    let hello = Expected::Bytes(b"Hello, world\n");
-                    client.get("/hello").await?;
-                    self.served(kind, client.response(&hello, None).await?);
+                    self.served(kind, client.hello().await?);
                     self.idle(self.silence).await;
                 }
             }
@@ -161,8 +159,8 @@ impl Crowd {
             Kind::Staller => {
                 while !self.is_over() {
                     client.post(100_000).await?;
-                    // It goes on sending until it is told off.
-                    while timeout(self.sends.1, client.stream.readable()).await.is_err() {
+                    // Every second one goes on sending until it is told off, the others are silent.
+                    while number % 2 == 0 && client.is_silent(self.sends.1).await? {
                         client.write(b"x").await?;
                     }
                     let status = client.head().await?.0;
@@ -197,8 +195,15 @@ impl Crowd {
         }
     }
 
-    async fn connect(&self, number: usize) -> io::Result<Client> {
+    /// Connects, and asks once: httpd has a thread wait for the first request of a connection.
+    async fn come(&self, number: usize) -> io::Result<Client> {
         let _permit = self.door.acquire().await.map_err(io::Error::other)?;
+        let mut client = self.connect(number).await?;
+        client.hello().await?;
+        Ok(client)
+    }
+
+    async fn connect(&self, number: usize) -> io::Result<Client> {
         let socket = TcpSocket::new_v4()?;
         socket.set_recv_buffer_size(WINDOW)?;
         // Each address has ports of its own: some hosts have no more than a crowd takes.
@@ -217,6 +222,22 @@ struct Client {
 }
 
 impl Client {
+    /// Whether nothing comes for so long.
+    async fn is_silent(&mut self, time: Duration) -> io::Result<bool> {
+        match timeout(time, self.some(1024)).await {
+            Err(_) => Ok(true),
+            Ok(bytes) => {
+                self.unread = bytes?;
+                Ok(false)
+            }
+        }
+    }
+
+    async fn hello(&mut self) -> io::Result<usize> {
+        self.get("/hello").await?;
+        self.response(&Expected::Bytes(b"Hello, world\n"), None).await
+    }
+
     async fn get(&self, target: &str) -> io::Result<()> {
         self.write(format!("GET {target} HTTP/1.1\r\nHost: localhost\r\n\r\n").as_bytes()).await
     }
