@@ -160,7 +160,7 @@ impl Crowd {
                 while !self.is_over() {
                     client.post(100_000).await?;
                     // Every second one goes on sending until it is told off, the others are silent.
-                    while number % 2 == 0 && client.is_silent(self.sends.1).await? {
+                    while number.is_multiple_of(2) && client.is_silent(self.sends.1).await? {
                         client.write(b"x").await?;
                     }
                     let status = client.head().await?.0;
