@@ -14,7 +14,7 @@ use crate::progress::seconds;
 
 /// List the process groups of a running httpd, their processes, and what these work on.
 ///
-/// As root or as httpd's user. The column restarts has how often the process's place was taken over;
+/// As root, or as the user that started httpd. The column restarts has how often the process's place was taken over;
 /// parked are requests that wait for something and hold no thread.
 #[derive(Args, Debug)]
 pub(crate) struct GroupsArgs {

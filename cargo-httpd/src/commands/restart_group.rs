@@ -17,7 +17,7 @@ const GLANCE: Duration = Duration::from_millis(50);
 ///
 /// Each is drained once its replacement is ready, and the next one's turn comes after that: no request
 /// is lost. New code of the module is not loaded: that is what a graceful restart of httpd does. As root
-/// or as httpd's user.
+/// or as the user that started httpd.
 #[derive(Args, Debug)]
 pub(crate) struct RestartGroupArgs {
     /// The process group.

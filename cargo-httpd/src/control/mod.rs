@@ -1,5 +1,5 @@
 //! Talks to the process groups of a running httpd, over the sockets on which its daemon processes take
-//! requests: as root or as httpd's user, whom alone they let in.
+//! requests: as root or as the user that started httpd, whom alone they let in.
 //!
 //! `groups`, `restart-group` and `drain-process` use it. Every slot of a group has a socket that is open
 //! even while no process takes connections there, so one that does not answer is none that is gone.
@@ -215,7 +215,7 @@ fn not_let_in(error: &io::Error, key: &Key) -> anyhow::Error {
     let (group, prefix) = (&key.group, key.prefix.display());
     match error.kind() {
         ErrorKind::PermissionDenied => anyhow!(
-            "process group `{group}` of httpd {} lets in root and httpd's user alone; run this as one \
+            "process group `{group}` of httpd {} lets in root and who started it alone; run this as one \
              of them",
             key.parent
         ),
