@@ -7,12 +7,15 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result};
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 
 use crate::events::Event;
+
+/// By so much the clock that Linux stamps files with may lag behind the one that a process reads.
+const TICK: Duration = Duration::from_millis(10);
 
 /// Reports [`Event::Changed`] for each change of a followed file.
 pub(crate) struct Watch {
@@ -52,13 +55,16 @@ impl Watch {
             let _ = self.watcher.unwatch(folder);
         }
         self.folders = folders;
+        // In this order nothing is missed: an event that the handler drops, since it does not know
+        // the file yet, is of a change that the times below tell.
+        self.files.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&files);
+        let since = since - TICK;
         let changed = |file: &PathBuf| {
             file.metadata().and_then(|meta| meta.modified()).is_ok_and(|time| time > since)
         };
         if files.iter().any(changed) {
             let _ = self.events.send(Event::Changed);
         }
-        *self.files.lock().unwrap_or_else(PoisonError::into_inner) = files;
         Ok(())
     }
 }
@@ -107,7 +113,6 @@ mod tests {
     use super::*;
     use std::fs;
     use std::sync::mpsc;
-    use std::time::Duration;
 
     #[test]
     fn reads_dep_info() {
@@ -152,6 +157,35 @@ mod tests {
         fs::rename(&draft, &followed).unwrap();
         let event = receiver.recv_timeout(Duration::from_secs(10)).unwrap();
         assert!(matches!(event, Event::Changed));
+        fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn a_change_while_the_files_are_taken_in_is_reported() {
+        let name = format!("cargo-httpd-watch-start-{}", std::process::id());
+        let folder = std::env::temp_dir().join(name);
+        fs::create_dir_all(&folder).unwrap();
+        let folder = folder.canonicalize().unwrap();
+        let followed = folder.join("lib.rs");
+        for round in 0..300 {
+            fs::write(&followed, "1").unwrap();
+            let old = SystemTime::now() - Duration::from_secs(60);
+            fs::File::options().write(true).open(&followed).unwrap().set_modified(old).unwrap();
+            let (sender, receiver) = mpsc::channel();
+            let mut watch = Watch::new(sender).unwrap();
+            let since = SystemTime::now();
+            std::thread::scope(|scope| {
+                scope.spawn(|| {
+                    for _ in 0..round * 100 {
+                        std::hint::spin_loop();
+                    }
+                    fs::write(&followed, "2").unwrap();
+                });
+                watch.follow(HashSet::from([followed.clone()]), since).unwrap();
+            });
+            let event = receiver.recv_timeout(Duration::from_secs(10));
+            assert!(matches!(event, Ok(Event::Changed)), "round {round}: {event:?}");
+        }
         fs::remove_dir_all(folder).unwrap();
     }
 }

@@ -360,7 +360,7 @@ impl Exchange for RequestExchange<'_, '_> {
         let request = self.request();
         let watched = interest == Interest::Input || !self.half_closed.get();
         let socket = if watched { request.socket() } else { None };
-        match wait::park(socket, interest, request.server().timeout_us()) {
+        match wait::park(socket, interest, request.server().timeout()) {
             Woken::Gone if !request.has_client_gone() => {
                 self.half_closed.set(true);
                 Woken::Called

@@ -4,6 +4,7 @@ use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd, RawFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::task::{Wake, Waker};
+use std::time::Duration;
 
 use crate::gateway::{Interest, Woken};
 
@@ -31,9 +32,9 @@ pub(super) fn waker() -> Waker {
     PLACE.with(|place| Waker::from(Arc::clone(place)))
 }
 
-/// Waits for the waker; with a socket, also for what `interest` names, at most `timeout_us`.
-pub(super) fn park(socket: Option<RawFd>, interest: Interest, timeout_us: i64) -> Woken {
-    PLACE.with(|place| place.park(socket, interest, timeout_us))
+/// Waits for the waker; with a socket, also for what `interest` names, at most `timeout`.
+pub(super) fn park(socket: Option<RawFd>, interest: Interest, timeout: Duration) -> Woken {
+    PLACE.with(|place| place.park(socket, interest, timeout))
 }
 
 impl Place {
@@ -45,7 +46,7 @@ impl Place {
         Self { state: AtomicU8::new(EMPTY), event }
     }
 
-    fn park(&self, socket: Option<RawFd>, interest: Interest, timeout_us: i64) -> Woken {
+    fn park(&self, socket: Option<RawFd>, interest: Interest, timeout: Duration) -> Woken {
         if interest == Interest::Input && socket.is_none() {
             return Woken::MustBlock;
         }
@@ -54,14 +55,14 @@ impl Place {
             self.state.store(EMPTY, Ordering::Release);
             return Woken::Called;
         }
-        let woken = self.poll(socket, interest, timeout_us);
+        let woken = self.poll(socket, interest, timeout);
         if self.state.swap(EMPTY, Ordering::AcqRel) == NOTIFIED {
             return Woken::Called;
         }
         woken
     }
 
-    fn poll(&self, socket: Option<RawFd>, interest: Interest, timeout_us: i64) -> Woken {
+    fn poll(&self, socket: Option<RawFd>, interest: Interest, longest: Duration) -> Woken {
         let wanted = if interest == Interest::Input { libc::POLLIN } else { 0 };
         let mut fds = [
             // Without an event (no descriptors left) the time-out below does its work, slowly.
@@ -69,7 +70,7 @@ impl Place {
             poll_fd(socket.unwrap_or(-1), wanted | libc::POLLRDHUP),
         ];
         let timeout = if interest == Interest::Input {
-            i32::try_from(timeout_us / 1000).unwrap_or(i32::MAX)
+            i32::try_from(longest.as_millis()).unwrap_or(i32::MAX)
         } else if socket.is_none() || self.event.is_none() {
             LOOK_AFTER_MS
         } else {

@@ -72,13 +72,13 @@ enum Head {
 }
 
 impl<'x, 'e, 'r> Answer<'x, 'e, 'r> {
-    pub(super) const fn new(
+    pub(super) fn new(
         request: &'e Request<'r>,
         exchange: &'x RequestExchange<'e, 'r>,
         delay: Duration,
     ) -> Self {
         let length = BodyLength::new(200, None, false);
-        let backlog = Backlog { pieces: VecDeque::new(), bytes: 0, flush: false };
+        let backlog = Backlog::default();
         let (head, trailers, due) = (Head::Awaited, None, None);
         Self { request, exchange, head, length, backlog, trailers, delay, due }
     }
@@ -162,10 +162,7 @@ impl<'x, 'e, 'r> Answer<'x, 'e, 'r> {
                 reason: refused.reason,
                 message: String::from_utf8_lossy(refused.message).into_owned(),
             },
-            other => {
-                let _ = other;
-                return Err(Unexpected::Order("a frame that has no place in a response"));
-            }
+            _ => return Err(Unexpected::Order("a frame that has no place in a response")),
         })
     }
 

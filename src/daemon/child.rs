@@ -59,11 +59,15 @@ fn live(group: &Group, slot: usize) -> i32 {
     if let Some(main) = main {
         title::set(main, &group.title);
     }
-    // One that could not be set up is forked again at once: the pause is taken here.
-    wait_for_pause(group, &lifeline);
     let signals = match prepare(group, &[&listener, &lifeline, &doorbell]) {
         Ok(signals) => signals,
-        Err(error) => return failed(group, &error),
+        Err(error) => {
+            let code = failed(group, &error);
+            drop(listener);
+            // It is forked again as soon as it has ended: the pause is taken before that.
+            pause(group, &lifeline);
+            return code;
+        }
     };
     let name = group.name().to_owned();
     let ended = bridge::run(Daemon {
@@ -108,17 +112,17 @@ fn live(group: &Group, slot: usize) -> i32 {
     code
 }
 
-/// Waits until the group's processes may be started again, or until nobody wants any.
-fn wait_for_pause(group: &Group, lifeline: &OwnedFd) {
+/// Lets the group's back-off pass, unless nobody wants its processes any more.
+fn pause(group: &Group, lifeline: &OwnedFd) {
+    let now = os::monotonic_us();
+    let longest = group.options.crash_backoff.as_micros() as u64;
+    let end = group.board.group.not_before_us().max(now + longest);
     loop {
-        let left = group.board.group.not_before_us().saturating_sub(os::monotonic_us());
-        if left == 0 {
-            return;
-        }
-        let left = Duration::from_micros(left);
-        // At the lifeline's end the rest of the start finds out what there is to do: nothing.
-        match os::poll(lifeline, (true, false), None, Some(left)) {
-            Ok((polled, _)) if !polled.readable => {}
+        let left = end.saturating_sub(os::monotonic_us());
+        let left = Some(Duration::from_micros(left)).filter(|left| !left.is_zero());
+        // At the lifeline's end it is readable.
+        match left.map(|left| os::poll(lifeline, (true, false), None, Some(left))) {
+            Some(Ok((polled, _))) if !polled.readable => {}
             _ => return,
         }
     }

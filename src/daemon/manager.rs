@@ -50,7 +50,7 @@ pub(crate) fn start(
     main: Server<'_>,
     prefix: Option<PathBuf>,
     plans: Vec<Plan>,
-) -> Result<Vec<Kept<Group>>, Vec<String>> {
+) -> Result<(), Vec<String>> {
     retired::adopt(pconf, main);
     oom::watch();
     let prefix = match prefix {
@@ -69,40 +69,34 @@ pub(crate) fn start(
         return Err(wrong);
     }
     if groups.is_empty() {
-        return Ok(groups);
+        return Ok(());
     }
-    let running = pconf.keep(Running { groups: groups.clone(), pool: pconf.as_ptr() as usize });
+    let running = pconf.keep(Running { groups, pool: pconf.as_ptr() as usize });
     RUNNING.store(running.as_ptr(), Ordering::Release);
     // SAFETY: P3: the main server outlives its process's configuration.
     let process = main.process_pool().as_ptr() as usize;
     pconf.on_clear(move || retire(process));
-    for group in &groups {
+    for group in &running.groups {
         for slot in 0..group.board.slots.len() {
             fork(pconf, group, slot);
         }
     }
-    Ok(groups)
+    Ok(())
 }
 
 /// Runs in each httpd child.
 pub(crate) fn in_child() {
-    with_running(|running| running.groups.iter().for_each(|group| group.in_child()));
+    with_groups(|groups| groups.iter().for_each(|group| group.in_child()));
 }
 
 /// The groups of this module that run.
 pub(crate) fn with_groups<T>(visit: impl FnOnce(&[Kept<Group>]) -> T) -> T {
-    let mut visit = Some(visit);
-    with_running(|running| visit.take().map(|visit| visit(&running.groups)))
-        .flatten()
-        .unwrap_or_else(|| {
-            let visit = visit.take().expect("it was not called");
-            visit(&[])
-        })
+    with_running(|running| visit(running.map_or(&[], |running| &running.groups)))
 }
 
-fn with_running<T>(f: impl FnOnce(&Running) -> T) -> Option<T> {
+fn with_running<T>(visit: impl FnOnce(Option<&Running>) -> T) -> T {
     // SAFETY: P3: it lives in pconf, and the pointer is taken back when that is cleared.
-    unsafe { RUNNING.load(Ordering::Acquire).as_ref() }.map(f)
+    visit(unsafe { RUNNING.load(Ordering::Acquire).as_ref() })
 }
 
 fn make(plan: Plan, prefix: &Path) -> Result<Group, String> {
@@ -203,6 +197,7 @@ fn fork(pconf: Pool<'_>, group: &Kept<Group>, slot: usize) {
 /// another takes its slot.
 fn on_end(pid: i32, status: other_child::WaitStatus) {
     with_running(|running| {
+        let Some(running) = running else { return };
         let found = running.groups.iter().find_map(|group| {
             let mut pids = group.pids.iter();
             let slot = pids.position(|known| known.load(Ordering::Relaxed) == pid)?;

@@ -208,8 +208,7 @@ impl<'e, 'r> Trip<'_, '_, 'e, 'r> {
                     return Ok(());
                 };
                 let client = borrow(&socket);
-                let timeout = self.courier.request.server().timeout_us();
-                let timeout = Duration::from_micros(timeout.max(0).cast_unsigned());
+                let timeout = self.courier.request.server().timeout();
                 let silent = self.silent_since.get_or_insert_with(Instant::now).elapsed();
                 let left = timeout.saturating_sub(silent);
                 let (polled, client_is_ready) = os::poll(
@@ -286,9 +285,7 @@ impl<'e, 'r> Trip<'_, '_, 'e, 'r> {
 
     /// How long the process may say nothing.
     fn patience(&self) -> Duration {
-        self.courier.group.options.socket_timeout.unwrap_or_else(|| {
-            let timeout = self.courier.request.server().timeout_us();
-            Duration::from_micros(timeout.max(0).cast_unsigned())
-        })
+        let options = &self.courier.group.options;
+        options.socket_timeout.unwrap_or_else(|| self.courier.request.server().timeout())
     }
 }

@@ -78,7 +78,7 @@ pub(super) fn start(pconf: Pool<'_>, view: &View<'_>) -> std::result::Result<(),
         };
         groups.iter().filter_map(plan).collect::<Vec<_>>()
     });
-    daemon::start(pconf, view.main, state::socket_prefix(), plans).map(drop)
+    daemon::start(pconf, view.main, state::socket_prefix(), plans)
 }
 
 /// What the processes of `group` build; `None` when no application of this module's can be sent to

@@ -5,6 +5,7 @@
 //! listed in SAFETY.md.
 
 mod brigade;
+mod cgi;
 mod connection;
 mod file;
 pub mod log;

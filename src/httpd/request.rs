@@ -1,6 +1,5 @@
 //! `request_rec`: one request, for as long as a hook works on it.
 
-use std::cell::Cell;
 use std::ffi::{CStr, c_char};
 use std::marker::PhantomData;
 use std::ptr::NonNull;
@@ -30,11 +29,6 @@ pub struct Request<'r> {
     request: NonNull<sys::request_rec>,
     /// Invariant in `'r`, neither `Send` nor `Sync` (P2).
     lifetime: PhantomData<Invariant<'r>>,
-}
-
-thread_local! {
-    /// Whether httpd is asked for PATH_TRANSLATED.
-    static TRANSLATING: Cell<bool> = const { Cell::new(false) };
 }
 
 type Invariant<'r> = (fn(&'r ()) -> &'r (), *mut ());
@@ -241,28 +235,6 @@ impl<'r> Request<'r> {
     #[must_use]
     pub fn notes(&self) -> Table<'r> {
         self.table(self.raw().notes)
-    }
-
-    /// Puts the CGI variables into the environment (`ap_add_common_vars`, `ap_add_cgi_vars`).
-    pub fn add_cgi_variables(&self) {
-        struct Restore(bool);
-        impl Drop for Restore {
-            fn drop(&mut self) {
-                TRANSLATING.set(self.0);
-            }
-        }
-        // SAFETY: P1, P11.
-        unsafe { sys::ap_add_common_vars(self.as_ptr()) };
-        let _restore = Restore(TRANSLATING.replace(true));
-        // SAFETY: P1, P11.
-        unsafe { sys::ap_add_cgi_vars(self.as_ptr()) };
-    }
-
-    /// Whether this is the look-up that [`add_cgi_variables`](Self::add_cgi_variables) makes for
-    /// PATH_TRANSLATED: only the name is wanted, and nothing of what is on disk.
-    #[must_use]
-    pub fn is_translated_only(&self) -> bool {
-        TRANSLATING.get() && self.is_subrequest()
     }
 
     /// `http` or `https` (`ap_http_scheme`).

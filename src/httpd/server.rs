@@ -3,6 +3,7 @@
 use std::ffi::{CStr, c_char};
 use std::marker::PhantomData;
 use std::ptr::NonNull;
+use std::time::Duration;
 
 use crate::sys;
 
@@ -63,10 +64,10 @@ impl<'s> Server<'s> {
         self.raw().is_virtual != 0
     }
 
-    /// `Timeout`, in microseconds.
+    /// `Timeout`.
     #[must_use]
-    pub fn timeout_us(self) -> i64 {
-        self.raw().timeout
+    pub fn timeout(self) -> Duration {
+        Duration::from_micros(self.raw().timeout.max(0).cast_unsigned())
     }
 
     /// The pool of httpd's process, which lives as long as that: it outlives every configuration.

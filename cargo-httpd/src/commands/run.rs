@@ -119,8 +119,9 @@ impl Serving<'_> {
                 Event::Changed => {
                     waiting.extend(self.events.settle(QUIET));
                     say(&format!("A source file changed: {}", self.builder.shown()));
+                    let begun = SystemTime::now();
                     let started = self.builder.start(self.events.sender())?;
-                    building = Some((started, Instant::now(), SystemTime::now()));
+                    building = Some((started, Instant::now(), begun));
                 }
                 Event::Built(built) => {
                     if let Some((_, clock, begun)) = building.take() {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 
-use super::house::{LONG, Lodger};
+use super::house::Lodger;
 use super::{Ask, Ending, House, Peer};
 use crate::gateway::{Body, Environ, Result, StartResponse, app_fn};
 use crate::process::{Found, Hold, Reason, State, Tried};
@@ -309,60 +309,5 @@ mod services {
         house.until("the row", || house.board.rows.iter().all(|row| row.ticket() == 0));
         assert_eq!(house.connect(0).get("/now").text(), "done");
         assert!(house.board.slots[0].reason().is_none());
-    }
-}
-
-/// How many system calls a request costs is counted by hand: `strace -f -c` on these tests, by their
-/// names, with `--ignored`.
-mod for_strace {
-    use super::*;
-
-    #[test]
-    #[ignore = "for strace"]
-    fn a_hundred_thousand_requests() {
-        let (house, _lodger) = House::open(&["threads=2"], hello);
-        let mut peer = house.connect(0);
-        let start = std::time::Instant::now();
-        for _ in 0..100_000 {
-            assert_eq!(peer.get("/").status, 200);
-        }
-        let took = start.elapsed();
-        assert!(took < LONG * 10);
-        println!("{:.1} us a request", took.as_secs_f64() * 10.0);
-    }
-
-    #[test]
-    #[ignore = "for strace"]
-    fn a_thousand_echoes_of_64_kib() {
-        let app = app_fn(|mut environ: Environ<'_>, start_response: StartResponse<'_>| {
-            start_response.start(200, [("A", "b")])?;
-            Ok(Body::from_input(environ.take_input()))
-        });
-        let (house, _lodger) = House::open(&["threads=2"], app);
-        let mut peer = house.connect(0);
-        for _ in 0..1000 {
-            let mut out = Vec::new();
-            peer.put(&mut out, &Ask::post("/", Some(65_536)));
-            crate::protocol::bridge::put_input(&mut out, 65_536);
-            out.resize(out.len() + 65_536, b'x');
-            crate::protocol::bridge::put_input_end(&mut out);
-            peer.write(&out);
-            assert_eq!(peer.answer().body.len(), 65_536);
-        }
-    }
-
-    #[test]
-    #[ignore = "for strace"]
-    fn a_thousand_streams_of_1_mib() {
-        let app = app_fn(|_: Environ<'_>, start_response: StartResponse<'_>| {
-            start_response.start(200, [("A", "b")])?;
-            let chunk = bytes::Bytes::from_static(&[b'x'; 65_536]);
-            Ok(Body::from_ready((0..16).map(move |_| Ok(chunk.clone()))))
-        });
-        let (house, _lodger) = House::open(&["threads=2"], app);
-        let mut peer = house.connect(0);
-        for _ in 0..1000 {
-            assert_eq!(peer.get("/").body.len(), 1 << 20);
-        }
     }
 }

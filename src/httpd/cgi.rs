@@ -1,0 +1,35 @@
+//! The CGI variables of a request, as httpd makes them for its own gateways (server/util_script.c).
+
+use std::cell::Cell;
+
+use super::request::Request;
+use crate::sys;
+
+thread_local! {
+    /// Whether httpd is asked for PATH_TRANSLATED.
+    static TRANSLATING: Cell<bool> = const { Cell::new(false) };
+}
+
+impl Request<'_> {
+    /// Puts the CGI variables into the environment (`ap_add_common_vars`, `ap_add_cgi_vars`).
+    pub fn add_cgi_variables(&self) {
+        struct Restore(bool);
+        impl Drop for Restore {
+            fn drop(&mut self) {
+                TRANSLATING.set(self.0);
+            }
+        }
+        // SAFETY: P1, P11.
+        unsafe { sys::ap_add_common_vars(self.as_ptr()) };
+        let _restore = Restore(TRANSLATING.replace(true));
+        // SAFETY: P1, P11.
+        unsafe { sys::ap_add_cgi_vars(self.as_ptr()) };
+    }
+
+    /// Whether this is the look-up that [`add_cgi_variables`](Self::add_cgi_variables) makes for
+    /// PATH_TRANSLATED: only the name is wanted, and nothing of what is on disk.
+    #[must_use]
+    pub fn is_translated_only(&self) -> bool {
+        TRANSLATING.get() && self.is_subrequest()
+    }
+}
