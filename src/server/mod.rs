@@ -1,4 +1,13 @@
 //! Drivers: what accepts connections, runs applications on worker threads, and drains.
 
 pub mod bridge;
+#[cfg(target_os = "linux")]
+#[forbid(unsafe_code)]
+mod lookout;
 pub mod os;
+#[cfg(target_os = "linux")]
+#[forbid(unsafe_code)]
+mod place;
+#[cfg(target_os = "linux")]
+#[forbid(unsafe_code)]
+mod turns;

@@ -15,7 +15,6 @@ use super::connection::Connection;
 use super::desk::{Desk, left, wait_to_write};
 use super::inbox::Inbox;
 use super::output::Output;
-use super::place;
 use super::process::Process;
 use super::variables::{Environ, Frozen};
 use crate::gateway::{
@@ -25,6 +24,7 @@ use crate::gateway::{
 use crate::process::{Phase, Row};
 use crate::protocol::bridge::{FieldsEncoder, HeadEncoder, put_end, put_file};
 use crate::server::os::monotonic_us;
+use crate::server::place::{self, Client};
 
 /// A request in a daemon process.
 pub(super) struct BridgeExchange<'e, 'c> {
@@ -318,7 +318,7 @@ impl Exchange for BridgeExchange<'_, '_> {
             }
             self.inbox.mute();
         }
-        place::park(self.inbox.connection, interest, |wait| {
+        place::park(self.inbox.connection, Client::Whole, interest, |wait| {
             self.process.park(self.desk, self.row);
             let woken = wait();
             self.process.unpark(self.desk, self.row, self.inbox.phase.get());

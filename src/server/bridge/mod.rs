@@ -21,16 +21,13 @@ mod desk;
 mod exchange;
 mod inbox;
 mod input;
-mod lookout;
 mod output;
-mod place;
 mod process;
 mod serve;
 mod start;
 #[cfg(test)]
 mod tests;
 mod timer;
-mod turns;
 mod variables;
 mod watch;
 mod worker;

@@ -10,14 +10,14 @@ use std::time::Duration;
 use super::connection::{Connection, Connections};
 use super::daemon::{Applications, LogFn};
 use super::desk::Desk;
-use super::lookout::Lookout;
-use super::turns::Turns;
 use super::variables::Facts;
 use super::worker;
 use crate::gateway::Level;
 use crate::process::{Board, Finished, GroupOptions, Phase, Recycle, Row, Slot};
 use crate::protocol::bridge::{Limits, Reason as Refusal, TOKEN, put_refused};
+use crate::server::lookout::Lookout;
 use crate::server::os::{self, Epoll, Event, Trigger, monotonic_us, wall_us};
+use crate::server::turns::Turns;
 
 /// The token of the event that wakes the worker threads; no connection has it.
 pub(super) const STOP: u64 = u64::MAX;

@@ -10,12 +10,12 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::daemon::Ended;
-use super::lookout::{TICK_US, Ticks};
 use super::process::Process;
 use super::watch::{Found, Watch};
 use crate::gateway::{ErrorKind, Level};
 use crate::process::{Drain, Drained, Facts, MEASURE_US, Reason, Scaled, Slot, State, earliest};
 use crate::protocol::bridge::{Limits, Timing, put_failed};
+use crate::server::lookout::{TICK_US, Ticks};
 use crate::server::os::{self, monotonic_us};
 
 /// How long a request that waited when it was broken off may take to come to its end.

@@ -85,6 +85,17 @@ impl Epoll {
         Ok(epoll::add(&self.fd, fd, epoll::EventData::new_u64(token), trigger.flags())?)
     }
 
+    /// Watches a listening socket that other processes watch too: of those that wait, not all are
+    /// woken for a connection.
+    ///
+    /// # Errors
+    ///
+    /// As `epoll_ctl(2)`.
+    pub fn add_shared(&self, fd: impl AsFd, token: u64) -> io::Result<()> {
+        let flags = epoll::EventFlags::IN | epoll::EventFlags::EXCLUSIVE;
+        Ok(epoll::add(&self.fd, fd, epoll::EventData::new_u64(token), flags)?)
+    }
+
     /// Says nothing more of `fd` until it is [unmuted](Self::unmute): somebody reads it anyway.
     ///
     /// # Errors

@@ -19,7 +19,8 @@ pub use self::event::{Event, drain_signals, is_at_end};
 pub use self::process::{Signal, cpu_us, exists};
 pub use self::shared::{Shared, Zeroed};
 pub use self::socket::{
-    Peer, Polled, accept, has_hung_up, peer, poll, receive, receive_with_descriptor, send,
-    send_vectored, send_with_descriptor, set_buffers, set_nonblocking, shutdown,
+    Peer, Polled, accept, has_hung_up, peer, peer_ip, peer_name, poll, poll_open, receive,
+    receive_with_descriptor, reset_on_close, send, send_vectored, send_with_descriptor, set_buffers,
+    set_nodelay, set_nonblocking, shutdown, shutdown_write,
 };
 pub use self::statm::resident_bytes;

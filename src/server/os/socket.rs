@@ -2,6 +2,7 @@
 
 use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
@@ -32,6 +33,8 @@ pub struct Polled {
     pub writable: bool,
     /// The other end has closed, or will send no more.
     pub hung_up: bool,
+    /// The other end has closed: there is nobody to take what is sent.
+    pub closed: bool,
 }
 
 /// The next connection of a listening socket, if there is one. It does not block and is closed on
@@ -151,11 +154,35 @@ const FLAGS: SendFlags = SendFlags::NOSIGNAL.union(SendFlags::DONTWAIT);
 /// As `ppoll(2)`.
 pub fn poll(
     socket: impl AsFd,
+    wanted: (bool, bool),
+    waker: Option<BorrowedFd<'_>>,
+    timeout: Option<Duration>,
+) -> io::Result<(Polled, bool)> {
+    poll_for(socket, PollFlags::RDHUP, wanted, waker, timeout)
+}
+
+/// As [`poll()`], for a peer that may close its sending side and still wants an answer: that it
+/// sends no more is nothing to wake for, unless `socket` is to be read.
+///
+/// # Errors
+///
+/// As `ppoll(2)`.
+pub fn poll_open(
+    socket: impl AsFd,
+    wanted: (bool, bool),
+    waker: Option<BorrowedFd<'_>>,
+    timeout: Option<Duration>,
+) -> io::Result<(Polled, bool)> {
+    poll_for(socket, PollFlags::empty(), wanted, waker, timeout)
+}
+
+fn poll_for(
+    socket: impl AsFd,
+    mut wanted: PollFlags,
     (read, write): (bool, bool),
     waker: Option<BorrowedFd<'_>>,
     timeout: Option<Duration>,
 ) -> io::Result<(Polled, bool)> {
-    let mut wanted = PollFlags::RDHUP;
     wanted.set(PollFlags::IN, read);
     wanted.set(PollFlags::OUT, write);
     let socket = socket.as_fd();
@@ -175,6 +202,7 @@ pub fn poll(
         readable: socket.intersects(PollFlags::IN | over),
         writable: socket.intersects(PollFlags::OUT | over),
         hung_up: socket.intersects(PollFlags::RDHUP | over),
+        closed: socket.intersects(over),
     };
     Ok((polled, waker.is_some() && !woken.is_empty()))
 }
@@ -188,6 +216,41 @@ pub fn has_hung_up(socket: impl AsFd) -> bool {
 pub fn shutdown(socket: impl AsFd) {
     // It may be broken already.
     let _ = rustix::net::shutdown(socket, Shutdown::Both);
+}
+
+/// Sends no more: the other end reads the end, and can go on sending.
+pub fn shutdown_write(socket: impl AsFd) {
+    let _ = rustix::net::shutdown(socket, Shutdown::Write);
+}
+
+/// Makes the closing of a TCP connection a reset: the other end sees that something went wrong. A
+/// Unix socket knows no such thing.
+pub fn reset_on_close(socket: impl AsFd) {
+    let _ = sockopt::set_socket_linger(socket, Some(Duration::ZERO));
+}
+
+/// Small pieces go out at once (TCP_NODELAY). What a listening TCP socket is told holds for its
+/// connections; other sockets do not care.
+pub fn set_nodelay(socket: impl AsFd) {
+    let _ = sockopt::set_tcp_nodelay(socket, true);
+}
+
+/// The IP address of who connected, if it is by IP.
+pub fn peer_ip(socket: impl AsFd) -> Option<IpAddr> {
+    let address = SocketAddr::try_from(rustix::net::getpeername(socket).ok()??).ok()?;
+    Some(address.ip().to_canonical())
+}
+
+/// Who connected, for people: an address and a port, or the process and user of a Unix socket's peer.
+pub fn peer_name(socket: impl AsFd) -> String {
+    let address = rustix::net::getpeername(&socket).ok().flatten();
+    if let Some(address) = address.and_then(|address| SocketAddr::try_from(address).ok()) {
+        return address.to_string();
+    }
+    match sockopt::socket_peercred(socket) {
+        Ok(who) => format!("process {} of user {}", who.pid.as_raw_nonzero(), who.uid.as_raw()),
+        Err(_) => "a peer that has gone".to_owned(),
+    }
 }
 
 /// Asks for other sizes of the kernel's buffers than the system's. It may give less.

@@ -1,12 +1,11 @@
-//! Where a worker thread waits for a waker, and for its httpd child beside it.
+//! Where a worker thread waits for a waker, and for its client beside it.
 
 use std::io;
-use std::os::fd::AsFd as _;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::task::{Wake, Waker};
 
-use super::connection::Connection;
 use crate::gateway::{Interest, Woken};
 use crate::server::os::{self, Event};
 
@@ -31,15 +30,25 @@ pub(super) fn waker() -> Option<Waker> {
     PLACE.with(|place| place.as_ref().ok().map(|place| Waker::from(Arc::clone(place))))
 }
 
-/// Waits for the waker, for the child's going, and for what `interest` names. `around` is called
+/// What is known of who is at the other end of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Client {
+    /// Who sends no more has gone.
+    Whole,
+    /// It may close its sending side, and still wants an answer.
+    MayHalfClose,
+}
+
+/// Waits for the waker, for the client's going, and for what `interest` names. `around` is called
 /// with what waits, unless there is nothing to wait for.
 pub(super) fn park(
-    connection: &Connection,
+    connection: impl AsFd,
+    client: Client,
     interest: Interest,
     around: impl FnOnce(&mut dyn FnMut() -> Woken) -> Woken,
 ) -> Woken {
     PLACE.with(|place| match place {
-        Ok(place) => place.park(connection, interest, around),
+        Ok(place) => place.park((connection.as_fd(), client), interest, around),
         Err(_) => Woken::Gone,
     })
 }
@@ -47,7 +56,7 @@ pub(super) fn park(
 impl Place {
     fn park(
         &self,
-        connection: &Connection,
+        connection: (BorrowedFd<'_>, Client),
         interest: Interest,
         around: impl FnOnce(&mut dyn FnMut() -> Woken) -> Woken,
     ) -> Woken {
@@ -64,9 +73,14 @@ impl Place {
         woken
     }
 
-    fn wait(&self, connection: &Connection, interest: Interest) -> Woken {
+    fn wait(&self, (socket, client): (BorrowedFd<'_>, Client), interest: Interest) -> Woken {
         let read = interest == Interest::Input;
-        match os::poll(connection, (read, false), Some(self.event.as_fd()), None) {
+        let event = Some(self.event.as_fd());
+        let polled = match client {
+            Client::Whole => os::poll(socket, (read, false), event, None),
+            Client::MayHalfClose => os::poll_open(socket, (read, false), event, None),
+        };
+        match polled {
             Ok((_, true)) => {
                 // Whoever rang it: a call that was late for the wait before may have.
                 self.event.clear();
