@@ -10,4 +10,7 @@ pub mod os;
 mod place;
 #[cfg(target_os = "linux")]
 #[forbid(unsafe_code)]
+mod table;
+#[cfg(target_os = "linux")]
+#[forbid(unsafe_code)]
 mod turns;
