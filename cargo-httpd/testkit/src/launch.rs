@@ -19,6 +19,12 @@ use crate::wait;
 #[derive(Debug)]
 pub struct StartError(String);
 
+impl StartError {
+    pub(crate) const fn new(report: String) -> Self {
+        Self(report)
+    }
+}
+
 impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
@@ -83,7 +89,7 @@ fn attempt(builder: &Builder, root: &Root) -> Result<Parts, Failure> {
     // The log of an attempt before this one would look like a server that serves.
     let error_log = root.path().join("error_log");
     let _ = std::fs::remove_file(&error_log);
-    let mut process = Process::spawn(command)
+    let mut process = Process::spawn("httpd", command)
         .map_err(|error| failed(&format!("httpd cannot be started: {error}")))?;
     let patience = builder.deadline() * 2;
     let state = wait::until(Instant::now() + patience, || {
@@ -144,7 +150,7 @@ fn command(builder: &Builder, root: &Root, console: File) -> Result<Command, Str
 }
 
 /// Two ports that nobody listens on.
-fn free_ports() -> std::io::Result<(u16, u16)> {
+pub(crate) fn free_ports() -> std::io::Result<(u16, u16)> {
     // Both at once, so that they differ.
     let one = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     let other = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;

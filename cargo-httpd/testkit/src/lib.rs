@@ -60,29 +60,38 @@ mod builder;
 mod client;
 mod command;
 mod config;
+mod gateway;
 mod group;
 mod launch;
+mod lighttpd;
 mod log;
 mod modules;
 mod mpm;
+mod nginx;
 pub mod proc;
 #[allow(unsafe_code, reason = "Command::pre_exec")]
 mod process;
+mod programs;
 mod restart;
 mod root;
+mod running;
 mod server;
 mod tls;
 mod wait;
+mod web_server;
 
 pub use builder::{Builder, ConfigTest};
 pub use client::{
     BodyEnd, ClientError, ClientErrorKind, Connection, Head, RequestBuilder, Response,
 };
 pub use command::Output;
+pub use gateway::{Gateway, GatewayBuilder};
 pub use group::{Group, GroupProcess};
 pub use httpd_config::Mpm;
 pub use launch::StartError;
 pub use modules::{find_module, httpd};
 pub use mpm::is_wanted;
+pub use programs::{find_program, is_open_program};
 pub use rustix::process::Signal;
 pub use server::Server;
+pub use web_server::{WebServer, WebServerBuilder};

@@ -84,14 +84,21 @@ fn names(file: &str) -> impl Iterator<Item = String> {
     .into_iter()
 }
 
-fn modified(path: &Path) -> Option<SystemTime> {
+/// When a file was last changed, if there is one.
+pub(crate) fn modified(path: &Path) -> Option<SystemTime> {
     path.metadata().ok().filter(std::fs::Metadata::is_file)?.modified().ok()
 }
 
-fn places() -> Result<Vec<PathBuf>, String> {
+/// Where modules are looked for.
+pub(crate) fn places() -> Result<Vec<PathBuf>, String> {
     if let Some(folder) = std::env::var_os("HTTPD_TESTKIT_MODULES").filter(|v| !v.is_empty()) {
         return Ok(vec![folder.into()]);
     }
+    profile_folders()
+}
+
+/// The folders of what was built with the running test.
+pub(crate) fn profile_folders() -> Result<Vec<PathBuf>, String> {
     let program =
         std::env::current_exe().map_err(|error| format!("this program has no path: {error}"))?;
     // target/debug/deps/test-0123, target/debug/examples/name or target/debug/name.

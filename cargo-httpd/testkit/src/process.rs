@@ -1,4 +1,4 @@
-//! The process of httpd: started so that it cannot outlive the test, ended by its id.
+//! The process of a server: started so that it cannot outlive the test, ended by its id.
 
 use std::io;
 use std::os::unix::process::CommandExt;
@@ -13,6 +13,8 @@ use crate::{proc, wait};
 /// A child with a session and process group of its own. Dropping it kills the group.
 #[derive(Debug)]
 pub(crate) struct Process {
+    /// As messages call it: `httpd`.
+    name: &'static str,
     child: Child,
     ended: Option<ExitStatus>,
 }
@@ -26,12 +28,13 @@ pub(crate) struct End {
 }
 
 impl Process {
-    /// Starts `command`. It gets SIGTERM when this whole process dies, however that happens.
-    pub(crate) fn spawn(command: Command) -> io::Result<Self> {
+    /// Starts `command`, which messages call `name`. It gets SIGTERM when this whole process dies,
+    /// however that happens.
+    pub(crate) fn spawn(name: &'static str, command: Command) -> io::Result<Self> {
         let (answer, answered) = mpsc::sync_channel(1);
         spawner().send((command, answer)).map_err(io::Error::other)?;
         let child = answered.recv().map_err(io::Error::other)??;
-        Ok(Self { child, ended: None })
+        Ok(Self { name, child, ended: None })
     }
 
     /// Its id, which is that of its group and session too.
@@ -47,10 +50,10 @@ impl Process {
         Ok(self.ended)
     }
 
-    /// Sends SIGTERM to `pid`, itself or the httpd that it runs, and waits until the whole group has
+    /// Sends SIGTERM to `pid`, itself or the server that it runs, and waits until the whole group has
     /// gone; what has not after `patience` is killed.
     pub(crate) fn terminate(&mut self, pid: i32, patience: Duration) -> io::Result<End> {
-        let mut problems = Vec::new();
+        let (name, mut problems) = (self.name, Vec::new());
         let end = Instant::now() + patience;
         let mut next = Instant::now();
         let ended = wait::until(end, || {
@@ -66,7 +69,7 @@ impl Process {
         let status = match ended {
             Some(status) => status?,
             None => {
-                problems.push(format!("httpd did not end within {patience:?} of SIGTERM"));
+                problems.push(format!("{name} did not end within {patience:?} of SIGTERM"));
                 self.kill_all();
                 let status = self.child.wait()?;
                 self.ended = Some(status);
@@ -74,7 +77,7 @@ impl Process {
             }
         };
         let session = self.pid();
-        // Descendants end once they see that httpd has gone. Some of them, as daemon processes, have a
+        // Descendants end once they see that it has gone. Some of them, as daemon processes, have a
         // process group of their own.
         let patience = patience / 4;
         let end = Instant::now() + patience;
@@ -83,7 +86,7 @@ impl Process {
             let left: Vec<_> = left
                 .map(|pid| format!("{pid} ({})", proc::title(pid).unwrap_or_default()))
                 .collect();
-            problems.push(format!("left behind by httpd after {patience:?}: {}", left.join(", ")));
+            problems.push(format!("left behind by {name} after {patience:?}: {}", left.join(", ")));
             self.kill_all();
         }
         Ok(End { status, problems })
@@ -139,7 +142,7 @@ fn spawner() -> mpsc::Sender<Order> {
                     if let Err(mpsc::SendError(Ok(child))) =
                         answer.send(spawn_guarded(&mut command))
                     {
-                        drop(Process { child, ended: None });
+                        drop(Process { name: "a process", child, ended: None });
                     }
                 }
             })

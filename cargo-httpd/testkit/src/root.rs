@@ -39,6 +39,13 @@ impl Root {
         fs::set_permissions(&file, Permissions::from_mode(mode))
     }
 
+    /// Makes a folder that everybody may write to.
+    pub(crate) fn scratch(&self, name: &str) -> io::Result<()> {
+        let folder = self.path().join(name);
+        fs::create_dir(&folder)?;
+        fs::set_permissions(folder, Permissions::from_mode(0o1777))
+    }
+
     /// Leaves the folder where it is, and returns its path.
     pub(crate) fn keep(&mut self) -> PathBuf {
         self.0.disable_cleanup(true);
@@ -80,7 +87,8 @@ fn base() -> io::Result<PathBuf> {
     })
 }
 
-fn is_open_to_all(folder: &Path) -> bool {
+/// True if any user may enter `folder`.
+pub(crate) fn is_open_to_all(folder: &Path) -> bool {
     folder.canonicalize().is_ok_and(|folder| {
         folder.ancestors().all(|part| fs::metadata(part).is_ok_and(|meta| meta.mode() & 0o001 != 0))
     })

@@ -5,3 +5,4 @@ mod client;
 mod restarts;
 mod server;
 mod tls;
+mod web_servers;
