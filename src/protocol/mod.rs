@@ -1,3 +1,7 @@
 //! Codecs without I/O: bytes in, messages out. Limits are arguments.
 
 pub mod bridge;
+pub mod fastcgi;
+pub mod params;
+pub mod scgi;
+pub mod uwsgi;

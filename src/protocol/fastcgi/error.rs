@@ -1,0 +1,122 @@
+//! Why bytes were refused, or could not be made.
+
+use std::fmt;
+
+use super::header::VERSION;
+use super::kind::Kind;
+use crate::protocol::params::PairError;
+
+/// What breaks the protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Error {
+    at: usize,
+    record: Option<Kind>,
+    kind: ErrorKind,
+}
+
+/// What is wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// Another version of the protocol, or another protocol.
+    Version(u8),
+    /// A management record with a request id, or another without one.
+    RequestId(u16),
+    /// A record whose length is fixed with another length.
+    ContentLength {
+        /// The length in its header.
+        found: u16,
+        /// The length that there is.
+        allowed: u16,
+    },
+    /// A name-value pair that reaches past the end of its stream or record.
+    Truncated {
+        /// The bytes that it takes, as far as they are known.
+        wanted: usize,
+        /// The bytes that are there.
+        left: usize,
+    },
+    /// More bytes of name-value pairs than the limit.
+    TooLong {
+        /// The limit.
+        most: usize,
+    },
+    /// A name or value of 2 GiB or more, which cannot be sent.
+    Length(usize),
+    /// A variable that is refused.
+    Pair(PairError),
+    /// A record that cannot come now.
+    Unexpected {
+        /// What can.
+        allowed: &'static str,
+    },
+    /// A variable that has to be there, and has to be what `allowed` says.
+    Variable {
+        /// Its name.
+        name: &'static str,
+        /// What it has to be.
+        allowed: &'static str,
+    },
+}
+
+impl Error {
+    pub(super) const fn new(at: usize, record: Option<Kind>, kind: ErrorKind) -> Self {
+        Self { at, record, kind }
+    }
+
+    /// Where it is: in a record, counted from its header; in the PARAMS stream, counted from its
+    /// beginning over all records.
+    #[must_use]
+    pub const fn offset(&self) -> usize {
+        self.at
+    }
+
+    /// The type of the record, if that much is known.
+    #[must_use]
+    pub const fn record(&self) -> Option<Kind> {
+        self.record
+    }
+
+    /// What is wrong.
+    #[must_use]
+    pub const fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+}
+
+impl From<PairError> for ErrorKind {
+    fn from(error: PairError) -> Self {
+        Self::Pair(error)
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.record {
+            Some(record) => write!(f, "FastCGI {record}, byte {}: ", self.at)?,
+            None => write!(f, "FastCGI record, byte {}: ", self.at)?,
+        }
+        match self.kind {
+            ErrorKind::Version(found) => write!(f, "version {found}; allowed is {VERSION}"),
+            ErrorKind::RequestId(0) => f.write_str("request id 0; allowed are 1 to 65535"),
+            ErrorKind::RequestId(found) => write!(f, "request id {found}; allowed is 0"),
+            ErrorKind::ContentLength { found, allowed } => {
+                write!(f, "{found} bytes of content; allowed are {allowed}")
+            }
+            ErrorKind::Truncated { wanted, left } => {
+                write!(f, "a name-value pair of {wanted} bytes or more, but only {left} are there")
+            }
+            ErrorKind::TooLong { most } => {
+                write!(f, "too many bytes of name-value pairs; allowed are {most}")
+            }
+            ErrorKind::Length(found) => {
+                write!(f, "a name or value of {found} bytes; allowed are {}", i32::MAX)
+            }
+            ErrorKind::Pair(error) => error.fmt(f),
+            ErrorKind::Unexpected { allowed } => write!(f, "it cannot come now; {allowed} can"),
+            ErrorKind::Variable { name, allowed } => write!(f, "{name} has to be {allowed}"),
+        }
+    }
+}
+
+impl std::error::Error for Error {}

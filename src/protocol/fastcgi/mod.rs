@@ -1,0 +1,60 @@
+//! FastCGI 1.0 (Mark R. Brown, Open Market, 29 April 1996), whole: both sides of every record, the
+//! three roles, and what the surroundings of a FastCGI process say.
+//!
+//! A connection carries [records](Header): eight bytes, up to 65535 of content, up to 255 of padding.
+//! Records of request id 0 are about the process (section 4), others belong to a request. [`split`]
+//! takes a record from the front of a buffer and [`Record::message`] says what it is; a driver that
+//! will not hold a whole record takes the [`Header`] and the content as it comes. [`ParamsReader`] makes
+//! [`Params`](super::params::Params) of the PARAMS stream, whose pairs may span records, and [`Flow`]
+//! says what may come when. What goes out is put onto a caller's `Vec`.
+//!
+//! Pure: the driver is `server::fastcgi`.
+//!
+//! ```
+//! use mod_rust::protocol::fastcgi::{self as fcgi, Message, ParamsReader, Role};
+//! use mod_rust::protocol::params::Params;
+//!
+//! let mut wire = Vec::new();
+//! fcgi::put_begin(&mut wire, 1, Role::RESPONDER, true);
+//! let mut params = Params::new();
+//! params.push(b"REQUEST_METHOD", b"GET");
+//! fcgi::put_params(&mut wire, 1, &params)?;
+//! fcgi::put_stream_end(&mut wire, fcgi::Kind::STDIN, 1);
+//!
+//! let (mut rest, mut reader, mut got) = (&wire[..], ParamsReader::new(), Params::new());
+//! let limits = fcgi::Limits::default();
+//! while let Some(record) = fcgi::split(rest)? {
+//!     match record.message()? {
+//!         Message::Begin(id, begin) => assert_eq!((id, begin.role), (1, Role::RESPONDER)),
+//!         Message::Params(_, []) => reader.finish()?,
+//!         Message::Params(_, piece) => reader.feed(piece, &mut got, &limits)?,
+//!         Message::Stdin(_, body) => assert_eq!(body, b""),
+//!         other => panic!("{other:?}"),
+//!     }
+//!     rest = &rest[record.size()..];
+//! }
+//! assert_eq!(got, params);
+//! # Ok::<(), fcgi::Error>(())
+//! ```
+
+mod encode;
+mod error;
+mod header;
+mod kind;
+mod pairs;
+mod params;
+mod record;
+mod values;
+
+pub use super::params::Limits;
+pub use encode::{
+    Open, put_abort, put_begin, put_end, put_header, put_params, put_stream, put_stream_end,
+    put_unknown_type,
+};
+pub use error::{Error, ErrorKind};
+pub use header::{HEADER, Header, MAX_CONTENT, MAX_RECORD, PADDING, VERSION};
+pub use kind::{Kind, ProtocolStatus, Role};
+pub use pairs::{Pairs, PairsIter, put_pair};
+pub use params::ParamsReader;
+pub use record::{Begin, End, KEEP_CONN, Message, Record, split};
+pub use values::{Capacity, put_get_values, put_get_values_result};

@@ -1,0 +1,153 @@
+//! Records, and what they say.
+
+use super::error::Error;
+use super::header::{HEADER, Header};
+use super::kind::{Kind, ProtocolStatus, Role};
+use super::pairs::Pairs;
+
+/// A whole record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Record<'a> {
+    /// Its header.
+    pub header: Header,
+    /// Its content, without the padding.
+    pub content: &'a [u8],
+}
+
+/// Takes a record from the beginning of `bytes`: `None` when it is not whole. What it takes is
+/// [`Record::size`].
+///
+/// # Errors
+///
+/// As [`Header::decode`]: where the next record begins cannot be known.
+pub fn split(bytes: &[u8]) -> Result<Option<Record<'_>>, Error> {
+    let Some((header, rest)) = bytes.split_first_chunk::<HEADER>() else { return Ok(None) };
+    let header = Header::decode(header)?;
+    if rest.len() < header.size() - HEADER {
+        return Ok(None);
+    }
+    Ok(Some(Record { header, content: &rest[..usize::from(header.content_length)] }))
+}
+
+/// The flag of BEGIN_REQUEST that leaves it to the web server to close the connection (5.1).
+pub const KEEP_CONN: u8 = 1;
+
+/// What BEGIN_REQUEST says (5.1): role (2 bytes), flags, five reserved bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Begin {
+    /// What the web server wants.
+    pub role: Role,
+    /// Whether the connection is kept when the request has ended.
+    pub keep_conn: bool,
+}
+
+impl Begin {
+    /// Decodes it. Flags that do not exist are not looked at.
+    #[must_use]
+    pub const fn decode(content: &[u8; 8]) -> Self {
+        let &[high, low, flags, ..] = content;
+        Self { role: Role(u16::from_be_bytes([high, low])), keep_conn: flags & KEEP_CONN != 0 }
+    }
+
+    /// Its bytes.
+    #[must_use]
+    pub const fn encode(&self) -> [u8; 8] {
+        let [high, low] = self.role.0.to_be_bytes();
+        [high, low, self.keep_conn as u8 * KEEP_CONN, 0, 0, 0, 0, 0]
+    }
+}
+
+/// What END_REQUEST says (5.5): application status (4 bytes), protocol status, three reserved bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct End {
+    /// The status of the application: what a CGI program returns from `main`.
+    pub app_status: u32,
+    /// How the protocol's side of it went.
+    pub protocol_status: ProtocolStatus,
+}
+
+impl End {
+    /// Decodes it.
+    #[must_use]
+    pub const fn decode(content: &[u8; 8]) -> Self {
+        let &[a, b, c, d, status, ..] = content;
+        let app_status = u32::from_be_bytes([a, b, c, d]);
+        Self { app_status, protocol_status: ProtocolStatus(status) }
+    }
+
+    /// Its bytes.
+    #[must_use]
+    pub const fn encode(&self) -> [u8; 8] {
+        let [a, b, c, d] = self.app_status.to_be_bytes();
+        [a, b, c, d, self.protocol_status.0, 0, 0, 0]
+    }
+}
+
+/// What a record says. Of a stream, no bytes say that it has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Message<'a> {
+    /// BEGIN_REQUEST.
+    Begin(u16, Begin),
+    /// ABORT_REQUEST.
+    Abort(u16),
+    /// END_REQUEST.
+    End(u16, End),
+    /// PARAMS: for a [`ParamsReader`](super::ParamsReader).
+    Params(u16, &'a [u8]),
+    /// STDIN.
+    Stdin(u16, &'a [u8]),
+    /// STDOUT.
+    Stdout(u16, &'a [u8]),
+    /// STDERR.
+    Stderr(u16, &'a [u8]),
+    /// DATA.
+    Data(u16, &'a [u8]),
+    /// GET_VALUES: names with empty values.
+    GetValues(Pairs<'a>),
+    /// GET_VALUES_RESULT.
+    GetValuesResult(Pairs<'a>),
+    /// UNKNOWN_TYPE: the other side does not know this type of management record.
+    UnknownType(Kind),
+    /// A record of a type that is not known. With request id 0 the answer is
+    /// [`put_unknown_type`](super::put_unknown_type), any other is to be ignored.
+    Unknown(Header),
+}
+
+impl<'a> Record<'a> {
+    /// The bytes that it takes, with its header and its padding.
+    #[must_use]
+    pub const fn size(&self) -> usize {
+        self.header.size()
+    }
+
+    /// What it says.
+    ///
+    /// # Errors
+    ///
+    /// A name-value pair of a management record that is not whole. The next record can be read.
+    pub fn message(&self) -> Result<Message<'a>, Error> {
+        let (header, content) = (self.header, self.content);
+        let id = header.request_id;
+        // The header was refused if one of a fixed length has another.
+        let eight = || content.first_chunk::<8>().copied().unwrap_or_default();
+        Ok(match header.kind {
+            Kind::BEGIN_REQUEST => Message::Begin(id, Begin::decode(&eight())),
+            Kind::ABORT_REQUEST => Message::Abort(id),
+            Kind::END_REQUEST => Message::End(id, End::decode(&eight())),
+            Kind::PARAMS => Message::Params(id, content),
+            Kind::STDIN => Message::Stdin(id, content),
+            Kind::STDOUT => Message::Stdout(id, content),
+            Kind::STDERR => Message::Stderr(id, content),
+            Kind::DATA => Message::Data(id, content),
+            Kind::GET_VALUES => {
+                Message::GetValues(Pairs::check(content, Kind::GET_VALUES, HEADER)?)
+            }
+            Kind::GET_VALUES_RESULT => {
+                Message::GetValuesResult(Pairs::check(content, Kind::GET_VALUES_RESULT, HEADER)?)
+            }
+            Kind::UNKNOWN_TYPE => Message::UnknownType(Kind(eight()[0])),
+            _ => Message::Unknown(header),
+        })
+    }
+}

@@ -1,0 +1,344 @@
+//! One request's variables, as SCGI, uwsgi and FastCGI carry them and as CGI has them in its
+//! environment.
+//!
+//! The codecs fill it, `server::site` makes the environ of it. One buffer holds all keys and values,
+//! one index says where: both keep their room when it is cleared, so that the next request on the
+//! same connection allocates nothing.
+
+use std::fmt;
+
+/// Variables with distinct keys. A key that comes again takes the place of the one before: nginx
+/// sends a parameter twice when it is configured twice, and the later line is the one that is meant.
+///
+/// ```
+/// use mod_rust::protocol::params::Params;
+///
+/// let mut params = Params::new();
+/// params.push(b"REQUEST_METHOD", b"GET");
+/// params.push(b"PATH_INFO", b"/a");
+/// params.push(b"PATH_INFO", b"/b");
+/// assert_eq!(params.get(b"PATH_INFO"), Some(&b"/b"[..]));
+/// assert_eq!(params.len(), 2);
+/// ```
+#[derive(Clone, Default)]
+pub struct Params {
+    bytes: Vec<u8>,
+    index: Vec<Entry>,
+    seen: Seen,
+    /// How often something was pushed: repeated keys count too.
+    pushed: usize,
+}
+
+#[derive(Clone, Copy)]
+struct Entry {
+    start: usize,
+    key: usize,
+    value: usize,
+}
+
+/// What a request's variables may come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of all keys and values with their lengths, as they stand on the wire.
+    pub head: usize,
+    /// Variables, repeated ones counted.
+    pub pairs: usize,
+}
+
+impl Default for Limits {
+    /// 128 KiB and 1000 variables: more than any web server sends by default.
+    fn default() -> Self {
+        Self { head: 128 * 1024, pairs: 1000 }
+    }
+}
+
+/// Why a variable was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum PairError {
+    /// A key without a byte.
+    EmptyKey,
+    /// A byte that a key cannot hold: NUL and `=`, which end it in a process's environment.
+    KeyByte {
+        /// Where in the key.
+        at: usize,
+        /// The byte.
+        byte: u8,
+    },
+    /// More variables than the limit.
+    TooMany {
+        /// The limit.
+        most: usize,
+    },
+}
+
+impl fmt::Display for PairError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::EmptyKey => f.write_str("a variable without a name"),
+            Self::KeyByte { at, byte } => write!(
+                f,
+                "byte {at} of a variable's name is {byte:#04x}; allowed is anything but NUL and '='"
+            ),
+            Self::TooMany { most } => write!(f, "too many variables; allowed are {most}"),
+        }
+    }
+}
+
+impl std::error::Error for PairError {}
+
+impl Params {
+    /// Without variables, and without room for any.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { bytes: Vec::new(), index: Vec::new(), seen: Seen([0; 4]), pushed: 0 }
+    }
+
+    /// Forgets all variables and keeps the room.
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+        self.index.clear();
+        self.seen = Seen::default();
+        self.pushed = 0;
+    }
+
+    /// Gives back room beyond `bytes` of keys and values: after a request that was unusually large.
+    pub fn shrink_to(&mut self, bytes: usize) {
+        self.bytes.shrink_to(bytes);
+        // A variable of 64 bytes is a usual one.
+        self.index.shrink_to(bytes / 64);
+    }
+
+    /// Sets a variable, whatever bytes it has. What the codecs decode was checked before.
+    pub fn push(&mut self, key: &[u8], value: &[u8]) {
+        let start = self.bytes.len();
+        self.bytes.reserve(key.len() + value.len());
+        self.bytes.extend_from_slice(key);
+        self.bytes.extend_from_slice(value);
+        let entry = Entry { start, key: key.len(), value: value.len() };
+        match self.position(key) {
+            Some(at) => self.index[at] = entry,
+            None => self.index.push(entry),
+        }
+        self.seen.add(key);
+        self.pushed += 1;
+    }
+
+    /// The value of a variable.
+    #[must_use]
+    pub fn get(&self, key: &[u8]) -> Option<&[u8]> {
+        self.position(key).map(|at| self.pair(&self.index[at]).1)
+    }
+
+    /// All variables, in the order in which their keys came first.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&[u8], &[u8])> + Clone {
+        self.index.iter().map(|entry| self.pair(entry))
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.index.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.index.is_empty()
+    }
+
+    /// The bytes of memory that are held, used or not.
+    #[must_use]
+    pub const fn size(&self) -> usize {
+        self.bytes.capacity() + self.index.capacity() * size_of::<Entry>()
+    }
+
+    /// Sets a variable that came from a peer.
+    pub(super) fn add(
+        &mut self,
+        key: &[u8],
+        value: &[u8],
+        limits: &Limits,
+    ) -> Result<(), PairError> {
+        check_key(key)?;
+        if self.pushed >= limits.pairs {
+            return Err(PairError::TooMany { most: limits.pairs });
+        }
+        self.push(key, value);
+        Ok(())
+    }
+
+    fn position(&self, key: &[u8]) -> Option<usize> {
+        if !self.seen.may_have(key) {
+            return None;
+        }
+        self.index.iter().position(|entry| entry.key == key.len() && self.pair(entry).0 == key)
+    }
+
+    fn pair(&self, entry: &Entry) -> (&[u8], &[u8]) {
+        self.bytes[entry.start..][..entry.key + entry.value].split_at(entry.key)
+    }
+}
+
+impl fmt::Debug for Params {
+    /// The keys alone: values may be passwords and cookies.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.iter().map(|(key, _)| key.escape_ascii().to_string())).finish()
+    }
+}
+
+impl PartialEq for Params {
+    /// The same variables in the same order.
+    fn eq(&self, other: &Self) -> bool {
+        self.iter().eq(other.iter())
+    }
+}
+
+impl Eq for Params {}
+
+/// Which keys there may be: most look-ups are for keys that are not there, and most keys come once.
+#[derive(Clone, Copy, Default)]
+struct Seen([u64; 4]);
+
+impl Seen {
+    fn add(&mut self, key: &[u8]) {
+        let (word, bit) = Self::place(key);
+        self.0[word] |= bit;
+    }
+
+    fn may_have(&self, key: &[u8]) -> bool {
+        let (word, bit) = Self::place(key);
+        self.0[word] & bit != 0
+    }
+
+    /// From the end of the key, as many begin alike.
+    fn place(key: &[u8]) -> (usize, u64) {
+        let tail = match key.last_chunk::<4>() {
+            Some(tail) => u32::from_le_bytes(*tail),
+            None => key.iter().fold(0, |all, &byte| all << 8 | u32::from(byte)),
+        };
+        // Fibonacci hashing: the upper bits of the product depend on all bits.
+        let hash = (tail ^ (key.len() as u32) << 16).wrapping_mul(0x9e37_79b9) >> 24;
+        ((hash >> 6) as usize, 1 << (hash & 63))
+    }
+}
+
+/// Whether `key` can be a variable's name.
+pub(super) fn check_key(key: &[u8]) -> Result<(), PairError> {
+    if key.is_empty() {
+        return Err(PairError::EmptyKey);
+    }
+    match key.iter().position(|&byte| byte == 0 || byte == b'=') {
+        Some(at) => Err(PairError::KeyByte { at, byte: key[at] }),
+        None => Ok(()),
+    }
+}
+
+/// A number of digits alone.
+pub(super) fn number(digits: &[u8]) -> Option<u64> {
+    let digit = |number: u64, byte: &u8| match byte {
+        b'0'..=b'9' => number.checked_mul(10)?.checked_add(u64::from(byte - b'0')),
+        _ => None,
+    };
+    digits.iter().try_fold(0, digit).filter(|_| !digits.is_empty())
+}
+
+/// Puts a number's digits.
+pub(super) fn put_number(into: &mut Vec<u8>, mut number: u64) {
+    let mut digits = [0; 20];
+    let mut at = digits.len();
+    loop {
+        at -= 1;
+        digits[at] = b'0' + (number % 10) as u8;
+        number /= 10;
+        if number == 0 {
+            break;
+        }
+    }
+    into.extend_from_slice(&digits[at..]);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_of_a_key_is_the_one() {
+        let mut params = Params::new();
+        params.push(b"A", b"1");
+        params.push(b"B", b"2");
+        params.push(b"A", b"three");
+        assert_eq!(params.get(b"A"), Some(&b"three"[..]));
+        assert_eq!((params.get(b"C"), params.get(b""), params.get(b"AA")), (None, None, None));
+        let all: Vec<_> = params.iter().collect();
+        assert_eq!(all, [(&b"A"[..], &b"three"[..]), (b"B", b"2")]);
+        assert_eq!((params.len(), params.is_empty()), (2, false));
+    }
+
+    #[test]
+    fn a_cleared_one_is_empty_and_keeps_its_room() {
+        let mut params = Params::new();
+        assert_eq!(params.size(), 0);
+        for round in 0..3 {
+            for key in 0..200 {
+                params.push(format!("KEY_{key}").as_bytes(), b"value");
+            }
+            assert_eq!(params.len(), 200, "round {round}");
+            let held = params.size();
+            params.clear();
+            assert!(params.is_empty() && params.get(b"KEY_7").is_none());
+            assert_eq!(params.size(), held);
+        }
+        params.shrink_to(640);
+        assert!(params.size() < 1300, "{}", params.size());
+    }
+
+    #[test]
+    fn every_key_is_found_among_many() {
+        let mut params = Params::new();
+        for key in 0..1000 {
+            params.push(format!("HTTP_X_{key:04}").as_bytes(), key.to_string().as_bytes());
+        }
+        for key in 0..1000 {
+            let found = params.get(format!("HTTP_X_{key:04}").as_bytes());
+            assert_eq!(found, Some(key.to_string().as_bytes()));
+        }
+        assert_eq!(params.len(), 1000);
+    }
+
+    #[test]
+    fn keys_and_how_many_of_them() {
+        let mut params = Params::new();
+        let limits = Limits { pairs: 2, ..Limits::default() };
+        assert_eq!(params.add(b"", b"", &limits), Err(PairError::EmptyKey));
+        let byte = |at, byte| Err(PairError::KeyByte { at, byte });
+        assert_eq!(params.add(b"a=b", b"", &limits), byte(1, b'='));
+        assert_eq!(params.add(b"\0", b"", &limits), byte(0, 0));
+        assert_eq!(params.add(b"A", b"\0=", &limits), Ok(()));
+        assert_eq!(params.add(b"A", b"", &limits), Ok(()));
+        // Repeated ones count: the work is bounded, not only the memory.
+        let error = params.add(b"A", b"", &limits).unwrap_err();
+        assert_eq!(error, PairError::TooMany { most: 2 });
+        assert_eq!(error.to_string(), "too many variables; allowed are 2");
+    }
+
+    #[test]
+    fn numbers() {
+        for number_ in [0, 1, 9, 10, 65_535, u64::MAX] {
+            let mut out = Vec::new();
+            put_number(&mut out, number_);
+            assert_eq!(out, number_.to_string().as_bytes());
+            assert_eq!(number(&out), Some(number_));
+        }
+        for bad in [&b""[..], b"+1", b"-1", b" 1", b"1 ", b"18446744073709551616"] {
+            assert_eq!(number(bad), None, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn values_are_not_shown() {
+        let mut params = Params::new();
+        params.push(b"HTTP_COOKIE", b"secret");
+        assert_eq!(format!("{params:?}"), "[\"HTTP_COOKIE\"]");
+    }
+}

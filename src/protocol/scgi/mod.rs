@@ -1,0 +1,163 @@
+//! SCGI (<https://python.ca/scgi/protocol.txt>): a netstring of variables, then the request body;
+//! the response is that of CGI ([`head`](super::head)) and ends with the connection.
+//!
+//! ```text
+//! "70:" "CONTENT_LENGTH" 00 "27" 00 "SCGI" 00 "1" 00 "REQUEST_METHOD" 00 "POST" 00 … "," body
+//! ```
+//!
+//! Pure: the driver is `server::scgi`.
+//!
+//! ```
+//! use mod_rust::protocol::{params::Params, scgi};
+//!
+//! let mut params = Params::new();
+//! params.push(b"REQUEST_METHOD", b"GET");
+//! let mut wire = Vec::new();
+//! scgi::encode(&params, &mut wire)?;
+//! assert_eq!(wire, b"44:CONTENT_LENGTH\x000\0SCGI\x001\0REQUEST_METHOD\0GET\0,");
+//!
+//! let mut got = Params::new();
+//! assert_eq!(scgi::decode(&wire[..9], &scgi::Limits::default(), &mut got)?, None);
+//! let head = scgi::decode(&wire, &scgi::Limits::default(), &mut got)?.expect("it is whole");
+//! assert_eq!((head.size, head.content_length), (wire.len(), 0));
+//! assert_eq!(got.get(b"REQUEST_METHOD"), Some(&b"GET"[..]));
+//! # Ok::<(), scgi::Error>(())
+//! ```
+
+mod error;
+#[cfg(test)]
+mod tests;
+
+pub use super::params::Limits;
+pub use error::{Error, ErrorKind};
+
+use super::params::{Params, check_key, number, put_number};
+
+/// A request's head that was decoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Head {
+    /// The bytes that it took: where the body begins.
+    pub size: usize,
+    /// The bytes of the body.
+    pub content_length: u64,
+}
+
+const CONTENT_LENGTH: &[u8] = b"CONTENT_LENGTH";
+const SCGI: &[u8] = b"SCGI";
+
+/// Decodes a request's head from the beginning of `bytes`: `None` when it is not whole. `into` is
+/// cleared first; CONTENT_LENGTH and SCGI are put there like all others.
+///
+/// No more than `limits.head` bytes and the length before them need ever be held.
+///
+/// # Errors
+///
+/// What no SCGI client sends, or one that sends more than `limits`: the connection is of no more
+/// use, as where the next request begins cannot be known.
+pub fn decode(bytes: &[u8], limits: &Limits, into: &mut Params) -> Result<Option<Head>, Error> {
+    into.clear();
+    let Some((start, length)) = netstring(bytes, limits.head)? else { return Ok(None) };
+    let end = start + length;
+    let Some(&comma) = bytes.get(end) else { return Ok(None) };
+    if comma != b',' {
+        return Err(Error::new(end, ErrorKind::Comma(comma)));
+    }
+    let mut content_length = None;
+    let mut at = start;
+    while at < end {
+        let (key, value) = header(&bytes[at..end]).map_err(|kind| Error::new(at, kind))?;
+        let value_at = at + key.len() + 1;
+        if key == CONTENT_LENGTH {
+            let found = number(value).ok_or(Error::new(value_at, ErrorKind::ContentLength))?;
+            if *content_length.get_or_insert(found) != found {
+                return Err(Error::new(value_at, ErrorKind::ContentLengths));
+            }
+        } else if content_length.is_none() {
+            return Err(Error::new(at, ErrorKind::First));
+        }
+        into.add(key, value, limits).map_err(|error| Error::new(at, error.into()))?;
+        at = value_at + value.len() + 1;
+    }
+    let content_length = content_length.ok_or(Error::new(end, ErrorKind::First))?;
+    if into.get(SCGI) != Some(b"1") {
+        return Err(Error::new(end, ErrorKind::Scgi));
+    }
+    Ok(Some(Head { size: end + 1, content_length }))
+}
+
+/// Puts a request's head onto `into`. CONTENT_LENGTH goes first, as `0` if it is not in `params`;
+/// SCGI, if it is not, behind it.
+///
+/// # Errors
+///
+/// What SCGI cannot carry: a key that is empty or has a NUL or `=`, a value with a NUL, a
+/// CONTENT_LENGTH that is no number, an SCGI that is not `1`. Nothing is put then.
+pub fn encode(params: &Params, into: &mut Vec<u8>) -> Result<(), Error> {
+    let begin = into.len();
+    let content_length = params.get(CONTENT_LENGTH).unwrap_or(b"0");
+    let scgi = params.get(SCGI).unwrap_or(b"1");
+    if number(content_length).is_none() {
+        return Err(Error::new(begin, ErrorKind::ContentLength));
+    }
+    if scgi != b"1" {
+        return Err(Error::new(begin, ErrorKind::Scgi));
+    }
+    let first = [(CONTENT_LENGTH, content_length)];
+    let second = [(SCGI, scgi)].into_iter().filter(|_| params.get(SCGI).is_none());
+    let rest = params.iter().filter(|(key, _)| *key != CONTENT_LENGTH);
+    let all = first.into_iter().chain(second).chain(rest);
+    let length: usize = all.clone().map(|(key, value)| key.len() + value.len() + 2).sum();
+    put_number(into, length as u64);
+    into.push(b':');
+    into.reserve(length + 1);
+    for (key, value) in all {
+        let refused = match check_key(key) {
+            Err(error) => Some(error.into()),
+            Ok(()) => value.contains(&0).then_some(ErrorKind::ValueNul),
+        };
+        if let Some(kind) = refused {
+            let at = into.len();
+            into.truncate(begin);
+            return Err(Error::new(at, kind));
+        }
+        for part in [key, value] {
+            into.extend_from_slice(part);
+            into.push(0);
+        }
+    }
+    into.push(b',');
+    Ok(())
+}
+
+/// Where a netstring's content begins, and its length. `None`: the colon has not come.
+///
+/// <https://cr.yp.to/proto/netstrings.txt>: decimal digits without a zero before others.
+fn netstring(bytes: &[u8], most: usize) -> Result<Option<(usize, usize)>, Error> {
+    let mut length = 0_usize;
+    for (at, &byte) in bytes.iter().enumerate() {
+        let digit = match byte {
+            b'0'..=b'9' => usize::from(byte - b'0'),
+            b':' if at > 0 => return Ok(Some((at + 1, length))),
+            _ => return Err(Error::new(at, ErrorKind::Length(byte))),
+        };
+        if at > 0 && length == 0 {
+            return Err(Error::new(0, ErrorKind::LeadingZero));
+        }
+        // A limit below usize::MAX / 10 keeps the product in range; none larger makes sense.
+        length = length.saturating_mul(10).saturating_add(digit);
+        if length > most {
+            return Err(Error::new(0, ErrorKind::TooLong { most }));
+        }
+    }
+    Ok(None)
+}
+
+/// The first header of a block that is not empty.
+fn header(block: &[u8]) -> Result<(&[u8], &[u8]), ErrorKind> {
+    let mut parts = block.split(|&byte| byte == 0);
+    match (parts.next(), parts.next(), parts.next()) {
+        // A third part, even if it is empty, says that there is a NUL behind the value.
+        (Some(key), Some(value), Some(_)) => Ok((key, value)),
+        _ => Err(ErrorKind::Unterminated),
+    }
+}
