@@ -9,6 +9,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 use super::connection::frame;
+use super::memory;
 use super::upload::borrow;
 use crate::adapter::RequestExchange;
 use crate::gateway::{Error, Exchange as _, FileBody, Outcome, Status, Variables as _};
@@ -53,8 +54,31 @@ pub(super) struct Answer<'x, 'e, 'r> {
 struct Backlog {
     pieces: VecDeque<Bytes>,
     bytes: usize,
+    /// The most that they have been.
+    most: usize,
     /// They are to be flushed.
     flush: bool,
+}
+
+/// Where more than this was kept for a client, it goes back to the system when the response is over,
+/// in bytes: far more work than that costs.
+const GIVEN_BACK: usize = 1024 * 1024;
+
+impl Backlog {
+    fn push(&mut self, piece: Bytes) {
+        self.bytes += piece.len();
+        self.most = self.most.max(self.bytes);
+        self.pieces.push_back(piece);
+    }
+}
+
+impl Drop for Backlog {
+    fn drop(&mut self) {
+        if self.most > GIVEN_BACK {
+            self.pieces.clear();
+            memory::give_back();
+        }
+    }
 }
 
 /// How far the head is.
@@ -190,9 +214,8 @@ impl<'x, 'e, 'r> Answer<'x, 'e, 'r> {
         self.commit()?;
         self.length.pass(data.len() as u64)?;
         if !self.backlog.pieces.is_empty() || !self.has_room(data.len()) {
-            self.backlog.bytes += data.len();
             self.backlog.flush |= flush;
-            self.backlog.pieces.push_back(data);
+            self.backlog.push(data);
             return Ok(Step::More);
         }
         if !data.is_empty()

@@ -12,6 +12,7 @@ mod failure;
 mod group;
 mod identity;
 mod manager;
+mod memory;
 mod oom;
 mod phases;
 mod retired;

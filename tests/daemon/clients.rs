@@ -1,5 +1,7 @@
 //! Clients that leave, and answers that come before the request is whole.
 
+use httpd_testkit::{Mpm, proc};
+
 use crate::support::{pid, run, setup};
 
 #[test]
@@ -45,6 +47,36 @@ fn a_client_that_leaves_a_stream() {
         });
     }
     assert_eq!(stage.group("probe").wait_ready(1), of);
+}
+
+#[test]
+fn what_was_kept_for_clients_that_left_is_given_back() {
+    const CLIENTS: usize = 8;
+    let stage = setup("threads=2")
+        .probe("threads=8 response-buffer-size=8M")
+        .with(|builder| builder.mpm(Mpm::Event).children(1).threads(16))
+        .start();
+    let mut daemons = stage.app().processes();
+    stage.group("probe").wait_ready(1);
+    daemons.extend(stage.group("probe").processes());
+    let children = stage.children_pids();
+    let is_daemon = |pid: &&i32| daemons.iter().any(|daemon| daemon.pid == **pid);
+    let child = *children.iter().find(|pid| !is_daemon(pid)).expect("a child of httpd's");
+    let mib = || proc::anon_kib(child).expect("its memory") / 1024;
+    let before = mib();
+    for _ in 0..2 {
+        let streams: Vec<_> = (0..CLIENTS)
+            .map(|_| {
+                let mut stream = stage.send("/probe/bytes/999999999");
+                stream.read_exact(100);
+                stream
+            })
+            .collect();
+        stage.wait_for("8 MiB for each", || mib() > before + 7 * CLIENTS as u64);
+        streams.into_iter().for_each(httpd_testkit::Connection::reset);
+        // The next who wants memory may be a thread that has another arena of malloc's.
+        stage.wait_for("it to be given back", || mib() < before + 16);
+    }
 }
 
 #[test]

@@ -8,9 +8,7 @@ use httpd_testkit::{Mpm, Server, proc};
 
 use crate::many;
 
-// What a child keeps for slow clients it frees, and malloc keeps of that what it likes; with the
-// default of 8 MiB a leak could hide behind that.
-const CONF: &str = "RustDaemonProcess app processes=2 threads=8 response-buffer-size=64K
+const CONF: &str = "RustDaemonProcess app processes=2 threads=8
 RustAppAlias /hello hello process-group=app
 RustAppAlias /probe probe process-group=app
 CustomLog /dev/null \"%h\"";
