@@ -2,6 +2,7 @@
 
 pub mod bridge;
 pub mod fastcgi;
+pub mod head;
 pub mod params;
 pub mod scgi;
 pub mod uwsgi;

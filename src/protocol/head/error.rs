@@ -1,0 +1,103 @@
+//! Why a head was refused, or could not be made.
+
+use std::fmt;
+
+/// What breaks RFC 3875.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Error {
+    at: usize,
+    kind: ErrorKind,
+}
+
+/// What is wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// More bytes than the limit.
+    TooLong {
+        /// The limit.
+        most: usize,
+    },
+    /// More fields than the limit.
+    TooMany {
+        /// The limit.
+        most: usize,
+    },
+    /// A line without a colon.
+    Colon,
+    /// A name that is no token: a line that goes on the one before is one.
+    Name,
+    /// A value with a control character.
+    Value,
+    /// A Status that is not three digits and perhaps a reason phrase.
+    Status,
+    /// A status line that is not that of HTTP/1.
+    StatusLine,
+    /// Content-Type, Location or Status twice.
+    Twice,
+    /// A head without any of these three.
+    NoCgiField,
+    /// A Content-Length that is no number, or two that are not the same.
+    ContentLength,
+    /// A local redirect with other fields.
+    LocalRedirect,
+    /// A local redirect to what is no path.
+    LocalPath,
+}
+
+impl Error {
+    pub(super) const fn new(at: usize, kind: ErrorKind) -> Self {
+        Self { at, kind }
+    }
+
+    /// Where in the bytes it is: mostly the beginning of the line.
+    #[must_use]
+    pub const fn offset(&self) -> usize {
+        self.at
+    }
+
+    /// What is wrong.
+    #[must_use]
+    pub const fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "CGI response, byte {}: ", self.at)?;
+        match self.kind {
+            ErrorKind::TooLong { most } => {
+                write!(f, "the head is too long; allowed are {most} bytes")
+            }
+            ErrorKind::TooMany { most } => write!(f, "too many fields; allowed are {most}"),
+            ErrorKind::Colon => f.write_str("a line without ':'; allowed is name: value"),
+            ErrorKind::Name => {
+                f.write_str("a field's name has to be a token (RFC 9110, 5.6.2) before the ':'")
+            }
+            ErrorKind::Value => f.write_str("a value has to be without control characters"),
+            ErrorKind::Status => {
+                f.write_str("Status has to be a number from 100 to 599 and a reason phrase")
+            }
+            ErrorKind::StatusLine => f.write_str(
+                "a status line has to be HTTP/1.0 or HTTP/1.1, a number from 100 to 599 and a \
+                 reason phrase",
+            ),
+            ErrorKind::Twice => {
+                f.write_str("Content-Type, Location and Status are allowed once (RFC 3875, 6.3)")
+            }
+            ErrorKind::NoCgiField => f.write_str(
+                "one of Content-Type, Location and Status has to be there (RFC 3875, 6.3)",
+            ),
+            ErrorKind::ContentLength => f.write_str("Content-Length has to be one number of bytes"),
+            ErrorKind::LocalRedirect => {
+                f.write_str("a local redirect has no field but Location (RFC 3875, 6.2.2)")
+            }
+            ErrorKind::LocalPath => {
+                f.write_str("a local redirect's path has to begin with '/' (RFC 3875, 6.3.2)")
+            }
+        }
+    }
+}
+
+impl std::error::Error for Error {}
