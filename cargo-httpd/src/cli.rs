@@ -8,7 +8,8 @@ use clap::{Parser, Subcommand};
 use crate::bench::BenchArgs;
 use crate::commands::{
     Execute, build::BuildArgs, conf::ConfArgs, doctor::DoctorArgs, drain_process::DrainProcessArgs,
-    groups::GroupsArgs, restart_group::RestartGroupArgs, run::RunArgs, test::TestArgs,
+    groups::GroupsArgs, new::NewArgs, restart_group::RestartGroupArgs, run::RunArgs,
+    test::TestArgs,
 };
 
 /// Rust web applications inside a real Apache httpd.
@@ -28,6 +29,7 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    New(NewArgs),
     Run(RunArgs),
     Test(TestArgs),
     Build(BuildArgs),
@@ -47,6 +49,7 @@ pub(crate) fn parse() -> Cli {
 impl Cli {
     pub(crate) fn execute(self) -> Result<()> {
         match self.command {
+            Command::New(args) => args.execute(self.yes),
             Command::Run(args) => args.execute(self.yes),
             Command::Test(args) => args.execute(self.yes),
             Command::Build(args) => args.execute(self.yes),
@@ -133,9 +136,15 @@ mod tests {
     }
 
     #[test]
-    fn later_commands_are_not_there_yet() {
-        for name in ["new", "install", "package"] {
-            assert!(parsed(&format!("cargo-httpd {name}")).is_err(), "{name}");
-        }
+    fn new_takes_a_template() {
+        let Command::New(args) =
+            parsed("cargo-httpd new shop --template axum --kit /kit").unwrap().command
+        else {
+            panic!()
+        };
+        assert!(format!("{args:?}").contains("Axum"), "{args:?}");
+        let error = parsed("cargo-httpd new shop --template django").unwrap_err().to_string();
+        assert!(error.contains("hello, axum, module"), "{error}");
+        assert!(parsed("cargo-httpd new").is_err());
     }
 }

@@ -6,6 +6,7 @@ pub(crate) mod conf;
 pub(crate) mod doctor;
 pub(crate) mod drain_process;
 pub(crate) mod groups;
+pub(crate) mod new;
 pub(crate) mod restart_group;
 pub(crate) mod run;
 pub(crate) mod serve;

@@ -6,6 +6,7 @@ use anyhow::{Result, bail};
 use httpd_config::{Httpd, Mpm};
 
 use crate::built_module::BuiltModule;
+use crate::fill::fill;
 
 const TEMPLATE: &str = include_str!("../../templates/httpd.conf.in");
 
@@ -167,30 +168,6 @@ fn log_files() -> (&'static str, &'static str) {
     }
 }
 
-/// Puts each value in the place of its `@NAME@`.
-fn fill(template: &str, values: &[(&str, &str)]) -> String {
-    let mut text = String::new();
-    let mut rest = template;
-    while let Some((before, after)) = rest.split_once('@') {
-        text += before;
-        let value = after.split_once('@').and_then(|(name, after)| {
-            let (_, value) = values.iter().find(|(known, _)| *known == name)?;
-            Some((*value, after))
-        });
-        match value {
-            Some((value, after)) => {
-                text += value;
-                rest = after;
-            }
-            None => {
-                text.push('@');
-                rest = after;
-            }
-        }
-    }
-    text + rest
-}
-
 /// A path as it may stand between quotes in a directive.
 fn plain(path: &Path) -> Result<&str> {
     match path.to_str() {
@@ -288,12 +265,6 @@ mod tests {
         let text = rendered(Httpd::locate().unwrap().mpms()[0], None, None).unwrap();
         assert!(!text.contains("\nUser ") && !text.contains("\nGroup "), "{text}");
         assert!(!text.contains("[::1]"), "{text}");
-    }
-
-    #[test]
-    fn fill_leaves_what_it_does_not_know() {
-        assert_eq!(fill("a@B@c@D@e@", &[("B", "1"), ("E", "2")]), "a1c@D@e@");
-        assert_eq!(fill("@A@@A@ x@y @A", &[("A", "@A@")]), "@A@@A@ x@y @A");
     }
 
     #[test]

@@ -1,0 +1,21 @@
+//! The application alone, under the rules that every gateway keeps: no server is needed.
+
+use @CRATE@::hello;
+use mod_rust::gateway::memory::Request;
+
+#[test]
+fn greets() {
+    let greeting = |path: &str| {
+        let answer = Request::get(path).mount("/@NAME@").call(&hello);
+        assert!(answer.is_complete());
+        answer.text().into_owned()
+    };
+    assert_eq!(greeting("/@NAME@"), "Hello, world\n");
+    assert_eq!(greeting("/@NAME@/Jo"), "Hello, Jo\n");
+}
+
+#[test]
+fn what_is_not_ascii_is_escaped() {
+    let answer = Request::get("/@NAME@/%ff").mount("/@NAME@").call(&hello);
+    assert_eq!(answer.text(), "Hello, \\xff\n");
+}
