@@ -8,6 +8,9 @@ pub mod os;
 #[cfg(target_os = "linux")]
 #[forbid(unsafe_code)]
 mod place;
+#[cfg(all(target_os = "linux", feature = "serve"))]
+#[forbid(unsafe_code)]
+pub mod site;
 #[cfg(target_os = "linux")]
 #[forbid(unsafe_code)]
 mod table;

@@ -1,0 +1,483 @@
+//! One request's exchange behind any of the gateways: it turns what the application answers into
+//! a head and a body for the driver's [`Sink`].
+
+use std::cell::{Cell, OnceCell, RefCell};
+use std::fs::File;
+use std::os::unix::fs::FileExt as _;
+use std::sync::Arc;
+use std::task::Waker;
+use std::time::SystemTime;
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, StatusCode};
+
+use super::environ::{Environ, Frozen};
+use super::file::{self, Parts, Validators};
+use super::head::{self, Head};
+use super::{Site, page};
+use crate::gateway::{
+    Error, ErrorKind, Exchange, FileBody, Interest, Level, Result, SharedVariables, Status,
+    Variables, Woken,
+};
+
+/// Where a driver takes a response: a connection, or the standard output.
+///
+/// It is called on the one thread that has the request, in this order: `head`, then `write`, `file`
+/// and `flush`, at last `finish`. An error of any is final.
+pub trait Sink {
+    /// Takes the head.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::ClientGone`] when nobody is there to take it, and [`ErrorKind::Output`] when it
+    /// cannot be passed on.
+    fn head(&self, head: &Head<'_>) -> Result<()>;
+
+    /// Takes a piece of the body. It need not go out before the next `flush`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Sink::head`].
+    fn write(&self, data: Bytes) -> Result<()>;
+
+    /// Takes a part of a file as a piece of the body.
+    ///
+    /// # Errors
+    ///
+    /// As [`Sink::head`]; and when the file is shorter than it was.
+    fn file(&self, file: &File, start: u64, length: u64) -> Result<()> {
+        read_file(file, start, length, |data| self.write(data))
+    }
+
+    /// Sends everything taken so far.
+    ///
+    /// # Errors
+    ///
+    /// As [`Sink::head`].
+    fn flush(&self) -> Result<()>;
+
+    /// The response is complete. A driver may put the sending off until it is told the
+    /// [ending](super::Ending).
+    ///
+    /// # Errors
+    ///
+    /// As [`Sink::head`].
+    fn finish(&self, trailers: Option<HeaderMap>) -> Result<()>;
+
+    /// Takes a line for the web server's own log, if it has a way there. `false`: the program's log
+    /// gets it.
+    fn log(&self, level: Level, message: &str) -> bool {
+        let _ = (level, message);
+        false
+    }
+
+    /// As [`Exchange::waker`].
+    fn waker(&self) -> Waker;
+
+    /// As [`Exchange::park`].
+    fn park(&self, interest: Interest) -> Woken;
+}
+
+/// Reads a part of a file piece by piece.
+///
+/// # Errors
+///
+/// When it cannot be read or is shorter than that, and what `write` fails with.
+pub(super) fn read_file(
+    file: &File,
+    start: u64,
+    length: u64,
+    mut write: impl FnMut(Bytes) -> Result<()>,
+) -> Result<()> {
+    const PIECE: u64 = 128 * 1024;
+    let mut done = 0;
+    while done < length {
+        let mut piece = BytesMut::zeroed((length - done).min(PIECE) as usize);
+        let read = file.read_at(&mut piece, start + done).map_err(|error| {
+            Error::of(ErrorKind::Output, format!("the file that answers cannot be read: {error}"))
+        })?;
+        if read == 0 {
+            return Err(Error::of(
+                ErrorKind::Output,
+                format!("the file that answers ended after {done} of {length} bytes"),
+            ));
+        }
+        piece.truncate(read);
+        done += read as u64;
+        write(piece.freeze())?;
+    }
+    Ok(())
+}
+
+/// A head that is being made.
+#[derive(Debug, Default)]
+struct Draft {
+    status: Option<StatusCode>,
+    reason: Vec<u8>,
+    fields: Vec<u8>,
+}
+
+/// What of a file goes out, when it is not the whole.
+#[derive(Debug)]
+enum Plan {
+    Whole,
+    One(u64, u64),
+    /// Each part with what stands before it, and what stands at the end.
+    Many(Vec<(Bytes, u64, u64)>, Bytes),
+}
+
+/// The exchange of one request.
+pub struct Answer<'e> {
+    site: &'e Site,
+    environ: &'e Environ<'e>,
+    sink: &'e dyn Sink,
+    draft: RefCell<Draft>,
+    plan: RefCell<Plan>,
+    /// The head has gone to the sink.
+    committed: Cell<bool>,
+    /// Why nothing can be sent any more.
+    failed: RefCell<Option<(ErrorKind, String)>>,
+    sent: Cell<u64>,
+    shared: OnceCell<Arc<Frozen>>,
+}
+
+impl<'e> Answer<'e> {
+    /// For a request whose head is here.
+    #[must_use]
+    pub fn new(site: &'e Site, environ: &'e Environ<'e>, sink: &'e dyn Sink) -> Self {
+        Self {
+            site,
+            environ,
+            sink,
+            draft: RefCell::default(),
+            plan: RefCell::new(Plan::Whole),
+            committed: Cell::new(false),
+            failed: RefCell::new(None),
+            sent: Cell::new(0),
+            shared: OnceCell::new(),
+        }
+    }
+
+    /// The status and the bytes of body that went to the sink; no status if no head did.
+    #[must_use]
+    pub fn tally(&self) -> (Option<StatusCode>, u64) {
+        (self.draft.borrow().status.filter(|_| self.committed.get()), self.sent.get())
+    }
+
+    /// Whether the head has gone to the sink.
+    #[must_use]
+    pub const fn is_committed(&self) -> bool {
+        self.committed.get()
+    }
+
+    /// Answers with a status of the server's own, whatever head there was a draft of.
+    ///
+    /// # Errors
+    ///
+    /// As [`Sink::head`].
+    pub fn answer(&self, status: StatusCode) -> Result<()> {
+        if status == StatusCode::NOT_MODIFIED {
+            // What httpd lets through with a 304.
+            const KEPT: [&[u8]; 10] = [
+                b"ETag",
+                b"Content-Location",
+                b"Expires",
+                b"Cache-Control",
+                b"Vary",
+                b"Warning",
+                b"WWW-Authenticate",
+                b"Proxy-Authenticate",
+                b"Set-Cookie",
+                b"Set-Cookie2",
+            ];
+            let is_kept = |name: &[u8]| KEPT.iter().any(|kept| kept.eq_ignore_ascii_case(name));
+            let mut draft = self.draft.borrow_mut();
+            head::retain(&mut draft.fields, is_kept);
+            draft.status = Some(status);
+            draft.reason.clear();
+            drop(draft);
+            self.send_head(None)?;
+            return self.sink.finish(None);
+        }
+        let body = page::page(status);
+        let mut draft = self.draft.borrow_mut();
+        let range = head::find(&draft.fields, b"content-range").map(<[u8]>::to_vec);
+        draft.fields.clear();
+        draft.reason.clear();
+        draft.status = Some(status);
+        head::put(&mut draft.fields, b"Content-Type", page::CONTENT_TYPE);
+        if let Some(range) = range.filter(|_| status == StatusCode::RANGE_NOT_SATISFIABLE) {
+            head::put(&mut draft.fields, b"Content-Range", &range);
+        }
+        drop(draft);
+        self.send_head(Some(body.len() as u64))?;
+        if self.environ.get(b"REQUEST_METHOD") != Some(b"HEAD") {
+            self.sent.set(body.len() as u64);
+            self.sink.write(body.into())?;
+        }
+        self.sink.finish(None)
+    }
+
+    /// Has the web server answer with another of its paths.
+    ///
+    /// # Errors
+    ///
+    /// As [`Sink::head`].
+    pub fn redirect(&self, field: &str, path: &str) -> Result<()> {
+        let mut fields = Vec::new();
+        head::put(&mut fields, field.as_bytes(), path.as_bytes());
+        self.committed.set(true);
+        self.sink.head(&Head { status: None, reason: b"", fields: &fields, length: None })?;
+        self.sink.finish(None)
+    }
+
+    fn send_head(&self, length: Option<u64>) -> Result<()> {
+        let draft = self.draft.borrow();
+        self.committed.set(true);
+        self.sink.head(&Head {
+            status: draft.status,
+            reason: &draft.reason,
+            fields: &draft.fields,
+            length,
+        })
+    }
+
+    fn check(&self) -> Result<()> {
+        match &*self.failed.borrow() {
+            Some((kind, message)) => Err(Error::of(*kind, message.clone())),
+            None => Ok(()),
+        }
+    }
+
+    /// Remembers a failure: what comes after it fails as well.
+    fn keep(&self, result: Result<()>) -> Result<()> {
+        if let Err(error) = &result {
+            *self.failed.borrow_mut() = Some((error.kind(), error.to_string()));
+        }
+        result
+    }
+
+    /// The validators of the response: the application's, else the file's own.
+    fn validate(&self, file: &FileBody) -> Validators {
+        let mut draft = self.draft.borrow_mut();
+        let etag = head::find(&draft.fields, b"etag").map(<[u8]>::to_vec);
+        let modified = head::find(&draft.fields, b"last-modified").and_then(file::date);
+        let mut known = Validators { etag, modified };
+        if !file.is_whole() {
+            return known;
+        }
+        let own = match Validators::of(file.file(), SystemTime::now()) {
+            Ok(own) => own,
+            Err(error) => {
+                drop(draft);
+                let message = format!("RUST0008: no validators for the file that answers: {error}");
+                self.log(Level::Warn, &message);
+                return known;
+            }
+        };
+        if known.modified.is_none()
+            && head::find(&draft.fields, b"last-modified").is_none()
+            && let Some(modified) = own.modified
+        {
+            let date = httpdate::fmt_http_date(modified);
+            head::put(&mut draft.fields, b"Last-Modified", date.as_bytes());
+            known.modified = Some(modified);
+        }
+        if known.etag.is_none()
+            && let Some(etag) = own.etag
+        {
+            head::put(&mut draft.fields, b"ETag", &etag);
+            known.etag = Some(etag);
+        }
+        known
+    }
+
+    /// Makes a 206 of the head, if a part of the file is wanted.
+    fn plan(&self, file: &FileBody, validators: &Validators) -> Option<StatusCode> {
+        let method = self.environ.get(b"REQUEST_METHOD").unwrap_or_default();
+        let length = file.length();
+        let header = |name: &str| self.environ.header(name.as_bytes());
+        let parts = file::parts(method, length, validators, header);
+        let mut draft = self.draft.borrow_mut();
+        if head::find(&draft.fields, b"accept-ranges").is_none() {
+            head::put(&mut draft.fields, b"Accept-Ranges", b"bytes");
+        }
+        match parts {
+            Parts::Whole => return None,
+            Parts::None => {
+                let range = format!("bytes */{length}");
+                head::put(&mut draft.fields, b"Content-Range", range.as_bytes());
+                return Some(StatusCode::RANGE_NOT_SATISFIABLE);
+            }
+            Parts::Some(parts) => {
+                draft.status = Some(StatusCode::PARTIAL_CONTENT);
+                draft.reason.clear();
+                let range = |start: u64, count: u64| {
+                    format!("bytes {start}-{}/{length}", start + count - 1)
+                };
+                if let [(start, count)] = parts[..] {
+                    let range = range(start, count);
+                    head::put(&mut draft.fields, b"Content-Range", range.as_bytes());
+                    *self.plan.borrow_mut() = Plan::One(start, count);
+                    return None;
+                }
+                let kind = head::find(&draft.fields, b"content-type").map(<[u8]>::to_vec);
+                let kind = kind.unwrap_or_default();
+                let boundary = String::from_utf8_lossy(self.environ.id())
+                    .bytes()
+                    .filter(u8::is_ascii_alphanumeric)
+                    .map(char::from)
+                    .collect::<String>();
+                let before = |&(start, count): &(u64, u64)| {
+                    let mut text = format!("\r\n--{boundary}\r\n").into_bytes();
+                    if !kind.is_empty() {
+                        head::put(&mut text, b"Content-type", &kind);
+                    }
+                    head::put(&mut text, b"Content-range", range(start, count).as_bytes());
+                    text.extend_from_slice(b"\r\n");
+                    (Bytes::from(text), start, count)
+                };
+                let all = parts.iter().map(before).collect();
+                let end = Bytes::from(format!("\r\n--{boundary}--\r\n"));
+                head::retain(&mut draft.fields, |name| !name.eq_ignore_ascii_case(b"content-type"));
+                let multipart = format!("multipart/byteranges; boundary={boundary}");
+                head::put(&mut draft.fields, b"Content-Type", multipart.as_bytes());
+                *self.plan.borrow_mut() = Plan::Many(all, end);
+            }
+        }
+        None
+    }
+
+    fn count(&self, bytes: u64) {
+        self.sent.set(self.sent.get() + bytes);
+    }
+}
+
+impl Variables for Answer<'_> {
+    fn get(&self, key: &[u8]) -> Option<&[u8]> {
+        self.environ.get(key)
+    }
+
+    fn each(&self, visit: &mut dyn FnMut(&[u8], &[u8])) {
+        self.environ.each(visit);
+    }
+
+    fn header(&self, name: &[u8]) -> Option<&[u8]> {
+        self.environ.header(name)
+    }
+
+    fn each_header(&self, visit: &mut dyn FnMut(&[u8], &[u8])) {
+        self.environ.each_header(visit);
+    }
+
+    fn header_count(&self) -> usize {
+        self.environ.header_count()
+    }
+
+    fn raw_target(&self) -> &[u8] {
+        self.environ.raw_target()
+    }
+}
+
+impl Exchange for Answer<'_> {
+    fn begin(&self, status: Status<'_>) {
+        let mut draft = self.draft.borrow_mut();
+        draft.status = Some(status.code());
+        draft.reason.clear();
+        draft.reason.extend_from_slice(status.reason().unwrap_or_default());
+        draft.fields.clear();
+    }
+
+    fn put_header(&self, name: &[u8], value: &[u8]) {
+        head::put(&mut self.draft.borrow_mut().fields, name, value);
+    }
+
+    fn commit(&self, length: Option<u64>) {
+        let length = match &*self.plan.borrow() {
+            Plan::Whole => length,
+            Plan::One(_, count) => Some(*count),
+            Plan::Many(all, end) => Some(
+                all.iter().map(|(before, _, count)| before.len() as u64 + count).sum::<u64>()
+                    + end.len() as u64,
+            ),
+        };
+        // The next call tells the application.
+        let _ = self.keep(self.send_head(length));
+    }
+
+    fn write(&self, data: Bytes) -> Result<()> {
+        self.check()?;
+        self.count(data.len() as u64);
+        self.keep(self.sink.write(data))
+    }
+
+    fn conditions(&self, file: &FileBody) -> Option<StatusCode> {
+        let validators = self.validate(file);
+        let method = self.environ.get(b"REQUEST_METHOD").unwrap_or_default();
+        let header = |name: &str| self.environ.header(name.as_bytes());
+        file::conditions(method, &validators, header).or_else(|| self.plan(file, &validators))
+    }
+
+    fn file(&self, file: FileBody) -> Result<()> {
+        self.check()?;
+        let (from, whole) = (file.start(), file.length());
+        let file = file.file();
+        match std::mem::replace(&mut *self.plan.borrow_mut(), Plan::Whole) {
+            Plan::Whole => {
+                self.count(whole);
+                self.keep(self.sink.file(file, from, whole))
+            }
+            Plan::One(start, count) => {
+                self.count(count);
+                self.keep(self.sink.file(file, from + start, count))
+            }
+            Plan::Many(all, end) => {
+                for (before, start, count) in all {
+                    self.count(before.len() as u64 + count);
+                    self.keep(self.sink.write(before))?;
+                    self.keep(self.sink.file(file, from + start, count))?;
+                }
+                self.count(end.len() as u64);
+                self.keep(self.sink.write(end))
+            }
+        }
+    }
+
+    fn flush(&self) -> Result<()> {
+        self.check()?;
+        self.keep(self.sink.flush())
+    }
+
+    fn finish(&self, trailers: Option<HeaderMap>) -> Result<()> {
+        self.check()?;
+        self.keep(self.sink.finish(trailers))
+    }
+
+    fn logs(&self, level: Level) -> bool {
+        self.site.log.logs(level)
+    }
+
+    fn log(&self, level: Level, message: &str) {
+        if self.site.log.logs(level) && !self.sink.log(level, message) {
+            self.site.log.of_request(level, message, self.environ);
+        }
+    }
+
+    fn share(&self) -> Arc<dyn SharedVariables> {
+        self.shared.get_or_init(|| Arc::new(self.environ.freeze())).clone()
+    }
+
+    fn waker(&self) -> Waker {
+        self.sink.waker()
+    }
+
+    fn park(&self, interest: Interest) -> Woken {
+        self.sink.park(interest)
+    }
+}
+
+impl std::fmt::Debug for Answer<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Answer").field("environ", &self.environ).finish_non_exhaustive()
+    }
+}

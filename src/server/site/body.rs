@@ -1,0 +1,60 @@
+//! A request body that may not be larger than the site allows.
+
+use http::HeaderMap;
+
+use crate::gateway::{Error, ErrorKind, Fill, InputSource, Result};
+
+/// An input that fails with 413 when it is larger than a limit: at once where its length is known,
+/// else when it comes to that.
+pub struct Limited<'i> {
+    inner: &'i mut dyn InputSource,
+    limit: u64,
+    taken: u64,
+}
+
+impl<'i> Limited<'i> {
+    /// `inner`, of which no more than `limit` bytes are taken.
+    pub fn new(inner: &'i mut dyn InputSource, limit: u64) -> Self {
+        Self { inner, limit, taken: 0 }
+    }
+}
+
+impl InputSource for Limited<'_> {
+    fn length(&self) -> Option<u64> {
+        self.inner.length()
+    }
+
+    fn fill(&mut self, wait: bool) -> Result<Fill<'_>> {
+        let too_large = |limit| {
+            let message = format!("the request body exceeds {limit} bytes (--max-body)");
+            Err(Error::of(ErrorKind::InputTooLarge, message))
+        };
+        if self.inner.length().is_some_and(|length| length > self.limit) {
+            return too_large(self.limit);
+        }
+        let left = self.limit - self.taken;
+        match self.inner.fill(wait)? {
+            Fill::Data(_) if left == 0 => too_large(self.limit),
+            Fill::Data(data) => Ok(Fill::Data(&data[..data.len().min(left as usize)])),
+            other => Ok(other),
+        }
+    }
+
+    fn consume(&mut self, amount: usize) {
+        self.taken += amount as u64;
+        self.inner.consume(amount);
+    }
+
+    fn trailers(&mut self) -> Option<HeaderMap> {
+        self.inner.trailers()
+    }
+}
+
+impl std::fmt::Debug for Limited<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Limited")
+            .field("limit", &self.limit)
+            .field("taken", &self.taken)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,167 @@
+//! A response's head as a driver gets it, and as the CGI-like protocols write it.
+
+use http::StatusCode;
+
+/// A final head. Its fields were checked: no name or value can end a line.
+#[derive(Clone, Copy, Debug)]
+pub struct Head<'h> {
+    /// The status; `None` when the web server is to answer with what Location names (RFC 3875,
+    /// 6.2.2).
+    pub status: Option<StatusCode>,
+    /// The application's own reason phrase; empty if it gave none.
+    pub reason: &'h [u8],
+    /// `Name: value` lines, each with CR LF at its end. Content-Length is not among them.
+    pub fields: &'h [u8],
+    /// The body's length, if it is known.
+    pub length: Option<u64>,
+}
+
+impl Head<'_> {
+    /// Writes it as CGI, FastCGI, SCGI and uwsgi have it: a `Status` field where there is a status.
+    pub fn write_cgi(&self, into: &mut Vec<u8>) {
+        if let Some(status) = self.status {
+            into.extend_from_slice(b"Status: ");
+            self.write_status(status, into);
+        }
+        self.write_rest(into);
+    }
+
+    /// Writes it with a status line, as NPH programs do, and as mod_proxy_uwsgi wants it.
+    /// `protocol` is `HTTP/1.1`, say. Without a status it is as [`Self::write_cgi`].
+    pub fn write_http(&self, protocol: &[u8], into: &mut Vec<u8>) {
+        if let Some(status) = self.status {
+            into.extend_from_slice(protocol);
+            into.push(b' ');
+            self.write_status(status, into);
+        }
+        self.write_rest(into);
+    }
+
+    /// Visits the fields, without Content-Length.
+    pub fn each(&self, mut visit: impl FnMut(&[u8], &[u8])) {
+        for line in self.fields.split(|&byte| byte == b'\n') {
+            let line = line.strip_suffix(b"\r").unwrap_or(line);
+            if let Some(colon) = line.iter().position(|&byte| byte == b':') {
+                visit(&line[..colon], line[colon + 1..].trim_ascii());
+            }
+        }
+    }
+
+    /// The reason phrase: the application's own, or the usual one.
+    #[must_use]
+    pub fn phrase(&self) -> &[u8] {
+        match (self.reason, self.status) {
+            ([], Some(status)) => status.canonical_reason().unwrap_or("Unknown").as_bytes(),
+            (reason, _) => reason,
+        }
+    }
+
+    fn write_status(&self, status: StatusCode, into: &mut Vec<u8>) {
+        into.extend_from_slice(status.as_str().as_bytes());
+        into.push(b' ');
+        into.extend_from_slice(self.phrase());
+        into.extend_from_slice(b"\r\n");
+    }
+
+    fn write_rest(&self, into: &mut Vec<u8>) {
+        into.extend_from_slice(self.fields);
+        if let Some(length) = self.length {
+            into.extend_from_slice(b"Content-Length: ");
+            put_decimal(length, into);
+            into.extend_from_slice(b"\r\n");
+        }
+        into.extend_from_slice(b"\r\n");
+    }
+}
+
+/// Adds a field to `fields`.
+pub(super) fn put(fields: &mut Vec<u8>, name: &[u8], value: &[u8]) {
+    fields.reserve(name.len() + value.len() + 4);
+    fields.extend_from_slice(name);
+    fields.extend_from_slice(b": ");
+    fields.extend_from_slice(value);
+    fields.extend_from_slice(b"\r\n");
+}
+
+/// The value of the first field of this name, in any case.
+pub(super) fn find<'f>(fields: &'f [u8], name: &[u8]) -> Option<&'f [u8]> {
+    fields.split(|&byte| byte == b'\n').find_map(|line| {
+        let (start, value) = line.split_at_checked(name.len())?;
+        let value = value.strip_prefix(b":")?;
+        start.eq_ignore_ascii_case(name).then(|| value.trim_ascii())
+    })
+}
+
+/// Keeps the fields that `wanted` says yes to.
+pub(super) fn retain(fields: &mut Vec<u8>, wanted: impl Fn(&[u8]) -> bool) {
+    let kept: Vec<u8> = fields
+        .split_inclusive(|&byte| byte == b'\n')
+        .filter(|line| wanted(line.split(|&byte| byte == b':').next().unwrap_or_default()))
+        .flatten()
+        .copied()
+        .collect();
+    *fields = kept;
+}
+
+fn put_decimal(mut number: u64, into: &mut Vec<u8>) {
+    let mut digits = [0; 20];
+    let mut start = digits.len();
+    loop {
+        start -= 1;
+        digits[start] = b'0' + (number % 10) as u8;
+        number /= 10;
+        if number == 0 {
+            break;
+        }
+    }
+    into.extend_from_slice(&digits[start..]);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn as_each_protocol_has_it() {
+        let mut fields = Vec::new();
+        put(&mut fields, b"Content-Type", b"text/plain");
+        put(&mut fields, b"X-A", b"");
+        let head = Head {
+            status: Some(StatusCode::NOT_FOUND),
+            reason: b"",
+            fields: &fields,
+            length: Some(1_204),
+        };
+        let rest = "Content-Type: text/plain\r\nX-A: \r\nContent-Length: 1204\r\n\r\n";
+        let mut written = Vec::new();
+        head.write_cgi(&mut written);
+        assert_eq!(String::from_utf8_lossy(&written), format!("Status: 404 Not Found\r\n{rest}"));
+        written.clear();
+        head.write_http(b"HTTP/1.1", &mut written);
+        assert_eq!(String::from_utf8_lossy(&written), format!("HTTP/1.1 404 Not Found\r\n{rest}"));
+        written.clear();
+        Head { status: None, fields: b"Location: /a\r\n", length: None, ..head }
+            .write_cgi(&mut written);
+        assert_eq!(written, b"Location: /a\r\n\r\n");
+        let mut seen = Vec::new();
+        head.each(|name, value| seen.push((name.to_vec(), value.to_vec())));
+        assert_eq!(
+            seen,
+            [(b"Content-Type".to_vec(), b"text/plain".to_vec()), (b"X-A".into(), vec![])]
+        );
+    }
+
+    #[test]
+    fn fields_are_found_and_left_out() {
+        let mut fields = b"A: 1\r\nAb: 2\r\nC: 3\r\n".to_vec();
+        assert_eq!(find(&fields, b"ab"), Some(&b"2"[..]));
+        assert_eq!(find(&fields, b"b"), None);
+        retain(&mut fields, |name| name != b"Ab");
+        assert_eq!(fields, b"A: 1\r\nC: 3\r\n");
+        for number in [0, 9, 10, u64::MAX] {
+            let mut text = Vec::new();
+            put_decimal(number, &mut text);
+            assert_eq!(text, number.to_string().as_bytes());
+        }
+    }
+}

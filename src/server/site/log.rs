@@ -1,0 +1,289 @@
+//! The program's own log: a line an event, to a file or the standard error.
+
+use std::fmt::Write as _;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use super::environ::Environ;
+use super::here;
+use crate::gateway::Level;
+
+/// A log. Lines of several threads and processes do not mix: each is one write.
+#[derive(Debug)]
+pub struct Log {
+    level: Level,
+    out: Out,
+}
+
+/// Where lines go: a file that can be opened anew, or a standard stream.
+#[derive(Debug)]
+pub(super) enum Out {
+    Stderr,
+    Stdout,
+    File(PathBuf, RwLock<Arc<File>>),
+}
+
+impl Out {
+    pub(super) fn file(path: &Path) -> io::Result<Self> {
+        Ok(Self::File(path.to_owned(), RwLock::new(Arc::new(open(path)?))))
+    }
+
+    pub(super) fn reopen(&self) -> io::Result<()> {
+        if let Self::File(path, file) = self {
+            let opened = Arc::new(open(path)?);
+            *file.write().unwrap_or_else(PoisonError::into_inner) = opened;
+        }
+        Ok(())
+    }
+
+    /// A log that cannot be written to has nobody to tell.
+    pub(super) fn put(&self, line: &[u8]) {
+        let _ = match self {
+            Self::Stderr => io::stderr().lock().write_all(line),
+            Self::Stdout => io::stdout().lock().write_all(line),
+            Self::File(_, file) => {
+                let file = Arc::clone(&file.read().unwrap_or_else(PoisonError::into_inner));
+                (&*file).write_all(line)
+            }
+        };
+    }
+}
+
+fn open(path: &Path) -> io::Result<File> {
+    OpenOptions::new().create(true).append(true).mode(0o640).open(path)
+}
+
+impl Log {
+    /// To the standard error.
+    #[must_use]
+    pub const fn to_stderr(level: Level) -> Self {
+        Self { level, out: Out::Stderr }
+    }
+
+    /// To a file, at whose end lines are added.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be opened.
+    pub fn to_file(path: &Path, level: Level) -> io::Result<Self> {
+        Ok(Self { level, out: Out::file(path)? })
+    }
+
+    /// Opens the file anew, which may have been moved away.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be opened; lines go to the old one then.
+    pub fn reopen(&self) -> io::Result<()> {
+        self.out.reopen()
+    }
+
+    /// Whether lines of this level are kept.
+    #[must_use]
+    pub fn logs(&self, level: Level) -> bool {
+        level <= self.level
+    }
+
+    /// A line of its own.
+    pub fn line(&self, level: Level, message: &str) {
+        if self.logs(level) {
+            self.put(level, message, b"");
+        }
+    }
+
+    /// A line that belongs to the request of `environ`.
+    pub(super) fn of_request(&self, level: Level, message: &str, environ: &Environ<'_>) {
+        let mut context = Vec::with_capacity(128);
+        here::describe(environ.params(), environ.mode(), &mut context);
+        self.put(level, message, &context);
+    }
+
+    /// A line of the calling thread's, which may work on a request.
+    pub fn of_thread(&self, level: Level, message: &str) {
+        if self.logs(level) && !here::log_here(level, message) {
+            here::with(|context| self.put(level, message, context));
+        }
+    }
+
+    fn put(&self, level: Level, message: &str, context: &[u8]) {
+        let mut line = String::with_capacity(message.len() + context.len() + 64);
+        line.push('[');
+        push_time(&mut line, SystemTime::now());
+        let _ = write!(line, "] [{}] [{}] ", name(level), std::process::id());
+        push_escaped(&mut line, message.as_bytes());
+        if !context.is_empty() {
+            line.push_str(" (");
+            push_escaped(&mut line, context);
+            line.push(')');
+        }
+        line.push('\n');
+        self.out.put(line.as_bytes());
+    }
+}
+
+/// The level of this name.
+///
+/// # Errors
+///
+/// What is allowed.
+pub fn parse_level(name: &str) -> Result<Level, String> {
+    Ok(match name.to_ascii_lowercase().as_str() {
+        "error" => Level::Error,
+        "warn" => Level::Warn,
+        "info" => Level::Info,
+        "debug" => Level::Debug,
+        "trace" => Level::Trace,
+        _ => return Err("expected error, warn, info, debug or trace".into()),
+    })
+}
+
+const fn name(level: Level) -> &'static str {
+    match level {
+        Level::Error => "error",
+        Level::Warn => "warn",
+        Level::Info => "info",
+        Level::Debug => "debug",
+        Level::Trace => "trace",
+    }
+}
+
+/// Nothing in a line can look like another line, or move a terminal's cursor.
+pub(super) fn push_escaped(line: &mut String, text: &[u8]) {
+    for piece in text.utf8_chunks() {
+        for character in piece.valid().chars() {
+            if character.is_control() {
+                let _ = write!(line, "{}", character.escape_default());
+            } else {
+                line.push(character);
+            }
+        }
+        for byte in piece.invalid() {
+            let _ = write!(line, "\\x{byte:02x}");
+        }
+    }
+}
+
+/// `2026-11-22T17:42:16.123456Z`.
+fn push_time(line: &mut String, time: SystemTime) {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+    let [year, month, day, hour, minute, second] = civil(since.as_secs());
+    let _ = write!(
+        line,
+        "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{:06}Z",
+        since.subsec_micros()
+    );
+}
+
+/// Year, month, day, hour, minute and second in UTC (H. Hinnant's days-from-civil, turned round).
+pub(super) fn civil(seconds: u64) -> [u64; 6] {
+    let (days, second) = (seconds / 86_400 + 719_468, seconds % 86_400);
+    let (era, day_of_era) = (days / 146_097, days % 146_097);
+    let year_of_era =
+        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let shifted = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * shifted + 2) / 5 + 1;
+    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
+    let year = year_of_era + era * 400 + u64::from(month <= 2);
+    [year, month, day, second / 3600, second / 60 % 60, second % 60]
+}
+
+/// Records of the crate `log`, and of `tracing` through it, go to `log`, with the request that they
+/// belong to; unless the application has put something else there.
+#[cfg(feature = "log")]
+pub fn install(log: Arc<Log>) {
+    struct Records(Arc<Log>);
+
+    impl ::log::Log for Records {
+        fn enabled(&self, metadata: &::log::Metadata<'_>) -> bool {
+            self.0.logs(of(metadata.level()))
+        }
+
+        fn log(&self, record: &::log::Record<'_>) {
+            let level = of(record.level());
+            if self.0.logs(level) {
+                self.0.of_thread(level, &format!("{}: {}", record.target(), record.args()));
+            }
+        }
+
+        fn flush(&self) {}
+    }
+
+    const fn of(level: ::log::Level) -> Level {
+        match level {
+            ::log::Level::Error => Level::Error,
+            ::log::Level::Warn => Level::Warn,
+            ::log::Level::Info => Level::Info,
+            ::log::Level::Debug => Level::Debug,
+            ::log::Level::Trace => Level::Trace,
+        }
+    }
+
+    let most = match log.level {
+        Level::Error => ::log::LevelFilter::Error,
+        Level::Warn => ::log::LevelFilter::Warn,
+        Level::Info => ::log::LevelFilter::Info,
+        Level::Debug => ::log::LevelFilter::Debug,
+        Level::Trace => ::log::LevelFilter::Trace,
+    };
+    if ::log::set_boxed_logger(Box::new(Records(log))).is_ok() {
+        ::log::set_max_level(most);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_utc() {
+        for (seconds, expected) in [
+            (0, "1970-01-01T00:00:00.000000Z"),
+            (951_782_399, "2000-02-28T23:59:59.000000Z"),
+            (951_782_400, "2000-02-29T00:00:00.000000Z"),
+            (4_102_444_799, "2099-12-31T23:59:59.000000Z"),
+        ] {
+            let mut line = String::new();
+            push_time(&mut line, UNIX_EPOCH + Duration::from_secs(seconds));
+            assert_eq!(line, expected);
+        }
+    }
+
+    #[test]
+    fn a_line_stays_a_line() {
+        let mut line = String::new();
+        push_escaped(&mut line, b"a\nb\x1b[1m\xff \xc3\xa9\t");
+        assert_eq!(line, "a\\nb\\u{1b}[1m\\xff \u{e9}\\t");
+    }
+
+    #[test]
+    fn a_file_is_opened_anew() {
+        let folder = std::env::temp_dir().join(format!("mod_rust-log-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let (path, moved) = (folder.join("a.log"), folder.join("a.log.1"));
+        let log = Log::to_file(&path, Level::Info).unwrap();
+        log.line(Level::Info, "one");
+        log.line(Level::Debug, "not this");
+        std::fs::rename(&path, &moved).unwrap();
+        log.line(Level::Warn, "two");
+        log.reopen().unwrap();
+        log.line(Level::Error, "three");
+        let read = |path| std::fs::read_to_string(path).unwrap();
+        let (old, new) = (read(&moved), read(&path));
+        std::fs::remove_dir_all(&folder).unwrap();
+        assert!(old.lines().count() == 2 && old.contains("[info]") && old.ends_with("two\n"));
+        assert!(new.lines().count() == 1 && new.ends_with("three\n"), "{new}");
+    }
+
+    #[test]
+    fn levels_have_names() {
+        for level in ["error", "WARN", "info", "debug", "trace"] {
+            assert_eq!(name(parse_level(level).unwrap()), level.to_lowercase());
+        }
+        assert!(parse_level("loud").is_err());
+    }
+}

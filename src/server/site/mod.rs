@@ -1,0 +1,105 @@
+//! What all gateways share: which application answers, the environ that it sees, how its answer
+//! becomes a response, what is logged.
+//!
+//! A driver (CGI, FastCGI, SCGI, uwsgi, HTTP) decodes a request's head into
+//! [`Params`](crate::protocol::params::Params), has a [`Sink`] for the response and an
+//! [`InputSource`](crate::gateway::InputSource) for the request body, and calls [`serve()`] on the
+//! thread that has the request. `server::serve` makes the one [`Site`] of a process.
+
+mod access;
+mod answer;
+mod body;
+mod environ;
+mod facts;
+mod file;
+mod head;
+mod here;
+mod log;
+mod mounts;
+mod page;
+mod path;
+mod redirect;
+mod report;
+mod request;
+
+pub use self::access::AccessLog;
+pub use self::answer::{Answer, Sink};
+pub use self::body::Limited;
+pub use self::environ::{Environ, Frozen};
+pub use self::facts::{Facts, Mode};
+pub use self::file::{Parts, Validators, conditions, parts};
+pub use self::head::Head;
+pub use self::here::{RequestLog, log_here, logs_here, sit_down};
+#[cfg(feature = "log")]
+pub use self::log::install as install_logger;
+pub use self::log::{Log, parse_level};
+pub use self::mounts::{Mount, Mounted, Mounts};
+pub use self::page::page;
+pub use self::report::report;
+pub use self::request::{Ending, serve};
+
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The applications of a process, and everything about it that its requests need.
+#[derive(Debug)]
+pub struct Site {
+    /// Which application answers which path.
+    pub mounts: Mounts,
+    /// What the process says of itself in every environ.
+    pub facts: Facts,
+    /// The program's own log.
+    pub log: Arc<Log>,
+    /// One line a request, if wanted.
+    pub access: Option<Arc<AccessLog>>,
+    /// How much of each thing.
+    pub limits: Limits,
+    /// How long for each thing.
+    pub timeouts: Timeouts,
+}
+
+/// How much a driver takes.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Threads that run applications.
+    pub threads: usize,
+    /// Connections at once; further ones wait in the listener's queue.
+    pub connections: usize,
+    /// A request's head in bytes: all its variables, or its HTTP headers.
+    pub head: usize,
+    /// A request's body in bytes; `None` for no limit.
+    pub body: Option<u64>,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { threads: 15, connections: 1024, head: 64 * 1024, body: None }
+    }
+}
+
+/// How long a driver waits.
+#[derive(Clone, Copy, Debug)]
+pub struct Timeouts {
+    /// For a whole request head, from its first byte; and for the first byte of a connection.
+    pub head: Duration,
+    /// For the next piece of a request body.
+    pub body: Duration,
+    /// For room to write the next piece of a response.
+    pub send: Duration,
+    /// For the next request on a connection that is kept.
+    pub keep_alive: Duration,
+    /// For requests to finish when the process is to end.
+    pub graceful: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            head: Duration::from_secs(20),
+            body: Duration::from_secs(60),
+            send: Duration::from_secs(60),
+            keep_alive: Duration::from_secs(75),
+            graceful: Duration::from_secs(30),
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! The path of a request: put together from what the server sent, split anew at a mount.
+
+use std::borrow::Cow;
+
+use super::facts::{Facts, Mode};
+use crate::protocol::params::Params;
+
+/// The decoded path, and how much of it is the place that the server has this program at.
+pub(super) fn of<'p>(params: &'p Params, facts: &Facts, mode: Mode) -> (Cow<'p, [u8]>, usize) {
+    let script_name = params.get(b"SCRIPT_NAME").unwrap_or_default();
+    let path_info = params.get(b"PATH_INFO").unwrap_or_default();
+    let path = match (script_name, path_info) {
+        ([], []) => return (without(params), 0),
+        ([], path) | (path, []) => Cow::Borrowed(path),
+        (script_name, path_info) => {
+            // A server that has the program at "/" may count that slash to both.
+            let both = script_name.ends_with(b"/") && path_info.starts_with(b"/");
+            let script_name = &script_name[..script_name.len() - usize::from(both)];
+            Cow::Owned([script_name, path_info].concat())
+        }
+    };
+    let is_ours =
+        mode == Mode::Cgi || facts.is_program(script_name, params.get(b"SCRIPT_FILENAME"));
+    let base = if is_ours { path.len() - path_info.len() } else { 0 };
+    (path, base)
+}
+
+/// Neither SCRIPT_NAME nor PATH_INFO: nginx's scgi_params has DOCUMENT_URI, the decoded path.
+fn without(params: &Params) -> Cow<'_, [u8]> {
+    if let Some(path) = params.get(b"DOCUMENT_URI").filter(|path| !path.is_empty()) {
+        return Cow::Borrowed(path);
+    }
+    let target = params.get(b"REQUEST_URI").unwrap_or_default();
+    let path = target.split(|&byte| byte == b'?').next().unwrap_or_default();
+    // An absolute target (RFC 9112, 3.2.2).
+    let path = match path.windows(3).position(|three| three == b"://") {
+        Some(at) if !path.starts_with(b"/") => {
+            let rest = &path[at + 3..];
+            rest.iter().position(|&byte| byte == b'/').map_or(&b"/"[..], |at| &rest[at..])
+        }
+        _ => path,
+    };
+    if path.contains(&b'%') { Cow::Owned(percent_decode(path)) } else { Cow::Borrowed(path) }
+}
+
+/// `%41` is `A`; a `%` without two digits behind it stays. A NUL stays encoded: no variable has one.
+pub(super) fn percent_decode(path: &[u8]) -> Vec<u8> {
+    let digit = |byte: u8| char::from(byte).to_digit(16);
+    let mut decoded = Vec::with_capacity(path.len());
+    let mut rest = path;
+    while let [first, tail @ ..] = rest {
+        let byte = match tail {
+            [high, low, ..] if *first == b'%' => {
+                digit(*high).zip(digit(*low)).map(|(high, low)| (high * 16 + low) as u8)
+            }
+            _ => None,
+        }
+        .filter(|&byte| byte != 0);
+        rest = if byte.is_some() { &tail[2..] } else { tail };
+        decoded.push(byte.unwrap_or(*first));
+    }
+    decoded
+}
+
+/// What `path` looks like in a URL.
+pub(super) fn percent_encode(path: &[u8], into: &mut Vec<u8>) {
+    for &byte in path {
+        if byte.is_ascii_alphanumeric() || b"/-._~!$&'()*+,;=:@".contains(&byte) {
+            into.push(byte);
+        } else {
+            into.extend_from_slice(format!("%{byte:02X}").as_bytes());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn path(pairs: &[(&str, &str)], mode: Mode) -> (String, usize) {
+        let mut params = Params::new();
+        for (key, value) in pairs {
+            params.push(key.as_bytes(), value.as_bytes());
+        }
+        let (path, base) = of(&params, &Facts::new(1, false, false), mode);
+        (String::from_utf8(path.into_owned()).unwrap(), base)
+    }
+
+    #[test]
+    fn is_the_same_however_it_is_sent() {
+        for pairs in [
+            &[("SCRIPT_NAME", "/probe/environ")][..],
+            &[("SCRIPT_NAME", "/probe"), ("PATH_INFO", "/environ")],
+            &[("SCRIPT_NAME", "/"), ("PATH_INFO", "/probe/environ")],
+            &[("SCRIPT_NAME", ""), ("PATH_INFO", "/probe/environ")],
+            &[("PATH_INFO", "/probe/environ"), ("REQUEST_URI", "/x")],
+            &[("DOCUMENT_URI", "/probe/environ"), ("REQUEST_URI", "/x")],
+            &[("REQUEST_URI", "/probe/%65nviron?a=%20")],
+            &[("REQUEST_URI", "http://h.example/probe/environ?a=://b")],
+        ] {
+            assert_eq!(path(pairs, Mode::Scgi), ("/probe/environ".into(), 0), "{pairs:?}");
+        }
+    }
+
+    #[test]
+    fn starts_at_the_program() {
+        let pairs = [("SCRIPT_NAME", "/cgi-bin/gateway"), ("PATH_INFO", "/probe")];
+        assert_eq!(path(&pairs, Mode::Cgi), ("/cgi-bin/gateway/probe".into(), 16));
+        assert_eq!(path(&pairs[..1], Mode::Cgi), ("/cgi-bin/gateway".into(), 16));
+        assert_eq!(path(&pairs, Mode::FastCgi).1, 0);
+        let own = std::env::current_exe().unwrap();
+        let own = [("SCRIPT_NAME", "/x"), ("SCRIPT_FILENAME", own.to_str().unwrap())];
+        assert_eq!(path(&own, Mode::FastCgi).1, 2);
+    }
+
+    #[test]
+    fn decodes_what_is_encoded() {
+        assert_eq!(percent_decode(b"/a%2Fb%zz%4%00%e9"), b"/a/b%zz%4%00\xe9");
+        let mut encoded = Vec::new();
+        percent_encode(b"/a b%\xe9?", &mut encoded);
+        assert_eq!(encoded, b"/a%20b%25%E9%3F");
+    }
+}

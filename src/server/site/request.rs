@@ -1,0 +1,180 @@
+//! A request from its head to its end: which application, what it answers, what is logged.
+
+use http::StatusCode;
+
+use super::answer::{Answer, Sink};
+use super::body::Limited;
+use super::environ::Environ;
+use super::facts::Mode;
+use super::mounts::Mounted;
+use super::redirect::{self, Way};
+use super::{Site, here, report};
+use crate::gateway::{
+    Application, Error, ErrorKind, Exchange as _, Fill, InputSource, Level, Outcome, Result,
+    app_fn, run,
+};
+use crate::protocol::params::Params;
+
+/// What a driver is to make of a response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Ending {
+    /// It is whole: [`Sink::finish`] was called.
+    Whole,
+    /// A part has gone out, and no more will come: it must be seen that it is not whole.
+    Broken,
+    /// Nobody is there to take it. A peer that has only shut down its sending side must not take
+    /// what it got for a whole response.
+    Gone,
+}
+
+/// Runs the application for a request whose head is here, on the calling thread.
+///
+/// Everything that goes wrong is answered, or logged, or both: the driver has only to do what the
+/// ending says.
+pub fn serve(
+    site: &Site,
+    mode: Mode,
+    params: &Params,
+    sink: &dyn Sink,
+    input: &mut dyn InputSource,
+) -> Ending {
+    let mut limited;
+    let input: &mut dyn InputSource = match site.limits.body {
+        Some(limit) => {
+            limited = Limited::new(input, limit);
+            &mut limited
+        }
+        None => input,
+    };
+    let _here = here::enter(params, mode);
+    match once(site, mode, params, sink, input) {
+        Step::Done(ending) => ending,
+        Step::On(next) => follow(site, mode, next, sink),
+    }
+}
+
+/// Goes on with the paths that a request is redirected to, one after the other.
+fn follow(site: &Site, mode: Mode, first: Params, sink: &dyn Sink) -> Ending {
+    let mut params = first;
+    for _ in 0..redirect::MOST {
+        match once(site, mode, &params, sink, &mut Empty) {
+            Step::Done(ending) => return ending,
+            Step::On(next) => params = next,
+        }
+    }
+    let path = Environ::locate(&params, &site.facts, mode);
+    let environ = Environ::new(&params, &site.facts, mode, path, NOBODY);
+    let answer = Answer::new(site, &environ, sink);
+    let text = format!("RUST0051: more than {} internal redirects; answering 500", redirect::MOST);
+    answer.log(Level::Error, &text);
+    conclude(site, &environ, &answer, Outcome::Status(StatusCode::INTERNAL_SERVER_ERROR))
+}
+
+enum Step {
+    Done(Ending),
+    On(Params),
+}
+
+/// Stands where no application is mounted.
+const NOBODY: Mounted<'static> = Mounted { application: &Nobody, name: "", length: 0 };
+
+struct Nobody;
+
+impl Application for Nobody {
+    fn call<'x>(
+        &self,
+        _environ: crate::Environ<'x>,
+        _start_response: crate::StartResponse<'x>,
+    ) -> Result<crate::Body<'x>> {
+        Err(Error::with_status(StatusCode::NOT_FOUND, "nothing is mounted here"))
+    }
+}
+
+struct Empty;
+
+impl InputSource for Empty {
+    fn length(&self) -> Option<u64> {
+        Some(0)
+    }
+
+    fn fill(&mut self, _wait: bool) -> Result<Fill<'_>> {
+        Ok(Fill::End)
+    }
+
+    fn consume(&mut self, _amount: usize) {}
+}
+
+fn once(
+    site: &Site,
+    mode: Mode,
+    params: &Params,
+    sink: &dyn Sink,
+    input: &mut dyn InputSource,
+) -> Step {
+    let (path, base) = Environ::locate(params, &site.facts, mode);
+    let Some(mounted) = site.mounts.find(&path[base..]) else {
+        let environ = Environ::new(params, &site.facts, mode, (path, base), NOBODY);
+        let answer = Answer::new(site, &environ, sink);
+        answer.log(Level::Info, "RUST0050: no application is mounted at this path; answering 404");
+        let outcome = Outcome::Status(StatusCode::NOT_FOUND);
+        return Step::Done(conclude(site, &environ, &answer, outcome));
+    };
+    let environ = Environ::new(params, &site.facts, mode, (path, base), mounted);
+    let answer = Answer::new(site, &environ, sink);
+    let outcome = run(mounted.application, &answer, input);
+    if let Outcome::Redirect(target) = &outcome
+        && Way::of(mode, params) == Way::Here
+    {
+        return Step::On(redirect::request(params, target, environ.path(), base));
+    }
+    Step::Done(conclude(site, &environ, &answer, outcome))
+}
+
+/// Answers what the application did not, and writes the log.
+fn conclude(site: &Site, environ: &Environ<'_>, answer: &Answer<'_>, outcome: Outcome) -> Ending {
+    let name = environ.application();
+    let say = |error: &Error, what: &str| {
+        let (level, text) = report(name, error, what);
+        answer.log(level, &text);
+    };
+    let ending = match outcome {
+        Outcome::Complete => Ending::Whole,
+        Outcome::Status(status) => ending(answer.answer(status)),
+        Outcome::Redirect(target) => match Way::of(environ.mode(), environ.params()) {
+            Way::Field(field) => ending(answer.redirect(field, &target)),
+            Way::Here => Ending::Broken,
+        },
+        Outcome::Failed(error) | Outcome::Broken(error)
+            if error.kind() == ErrorKind::ClientGone =>
+        {
+            say(&error, "");
+            Ending::Gone
+        }
+        Outcome::Failed(error) if !answer.is_committed() => {
+            let status = error.status();
+            say(&error, &format!("answering {}", status.as_u16()));
+            ending(answer.answer(status))
+        }
+        Outcome::Failed(error) | Outcome::Broken(error) => {
+            say(&error, "breaking the response off");
+            Ending::Broken
+        }
+    };
+    if let Some(access) = &site.access {
+        access.put(environ, answer.tally());
+    }
+    ending
+}
+
+fn ending(sent: Result<()>) -> Ending {
+    match sent {
+        Ok(()) => Ending::Whole,
+        Err(error) if error.kind() == ErrorKind::ClientGone => Ending::Gone,
+        Err(_) => Ending::Broken,
+    }
+}
+
+#[cfg(test)]
+#[path = "request_tests.rs"]
+mod tests;
