@@ -1,17 +1,26 @@
 //! Ends and replacements that somebody wants: httpd's restarts and stops, one process, all processes
 //! of a group.
 
+use std::path::Path;
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use httpd_testkit::{Signal, mpm_tests, proc};
+use httpd_testkit::{Signal, find_module, mpm_tests, proc};
 
-use crate::support::{Stage, pid, run, setup};
+use crate::support::{self, Stage, pid, run, setup};
 
 /// The files in the runtime folder that are sockets of a group.
 fn sockets(stage: &Stage) -> Vec<String> {
     let folder = std::fs::read_dir(stage.root().join("run")).unwrap();
     let names = folder.map(|entry| entry.unwrap().file_name().into_string().unwrap());
     names.filter(|name| name.ends_with(".sock")).collect()
+}
+
+/// The module at `path` with another text of the same length in its code.
+fn changed(path: &Path, from: &str, to: &str) -> Vec<u8> {
+    let sed =
+        Command::new("sed").env("LC_ALL", "C").arg(format!("s/{from}/{to}/g")).arg(path).output();
+    sed.expect("the program sed").stdout
 }
 
 mpm_tests! {
@@ -34,6 +43,43 @@ mpm_tests! {
         // Dormant ones are told of too, so all three.
         stage.wait_log_count("of an earlier configuration has served its last request", 3);
         assert_eq!(sockets(&stage).len(), 3, "{:?}", sockets(&stage));
+    }
+
+    fn a_graceful_restart_brings_in_the_code_on_disk(mpm) {
+        let (first, other) = ("the first code of the stage", "the other code of the stage");
+        let module = find_module("mod_stage.so").unwrap();
+        let file = std::fs::read(&module).unwrap();
+        let other_file = changed(&module, first, other);
+        assert!(other_file.len() == file.len() && other_file != file);
+        let stage = setup("processes=2 threads=2").module_file(&file).mpm(mpm).start();
+        let old = stage.app().wait_ready(2);
+        let code = support::run("any", "head,code");
+        assert_eq!(stage.get(&code).text(), first);
+        // Under way as the code on disk becomes another, and done after that.
+        let mut held = stage.send(&support::run("held", "here,gate,head,code"));
+        let of = stage.wait_mark("held");
+        assert!(old.contains(&of));
+        // As package managers do it: one file in place of the other.
+        stage.write_file("modules/new.so", other_file);
+        let module = stage.root().join("modules/mod_stage.so");
+        std::fs::rename(stage.root().join("modules/new.so"), &module).unwrap();
+        assert_eq!(stage.get(&code).text(), first, "nobody has asked for it yet");
+        stage.graceful();
+        let new = stage.app().wait_ready(2);
+        assert!(new.iter().all(|pid| !old.contains(pid)), "{old:?}, {new:?}");
+        for _ in 0..10 {
+            assert_eq!(stage.get(&code).text(), other);
+        }
+        stage.gates.open("held");
+        assert_eq!(held.read_response().text(), first);
+        stage.wait_gone(&old);
+        // A process that is replaced alone is forked from httpd's parent, which has the new code.
+        stage.signal(new[0], Signal::USR1);
+        stage.wait_gone(&new[..1]);
+        stage.app().wait_ready(2);
+        for _ in 0..10 {
+            assert_eq!(stage.get(&code).text(), other);
+        }
     }
 
     fn a_restart_breaks_off_and_starts_anew(mpm) {

@@ -38,6 +38,9 @@ struct Options {
     crashes: Option<String>,
 }
 
+/// What the step `code` writes. A test changes it in the module's file.
+const CODE: &str = "the first code of the stage";
+
 struct Stage {
     folder: PathBuf,
     service: Box<dyn Application>,
@@ -82,6 +85,14 @@ fn build(options: Options) -> Result<Arc<dyn Application>> {
     }
     let service = Box::new(late_body(folder.clone()));
     Ok(Arc::new(Stage { folder, service }))
+}
+
+/// Goes down so many bytes of the stack below `top`.
+fn deep(top: usize, bytes: usize) -> usize {
+    let page = [1_u8; 4096];
+    let here = std::hint::black_box(&page).as_ptr().addr();
+    let below = if top.saturating_sub(here) < bytes { deep(top, bytes) } else { 0 };
+    below + usize::from(page[below % page.len()])
 }
 
 /// Adds a line with the process's id.
@@ -208,6 +219,12 @@ impl<'r> Run<'r, '_> {
             "flush" => self.writer()?.flush()?,
             "status" => {
                 self.writer = Some(self.start_response.start(argument, [("X-Stage", "here")])?);
+            }
+            "code" => self.writer()?.write_all(CODE.as_bytes())?,
+            // KiB of the thread's stack.
+            "deep" => {
+                let top = (&raw const step).addr();
+                std::hint::black_box(deep(top, number << 10));
             }
             "log" => log::warn!("the stage says {argument}"),
             // Milliseconds of CPU time, whoever else wants the processors.

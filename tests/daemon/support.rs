@@ -71,17 +71,18 @@ pub(crate) struct Setup {
     /// The gates' folder as the processes see it.
     folder: PathBuf,
     gates: Gates,
+    /// The module is a copy below the server root.
+    has_copy: bool,
 }
 
 /// A server whose group has these options.
 pub(crate) fn setup(group: &str) -> Setup {
     let builder = Server::builder()
-        .module("mod_stage.so")
         .load("status")
         .conf("<Location /server-status>\nSetHandler server-status\n</Location>");
     let gates = Gates::new();
     let (group, stage, folder) = (group.to_owned(), String::new(), gates.0.clone());
-    Setup { builder, group, stage, folder, gates }
+    Setup { builder, group, stage, folder, gates, has_copy: false }
 }
 
 impl Setup {
@@ -97,6 +98,16 @@ impl Setup {
             "RustDaemonProcess probe {group}\nRustAppAlias /probe probe process-group=probe"
         );
         self.with(|builder| builder.module("mod_rust.so").conf(&conf))
+    }
+
+    /// Loads the stage from `modules/mod_stage.so` below the server root, which has these bytes.
+    pub(crate) fn module_file(mut self, bytes: &[u8]) -> Self {
+        self.has_copy = true;
+        self.with(|builder| {
+            builder
+                .file("modules/mod_stage.so", bytes)
+                .conf("LoadModule stage_module \"{root}/modules/mod_stage.so\"")
+        })
     }
 
     /// Errors of the group that the test brings about, by their codes.
@@ -133,7 +144,8 @@ impl Setup {
     }
 
     pub(crate) fn start(self) -> Stage {
-        let Self { builder, group, stage, folder, gates } = self;
+        let Self { builder, group, stage, folder, gates, has_copy } = self;
+        let builder = if has_copy { builder } else { builder.module("mod_stage.so") };
         let folder = folder.display();
         let server = builder
             .conf(&format!(
