@@ -65,6 +65,11 @@ pub enum PairError {
         /// The byte.
         byte: u8,
     },
+    /// A value with a NUL, which would end it in a process's environment (FastCGI 1.0, 6.1).
+    ValueNul {
+        /// Where in the value.
+        at: usize,
+    },
     /// More variables than the limit.
     TooMany {
         /// The limit.
@@ -80,6 +85,9 @@ impl fmt::Display for PairError {
                 f,
                 "byte {at} of a variable's name is {byte:#04x}; allowed is anything but NUL and '='"
             ),
+            Self::ValueNul { at } => {
+                write!(f, "byte {at} of a variable's value is NUL; allowed is anything else")
+            }
             Self::TooMany { most } => write!(f, "too many variables; allowed are {most}"),
         }
     }
@@ -160,7 +168,7 @@ impl Params {
         value: &[u8],
         limits: &Limits,
     ) -> Result<(), PairError> {
-        check_key(key)?;
+        check_pair(key, value)?;
         if self.pushed >= limits.pairs {
             return Err(PairError::TooMany { most: limits.pairs });
         }
@@ -223,15 +231,23 @@ impl Seen {
     }
 }
 
-/// Whether `key` can be a variable's name.
-pub(super) fn check_key(key: &[u8]) -> Result<(), PairError> {
+/// Whether this can be a variable.
+pub(super) fn check_pair(key: &[u8], value: &[u8]) -> Result<(), PairError> {
     if key.is_empty() {
         return Err(PairError::EmptyKey);
     }
-    match key.iter().position(|&byte| byte == 0 || byte == b'=') {
-        Some(at) => Err(PairError::KeyByte { at, byte: key[at] }),
-        None => Ok(()),
+    let ends = |byte: u8| byte == 0 || byte == b'=';
+    // Without a branch for each byte: nearly every key is good.
+    if key.iter().fold(false, |any, &byte| any | ends(byte))
+        && let Some(at) = key.iter().position(|&byte| ends(byte))
+    {
+        return Err(PairError::KeyByte { at, byte: key[at] });
     }
+    if value.contains(&0) {
+        let at = value.iter().position(|&byte| byte == 0).unwrap_or_default();
+        return Err(PairError::ValueNul { at });
+    }
+    Ok(())
 }
 
 /// A number of digits alone.
@@ -314,7 +330,8 @@ mod tests {
         let byte = |at, byte| Err(PairError::KeyByte { at, byte });
         assert_eq!(params.add(b"a=b", b"", &limits), byte(1, b'='));
         assert_eq!(params.add(b"\0", b"", &limits), byte(0, 0));
-        assert_eq!(params.add(b"A", b"\0=", &limits), Ok(()));
+        assert_eq!(params.add(b"A", b"a\0", &limits), Err(PairError::ValueNul { at: 1 }));
+        assert_eq!(params.add(b"A", b"a=\xff", &limits), Ok(()));
         assert_eq!(params.add(b"A", b"", &limits), Ok(()));
         // Repeated ones count: the work is bounded, not only the memory.
         let error = params.add(b"A", b"", &limits).unwrap_err();

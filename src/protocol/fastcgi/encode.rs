@@ -1,11 +1,11 @@
 //! Records onto a buffer.
 
-use super::error::Error;
+use super::error::{Error, ErrorKind};
 use super::header::{HEADER, Header, PADDING};
 use super::kind::{Kind, ProtocolStatus, Role};
 use super::pairs::put_pair;
 use super::record::{Begin, End};
-use crate::protocol::params::Params;
+use crate::protocol::params::{Params, check_pair};
 
 /// The content of each record of a stream but the last: the most that needs no padding.
 const PIECE: usize = 65_528;
@@ -56,11 +56,14 @@ pub fn put_stream_end(out: &mut Vec<u8>, kind: Kind, request_id: u16) {
 ///
 /// # Errors
 ///
-/// A name or value of 2 GiB or more. Nothing is put then.
+/// A name that is empty or has a NUL or `=`, a value with a NUL, a name or value of 2 GiB or more.
+/// Nothing is put then.
 pub fn put_params(out: &mut Vec<u8>, request_id: u16, params: &Params) -> Result<(), Error> {
     let open = Open::begin(out, Kind::PARAMS, request_id);
     for (name, value) in params.iter() {
-        if let Err(error) = put_pair(out, name, value) {
+        let checked = check_pair(name, value)
+            .map_err(|error| Error::new(out.len(), Some(Kind::PARAMS), ErrorKind::Pair(error)));
+        if let Err(error) = checked.and_then(|()| put_pair(out, name, value)) {
             open.abandon(out);
             return Err(error);
         }

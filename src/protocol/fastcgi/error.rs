@@ -92,6 +92,9 @@ impl From<PairError> for ErrorKind {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let ErrorKind::Variable { name, allowed } = self.kind {
+            return write!(f, "FastCGI: {name} has to be {allowed}");
+        }
         match self.record {
             Some(record) => write!(f, "FastCGI {record}, byte {}: ", self.at)?,
             None => write!(f, "FastCGI record, byte {}: ", self.at)?,
@@ -114,7 +117,7 @@ impl fmt::Display for Error {
             }
             ErrorKind::Pair(error) => error.fmt(f),
             ErrorKind::Unexpected { allowed } => write!(f, "it cannot come now; {allowed} can"),
-            ErrorKind::Variable { name, allowed } => write!(f, "{name} has to be {allowed}"),
+            ErrorKind::Variable { .. } => Ok(()), // shown above
         }
     }
 }

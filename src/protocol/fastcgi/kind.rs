@@ -65,6 +65,20 @@ impl Kind {
         matches!(self, Self::GET_VALUES | Self::GET_VALUES_RESULT | Self::UNKNOWN_TYPE)
     }
 
+    /// Whether a web server sends it to an application; all others go the other way (table A).
+    #[must_use]
+    pub const fn is_from_server(self) -> bool {
+        matches!(
+            self,
+            Self::GET_VALUES
+                | Self::BEGIN_REQUEST
+                | Self::ABORT_REQUEST
+                | Self::PARAMS
+                | Self::STDIN
+                | Self::DATA
+        )
+    }
+
     /// How much content each of its records has, where that is fixed.
     #[must_use]
     pub const fn content_length(self) -> Option<u16> {

@@ -39,11 +39,15 @@
 
 mod encode;
 mod error;
+mod flow;
 mod header;
 mod kind;
 mod pairs;
 mod params;
 mod record;
+mod surroundings;
+#[cfg(test)]
+mod tests;
 mod values;
 
 pub use super::params::Limits;
@@ -52,9 +56,11 @@ pub use encode::{
     put_unknown_type,
 };
 pub use error::{Error, ErrorKind};
+pub use flow::{Flow, Step};
 pub use header::{HEADER, Header, MAX_CONTENT, MAX_RECORD, PADDING, VERSION};
 pub use kind::{Kind, ProtocolStatus, Role};
 pub use pairs::{Pairs, PairsIter, put_pair};
 pub use params::ParamsReader;
 pub use record::{Begin, End, KEEP_CONN, Message, Record, split};
+pub use surroundings::{FilterData, WEB_SERVER_ADDRS, parse_web_server_addrs};
 pub use values::{Capacity, put_get_values, put_get_values_result};

@@ -4,7 +4,7 @@ use http::StatusCode;
 
 use super::error::{Error, ErrorKind};
 use crate::gateway::header;
-use crate::protocol::params::{check_key, put_number};
+use crate::protocol::params::put_number;
 
 /// Puts the CGI field Status (6.3.3). Without a reason the usual one goes, if the status has one.
 ///
@@ -82,7 +82,7 @@ pub const VARIABLE: &[u8] = b"Variable-";
 ///
 /// A name that is no token, a value with a control character. Nothing is put then.
 pub fn write_variable(into: &mut Vec<u8>, name: &[u8], value: &[u8]) -> Result<(), Error> {
-    if !header::is_token(name) || check_key(name).is_err() {
+    if !header::is_token(name) {
         return Err(Error::new(VARIABLE.len(), ErrorKind::Name));
     }
     if !header::is_value(value) {

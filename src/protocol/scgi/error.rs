@@ -36,8 +36,6 @@ pub enum ErrorKind {
     ContentLengths,
     /// No SCGI, or one that is not `1`.
     Scgi,
-    /// A value with a NUL, which cannot be sent.
-    ValueNul,
     /// A variable that is refused.
     Pair(PairError),
 }
@@ -93,7 +91,6 @@ impl fmt::Display for Error {
             }
             ErrorKind::ContentLengths => f.write_str("two CONTENT_LENGTH that are not the same"),
             ErrorKind::Scgi => f.write_str("there has to be a header SCGI with the value 1"),
-            ErrorKind::ValueNul => f.write_str("a value with a NUL, which SCGI cannot carry"),
             ErrorKind::Pair(error) => error.fmt(f),
         }
     }

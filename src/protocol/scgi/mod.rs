@@ -31,7 +31,7 @@ mod tests;
 pub use super::params::Limits;
 pub use error::{Error, ErrorKind};
 
-use super::params::{Params, check_key, number, put_number};
+use super::params::{Params, check_pair, number, put_number};
 
 /// A request's head that was decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,8 +57,10 @@ const SCGI: &[u8] = b"SCGI";
 pub fn decode(bytes: &[u8], limits: &Limits, into: &mut Params) -> Result<Option<Head>, Error> {
     into.clear();
     let Some((start, length)) = netstring(bytes, limits.head)? else { return Ok(None) };
-    let end = start + length;
-    let Some(&comma) = bytes.get(end) else { return Ok(None) };
+    let Some((block, [comma, ..])) = bytes[start..].split_at_checked(length) else {
+        return Ok(None);
+    };
+    let (comma, end) = (*comma, start + block.len());
     if comma != b',' {
         return Err(Error::new(end, ErrorKind::Comma(comma)));
     }
@@ -90,8 +92,8 @@ pub fn decode(bytes: &[u8], limits: &Limits, into: &mut Params) -> Result<Option
 ///
 /// # Errors
 ///
-/// What SCGI cannot carry: a key that is empty or has a NUL or `=`, a value with a NUL, a
-/// CONTENT_LENGTH that is no number, an SCGI that is not `1`. Nothing is put then.
+/// A key that is empty or has a NUL or `=`, a value with a NUL, a CONTENT_LENGTH that is no number, an
+/// SCGI that is not `1`. Nothing is put then.
 pub fn encode(params: &Params, into: &mut Vec<u8>) -> Result<(), Error> {
     let begin = into.len();
     let content_length = params.get(CONTENT_LENGTH).unwrap_or(b"0");
@@ -111,14 +113,10 @@ pub fn encode(params: &Params, into: &mut Vec<u8>) -> Result<(), Error> {
     into.push(b':');
     into.reserve(length + 1);
     for (key, value) in all {
-        let refused = match check_key(key) {
-            Err(error) => Some(error.into()),
-            Ok(()) => value.contains(&0).then_some(ErrorKind::ValueNul),
-        };
-        if let Some(kind) = refused {
+        if let Err(error) = check_pair(key, value) {
             let at = into.len();
             into.truncate(begin);
-            return Err(Error::new(at, kind));
+            return Err(Error::new(at, error.into()));
         }
         for part in [key, value] {
             into.extend_from_slice(part);
@@ -143,11 +141,10 @@ fn netstring(bytes: &[u8], most: usize) -> Result<Option<(usize, usize)>, Error>
         if at > 0 && length == 0 {
             return Err(Error::new(0, ErrorKind::LeadingZero));
         }
-        // A limit below usize::MAX / 10 keeps the product in range; none larger makes sense.
-        length = length.saturating_mul(10).saturating_add(digit);
-        if length > most {
-            return Err(Error::new(0, ErrorKind::TooLong { most }));
-        }
+        let longer = length.checked_mul(10).and_then(|length| length.checked_add(digit));
+        length = longer
+            .filter(|length| *length <= most)
+            .ok_or(Error::new(0, ErrorKind::TooLong { most }))?;
     }
     Ok(None)
 }

@@ -34,7 +34,7 @@ mod tests;
 pub use super::params::Limits;
 pub use error::{Error, ErrorKind};
 
-use super::params::{Params, check_key, number};
+use super::params::{Params, check_pair, number};
 
 /// A request's head that was decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,14 +103,14 @@ pub fn decode(bytes: &[u8], limits: &Limits, into: &mut Params) -> Result<Option
 ///
 /// # Errors
 ///
-/// A key that is empty or has a NUL or `=`; a key, a value or all of them together of more than
+/// A key that is empty or has a NUL or `=`, a value with a NUL; a key, a value or all of them together of more than
 /// 65535 bytes. Nothing is put then.
 pub fn encode(params: &Params, into: &mut Vec<u8>) -> Result<(), Error> {
     let begin = into.len();
     into.extend_from_slice(&[REQUEST, 0, 0, 0]);
     for (key, value) in params.iter() {
         let at = into.len();
-        let put = check_key(key).map_err(ErrorKind::from).and_then(|()| {
+        let put = check_pair(key, value).map_err(ErrorKind::from).and_then(|()| {
             put_string(into, key)?;
             put_string(into, value)
         });

@@ -1,0 +1,114 @@
+//! Which record of a request may come when: sections 5 and 6.
+
+use super::error::{Error, ErrorKind};
+use super::header::Header;
+use super::kind::{Kind, Role};
+
+/// One request, from its BEGIN_REQUEST on, as it comes from the web server. What comes is in sequence
+/// (6.1): PARAMS to its end, STDIN to its end and, for a filter, DATA to its end.
+///
+/// | role | input |
+/// | --- | --- |
+/// | responder | PARAMS, STDIN |
+/// | authorizer | PARAMS; STDIN may come (lighttpd sends its end) or not (httpd) |
+/// | filter | PARAMS, STDIN, DATA |
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Flow {
+    role: Role,
+    state: State,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Params,
+    Stdin,
+    Data,
+    Whole,
+}
+
+/// What a record is for its request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Step {
+    /// A piece of PARAMS.
+    Params,
+    /// PARAMS has ended.
+    ParamsEnd,
+    /// A piece of STDIN.
+    Stdin,
+    /// STDIN has ended.
+    StdinEnd,
+    /// A piece of DATA.
+    Data,
+    /// DATA has ended.
+    DataEnd,
+    /// The web server wants the request to end.
+    Abort,
+}
+
+impl Flow {
+    /// A request that has begun.
+    #[must_use]
+    pub const fn begin(role: Role) -> Self {
+        Self { role, state: State::Params }
+    }
+
+    /// A record of this request has come, or its header.
+    ///
+    /// # Errors
+    ///
+    /// A record that cannot come now: nothing has changed then, but the web server and this side are
+    /// not at the same point any more.
+    pub const fn pass(&mut self, header: &Header) -> Result<Step, Error> {
+        let ended = header.content_length == 0;
+        let (step, next) = match (self.state, header.kind) {
+            (state, Kind::ABORT_REQUEST) => (Step::Abort, state),
+            (State::Params, Kind::PARAMS) if ended => (Step::ParamsEnd, State::Stdin),
+            (State::Params, Kind::PARAMS) => (Step::Params, State::Params),
+            (State::Stdin, Kind::STDIN) if ended => {
+                let filter = matches!(self.role, Role::FILTER);
+                (Step::StdinEnd, if filter { State::Data } else { State::Whole })
+            }
+            (State::Stdin, Kind::STDIN) => (Step::Stdin, State::Stdin),
+            (State::Data, Kind::DATA) if ended => (Step::DataEnd, State::Whole),
+            (State::Data, Kind::DATA) => (Step::Data, State::Data),
+            (state, kind) => {
+                let allowed = match state {
+                    State::Params => "PARAMS and ABORT_REQUEST",
+                    State::Stdin => "STDIN and ABORT_REQUEST",
+                    State::Data => "DATA and ABORT_REQUEST",
+                    State::Whole => "ABORT_REQUEST",
+                };
+                return Err(Error::new(1, Some(kind), ErrorKind::Unexpected { allowed }));
+            }
+        };
+        self.state = next;
+        Ok(step)
+    }
+
+    /// The role.
+    #[must_use]
+    pub const fn role(&self) -> Role {
+        self.role
+    }
+
+    /// Whether the application can answer: a filter has to have STDIN in full (6.4), the others
+    /// PARAMS.
+    #[must_use]
+    pub const fn is_ready(&self) -> bool {
+        match self.state {
+            State::Params => false,
+            State::Stdin => !matches!(self.role, Role::FILTER),
+            State::Data | State::Whole => true,
+        }
+    }
+
+    /// Whether nothing but an ABORT_REQUEST is to come. An authorizer's STDIN need not come.
+    #[must_use]
+    pub const fn is_whole(&self) -> bool {
+        match self.state {
+            State::Params | State::Data => false,
+            State::Stdin => matches!(self.role, Role::AUTHORIZER),
+            State::Whole => true,
+        }
+    }
+}
