@@ -164,7 +164,7 @@ mod httpd {
         "|apr_(",
         "brigade_cleanup|brigade_create|brigade_destroy|brigade_insert_file|brigade_length|brigade_partition|bucket_alloc|bucket_eos_create|bucket_file_create|bucket_flush_create|bucket_immortal_create|bucket_transient_create|bucket_heap_create",
         "|date_parse_http|file_open|os_sock_get|palloc|pcalloc|pool_cleanup_kill|pool_cleanup_null|pool_cleanup_register|pool_userdata_get|pool_userdata_setn|pool_userdata_set",
-        "|pool_cleanup_run|pool_pre_cleanup_register|proc_fork|proc_other_child_register|proc_other_child_unregister|optional_hook_add|dynamic_fn_retrieve|psprintf|pstrdup|pstrmemdup|pmemdup|socket_timeout_get|strerror|stat|table_add|table_addn|table_clear|table_do|table_elts|table_get|table_make|table_set|table_setn|table_unset|table_mergen|time_now|hash_get|array_push",
+        "|pool_cleanup_run|pool_pre_cleanup_register|proc_fork|proc_other_child_register|proc_other_child_unregister|optional_hook_add|dynamic_fn_retrieve|psprintf|pstrdup|pstrmemdup|pmemdup|socket_timeout_get|socket_timeout_set|strerror|stat|table_add|table_addn|table_clear|table_do|table_elts|table_get|table_make|table_set|table_setn|table_unset|table_mergen|time_now|hash_get|array_push",
         ")",
     );
 }

@@ -13,7 +13,8 @@ use super::memory;
 use super::upload::borrow;
 use crate::adapter::RequestExchange;
 use crate::gateway::{Error, Exchange as _, FileBody, Outcome, Status, Variables as _};
-use crate::httpd::Request;
+use crate::httpd::{ClientTimeout, Request};
+use crate::process::GroupOptions;
 use crate::protocol::bridge::{
     self, BodyLength, FrameError, Header, Kind, LengthError, Message, Pairs, ResponseHead, Timing,
 };
@@ -43,8 +44,7 @@ pub(super) struct Answer<'x, 'e, 'r> {
     /// What the client has no room for yet.
     backlog: Backlog,
     trailers: Option<HeaderMap>,
-    /// `response-flush-delay`.
-    delay: Duration,
+    options: &'x GroupOptions,
     /// When what has come is to be flushed.
     due: Option<Instant>,
 }
@@ -99,12 +99,12 @@ impl<'x, 'e, 'r> Answer<'x, 'e, 'r> {
     pub(super) fn new(
         request: &'e Request<'r>,
         exchange: &'x RequestExchange<'e, 'r>,
-        delay: Duration,
+        options: &'x GroupOptions,
     ) -> Self {
         let length = BodyLength::new(200, None, false);
         let backlog = Backlog::default();
         let (head, trailers, due) = (Head::Awaited, None, None);
-        Self { request, exchange, head, length, backlog, trailers, delay, due }
+        Self { request, exchange, head, length, backlog, trailers, options, due }
     }
 
     /// Whether a part of the response has come.
@@ -123,6 +123,7 @@ impl<'x, 'e, 'r> Answer<'x, 'e, 'r> {
         payload: Bytes,
         descriptor: impl FnOnce() -> Option<OwnedFd>,
     ) -> Result<Step, Unexpected> {
+        let _limit = self.client_timeout();
         // What comes most, without a look at the others.
         if header.kind == Kind::Body {
             return self.body(payload, header.flags & bridge::flags::FLUSH != 0);
@@ -242,6 +243,7 @@ impl<'x, 'e, 'r> Answer<'x, 'e, 'r> {
     ///
     /// The client has gone, or a filter failed.
     pub(super) fn catch_up(&mut self, wait: bool) -> Result<(), Error> {
+        let _limit = self.client_timeout();
         while let Some(piece) = self.backlog.pieces.front() {
             if !wait && !self.has_room(piece.len()) {
                 return Ok(());
@@ -262,8 +264,16 @@ impl<'x, 'e, 'r> Answer<'x, 'e, 'r> {
     pub(super) fn complete(&mut self) -> Result<(), Error> {
         // No flush before the end: it goes out with it.
         self.backlog.flush = false;
+        let _limit = self.client_timeout();
         self.catch_up(true)?;
         self.exchange.finish(self.trailers.take())
+    }
+
+    /// httpd may wait for the client in a write: not longer than `response-socket-timeout`, while this
+    /// is kept.
+    fn client_timeout(&self) -> Option<ClientTimeout<'e>> {
+        let timeout = self.options.response_socket_timeout?;
+        self.request.client_timeout(timeout)
     }
 
     /// Whether so many bytes can be given to httpd's filters without waiting for the client.
@@ -327,12 +337,14 @@ impl<'x, 'e, 'r> Answer<'x, 'e, 'r> {
     /// As [`Answer::catch_up`].
     pub(super) fn flush_now(&mut self) -> Result<(), Error> {
         self.due = None;
+        let _limit = self.client_timeout();
         self.exchange.flush()
     }
 
     fn flush(&mut self) -> Step {
-        if !self.delay.is_zero() {
-            self.due.get_or_insert_with(|| Instant::now() + self.delay);
+        let delay = self.options.response_flush_delay;
+        if !delay.is_zero() {
+            self.due.get_or_insert_with(|| Instant::now() + delay);
             return Step::More;
         }
         match self.exchange.flush() {

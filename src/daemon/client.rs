@@ -246,8 +246,7 @@ impl<'e, 'r> Courier<'_, 'e, 'r> {
             silent_since: None,
         };
         connection.is_new = false;
-        let mut answer =
-            Answer::new(self.request, self.exchange, self.group.options.response_flush_delay);
+        let mut answer = Answer::new(self.request, self.exchange, &self.group.options);
         match trip.run(&mut connection, upload, &mut answer) {
             Ok((outcome, is_kept)) => {
                 // Another request may use it while this client is given the rest.

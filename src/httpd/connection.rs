@@ -1,6 +1,8 @@
 //! What of a request's connection matters: is the client still there, and how to part from it.
 
+use std::marker::PhantomData;
 use std::os::fd::RawFd;
+use std::time::Duration;
 
 use super::request::Request;
 use crate::sys;
@@ -66,6 +68,30 @@ impl Request<'_> {
         (status == sys::RUST_APR_SUCCESS && fd >= 0).then_some(fd)
     }
 
+    /// Bounds how long httpd waits for the client's socket, in place of its Timeout, until what this
+    /// returns is dropped. `None` without a socket.
+    #[must_use]
+    pub fn client_timeout(&self, timeout: Duration) -> Option<ClientTimeout<'_>> {
+        if self.is_secondary() {
+            return None;
+        }
+        // SAFETY: P1, P11.
+        let socket = unsafe { sys::ap_get_conn_socket(self.raw().connection) };
+        if socket.is_null() {
+            return None;
+        }
+        let mut before = 0;
+        // SAFETY: P11.
+        let status = unsafe { sys::apr_socket_timeout_get(socket, &raw mut before) };
+        if status != sys::RUST_APR_SUCCESS {
+            return None;
+        }
+        let us = i64::try_from(timeout.as_micros()).unwrap_or(i64::MAX);
+        // SAFETY: P11, P2: nobody else waits for the socket.
+        unsafe { sys::apr_socket_timeout_set(socket, us) };
+        Some(ClientTimeout { socket, before, request: PhantomData })
+    }
+
     /// Whether the client has closed its side: nothing more to read, and the end seen.
     ///
     /// A client that has only shut down its sending side counts as gone, as it does for nginx.
@@ -107,5 +133,20 @@ impl Request<'_> {
             filter = this.next;
         }
         false
+    }
+}
+
+/// How long httpd waits for a client's socket, for as long as this lives.
+#[derive(Debug)]
+pub struct ClientTimeout<'q> {
+    socket: *mut sys::apr_socket_t,
+    before: sys::apr_interval_time_t,
+    request: PhantomData<&'q ()>,
+}
+
+impl Drop for ClientTimeout<'_> {
+    fn drop(&mut self) {
+        // SAFETY: P1: the socket lives as long as the request that this borrows; P2, P11.
+        unsafe { sys::apr_socket_timeout_set(self.socket, self.before) };
     }
 }

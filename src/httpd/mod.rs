@@ -22,6 +22,7 @@ mod table;
 pub mod unixd;
 
 pub use brigade::{Brigade, Read};
+pub use connection::ClientTimeout;
 pub use file::OpenFile;
 pub use pattern::Pattern;
 pub use pool::{Kept, Pool};
