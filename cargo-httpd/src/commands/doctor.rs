@@ -17,9 +17,10 @@ use crate::ensure::{self, Capability, Checked, Finding, Manager, Need};
 #[derive(Args, Debug)]
 pub(crate) struct DoctorArgs {}
 
-const SECTIONS: [(Need, &str); 5] = [
+const SECTIONS: [(Need, &str); 6] = [
     (Need::Run, "for run"),
     (Need::Test, "for test, beyond that"),
+    (Need::Servers, "for the tests of mod_rust itself, beyond that"),
     (Need::Bench, "for bench and test --ci"),
     (Need::Fuzz, "for test --ci"),
     (Need::Rivals, "for bench, as rivals and for --instr (nothing needs them)"),

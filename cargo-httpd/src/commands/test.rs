@@ -47,8 +47,7 @@ impl Execute for TestArgs {
 
         let step =
             progress.step("Looking for httpd, its headers, libclang and the tests' programs");
-        let needs = [Need::Run, Need::Test, Need::Bench, Need::Fuzz];
-        ensure::ensure(if self.ci { &needs } else { &needs[..2] }, yes, &step)?;
+        ensure::ensure(&needs(&project, self.ci), yes, &step)?;
         step.done("Everything is there");
 
         let mut tally = Tally::default();
@@ -62,6 +61,18 @@ impl Execute for TestArgs {
         writeln!(std::io::stdout(), "{}", tally.summary()?)?;
         Ok(())
     }
+}
+
+/// What must be on the machine.
+fn needs(project: &Project, is_ci: bool) -> Vec<Need> {
+    let mut needs = vec![Need::Run, Need::Test];
+    if project.has_package(KIT) {
+        needs.push(Need::Servers);
+    }
+    if is_ci {
+        needs.extend([Need::Bench, Need::Fuzz]);
+    }
+    needs
 }
 
 /// What needs no test program.
@@ -188,6 +199,14 @@ mod tests {
             ]
         );
         assert_eq!(tests(&project("mine", root), Path::new("/t"), &[]).len(), 1);
+    }
+
+    #[test]
+    fn only_the_kit_needs_other_servers() {
+        let root = Path::new("/nonexistent");
+        assert_eq!(needs(&project("mine", root), false), [Need::Run, Need::Test]);
+        assert!(needs(&project(KIT, root), false).contains(&Need::Servers));
+        assert!(needs(&project("mine", root), true).contains(&Need::Fuzz));
     }
 
     #[test]

@@ -10,7 +10,7 @@ mod table;
 
 use anyhow::{Result, bail};
 
-pub(crate) use finding::Finding;
+pub(crate) use finding::{Finding, program};
 pub(crate) use packages::{Manager, by_hand, is_root};
 pub(crate) use table::{CAPABILITIES, Capability, Need};
 
@@ -92,7 +92,7 @@ mod tests {
 
     #[test]
     fn this_machine_has_what_its_tests_need() {
-        for checked in check(&[Need::Run, Need::Test]) {
+        for checked in check(&[Need::Run, Need::Test, Need::Servers]) {
             let Finding::Found(what) = checked.finding else {
                 panic!("{} is not found", checked.capability.name)
             };

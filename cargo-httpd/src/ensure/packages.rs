@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, bail};
 
 use super::finding::program;
-use super::table::Capability;
+use super::table::{Capability, SERVICES};
 use crate::progress::{Step, say};
 
 /// The package manager of this system.
@@ -75,9 +75,10 @@ impl Manager {
             self.call(sudo, &["update"], step)?;
         }
         step.now(&format!("Installing {}", packages.join(" ")));
+        let services = services(&packages);
         let mut install = self.install_args();
         install.extend(&packages);
-        let first_try = self.call(sudo, &install, step);
+        let first_try = self.call_quiet(sudo, &install, &services, step);
         if first_try.is_ok() || self != Self::Apt {
             return first_try;
         }
@@ -85,7 +86,7 @@ impl Manager {
         step.now("Fetching the lists of packages again");
         self.call(sudo, &["update"], step)?;
         step.now(&format!("Installing {}", packages.join(" ")));
-        self.call(sudo, &install, step)
+        self.call_quiet(sudo, &install, &services, step)
     }
 
     fn program(self) -> &'static str {
@@ -105,11 +106,26 @@ impl Manager {
         }
     }
 
+    /// Runs the manager so that none of `services`, which it brings, runs now or at the next boot. On
+    /// Fedora none would.
+    fn call_quiet(self, sudo: bool, args: &[&str], services: &[&str], step: &Step) -> Result<()> {
+        if self != Self::Apt || services.is_empty() {
+            return self.call(sudo, args, step);
+        }
+        let services = services.join(" ");
+        let shell = ["sh", "-c", NO_SERVICES, "sh", POLICY, &services, self.program()];
+        Self::call_words(Self::with_sudo(sudo, &[&shell, args].concat()), sudo, step)
+    }
+
     /// Runs the manager. Under sudo, which may ask for a password, the terminal is its own;
     /// otherwise its last line is shown, and all that it said only if it fails.
     fn call(self, sudo: bool, args: &[&str], step: &Step) -> Result<()> {
-        let words = self.words(sudo, args);
-        let line = words.join(" ");
+        Self::call_words(self.words(sudo, args), sudo, step)
+    }
+
+    fn call_words(words: Vec<String>, sudo: bool, step: &Step) -> Result<()> {
+        let line = words.iter().map(|word| word.replace(NO_SERVICES, "…")).collect::<Vec<_>>();
+        let line = line.join(" ");
         let mut command = Command::new(&words[0]);
         command.args(&words[1..]).env("DEBIAN_FRONTEND", "noninteractive");
         if sudo {
@@ -137,10 +153,39 @@ impl Manager {
     }
 
     fn words(self, sudo: bool, args: &[&str]) -> Vec<String> {
+        Self::with_sudo(sudo, &[&[self.program()], args].concat())
+    }
+
+    fn with_sudo(sudo: bool, words: &[&str]) -> Vec<String> {
         let sudo: &[&str] =
             if sudo { &["sudo", "env", "DEBIAN_FRONTEND=noninteractive"] } else { &[] };
-        [sudo, &[self.program()], args].concat().into_iter().map(str::to_owned).collect()
+        [sudo, words].concat().into_iter().map(str::to_owned).collect()
     }
+}
+
+/// Installs with a policy that lets no service start (Debian Policy, 9.3.3.1), unless there is one at
+/// `$1`, and takes the new services, `$2`, out of the boot.
+const NO_SERVICES: &str = r#"policy=$1
+services=$2
+shift 2
+if [ ! -e "$policy" ]; then
+    trap 'rm -f "$policy"' EXIT
+    trap 'exit 1' HUP INT TERM
+    printf '#!/bin/sh\nexit 101\n' >"$policy" && chmod 755 "$policy" || exit 1
+fi
+"$@" || exit 1
+for service in $services; do
+    update-rc.d "$service" disable || exit 1
+done
+"#;
+
+/// Where that policy is.
+const POLICY: &str = "/usr/sbin/policy-rc.d";
+
+/// The services that come with `packages`.
+fn services(packages: &[&str]) -> Vec<&'static str> {
+    let of_these = SERVICES.iter().filter(|(package, _)| packages.contains(package));
+    of_these.map(|(_, service)| *service).collect()
 }
 
 /// What to install where no manager is known: each capability, with what it is called elsewhere.
@@ -212,6 +257,30 @@ mod tests {
         );
         assert_eq!(Manager::Dnf.words(false, &["install"]), ["dnf", "install"]);
         assert!(Manager::Dnf.line(&["httpd", "gcc"]).ends_with("dnf install httpd gcc"));
+    }
+
+    #[test]
+    fn services_are_kept_from_starting() {
+        assert_eq!(services(&["curl", "nginx"]), ["nginx"]);
+        assert!(services(&["curl"]).is_empty());
+        let policy = std::env::temp_dir().join(format!("policy-rc.d-{}", std::process::id()));
+        let run = |words: &[&str]| {
+            let mut shell = Command::new("sh");
+            shell.args(["-c", NO_SERVICES, "sh"]).arg(&policy).arg("").args(words);
+            let output = shell.output().unwrap();
+            (output.status.code(), String::from_utf8(output.stdout).unwrap())
+        };
+        let path = policy.display().to_string();
+        // It is there while the manager runs, refuses, and goes with it.
+        assert_eq!(run(&["sh", "-c", &format!("'{path}'; echo $?")]), (Some(0), "101\n".into()));
+        assert!(!policy.exists());
+        assert_eq!(run(&["false"]).0, Some(1));
+        assert!(!policy.exists());
+        // One of the system's own stays.
+        std::fs::write(&policy, "own").unwrap();
+        assert_eq!(run(&["cat", &path]), (Some(0), "own".into()));
+        assert!(policy.exists());
+        std::fs::remove_file(policy).unwrap();
     }
 
     #[test]

@@ -9,6 +9,8 @@ pub(crate) enum Need {
     Run,
     /// The tests, beyond that.
     Test,
+    /// The tests of the kit itself, beyond that of `Test`: the servers that applications run behind.
+    Servers,
     /// The benchmark, beyond that of `Run`.
     Bench,
     /// The fuzzers, beyond that of `Run`.
@@ -32,7 +34,8 @@ pub(crate) struct Capability {
 
 /// Every capability. The first of a need that installs another one's package too comes first.
 ///
-/// Debian's apache2-bin has the program and all modules, and unlike apache2 starts no service.
+/// Debian's apache2-bin has the program and all modules, and unlike apache2 starts no service. What
+/// does is in [`SERVICES`].
 pub(crate) const CAPABILITIES: &[Capability] = &[
     Capability {
         name: "a C compiler",
@@ -105,6 +108,41 @@ pub(crate) const CAPABILITIES: &[Capability] = &[
         fedora: &["util-linux"],
     },
     Capability {
+        name: "nginx",
+        need: Need::Servers,
+        probe: Probe::Program("nginx"),
+        debian: &["nginx"],
+        fedora: &["nginx"],
+    },
+    Capability {
+        name: "lighttpd",
+        need: Need::Servers,
+        probe: Probe::Program("lighttpd"),
+        debian: &["lighttpd"],
+        fedora: &["lighttpd", "lighttpd-fastcgi"],
+    },
+    Capability {
+        name: "spawn-fcgi",
+        need: Need::Servers,
+        probe: Probe::Program("spawn-fcgi"),
+        debian: &["spawn-fcgi"],
+        fedora: &["spawn-fcgi"],
+    },
+    Capability {
+        name: "cgi-fcgi",
+        need: Need::Servers,
+        probe: Probe::Program("cgi-fcgi"),
+        debian: &["libfcgi-bin"],
+        fedora: &["fcgi"],
+    },
+    Capability {
+        name: "mod_fcgid",
+        need: Need::Servers,
+        probe: Probe::Module("fcgid"),
+        debian: &["libapache2-mod-fcgid"],
+        fedora: &["mod_fcgid"],
+    },
+    Capability {
         name: "wrk",
         need: Need::Bench,
         probe: Probe::Program("wrk"),
@@ -147,13 +185,6 @@ pub(crate) const CAPABILITIES: &[Capability] = &[
         fedora: &["python3-mod_wsgi", "python3"],
     },
     Capability {
-        name: "mod_fcgid",
-        need: Need::Rivals,
-        probe: Probe::Module("fcgid"),
-        debian: &["libapache2-mod-fcgid"],
-        fedora: &["mod_fcgid"],
-    },
-    Capability {
         name: "Python's venv",
         need: Need::Rivals,
         probe: Probe::Python("ensurepip"),
@@ -161,6 +192,10 @@ pub(crate) const CAPABILITIES: &[Capability] = &[
         fedora: &["python3-devel"],
     },
 ];
+
+/// Packages of Debian's that start a service as they are installed and at every boot from then on, and
+/// its name. They are installed for their programs: neither is wanted.
+pub(crate) const SERVICES: &[(&str, &str)] = &[("nginx", "nginx"), ("lighttpd", "lighttpd")];
 
 #[cfg(test)]
 mod tests {
@@ -183,15 +218,16 @@ mod tests {
         for (package, _) in crate::bench::NEEDS {
             let rows = CAPABILITIES.iter().filter(|row| row.debian.contains(package));
             assert!(
-                rows.into_iter().any(|row| matches!(row.need, Need::Bench | Need::Rivals)),
+                rows.into_iter()
+                    .any(|row| matches!(row.need, Need::Bench | Need::Rivals | Need::Servers)),
                 "{package}"
             );
         }
     }
 
     #[test]
-    fn nothing_installs_a_service() {
-        // Debian's apache2 starts a server on port 80 as it is installed.
+    fn services_are_known() {
+        // Debian's apache2 starts a server on port 80 as it is installed, and keeps its settings.
         assert!(CAPABILITIES.iter().all(|row| !row.debian.contains(&"apache2")));
     }
 }
