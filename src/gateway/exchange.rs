@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Wake, Waker};
 use std::thread::{self, Thread};
+use std::time::Instant;
 
 use bytes::Bytes;
 use http::HeaderMap;
@@ -128,7 +129,7 @@ pub trait Exchange: Variables {
             Interest::Input if !unpark.called.swap(false, Ordering::Acquire) => Woken::MustBlock,
             Interest::Input => Woken::Called,
             Interest::Waker => {
-                unpark.park();
+                unpark.park(None);
                 Woken::Called
             }
         })
@@ -159,6 +160,19 @@ pub enum Woken {
     MustBlock,
 }
 
+/// The waker that ends [`park_thread`] in the calling thread: the one that [`Exchange::waker`] gives
+/// unless a server has its own.
+#[cfg(feature = "http-server")]
+pub(crate) fn thread_waker() -> Waker {
+    UNPARK.with(|unpark| unpark.clone().into())
+}
+
+/// Waits until the calling thread's waker is called; whether it was, before `deadline`.
+#[cfg(feature = "http-server")]
+pub(crate) fn park_thread(deadline: Option<Instant>) -> bool {
+    UNPARK.with(|unpark| unpark.park(deadline))
+}
+
 thread_local! {
     /// Made once a thread: a request that is answered at once should cost no allocation for it.
     static UNPARK: Arc<Unpark> =
@@ -173,10 +187,15 @@ struct Unpark {
 }
 
 impl Unpark {
-    fn park(&self) {
+    fn park(&self, deadline: Option<Instant>) -> bool {
         while !self.called.swap(false, Ordering::Acquire) {
-            thread::park();
+            match deadline.map(|deadline| deadline.saturating_duration_since(Instant::now())) {
+                None => thread::park(),
+                Some(left) if left.is_zero() => return false,
+                Some(left) => thread::park_timeout(left),
+            }
         }
+        true
     }
 }
 
@@ -206,9 +225,10 @@ mod tests {
                 waker.wake_by_ref();
                 // As a scoped thread that the application waits for: the token is used up.
                 thread::park();
-                unpark.park();
+                assert!(unpark.park(None));
                 thread::spawn(move || waker.wake());
-                unpark.park();
+                assert!(unpark.park(None));
+                assert!(!unpark.park(Some(Instant::now())));
             });
             done.send(()).unwrap();
         });

@@ -1,6 +1,9 @@
 //! Drivers: what accepts connections, runs applications on worker threads, and drains.
 
 pub mod bridge;
+#[cfg(all(target_os = "linux", feature = "http-server"))]
+#[forbid(unsafe_code)]
+pub mod http;
 #[cfg(target_os = "linux")]
 #[forbid(unsafe_code)]
 mod lookout;

@@ -1,0 +1,167 @@
+//! The request body, read by the thread that runs the application.
+
+use std::cell::{Cell, RefCell};
+use std::error::Error as _;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use bytes::{Buf as _, Bytes};
+use http::HeaderMap;
+use http_body::{Body as _, Frame};
+use hyper::body::Incoming;
+
+use super::executor::Executor;
+use super::wait::until;
+use crate::gateway::{Error, ErrorKind, Fill, InputSource, Result, thread_waker};
+
+/// The body as it comes from the connection; the exchange waits on it too.
+pub(super) struct Inbox {
+    body: RefCell<Incoming>,
+    /// Came while the exchange looked for something to read.
+    ahead: RefCell<Option<Next>>,
+    length: Option<u64>,
+    timeout: Duration,
+    /// Nothing has come within `timeout`.
+    expired: Cell<bool>,
+    executor: Arc<Executor>,
+}
+
+enum Next {
+    Data(Bytes),
+    End(Option<HeaderMap>),
+    Failed(Error),
+}
+
+impl Inbox {
+    pub(super) fn new(body: Incoming, timeout: Duration, executor: Arc<Executor>) -> Self {
+        let length = if body.is_end_stream() { Some(0) } else { body.size_hint().exact() };
+        Self {
+            body: RefCell::new(body),
+            ahead: RefCell::new(None),
+            length,
+            timeout,
+            expired: Cell::new(false),
+            executor,
+        }
+    }
+
+    /// How long the client may be silent.
+    pub(super) const fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    /// It was silent longer: whoever reads on is told.
+    pub(super) fn expire(&self) {
+        self.expired.set(true);
+    }
+
+    /// Whether there is something to read, or an end. `context` is called when there is.
+    pub(super) fn poll_ready(&self, context: &mut Context<'_>) -> bool {
+        if self.ahead.borrow().is_some() {
+            return true;
+        }
+        match self.poll(context) {
+            Poll::Ready(next) => {
+                *self.ahead.borrow_mut() = Some(next);
+                true
+            }
+            Poll::Pending => false,
+        }
+    }
+
+    fn poll(&self, context: &mut Context<'_>) -> Poll<Next> {
+        if let Some(next) = self.ahead.borrow_mut().take() {
+            return Poll::Ready(next);
+        }
+        loop {
+            let mut body = self.body.borrow_mut();
+            let Poll::Ready(frame) = Pin::new(&mut *body).poll_frame(context) else {
+                return Poll::Pending;
+            };
+            return Poll::Ready(match frame {
+                None => Next::End(None),
+                Some(Err(error)) => Next::Failed(failed(&error)),
+                Some(Ok(frame)) => match frame.into_data().map_err(Frame::into_trailers) {
+                    Ok(data) if data.is_empty() => continue,
+                    Ok(data) => Next::Data(data),
+                    Err(Ok(trailers)) => Next::End(Some(trailers)),
+                    Err(Err(_)) => continue,
+                },
+            });
+        }
+    }
+
+    fn next(&self, wait: bool) -> Result<Option<Next>> {
+        let too_slow = || {
+            let text = format!("no byte of the request body within {:?}", self.timeout);
+            Error::of(ErrorKind::InputTimeout, text)
+        };
+        if wait && !self.expired.get() {
+            let deadline = Instant::now().checked_add(self.timeout);
+            let found = until(&self.executor, deadline, |context| self.poll(context));
+            return found.map(Some).ok_or_else(too_slow);
+        }
+        match self.poll(&mut Context::from_waker(&thread_waker())) {
+            Poll::Ready(next) => Ok(Some(next)),
+            Poll::Pending if self.expired.get() => Err(too_slow()),
+            Poll::Pending => Ok(None),
+        }
+    }
+}
+
+/// What the application reads.
+pub(super) struct Source<'i> {
+    inbox: &'i Inbox,
+    data: Bytes,
+    end: bool,
+    trailers: Option<HeaderMap>,
+}
+
+impl<'i> Source<'i> {
+    pub(super) const fn new(inbox: &'i Inbox) -> Self {
+        Self { inbox, data: Bytes::new(), end: false, trailers: None }
+    }
+}
+
+impl InputSource for Source<'_> {
+    fn length(&self) -> Option<u64> {
+        self.inbox.length
+    }
+
+    fn fill(&mut self, wait: bool) -> Result<Fill<'_>> {
+        if self.data.is_empty() && !self.end {
+            match self.inbox.next(wait)? {
+                None => return Ok(Fill::NotYet),
+                Some(Next::Data(data)) => self.data = data,
+                Some(Next::End(trailers)) => (self.end, self.trailers) = (true, trailers),
+                Some(Next::Failed(error)) => return Err(error),
+            }
+        }
+        Ok(if self.data.is_empty() { Fill::End } else { Fill::Data(&self.data) })
+    }
+
+    fn consume(&mut self, amount: usize) {
+        self.data.advance(amount);
+    }
+
+    fn trailers(&mut self) -> Option<HeaderMap> {
+        self.trailers.take()
+    }
+}
+
+/// What is wrong with a chunk is said by an `io::Error` of hyper's; all else is the connection's end.
+fn failed(error: &hyper::Error) -> Error {
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        if let Some(inner) = inner.downcast_ref::<io::Error>()
+            && matches!(inner.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData)
+        {
+            return Error::of(ErrorKind::InputMalformed, format!("the request body: {inner}"));
+        }
+        cause = inner.source();
+    }
+    Error::of(ErrorKind::ClientGone, format!("the client left within its request body: {error}"))
+}

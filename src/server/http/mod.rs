@@ -1,0 +1,22 @@
+//! HTTP/1.1 and HTTP/2 on hyper: for development, and behind a reverse proxy.
+//!
+//! One thread has all connections (tokio, hyper); as many as the site's `threads` run applications.
+//! A thread that waits, for a body, a slow client or a future, gives its turn away.
+#![cfg(target_os = "linux")]
+#![forbid(unsafe_code)]
+
+mod body;
+mod connection;
+mod exchange;
+mod executor;
+mod forwarded;
+mod input;
+mod path;
+mod sink;
+mod variables;
+mod wait;
+
+pub use self::connection::{Listener, run};
+
+#[cfg(test)]
+mod tests;

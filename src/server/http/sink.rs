@@ -1,0 +1,230 @@
+//! Where a response goes on its way to hyper: a head, then pieces over a channel.
+
+use std::cell::{Cell, RefCell};
+use std::future::Future as _;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Waker};
+use std::time::{Duration, Instant};
+
+use bytes::{Bytes, BytesMut};
+use http::header::{CONTENT_LENGTH, HeaderName, HeaderValue};
+use http::{HeaderMap, Response, StatusCode};
+use http_body::Frame;
+use hyper::ext::ReasonPhrase;
+use tokio::sync::mpsc::{self, error::TrySendError};
+use tokio::sync::oneshot;
+
+use super::body::{Broken, Piece, Presence};
+use super::executor::Executor;
+use super::input::Inbox;
+use super::wait::until;
+use crate::gateway::{Error, ErrorKind, Interest, Result, Woken, park_thread, thread_waker};
+use crate::server::site::{Head, Sink};
+
+/// So much is collected before it goes out without having been asked for, in bytes.
+const COLLECT: usize = 64 * 1024;
+/// Pieces that wait for the connection to take them.
+const WAITING: usize = 4;
+
+/// A response as the connection's thread gets it.
+pub(super) struct Started {
+    pub(super) head: Response<()>,
+    pub(super) rest: Rest,
+}
+
+/// What comes after a head.
+pub(super) enum Rest {
+    /// All of the body.
+    Whole(Bytes, Option<HeaderMap>),
+    /// What comes out of here.
+    Stream(mpsc::Receiver<Piece>),
+}
+
+/// One response in the making.
+pub(super) struct HttpSink<'s> {
+    executor: &'s Arc<Executor>,
+    inbox: &'s Inbox,
+    presence: &'s Presence,
+    timeout: Duration,
+    start: Cell<Option<oneshot::Sender<Started>>>,
+    head: Cell<Option<Response<()>>>,
+    collected: RefCell<Vec<Bytes>>,
+    size: Cell<usize>,
+    pieces: RefCell<Option<mpsc::Sender<Piece>>>,
+}
+
+impl<'s> HttpSink<'s> {
+    pub(super) const fn new(
+        executor: &'s Arc<Executor>,
+        inbox: &'s Inbox,
+        presence: &'s Presence,
+        timeout: Duration,
+        start: oneshot::Sender<Started>,
+    ) -> Self {
+        Self {
+            executor,
+            inbox,
+            presence,
+            timeout,
+            start: Cell::new(Some(start)),
+            head: Cell::new(None),
+            collected: RefCell::new(Vec::new()),
+            size: Cell::new(0),
+            pieces: RefCell::new(None),
+        }
+    }
+
+    /// The response will not be whole: what there is goes out, and then the connection breaks.
+    pub(super) fn break_off(&self) {
+        if self.send_collected().is_ok() {
+            let _ = self.send(Err(Broken));
+        }
+        self.pieces.borrow_mut().take();
+        // Without a head the connection is closed without an answer.
+        self.start.take();
+    }
+
+    fn collect(&self) -> Bytes {
+        let mut collected = self.collected.borrow_mut();
+        let size = self.size.replace(0);
+        if collected.len() <= 1 {
+            return collected.pop().unwrap_or_default();
+        }
+        let mut all = BytesMut::with_capacity(size);
+        collected.drain(..).for_each(|piece| all.extend_from_slice(&piece));
+        all.freeze()
+    }
+
+    /// Sends the head if it is not out yet, and what was collected.
+    fn send_collected(&self) -> Result<()> {
+        if let Some(head) = self.head.take() {
+            let (sender, pieces) = mpsc::channel(WAITING);
+            *self.pieces.borrow_mut() = Some(sender);
+            self.start(Started { head, rest: Rest::Stream(pieces) })?;
+        }
+        let data = self.collect();
+        if data.is_empty() { Ok(()) } else { self.send(Ok(Frame::data(data))) }
+    }
+
+    fn start(&self, started: Started) -> Result<()> {
+        let sender = self.start.take().ok_or_else(gone)?;
+        sender.send(started).map_err(|_| gone())
+    }
+
+    fn send(&self, piece: Piece) -> Result<()> {
+        let pieces = self.pieces.borrow();
+        let sender = pieces.as_ref().ok_or_else(gone)?;
+        let piece = match sender.try_send(piece) {
+            Ok(()) => return Ok(()),
+            Err(TrySendError::Closed(_)) => return Err(gone()),
+            Err(TrySendError::Full(piece)) => piece,
+        };
+        let mut reserve = pin!(sender.reserve());
+        let deadline = Instant::now().checked_add(self.timeout);
+        match until(self.executor, deadline, |context| reserve.as_mut().poll(context)) {
+            Some(Ok(permit)) => {
+                permit.send(piece);
+                Ok(())
+            }
+            Some(Err(_)) => Err(gone()),
+            None => {
+                let text = format!(
+                    "the client took nothing of the response for {:?} (--send-timeout)",
+                    self.timeout
+                );
+                Err(Error::of(ErrorKind::ClientGone, text))
+            }
+        }
+    }
+}
+
+impl Sink for HttpSink<'_> {
+    fn head(&self, head: &Head<'_>) -> Result<()> {
+        self.head.set(Some(response(head)));
+        Ok(())
+    }
+
+    fn write(&self, data: Bytes) -> Result<()> {
+        if self.presence.is_gone() {
+            return Err(gone());
+        }
+        self.size.set(self.size.get() + data.len());
+        self.collected.borrow_mut().push(data);
+        if self.size.get() >= COLLECT { self.send_collected() } else { Ok(()) }
+    }
+
+    fn flush(&self) -> Result<()> {
+        self.send_collected()
+    }
+
+    fn finish(&self, trailers: Option<HeaderMap>) -> Result<()> {
+        if let Some(head) = self.head.take() {
+            let rest = Rest::Whole(self.collect(), trailers);
+            return self.start(Started { head, rest });
+        }
+        self.send_collected()?;
+        if let Some(trailers) = trailers {
+            self.send(Ok(Frame::trailers(trailers)))?;
+        }
+        self.pieces.borrow_mut().take();
+        Ok(())
+    }
+
+    fn waker(&self) -> Waker {
+        thread_waker()
+    }
+
+    fn park(&self, interest: Interest) -> Woken {
+        let waker = thread_waker();
+        let has_input = || {
+            interest == Interest::Input && self.inbox.poll_ready(&mut Context::from_waker(&waker))
+        };
+        self.presence.tell(waker.clone());
+        if self.presence.is_gone() {
+            return Woken::Gone;
+        }
+        if has_input() {
+            return Woken::Input;
+        }
+        let deadline = match interest {
+            Interest::Input => Instant::now().checked_add(self.inbox.timeout()),
+            Interest::Waker => None,
+        };
+        if !self.executor.waiting(|| park_thread(deadline)) {
+            self.inbox.expire();
+            return Woken::Input;
+        }
+        if self.presence.is_gone() {
+            return Woken::Gone;
+        }
+        if has_input() { Woken::Input } else { Woken::Called }
+    }
+}
+
+/// The head as hyper wants it. Names and values were checked before they came here.
+fn response(head: &Head<'_>) -> Response<()> {
+    let mut response = Response::new(());
+    *response.status_mut() = head.status.unwrap_or(StatusCode::OK);
+    if !head.reason.is_empty()
+        && let Ok(reason) = ReasonPhrase::try_from(head.reason)
+    {
+        response.extensions_mut().insert(reason);
+    }
+    let headers = response.headers_mut();
+    head.each(|name, value| {
+        if let (Ok(name), Ok(value)) =
+            (HeaderName::from_bytes(name), HeaderValue::from_bytes(value))
+        {
+            headers.append(name, value);
+        }
+    });
+    if let Some(length) = head.length {
+        headers.insert(CONTENT_LENGTH, length.into());
+    }
+    response
+}
+
+fn gone() -> Error {
+    Error::of(ErrorKind::ClientGone, "the client went away")
+}
