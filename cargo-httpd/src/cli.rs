@@ -8,8 +8,8 @@ use clap::{Parser, Subcommand};
 use crate::bench::BenchArgs;
 use crate::commands::{
     Execute, build::BuildArgs, conf::ConfArgs, doctor::DoctorArgs, drain_process::DrainProcessArgs,
-    groups::GroupsArgs, new::NewArgs, restart_group::RestartGroupArgs, run::RunArgs,
-    test::TestArgs,
+    groups::GroupsArgs, install::InstallArgs, new::NewArgs, package::PackageArgs,
+    restart_group::RestartGroupArgs, run::RunArgs, test::TestArgs, uninstall::UninstallArgs,
 };
 
 /// Rust web applications inside a real Apache httpd.
@@ -35,6 +35,9 @@ enum Command {
     Build(BuildArgs),
     Conf(ConfArgs),
     Doctor(DoctorArgs),
+    Install(InstallArgs),
+    Uninstall(UninstallArgs),
+    Package(PackageArgs),
     Bench(BenchArgs),
     Groups(GroupsArgs),
     RestartGroup(RestartGroupArgs),
@@ -55,6 +58,9 @@ impl Cli {
             Command::Build(args) => args.execute(self.yes),
             Command::Conf(args) => args.execute(self.yes),
             Command::Doctor(args) => args.execute(self.yes),
+            Command::Install(args) => args.execute(self.yes),
+            Command::Uninstall(args) => args.execute(self.yes),
+            Command::Package(args) => args.execute(self.yes),
             Command::Bench(args) => args.execute(self.yes),
             Command::Groups(args) => args.execute(self.yes),
             Command::RestartGroup(args) => args.execute(self.yes),

@@ -14,14 +14,17 @@ mod cli;
 mod columns;
 mod commands;
 mod control;
+mod deb;
 mod ensure;
 mod events;
 mod fill;
+mod product;
 mod progress;
 mod project;
 mod scaffold;
 mod server;
 mod steps;
+mod system;
 mod watch;
 
 use std::process::ExitCode;

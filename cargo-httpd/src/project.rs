@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use serde::Deserialize;
 use serde_json::Value;
 
 use crate::cargo;
@@ -26,7 +27,23 @@ pub(crate) struct Package {
     pub(crate) dir: PathBuf,
     /// Its cdylibs.
     pub(crate) modules: Vec<Target>,
+    /// Its programs, if it uses mod_rust: what serves applications behind other servers.
+    pub(crate) gateways: Vec<String>,
+    pub(crate) about: About,
     is_default_member: bool,
+}
+
+/// What a manifest says of its package.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(default)]
+pub(crate) struct About {
+    pub(crate) version: String,
+    pub(crate) description: Option<String>,
+    pub(crate) license: Option<String>,
+    pub(crate) license_file: Option<PathBuf>,
+    pub(crate) authors: Vec<String>,
+    pub(crate) homepage: Option<String>,
+    pub(crate) repository: Option<String>,
 }
 
 /// A library or an example of crate type cdylib.
@@ -99,6 +116,36 @@ impl Project {
         }
     }
 
+    /// The program that serves the applications behind other servers: the one of that name, or the
+    /// only one of the workspace.
+    pub(crate) fn gateway(&self, name: Option<&str>) -> Result<(&Package, &str)> {
+        let all: Vec<_> = self
+            .packages
+            .iter()
+            .flat_map(|package| package.gateways.iter().map(move |name| (package, name.as_str())))
+            .collect();
+        let found: Vec<_> =
+            all.iter().filter(|(_, known)| name.is_none_or(|name| name == *known)).collect();
+        if let [found] = found[..] {
+            return Ok(*found);
+        }
+        let known: Vec<_> = all.iter().map(|(_, name)| *name).collect();
+        match name {
+            _ if all.is_empty() => bail!(
+                "no package in {} has a program that uses mod_rust, so there is nothing for \
+                 --gateway",
+                self.root.display()
+            ),
+            Some(name) => {
+                bail!(
+                    "there is no program `{name}` that uses mod_rust; there are: {}",
+                    known.join(", ")
+                )
+            }
+            None => bail!("say which program with --gateway NAME; there are: {}", known.join(", ")),
+        }
+    }
+
     /// Every module of the workspace.
     pub(crate) fn modules(&self) -> impl Iterator<Item = Selection<'_>> {
         self.packages.iter().flat_map(|package| {
@@ -122,6 +169,8 @@ impl Project {
                 name: value["name"].as_str()?.to_owned(),
                 dir: Path::new(value["manifest_path"].as_str()?).parent()?.to_owned(),
                 modules: value["targets"].as_array()?.iter().filter_map(target).collect(),
+                gateways: gateways(value),
+                about: About::deserialize(value).ok()?,
                 is_default_member: defaults.contains(&id),
             })
         };
@@ -138,6 +187,17 @@ impl Project {
 }
 
 impl Selection<'_> {
+    /// The configuration for the system's httpd: `NAME.conf` or `NAME.conf.in` in the package's folder,
+    /// after the module's name, where it is to have another than `run` has.
+    pub(crate) fn system_conf(&self, module: &str) -> Result<PathBuf> {
+        let places =
+            ["conf", "conf.in"].map(|ext| self.package.dir.join(format!("{module}.{ext}")));
+        match places.into_iter().find(|place| place.is_file() && !self.target.is_example) {
+            Some(place) => Ok(place),
+            None => self.application_conf(),
+        }
+    }
+
     /// The configuration that mounts the module's applications: for an example, the `.conf` file
     /// beside its source; for a package, `apache/httpd.conf` or `httpd.conf` in its folder.
     pub(crate) fn application_conf(&self) -> Result<PathBuf> {
@@ -155,6 +215,19 @@ impl Selection<'_> {
             )
         })
     }
+}
+
+/// The names of a package's programs, if it uses mod_rust.
+fn gateways(package: &Value) -> Vec<String> {
+    let all = |key: &str| package[key].as_array().into_iter().flatten();
+    if !all("dependencies").any(|dependency| dependency["name"] == "mod_rust") {
+        return Vec::new();
+    }
+    let is_program = |target: &&Value| {
+        target["kind"].as_array().is_some_and(|kinds| kinds.iter().any(|kind| kind == "bin"))
+    };
+    let programs = all("targets").filter(is_program);
+    programs.filter_map(|target| Some(target["name"].as_str()?.to_owned())).collect()
 }
 
 fn target(value: &Value) -> Option<Target> {
@@ -241,6 +314,27 @@ mod tests {
         assert_eq!((hello.package.name.as_str(), hello.target.is_example), ("kit", true));
         let error = project.select(Path::new("/w"), Some("x")).unwrap_err().to_string();
         assert!(error.contains("no example `x`") && error.ends_with("there are: hello"), "{error}");
+    }
+
+    #[test]
+    fn gateways_are_programs_that_use_the_kit() {
+        let bin = |name: &str| json!({ "name": name, "kind": ["bin"], "crate_types": ["bin"] });
+        let package = |dependency: &str, bins: Value| {
+            gateways(&json!({ "dependencies": [{ "name": dependency }], "targets": bins }))
+        };
+        assert_eq!(package("mod_rust", json!([bin("shop-gateway")])), ["shop-gateway"]);
+        assert!(package("serde", json!([bin("tool")])).is_empty());
+
+        let mut project = project();
+        let error = project.gateway(None).unwrap_err().to_string();
+        assert!(error.contains("nothing for --gateway"), "{error}");
+        project.packages[0].gateways = vec!["one".into()];
+        assert_eq!(project.gateway(None).unwrap().1, "one");
+        project.packages[1].gateways = vec!["two".into()];
+        assert_eq!(project.gateway(Some("two")).unwrap().0.name, "so");
+        let error = project.gateway(None).unwrap_err().to_string();
+        assert!(error.ends_with("there are: one, two"), "{error}");
+        assert!(project.gateway(Some("three")).is_err());
     }
 
     #[test]

@@ -6,11 +6,14 @@ pub(crate) mod conf;
 pub(crate) mod doctor;
 pub(crate) mod drain_process;
 pub(crate) mod groups;
+pub(crate) mod install;
 pub(crate) mod new;
+pub(crate) mod package;
 pub(crate) mod restart_group;
 pub(crate) mod run;
 pub(crate) mod serve;
 pub(crate) mod test;
+pub(crate) mod uninstall;
 
 use anyhow::Result;
 

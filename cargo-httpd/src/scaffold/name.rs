@@ -255,6 +255,13 @@ impl FromStr for Name {
                  does not load two of one name"
             );
         }
+        if ["module", "so"].contains(&same.rsplit('-').next().unwrap_or_default()) {
+            bail!(
+                "`{text}` cannot be the name of a project: its module would be called \
+                 {}_module; leave the last word out",
+                same.replace('-', "_")
+            );
+        }
         Ok(Self(text.to_owned()))
     }
 }
@@ -315,6 +322,8 @@ mod tests {
         assert!(why("mod_rust").contains("a crate of that name"));
         assert!(why("proxy-fcgi").contains("a module mod_proxy_fcgi"));
         assert!(why("rust").contains("a module mod_rust"));
+        assert!(why("my-module").contains("would be called my_module_module"));
+        assert!(why("module").contains("would be called module_module"));
     }
 
     #[test]

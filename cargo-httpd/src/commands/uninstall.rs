@@ -1,0 +1,60 @@
+//! `cargo httpd uninstall`
+
+use anyhow::Result;
+use clap::Args;
+
+use super::Execute;
+use super::install::after;
+use crate::progress::{Progress, say};
+use crate::project::Project;
+use crate::system::{self, System};
+
+/// Take a module out of this machine's httpd again, with everything that `install` put there.
+///
+/// Files that were changed since are kept, and named. `configtest` must accept the result, or everything
+/// stays. httpd is not restarted, unless --reload is given.
+#[derive(Args, Debug)]
+pub(crate) struct UninstallArgs {
+    /// The module, without `mod_`; that of the project in the current folder, unless given.
+    #[arg(value_name = "NAME")]
+    module: Option<String>,
+    /// Restart httpd gracefully afterwards, if it runs.
+    #[arg(long)]
+    reload: bool,
+}
+
+impl Execute for UninstallArgs {
+    fn execute(self, _yes: bool) -> Result<()> {
+        let progress = Progress::new(1);
+        let system = System::find()?;
+        let package = match self.module {
+            Some(_) => None,
+            None => package()?,
+        };
+        let manifest = system::installed(&system, self.module.as_deref(), package.as_deref())?;
+        system.writable()?;
+        let step = progress.step(&format!(
+            "Taking mod_{} of {} {} out of {}, and asking httpd",
+            manifest.module,
+            manifest.package,
+            manifest.version,
+            system.name()
+        ));
+        let report = system::uninstall(&system, &manifest)?;
+        step.done(&format!("httpd accepts its configuration without mod_{}", manifest.module));
+        for file in &report.files {
+            say(&format!("  removed: {}", file.display()));
+        }
+        for (file, remark) in &report.kept {
+            say(&format!("  kept: {} ({remark})", file.display()));
+        }
+        after(&system, self.reload)
+    }
+}
+
+/// The package of the project around the current folder, if there is one.
+fn package() -> Result<Option<String>> {
+    let Ok(project) = Project::load() else { return Ok(None) };
+    let selection = project.select(&std::env::current_dir()?, None);
+    Ok(selection.ok().map(|selection| selection.package.name.clone()))
+}

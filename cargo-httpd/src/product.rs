@@ -1,0 +1,165 @@
+//! What a project gives to a server: its module, the configuration that mounts it, and if it is wanted
+//! the gateway program. `install` and `package` begin with it.
+
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use serde_json::Value;
+
+use crate::builder::Builder;
+use crate::built_module::BuiltModule;
+use crate::cargo;
+use crate::progress::Progress;
+use crate::project::{About, Package, Project, Selection};
+use crate::server::short;
+
+/// Which product.
+#[derive(Args, Debug)]
+pub(crate) struct ProductArgs {
+    /// Build this example instead.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) example: Option<String>,
+    /// Build without optimisation.
+    #[arg(long)]
+    pub(crate) debug: bool,
+    /// Put the program beside it that serves the applications behind other servers; by name, if there
+    /// are several.
+    #[arg(long, value_name = "NAME", num_args = 0..=1)]
+    pub(crate) gateway: Option<Option<String>>,
+}
+
+/// Everything, built.
+#[derive(Debug)]
+pub(crate) struct Product {
+    pub(crate) file: BuiltModule,
+    /// The text of its configuration.
+    pub(crate) conf: String,
+    pub(crate) program: Option<Program>,
+    /// The package of the module.
+    pub(crate) package: String,
+    pub(crate) about: About,
+}
+
+/// The gateway program.
+#[derive(Debug)]
+pub(crate) struct Program {
+    pub(crate) name: String,
+    pub(crate) file: PathBuf,
+}
+
+impl Product {
+    /// The module's name, without `mod_`.
+    pub(crate) fn module(&self) -> &str {
+        self.file.symbol.strip_suffix("_module").unwrap_or(&self.file.symbol)
+    }
+}
+
+impl ProductArgs {
+    /// How many steps [`ProductArgs::build`] takes.
+    pub(crate) fn steps(&self) -> usize {
+        1 + usize::from(self.gateway.is_some())
+    }
+
+    /// What is to be built.
+    pub(crate) fn select<'p>(&self, project: &'p Project) -> Result<Selection<'p>> {
+        let selection = project.select(&std::env::current_dir()?, self.example.as_deref())?;
+        if let Some(name) = &self.gateway {
+            project.gateway(name.as_deref())?;
+        }
+        Ok(selection)
+    }
+
+    /// Builds it.
+    pub(crate) fn build(
+        &self,
+        project: &Project,
+        selection: Selection<'_>,
+        progress: &Progress,
+    ) -> Result<Product> {
+        let builder = Builder::new(selection, self.debug);
+        let step = progress.hand_over(&format!("Building: {}", builder.shown()));
+        let file = builder.run()?.module;
+        step.done(&format!("Built {}", short(&file.path).display()));
+        let program = match &self.gateway {
+            Some(name) => {
+                let (package, name) = project.gateway(name.as_deref())?;
+                Some(self.build_program(package, name, progress)?)
+            }
+            None => None,
+        };
+        let module = file.symbol.strip_suffix("_module").unwrap_or(&file.symbol);
+        let conf = selection.system_conf(module)?;
+        let conf = std::fs::read_to_string(&conf)
+            .with_context(|| format!("{} cannot be read", conf.display()))?;
+        let package = selection.package;
+        Ok(Product {
+            file,
+            conf,
+            program,
+            package: package.name.clone(),
+            about: package.about.clone(),
+        })
+    }
+
+    fn build_program(&self, package: &Package, name: &str, progress: &Progress) -> Result<Program> {
+        let mut command =
+            cargo::args(cargo::command(), ["build", "--package", &package.name, "--bin", name]);
+        if !self.debug {
+            command.arg("--release");
+        }
+        let shown = cargo::shown(&command);
+        let step = progress.hand_over(&format!("Building: {shown}"));
+        command.arg("--message-format=json-render-diagnostics");
+        let output = output(command)?;
+        let Some(messages) = output else {
+            bail!("the build failed, as said above; repeat it with `{shown}`")
+        };
+        let file = executable(&messages, &package.id, name)
+            .with_context(|| format!("cargo built no program `{name}`"))?;
+        step.done(&format!("Built {}", short(&file).display()));
+        Ok(Program { name: name.to_owned(), file })
+    }
+}
+
+/// What cargo prints, `None` if it fails.
+fn output(mut command: Command) -> Result<Option<String>> {
+    let output = command.stdin(Stdio::null()).stderr(Stdio::inherit()).output();
+    let output = output.context("cargo does not run")?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    Ok(output.status.success().then_some(text))
+}
+
+/// The program `name` among the messages of `cargo build`.
+fn executable(messages: &str, package: &str, name: &str) -> Option<PathBuf> {
+    messages.lines().find_map(|line| {
+        let message: Value = serde_json::from_str(line).ok()?;
+        let fits = message["reason"] == "compiler-artifact"
+            && message["package_id"] == package
+            && message["target"]["name"] == name;
+        fits.then(|| message["executable"].as_str().map(PathBuf::from)).flatten()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_program_among_the_messages() {
+        let message = |package: &str, name: &str, executable: &str| {
+            format!(
+                r#"{{"reason":"compiler-artifact","package_id":"{package}","target":{{"name":"{name}"}},"executable":{executable}}}"#
+            )
+        };
+        let messages = [
+            message("p", "shop", "null"),
+            message("q", "gate", r#""/t/other""#),
+            message("p", "gate", r#""/t/gate""#),
+        ]
+        .join("\n");
+        assert_eq!(executable(&messages, "p", "gate"), Some("/t/gate".into()));
+        assert_eq!(executable(&messages, "p", "shop"), None);
+    }
+}
