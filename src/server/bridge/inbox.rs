@@ -7,7 +7,7 @@ use super::connection::Connection;
 use super::desk::wait_to_write;
 use crate::gateway::{Error, ErrorKind, Result};
 use crate::process::Phase;
-use crate::server::os::{self, Epoll};
+use crate::server::os::{self, Epoll, monotonic_us};
 
 /// Room to read into, in bytes: an INPUT of 64 KiB and what comes with it.
 pub(super) const BUFFER: usize = 128 * 1024;
@@ -15,8 +15,11 @@ pub(super) const BUFFER: usize = 128 * 1024;
 /// The most that is taken in before the application asks for it, in bytes.
 const AHEAD: usize = 256 * 1024;
 
-/// How long a client is waited for before its thread is given to another request.
-const MOMENT: Duration = Duration::from_millis(2);
+/// How long a client is waited for before its thread is given to another request, in microseconds.
+const MOMENT_US: u64 = 2_000;
+
+/// For how many such moments of one request in all: who sends a byte every millisecond is slow too.
+const MOMENTS_US: u64 = 50_000;
 
 /// How far a request's body is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +48,8 @@ pub(super) struct Inbox<'c> {
     pub(super) phase: Cell<Phase>,
     /// The client has been waited for, and will be again.
     is_slow: Cell<bool>,
+    /// How much longer it may be waited for before that.
+    left_us: Cell<u64>,
 }
 
 impl<'c> Inbox<'c> {
@@ -68,6 +73,7 @@ impl<'c> Inbox<'c> {
             muted: Cell::new(false),
             phase: Cell::new(Phase::Application),
             is_slow: Cell::new(false),
+            left_us: Cell::new(MOMENTS_US),
         }
     }
 
@@ -101,12 +107,15 @@ impl<'c> Inbox<'c> {
     /// Whether the client, waited for a moment, is not ready to send, or to take: `write`. A thread
     /// is worth giving away for who is slow, and not for who is not.
     pub(super) fn is_slow(&self, write: bool) -> Result<bool> {
-        if self.is_slow.get() {
+        let left_us = self.left_us.get();
+        if self.is_slow.get() || left_us == 0 {
             return Ok(true);
         }
-        let moment = Some(MOMENT);
+        let moment = Duration::from_micros(MOMENT_US.min(left_us));
+        let began_us = monotonic_us();
         let (polled, _) =
-            os::poll(self.connection, (!write, write), None, moment).map_err(|_| closed())?;
+            os::poll(self.connection, (!write, write), None, Some(moment)).map_err(|_| closed())?;
+        self.left_us.set(left_us.saturating_sub(monotonic_us().saturating_sub(began_us)));
         let is_ready = if write { polled.writable } else { polled.readable };
         self.is_slow.set(!is_ready && !polled.hung_up);
         Ok(!is_ready)
@@ -128,6 +137,19 @@ impl<'c> Inbox<'c> {
 
     /// Waits until there is room to write, and takes in what comes meanwhile.
     pub(super) fn wait_to_write(&self, connection: &Connection) -> Result<()> {
+        self.waits(|| self.take_in_until_writable(connection))
+    }
+
+    /// Waits as `wait` does. A client that was ready within a moment is not taken for slow the next
+    /// time: to give a turn away wakes another thread, which costs more than such a wait.
+    pub(super) fn waits<T>(&self, wait: impl FnOnce() -> T) -> T {
+        let began_us = monotonic_us();
+        let waited = wait();
+        self.is_slow.set(monotonic_us().saturating_sub(began_us) >= MOMENT_US);
+        waited
+    }
+
+    fn take_in_until_writable(&self, connection: &Connection) -> Result<()> {
         if !self.is_open() || self.broken.get() || self.ahead.borrow().len() >= AHEAD {
             return wait_to_write(connection);
         }

@@ -192,7 +192,7 @@ impl<'e, 'c> Input<'e, 'c> {
             if inbox.is_slow(false)? {
                 self.process
                     .wait_for_client(self.desk, self.row, inbox.phase.get(), || {
-                        os::poll(inbox.connection, (true, false), None, None)
+                        inbox.waits(|| os::poll(inbox.connection, (true, false), None, None))
                     })
                     .map_err(|_| closed())?;
             }
