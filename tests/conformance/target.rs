@@ -21,6 +21,13 @@ pub(crate) trait Target {
     /// How long to wait for what should take no time.
     fn patience(&self) -> Duration;
 
+    /// What is in the page that the server shows for this error status itself, where a case has `the
+    /// server's own` and the status. `None`: just that.
+    fn own_page(&self, status: u16) -> Option<&'static str> {
+        let _ = status;
+        None
+    }
+
     /// Cases that need one of these are left out.
     fn lacks(&self) -> &[Need] {
         &[]

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use httpd_testkit::{Connection, Server};
 
@@ -64,7 +65,7 @@ impl Request {
         Self { body, ..self }
     }
 
-    fn bytes(&self) -> Vec<u8> {
+    pub(crate) fn bytes(&self) -> Vec<u8> {
         let mut bytes = self.method.as_bytes().to_vec();
         for part in [b" ", &*self.target, b" ", self.version.as_bytes(), b"\r\n"] {
             bytes.extend_from_slice(part);
@@ -117,11 +118,8 @@ pub(crate) fn ask(server: &Server, other: Other, request: &Request) -> [Answer; 
         }
         .parse()
         .expect("an address");
-        let mut connection = Connection::open(addr, server.patience());
-        connection.write(request.bytes());
-        let response = connection.read_response_to(request.method);
         let is_cgi = which == 1 && other == Other::Cgi;
-        let mut answer = answer(is_cgi, response.status, &response.body);
+        let mut answer = put(addr, server.patience(), is_cgi, request);
         if request.is_ipv6 {
             // It differs where the client did not name one.
             if let Some(port) =
@@ -133,6 +131,14 @@ pub(crate) fn ask(server: &Server, other: Other, request: &Request) -> [Answer; 
         }
         answer
     })
+}
+
+/// What is answered at `addr`.
+pub(crate) fn put(addr: SocketAddr, patience: Duration, is_cgi: bool, request: &Request) -> Answer {
+    let mut connection = Connection::open(addr, patience);
+    connection.write(request.bytes());
+    let response = connection.read_response_to(request.method);
+    answer(is_cgi, response.status, &response.body)
 }
 
 /// The same over TLS with curl.

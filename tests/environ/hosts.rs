@@ -21,6 +21,9 @@ pub(crate) enum Other {
     Cgi,
     /// The probe in a process group.
     Daemon,
+    /// The probe in a program of its own, which these lines pass requests on to.
+    #[allow(dead_code, reason = "tests/gateways has it")]
+    Gateway(&'static str),
 }
 
 impl Other {
@@ -29,6 +32,7 @@ impl Other {
         match self {
             Self::Cgi => "ScriptAlias /app {root}/cgi-bin/environ",
             Self::Daemon => "RustAppAlias /app probe process-group=environ",
+            Self::Gateway(lines) => lines,
         }
     }
 }
@@ -178,7 +182,9 @@ impl Site {
     const fn own(self, other: Other) -> [&'static str; 2] {
         const PASS: &str = "RustPassAuthorization On";
         match (self, other) {
-            (Self::PassAuth, Other::Cgi) => [PASS, "<Location />\nCGIPassAuth On\n</Location>"],
+            (Self::PassAuth, Other::Cgi | Other::Gateway(_)) => {
+                [PASS, "<Location />\nCGIPassAuth On\n</Location>"]
+            }
             (Self::PassAuth, Other::Daemon) => [PASS, PASS],
             _ => ["", ""],
         }
@@ -193,6 +199,15 @@ const MOUNT: &str = "RustAppAlias /app probe";
 
 /// Starts the server, with TLS and HTTP/2.
 pub(crate) fn start(other: Other) -> Server {
+    start_with(other, &["cgid"], |builder| builder.conf("ScriptSock {root}/run/cgid"))
+}
+
+/// As [`start`], with more modules and what `more` adds.
+pub(crate) fn start_with(
+    other: Other,
+    modules: &[&str],
+    more: impl FnOnce(Builder) -> Builder,
+) -> Server {
     // With worker and event; prefork has no HTTP/2.
     let mut builder = Server::builder()
         .mpm(httpd_testkit::Mpm::Event)
@@ -206,7 +221,6 @@ pub(crate) fn start(other: Other) -> Server {
         .file("htdocs/page.shtml", "<!--#include virtual=\"/app/environ/included?q=1\" -->")
         .env("TESTKIT_PASSED", "passed on");
     for name in [
-        "cgid",
         "alias",
         "env",
         "setenvif",
@@ -224,8 +238,8 @@ pub(crate) fn start(other: Other) -> Server {
     ] {
         builder = builder.load(name);
     }
-    builder
-        .conf("ScriptSock {root}/run/cgid")
+    builder = modules.iter().fold(builder, |builder, module| builder.load(module));
+    more(builder)
         .conf("Listen 127.0.0.2:{port}\nListen 127.0.0.2:{tls_port} https")
         .conf("<Directory {root}/cgi-bin>\nRequire all granted\n</Directory>")
         .conf("<Directory {htdocs}>\nOptions +Includes\n</Directory>")
