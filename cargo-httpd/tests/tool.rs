@@ -1,6 +1,7 @@
 //! The real program, in a project as a user has it, around the real httpd.
 
 mod common;
+mod daemon;
 
 use std::net::TcpListener;
 use std::path::Path;

@@ -14,12 +14,25 @@ use rustix::process::{Pid, Signal, kill_process};
 /// Long enough for a build on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// A package with one module, `mod_fixture.so`.
+/// A package with one module.
 pub(crate) struct Project {
     path: PathBuf,
+    target: PathBuf,
+    /// The folder is this one's own.
+    is_temporary: bool,
 }
 
 impl Project {
+    /// This workspace, whose module is `mod_rust.so`, with what of it has been built for the tests.
+    pub(crate) fn of_workspace() -> Self {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned();
+        // target/debug/deps/<this program>
+        let program = std::env::current_exe().unwrap();
+        let target = program.ancestors().nth(3).unwrap().to_owned();
+        Self { path, target, is_temporary: false }
+    }
+
+    /// A package of its own, whose module is `mod_fixture.so`.
     pub(crate) fn new() -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
@@ -27,7 +40,9 @@ impl Project {
         let path = std::env::temp_dir().join(name);
         fs::create_dir_all(path.join("src")).unwrap();
         // cargo and the watcher speak of real paths.
-        let project = Self { path: path.canonicalize().unwrap() };
+        let path = path.canonicalize().unwrap();
+        let target = path.join("target");
+        let project = Self { path, target, is_temporary: true };
         project.write(
             "Cargo.toml",
             "[package]\nname = \"fixture\"\nversion = \"0.1.0\"\nedition = \"2024\"\n\n\
@@ -58,7 +73,7 @@ impl Project {
     pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_cargo-httpd"));
         command.arg("httpd").args(args).current_dir(&self.path).stdin(Stdio::null());
-        command.env("CARGO_TARGET_DIR", self.path.join("target"));
+        command.env("CARGO_TARGET_DIR", &self.target);
         command
     }
 
@@ -68,23 +83,15 @@ impl Project {
 
     /// Starts `cargo httpd run` with a free port and `args`, and waits until it serves.
     pub(crate) fn run(&self, args: &[&str]) -> Running {
-        let args = [&["run", "--debug", "--port", "0"], args].concat();
-        let mut child =
-            self.command(&args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let stderr = lines(child.stderr.take().unwrap());
-        let stdout = lines(child.stdout.take().unwrap());
-        let mut running = Running { child, stderr, stdout, said: Vec::new(), port: 0, httpd: 0 };
-        let process = running.wait_for("httpd runs as process ");
-        running.httpd = process.split(' ').next().unwrap().parse().unwrap();
-        let address = running.wait_for("Serving http://localhost:");
-        running.port = address.split('/').next().unwrap().parse().unwrap();
-        running
+        Running::start(self.command(&[&["run", "--debug", "--port", "0"], args].concat()))
     }
 }
 
 impl Drop for Project {
     fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.path);
+        if self.is_temporary {
+            let _ = fs::remove_dir_all(&self.path);
+        }
     }
 }
 
@@ -100,6 +107,19 @@ pub(crate) struct Running {
 }
 
 impl Running {
+    /// Starts a `cargo httpd run`, and waits until it serves.
+    pub(crate) fn start(mut command: Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let stderr = lines(child.stderr.take().unwrap());
+        let stdout = lines(child.stdout.take().unwrap());
+        let mut running = Self { child, stderr, stdout, said: Vec::new(), port: 0, httpd: 0 };
+        let process = running.wait_for("httpd runs as process ");
+        running.httpd = process.split(' ').next().unwrap().parse().unwrap();
+        let address = running.wait_for("Serving http://localhost:");
+        running.port = address.split('/').next().unwrap().parse().unwrap();
+        running
+    }
+
     /// Waits for a line on standard error with `text`, and returns what follows it.
     pub(crate) fn wait_for(&mut self, text: &str) -> String {
         let deadline = Instant::now() + PATIENCE;
@@ -122,14 +142,7 @@ impl Running {
 
     /// The body of the answer to GET `path`.
     pub(crate) fn get(&self, path: &str) -> String {
-        let mut connection = TcpStream::connect(("localhost", self.port)).unwrap();
-        connection.set_read_timeout(Some(PATIENCE)).unwrap();
-        let request =
-            format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
-        connection.write_all(request.as_bytes()).unwrap();
-        let mut answer = String::new();
-        connection.read_to_string(&mut answer).unwrap();
-        answer.split_once("\r\n\r\n").unwrap().1.to_owned()
+        get(self.port, path)
     }
 
     /// Asks again and again until the body of `path` is `wanted`: a graceful restart takes its time.
@@ -159,6 +172,17 @@ impl Drop for Running {
             let _ = self.child.wait();
         }
     }
+}
+
+/// The body of the answer to GET `path` on this port.
+pub(crate) fn get(port: u16, path: &str) -> String {
+    let mut connection = TcpStream::connect(("localhost", port)).unwrap();
+    connection.set_read_timeout(Some(PATIENCE)).unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    connection.write_all(request.as_bytes()).unwrap();
+    let mut answer = String::new();
+    connection.read_to_string(&mut answer).unwrap();
+    answer.split_once("\r\n\r\n").unwrap().1.to_owned()
 }
 
 pub(crate) fn text(bytes: &[u8]) -> String {
