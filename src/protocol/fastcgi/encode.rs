@@ -108,13 +108,13 @@ impl Open {
 
     /// The bytes of content so far.
     #[must_use]
-    pub const fn len(&self, out: &Vec<u8>) -> usize {
+    pub const fn len(&self, out: &[u8]) -> usize {
         out.len() - self.start - HEADER
     }
 
     /// Whether there is no content so far.
     #[must_use]
-    pub const fn is_empty(&self, out: &Vec<u8>) -> bool {
+    pub const fn is_empty(&self, out: &[u8]) -> bool {
         self.len(out) == 0
     }
 

@@ -20,7 +20,8 @@ fn parse_all(bytes: &[u8]) -> Result<Head<'_>, Error> {
 
 #[test]
 fn kinds_of_responses() {
-    let cases: [(&[u8], Response, Option<u16>, u16, &[u8]); 12] = [
+    type Case<'a> = (&'a [u8], Response, Option<u16>, u16, &'a [u8]);
+    let cases: [Case<'_>; 12] = [
         (b"Content-Type: a/b\n\n", Response::Document, None, 200, b""),
         (
             b"content-type:a/b\r\nSTATUS:  404  Not there \r\n\r\n",
