@@ -12,7 +12,10 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-const TARGETS: [&str; 6] = ["response", "target", "options", "input", "probe", "bridge"];
+const TARGETS: [&str; 10] = [
+    "response", "target", "options", "input", "probe", "bridge", "cgi_head", "fastcgi", "scgi",
+    "uwsgi",
+];
 
 /// Seconds for each target with `--smoke`.
 const SMOKE: &str = "4";
