@@ -79,6 +79,8 @@ pub mod module;
 pub mod sys;
 
 pub use gateway::{Application, Body, Environ, Error, Factory, Result, StartResponse};
+#[cfg(all(target_os = "linux", feature = "serve"))]
+pub use server::serve::{Gateway, serve};
 
 /// The guides, so that what they show compiles.
 #[cfg(all(doctest, feature = "httpd", feature = "log", feature = "tower"))]

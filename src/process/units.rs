@@ -44,7 +44,11 @@ pub(super) fn time_or_off(text: &str) -> Result<Option<Duration>, String> {
 }
 
 /// A size: a whole number of bytes, or with K, M or G of 1024, 1024² or 1024³ bytes.
-pub(super) fn size(text: &str) -> Result<u64, String> {
+///
+/// # Errors
+///
+/// What is allowed.
+pub fn size(text: &str) -> Result<u64, String> {
     const ALLOWED: &str = "a number of bytes, or with K, M or G";
     let (number, unit) = split(text);
     let shift = match unit {

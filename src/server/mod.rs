@@ -1,6 +1,15 @@
 //! Drivers: what accepts connections, runs applications on worker threads, and drains.
 
 pub mod bridge;
+#[cfg(all(target_os = "linux", feature = "cgi"))]
+#[forbid(unsafe_code)]
+pub mod cgi;
+#[cfg(all(target_os = "linux", any(feature = "fastcgi", feature = "scgi", feature = "uwsgi")))]
+#[forbid(unsafe_code)]
+pub mod engine;
+#[cfg(all(target_os = "linux", feature = "fastcgi"))]
+#[forbid(unsafe_code)]
+pub mod fastcgi;
 #[cfg(all(target_os = "linux", feature = "http-server"))]
 #[forbid(unsafe_code)]
 pub mod http;
@@ -11,6 +20,12 @@ pub mod os;
 #[cfg(target_os = "linux")]
 #[forbid(unsafe_code)]
 mod place;
+#[cfg(all(target_os = "linux", feature = "scgi"))]
+#[forbid(unsafe_code)]
+pub mod scgi;
+#[cfg(all(target_os = "linux", feature = "serve"))]
+#[forbid(unsafe_code)]
+pub mod serve;
 #[cfg(all(target_os = "linux", feature = "serve"))]
 #[forbid(unsafe_code)]
 pub mod site;
@@ -20,3 +35,6 @@ mod table;
 #[cfg(target_os = "linux")]
 #[forbid(unsafe_code)]
 mod turns;
+#[cfg(all(target_os = "linux", feature = "uwsgi"))]
+#[forbid(unsafe_code)]
+pub mod uwsgi;

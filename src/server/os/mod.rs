@@ -2,12 +2,13 @@
 //! counters, memory that processes share.
 //!
 //! Thin and without policy. All of it goes through `rustix`, whose calls are safe; the one thing
-//! that cannot be is shared memory ([`Shared`]).
+//! that cannot be is shared memory ([`Shared`]), and what was left open for us ([`inherit()`]).
 #![cfg(target_os = "linux")]
 
 mod clock;
 mod epoll;
 mod event;
+mod inherit;
 mod process;
 mod shared;
 mod socket;
@@ -16,11 +17,12 @@ mod statm;
 pub use self::clock::{monotonic_us, wall_us};
 pub use self::epoll::{Epoll, Ready, Trigger};
 pub use self::event::{Event, drain_signals, is_at_end};
+pub use self::inherit::{inherit, keep_on_exec};
 pub use self::process::{Signal, cpu_us, exists};
 pub use self::shared::{Shared, Zeroed};
 pub use self::socket::{
     Peer, Polled, accept, has_hung_up, peer, peer_ip, peer_name, poll, poll_open, receive,
-    receive_with_descriptor, reset_on_close, send, send_vectored, send_with_descriptor, set_buffers,
-    set_nodelay, set_nonblocking, shutdown, shutdown_write,
+    receive_with_descriptor, reset_on_close, send, send_vectored, send_with_descriptor,
+    set_buffers, set_nodelay, set_nonblocking, shutdown, shutdown_write,
 };
 pub use self::statm::resident_bytes;

@@ -10,8 +10,7 @@ use super::mounts::Mounted;
 use super::redirect::{self, Way};
 use super::{Site, here, report};
 use crate::gateway::{
-    Application, Error, ErrorKind, Exchange as _, Fill, InputSource, Level, Outcome, Result,
-    app_fn, run,
+    Application, Error, ErrorKind, Exchange as _, Fill, InputSource, Level, Outcome, Result, run,
 };
 use crate::protocol::params::Params;
 

@@ -1,0 +1,250 @@
+//! The command line.
+
+use std::ffi::OsString;
+#[cfg(any(feature = "fastcgi", feature = "http-server"))]
+use std::net::IpAddr;
+use std::time::Duration;
+
+use clap::builder::ValueParser;
+use clap::error::ErrorKind;
+use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+
+use super::address::Address;
+use super::config::{Config, Target, Wanted};
+use super::gateway::Gateway;
+use super::privileges::Privileges;
+use super::{applications, words};
+use crate::gateway::Level;
+use crate::process::units;
+use crate::server::site::{Limits, Mode, Timeouts, parse_level};
+
+/// More of the same, before the command line's own: for web servers that start a program without
+/// arguments, and for CGI, whose command line may be the client's.
+pub(super) const OPTIONS_VARIABLE: &str = "MOD_RUST_OPTIONS";
+
+/// The protocols that this program was built with and that are listened for.
+pub(super) const PROTOCOLS: &[Mode] = &[
+    #[cfg(feature = "fastcgi")]
+    Mode::FastCgi,
+    #[cfg(feature = "scgi")]
+    Mode::Scgi,
+    #[cfg(feature = "uwsgi")]
+    Mode::Uwsgi,
+    #[cfg(feature = "http-server")]
+    Mode::Http,
+];
+
+/// Reads `arguments`, the program's name first, and the environment's.
+///
+/// # Errors
+///
+/// What is wrong and what is allowed; and what `--help` and `--version` print.
+pub(super) fn parse(
+    gateway: &Gateway,
+    mut arguments: Vec<OsString>,
+    variable: Option<OsString>,
+) -> Result<Config, clap::Error> {
+    let mut command = command(gateway);
+    if let Some(text) = variable {
+        let text = text.into_string().map_err(|_| "it is not UTF-8".to_owned());
+        let words = text.and_then(|text| words::split(&text)).map_err(|error| {
+            command.error(ErrorKind::ValueValidation, format!("{OPTIONS_VARIABLE}: {error}"))
+        })?;
+        arguments.splice(1..1, words.into_iter().map(OsString::from));
+    }
+    let matches = command.try_get_matches_from_mut(arguments)?;
+    config(gateway, &matches).map_err(|message| command.error(ErrorKind::ValueValidation, message))
+}
+
+fn command(gateway: &Gateway) -> Command {
+    let flag = |name: &'static str, value: &'static str, help: &'static str| {
+        Arg::new(name).long(name).value_name(value).help(help)
+    };
+    let time = |name: &'static str, default: &'static str, help: &'static str| {
+        flag(name, "TIME", help).default_value(default).value_parser(positive_time)
+    };
+    let count = |name: &'static str, default: &'static str, help: &'static str| {
+        flag(name, "N", help)
+            .default_value(default)
+            .value_parser(value_parser!(u32).range(1..=100_000))
+    };
+    let address = || ValueParser::new(Address::parse);
+    let mut command = Command::new(gateway.name)
+        .version(gateway.version)
+        .about("Serves web applications behind any web server, or by itself")
+        .after_help(format!(
+            "ADDR: {}.\nTIME: a whole number with ms, s (also without a unit), min, h or d. \
+             SIZE: bytes, or with K, M or G.\n{OPTIONS_VARIABLE} in the environment holds more \
+             options. See docs/gateways.md.",
+            super::address::ALLOWED
+        ))
+        .next_line_help(false);
+    for &protocol in PROTOCOLS {
+        let help = match protocol {
+            Mode::FastCgi => "Listens for FastCGI",
+            Mode::Scgi => "Listens for SCGI",
+            Mode::Uwsgi => "Listens for uwsgi, the binary protocol of uWSGI",
+            _ => "Listens for HTTP/1.1 and HTTP/2",
+        };
+        let name = protocol.name();
+        command =
+            command.arg(flag(name, "ADDR", help).action(ArgAction::Append).value_parser(address()));
+    }
+    if cfg!(feature = "cgi") {
+        command = command.arg(
+            Arg::new("cgi")
+                .long("cgi")
+                .action(ArgAction::SetTrue)
+                .help("Serves the one request that the environment describes"),
+        );
+    }
+    command = command
+        .arg(count("workers", "1", "Worker processes"))
+        .arg(count("threads", "15", "Threads for requests in each worker"))
+        .arg(
+            flag("mount", "PATH=APP", "Mounts an application; replaces the program's own mounts")
+                .action(ArgAction::Append),
+        )
+        .arg(
+            flag("option", "[APP:]KEY=VALUE", "Sets an option of applications")
+                .action(ArgAction::Append),
+        )
+        .arg(count("max-connections", "1024", "Connections at once in each worker"))
+        .arg(
+            flag("max-head", "SIZE", "Of a request: all variables, or the HTTP headers")
+                .default_value("128K")
+                .value_parser(head_size),
+        )
+        .arg(
+            flag("max-body", "SIZE", "Of a request's body; 0 for no limit")
+                .default_value("0")
+                .value_parser(units::size),
+        )
+        .arg(time("head-timeout", "20s", "For a whole request head"))
+        .arg(time("body-timeout", "60s", "For the next piece of a request body"))
+        .arg(time("send-timeout", "60s", "For room for the next piece of a response"))
+        .arg(time("keep-alive", "75s", "For the next request on a connection"))
+        .arg(time("graceful-timeout", "30s", "For requests to finish when processes are to end"))
+        .arg(time("start-timeout", "60s", "For the applications of a worker to be built"));
+    if cfg!(feature = "http-server") {
+        command = command.arg(
+            flag("trusted-proxy", "CIDR", "Whose X-Forwarded-* headers are believed (HTTP)")
+                .action(ArgAction::Append),
+        );
+    }
+    command
+        .arg(flag("log", "FILE", "The log; - is the standard error").default_value("-"))
+        .arg(
+            flag("log-level", "LEVEL", "error, warn, info, debug or trace")
+                .default_value("info")
+                .value_parser(parse_level),
+        )
+        .arg(flag("access-log", "FILE", "One line a request; - is the standard output"))
+        .arg(flag("user", "USER", "Whose the workers are, where root starts the program"))
+        .arg(flag("group", "GROUP", "Their group, if not the user's own"))
+        .arg(
+            flag("socket-mode", "MODE", "Of Unix sockets, in octal; 0660 is usual")
+                .value_parser(mode),
+        )
+        .arg(flag("pid-file", "FILE", "Gets the master's process id"))
+}
+
+fn config(gateway: &Gateway, matches: &ArgMatches) -> Result<Config, String> {
+    let number = |name: &str| *matches.get_one::<u32>(name).expect("it has a default") as usize;
+    let time = |name: &str| *matches.get_one::<Duration>(name).expect("it has a default");
+    let text = |name: &str| matches.get_one::<String>(name).map(String::as_str);
+    let all = |name: &str| -> Vec<String> {
+        matches.get_many::<String>(name).map(|all| all.cloned().collect()).unwrap_or_default()
+    };
+    let mut listeners = Vec::new();
+    for &protocol in PROTOCOLS {
+        for address in matches.get_many::<Address>(protocol.name()).into_iter().flatten() {
+            listeners.push(Wanted { protocol, address: address.clone() });
+        }
+    }
+    let cgi = cfg!(feature = "cgi") && matches.get_flag("cgi");
+    if cgi && !listeners.is_empty() {
+        return Err("--cgi serves one request and listens nowhere".into());
+    }
+    let body = *matches.get_one::<u64>("max-body").expect("it has a default");
+    Ok(Config {
+        listeners,
+        cgi,
+        workers: number("workers"),
+        limits: Limits {
+            threads: number("threads"),
+            connections: number("max-connections"),
+            head: *matches.get_one::<usize>("max-head").expect("it has a default"),
+            body: Some(body).filter(|&body| body > 0),
+        },
+        timeouts: Timeouts {
+            head: time("head-timeout"),
+            body: time("body-timeout"),
+            send: time("send-timeout"),
+            keep_alive: time("keep-alive"),
+            graceful: time("graceful-timeout"),
+        },
+        start_timeout: time("start-timeout"),
+        mounts: applications::mounts(gateway, &all("mount"))?,
+        options: applications::options(gateway, &all("option"))?,
+        #[cfg(feature = "http-server")]
+        trusted: all("trusted-proxy").iter().map(|text| network(text)).collect::<Result<_, _>>()?,
+        #[cfg(feature = "fastcgi")]
+        web_servers: web_servers(std::env::var("FCGI_WEB_SERVER_ADDRS").ok().as_deref())?,
+        log: Target::parse(text("log").unwrap_or("-")),
+        level: *matches.get_one::<Level>("log-level").expect("it has a default"),
+        access: text("access-log").map(Target::parse),
+        privileges: Privileges::find(text("user"), text("group"))?,
+        socket_mode: matches.get_one::<u32>("socket-mode").copied(),
+        pid_file: text("pid-file").map(Into::into),
+    })
+}
+
+fn positive_time(text: &str) -> Result<Duration, String> {
+    match units::duration(text)? {
+        time if time.is_zero() => Err("expected a time above 0".into()),
+        time => Ok(time),
+    }
+}
+
+fn head_size(text: &str) -> Result<usize, String> {
+    match units::size(text)? {
+        size @ 1024..=16_777_216 => Ok(size as usize),
+        _ => Err("expected a size from 1K to 16M".into()),
+    }
+}
+
+fn mode(text: &str) -> Result<u32, String> {
+    let octal = !text.is_empty() && text.bytes().all(|byte| matches!(byte, b'0'..=b'7'));
+    match u32::from_str_radix(text, 8) {
+        Ok(mode) if octal && mode <= 0o777 => Ok(mode),
+        _ => Err("expected an octal number from 0 to 777, such as 0660".into()),
+    }
+}
+
+#[cfg(feature = "http-server")]
+fn network(text: &str) -> Result<ipnet::IpNet, String> {
+    let address = text.parse::<IpAddr>().map(ipnet::IpNet::from);
+    address.or_else(|_| text.parse()).map_err(|_| {
+        format!(
+            "--trusted-proxy {text}: expected a network such as 10.0.0.0/8 or fd00::/8, or one address"
+        )
+    })
+}
+
+/// FCGI_WEB_SERVER_ADDRS: addresses with commas between them (FastCGI 1.0, 3.2).
+#[cfg(feature = "fastcgi")]
+fn web_servers(text: Option<&str>) -> Result<Vec<IpAddr>, String> {
+    let all = text.unwrap_or_default().split(',').map(str::trim).filter(|text| !text.is_empty());
+    all.map(|text| {
+        let parsed = text.parse::<IpAddr>();
+        parsed.map(|address| address.to_canonical()).map_err(|_| {
+            format!("FCGI_WEB_SERVER_ADDRS: \"{text}\": expected IP addresses with commas between")
+        })
+    })
+    .collect()
+}
+
+#[cfg(test)]
+#[path = "command_tests.rs"]
+mod tests;

@@ -1,0 +1,115 @@
+use super::*;
+use crate::gateway::{Body, Factory, app_fn};
+
+fn gateway() -> Gateway {
+    #[derive(serde::Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Colour {
+        #[serde(rename = "colour")]
+        _colour: Option<u8>,
+    }
+
+    let plain = || app_fn(|_, _| Ok(Body::empty()));
+    Gateway::new("shop", "1.2.3")
+        .application("shop", Factory::of(plain()))
+        .application("admin", Factory::with_options(move |_: Colour| Ok(plain())))
+        .mount("/", "shop")
+        .mount("/admin", "admin")
+}
+
+fn read(arguments: &[&str], variable: Option<&str>) -> Result<Config, String> {
+    let arguments = ["shop"].iter().chain(arguments).map(OsString::from).collect();
+    parse(&gateway(), arguments, variable.map(OsString::from)).map_err(|error| error.to_string())
+}
+
+#[test]
+fn defaults_are_as_documented() {
+    let config = read(&[], None).unwrap();
+    assert_eq!((config.workers, config.limits.threads, config.limits.connections), (1, 15, 1024));
+    assert_eq!((config.limits.head, config.limits.body), (128 * 1024, None));
+    assert_eq!(config.timeouts.graceful, Duration::from_secs(30));
+    assert_eq!(config.level, Level::Info);
+    assert_eq!(config.log, Target::Standard);
+    assert!(config.listeners.is_empty() && !config.cgi && config.access.is_none());
+    assert_eq!(config.mounts, [("/".into(), "shop".into()), ("/admin".into(), "admin".into())]);
+}
+
+#[test]
+fn options_come_from_both() {
+    let config = read(&["--workers", "2", "--mount", "/x=admin"], Some("--threads 3 --log '/a b'"));
+    let config = config.unwrap();
+    assert_eq!((config.workers, config.limits.threads), (2, 3));
+    assert_eq!(config.log, Target::File("/a b".into()));
+    assert_eq!(config.mounts, [("/x".into(), "admin".into())]);
+    let config = read(&["--option", "colour=3", "--option", "admin:colour=4"], None).unwrap();
+    assert_eq!(config.options[0].get("colour"), None);
+    assert_eq!(config.options[1].get("colour"), Some("4"));
+    assert!(applications::check(&gateway(), &config).is_ok());
+}
+
+#[test]
+fn mistakes_are_told() {
+    for (arguments, expected) in [
+        (&["--workers", "0"][..], "0 is not in 1..=100000"),
+        (&["--mount", "/x"], "expected PATH=APP"),
+        (&["--mount", "x=shop"], "a slash in front"),
+        (&["--mount", "/x=shp"], "no application \"shp\"; there are shop, admin"),
+        (&["--option", "colour"], "expected KEY=VALUE"),
+        (&["--option", "color=1"], "no application has an option \"color\""),
+        (&["--option", "adm:colour=1"], "no application \"adm\"; there are shop, admin"),
+        (&["--graceful-timeout", "0"], "expected a time above 0"),
+        (&["--graceful-timeout", "5m"], "expected \"min\" for minutes"),
+        (&["--max-head", "1"], "expected a size from 1K to 16M"),
+        (&["--max-body", "1T"], "a number of bytes"),
+        (&["--log-level", "loud"], "expected error, warn, info, debug or trace"),
+        (&["--socket-mode", "999"], "expected an octal number"),
+        (&["--group", "root"], "--"),
+        (&["--nonsense"], "unexpected argument '--nonsense'"),
+        (&["stray"], "unexpected argument 'stray'"),
+    ] {
+        let error = read(arguments, None).unwrap_err();
+        assert!(error.contains(expected), "{arguments:?}: {error}");
+    }
+    let error = read(&[], Some("--log 'x")).unwrap_err();
+    assert!(error.contains("MOD_RUST_OPTIONS: a ' is not closed"), "{error}");
+    let config = read(&["--option", "admin:colour=red"], None).unwrap();
+    let error = applications::check(&gateway(), &config).unwrap_err();
+    assert!(error.contains("application admin: option \"colour\": value \"red\""), "{error}");
+}
+
+#[test]
+fn help_and_version() {
+    for (flag, expected) in [("--help", "--graceful-timeout <TIME>"), ("--version", "shop 1.2.3")] {
+        let error = parse(&gateway(), vec!["shop".into(), flag.into()], None).unwrap_err();
+        assert_eq!(error.exit_code(), 0);
+        assert!(error.to_string().contains(expected), "{error}");
+    }
+}
+
+#[test]
+#[cfg(feature = "fastcgi")]
+fn listeners_repeat() {
+    let config = read(&["--fastcgi", ":9000", "--fastcgi", "/run/x.sock"], None).unwrap();
+    let shown: Vec<_> = config.listeners.iter().map(|one| one.address.to_string()).collect();
+    assert_eq!(shown, [":9000", "/run/x.sock"]);
+    let error = read(&["--fastcgi", "9000"], None).unwrap_err();
+    assert!(error.contains("expected 127.0.0.1:9000"), "{error}");
+    #[cfg(feature = "cgi")]
+    assert!(read(&["--cgi", "--fastcgi", ":9000"], None).is_err());
+}
+
+#[test]
+#[cfg(feature = "http-server")]
+fn networks() {
+    let config = read(&["--trusted-proxy", "10.0.0.0/8", "--trusted-proxy", "::1"], None).unwrap();
+    assert_eq!(config.trusted.len(), 2);
+    assert!(read(&["--trusted-proxy", "ten"], None).unwrap_err().contains("10.0.0.0/8"));
+}
+
+#[test]
+#[cfg(feature = "fastcgi")]
+fn web_servers_are_addresses() {
+    assert_eq!(web_servers(None).unwrap().len(), 0);
+    assert_eq!(web_servers(Some("199.170.183.28, 199.170.183.71")).unwrap().len(), 2);
+    assert!(web_servers(Some("localhost")).is_err());
+}

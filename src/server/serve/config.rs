@@ -1,0 +1,60 @@
+//! What the command line says, checked.
+
+#[cfg(feature = "fastcgi")]
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::address::Address;
+use super::privileges::Privileges;
+use crate::gateway::{Level, Options};
+use crate::server::site::{Limits, Mode, Timeouts};
+
+/// How the program is to run.
+#[derive(Clone, Debug)]
+pub(super) struct Config {
+    pub(super) listeners: Vec<Wanted>,
+    /// `--cgi`.
+    pub(super) cgi: bool,
+    pub(super) workers: usize,
+    pub(super) limits: Limits,
+    pub(super) timeouts: Timeouts,
+    /// For the applications of a worker to be built.
+    pub(super) start_timeout: Duration,
+    /// Paths with the names of applications.
+    pub(super) mounts: Vec<(String, String)>,
+    /// Each application's, by its place among the program's.
+    pub(super) options: Vec<Options>,
+    #[cfg(feature = "http-server")]
+    pub(super) trusted: Vec<ipnet::IpNet>,
+    /// From FCGI_WEB_SERVER_ADDRS: who may connect to FastCGI listeners; empty for all.
+    #[cfg(feature = "fastcgi")]
+    pub(super) web_servers: Vec<IpAddr>,
+    pub(super) log: Target,
+    pub(super) level: Level,
+    pub(super) access: Option<Target>,
+    pub(super) privileges: Option<Privileges>,
+    pub(super) socket_mode: Option<u32>,
+    pub(super) pid_file: Option<PathBuf>,
+}
+
+/// One `--fastcgi ADDR` or its like.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Wanted {
+    pub(super) protocol: Mode,
+    pub(super) address: Address,
+}
+
+/// Where a log goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Target {
+    /// `-`.
+    Standard,
+    File(PathBuf),
+}
+
+impl Target {
+    pub(super) fn parse(text: &str) -> Self {
+        if text == "-" { Self::Standard } else { Self::File(text.into()) }
+    }
+}

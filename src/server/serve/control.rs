@@ -1,0 +1,147 @@
+//! What master and worker say to each other: the worker that it is ready, or why it is not; the end
+//! of either is the end of the line.
+
+use std::io::{self, Read as _, Write as _};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::unix::net::UnixStream;
+
+use super::listen::Bound;
+use crate::server::os;
+use crate::server::site::Mode;
+
+/// What makes a process a worker: the number of its line to the master, then `protocol:number` of
+/// each listener.
+pub(super) const VARIABLE: &str = "MOD_RUST_WORKER";
+
+/// The value of [`VARIABLE`].
+pub(super) fn variable(line: &UnixStream, listeners: &[Bound]) -> String {
+    let mut value = line.as_raw_fd().to_string();
+    for listener in listeners {
+        value += &format!(" {}:{}", listener.protocol.name(), listener.socket.as_raw_fd());
+    }
+    value
+}
+
+/// What a worker finds in [`VARIABLE`].
+///
+/// # Errors
+///
+/// When it is not what a master writes.
+pub(super) fn read_variable(value: &str) -> Result<(Line, Vec<Bound>), String> {
+    let wrong = || format!("{VARIABLE}={value}: only the program itself sets this");
+    let inherit = |number: &str| {
+        let number = number.parse().map_err(|_| wrong())?;
+        os::inherit(number).map_err(|error| format!("{VARIABLE}={value}: {error}"))
+    };
+    let mut words = value.split(' ');
+    let line = inherit(words.next().unwrap_or_default())?;
+    let mut listeners = Vec::new();
+    for word in words {
+        let (name, number) = word.split_once(':').ok_or_else(wrong)?;
+        let all = [Mode::FastCgi, Mode::Scgi, Mode::Uwsgi, Mode::Http];
+        let protocol = all.into_iter().find(|mode| mode.name() == name).ok_or_else(wrong)?;
+        let listener = Bound::adopt(protocol, inherit(number)?);
+        listeners.push(listener.map_err(|error| format!("{VARIABLE}={value}: {error}"))?);
+    }
+    Ok((Line { stream: UnixStream::from(line) }, listeners))
+}
+
+/// The worker's end.
+#[derive(Debug)]
+pub(super) struct Line {
+    stream: UnixStream,
+}
+
+impl Line {
+    pub(super) fn ready(&self) {
+        // Without a master there is nobody to tell, and soon the end.
+        let _ = (&self.stream).write_all(b"ready\n");
+    }
+
+    pub(super) fn failed(&self, why: &str) {
+        let _ = (&self.stream).write_all(format!("failed {}\n", why.replace('\n', " ")).as_bytes());
+    }
+
+    /// Whether the master is gone.
+    pub(super) fn is_cut(&self) -> bool {
+        os::has_hung_up(&self.stream)
+    }
+}
+
+impl AsFd for Line {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.stream.as_fd()
+    }
+}
+
+/// The master's end, with what was said so far.
+#[derive(Debug)]
+pub(super) struct Ear {
+    stream: UnixStream,
+    said: Vec<u8>,
+    /// Nothing more will come.
+    pub(super) is_closed: bool,
+}
+
+/// What a worker said.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Said {
+    Ready,
+    Failed(String),
+}
+
+impl Ear {
+    pub(super) fn new(stream: UnixStream) -> io::Result<Self> {
+        stream.set_nonblocking(true)?;
+        Ok(Self { stream, said: Vec::new(), is_closed: false })
+    }
+
+    /// What has been said since.
+    pub(super) fn listen(&mut self) -> Vec<Said> {
+        let mut buffer = [0; 1024];
+        while !self.is_closed {
+            match (&self.stream).read(&mut buffer) {
+                Ok(read @ 1..) => self.said.extend_from_slice(&buffer[..read]),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Ok(_) | Err(_) => self.is_closed = true,
+            }
+        }
+        let mut all = Vec::new();
+        while let Some(end) = self.said.iter().position(|&byte| byte == b'\n') {
+            let line: Vec<u8> = self.said.drain(..=end).collect();
+            let line = String::from_utf8_lossy(&line[..end]).into_owned();
+            match line.split_once(' ') {
+                None if line == "ready" => all.push(Said::Ready),
+                Some(("failed", why)) => all.push(Said::Failed(why.into())),
+                _ => {}
+            }
+        }
+        all
+    }
+}
+
+impl AsFd for Ear {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.stream.as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn is_heard() {
+        let (one, other) = UnixStream::pair().unwrap();
+        let (line, mut ear) = (Line { stream: one }, Ear::new(other).unwrap());
+        assert_eq!(ear.listen(), []);
+        line.failed("no\ndatabase");
+        line.ready();
+        assert_eq!(ear.listen(), [Said::Failed("no database".into()), Said::Ready]);
+        assert!(!ear.is_closed && !line.is_cut());
+        drop(line);
+        assert_eq!(ear.listen(), []);
+        assert!(ear.is_closed);
+    }
+}

@@ -1,0 +1,150 @@
+//! The worker processes as the master sees them.
+
+use std::ffi::OsString;
+use std::io;
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::control::{self, Ear, Said};
+use super::listen::Bound;
+use crate::server::os;
+
+/// What the master starts workers with.
+#[derive(Debug)]
+pub(super) struct Recipe {
+    /// The program's path, which leads to another program after it was replaced.
+    pub(super) program: PathBuf,
+    /// As the master's own, the program's name first.
+    pub(super) arguments: Vec<OsString>,
+}
+
+impl Recipe {
+    /// Where this very program is: by the path that it was started by, so that a symbolic link that
+    /// is changed leads to the new one.
+    ///
+    /// # Errors
+    ///
+    /// When that cannot be told.
+    pub(super) fn of(arguments: Vec<OsString>) -> io::Result<Self> {
+        let named = arguments.first().map(Path::new).filter(|name| name.components().count() > 1);
+        let program = match named.map(std::path::absolute) {
+            Some(Ok(path)) if path.is_file() => path,
+            _ => std::env::current_exe()?,
+        };
+        Ok(Self { program, arguments })
+    }
+
+    /// Starts a worker.
+    ///
+    /// # Errors
+    ///
+    /// When the program is not there, or the system has no room for a process.
+    pub(super) fn start(&self, listeners: &[Bound], generation: u64) -> io::Result<Worker> {
+        let (ours, theirs) = UnixStream::pair()?;
+        let mut command = Command::new(&self.program);
+        command
+            .args(self.arguments.get(1..).unwrap_or_default())
+            .env(control::VARIABLE, control::variable(&theirs, listeners))
+            .env_remove("LISTEN_PID")
+            .env_remove("LISTEN_FDS")
+            .env_remove("LISTEN_FDNAMES")
+            .env_remove("NOTIFY_SOCKET")
+            .stdin(Stdio::null());
+        let inherited = || {
+            let sockets = listeners.iter().map(|listener| &listener.socket);
+            sockets.map(std::os::fd::AsFd::as_fd).chain([std::os::fd::AsFd::as_fd(&theirs)])
+        };
+        // The master has one thread: nothing else can be started between.
+        inherited().try_for_each(|fd| os::keep_on_exec(fd, true))?;
+        let child = command.spawn();
+        inherited().try_for_each(|fd| os::keep_on_exec(fd, false))?;
+        Ok(Worker {
+            child: child?,
+            ear: Ear::new(ours)?,
+            generation,
+            started: Instant::now(),
+            ready: None,
+            told: None,
+            kill_at: None,
+        })
+    }
+}
+
+/// A worker process.
+#[derive(Debug)]
+pub(super) struct Worker {
+    child: Child,
+    pub(super) ear: Ear,
+    /// Which of the programs on disk, one after the other, it was started from.
+    pub(super) generation: u64,
+    pub(super) started: Instant,
+    pub(super) ready: Option<Instant>,
+    /// Why it could not start, as it said.
+    pub(super) told: Option<String>,
+    /// It is to end, and will be killed then.
+    pub(super) kill_at: Option<Instant>,
+}
+
+impl Worker {
+    pub(super) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Whether it has been told to end.
+    pub(super) const fn is_leaving(&self) -> bool {
+        self.kill_at.is_some()
+    }
+
+    /// Hears what it said.
+    pub(super) fn listen(&mut self) {
+        for said in self.ear.listen() {
+            match said {
+                Said::Ready => self.ready = self.ready.or_else(|| Some(Instant::now())),
+                Said::Failed(why) => self.told = Some(why),
+            }
+        }
+    }
+
+    /// Tells it to end: its requests have so long.
+    pub(super) fn drain(&mut self, time: Duration) {
+        if self.kill_at.is_none() {
+            self.kill_at = Some(Instant::now() + time);
+            self.signal(Signal::TERM);
+        }
+    }
+
+    pub(super) fn kill(&mut self) {
+        // It is gone, or will be.
+        let _ = self.child.kill();
+    }
+
+    pub(super) fn signal(&self, signal: Signal) {
+        let _ = kill_process(Pid::from_child(&self.child), signal);
+    }
+
+    /// How it ended, if it has.
+    pub(super) fn end(&mut self) -> Option<ExitStatus> {
+        let status = self.child.try_wait().ok().flatten()?;
+        // What it said last may not have been heard yet.
+        self.listen();
+        Some(status)
+    }
+}
+
+/// `was ended by signal 9`, `exited with status 1`, and why.
+pub(super) fn describe(worker: &Worker, status: ExitStatus) -> String {
+    let how = match (status.signal(), status.code()) {
+        (Some(signal), _) => format!("was ended by signal {signal}"),
+        (None, Some(code)) => format!("exited with status {code}"),
+        (None, None) => "ended".to_owned(),
+    };
+    match &worker.told {
+        Some(why) => format!("worker {} {how}: {why}", worker.id()),
+        None => format!("worker {} {how}", worker.id()),
+    }
+}

@@ -1,0 +1,104 @@
+//! What a program's `main` makes: applications and where they are mounted.
+
+use std::fmt;
+use std::path::Path;
+use std::process::ExitCode;
+
+use super::{command, program};
+use crate::gateway::Factory;
+
+/// A program that serves applications by every protocol that it was built for.
+///
+/// ```no_run
+/// use std::process::ExitCode;
+///
+/// use mod_rust::{Body, Environ, Factory, Gateway, Result, StartResponse};
+///
+/// fn hello<'x>(_: Environ<'x>, start_response: StartResponse<'x>) -> Result<Body<'x>> {
+///     start_response.start(200, [("Content-Type", "text/plain")])?;
+///     Ok(Body::from("Hello, world\n"))
+/// }
+///
+/// fn main() -> ExitCode {
+///     Gateway::new("greeter", env!("CARGO_PKG_VERSION"))
+///         .application("hello", Factory::of(hello))
+///         .mount("/", "hello")
+///         .main()
+/// }
+/// ```
+#[must_use]
+pub struct Gateway {
+    pub(super) name: &'static str,
+    pub(super) version: &'static str,
+    pub(super) applications: Vec<(String, Factory)>,
+    pub(super) mounts: Vec<(String, String)>,
+}
+
+/// Serves one application, mounted at `/`, as the command line says.
+pub fn serve(factory: Factory) -> ExitCode {
+    let name = std::env::args_os()
+        .next()
+        .and_then(|name| Some(Path::new(&name).file_name()?.to_string_lossy().into_owned()));
+    // Once a process, and as long as it.
+    let name: &'static str = name.unwrap_or_else(|| "gateway".into()).leak();
+    Gateway::new(name, env!("CARGO_PKG_VERSION")).application("app", factory).main()
+}
+
+impl Gateway {
+    /// A program of this name and version, for `--help` and `--version`.
+    pub const fn new(name: &'static str, version: &'static str) -> Self {
+        Self { name, version, applications: Vec::new(), mounts: Vec::new() }
+    }
+
+    /// Adds an application. A later one of the same name takes the place of an earlier one.
+    pub fn application(mut self, name: impl Into<String>, factory: Factory) -> Self {
+        let name = name.into();
+        self.applications.retain(|(known, _)| *known != name);
+        self.applications.push((name, factory));
+        self
+    }
+
+    /// Adds several, as `module!` takes them.
+    pub fn applications<N: Into<String>>(
+        self,
+        applications: impl IntoIterator<Item = (N, Factory)>,
+    ) -> Self {
+        applications
+            .into_iter()
+            .fold(self, |gateway, (name, factory)| gateway.application(name, factory))
+    }
+
+    /// Mounts an application at a path, unless the command line has `--mount`s of its own. A single
+    /// application is mounted at `/` if nothing is said.
+    pub fn mount(mut self, path: impl Into<String>, application: impl Into<String>) -> Self {
+        self.mounts.push((path.into(), application.into()));
+        self
+    }
+
+    /// Does what the command line and the surroundings say, until the program is to end. What it
+    /// returns is for `main` to return.
+    #[must_use]
+    pub fn main(self) -> ExitCode {
+        let arguments = std::env::args_os().collect();
+        program::run(&self, arguments, std::env::var_os(command::OPTIONS_VARIABLE))
+    }
+
+    pub(super) fn find(&self, name: &str) -> Option<usize> {
+        self.applications.iter().position(|(known, _)| known == name)
+    }
+
+    pub(super) fn names(&self) -> String {
+        let names: Vec<_> = self.applications.iter().map(|(name, _)| name.as_str()).collect();
+        names.join(", ")
+    }
+}
+
+impl fmt::Debug for Gateway {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Gateway")
+            .field("name", &self.name)
+            .field("applications", &self.names())
+            .field("mounts", &self.mounts)
+            .finish_non_exhaustive()
+    }
+}

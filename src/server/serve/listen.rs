@@ -1,0 +1,178 @@
+//! Listening sockets: bound, or inherited.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+
+use rustix::net::{
+    AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, getsockname, listen, socket_with,
+    sockopt,
+};
+
+use super::address::Address;
+use super::config::{Config, Wanted};
+use crate::server::os;
+use crate::server::site::Mode;
+
+/// Connections that wait to be accepted; the kernel's `somaxconn` bounds it further.
+const BACKLOG: i32 = 4096;
+
+/// A listening socket.
+#[derive(Debug)]
+pub(super) struct Bound {
+    pub(super) protocol: Mode,
+    pub(super) socket: OwnedFd,
+    /// Its address, for people.
+    pub(super) name: String,
+    /// Removed when this is dropped.
+    _file: Option<SocketFile>,
+}
+
+impl Bound {
+    /// Binds what the command line names.
+    ///
+    /// # Errors
+    ///
+    /// What cannot be listened at, and why.
+    pub(super) fn bind(wanted: &Wanted, config: &Config) -> Result<Self, String> {
+        let Wanted { protocol, address } = wanted;
+        let told = |error: io::Error| format!("--{} {address}: {error}", protocol.name());
+        let (socket, file) = match address {
+            Address::Descriptor(0) => (stdin().map_err(told)?, None),
+            Address::Descriptor(number) => (os::inherit(*number).map_err(told)?, None),
+            Address::Tcp(address) => (tcp(*address).map_err(told)?, None),
+            Address::Port(port) => (all_interfaces(*port).map_err(told)?, None),
+            Address::Unix(path) => {
+                let (socket, file) = unix(path, config).map_err(told)?;
+                (socket, Some(file))
+            }
+        };
+        Self::of(*protocol, socket, file).map_err(told)
+    }
+
+    /// Takes over a socket that somebody else has bound.
+    ///
+    /// # Errors
+    ///
+    /// When it is no stream socket that listens.
+    pub(super) fn adopt(protocol: Mode, socket: OwnedFd) -> io::Result<Self> {
+        Self::of(protocol, socket, None)
+    }
+
+    fn of(protocol: Mode, socket: OwnedFd, file: Option<SocketFile>) -> io::Result<Self> {
+        if !is_listening(&socket) {
+            let text = "it is no socket that listens for connections";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+        }
+        os::set_nonblocking(&socket)?;
+        let name = name(&socket);
+        Ok(Self { protocol, socket, name, _file: file })
+    }
+}
+
+/// Whether `fd` is a stream socket that listens.
+pub(super) fn is_listening(fd: impl AsFd) -> bool {
+    sockopt::socket_acceptconn(&fd) == Ok(true)
+        && sockopt::socket_type(&fd) == Ok(SocketType::STREAM)
+}
+
+/// The standard input, which FCGI_LISTENSOCK_FILENO is.
+///
+/// # Errors
+///
+/// When it is not open.
+pub(super) fn stdin() -> io::Result<OwnedFd> {
+    io::stdin().as_fd().try_clone_to_owned()
+}
+
+fn name(socket: &OwnedFd) -> String {
+    let Ok(address) = getsockname(socket) else { return "?".into() };
+    if let Ok(address) = SocketAddr::try_from(address.clone()) {
+        return address.to_string();
+    }
+    let path = SocketAddrUnix::try_from(address).ok().and_then(|address| {
+        Some(Path::new(OsStr::from_bytes(address.path()?.to_bytes())).display().to_string())
+    });
+    path.unwrap_or_else(|| "unix".into())
+}
+
+fn tcp(address: SocketAddr) -> io::Result<OwnedFd> {
+    let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+    let socket = socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+    sockopt::set_socket_reuseaddr(&socket, true)?;
+    if address.ip() == IpAddr::V6(Ipv6Addr::UNSPECIFIED) {
+        sockopt::set_ipv6_v6only(&socket, false)?;
+    }
+    bind(&socket, &address)?;
+    listen(&socket, BACKLOG)?;
+    Ok(socket)
+}
+
+/// IPv6 and IPv4 on one socket; IPv4 alone where there is no IPv6.
+fn all_interfaces(port: u16) -> io::Result<OwnedFd> {
+    match tcp((Ipv6Addr::UNSPECIFIED, port).into()) {
+        Err(error) if error.kind() != io::ErrorKind::AddrInUse => {
+            tcp((Ipv4Addr::UNSPECIFIED, port).into())
+        }
+        bound => bound,
+    }
+}
+
+fn unix(path: &Path, config: &Config) -> io::Result<(OwnedFd, SocketFile)> {
+    remove_stale(path)?;
+    let flags = SocketFlags::CLOEXEC;
+    let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+    bind(&socket, &SocketAddrUnix::new(path)?)?;
+    let metadata = fs::symlink_metadata(path)?;
+    let file = SocketFile { path: path.to_owned(), device: metadata.dev(), inode: metadata.ino() };
+    // Nobody can connect before `listen`, whatever the mode was up to here.
+    if let Some(privileges) = &config.privileges {
+        privileges.give(path)?;
+    }
+    if let Some(mode) = config.socket_mode {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode))?;
+    }
+    listen(&socket, BACKLOG)?;
+    Ok((socket, file))
+}
+
+/// Removes a socket that nobody listens at any more.
+fn remove_stale(path: &Path) -> io::Result<()> {
+    let metadata = match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        metadata => metadata?,
+    };
+    if !metadata.file_type().is_socket() {
+        return Err(io::Error::new(io::ErrorKind::AlreadyExists, "it is there, and no socket"));
+    }
+    match UnixStream::connect(path) {
+        Ok(_) => Err(io::Error::new(io::ErrorKind::AddrInUse, "another program listens there")),
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => fs::remove_file(path),
+        Err(error) => Err(error),
+    }
+}
+
+/// A Unix socket's name in the file system.
+#[derive(Debug)]
+struct SocketFile {
+    path: PathBuf,
+    device: u64,
+    inode: u64,
+}
+
+impl Drop for SocketFile {
+    /// It may be another program's by now.
+    fn drop(&mut self) {
+        let is_own = fs::symlink_metadata(&self.path)
+            .is_ok_and(|file| file.dev() == self.device && file.ino() == self.inode);
+        if is_own {
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}

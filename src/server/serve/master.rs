@@ -1,0 +1,341 @@
+//! The master process: it binds, starts workers, replaces those that die, and restarts them all
+//! without closing a listener. It has one thread and runs nothing of an application's.
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::process::Signal;
+
+use super::backoff::Backoff;
+use super::config::{Config, Wanted};
+use super::fleet::{Recipe, Worker, describe};
+use super::listen::Bound;
+use super::logs::Logs;
+use super::pid_file::PidFile;
+use super::signals::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2, Signals};
+use super::{privileges, systemd};
+use crate::gateway::Level;
+
+/// A worker keeps to the graceful time itself; after so long more it is killed.
+const SLACK: Duration = Duration::from_secs(5);
+
+/// Listens and supervises until told to end.
+pub(super) fn run(
+    config: Config,
+    logs: Logs,
+    wanted: &[Wanted],
+    arguments: Vec<OsString>,
+) -> ExitCode {
+    match Master::new(config, logs, wanted, arguments) {
+        Ok(mut master) => master.run(),
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+struct Master {
+    config: Config,
+    logs: Logs,
+    recipe: Recipe,
+    signals: Signals,
+    listeners: Vec<Bound>,
+    _pid_file: Option<PidFile>,
+    fleet: Vec<Worker>,
+    /// The generation that serves.
+    current: u64,
+    state: State,
+    /// The next generation, while it starts.
+    next: Option<Next>,
+    backoff: Backoff,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// The first workers build their applications.
+    Starting,
+    Serving,
+    /// Told to end, or unable to start.
+    Ending {
+        failed: bool,
+    },
+}
+
+struct Next {
+    generation: u64,
+    /// Another restart was asked for meanwhile.
+    again: bool,
+}
+
+impl Master {
+    fn new(
+        config: Config,
+        logs: Logs,
+        wanted: &[Wanted],
+        arguments: Vec<OsString>,
+    ) -> Result<Self, String> {
+        let caught = [SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2, SIGCHLD];
+        let signals = Signals::catch(&caught).map_err(|error| error.to_string())?;
+        let recipe = Recipe::of(arguments).map_err(|error| error.to_string())?;
+        let bound = wanted.iter().map(|wanted| Bound::bind(wanted, &config));
+        let listeners = bound.collect::<Result<Vec<_>, _>>()?;
+        let pid_file = config.pid_file.as_deref().map(PidFile::write).transpose();
+        let pid_file = pid_file.map_err(|error| error.to_string())?;
+        let master = Self {
+            config,
+            logs,
+            recipe,
+            signals,
+            listeners,
+            _pid_file: pid_file,
+            fleet: Vec::new(),
+            current: 1,
+            state: State::Starting,
+            next: None,
+            backoff: Backoff::default(),
+        };
+        if privileges::is_root() && master.config.privileges.is_none() {
+            master.say(Level::Warn, "the applications run as root; --user names another user");
+        }
+        for Bound { protocol, name, .. } in &master.listeners {
+            master.say(Level::Info, &format!("listening: {} {name}", protocol.name()));
+        }
+        Ok(master)
+    }
+
+    fn run(&mut self) -> ExitCode {
+        loop {
+            self.tick(Instant::now());
+            if let State::Ending { failed } = self.state
+                && self.fleet.is_empty()
+            {
+                return if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS };
+            }
+            self.wait();
+            for signal in self.signals.take() {
+                self.handle(signal);
+            }
+            self.fleet.iter_mut().for_each(Worker::listen);
+            self.reap();
+        }
+    }
+
+    fn handle(&mut self, signal: i32) {
+        match signal {
+            SIGTERM | SIGINT => {
+                if matches!(self.state, State::Ending { .. }) {
+                    // Whoever asks twice does not want to wait.
+                    self.fleet.iter_mut().for_each(Worker::kill);
+                    return;
+                }
+                systemd::stopping();
+                self.say(Level::Info, "ending: requests have --graceful-timeout to finish");
+                self.end(false);
+            }
+            SIGHUP | SIGUSR2 => self.restart(),
+            SIGUSR1 => {
+                self.logs.reopen(&self.config);
+                self.fleet.iter().for_each(|worker| worker.signal(Signal::USR1));
+            }
+            _ => {}
+        }
+    }
+
+    /// Starts what is missing, and does what is due.
+    fn tick(&mut self, now: Instant) {
+        if let State::Ending { .. } = self.state {
+            self.kill_late(now);
+            return;
+        }
+        self.switch();
+        self.kill_late(now);
+        let is_paused = self.backoff.not_before().is_some_and(|time| now < time);
+        if !is_paused {
+            self.fill(self.current);
+        }
+        if let Some(generation) = self.next.as_ref().map(|next| next.generation) {
+            self.fill(generation);
+        }
+        if self.state == State::Starting && self.count_ready(self.current) == self.config.workers {
+            self.state = State::Serving;
+            self.tell_ready();
+        }
+    }
+
+    fn tell_ready(&self) {
+        let (workers, threads) = (self.config.workers, self.config.limits.threads);
+        let workers = if workers == 1 { "1 worker".into() } else { format!("{workers} workers") };
+        let threads = if threads == 1 { "1 thread".into() } else { format!("{threads} threads") };
+        let status = format!("ready: {workers}, {threads} each");
+        self.say(Level::Info, &status);
+        systemd::ready(&status);
+    }
+
+    /// Starts workers of a generation that has too few.
+    fn fill(&mut self, generation: u64) {
+        let there = |worker: &&Worker| worker.generation == generation && !worker.is_leaving();
+        while self.fleet.iter().filter(there).count() < self.config.workers {
+            match self.recipe.start(&self.listeners, generation) {
+                Ok(worker) => self.fleet.push(worker),
+                Err(error) => {
+                    let program = self.recipe.program.display();
+                    let why = format!("{program} cannot be started: {error}");
+                    self.lose(generation, None, &why);
+                    return;
+                }
+            }
+        }
+    }
+
+    /// A worker has died, or could not be started.
+    fn lose(&mut self, generation: u64, ready_for: Option<Duration>, why: &str) {
+        if self.state == State::Starting {
+            self.say(Level::Error, &format!("RUST0054: cannot start: {why}"));
+            self.end(true);
+        } else if self.next.as_ref().is_some_and(|next| next.generation == generation) {
+            self.fail_restart(why);
+        } else {
+            let pause = self.backoff.died(ready_for, Instant::now());
+            let when = match pause.as_secs() {
+                0 => "another takes its place".to_owned(),
+                seconds => format!("another takes its place in {seconds} s"),
+            };
+            self.say(Level::Error, &format!("RUST0052: {why}; {when}"));
+        }
+    }
+
+    fn reap(&mut self) {
+        let mut at = 0;
+        while at < self.fleet.len() {
+            let Some(status) = self.fleet[at].end() else {
+                at += 1;
+                continue;
+            };
+            let worker = self.fleet.remove(at);
+            let why = describe(&worker, status);
+            let is_ending = matches!(self.state, State::Ending { .. });
+            if is_ending || worker.is_leaving() {
+                let level = if status.success() { Level::Debug } else { Level::Warn };
+                if worker.told.is_none() || level == Level::Debug {
+                    self.say(level, &format!("RUST0057: {why}, as it was to end"));
+                }
+                continue;
+            }
+            self.lose(worker.generation, worker.ready.map(|ready| ready.elapsed()), &why);
+        }
+    }
+
+    /// Starts the program that is on disk now; the old workers serve until the new ones are ready.
+    fn restart(&mut self) {
+        if let Some(next) = &mut self.next {
+            next.again = true;
+            return;
+        }
+        if self.state != State::Serving {
+            self.say(Level::Warn, "not restarted: the program is not ready yet, or ending");
+            return;
+        }
+        systemd::reloading();
+        self.say(Level::Info, "restarting: new workers are started, the old ones serve meanwhile");
+        let newest = self.fleet.iter().map(|worker| worker.generation).max();
+        let generation = newest.unwrap_or(self.current).max(self.current) + 1;
+        self.next = Some(Next { generation, again: false });
+    }
+
+    /// Lets the old workers go as soon as all new ones are ready.
+    fn switch(&mut self) {
+        let Some(next) = &self.next else { return };
+        if self.count_ready(next.generation) < self.config.workers {
+            return;
+        }
+        let again = next.again;
+        self.current = next.generation;
+        self.next = None;
+        self.backoff.forget();
+        let (current, time) = (self.current, self.drain_time());
+        for worker in self.fleet.iter_mut().filter(|worker| worker.generation != current) {
+            worker.drain(time);
+        }
+        self.say(Level::Info, "restarted: the old workers finish their requests");
+        self.tell_ready();
+        if again {
+            self.restart();
+        }
+    }
+
+    fn fail_restart(&mut self, why: &str) {
+        let Some(next) = self.next.take() else { return };
+        let text = format!("RUST0053: the restart failed, the old workers serve on: {why}");
+        self.say(Level::Error, &text);
+        let time = self.drain_time();
+        for worker in self.fleet.iter_mut().filter(|one| one.generation == next.generation) {
+            worker.drain(time);
+        }
+        systemd::ready("the last restart failed");
+        if next.again {
+            self.restart();
+        }
+    }
+
+    /// Kills workers that take too long to start or to end.
+    fn kill_late(&mut self, now: Instant) {
+        let most = self.config.start_timeout;
+        for worker in &mut self.fleet {
+            let starts_late = worker.ready.is_none()
+                && worker.told.is_none()
+                && now.duration_since(worker.started) >= most;
+            if starts_late && !worker.is_leaving() {
+                worker.told = Some(format!(
+                    "its applications were not built within {} s (--start-timeout)",
+                    most.as_secs_f32()
+                ));
+                worker.kill();
+            } else if worker.kill_at.is_some_and(|time| now >= time) {
+                worker.kill();
+            }
+        }
+    }
+
+    fn end(&mut self, failed: bool) {
+        self.state = State::Ending { failed };
+        self.next = None;
+        let time = self.drain_time();
+        self.fleet.iter_mut().for_each(|worker| worker.drain(time));
+    }
+
+    /// Waits for a signal, for what a worker says, and for what is due next.
+    fn wait(&self) {
+        let mut fds = vec![PollFd::new(&self.signals, PollFlags::IN)];
+        let open = self.fleet.iter().filter(|worker| !worker.ear.is_closed);
+        fds.extend(open.map(|worker| PollFd::new(&worker.ear, PollFlags::IN)));
+        let killed = self.fleet.iter().filter_map(|worker| worker.kill_at);
+        let started = self
+            .fleet
+            .iter()
+            .filter(|worker| worker.ready.is_none() && worker.told.is_none())
+            .map(|worker| worker.started + self.config.start_timeout);
+        let until = killed.chain(started).chain(self.backoff.not_before()).min();
+        // What is over was seen to before.
+        let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+        let left = left.map(|left| left.max(Duration::from_millis(1)));
+        let _ = poll(&mut fds, left.and_then(|left| left.try_into().ok()).as_ref());
+    }
+
+    fn count_ready(&self, generation: u64) -> usize {
+        let ready = |worker: &&Worker| {
+            worker.generation == generation && worker.ready.is_some() && !worker.is_leaving()
+        };
+        self.fleet.iter().filter(ready).count()
+    }
+
+    const fn drain_time(&self) -> Duration {
+        self.config.timeouts.graceful.saturating_add(SLACK)
+    }
+
+    fn say(&self, level: Level, message: &str) {
+        self.logs.log.line(level, message);
+    }
+}

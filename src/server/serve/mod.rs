@@ -1,0 +1,30 @@
+//! A whole program around applications: the command line, the listeners, the processes, the signals.
+//!
+//! [`Gateway`] is what a program's `main` makes; [`serve()`] is the same for one application. A
+//! program that listens itself has a master process, which binds and supervises, and worker processes,
+//! which run the drivers. A CGI program, and a FastCGI program that inherits its socket, are one
+//! process each: the web server has the supervision.
+
+mod address;
+mod applications;
+mod backoff;
+mod command;
+mod config;
+mod control;
+mod drivers;
+mod fleet;
+mod gateway;
+mod listen;
+mod logs;
+mod master;
+mod pid_file;
+mod privileges;
+mod process;
+mod program;
+mod signals;
+mod surroundings;
+mod systemd;
+mod words;
+mod worker;
+
+pub use self::gateway::{Gateway, serve};

@@ -1,0 +1,127 @@
+//! A process that serves connections: a worker, or the one process of a web server's own.
+
+use std::os::fd::AsFd as _;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, poll};
+
+use super::config::Config;
+use super::control::Line;
+use super::drivers::Drivers;
+use super::listen::Bound;
+use super::logs::Logs;
+use super::signals::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2, Signals};
+use crate::gateway::Level;
+use crate::server::site::{Facts, Mounts, Site};
+
+/// The drivers hold to the graceful time; this is for them to say that they could not.
+const SLACK: Duration = Duration::from_secs(2);
+
+/// The signals that a serving process catches.
+pub(super) const CAUGHT: [i32; 5] = [SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2];
+
+/// Serves until the process is told to end, and its requests have ended or the graceful time is up.
+/// With a `line`, it belongs to a master; else web servers, which have sent SIGUSR1 to FastCGI
+/// programs since 1996, mean by it what they mean by SIGTERM.
+pub(super) fn serve(
+    config: &Config,
+    logs: &Logs,
+    mounts: Mounts,
+    listeners: Vec<Bound>,
+    signals: &Signals,
+    line: Option<&Line>,
+) -> ExitCode {
+    let multiprocess = line.is_none() || config.workers > 1;
+    let site = Arc::new(site(config, logs, mounts, multiprocess, false));
+    let log = Arc::clone(&logs.log);
+    let mut drivers = match Drivers::start(&site, config, listeners) {
+        Ok(drivers) => drivers,
+        Err(error) => {
+            log.line(Level::Error, &format!("RUST0054: cannot serve: {error}"));
+            return ExitCode::FAILURE;
+        }
+    };
+    if let Some(line) = line {
+        line.ready();
+    }
+    let mut give_up: Option<Instant> = None;
+    loop {
+        wait(signals, line.filter(|_| give_up.is_none()), &drivers, give_up);
+        let mut is_told = line.is_some_and(Line::is_cut);
+        for signal in signals.take() {
+            match (signal, line) {
+                (SIGTERM | SIGINT, _) | (SIGUSR1 | SIGHUP | SIGUSR2, None) => is_told = true,
+                (SIGUSR1, Some(_)) => logs.reopen(config),
+                _ => {}
+            }
+        }
+        if is_told && give_up.is_none() {
+            give_up = Some(Instant::now() + config.timeouts.graceful + SLACK);
+            drivers.drain();
+        }
+        match drivers.are_over() {
+            Ok(true) => return ExitCode::SUCCESS,
+            Ok(false) => {}
+            Err(error) => {
+                log.line(Level::Error, &format!("RUST0054: cannot serve any more: {error}"));
+                return ExitCode::FAILURE;
+            }
+        }
+        if give_up.is_some_and(|time| Instant::now() >= time) {
+            let text = "RUST0055: requests did not finish within --graceful-timeout; given up";
+            log.line(Level::Warn, text);
+            return ExitCode::SUCCESS;
+        }
+    }
+}
+
+/// The site of this process.
+pub(super) fn site(
+    config: &Config,
+    logs: &Logs,
+    mounts: Mounts,
+    multiprocess: bool,
+    run_once: bool,
+) -> Site {
+    let threads = if run_once { 1 } else { config.limits.threads };
+    Site {
+        mounts,
+        facts: Facts::new(threads, multiprocess, run_once),
+        log: Arc::clone(&logs.log),
+        access: logs.access.clone(),
+        limits: config.limits,
+        timeouts: config.timeouts,
+    }
+}
+
+/// Before anything of an application's runs.
+pub(super) fn prepare(logs: &Logs) {
+    crate::gateway::panic::install_hook();
+    #[cfg(feature = "log")]
+    crate::server::site::install_logger(Arc::clone(&logs.log));
+    #[cfg(not(feature = "log"))]
+    let _ = logs;
+}
+
+/// When the process has nothing left to do.
+pub(super) fn end() {
+    #[cfg(feature = "tower")]
+    crate::gateway::service::runtime::shutdown(Duration::from_millis(100));
+}
+
+fn wait(signals: &Signals, line: Option<&Line>, drivers: &Drivers, until: Option<Instant>) {
+    let signals = signals.as_fd();
+    let mut fds = vec![
+        PollFd::from_borrowed_fd(signals, PollFlags::IN),
+        PollFd::new(drivers.ended(), PollFlags::IN),
+    ];
+    if let Some(line) = line {
+        fds.push(PollFd::new(line, PollFlags::RDHUP));
+    }
+    let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+    let timeout = left.and_then(|left| left.try_into().ok());
+    // What it was, the caller looks for itself.
+    let _ = poll(&mut fds, timeout.as_ref());
+}

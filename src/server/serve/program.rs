@@ -1,0 +1,106 @@
+//! From the command line to the exit status.
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use super::config::Config;
+use super::gateway::Gateway;
+use super::logs::Logs;
+#[cfg(any(feature = "cgi", feature = "fastcgi"))]
+use super::signals::Signals;
+use super::surroundings::{Surroundings, Task};
+use super::{applications, command, control, master, process, worker};
+
+/// Runs the program.
+pub(super) fn run(
+    gateway: &Gateway,
+    arguments: Vec<OsString>,
+    variable: Option<OsString>,
+) -> ExitCode {
+    if let Some(value) = std::env::var_os(control::VARIABLE) {
+        let code = worker::run(gateway, arguments, variable, &value.to_string_lossy());
+        process::end();
+        return code;
+    }
+    let surroundings = match Surroundings::look() {
+        Ok(surroundings) => surroundings,
+        Err(error) => return refuse(&error),
+    };
+    let mut words = arguments.clone();
+    if surroundings.is_cgi() {
+        words.truncate(1);
+    }
+    let config = match command::parse(gateway, words, variable) {
+        Ok(config) => config,
+        Err(error) => {
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    let checked = applications::check(gateway, &config);
+    let task = match checked.and_then(|()| surroundings.decide(&config)) {
+        Ok(task) => task,
+        Err(error) => return refuse(&error),
+    };
+    let logs = match Logs::open(&config) {
+        Ok(logs) => logs,
+        Err(error) => return refuse(&error),
+    };
+    match task {
+        Task::Listen(wanted) => master::run(config, logs, &wanted, arguments),
+        Task::Cgi | Task::Inherited => {
+            let code = alone(gateway, &config, &logs, &task);
+            process::end();
+            code.unwrap_or_else(|error| refuse(&error))
+        }
+    }
+}
+
+/// Says why the program does not start.
+fn refuse(error: &str) -> ExitCode {
+    eprintln!("error: {error}");
+    ExitCode::FAILURE
+}
+
+/// Serves without a master: the web server supervises.
+fn alone(gateway: &Gateway, config: &Config, logs: &Logs, task: &Task) -> Result<ExitCode, String> {
+    if let Some(privileges) = &config.privileges {
+        privileges.take_on()?;
+    }
+    process::prepare(logs);
+    let build = || applications::build(gateway, config);
+    match task {
+        #[cfg(feature = "cgi")]
+        Task::Cgi => {
+            use super::signals::{SIGINT, SIGTERM};
+
+            let signals = Signals::catch(&[SIGTERM, SIGINT]).map_err(|error| error.to_string())?;
+            let site = process::site(config, logs, build()?, true, true);
+            match crate::server::cgi::run(&site, &signals) {
+                Ok(true) => Ok(ExitCode::SUCCESS),
+                Ok(false) => Ok(ExitCode::FAILURE),
+                Err(error) => Err(error.to_string()),
+            }
+        }
+        #[cfg(feature = "fastcgi")]
+        Task::Inherited => {
+            use super::listen::{self, Bound};
+            use crate::gateway::Level;
+            use crate::server::site::Mode;
+
+            let signals = Signals::catch(&process::CAUGHT).map_err(|error| error.to_string())?;
+            let listener = listen::stdin().and_then(|fd| Bound::adopt(Mode::FastCgi, fd));
+            let listener = listener.map_err(|error| format!("descriptor 0: {error}"))?;
+            let mounts = build()?;
+            let text = format!("listening: fastcgi {} (descriptor 0)", listener.name);
+            logs.log.line(Level::Info, &text);
+            let text = format!("ready: this process, {} threads", config.limits.threads);
+            logs.log.line(Level::Info, &text);
+            Ok(process::serve(config, logs, mounts, vec![listener], &signals, None))
+        }
+        _ => {
+            let _ = build;
+            Err("the program was not built for this protocol".into())
+        }
+    }
+}
