@@ -5,6 +5,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::task::{Wake, Waker};
+use std::time::Duration;
 
 use crate::gateway::{Interest, Woken};
 use crate::server::os::{self, Event};
@@ -39,16 +40,26 @@ pub(super) enum Client {
     MayHalfClose,
 }
 
-/// Waits for the waker, for the client's going, and for what `interest` names. `around` is called
-/// with what waits, unless there is nothing to wait for.
+impl Client {
+    const fn is_gone(self, polled: os::Polled) -> bool {
+        match self {
+            Self::Whole => polled.hung_up,
+            Self::MayHalfClose => polled.closed,
+        }
+    }
+}
+
+/// Waits for the waker, for the client's going, and for what `interest` names, as long as said: then
+/// it comes back as if called. `around` is called with what waits, unless there is nothing to wait for.
 pub(super) fn park(
     connection: impl AsFd,
     client: Client,
     interest: Interest,
+    timeout: Option<Duration>,
     around: impl FnOnce(&mut dyn FnMut() -> Woken) -> Woken,
 ) -> Woken {
     PLACE.with(|place| match place {
-        Ok(place) => place.park((connection.as_fd(), client), interest, around),
+        Ok(place) => place.park((connection.as_fd(), client), interest, timeout, around),
         Err(_) => Woken::Gone,
     })
 }
@@ -58,6 +69,7 @@ impl Place {
         &self,
         connection: (BorrowedFd<'_>, Client),
         interest: Interest,
+        timeout: Option<Duration>,
         around: impl FnOnce(&mut dyn FnMut() -> Woken) -> Woken,
     ) -> Woken {
         if self.state.compare_exchange(EMPTY, PARKED, Ordering::AcqRel, Ordering::Acquire).is_err()
@@ -65,7 +77,7 @@ impl Place {
             self.state.store(EMPTY, Ordering::Release);
             return Woken::Called;
         }
-        let woken = around(&mut || self.wait(connection, interest));
+        let woken = around(&mut || self.wait(connection, interest, timeout));
         if self.state.swap(EMPTY, Ordering::AcqRel) == NOTIFIED {
             self.event.clear();
             return Woken::Called;
@@ -73,12 +85,17 @@ impl Place {
         woken
     }
 
-    fn wait(&self, (socket, client): (BorrowedFd<'_>, Client), interest: Interest) -> Woken {
+    fn wait(
+        &self,
+        (socket, client): (BorrowedFd<'_>, Client),
+        interest: Interest,
+        timeout: Option<Duration>,
+    ) -> Woken {
         let read = interest == Interest::Input;
         let event = Some(self.event.as_fd());
         let polled = match client {
-            Client::Whole => os::poll(socket, (read, false), event, None),
-            Client::MayHalfClose => os::poll_open(socket, (read, false), event, None),
+            Client::Whole => os::poll(socket, (read, false), event, timeout),
+            Client::MayHalfClose => os::poll_open(socket, (read, false), event, timeout),
         };
         match polled {
             Ok((_, true)) => {
@@ -87,7 +104,7 @@ impl Place {
                 Woken::Called
             }
             Ok((polled, _)) if read && polled.readable => Woken::Input,
-            Ok((polled, _)) if polled.hung_up => Woken::Gone,
+            Ok((polled, _)) if client.is_gone(polled) => Woken::Gone,
             Ok(_) => Woken::Called,
             Err(_) => Woken::Gone,
         }

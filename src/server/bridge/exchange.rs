@@ -318,7 +318,7 @@ impl Exchange for BridgeExchange<'_, '_> {
             }
             self.inbox.mute();
         }
-        place::park(self.inbox.connection, Client::Whole, interest, |wait| {
+        place::park(self.inbox.connection, Client::Whole, interest, None, |wait| {
             self.process.park(self.desk, self.row);
             let woken = wait();
             self.process.unpark(self.desk, self.row, self.inbox.phase.get());

@@ -1,0 +1,268 @@
+//! The reading side of a connection while a request has it: what its input and its response share.
+
+use std::cell::{Cell, RefCell};
+use std::os::fd::AsFd as _;
+use std::sync::Arc;
+use std::task::Waker;
+use std::time::{Duration, Instant};
+
+use super::buffer::{Buffer, Received};
+use super::complaints::Complaint;
+use super::connection::Connection;
+use super::process::Process;
+use crate::gateway::{Error, ErrorKind, Interest, Level, Result, Woken};
+use crate::server::os;
+use crate::server::place::{self, Client};
+use crate::server::table::Entry as _;
+
+/// The most that is taken in before the application asks for it, in bytes. Some web servers do not
+/// read the response before they have sent all of the body: an application that answers meanwhile
+/// goes on up to here.
+const AHEAD: usize = 1024 * 1024;
+
+/// What is taken in at once, in bytes.
+const TAKE: usize = 64 * 1024;
+
+/// How long a client is waited for before its thread is given to another request.
+const MOMENT: Duration = Duration::from_millis(2);
+
+/// Where bytes of a request that runs come from.
+pub(in crate::server) struct Inbound<'c> {
+    pub(in crate::server) process: &'c Arc<Process>,
+    pub(in crate::server) connection: &'c Arc<Connection>,
+    client: Client,
+    /// Bytes that were read, but not by who reads the body.
+    ahead: RefCell<Vec<u8>>,
+    /// More of the body may come, and this thread is the one to read it.
+    open: Cell<bool>,
+    /// The last read filled its buffer: there may be more without an event that says so.
+    full: Cell<bool>,
+    /// The other end sends no more.
+    ended: Cell<bool>,
+    muted: Cell<bool>,
+    /// The client has been waited for, and will be again.
+    slow: Cell<bool>,
+    /// The time for the next piece of the body is up.
+    late: Cell<bool>,
+}
+
+impl<'c> Inbound<'c> {
+    /// `room` is for what is taken in.
+    pub(in crate::server) const fn new(
+        process: &'c Arc<Process>,
+        connection: &'c Arc<Connection>,
+        client: Client,
+        room: Vec<u8>,
+    ) -> Self {
+        Self {
+            process,
+            connection,
+            client,
+            ahead: RefCell::new(room),
+            open: Cell::new(false),
+            full: Cell::new(false),
+            ended: Cell::new(false),
+            muted: Cell::new(false),
+            slow: Cell::new(false),
+            late: Cell::new(false),
+        }
+    }
+
+    /// The room for what is taken in, for another request.
+    pub(in crate::server) fn into_room(self) -> Vec<u8> {
+        let mut room = self.ahead.into_inner();
+        room.clear();
+        room.shrink_to(TAKE);
+        room
+    }
+
+    /// Whether this thread reads the connection, and more of a body is to come.
+    pub(in crate::server) const fn is_open(&self) -> bool {
+        self.open.get()
+    }
+
+    pub(in crate::server) fn set_open(&self, open: bool) {
+        self.open.set(open);
+    }
+
+    pub(in crate::server) const fn is_full(&self) -> bool {
+        self.full.get()
+    }
+
+    pub(in crate::server) fn set_full(&self, full: bool) {
+        self.full.set(full);
+    }
+
+    pub(in crate::server) const fn has_ended(&self) -> bool {
+        self.ended.get()
+    }
+
+    pub(in crate::server) fn has_ahead(&self) -> bool {
+        !self.ahead.borrow().is_empty()
+    }
+
+    /// Other threads are not woken for what is read here anyway.
+    fn mute(&self) {
+        if !self.muted.replace(true) {
+            // Without it others wake for nothing.
+            let _ = self.process.epoll.mute(self.connection, self.connection.token());
+        }
+    }
+
+    /// Others may hear of what comes again.
+    pub(in crate::server) fn unmute(&self) {
+        if self.muted.replace(false) {
+            let _ = self.process.epoll.unmute(self.connection, self.connection.token());
+        }
+    }
+
+    /// Reads what is there: what was taken in before, or from the socket.
+    pub(in crate::server) fn receive(&self, buffer: &mut Buffer) -> Received {
+        {
+            let mut ahead = self.ahead.borrow_mut();
+            if !ahead.is_empty() {
+                buffer.put(&ahead);
+                ahead.clear();
+                return Received::Some;
+            }
+        }
+        if self.ended.get() {
+            return Received::End;
+        }
+        // What is wrong with the socket ends it.
+        let received = buffer.receive(self.connection).unwrap_or(Received::End);
+        self.full.set(received == Received::Full);
+        self.ended.set(received == Received::End);
+        received
+    }
+
+    /// Waits until there is something to read, or the end.
+    pub(in crate::server) fn wait_to_read(&self) -> Result<()> {
+        let limit = self.process.site.timeouts.body;
+        self.mute();
+        let start = Instant::now();
+        loop {
+            let left = limit.saturating_sub(start.elapsed());
+            if left.is_zero() || self.late.get() {
+                return Err(too_late(limit));
+            }
+            let polled = if self.slow.get() {
+                self.process.wait_for_client(|| self.poll(true, false, left))
+            } else {
+                self.poll(true, false, left.min(MOMENT))
+            }?;
+            if polled.readable || polled.hung_up {
+                return Ok(());
+            }
+            self.slow.set(true);
+        }
+    }
+
+    /// Waits until there is room to write, and takes in what comes meanwhile.
+    pub(in crate::server) fn wait_to_write(&self) -> Result<()> {
+        let limit = self.process.site.timeouts.send;
+        let start = Instant::now();
+        loop {
+            let read = self.open.get() && !self.ended.get() && self.ahead.borrow().len() < AHEAD;
+            if read {
+                self.mute();
+            }
+            let left = limit.saturating_sub(start.elapsed());
+            if left.is_zero() {
+                return Err(self.too_slow(limit));
+            }
+            let polled = if self.slow.get() {
+                self.process.wait_for_client(|| self.poll(read, true, left))
+            } else {
+                self.poll(read, true, left.min(MOMENT))
+            }?;
+            if polled.closed || (self.client == Client::Whole && polled.hung_up) {
+                return Err(gone());
+            }
+            if read && polled.readable {
+                self.take_in();
+            }
+            if polled.writable {
+                return Ok(());
+            }
+            self.slow.set(!polled.readable || self.slow.get());
+        }
+    }
+
+    fn take_in(&self) {
+        let mut ahead = self.ahead.borrow_mut();
+        let start = ahead.len();
+        ahead.resize(start + TAKE, 0);
+        let read = os::receive(self.connection, &mut ahead[start..]).unwrap_or(Some(0));
+        ahead.truncate(start + read.unwrap_or(0));
+        self.full.set(read == Some(TAKE));
+        self.ended.set(read == Some(0));
+    }
+
+    fn poll(&self, read: bool, write: bool, timeout: Duration) -> Result<os::Polled> {
+        let timeout = Some(timeout);
+        let polled = match self.client {
+            Client::Whole => os::poll(self.connection, (read, write), None, timeout),
+            Client::MayHalfClose => os::poll_open(self.connection, (read, write), None, timeout),
+        };
+        polled.map(|(polled, _)| polled).map_err(|_| gone())
+    }
+
+    fn too_slow(&self, limit: Duration) -> Error {
+        self.process.complain(self.connection, Complaint::Slow, Level::Warn, || {
+            format!(
+                "it took nothing of its response for {limit:?} (--send-timeout); closing the \
+                 connection"
+            )
+        });
+        Error::of(ErrorKind::ClientGone, "the client took nothing of the response for too long")
+    }
+
+    pub(in crate::server) fn waker() -> Waker {
+        place::waker().unwrap_or_else(|| Waker::noop().clone())
+    }
+
+    /// Waits for the waker, for the client's going, and for what `interest` names, if this thread
+    /// reads the connection.
+    pub(in crate::server) fn park(&self, interest: Interest) -> Woken {
+        let mut interest = interest;
+        let mut limit = None;
+        if interest == Interest::Input {
+            if self.has_ahead() || self.ended.get() {
+                return Woken::Input;
+            }
+            if self.open.get() {
+                self.mute();
+                limit = Some(self.process.site.timeouts.body);
+            } else {
+                interest = Interest::Waker;
+            }
+        }
+        let start = Instant::now();
+        let connection = self.connection.as_fd();
+        let woken =
+            place::park(connection, self.client, interest, limit, |wait| self.process.park(wait));
+        if limit.is_some_and(|limit| start.elapsed() >= limit) && woken == Woken::Called {
+            self.late.set(true);
+            return Woken::Input;
+        }
+        woken
+    }
+
+    /// Why there will be no more input, if the time for it is up.
+    pub(in crate::server) fn check_time(&self) -> Result<()> {
+        if self.late.get() { Err(too_late(self.process.site.timeouts.body)) } else { Ok(()) }
+    }
+}
+
+fn too_late(limit: Duration) -> Error {
+    Error::of(
+        ErrorKind::InputTimeout,
+        format!("nothing of the request body came for {limit:?} (--body-timeout)"),
+    )
+}
+
+/// Nobody is there to take the response.
+pub(in crate::server) fn gone() -> Error {
+    Error::of(ErrorKind::ClientGone, "the client went away")
+}

@@ -1,0 +1,7 @@
+//! Whole processes as threads of the test, with real sockets: the web server's part is played by hand.
+
+mod apps;
+mod house;
+
+pub(in crate::server) use self::apps::{Gate, errands};
+pub(in crate::server) use self::house::{House, LONG, Stream, head_and_body, read_to_end};

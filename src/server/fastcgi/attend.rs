@@ -1,0 +1,246 @@
+//! Reading a connection: from its records to requests that run.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::input::Mode;
+use super::records::{Piece, Reader, Step};
+use super::response::reply;
+use super::run::{Left, run};
+use super::traffic::Request;
+use crate::gateway::Level;
+use crate::protocol::fastcgi::{HEADER, Header, Kind, Role};
+use crate::server::engine::{
+    Buffer, Complaint, Connection, Due, EngineProcess as Process, Received, Worker, expect_soon,
+};
+use crate::server::os::monotonic_us;
+
+/// Works on a connection that the calling thread has claimed, until there is nothing to read, or
+/// another thread reads on, or it is closed.
+pub(in crate::server) fn attend(worker: &mut Worker, connection: &Arc<Connection>) {
+    let mut piece = take_up(worker, connection);
+    loop {
+        let mut received = worker.buffer.receive(connection).unwrap_or(Received::End);
+        if is_over(connection) {
+            worker.buffer.clear();
+        } else if received == Received::End {
+            return hang_up(&worker.process, connection);
+        }
+        loop {
+            match step(worker, connection, &mut piece) {
+                Ok(Step::Go | Step::Own(_) | Step::OwnEnd) => {}
+                Ok(Step::More) => break,
+                Ok(Step::Ready(request)) => {
+                    let full = received == Received::Full;
+                    match begin(worker, connection, request, piece, full) {
+                        Left::Alone => return,
+                        Left::Claimed(at, full) => {
+                            piece = at;
+                            received = if full { Received::Full } else { Received::Some };
+                        }
+                    }
+                }
+                Ok(Step::Choked) => {
+                    // Whoever empties the inbox has somebody read on.
+                    put_down(worker, connection, piece);
+                    while !connection.release() {}
+                    return;
+                }
+                Ok(Step::Violation(why)) => return violated(&worker.process, connection, &why),
+                Err(Closed) => return hang_up(&worker.process, connection),
+            }
+        }
+        match received {
+            Received::Full => continue,
+            Received::End => return worker.process.forget(connection),
+            Received::Some | Received::NotYet => {}
+        }
+        if is_done(worker, connection, piece) {
+            return worker.process.forget(connection);
+        }
+        put_down(worker, connection, piece);
+        if connection.release() {
+            return;
+        }
+        piece = take_up(worker, connection);
+    }
+}
+
+/// A worker thread is to work on a connection that stays claimed until it does.
+pub(super) fn hold(process: &Process, connection: &Arc<Connection>) {
+    let connection = Arc::clone(connection);
+    process.send_on(Box::new(move |worker| {
+        worker.safely(Some(&connection), |worker| attend(worker, &connection));
+    }));
+}
+
+/// Another thread is to run the request.
+pub(super) fn run_elsewhere(
+    process: &Process,
+    connection: &Arc<Connection>,
+    request: Box<Request>,
+) {
+    let connection = Arc::clone(connection);
+    process.send_on(Box::new(move |worker| {
+        worker.safely(Some(&connection), |worker| {
+            let is_over = request.line.inbox().over;
+            let mode = if is_over { Mode::Over } else { Mode::Fed };
+            let _ = run(worker, &connection, request, Piece::default(), mode, false);
+        });
+    }));
+}
+
+/// The peer broke the protocol, which costs it the connection.
+pub(super) fn violated(process: &Process, connection: &Arc<Connection>, why: &str) {
+    process.complain(connection, Complaint::Violation, Level::Warn, || {
+        format!("{why}; closing the connection")
+    });
+    hang_up(process, connection);
+}
+
+/// Nobody is at the other end any more. The requests that run are told.
+pub(super) fn hang_up(process: &Process, connection: &Arc<Connection>) {
+    let mut table = connection.traffic.table();
+    table.close = true;
+    let before = table.requests.len();
+    table.requests.retain(|entry| entry.head.is_none());
+    let heads = before - table.requests.len();
+    process.requests.fetch_sub(heads, Ordering::Relaxed);
+    for entry in &table.requests {
+        entry.line.break_off();
+    }
+    drop(table);
+    process.cut(connection);
+}
+
+struct Closed;
+
+/// Looks at what is at the front of the buffer, and answers what is to be answered at once.
+fn step(
+    worker: &mut Worker,
+    connection: &Arc<Connection>,
+    piece: &mut Piece,
+) -> Result<Step, Closed> {
+    let Worker { process, buffer, fastcgi: desk, .. } = worker;
+    let mut reader = Reader {
+        process,
+        connection,
+        spare: &mut desk.spare,
+        replies: &mut desk.replies,
+        own: None,
+    };
+    let step = reader.step(&mut connection.traffic.table(), buffer, piece);
+    if !desk.replies.is_empty() && !reply(process, connection, &mut desk.replies) {
+        desk.replies.clear();
+        return Err(Closed);
+    }
+    Ok(step)
+}
+
+/// Whether all that is still to come is thrown away.
+fn is_over(connection: &Connection) -> bool {
+    connection.due().is_some_and(|(due, _)| due == Due::End)
+}
+
+/// Whether there is nothing more to be done with a connection that was read to what there is.
+fn is_done(worker: &Worker, connection: &Connection, piece: Piece) -> bool {
+    let mut table = connection.traffic.table();
+    if !table.requests.is_empty() || is_over(connection) {
+        return false;
+    }
+    if worker.process.is_draining() && worker.buffer.is_empty() && piece.is_idle() {
+        if !table.served {
+            // It may just have been accepted: what it was opened for is on its way.
+            expect_soon(connection);
+            return false;
+        }
+        table.close = true;
+    }
+    // The end of the last request may still be on its way out.
+    table.close && connection.traffic.try_writer().is_some()
+}
+
+/// What the connection kept goes into the buffer.
+fn take_up(worker: &mut Worker, connection: &Connection) -> Piece {
+    worker.buffer.clear();
+    let mut kept = connection.kept();
+    if !kept.rest.is_empty() {
+        worker.buffer.put(&kept.rest);
+        kept.rest.clear();
+        kept.rest.shrink_to(HEADER);
+    }
+    std::mem::take(&mut kept.piece)
+}
+
+/// What is in the buffer goes to the connection.
+fn put_down(worker: &mut Worker, connection: &Connection, piece: Piece) {
+    let partial = !worker.buffer.is_empty();
+    let table = connection.traffic.table();
+    table.set_due(&worker.process, connection, partial, monotonic_us());
+    drop(table);
+    let mut kept = connection.kept();
+    kept.rest.extend_from_slice(worker.buffer.unread());
+    kept.piece = piece;
+    drop(kept);
+    worker.buffer.clear();
+}
+
+/// Runs a request whose head is whole, on the calling thread, which has claimed the connection. If
+/// all of its input is here the connection is given back before.
+fn begin(
+    worker: &mut Worker,
+    connection: &Arc<Connection>,
+    request: Box<Request>,
+    mut piece: Piece,
+    full: bool,
+) -> Left {
+    let process = &worker.process;
+    let is_over = request.line.inbox().over;
+    let end = if is_over {
+        Some(0)
+    } else {
+        piece.skip_padding(&mut worker.buffer);
+        end_of_input(&worker.buffer, piece, request.role)
+    };
+    connection.traffic.table().set_due(process, connection, false, monotonic_us());
+    let Some(end) = end else {
+        return run(worker, connection, request, piece, Mode::Claimed, full);
+    };
+    let mut kept = connection.kept();
+    kept.rest.extend_from_slice(&worker.buffer.unread()[end..]);
+    kept.piece = if is_over { piece } else { Piece::default() };
+    let has_rest = full || !kept.rest.is_empty();
+    drop(kept);
+    worker.buffer.truncate(end);
+    if has_rest || !connection.release() {
+        hold(process, connection);
+    }
+    let mode = if is_over { Mode::Over } else { Mode::Whole };
+    let _ = run(worker, connection, request, piece, mode, false);
+    Left::Alone
+}
+
+/// Where a request's input ends, if all of it is at the front of the buffer and nothing else is in
+/// between.
+fn end_of_input(buffer: &Buffer, piece: Piece, role: Role) -> Option<usize> {
+    let bytes = buffer.unread();
+    let mut at = piece.content + piece.padding;
+    let mut id = None;
+    let mut kind = Kind::STDIN;
+    loop {
+        let header = Header::decode(bytes.get(at..)?.first_chunk::<HEADER>()?).ok()?;
+        if header.kind != kind || header.request_id != *id.get_or_insert(header.request_id) {
+            return None;
+        }
+        at += header.size();
+        if at > bytes.len() {
+            return None;
+        }
+        if header.content_length == 0 {
+            if role != Role::FILTER || kind == Kind::DATA {
+                return Some(at);
+            }
+            kind = Kind::DATA;
+        }
+    }
+}

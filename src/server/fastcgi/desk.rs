@@ -1,0 +1,80 @@
+//! What a worker thread has for FastCGI: room for heads, and its way to the web server's log.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::response::stderr;
+use super::traffic::{Head, Line};
+use crate::gateway::Level;
+use crate::server::engine::{Connection, EngineProcess as Process};
+use crate::server::site::{self, RequestLog};
+
+/// Room of a head that is kept for the next one, in bytes.
+const KEEP: usize = 16 * 1024;
+
+/// A worker thread's.
+pub(in crate::server) struct Desk {
+    pub(super) spare: Spare,
+    /// Answers to records that want one at once.
+    pub(super) replies: Vec<u8>,
+    pub(super) log: Arc<Log>,
+}
+
+/// Room for a head, kept from one request to the next.
+#[derive(Default)]
+pub(super) struct Spare {
+    kept: Option<(Box<Head>, Arc<Line>)>,
+}
+
+/// Writes lines for the request that the thread works on to its STDERR.
+#[derive(Default)]
+pub(super) struct Log {
+    request: Mutex<Option<(Arc<Process>, Arc<Connection>, u16)>>,
+}
+
+impl Desk {
+    /// The calling thread's.
+    pub(in crate::server) fn sit_down() -> Self {
+        let log = Arc::new(Log::default());
+        site::sit_down(log.clone());
+        Self { spare: Spare::default(), replies: Vec::new(), log }
+    }
+}
+
+impl Spare {
+    pub(super) fn take(&mut self) -> (Box<Head>, Arc<Line>) {
+        self.kept.take().unwrap_or_default()
+    }
+
+    /// Keeps it for another request.
+    pub(super) fn put(&mut self, mut head: Box<Head>, mut line: Arc<Line>) {
+        head.params.clear();
+        head.params.shrink_to(KEEP);
+        head.reader.reset();
+        head.reader.shrink_to(KEEP);
+        head.params_over = false;
+        match Arc::get_mut(&mut line) {
+            Some(line) => line.reset(),
+            // Somebody still looks at it.
+            None => line = Arc::default(),
+        }
+        self.kept = Some((head, line));
+    }
+}
+
+impl Log {
+    /// The thread works on this request from now on, or on none.
+    pub(super) fn set(&self, request: Option<(&Arc<Process>, &Arc<Connection>, u16)>) {
+        let request = request
+            .map(|(process, connection, id)| (Arc::clone(process), Arc::clone(connection), id));
+        *self.request.lock().unwrap_or_else(PoisonError::into_inner) = request;
+    }
+}
+
+impl RequestLog for Log {
+    fn log(&self, level: Level, message: &str) -> bool {
+        let request = self.request.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        request.is_some_and(|(process, connection, id)| {
+            stderr(&process, &connection, id, level, message)
+        })
+    }
+}

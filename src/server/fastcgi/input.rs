@@ -1,0 +1,324 @@
+//! A request's input: STDIN, and a filter's DATA behind it.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::attend::{hang_up, hold, run_elsewhere, violated};
+use super::desk::Spare;
+use super::records::{Piece, Reader, Step};
+use super::response::reply;
+use super::traffic::{Line, Request};
+use crate::gateway::{Error, ErrorKind, Fill, InputSource, Result};
+use crate::protocol::fastcgi::{HEADER, Header, Kind, Role};
+use crate::server::engine::{Buffer, Inbound, Received, gone};
+
+/// Where input is to be found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mode {
+    /// All of it is in the buffer, and nothing else. The connection was given back.
+    Whole,
+    /// This thread has claimed the connection, and reads it.
+    Claimed,
+    /// Whoever reads the connection puts it into the inbox.
+    Fed,
+    /// It has ended.
+    Over,
+}
+
+/// The input of a request that runs.
+pub(super) struct Input<'r, 'c> {
+    pub(super) inbound: &'r Inbound<'c>,
+    pub(super) buffer: &'r mut Buffer,
+    pub(super) spare: &'r mut Spare,
+    pub(super) replies: &'r mut Vec<u8>,
+    pub(super) piece: Piece,
+    pub(super) mode: Mode,
+    line: &'r Arc<Line>,
+    id: u16,
+    role: Role,
+    /// How much of the buffer's front is input.
+    own: usize,
+    /// Input that was not read by this thread: `fed[fed_from..]`.
+    fed: Vec<u8>,
+    fed_from: usize,
+    /// What CONTENT_LENGTH (and a filter's FCGI_DATA_LENGTH) says.
+    length: Option<u64>,
+    taken: u64,
+}
+
+impl<'r, 'c> Input<'r, 'c> {
+    #[allow(clippy::too_many_arguments, reason = "made in one place, of what that place has")]
+    pub(super) fn new(
+        inbound: &'r Inbound<'c>,
+        buffer: &'r mut Buffer,
+        spare: &'r mut Spare,
+        replies: &'r mut Vec<u8>,
+        request: &'r Request,
+        piece: Piece,
+        mode: Mode,
+    ) -> Self {
+        let number = |key: &[u8]| -> Option<u64> {
+            std::str::from_utf8(request.head.params.get(key)?).ok()?.parse().ok()
+        };
+        let length = number(b"CONTENT_LENGTH");
+        let length = match request.role {
+            Role::AUTHORIZER => Some(0),
+            Role::FILTER => {
+                number(b"FCGI_DATA_LENGTH").and_then(|data| data.checked_add(length.unwrap_or(0)))
+            }
+            _ => length,
+        };
+        let mut input = Self {
+            inbound,
+            buffer,
+            spare,
+            replies,
+            piece,
+            mode,
+            line: &request.line,
+            id: request.id,
+            role: request.role,
+            own: 0,
+            fed: Vec::new(),
+            fed_from: 0,
+            length,
+            taken: 0,
+        };
+        inbound.set_open(mode == Mode::Claimed);
+        if mode == Mode::Whole && !input.next_of_whole() {
+            input.mode = Mode::Over;
+            if length.is_none() {
+                // It turned out to be empty.
+                input.length = Some(0);
+            }
+        }
+        input
+    }
+
+    /// Goes to the next piece of an input that is all in the buffer; `false` at its end.
+    fn next_of_whole(&mut self) -> bool {
+        loop {
+            self.piece.skip_padding(self.buffer);
+            if self.piece.content > 0 {
+                self.own = self.piece.content;
+                return true;
+            }
+            let Some(header) = self.buffer.unread().first_chunk::<HEADER>() else { return false };
+            let Ok(header) = Header::decode(header) else { return false };
+            self.buffer.consume(HEADER);
+            self.piece.begin(&header);
+            let ends = header.kind == Kind::DATA || self.role != Role::FILTER;
+            if header.content_length == 0 && ends {
+                return false;
+            }
+        }
+    }
+
+    /// Reads the connection, having claimed it; `None` when there is nothing yet.
+    fn read(&mut self) -> Result<Option<()>> {
+        let (process, connection) = (self.inbound.process, self.inbound.connection);
+        loop {
+            let mut table = connection.traffic.table();
+            let mut reader = Reader {
+                process,
+                connection,
+                spare: self.spare,
+                replies: self.replies,
+                own: Some(self.id),
+            };
+            let step = reader.step(&mut table, self.buffer, &mut self.piece);
+            let several = table.requests.len() > 1;
+            drop(table);
+            if !self.replies.is_empty() && !reply(process, connection, self.replies) {
+                return Err(gone());
+            }
+            match step {
+                Step::Go => {}
+                Step::Own(there) => {
+                    self.own = there;
+                    if several {
+                        self.share();
+                    }
+                    return Ok(Some(()));
+                }
+                Step::OwnEnd => {
+                    self.give_back();
+                    self.mode = Mode::Over;
+                    return Ok(Some(()));
+                }
+                Step::Ready(request) => run_elsewhere(process, connection, request),
+                Step::Choked => {
+                    // Whoever empties the inbox has somebody read on.
+                    self.put_down();
+                    self.mode = Mode::Fed;
+                    while !connection.release() {}
+                    return Ok(Some(()));
+                }
+                Step::Violation(why) => {
+                    violated(process, connection, &why);
+                    let error = format!("the web server broke the protocol: {why}");
+                    return Err(Error::of(ErrorKind::InputMalformed, error));
+                }
+                Step::More => match self.inbound.receive(self.buffer) {
+                    Received::Full | Received::Some => {}
+                    Received::NotYet => return Ok(None),
+                    Received::End => {
+                        hang_up(process, connection);
+                        return Err(gone());
+                    }
+                },
+            }
+            if self.line.is_gone() {
+                return Err(gone());
+            }
+        }
+    }
+
+    /// Other requests are on this connection: what is behind this piece may be theirs.
+    fn share(&mut self) {
+        self.fed.clear();
+        self.fed.extend_from_slice(&self.buffer.unread()[..self.own]);
+        self.fed_from = 0;
+        self.buffer.consume(self.own);
+        self.piece.content -= self.own;
+        self.own = 0;
+        self.give_back();
+        self.mode = Mode::Fed;
+    }
+
+    /// Gives the connection back, for others to read on.
+    fn give_back(&mut self) {
+        let connection = self.inbound.connection;
+        self.put_down();
+        let has_rest = !connection.kept().rest.is_empty() || self.inbound.is_full();
+        self.inbound.unmute();
+        if has_rest || !connection.release() {
+            hold(self.inbound.process, connection);
+        }
+    }
+
+    /// What was read and not used goes to the connection.
+    pub(super) fn put_down(&mut self) {
+        while self.inbound.has_ahead() {
+            self.inbound.receive(self.buffer);
+        }
+        let mut kept = self.inbound.connection.kept();
+        kept.rest.extend_from_slice(self.buffer.unread());
+        kept.piece = self.piece;
+        drop(kept);
+        self.buffer.clear();
+        self.inbound.set_open(false);
+    }
+
+    /// Takes what others have read; `None` when there is nothing.
+    fn take_fed(&mut self) -> Option<Fed> {
+        let mut inbox = self.line.inbox();
+        if !inbox.bytes.is_empty() {
+            self.fed.clear();
+            self.fed_from = 0;
+            std::mem::swap(&mut self.fed, &mut inbox.bytes);
+            drop(inbox);
+            self.unchoke();
+            return Some(Fed::Bytes);
+        }
+        inbox.over.then_some(Fed::End)
+    }
+
+    /// There is room in the inbox again: somebody may read on.
+    fn unchoke(&self) {
+        let connection = self.inbound.connection;
+        let choked = std::mem::take(&mut connection.traffic.table().choked);
+        if choked && connection.claim() {
+            hold(self.inbound.process, connection);
+        }
+    }
+
+    fn wait_for_food(&self) -> Result<()> {
+        let limit = self.inbound.process.site.timeouts.body;
+        let start = Instant::now();
+        self.inbound.process.wait_for_client(|| {
+            let inbox = self.line.listen(None);
+            drop(self.line.wait(inbox, limit));
+        });
+        if start.elapsed() >= limit {
+            return Err(Error::of(
+                ErrorKind::InputTimeout,
+                format!("nothing of the request body came for {limit:?} (--body-timeout)"),
+            ));
+        }
+        Ok(())
+    }
+
+    /// The end has come: it has to be where the web server said.
+    fn check_end(&self) -> Result<()> {
+        match self.length {
+            Some(length) if length != self.taken => Err(Error::of(
+                ErrorKind::InputMalformed,
+                format!("the request body ended after {} of {length} bytes", self.taken),
+            )),
+            _ => Ok(()),
+        }
+    }
+}
+
+enum Fed {
+    Bytes,
+    End,
+}
+
+impl InputSource for Input<'_, '_> {
+    fn length(&self) -> Option<u64> {
+        self.length
+    }
+
+    fn fill(&mut self, wait: bool) -> Result<Fill<'_>> {
+        loop {
+            if self.fed_from < self.fed.len() {
+                return Ok(Fill::Data(&self.fed[self.fed_from..]));
+            }
+            if self.own > 0 {
+                return Ok(Fill::Data(&self.buffer.unread()[..self.own]));
+            }
+            if self.mode != Mode::Over && self.line.is_gone() {
+                return Err(gone());
+            }
+            match self.mode {
+                Mode::Over => {
+                    self.check_end()?;
+                    return Ok(Fill::End);
+                }
+                Mode::Whole => {
+                    if !self.next_of_whole() {
+                        self.mode = Mode::Over;
+                    }
+                }
+                Mode::Claimed => {
+                    if self.read()?.is_none() {
+                        if !wait {
+                            self.inbound.check_time()?;
+                            return Ok(Fill::NotYet);
+                        }
+                        self.inbound.wait_to_read()?;
+                    }
+                }
+                Mode::Fed => match self.take_fed() {
+                    Some(Fed::Bytes) => {}
+                    Some(Fed::End) => self.mode = Mode::Over,
+                    None if !wait => return Ok(Fill::NotYet),
+                    None => self.wait_for_food()?,
+                },
+            }
+        }
+    }
+
+    fn consume(&mut self, amount: usize) {
+        self.taken += amount as u64;
+        if self.fed_from < self.fed.len() {
+            self.fed_from += amount;
+        } else {
+            self.buffer.consume(amount);
+            self.piece.content -= amount;
+            self.own -= amount;
+        }
+    }
+}

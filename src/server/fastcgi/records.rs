@@ -1,0 +1,305 @@
+//! Records as they come, and what each does.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::desk::Spare;
+use super::traffic::{Entry, INBOX, Request, Table};
+use crate::gateway::Level;
+use crate::protocol::fastcgi::{
+    self as fcgi, Capacity, Flow, HEADER, Header, Kind, Message, ProtocolStatus, Role,
+    Step as Flowed,
+};
+use crate::protocol::params::{Limits, Params};
+use crate::server::engine::{Buffer, Complaint, Connection, EngineProcess as Process};
+use crate::server::os::monotonic_us;
+
+/// The record of a stream whose content is on its way.
+#[derive(Clone, Copy, Debug, Default)]
+pub(in crate::server) struct Piece {
+    kind: u8,
+    id: u16,
+    /// What is left of it, in bytes.
+    pub(super) content: usize,
+    pub(super) padding: usize,
+}
+
+/// What a look at the front of the buffer led to.
+pub(super) enum Step {
+    /// More bytes are wanted.
+    More,
+    /// There may be more to look at.
+    Go,
+    /// A request can be run.
+    Ready(Box<Request>),
+    /// So many bytes of the reader's own input are at the front.
+    Own(usize),
+    /// The reader's own input has ended.
+    OwnEnd,
+    /// What is at the front is for an inbox that is full.
+    Choked,
+    /// The peer broke the protocol.
+    Violation(String),
+}
+
+/// Who reads, and what he has.
+pub(super) struct Reader<'r> {
+    pub(super) process: &'r Process,
+    pub(super) connection: &'r Connection,
+    pub(super) spare: &'r mut Spare,
+    /// Answers to records that want one at once.
+    pub(super) replies: &'r mut Vec<u8>,
+    /// The request that the reader runs.
+    pub(super) own: Option<u16>,
+}
+
+impl Piece {
+    pub(super) const fn is_idle(&self) -> bool {
+        self.content == 0 && self.padding == 0
+    }
+
+    /// Takes the header at the front of the buffer as that of a stream.
+    pub(super) fn begin(&mut self, header: &Header) {
+        *self = Self {
+            kind: header.kind.0,
+            id: header.request_id,
+            content: usize::from(header.content_length),
+            padding: usize::from(header.padding_length),
+        };
+    }
+
+    /// Behind the content, takes padding off the front of the buffer; whether there is no more of it
+    /// to come.
+    pub(super) fn skip_padding(&mut self, buffer: &mut Buffer) -> bool {
+        if self.content > 0 {
+            return true;
+        }
+        let skipped = self.padding.min(buffer.len());
+        buffer.consume(skipped);
+        self.padding -= skipped;
+        self.padding == 0
+    }
+}
+
+impl Reader<'_> {
+    /// Looks at what is at the front of the buffer.
+    pub(super) fn step(
+        &mut self,
+        table: &mut Table,
+        buffer: &mut Buffer,
+        piece: &mut Piece,
+    ) -> Step {
+        if piece.content > 0 {
+            return self.content(table, buffer, piece);
+        }
+        if !piece.skip_padding(buffer) {
+            return Step::More;
+        }
+        let Some(header) = buffer.unread().first_chunk::<HEADER>() else { return Step::More };
+        let header = match Header::decode(header) {
+            Ok(header) => header,
+            Err(error) => return Step::Violation(error.to_string()),
+        };
+        match header.kind {
+            Kind::PARAMS | Kind::STDIN | Kind::DATA => {
+                buffer.consume(HEADER);
+                piece.begin(&header);
+                self.stream(table, &header)
+            }
+            Kind::BEGIN_REQUEST | Kind::ABORT_REQUEST | Kind::GET_VALUES => {
+                self.message(table, buffer)
+            }
+            kind if kind.is_known() => {
+                Step::Violation(format!("FastCGI {kind}: it is for applications to send"))
+            }
+            kind => {
+                if header.request_id == 0 {
+                    fcgi::put_unknown_type(self.replies, kind);
+                }
+                buffer.consume(HEADER);
+                piece.begin(&header);
+                Step::Go
+            }
+        }
+    }
+
+    /// A record that is looked at as a whole.
+    fn message(&mut self, table: &mut Table, buffer: &mut Buffer) -> Step {
+        let record = match fcgi::split(buffer.unread()) {
+            Ok(Some(record)) => record,
+            Ok(None) => return Step::More,
+            Err(error) => return Step::Violation(error.to_string()),
+        };
+        let step = match record.message() {
+            Ok(Message::Begin(id, begin)) => self.begin(table, id, begin.role, begin.keep_conn),
+            Ok(Message::Abort(id)) => {
+                self.abort(table, id);
+                Step::Go
+            }
+            Ok(Message::GetValues(names)) => {
+                let most = u32::try_from(self.process.most_requests()).unwrap_or(u32::MAX);
+                let capacity = Capacity { max_conns: most, max_reqs: most, mpxs_conns: true };
+                fcgi::put_get_values_result(self.replies, names, &capacity);
+                Step::Go
+            }
+            Ok(_) => Step::Go,
+            Err(error) => Step::Violation(error.to_string()),
+        };
+        let size = record.size();
+        buffer.consume(size);
+        step
+    }
+
+    fn begin(&mut self, table: &mut Table, id: u16, role: Role, keep_conn: bool) -> Step {
+        if table.position(id).is_some() {
+            return Step::Violation(format!(
+                "FastCGI BEGIN_REQUEST: request id {id} is in use; allowed are others"
+            ));
+        }
+        let most = self.process.most_requests();
+        let refused = if !role.is_known() {
+            Some(ProtocolStatus::UNKNOWN_ROLE)
+        } else if self.process.requests.load(Ordering::Relaxed) >= most || table.close {
+            self.process.complain(self.connection, Complaint::Overloaded, Level::Warn, || {
+                format!(
+                    "there are {most} requests, as many as are allowed (--max-connections); \
+                     answering OVERLOADED"
+                )
+            });
+            Some(ProtocolStatus::OVERLOADED)
+        } else {
+            None
+        };
+        if let Some(status) = refused {
+            fcgi::put_end(self.replies, id, 0, status);
+            table.close |= !keep_conn;
+            return Step::Go;
+        }
+        self.process.requests.fetch_add(1, Ordering::Relaxed);
+        let (head, line) = self.spare.take();
+        if role == Role::AUTHORIZER {
+            // It has no input (6.3).
+            line.inbox().over = true;
+        }
+        let begun_us = monotonic_us();
+        let flow = Flow::begin(role);
+        table.requests.push(Entry { id, flow, keep_conn, begun_us, line, head: Some(head) });
+        Step::Go
+    }
+
+    fn abort(&mut self, table: &mut Table, id: u16) {
+        let Some(at) = table.position(id) else { return };
+        if table.requests[at].head.is_none() {
+            table.requests[at].line.abort();
+            return;
+        }
+        let entry = table.requests.swap_remove(at);
+        self.process.requests.fetch_sub(1, Ordering::Relaxed);
+        table.close |= !entry.keep_conn;
+        fcgi::put_end(self.replies, id, 1, ProtocolStatus::REQUEST_COMPLETE);
+        if let Some(head) = entry.head {
+            self.spare.put(head, entry.line);
+        }
+    }
+
+    /// The header of a stream's record.
+    fn stream(&mut self, table: &mut Table, header: &Header) -> Step {
+        // What belongs to no request is passed over: its request may have ended early (3.3).
+        let Some(at) = table.position(header.request_id) else { return Step::Go };
+        let entry = &mut table.requests[at];
+        let step = match entry.flow.pass(header) {
+            Ok(step) => step,
+            Err(error) => return Step::Violation(error.to_string()),
+        };
+        let role = entry.flow.role();
+        match step {
+            Flowed::ParamsEnd => {
+                let Some(head) = &mut entry.head else { return Step::Go };
+                if let Err(error) = head.reader.finish() {
+                    return Step::Violation(with_option(&error));
+                }
+                head.params_over = true;
+                let is_ready = role == Role::AUTHORIZER || has_input(&head.params);
+                if is_ready { ready(entry) } else { Step::Go }
+            }
+            Flowed::StdinEnd | Flowed::DataEnd => {
+                if !entry.flow.is_whole() {
+                    return if entry.head.is_some() { ready(entry) } else { Step::Go };
+                }
+                entry.line.inbox().over = true;
+                if entry.head.is_some() {
+                    return ready(entry);
+                }
+                entry.line.tell();
+                if self.own == Some(header.request_id) { Step::OwnEnd } else { Step::Go }
+            }
+            _ => Step::Go,
+        }
+    }
+
+    /// A piece of a stream.
+    fn content(&mut self, table: &mut Table, buffer: &mut Buffer, piece: &mut Piece) -> Step {
+        let there = piece.content.min(buffer.len());
+        if there == 0 {
+            return Step::More;
+        }
+        let kind = Kind(piece.kind);
+        if let Some(at) = table.position(piece.id).filter(|_| kind.is_stream()) {
+            let entry = &mut table.requests[at];
+            let bytes = &buffer.unread()[..there];
+            match &mut entry.head {
+                Some(head) if kind == Kind::PARAMS => {
+                    let limits =
+                        Limits { head: self.process.site.limits.head, ..Limits::default() };
+                    if let Err(error) = head.reader.feed(bytes, &mut head.params, &limits) {
+                        return Step::Violation(with_option(&error));
+                    }
+                }
+                Some(_) => return ready(entry),
+                // It has no use for it (6.3).
+                None if entry.flow.role() == Role::AUTHORIZER => {}
+                None if self.own == Some(piece.id) => return Step::Own(there),
+                None => {
+                    let mut inbox = entry.line.inbox();
+                    if inbox.bytes.len() >= INBOX {
+                        table.choked = true;
+                        return Step::Choked;
+                    }
+                    inbox.bytes.extend_from_slice(bytes);
+                    drop(inbox);
+                    entry.line.tell();
+                }
+            }
+        }
+        buffer.consume(there);
+        piece.content -= there;
+        Step::Go
+    }
+}
+
+/// The request's head is whole.
+fn ready(entry: &mut Entry) -> Step {
+    let Some(head) = entry.head.take() else { return Step::Go };
+    Step::Ready(Box::new(Request {
+        id: entry.id,
+        role: entry.flow.role(),
+        keep_conn: entry.keep_conn,
+        head,
+        line: Arc::clone(&entry.line),
+    }))
+}
+
+/// Whether the variables say that there is input. If not, the first STDIN record tells.
+fn has_input(params: &Params) -> bool {
+    let is_said = |key: &[u8]| params.get(key).is_some_and(|value| !value.is_empty());
+    params.get(b"CONTENT_LENGTH").is_some_and(|length| !matches!(length, b"" | b"0"))
+        || is_said(b"HTTP_TRANSFER_ENCODING")
+        || is_said(b"HTTP_EXPECT")
+}
+
+fn with_option(error: &fcgi::Error) -> String {
+    match error.kind() {
+        fcgi::ErrorKind::TooLong { .. } => format!("{error} (--max-head)"),
+        _ => error.to_string(),
+    }
+}

@@ -1,0 +1,151 @@
+//! A request's response: STDOUT records, collected and written together.
+
+use std::cell::{Cell, RefCell};
+use std::sync::Arc;
+use std::task::Waker;
+
+use bytes::Bytes;
+use http::HeaderMap;
+
+use super::traffic::Line;
+use crate::gateway::{Interest, Level, Result, Woken};
+use crate::protocol::fastcgi::{Kind, put_stream};
+use crate::server::engine::{
+    Connection, EngineProcess as Process, Framing, Inbound, Output, gone, send,
+};
+use crate::server::place::Client;
+use crate::server::site::{Head, Sink};
+
+/// The longest line that goes to the web server's log, in bytes.
+const LINE: usize = 8 * 1024;
+
+/// The response of a request that runs.
+pub(super) struct Response<'r, 'c> {
+    pub(super) inbound: &'r Inbound<'c>,
+    pub(super) line: &'r Line,
+    pub(super) id: u16,
+    pub(super) output: RefCell<&'r mut Output>,
+    /// The connection takes no more.
+    pub(super) broken: Cell<bool>,
+}
+
+impl Response<'_, '_> {
+    /// Sends what is collected.
+    pub(super) fn send(&self) -> Result<()> {
+        if self.broken.get() {
+            return Err(gone());
+        }
+        let sent = write_out(self.inbound, &mut self.output.borrow_mut());
+        self.broken.set(sent.is_err());
+        sent
+    }
+
+    fn check(&self) -> Result<()> {
+        if self.broken.get() || self.line.is_gone() { Err(gone()) } else { Ok(()) }
+    }
+}
+
+/// Writes whole records: nobody else's come between.
+pub(super) fn write_out(inbound: &Inbound<'_>, output: &mut Output) -> Result<()> {
+    let traffic = &inbound.connection.traffic;
+    let _writer = match traffic.try_writer() {
+        Some(writer) => writer,
+        // Whoever has it may wait for a slow client.
+        None => inbound.process.wait_for_client(|| traffic.writer()),
+    };
+    send(inbound, output)
+}
+
+/// Writes answers to records that want one at once; whether they could be written.
+pub(super) fn reply(
+    process: &Arc<Process>,
+    connection: &Arc<Connection>,
+    replies: &mut Vec<u8>,
+) -> bool {
+    let inbound = Inbound::new(process, connection, Client::Whole, Vec::new());
+    let mut output = Output::new();
+    output.begin(Framing::Raw);
+    output.record(|into| into.append(replies));
+    write_out(&inbound, &mut output).is_ok()
+}
+
+/// Writes a line to the web server's log; whether it could be written.
+pub(super) fn stderr(
+    process: &Arc<Process>,
+    connection: &Arc<Connection>,
+    id: u16,
+    level: Level,
+    message: &str,
+) -> bool {
+    let name = match level {
+        Level::Error => "error",
+        Level::Warn => "warn",
+        Level::Info => "info",
+        Level::Debug => "debug",
+        _ => "trace",
+    };
+    let message = beginning(message, LINE);
+    let line = format!("[{name}] {message}\n");
+    let mut records = Vec::with_capacity(line.len() + 16);
+    put_stream(&mut records, Kind::STDERR, id, line.as_bytes());
+    reply(process, connection, &mut records)
+}
+
+/// The beginning of `text`, of no more than so many bytes.
+fn beginning(text: &str, most: usize) -> &str {
+    let end = (0..=most.min(text.len())).rev().find(|&at| text.is_char_boundary(at));
+    &text[..end.unwrap_or(0)]
+}
+
+impl Sink for Response<'_, '_> {
+    fn head(&self, head: &Head<'_>) -> Result<()> {
+        self.check()?;
+        self.output.borrow_mut().head(|into| head.write_cgi(into));
+        Ok(())
+    }
+
+    fn write(&self, data: Bytes) -> Result<()> {
+        self.check()?;
+        let mut output = self.output.borrow_mut();
+        output.body(data);
+        let is_due = output.is_due();
+        drop(output);
+        if is_due { self.send() } else { Ok(()) }
+    }
+
+    fn flush(&self) -> Result<()> {
+        self.check()?;
+        self.send()
+    }
+
+    /// It is sent with the END_REQUEST.
+    fn finish(&self, _trailers: Option<HeaderMap>) -> Result<()> {
+        self.check()
+    }
+
+    fn log(&self, level: Level, message: &str) -> bool {
+        let inbound = self.inbound;
+        self.check().is_ok() && stderr(inbound.process, inbound.connection, self.id, level, message)
+    }
+
+    fn waker(&self) -> Waker {
+        Inbound::waker()
+    }
+
+    fn park(&self, interest: Interest) -> Woken {
+        if !self.inbound.is_open() {
+            // Who reads the connection tells of input, and of an ABORT_REQUEST.
+            let inbox = self.line.listen(Some(Inbound::waker()));
+            let has_news = interest == Interest::Input && (!inbox.bytes.is_empty() || inbox.over);
+            drop(inbox);
+            if has_news {
+                return Woken::Input;
+            }
+        }
+        if self.check().is_err() {
+            return Woken::Gone;
+        }
+        let woken = self.inbound.park(interest);
+        if self.line.is_gone() { Woken::Gone } else { woken }
+    }
+}

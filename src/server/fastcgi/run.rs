@@ -1,0 +1,161 @@
+//! A request from its head to its END_REQUEST.
+
+use std::cell::{Cell, RefCell};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::attend::hold;
+use super::input::{Input, Mode};
+use super::records::Piece;
+use super::response::Response;
+use super::traffic::Request;
+use crate::protocol::fastcgi::{Kind, ProtocolStatus, put_end, put_stream_end};
+use crate::server::engine::{Connection, Due, Framing, Inbound, LINGER, Worker, us};
+use crate::server::os::{self, monotonic_us};
+use crate::server::place::Client;
+use crate::server::site::{self, Ending};
+
+/// What became of the connection, as far as the calling thread is concerned.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Left {
+    /// Others read it, or nobody.
+    Alone,
+    /// The calling thread has still claimed it. The worker's buffer has what was read, `Piece` the
+    /// record that it is in; whether there may be more without an event that says so.
+    Claimed(Piece, bool),
+}
+
+/// Runs a request on the calling thread.
+pub(super) fn run(
+    worker: &mut Worker,
+    connection: &Arc<Connection>,
+    request: Box<Request>,
+    piece: Piece,
+    mode: Mode,
+    full: bool,
+) -> Left {
+    let Worker { process, buffer, output, ahead, fastcgi: desk, .. } = worker;
+    let inbound = Inbound::new(process, connection, Client::Whole, std::mem::take(ahead));
+    inbound.set_full(full);
+    output.begin(Framing::Stdout(request.id));
+    let response = Response {
+        inbound: &inbound,
+        line: &request.line,
+        id: request.id,
+        output: RefCell::new(output),
+        broken: Cell::new(false),
+    };
+    desk.log.set(Some((process, connection, request.id)));
+    let mut input =
+        Input::new(&inbound, buffer, &mut desk.spare, &mut desk.replies, &request, piece, mode);
+    let ending = site::serve(
+        &process.site,
+        site::Mode::FastCgi,
+        &request.head.params,
+        &response,
+        &mut input,
+    );
+    desk.log.set(None);
+    if input.mode == Mode::Claimed {
+        while inbound.has_ahead() {
+            inbound.receive(input.buffer);
+        }
+    }
+    let (mode, piece) = (input.mode, input.piece);
+    drop(input);
+
+    // In this order: the web server may use the id again as soon as it has the END_REQUEST.
+    let closes = take_off(&inbound, &request);
+    let claimed = |unread| match mode {
+        Mode::Claimed if unread => Left::Claimed(piece, inbound.is_full()),
+        _ => Left::Alone,
+    };
+    inbound.unmute();
+    let left = match response.end(ending) {
+        End::Whole if !closes => claimed(true),
+        End::Whole if mode == Mode::Claimed && !inbound.has_ended() => {
+            // Were it closed now, what has not been read would make it a reset, and the response could
+            // be lost.
+            linger(connection);
+            claimed(true)
+        }
+        End::Whole => {
+            process.forget(connection);
+            Left::Alone
+        }
+        End::Broken if leaves_others(connection) => claimed(!inbound.has_ended()),
+        End::Broken | End::Cut => {
+            process.cut(connection);
+            Left::Alone
+        }
+    };
+    drop(response);
+    let Request { head, line, .. } = *request;
+    *ahead = inbound.into_room();
+    desk.spare.put(head, line);
+    left
+}
+
+/// How the end of a response went out.
+enum End {
+    /// All of it is out.
+    Whole,
+    /// There is none, so that it looks broken.
+    Broken,
+    /// The connection takes no more.
+    Cut,
+}
+
+impl Response<'_, '_> {
+    /// Writes the end of the response.
+    fn end(&self, ending: Ending) -> End {
+        let app_status = match ending {
+            Ending::Whole => 0,
+            // The web server wants no more of it, but the end.
+            Ending::Gone if self.line.is_aborted() && !self.broken.get() => {
+                self.output.borrow_mut().begin(Framing::Stdout(self.id));
+                1
+            }
+            Ending::Gone if self.broken.get() => return End::Cut,
+            Ending::Gone | Ending::Broken => return End::Broken,
+        };
+        self.output.borrow_mut().record(|into| {
+            put_stream_end(into, Kind::STDOUT, self.id);
+            put_end(into, self.id, app_status, ProtocolStatus::REQUEST_COMPLETE);
+        });
+        if self.send().is_ok() { End::Whole } else { End::Cut }
+    }
+}
+
+/// Takes the request off its connection; whether that is to be closed now.
+fn take_off(inbound: &Inbound<'_>, request: &Request) -> bool {
+    let (process, connection) = (inbound.process, inbound.connection);
+    let mut table = connection.traffic.table();
+    let Some(at) = table.position(request.id) else { return true };
+    table.requests.swap_remove(at);
+    process.requests.fetch_sub(1, Ordering::Relaxed);
+    table.served = true;
+    table.close |= !request.keep_conn || process.is_draining();
+    table.set_due(process, connection, false, monotonic_us());
+    let closes = table.close && table.requests.is_empty();
+    // What it did not read may have been in the way.
+    let choked = std::mem::take(&mut table.choked);
+    drop(table);
+    if choked && !closes && connection.claim() {
+        hold(process, connection);
+    }
+    closes
+}
+
+/// Whether other requests are on the connection, which is then closed behind them.
+fn leaves_others(connection: &Connection) -> bool {
+    let mut table = connection.traffic.table();
+    table.close = true;
+    !table.requests.is_empty()
+}
+
+/// The response is out, but not all of the request is in: what still comes is thrown away.
+fn linger(connection: &Connection) {
+    os::shutdown_write(connection);
+    connection.expect(Due::End, monotonic_us() + us(LINGER));
+}

@@ -1,0 +1,33 @@
+//! uWSGI's binary protocol: a packet of variables, the body, a response that ends with the connection.
+//! The engine runs it; the codec is [`protocol::uwsgi`](crate::protocol::uwsgi).
+//!
+//! Only requests (modifier 0) are served; another modifier costs the connection and a log line. The
+//! response begins with a status line, as mod_proxy_uwsgi wants it; nginx and lighttpd take that too.
+#![cfg(target_os = "linux")]
+#![forbid(unsafe_code)]
+
+use std::sync::Arc;
+
+use super::engine::single::{self, Decoded, Speech};
+use super::engine::{Connection, Worker};
+use super::site::{Head, Mode};
+use crate::protocol::params::{Limits, Params};
+use crate::protocol::uwsgi;
+
+const SPEECH: Speech = Speech { mode: Mode::Uwsgi, decode, write_head };
+
+/// Works on a connection that the calling thread has claimed.
+pub(super) fn attend(worker: &mut Worker, connection: &Arc<Connection>) {
+    single::attend(worker, connection, &SPEECH);
+}
+
+fn decode(bytes: &[u8], limits: &Limits, into: &mut Params) -> Decoded {
+    match uwsgi::decode(bytes, limits, into) {
+        Ok(head) => Ok(head.map(|head| (head.size, head.content_length.unwrap_or(0)))),
+        Err(error) => Err(format!("{error} (--max-head)")),
+    }
+}
+
+fn write_head(head: &Head<'_>, into: &mut Vec<u8>) {
+    head.write_http(b"HTTP/1.1", into);
+}
