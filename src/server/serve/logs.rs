@@ -44,10 +44,10 @@ impl Logs {
     /// Opens the files anew (SIGUSR1).
     pub(super) fn reopen(&self, config: &Config) {
         if let Err(error) = self.log.reopen() {
-            self.log.line(Level::Error, &format!("RUST0056: the log cannot be reopened: {error}"));
+            self.log.line(Level::Error, &format!("RUST0074: the log cannot be reopened: {error}"));
         }
         if let Some(Err(error)) = self.access.as_ref().map(|access| access.reopen()) {
-            let text = format!("RUST0056: the access log cannot be reopened: {error}");
+            let text = format!("RUST0074: the access log cannot be reopened: {error}");
             self.log.line(Level::Error, &text);
         }
         give(config);

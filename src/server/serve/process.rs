@@ -39,7 +39,7 @@ pub(super) fn serve(
     let mut drivers = match Drivers::start(&site, config, listeners) {
         Ok(drivers) => drivers,
         Err(error) => {
-            log.line(Level::Error, &format!("RUST0054: cannot serve: {error}"));
+            log.line(Level::Error, &format!("RUST0072: cannot serve: {error}"));
             return ExitCode::FAILURE;
         }
     };
@@ -65,12 +65,12 @@ pub(super) fn serve(
             Ok(true) => return ExitCode::SUCCESS,
             Ok(false) => {}
             Err(error) => {
-                log.line(Level::Error, &format!("RUST0054: cannot serve any more: {error}"));
+                log.line(Level::Error, &format!("RUST0072: cannot serve any more: {error}"));
                 return ExitCode::FAILURE;
             }
         }
         if give_up.is_some_and(|time| Instant::now() >= time) {
-            let text = "RUST0055: requests did not finish within --graceful-timeout; given up";
+            let text = "RUST0073: requests did not finish within --graceful-timeout; given up";
             log.line(Level::Warn, text);
             return ExitCode::SUCCESS;
         }
