@@ -18,6 +18,18 @@ use crate::steps::{Step, Tally};
 const MODULES_VARIABLE: &str = "HTTPD_TESTKIT_MODULES";
 /// The package with layers that need no httpd, and what turns the others off.
 const KIT: &str = "mod_rust";
+/// The gateways of the kit, and the program that has them: its tests ask it.
+const GATEWAYS: [&str; 2] = ["--features", "mod_rust/servers,mod-rust-apps/servers"];
+/// A program has only what it uses: each protocol builds without the others.
+const PROTOCOLS: [(&str, &str); 5] = [
+    ("lints of CGI alone", "cgi"),
+    ("lints of FastCGI alone", "fastcgi"),
+    ("lints of HTTP alone", "http-server"),
+    ("lints of SCGI alone", "scgi"),
+    ("lints of uwsgi alone", "uwsgi"),
+];
+/// A package outside the workspace, with applications that nobody here wrote.
+const APPLICATIONS: &str = "applications/Cargo.toml";
 /// A package outside the workspace, which answers to `--smoke`.
 const FUZZERS: &str = "fuzz/Cargo.toml";
 
@@ -90,6 +102,12 @@ fn checks(project: &Project) -> Vec<Step> {
         let pure = ["clippy", "--package", KIT, "--all-targets", "--no-default-features"];
         let step = Step::new("lints without httpd", pure).args(["--", "-D", "warnings"]);
         steps.push(without_headers(step));
+        for (name, feature) in PROTOCOLS {
+            let alone =
+                ["clippy", "--package", KIT, "--no-default-features", "--features", feature];
+            let step = Step::new(name, alone).args(["--", "-D", "warnings"]);
+            steps.push(without_headers(step));
+        }
     }
     let doc = Step::new("documentation", ["doc", "--workspace", "--no-deps"]);
     steps.push(doc.env("RUSTDOCFLAGS", "-D warnings"));
@@ -99,13 +117,22 @@ fn checks(project: &Project) -> Vec<Step> {
 /// The tests themselves.
 fn tests(project: &Project, modules: &Path, args: &[String]) -> Vec<Step> {
     let with_args = |step: Step| if args.is_empty() { step } else { step.args(["--"]).args(args) };
-    let all = Step::tests("tests", ["test", "--workspace"]);
+    let all = Step::tests("tests", ["test", "--workspace"]).args(gateways(project));
     let mut steps = vec![with_args(all).env(MODULES_VARIABLE, modules)];
     if project.has_package(KIT) {
         let pure = ["test", "--package", KIT, "--no-default-features", "--features", "log,tower"];
         steps.push(without_headers(with_args(Step::tests("tests without httpd", pure))));
     }
+    if project.root.join(APPLICATIONS).is_file() {
+        let args = ["test", "--manifest-path", APPLICATIONS];
+        steps.push(with_args(Step::tests("applications", args)));
+    }
     steps
+}
+
+/// The features that the kit's tests want beside the default ones.
+fn gateways(project: &Project) -> &'static [&'static str] {
+    if project.has_package(KIT) { &GATEWAYS } else { &[] }
 }
 
 /// A short go of what otherwise takes long.
@@ -131,11 +158,12 @@ fn without_headers(step: Step) -> Step {
     step.env("APXS", nowhere).env("HTTPD_INCLUDEDIR", nowhere).env("LIBCLANG_PATH", nowhere)
 }
 
-/// Builds every module and puts it into `folder`, which holds nothing else then.
+/// Builds every module and every program, and puts the modules into `folder`, which holds nothing else
+/// then.
 fn build_modules(project: &Project, folder: &Path, progress: &Progress) -> Result<()> {
     let mut command =
-        cargo::args(cargo::command(), ["build", "--workspace", "--lib", "--examples"]);
-    command.current_dir(&project.root);
+        cargo::args(cargo::command(), ["build", "--workspace", "--lib", "--bins", "--examples"]);
+    command.args(gateways(project)).current_dir(&project.root);
     let shown = cargo::shown(&command);
     let step = progress.hand_over(&format!("modules: {shown}"));
     command.arg("--message-format=json-render-diagnostics").stderr(std::process::Stdio::inherit());
@@ -193,7 +221,8 @@ mod tests {
         assert_eq!(
             shown(&tests(&project(KIT, root), Path::new("/t/modules"), &args)),
             [
-                "HTTPD_TESTKIT_MODULES=/t/modules cargo test --workspace -- --nocapture",
+                "HTTPD_TESTKIT_MODULES=/t/modules cargo test --workspace --features \
+                 mod_rust/servers,mod-rust-apps/servers -- --nocapture",
                 "APXS=/nonexistent HTTPD_INCLUDEDIR=/nonexistent LIBCLANG_PATH=/nonexistent cargo \
                  test --package mod_rust --no-default-features --features log,tower -- --nocapture",
             ]
@@ -213,8 +242,17 @@ mod tests {
     fn checks_come_in_their_order() {
         let root = Path::new("/nonexistent");
         let lines = shown(&checks(&project(KIT, root)));
-        let starts =
-            ["cargo fmt", "cargo clippy --workspace", "APXS=", "RUSTDOCFLAGS='-D warnings'"];
+        let starts = [
+            "cargo fmt",
+            "cargo clippy --workspace",
+            "APXS=",
+            "APXS=",
+            "APXS=",
+            "APXS=",
+            "APXS=",
+            "APXS=",
+            "RUSTDOCFLAGS='-D warnings'",
+        ];
         assert_eq!(lines.len(), starts.len());
         for (line, start) in lines.iter().zip(starts) {
             assert!(line.starts_with(start), "{line}");

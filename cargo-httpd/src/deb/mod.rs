@@ -87,8 +87,11 @@ impl Deb<'_> {
         let values = [("MODULE", module), ("MODULE_FILE", module_file.as_str())];
         let file = &self.product.file.path;
         put(tree, &module_file[1..], &read(file)?, 0o644)?;
+        tools::strip(&tree.join(&module_file[1..]))?;
         if let Some(program) = &self.product.program {
-            put(tree, &format!("usr/bin/{}", program.name), &read(&program.file)?, 0o755)?;
+            let place = format!("usr/bin/{}", program.name);
+            put(tree, &place, &read(&program.file)?, 0o755)?;
+            tools::strip(&tree.join(place))?;
         }
         let available = format!("etc/apache2/mods-available/{module}");
         put(tree, &format!("{available}.load"), fill(LOAD, &values).as_bytes(), 0o644)?;

@@ -47,6 +47,13 @@ pub(super) fn pack(tree: &Path, file: &Path) -> Result<()> {
     run(command, "dpkg").map(drop)
 }
 
+/// Takes from a module or a program what only a debugger reads, as Debian's policy wants it.
+pub(super) fn strip(file: &Path) -> Result<()> {
+    let mut command = Command::new("strip");
+    command.args(["--strip-unneeded", "--remove-section=.comment", "--"]).arg(file);
+    run(command, "binutils").map(drop)
+}
+
 /// The sums that `debsums` and `dpkg --verify` compare with.
 pub(super) fn md5sums(tree: &Path, files: &[PathBuf]) -> Result<String> {
     let mut command = Command::new("md5sum");

@@ -94,3 +94,11 @@ pub(super) fn readme(template: Template) -> &'static str {
         Template::Module => "two applications, one of them with options",
     }
 }
+
+/// What the gateway program has to be told, as `module/httpd.conf` tells httpd.
+pub(super) fn gateway_options(template: Template) -> &'static str {
+    match template {
+        Template::Hello | Template::Axum => "",
+        Template::Module => " --option @NAME@:greeting=Hello",
+    }
+}

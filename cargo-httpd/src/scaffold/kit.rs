@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 
 /// A checkout of mod_rust.
 #[derive(Clone, Debug)]
@@ -56,16 +56,20 @@ impl Kit {
             return Ok(None);
         }
         let manifest = self.path.join("cargo-httpd/Cargo.toml");
-        let manifest = manifest.to_str().context("the path of the kit is not UTF-8")?;
-        let words = ["run", "--manifest-path", manifest, "--bin", "cargo-httpd", "--", "httpd"];
-        let words: Vec<_> = words
-            .into_iter()
-            .map(|word| super::toml_string(Path::new(word)))
-            .collect::<Result<_>>()?;
+        // A text, as the checkout's own is: cargo splits it at blanks, and merges nothing else with it.
+        let Some(manifest) = manifest.to_str().filter(|path| !path.contains(char::is_whitespace))
+        else {
+            bail!(
+                "a project in a checkout whose path has blanks (`{}`) gets no alias for `cargo \
+                 httpd`; make it elsewhere",
+                self.path.display()
+            )
+        };
+        let line = format!("run --manifest-path {manifest} --bin cargo-httpd -- httpd");
+        let line = super::toml_string(Path::new(&line))?;
         Ok(Some(format!(
             "# This project lies in the checkout of mod_rust, whose alias `httpd` would not find its \
-             package from here.\n[alias]\nhttpd = [{}]\n",
-            words.join(", ")
+             package from here.\n[alias]\nhttpd = {line}\n"
         )))
     }
 }
@@ -100,6 +104,6 @@ mod tests {
         let kit = Kit::find(None).unwrap();
         assert_eq!(kit.alias(Path::new("/elsewhere/shop")).unwrap(), None);
         let alias = kit.alias(&kit.path().join("shop")).unwrap().unwrap();
-        assert!(alias.contains("\nhttpd = [\"run\", \"--manifest-path\", \"/"), "{alias}");
+        assert!(alias.contains("\nhttpd = \"run --manifest-path /"), "{alias}");
     }
 }

@@ -81,7 +81,8 @@ fn values(name: &Name, template: Template, kit: &Kit) -> Result<Vec<(&'static st
         ("TESTKIT", toml_string(&kit.testkit())?),
         ("RUST_VERSION", env!("CARGO_PKG_RUST_VERSION").to_owned()),
         ("DEPENDENCIES", files::dependencies(template).to_owned()),
-        ("TEMPLATE_README", fill(files::readme(template), &[("NAME", name.as_str())])),
+        ("GATEWAY_OPTIONS", fill(files::gateway_options(template), &[("NAME", name.as_str())])),
+        ("TEMPLATE_README", files::readme(template).to_owned()),
     ])
 }
 

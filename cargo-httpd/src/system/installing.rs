@@ -109,7 +109,9 @@ pub(crate) fn install(system: &System, installation: &Installation) -> Result<Re
                 } else {
                     let beside = with_suffix(&path, ".new");
                     change.put(&beside, &bytes, mode)?;
-                    format!("the new one is {}", beside.display())
+                    let remark = format!("the new one is {}", beside.display());
+                    manifest.files.push(Installed::new(beside, &bytes));
+                    remark
                 };
                 report.kept.push((path, remark));
                 manifest.files.push(before.clone());

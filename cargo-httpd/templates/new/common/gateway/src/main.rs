@@ -7,9 +7,8 @@ use std::process::ExitCode;
 use mod_rust::Gateway;
 
 fn main() -> ExitCode {
-    let mut gateway = Gateway::new("@NAME@-gateway", env!("CARGO_PKG_VERSION"));
-    for (name, factory) in @CRATE@::applications() {
-        gateway = gateway.application(name, factory);
-    }
-    gateway.mount("/@NAME@", "@NAME@").main()
+    Gateway::new("@NAME@-gateway", env!("CARGO_PKG_VERSION"))
+        .applications(@CRATE@::applications())
+        .mount("/@NAME@", "@NAME@")
+        .main()
 }

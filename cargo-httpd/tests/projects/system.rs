@@ -1,0 +1,200 @@
+//! `install`, `uninstall` and `package` with the httpd of Debian, on a machine of its own.
+
+use std::fs;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::common::text;
+use crate::machine::{self, call, note, tree};
+use crate::made::{Made, get};
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Debian's httpd with its own configuration, on a free port.
+struct Httpd {
+    child: Child,
+    port: u16,
+}
+
+impl Httpd {
+    fn start() -> Self {
+        let port = {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            listener.local_addr().unwrap().port()
+        };
+        fs::write("/etc/apache2/ports.conf", format!("Listen 127.0.0.1:{port}\n")).unwrap();
+        let start = ". /etc/apache2/envvars && mkdir -p $APACHE_RUN_DIR $APACHE_LOCK_DIR && \
+                     exec /usr/sbin/apache2 -DFOREGROUND";
+        let child = Command::new("sh").args(["-c", start]).stdin(Stdio::null()).spawn().unwrap();
+        let httpd = Self { child, port };
+        httpd.wait(&"/", |status, _| status == 200);
+        httpd
+    }
+
+    /// Asks until the answer is as `wanted`: a restart takes its time.
+    #[track_caller]
+    fn wait(&self, path: &str, wanted: impl Fn(u16, &str) -> bool) {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let answer = get(self.port, path);
+            if answer.as_ref().is_some_and(|(status, body)| wanted(*status, body)) {
+                return;
+            }
+            assert!(Instant::now() < deadline, "{path} answers {answer:?}");
+            std::thread::yield_now();
+        }
+    }
+
+    fn graceful(&self) {
+        kill_process(Pid::from_child(&self.child), Signal::USR1).unwrap();
+    }
+}
+
+impl Drop for Httpd {
+    fn drop(&mut self) {
+        let _ = kill_process(Pid::from_child(&self.child), Signal::TERM);
+        let _ = self.child.wait();
+    }
+}
+
+/// What an installation may touch.
+fn state() -> Vec<(PathBuf, String)> {
+    let folders =
+        ["/etc/apache2", "/usr/lib/apache2/modules", "/var/lib/apache2", "/usr/local/bin"];
+    tree(&folders.map(Path::new))
+}
+
+/// Debian's package apache2, which has the configuration; CI installs apache2-bin alone.
+fn has_configuration() -> bool {
+    if Path::new("/usr/sbin/a2enmod").exists() {
+        return true;
+    }
+    let install = ["install", "--yes", "--no-install-recommends", "apache2"];
+    let output = Command::new("apt-get").args(install).stdin(Stdio::null()).output().unwrap();
+    if !output.status.success() {
+        note(&format!("left out: apache2 cannot be installed: {}", text(&output.stderr)));
+    }
+    output.status.success()
+}
+
+#[test]
+fn installed_and_uninstalled() {
+    machine::of_its_own("system::installed_and_uninstalled", || {
+        if !has_configuration() {
+            return;
+        }
+        let project = Made::new("system-shop", &[]);
+        let httpd = Httpd::start();
+        let before = state();
+
+        project.call(&["install", "--debug", "--gateway", "--reload"]);
+        assert_eq!(
+            call("a2query", &["-m", "system_shop"]),
+            "system_shop (enabled by site administrator)\n"
+        );
+        httpd.wait("/system-shop/Jo", |_, body| body == "Hello, Jo\n");
+        assert!(Path::new("/usr/local/bin/system-shop-gateway").exists());
+
+        // The next version.
+        project.replace("src/lib.rs", "Hello, {}", "Good day, {}");
+        project.call(&["install", "--debug", "--reload"]);
+        httpd.wait("/system-shop/Jo", |_, body| body == "Good day, Jo\n");
+
+        // As long as something needs it, it stays.
+        let needs = Path::new("/etc/apache2/conf-enabled/needs.conf");
+        fs::write(needs, "RustAppAlias /other system-shop\n").unwrap();
+        let installed = state();
+        let said = project.refused(&["uninstall"]);
+        assert!(said.contains("httpd refuses its configuration without mod_system_shop"), "{said}");
+        assert_eq!(state(), installed);
+        fs::remove_file(needs).unwrap();
+
+        project.call(&["uninstall", "--reload"]);
+        httpd.wait("/system-shop/Jo", |status, _| status == 404);
+        assert_eq!(state(), before);
+
+        // A configuration that is refused leaves no trace.
+        project.replace("module/httpd.conf", "#Define SYSTEM_SHOP_DAEMON", "NoSuchDirective on");
+        let said = project.refused(&["install", "--debug", "--reload"]);
+        assert!(said.contains("NoSuchDirective"), "{said}");
+        assert_eq!(state(), before);
+
+        // What was changed since stays, out of force.
+        project.replace("module/httpd.conf", "NoSuchDirective on", "Define SYSTEM_SHOP_DAEMON");
+        project.call(&["install", "--debug", "--reload"]);
+        httpd.wait("/system-shop/Jo", |_, body| body == "Good day, Jo\n");
+        let conf = Path::new("/etc/apache2/mods-available/system_shop.conf");
+        let mine = fs::read_to_string(conf).unwrap() + "# mine\n";
+        fs::write(conf, &mine).unwrap();
+        let output = project.output(&["uninstall", "--reload"]);
+        let said = text(&output.stderr);
+        assert!(output.status.success() && said.contains("kept: /etc/apache2/mods"), "{said}");
+        httpd.wait("/system-shop/Jo", |status, _| status == 404);
+        assert_eq!(fs::read_to_string(conf).unwrap(), mine);
+        fs::remove_file(conf).unwrap();
+        assert_eq!(state(), before);
+    });
+}
+
+#[test]
+fn packaged() {
+    machine::of_its_own("system::packaged", || {
+        if !has_configuration() {
+            return;
+        }
+        let project = Made::new("deb-shop", &[]);
+        let package = |revision: &str| {
+            let said = project.call(&[
+                "package",
+                "--debug",
+                "--gateway",
+                "--maintainer",
+                "Jo <jo@example.org>",
+                "--revision",
+                revision,
+            ]);
+            project.path().join(said.trim_end()).to_str().unwrap().to_owned()
+        };
+        let first = package("1");
+        assert!(first.contains("/debian/libapache2-mod-deb-shop_0.1.0-1_"), "{first}");
+        let depends = call("dpkg-deb", &["--field", &first, "Depends"]);
+        let version = httpd_config::Headers::locate().unwrap().version().unwrap();
+        let bin = format!("apache2-bin (>= {version}~)");
+        for wanted in ["libc6 (>= ", "apache2-api-20120211", &bin] {
+            assert!(depends.contains(wanted), "{wanted} is missing in {depends}");
+        }
+
+        let httpd = Httpd::start();
+        let before = state();
+        let said = call("dpkg", &["--install", &first]);
+        assert!(said.contains("Enable module deb_shop"), "{said}");
+        httpd.graceful();
+        httpd.wait("/deb-shop/Jo", |_, body| body == "Hello, Jo\n");
+        assert_eq!(call("dpkg", &["--verify", "libapache2-mod-deb-shop"]), "");
+        let program = call("/usr/bin/deb-shop-gateway", &["--version"]);
+        assert!(program.contains("0.1.0"), "{program}");
+
+        // The next one; what the administrator has changed, and has disabled, stays so.
+        let conf = Path::new("/etc/apache2/mods-available/deb_shop.conf");
+        let mine = fs::read_to_string(conf).unwrap().replace("/deb-shop", "/fruit");
+        fs::write(conf, &mine).unwrap();
+        project.replace("src/lib.rs", "Hello, {}", "Good day, {}");
+        call("dpkg", &["--install", &package("2")]);
+        assert_eq!(fs::read_to_string(conf).unwrap(), mine);
+        httpd.graceful();
+        httpd.wait("/fruit/Jo", |_, body| body == "Good day, Jo\n");
+
+        call("dpkg", &["--remove", "libapache2-mod-deb-shop"]);
+        assert_eq!(fs::read_to_string(conf).unwrap(), mine);
+        assert!(!Path::new("/etc/apache2/mods-enabled/deb_shop.load").is_symlink());
+        httpd.graceful();
+        httpd.wait("/fruit/Jo", |status, _| status == 404);
+
+        call("dpkg", &["--purge", "libapache2-mod-deb-shop"]);
+        assert_eq!(state(), before);
+    });
+}
