@@ -3,7 +3,6 @@
 //! One thread has all connections (tokio, hyper); as many as the site's `threads` run applications.
 //! A thread that waits, for a body, a slow client or a future, gives its turn away.
 #![cfg(target_os = "linux")]
-#![forbid(unsafe_code)]
 
 mod body;
 mod connection;
