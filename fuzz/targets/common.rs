@@ -31,8 +31,8 @@ pub fn check(params: &Params) {
     }
     assert!(count == params.len() && count <= LIMITS.pairs);
     assert_eq!(params.is_empty(), count == 0);
-    // Buffers double when they grow; an entry of the index is three words.
-    let most = 2 * LIMITS.head + 2 * LIMITS.pairs * 3 * size_of::<usize>();
+    // Buffers double when they grow; an entry of the index is three words and a hash.
+    let most = 2 * LIMITS.head + 2 * LIMITS.pairs * (3 * size_of::<usize>() + 4);
     assert!(params.size() <= most, "{} bytes are held", params.size());
 }
 

@@ -24,7 +24,8 @@ use std::fmt;
 pub struct Params {
     bytes: Vec<u8>,
     index: Vec<Entry>,
-    seen: Seen,
+    /// A hash of each key: a look-up compares these first, several at a time.
+    hashes: Vec<u32>,
     /// How often something was pushed: repeated keys count too.
     pushed: usize,
 }
@@ -99,14 +100,14 @@ impl Params {
     /// Without variables, and without room for any.
     #[must_use]
     pub const fn new() -> Self {
-        Self { bytes: Vec::new(), index: Vec::new(), seen: Seen([0; 4]), pushed: 0 }
+        Self { bytes: Vec::new(), index: Vec::new(), hashes: Vec::new(), pushed: 0 }
     }
 
     /// Forgets all variables and keeps the room.
     pub fn clear(&mut self) {
         self.bytes.clear();
         self.index.clear();
-        self.seen = Seen::default();
+        self.hashes.clear();
         self.pushed = 0;
     }
 
@@ -115,6 +116,7 @@ impl Params {
         self.bytes.shrink_to(bytes);
         // A variable of 64 bytes is a usual one.
         self.index.shrink_to(bytes / 64);
+        self.hashes.shrink_to(bytes / 64);
     }
 
     /// Sets a variable, whatever bytes it has. What the codecs decode was checked before.
@@ -124,18 +126,21 @@ impl Params {
         self.bytes.extend_from_slice(key);
         self.bytes.extend_from_slice(value);
         let entry = Entry { start, key: key.len(), value: value.len() };
-        match self.position(key) {
+        let hash = hash(key);
+        match self.position(key, hash) {
             Some(at) => self.index[at] = entry,
-            None => self.index.push(entry),
+            None => {
+                self.index.push(entry);
+                self.hashes.push(hash);
+            }
         }
-        self.seen.add(key);
         self.pushed += 1;
     }
 
     /// The value of a variable.
     #[must_use]
     pub fn get(&self, key: &[u8]) -> Option<&[u8]> {
-        self.position(key).map(|at| self.pair(&self.index[at]).1)
+        self.position(key, hash(key)).map(|at| self.pair(&self.index[at]).1)
     }
 
     /// All variables, in the order in which their keys came first.
@@ -158,7 +163,9 @@ impl Params {
     /// The bytes of memory that are held, used or not.
     #[must_use]
     pub const fn size(&self) -> usize {
-        self.bytes.capacity() + self.index.capacity() * size_of::<Entry>()
+        self.bytes.capacity()
+            + self.index.capacity() * size_of::<Entry>()
+            + self.hashes.capacity() * size_of::<u32>()
     }
 
     /// Sets a variable that came from a peer.
@@ -176,11 +183,20 @@ impl Params {
         Ok(())
     }
 
-    fn position(&self, key: &[u8]) -> Option<usize> {
-        if !self.seen.may_have(key) {
-            return None;
+    fn position(&self, key: &[u8], hash: u32) -> Option<usize> {
+        let mut start = 0;
+        for some in self.hashes.chunks(AT_ONCE) {
+            // Without a branch for each: hardly any key has the same hash.
+            if some.iter().fold(false, |any, found| any | (*found == hash)) {
+                let is_it =
+                    |at: &usize| self.hashes[*at] == hash && self.pair(&self.index[*at]).0 == key;
+                if let Some(at) = (start..start + some.len()).find(is_it) {
+                    return Some(at);
+                }
+            }
+            start += AT_ONCE;
         }
-        self.index.iter().position(|entry| entry.key == key.len() && self.pair(entry).0 == key)
+        None
     }
 
     fn pair(&self, entry: &Entry) -> (&[u8], &[u8]) {
@@ -204,31 +220,27 @@ impl PartialEq for Params {
 
 impl Eq for Params {}
 
-/// Which keys there may be: most look-ups are for keys that are not there, and most keys come once.
-#[derive(Clone, Copy, Default)]
-struct Seen([u64; 4]);
+/// How many hashes are compared at once.
+const AT_ONCE: usize = 8;
 
-impl Seen {
-    fn add(&mut self, key: &[u8]) {
-        let (word, bit) = Self::place(key);
-        self.0[word] |= bit;
+/// Eight bytes at a time. Whoever makes up keys that hash alike has as many comparisons as the limit
+/// of variables squared, and no more.
+fn hash(key: &[u8]) -> u32 {
+    let mut hash = key.len() as u64;
+    let mut mix = |word: u64| {
+        // Its upper half depends on all bits of both.
+        let product = u128::from(hash ^ word) * 0x9e37_79b9_7f4a_7c15;
+        hash = (product >> 64) as u64 ^ product as u64;
+    };
+    match key.last_chunk::<8>() {
+        Some(last) => {
+            let (words, _) = key.as_chunks::<8>();
+            words.iter().for_each(|word| mix(u64::from_le_bytes(*word)));
+            mix(u64::from_le_bytes(*last));
+        }
+        None => mix(key.iter().fold(0, |word, byte| word << 8 | u64::from(*byte))),
     }
-
-    fn may_have(&self, key: &[u8]) -> bool {
-        let (word, bit) = Self::place(key);
-        self.0[word] & bit != 0
-    }
-
-    /// From the end of the key, as many begin alike.
-    fn place(key: &[u8]) -> (usize, u64) {
-        let tail = match key.last_chunk::<4>() {
-            Some(tail) => u32::from_le_bytes(*tail),
-            None => key.iter().fold(0, |all, &byte| all << 8 | u32::from(byte)),
-        };
-        // Fibonacci hashing: the upper bits of the product depend on all bits.
-        let hash = (tail ^ (key.len() as u32) << 16).wrapping_mul(0x9e37_79b9) >> 24;
-        ((hash >> 6) as usize, 1 << (hash & 63))
-    }
+    hash as u32
 }
 
 /// Whether this can be a variable.
@@ -320,6 +332,24 @@ mod tests {
             assert_eq!(found, Some(key.to_string().as_bytes()));
         }
         assert_eq!(params.len(), 1000);
+        // A new value stays in its key's place.
+        for key in [0, 7, 8, 500, 999] {
+            let name = format!("HTTP_X_{key:04}");
+            params.push(name.as_bytes(), b"new");
+            assert_eq!(params.iter().nth(key), Some((name.as_bytes(), &b"new"[..])));
+        }
+        assert_eq!(params.len(), 1000);
+        assert_eq!(params.get(b"HTTP_X_0001"), Some(&b"1"[..]));
+    }
+
+    #[test]
+    fn keys_of_every_length_are_told_apart() {
+        let mut params = Params::new();
+        let long = b"ABCDEFGHIJKLMNOPQRSTUVWXYZABCDEFGHIJKLMNOPQRSTUVWXYZ";
+        let keys = || (0..=long.len()).map(|end| &long[..end]).chain((1..26).map(|at| &long[at..]));
+        keys().for_each(|key| params.push(key, key));
+        assert_eq!(params.len(), keys().count());
+        assert!(keys().all(|key| params.get(key) == Some(key)));
     }
 
     #[test]

@@ -31,6 +31,8 @@ mod tests;
 pub use super::params::Limits;
 pub use error::{Error, ErrorKind};
 
+use std::ffi::CStr;
+
 use super::params::{Params, check_pair, number, put_number};
 
 /// A request's head that was decoded.
@@ -151,10 +153,8 @@ fn netstring(bytes: &[u8], most: usize) -> Result<Option<(usize, usize)>, Error>
 
 /// The first header of a block that is not empty.
 fn header(block: &[u8]) -> Result<(&[u8], &[u8]), ErrorKind> {
-    let mut parts = block.split(|&byte| byte == 0);
-    match (parts.next(), parts.next(), parts.next()) {
-        // A third part, even if it is empty, says that there is a NUL behind the value.
-        (Some(key), Some(value), Some(_)) => Ok((key, value)),
-        _ => Err(ErrorKind::Unterminated),
-    }
+    let string = |bytes| CStr::from_bytes_until_nul(bytes).map_err(|_| ErrorKind::Unterminated);
+    let key = string(block)?.to_bytes();
+    let value = string(&block[key.len() + 1..])?.to_bytes();
+    Ok((key, value))
 }
