@@ -8,7 +8,7 @@ use std::process::Command;
 
 use httpd_config::Httpd;
 
-use crate::machine::tree;
+use crate::machine::{Tree, same, tree};
 use crate::made::{Made, base};
 
 /// An httpd with a configuration of its own.
@@ -67,7 +67,7 @@ impl Fedora {
         Self { root, program, modules }
     }
 
-    fn tree(&self) -> Vec<(PathBuf, String)> {
+    fn tree(&self) -> Tree {
         tree(&[&self.root, &self.modules])
     }
 
@@ -105,7 +105,7 @@ fn conf_d() {
     let project = Made::new("fedora-shop", &[]);
     let httpd = Fedora::new();
     let before = httpd.tree();
-    let bin = httpd.root.join("bin");
+    let bin = httpd.root.with_file_name("bin");
     fs::create_dir(&bin).unwrap();
 
     // What is there of somebody else's is not touched.
@@ -114,7 +114,7 @@ fn conf_d() {
     let said = httpd.refused(&project, &["install", "--debug"]);
     assert!(said.contains("fedora_shop.conf exists already"), "{said}");
     fs::remove_file(&conf).unwrap();
-    assert_eq!(httpd.tree(), before);
+    same(httpd.tree(), &before);
 
     let said = httpd.call(
         &project,
@@ -138,7 +138,7 @@ fn conf_d() {
     httpd.call(&project, &["uninstall"]);
     assert_eq!(fs::read_dir(&bin).unwrap().count(), 0);
     fs::remove_dir(&bin).unwrap();
-    assert_eq!(httpd.tree(), before);
+    same(httpd.tree(), &before);
     let said = httpd.refused(&project, &["uninstall"]);
     assert!(said.contains("installed are: nothing"), "{said}");
 
@@ -147,7 +147,7 @@ fn conf_d() {
     let said = httpd.refused(&project, &["install", "--debug"]);
     assert!(said.contains("everything is as it was before"), "{said}");
     assert!(said.contains("NoSuchDirective"), "{said}");
-    assert_eq!(httpd.tree(), before);
+    same(httpd.tree(), &before);
     project.replace("module/httpd.conf", "NoSuchDirective on", "# as it was");
 
     // Neither does one that is wrong beforehand, nor one that reads no conf.modules.d.
@@ -162,7 +162,7 @@ fn conf_d() {
     let said = httpd.refused(&project, &["install", "--debug"]);
     assert!(said.contains("configuration does not read"), "{said}");
     fs::write(&main, text).unwrap();
-    assert_eq!(httpd.tree(), before);
+    same(httpd.tree(), &before);
 
     // What the administrator has changed is his: kept by the next version, and after the end.
     httpd.call(&project, &["install", "--debug"]);
@@ -178,5 +178,5 @@ fn conf_d() {
     assert!(said.contains("fedora_shop.conf.kept"), "{said}");
     assert_eq!(fs::read_to_string(conf.with_extension("conf.kept")).unwrap(), mine);
     fs::remove_file(conf.with_extension("conf.kept")).unwrap();
-    assert_eq!(httpd.tree(), before);
+    same(httpd.tree(), &before);
 }

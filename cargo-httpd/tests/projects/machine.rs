@@ -73,8 +73,21 @@ fn may_mount() -> bool {
     unshare.is_ok_and(|status| status.success())
 }
 
-/// Every file and link in these folders, with what is in it.
-pub(crate) fn tree(folders: &[&Path]) -> Vec<(PathBuf, String)> {
+/// Every file and link in some folders, with what is in it.
+pub(crate) type Tree = Vec<(PathBuf, String)>;
+
+/// Fails with what differs.
+#[track_caller]
+pub(crate) fn same(now: Tree, before: &Tree) {
+    let lacks = |tree: &Tree, other: &Tree| -> Tree {
+        other.iter().filter(|entry| !tree.contains(entry)).cloned().collect()
+    };
+    let (gone, new) = (lacks(&now, before), lacks(before, &now));
+    assert!(gone.is_empty() && new.is_empty(), "gone: {gone:?}; new: {new:?}");
+}
+
+/// What these folders hold.
+pub(crate) fn tree(folders: &[&Path]) -> Tree {
     let mut found = Vec::new();
     let mut folders: Vec<_> = folders.iter().map(|folder| folder.to_path_buf()).collect();
     while let Some(folder) = folders.pop() {

@@ -2,14 +2,14 @@
 
 use std::fs;
 use std::net::TcpListener;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::common::text;
-use crate::machine::{self, call, note, tree};
+use crate::machine::{self, Tree, call, note, same, tree};
 use crate::made::{Made, get};
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -62,7 +62,7 @@ impl Drop for Httpd {
 }
 
 /// What an installation may touch.
-fn state() -> Vec<(PathBuf, String)> {
+fn state() -> Tree {
     let folders =
         ["/etc/apache2", "/usr/lib/apache2/modules", "/var/lib/apache2", "/usr/local/bin"];
     tree(&folders.map(Path::new))
@@ -110,18 +110,18 @@ fn installed_and_uninstalled() {
         let installed = state();
         let said = project.refused(&["uninstall"]);
         assert!(said.contains("httpd refuses its configuration without mod_system_shop"), "{said}");
-        assert_eq!(state(), installed);
+        same(state(), &installed);
         fs::remove_file(needs).unwrap();
 
         project.call(&["uninstall", "--reload"]);
         httpd.wait("/system-shop/Jo", |status, _| status == 404);
-        assert_eq!(state(), before);
+        same(state(), &before);
 
         // A configuration that is refused leaves no trace.
         project.replace("module/httpd.conf", "#Define SYSTEM_SHOP_DAEMON", "NoSuchDirective on");
         let said = project.refused(&["install", "--debug", "--reload"]);
         assert!(said.contains("NoSuchDirective"), "{said}");
-        assert_eq!(state(), before);
+        same(state(), &before);
 
         // What was changed since stays, out of force.
         project.replace("module/httpd.conf", "NoSuchDirective on", "Define SYSTEM_SHOP_DAEMON");
@@ -136,7 +136,7 @@ fn installed_and_uninstalled() {
         httpd.wait("/system-shop/Jo", |status, _| status == 404);
         assert_eq!(fs::read_to_string(conf).unwrap(), mine);
         fs::remove_file(conf).unwrap();
-        assert_eq!(state(), before);
+        same(state(), &before);
     });
 }
 
@@ -195,6 +195,6 @@ fn packaged() {
         httpd.wait("/fruit/Jo", |status, _| status == 404);
 
         call("dpkg", &["--purge", "libapache2-mod-deb-shop"]);
-        assert_eq!(state(), before);
+        same(state(), &before);
     });
 }
