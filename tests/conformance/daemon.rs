@@ -1,7 +1,7 @@
 //! The cases against a process group of the stock module, under each MPM: the same answers, and the
 //! same records in the log, as embedded mode gives.
 
-use httpd_testkit::{Builder, Server, mpm_tests, proc};
+use httpd_testkit::{Builder, Server, mpm_tests};
 
 use crate::embedded::Embedded;
 use crate::{cases, driver};
@@ -15,9 +15,7 @@ pub(crate) fn builder() -> Builder {
 
 /// The processes of the group, the one in reserve among them.
 pub(crate) fn processes(server: &Server) -> Vec<i32> {
-    let mut pids = server.children_pids();
-    pids.retain(|pid| proc::title(*pid).is_ok_and(|title| title.contains("(rust:conformance)")));
-    pids
+    server.group("conformance").pids()
 }
 
 /// Fails unless a daemon process answers.

@@ -111,11 +111,7 @@ fn waits_do_not_hold_the_threads_of_a_process_group() {
         .conf("RustDaemonProcess services threads=2")
         .conf("RustAppAlias /api api process-group=services")
         .start();
-    let daemons = || {
-        let mut pids = server.children_pids();
-        pids.retain(|pid| proc::title(*pid).is_ok_and(|title| title.contains("(rust:services)")));
-        pids
-    };
+    let daemons = || server.group("services").pids();
     // One that serves, and the one in reserve.
     server.wait_for("the daemon processes", || daemons().len() == 2);
     let before = daemons();

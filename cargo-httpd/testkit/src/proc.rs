@@ -67,6 +67,15 @@ pub fn title(pid: i32) -> io::Result<String> {
     Ok(words.join(" ").trim_end().to_owned())
 }
 
+/// The name of its first thread, 15 bytes at most. Other than the [`title`] it is the program's own
+/// where that runs under valgrind.
+///
+/// # Errors
+/// When the process has gone.
+pub fn name(pid: i32) -> io::Result<String> {
+    fs::read_to_string(format!("/proc/{pid}/comm")).map(|name| name.trim_end().to_owned())
+}
+
 /// What `/proc/<pid>/status` says of `field`, without blanks around it: `Uid`, `Groups`, `Umask`.
 ///
 /// # Errors
@@ -239,6 +248,7 @@ mod tests {
         assert!(!fds(me).unwrap().is_empty());
         assert!(maps(me).unwrap().contains("[stack]"));
         assert!(title(me).unwrap().contains("testkit"));
+        assert!((1..=15).contains(&name(me).unwrap().len()));
         let gone = rss_kib(i32::MAX).unwrap_err();
         assert_eq!(gone.kind(), io::ErrorKind::NotFound);
     }
