@@ -2,7 +2,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::gateway::{Error, ErrorKind, Fill, InputSource, Result};
 use crate::protocol::params::Params;
@@ -46,21 +46,29 @@ impl Stdin {
 
     /// Reads more; `false` if there is nothing yet.
     fn read(&mut self, wait: bool) -> Result<bool> {
-        let timeout = if wait { self.timeout } else { Duration::ZERO };
-        let (polled, is_ended) =
-            os::poll_open(&self.input, (true, false), Some(self.end.as_fd()), Some(timeout))
-                .map_err(|error| malformed(&format!("cannot be waited for: {error}")))?;
-        if is_ended {
-            return Err(super::output::ended());
-        }
-        if !polled.readable {
-            if wait {
+        let until = Instant::now() + self.timeout;
+        loop {
+            let left =
+                if wait { until.saturating_duration_since(Instant::now()) } else { Duration::ZERO };
+            let (polled, is_ended) =
+                os::poll_open(&self.input, (true, false), Some(self.end.as_fd()), Some(left))
+                    .map_err(|error| malformed(&format!("cannot be waited for: {error}")))?;
+            if is_ended {
+                return Err(super::output::ended());
+            }
+            if polled.readable {
+                break;
+            }
+            if !wait {
+                return Ok(false);
+            }
+            // A signal may have come in between.
+            if left.is_zero() {
                 return Err(Error::of(
                     ErrorKind::InputTimeout,
                     format!("nothing of the request body came for {:?}", self.timeout),
                 ));
             }
-            return Ok(false);
         }
         let wanted = self.left.min(BUFFER as u64) as usize;
         self.start = 0;

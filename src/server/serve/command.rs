@@ -1,8 +1,6 @@
 //! The command line.
 
 use std::ffi::OsString;
-#[cfg(any(feature = "fastcgi", feature = "http-server"))]
-use std::net::IpAddr;
 use std::time::Duration;
 
 use clap::builder::ValueParser;
@@ -224,7 +222,7 @@ fn mode(text: &str) -> Result<u32, String> {
 
 #[cfg(feature = "http-server")]
 fn network(text: &str) -> Result<ipnet::IpNet, String> {
-    let address = text.parse::<IpAddr>().map(ipnet::IpNet::from);
+    let address = text.parse::<std::net::IpAddr>().map(ipnet::IpNet::from);
     address.or_else(|_| text.parse()).map_err(|_| {
         format!(
             "--trusted-proxy {text}: expected a network such as 10.0.0.0/8 or fd00::/8, or one address"
@@ -232,17 +230,13 @@ fn network(text: &str) -> Result<ipnet::IpNet, String> {
     })
 }
 
-/// FCGI_WEB_SERVER_ADDRS: addresses with commas between them (FastCGI 1.0, 3.2).
+/// FCGI_WEB_SERVER_ADDRS: who may connect (FastCGI 1.0, 3.2).
 #[cfg(feature = "fastcgi")]
-fn web_servers(text: Option<&str>) -> Result<Vec<IpAddr>, String> {
-    let all = text.unwrap_or_default().split(',').map(str::trim).filter(|text| !text.is_empty());
-    all.map(|text| {
-        let parsed = text.parse::<IpAddr>();
-        parsed.map(|address| address.to_canonical()).map_err(|_| {
-            format!("FCGI_WEB_SERVER_ADDRS: \"{text}\": expected IP addresses with commas between")
-        })
-    })
-    .collect()
+fn web_servers(text: Option<&str>) -> Result<Vec<std::net::IpAddr>, String> {
+    let Some(text) = text.filter(|text| !text.trim().is_empty()) else { return Ok(Vec::new()) };
+    let addresses = crate::protocol::fastcgi::parse_web_server_addrs(text)
+        .map_err(|error| format!("FCGI_WEB_SERVER_ADDRS: {error}"))?;
+    Ok(addresses.iter().map(std::net::IpAddr::to_canonical).collect())
 }
 
 #[cfg(test)]

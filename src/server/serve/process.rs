@@ -12,7 +12,7 @@ use super::control::Line;
 use super::drivers::Drivers;
 use super::listen::Bound;
 use super::logs::Logs;
-use super::signals::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2, Signals};
+use super::signals::{self, SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2, Signals};
 use crate::gateway::Level;
 use crate::server::site::{Facts, Mounts, Site};
 
@@ -30,7 +30,7 @@ pub(super) fn serve(
     logs: &Logs,
     mounts: Mounts,
     listeners: Vec<Bound>,
-    signals: &Signals,
+    caught: &Signals,
     line: Option<&Line>,
 ) -> ExitCode {
     let multiprocess = line.is_none() || config.workers > 1;
@@ -43,14 +43,15 @@ pub(super) fn serve(
             return ExitCode::FAILURE;
         }
     };
+    signals::unblock(&CAUGHT);
     if let Some(line) = line {
         line.ready();
     }
     let mut give_up: Option<Instant> = None;
     loop {
-        wait(signals, line.filter(|_| give_up.is_none()), &drivers, give_up);
+        wait(caught, line.filter(|_| give_up.is_none()), &drivers, give_up);
         let mut is_told = line.is_some_and(Line::is_cut);
-        for signal in signals.take() {
+        for signal in caught.take() {
             match (signal, line) {
                 (SIGTERM | SIGINT, _) | (SIGUSR1 | SIGHUP | SIGUSR2, None) => is_told = true,
                 (SIGUSR1, Some(_)) => logs.reopen(config),
@@ -96,8 +97,9 @@ pub(super) fn site(
     }
 }
 
-/// Before anything of an application's runs.
+/// Before anything of an application's runs. From here on, signals are the main thread's.
 pub(super) fn prepare(logs: &Logs) {
+    signals::block(&CAUGHT);
     crate::gateway::panic::install_hook();
     #[cfg(feature = "log")]
     crate::server::site::install_logger(Arc::clone(&logs.log));

@@ -72,10 +72,11 @@ fn alone(gateway: &Gateway, config: &Config, logs: &Logs, task: &Task) -> Result
     match task {
         #[cfg(feature = "cgi")]
         Task::Cgi => {
-            use super::signals::{SIGINT, SIGTERM};
+            use super::signals::{self, SIGINT, SIGTERM};
 
             let signals = Signals::catch(&[SIGTERM, SIGINT]).map_err(|error| error.to_string())?;
             let site = process::site(config, logs, build()?, true, true);
+            signals::unblock(&process::CAUGHT);
             match crate::server::cgi::run(&site, &signals) {
                 Ok(true) => Ok(ExitCode::SUCCESS),
                 Ok(false) => Ok(ExitCode::FAILURE),

@@ -1,0 +1,59 @@
+//! The logs: what is in them, and their files opened anew.
+
+use crate::client::{self, Client};
+use crate::program::{Folder, Program, Signal};
+
+#[test]
+fn lines_say_what_and_of_which_request() {
+    let mut program = Program::start(&["--scgi", "127.0.0.1:0"]);
+    let address = program.address("scgi");
+    assert_eq!(client::get(&address, "/log").unwrap().body, "logged");
+    let line = program.wait_for("a line of the application's");
+    assert!(line.contains("] [warn] ["), "{line}");
+    assert!(line.ends_with(" (GET /log, client 192.0.2.1, scgi)"), "{line}");
+    let line = program.wait_for("a record of a crate's");
+    assert!(line.ends_with(" (GET /log, client 192.0.2.1, scgi)"), "{line}");
+    assert_eq!(client::get(&address, "/fail").unwrap().status, 500);
+    let line = program.wait_for("RUST0005: ");
+    assert!(
+        line.contains("application stage: it does not work; answering 500 (GET /fail"),
+        "{line}"
+    );
+    program.stop();
+}
+
+#[test]
+fn sigusr1_opens_the_files_anew() {
+    let folder = Folder::new();
+    let (log, access) = (folder.text("log"), folder.text("access"));
+    let program =
+        Program::start(&["--scgi", "127.0.0.1:0", "--access-log", &access, "--workers", "2"]);
+    let address = program.address("scgi");
+    assert_eq!(client::get(&address, "/pid").unwrap().status, 200);
+    std::fs::rename(&access, folder.path("access.1")).unwrap();
+    program.signal(Signal::USR1);
+    // The master makes the new file before it tells the workers; they write there as soon as they
+    // have heard.
+    let find = || std::fs::read_to_string(&access).unwrap_or_default();
+    while !find().contains("GET /echo?new HTTP/1.1\" 200") {
+        assert_eq!(client::get(&address, "/echo?new").unwrap().status, 200);
+    }
+    let old = std::fs::read_to_string(folder.path("access.1")).unwrap();
+    assert!(old.starts_with("192.0.2.1 - - ["), "{old}");
+    assert!(old.contains("] \"GET /pid HTTP/1.1\" 200 "), "{old}");
+    assert!(old.lines().next().unwrap().ends_with(" \"-\" \"-\""), "{old}");
+    program.stop();
+    let mut command = std::process::Command::new(crate::program::stage());
+    command.args(["--scgi", &folder.text("x.sock"), "--log", &log]);
+    command.stdin(std::process::Stdio::null());
+    let program = Program::run(command);
+    // All that it says is in the file.
+    let find = || std::fs::read_to_string(&log).unwrap_or_default();
+    while !find().contains("ready: ") {
+        std::thread::yield_now();
+    }
+    assert!(Client::connect(&folder.text("x.sock")).is_ok());
+    let ended = program.stop();
+    assert_eq!(ended.stderr, "");
+    assert!(find().contains("ending: "), "{}", find());
+}

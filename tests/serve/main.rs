@@ -1,0 +1,14 @@
+//! `mod_rust::serve` as a program: its command line, its processes, its signals, CGI. No web server:
+//! the client is here.
+//!
+//! The program is the example `gateway-stage`, which `cargo test` builds.
+#![cfg(target_os = "linux")]
+
+mod activation;
+mod cgi;
+mod client;
+mod command;
+mod logs;
+mod processes;
+mod program;
+mod restart;

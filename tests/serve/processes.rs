@@ -1,0 +1,160 @@
+//! Master and workers: who serves, who is replaced, how they end.
+
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt};
+use std::os::unix::net::UnixListener;
+use std::process::Command;
+
+use crate::client::{self, Client};
+use crate::program::{Folder, Program, Signal, is_gone, put_program, send, stage};
+
+#[test]
+fn a_worker_that_is_killed_is_replaced() {
+    let mut program = Program::start(&["--scgi", "127.0.0.1:0"]);
+    let address = program.address("scgi");
+    let first = client::pid(&address);
+    assert_ne!(first, program.pid());
+    send(first, Signal::KILL);
+    let line = program.wait_for("RUST0070: ");
+    assert!(
+        line.contains(&format!("worker {first} was ended by signal 9; another takes")),
+        "{line}"
+    );
+    // The listener was never closed: the connection waits for the next worker.
+    let second = client::pid(&address);
+    assert_ne!(second, first);
+    program.stop();
+    assert!(is_gone(second));
+}
+
+#[test]
+fn several_workers_and_protocols() {
+    let folder = Folder::new();
+    let path = folder.text("x.sock");
+    let arguments = ["--scgi", "127.0.0.1:0", "--scgi", &path, "--workers", "3", "--threads", "1"];
+    let program = Program::start(&arguments);
+    assert!(program.seen.iter().any(|line| line.ends_with("ready: 3 workers, 1 thread each")));
+    let environ = client::get(&path, "/environ").unwrap().body;
+    assert!(environ.contains("\ngateway.multiprocess=1\n"), "{environ}");
+    assert!(environ.contains("\ngateway.multithread=0\n"), "{environ}");
+    // With its one thread held, a worker takes nothing else up: another one answers.
+    let address = program.address("scgi");
+    let held: Vec<_> = (0..2)
+        .map(|_| {
+            let mut client = Client::connect(&address).unwrap().request("/pid", 0).unwrap();
+            let bytes = client.read_until("\r\n\r\n").unwrap();
+            client.answer(bytes).unwrap().body
+        })
+        .collect();
+    assert_eq!(held.len(), 2);
+    program.stop();
+    assert!(!folder.path("x.sock").exists(), "its own socket is removed");
+}
+
+#[test]
+fn sigterm_and_sigint_let_requests_finish() {
+    for signal in [Signal::TERM, Signal::INT] {
+        let mut program = Program::start(&["--scgi", "127.0.0.1:0"]);
+        let address = program.address("scgi");
+        let mut client = Client::connect(&address).unwrap().request("/hold", 3).unwrap();
+        let bytes = client.read_until("held,").unwrap();
+        program.signal(signal);
+        program.wait_for("ending: ");
+        std::io::Write::write_all(&mut client, b"abc").unwrap();
+        let answer = client.answer(bytes).unwrap();
+        assert_eq!((answer.status, &*answer.body), (200, "held,3"));
+        let ended = program.end();
+        assert!(ended.status.success(), "{}", ended.stderr);
+        assert!(Client::connect(&address).is_err(), "nobody listens any more");
+    }
+}
+
+#[test]
+fn the_graceful_time_is_the_longest() {
+    let program = Program::start(&["--scgi", "127.0.0.1:0", "--graceful-timeout", "100ms"]);
+    let address = program.address("scgi");
+    let mut client = Client::connect(&address).unwrap().request("/hold", 3).unwrap();
+    client.read_until("held,").unwrap();
+    program.signal(Signal::TERM);
+    let ended = program.end();
+    assert!(ended.status.success(), "{}", ended.stderr);
+    assert!(
+        ended.stderr.contains("given up") || ended.stderr.contains("gave up"),
+        "{}",
+        ended.stderr
+    );
+}
+
+#[test]
+fn a_master_that_is_killed_takes_its_workers_with_it() {
+    let program = Program::start(&["--scgi", "127.0.0.1:0"]);
+    let worker = client::pid(&program.address("scgi"));
+    program.signal(Signal::KILL);
+    assert!(is_gone(worker), "the worker saw the end of its line");
+    drop(program);
+}
+
+#[test]
+fn sockets_and_their_files() {
+    let folder = Folder::new();
+    let (path, pid_file) = (folder.text("x.sock"), folder.text("pid"));
+    // Nobody listens at this one any more.
+    drop(UnixListener::bind(&path).unwrap());
+    let program =
+        Program::start(&["--scgi", &path, "--socket-mode", "0606", "--pid-file", &pid_file]);
+    let mode = std::fs::metadata(&path).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o606);
+    assert_eq!(std::fs::read_to_string(&pid_file).unwrap(), format!("{}\n", program.pid()));
+    assert_eq!(client::get(&path, "/echo").unwrap().status, 200);
+    program.stop();
+    assert!(!folder.path("x.sock").exists() && !folder.path("pid").exists());
+}
+
+#[test]
+fn a_socket_that_another_program_has_by_now_stays() {
+    let folder = Folder::new();
+    let path = folder.path("x.sock");
+    let program = Program::start(&["--scgi", &folder.text("x.sock")]);
+    std::fs::remove_file(&path).unwrap();
+    let other = UnixListener::bind(&path).unwrap();
+    let inode = std::fs::symlink_metadata(&path).unwrap().ino();
+    program.stop();
+    assert_eq!(std::fs::symlink_metadata(&path).unwrap().ino(), inode);
+    drop(other);
+}
+
+/// Only root can become another user.
+#[test]
+fn root_gives_its_privileges_up() {
+    let is_root = std::fs::metadata("/proc/self").unwrap().uid() == 0;
+    let arguments = ["--scgi", "127.0.0.1:0", "--user", "nobody"];
+    if !is_root {
+        let mut command = Command::new(stage());
+        command.args(arguments);
+        let ended = Program::run(command).end();
+        assert!(ended.stderr.contains("for a program that root starts"), "{}", ended.stderr);
+        return;
+    }
+    let folder = Folder::new();
+    std::fs::set_permissions(folder.path(""), PermissionsExt::from_mode(0o755)).unwrap();
+    let program = folder.path("stage");
+    put_program(&program, &std::fs::read(stage()).unwrap());
+    let (path, log) = (folder.text("x.sock"), folder.text("log"));
+    let mut command = Command::new(&program);
+    command.args(["--scgi", &path, "--user", "nobody", "--access-log", &log]);
+    command.stdin(std::process::Stdio::null());
+    let mut program = Program::run(command);
+    program.wait_for("ready: ");
+    let worker = client::pid(&path);
+    let status = std::fs::read_to_string(format!("/proc/{worker}/status")).unwrap();
+    let line = |name: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name));
+        line.unwrap_or_else(|| panic!("{name} in {status}")).split_whitespace().collect::<Vec<_>>()
+    };
+    let nobody = std::fs::metadata(&log).unwrap().uid();
+    assert_ne!(nobody, 0);
+    assert_eq!(line("Uid:"), [nobody.to_string().as_str(); 4]);
+    assert!(!line("Gid:").contains(&"0") && !line("Groups:").contains(&"0"), "{status}");
+    assert_eq!(std::fs::metadata(&path).unwrap().uid(), nobody);
+    assert!(std::fs::read_to_string(&log).unwrap().contains("\"GET /pid HTTP/1.1\" 200"));
+    program.stop();
+}

@@ -1,0 +1,92 @@
+//! The program that the tests of `mod_rust::serve` start: requests that stop where they are told to.
+
+use std::io::{BufRead as _, Write as _};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use mod_rust::{Body, Environ, Error, Factory, Gateway, Result, StartResponse};
+use serde::Deserialize;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct Options {
+    /// The application cannot be built while there is such a file.
+    #[serde(default)]
+    broken_by: Option<PathBuf>,
+}
+
+fn build(options: Options) -> Result<impl mod_rust::Application> {
+    if options.broken_by.is_some_and(|path| path.exists()) {
+        return Err(Error::new("the database is away"));
+    }
+    Ok(stage)
+}
+
+fn stage<'x>(mut environ: Environ<'x>, start_response: StartResponse<'x>) -> Result<Body<'x>> {
+    let text = |start_response: StartResponse<'x>, body: Vec<u8>| {
+        start_response.start(200, [("Content-Type", "text/plain")])?;
+        Ok(Body::from(body))
+    };
+    match environ.path_info() {
+        // The process that serves.
+        b"/pid" => {
+            let pid = std::process::id().to_string();
+            text(start_response, pid.into_bytes())
+        }
+        // Answers at once, and ends when the request body does.
+        b"/hold" => {
+            let mut writer = start_response.start(200, [("Content-Type", "text/plain")])?;
+            writer.write_all(b"held,")?;
+            writer.flush()?;
+            let mut length = 0;
+            loop {
+                let read = environ.input().fill_buf()?.len();
+                if read == 0 {
+                    break;
+                }
+                environ.input().consume(read);
+                length += read;
+            }
+            writer.put(format!("{length}"))?;
+            Ok(Body::empty())
+        }
+        b"/echo" => {
+            let body = environ.input().read_all(1 << 20)?;
+            text(start_response, body)
+        }
+        b"/away" => {
+            start_response.start(302, [("Location", "http://elsewhere.example/")])?;
+            Ok(Body::empty())
+        }
+        b"/inside" => Ok(Body::internal_redirect("/other/path?a=b")),
+        b"/log" => {
+            environ.log(mod_rust::gateway::Level::Warn, "a line of the application's");
+            log::info!("a record of a crate's");
+            text(start_response, b"logged".to_vec())
+        }
+        b"/fail" => Err(Error::new("it does not work")),
+        b"/late" => {
+            let mut writer = start_response.start(200, [("Content-Type", "text/plain")])?;
+            writer.write_all(b"some")?;
+            writer.flush()?;
+            Err(Error::new("out of words"))
+        }
+        _ => {
+            let mut all = Vec::new();
+            environ.each(|key: &[u8], value: &[u8]| {
+                all.extend_from_slice(key);
+                all.push(b'=');
+                all.extend_from_slice(value);
+                all.push(b'\n');
+            });
+            text(start_response, all)
+        }
+    }
+}
+
+fn main() -> ExitCode {
+    Gateway::new("stage", "1.0")
+        .application("stage", Factory::with_options(build))
+        .mount("/", "stage")
+        .main()
+}
