@@ -14,7 +14,7 @@
 //! params.push(b"REQUEST_METHOD", b"GET");
 //! let mut wire = Vec::new();
 //! scgi::encode(&params, &mut wire)?;
-//! assert_eq!(wire, b"44:CONTENT_LENGTH\x000\0SCGI\x001\0REQUEST_METHOD\0GET\0,");
+//! assert_eq!(wire, b"43:CONTENT_LENGTH\x000\0SCGI\x001\0REQUEST_METHOD\0GET\0,");
 //!
 //! let mut got = Params::new();
 //! assert_eq!(scgi::decode(&wire[..9], &scgi::Limits::default(), &mut got)?, None);
