@@ -81,8 +81,11 @@ fn needs(project: &Project, is_ci: bool) -> Vec<Need> {
     if project.has_package(KIT) {
         needs.push(Need::Servers);
     }
-    if is_ci {
-        needs.extend([Need::Bench, Need::Fuzz]);
+    if is_ci && project.has_package(KIT) {
+        needs.push(Need::Bench);
+    }
+    if is_ci && has_fuzzers(project) {
+        needs.push(Need::Fuzz);
     }
     needs
 }
