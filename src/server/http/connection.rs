@@ -110,7 +110,7 @@ async fn serve(
         shared.site.log.line(
             Level::Warn,
             &format!(
-                "RUST0053: http: requests are given up after {graceful:?} (--graceful-timeout)"
+                "RUST0059: http: requests are given up after {graceful:?} (--graceful-timeout)"
             ),
         );
     }
@@ -125,7 +125,18 @@ async fn accept(
     connections: Arc<Semaphore>,
     watch: Arc<GracefulShutdown>,
 ) {
+    // Said once for each time that it is full.
+    let mut is_full = false;
     loop {
+        let was_full = std::mem::replace(&mut is_full, connections.available_permits() == 0);
+        if is_full && !was_full {
+            let most = shared.site.limits.connections;
+            let text = format!(
+                "RUST0055: http {name}: there are {most} connections, as many as are allowed \
+                 (--max-connections); further ones wait until one is closed"
+            );
+            shared.site.log.line(Level::Warn, &text);
+        }
         // It is never closed.
         let Ok(permit) = connections.clone().acquire_owned().await else { return };
         let accepted = match &socket {
@@ -154,7 +165,9 @@ async fn accept(
             }
             Err(error) => {
                 if !is_of_the_client(&error) {
-                    let text = format!("RUST0054: http {name}: no connection accepted: {error}");
+                    let text = format!(
+                        "RUST0058: http {name}: cannot accept connections: {error}; trying again in 1 s"
+                    );
                     shared.site.log.line(Level::Error, &text);
                     // Out of descriptors, say: that takes a while to get better.
                     tokio::time::sleep(Duration::from_secs(1)).await;
@@ -202,9 +215,15 @@ async fn connection(
     drop(watch);
     if let Err(error) = connection.await {
         let peer = peer(ends.peer);
-        let text = format!("RUST0055: http: the connection with {peer} ended: {error}");
+        let code = if error_is_late(&*error) { "RUST0053" } else { "RUST0054" };
+        let text = format!("{code}: http: the connection with {peer} ended: {error}");
         shared.site.log.line(Level::Debug, &text);
     }
+}
+
+/// Whether a client took too long over its request's head.
+fn error_is_late(error: &(dyn std::error::Error + 'static)) -> bool {
+    error.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_timeout)
 }
 
 fn peer(peer: Option<SocketAddr>) -> String {

@@ -114,7 +114,7 @@ impl Shared {
         self.site.log.line(
             Level::Info,
             &format!(
-                "RUST0052: http: a request for {path} is refused: {why}; answering {} [client {client}]",
+                "RUST0054: http: a request for {path} is refused: {why}; answering {} [client {client}]",
                 status.as_u16()
             ),
         );

@@ -50,13 +50,14 @@ impl Executor {
     pub(super) fn run(self: &Arc<Self>, job: impl FnOnce() + Send + 'static) -> io::Result<()> {
         let mut state = self.state();
         state.queue.push_back(Box::new(job));
-        if let Err(error) = self.wake(&mut state) {
-            if state.threads == 0 {
+        match self.wake(&mut state) {
+            Err(error) if state.threads == 0 => {
                 state.queue.pop_back();
-                return Err(error);
+                Err(error)
             }
+            // Those that there are come to it.
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     /// For a job that waits: its turn is somebody else's meanwhile.

@@ -127,9 +127,9 @@ fn headers(parts: &Parts, into: &mut Params) {
             continue;
         }
         join(parts, name, &mut value);
-        match name {
-            &header::CONTENT_TYPE => into.push(b"CONTENT_TYPE", &value),
-            &header::CONTENT_LENGTH => into.push(b"CONTENT_LENGTH", &value),
+        match *name {
+            header::CONTENT_TYPE => into.push(b"CONTENT_TYPE", &value),
+            header::CONTENT_LENGTH => into.push(b"CONTENT_LENGTH", &value),
             _ => {
                 key.clear();
                 key.extend_from_slice(b"HTTP_");
