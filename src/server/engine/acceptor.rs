@@ -232,7 +232,7 @@ impl Acceptor {
             if connection.claim() {
                 let connection = connection.clone();
                 self.process.send_on(Box::new(move |worker| {
-                    worker.safely(Some(&connection), |worker| worker.attend(&connection));
+                    worker.safely(Some(&connection), |worker| worker.attend(&connection, true));
                 }));
             }
         });
@@ -270,7 +270,9 @@ impl Acceptor {
                     if !connection.release() {
                         let connection = connection.clone();
                         process.send_on(Box::new(move |worker| {
-                            worker.safely(Some(&connection), |worker| worker.attend(&connection));
+                            worker.safely(Some(&connection), |worker| {
+                                worker.attend(&connection, true)
+                            });
                         }));
                     }
                 }

@@ -43,10 +43,11 @@ pub(in crate::server) fn attend(
     worker: &mut Worker,
     connection: &Arc<Connection>,
     speech: &Speech,
+    hung_up: bool,
 ) {
     let lingers = connection.due().is_some_and(|(due, _)| due == Due::End);
     if lingers {
-        return throw_away(worker, connection);
+        return throw_away(worker, connection, hung_up);
     }
     let process = worker.process.clone();
     let limits = Limits { head: process.site.limits.head, ..Limits::default() };
@@ -78,6 +79,7 @@ pub(in crate::server) fn attend(
         }
         match received {
             Received::Full => continue,
+            Received::Some if hung_up => continue,
             Received::End => {
                 if !worker.buffer.is_empty() {
                     process.complain(connection, Complaint::Violation, Level::Info, || {
@@ -164,16 +166,17 @@ fn linger(worker: &mut Worker, connection: &Arc<Connection>) {
     os::shutdown_write(connection);
     connection.expect(Due::End, monotonic_us() + super::us(LINGER));
     let _ = worker.process.epoll.unmute(connection, connection.token());
-    throw_away(worker, connection);
+    throw_away(worker, connection, true);
 }
 
 /// Reads what is there, for nobody.
-fn throw_away(worker: &mut Worker, connection: &Arc<Connection>) {
+fn throw_away(worker: &mut Worker, connection: &Arc<Connection>, hung_up: bool) {
     loop {
         worker.buffer.clear();
         match worker.buffer.receive(connection).unwrap_or(Received::End) {
             Received::End => return worker.process.forget(connection),
             Received::Full => {}
+            Received::Some if hung_up => {}
             Received::Some | Received::NotYet => {
                 worker.buffer.clear();
                 if connection.release() {

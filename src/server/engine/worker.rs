@@ -56,7 +56,7 @@ pub(super) fn work(process: &Arc<Process>) {
         if process.is_stopping() {
             break;
         }
-        let Some(token) = ready.tokens().next() else {
+        let Some((token, hung_up)) = ready.found().next() else {
             if process.is_one_too_many() {
                 return;
             }
@@ -76,7 +76,7 @@ pub(super) fn work(process: &Arc<Process>) {
                     && connection.claim()
                 {
                     process.turns.take();
-                    worker.safely(Some(&connection), |worker| worker.attend(&connection));
+                    worker.safely(Some(&connection), |worker| worker.attend(&connection, hung_up));
                     process.turns.give();
                 }
             }
@@ -103,15 +103,16 @@ impl Worker {
         }
     }
 
-    /// Works on a connection that the calling thread has claimed.
-    pub(in crate::server) fn attend(&mut self, connection: &Arc<Connection>) {
+    /// Works on a connection that the calling thread has claimed. Once its peer has `hung_up` no
+    /// other event tells of the end behind what is to be read.
+    pub(in crate::server) fn attend(&mut self, connection: &Arc<Connection>, hung_up: bool) {
         match self.process.protocol(connection) {
             #[cfg(feature = "fastcgi")]
-            Protocol::FastCgi => crate::server::fastcgi::attend(self, connection),
+            Protocol::FastCgi => crate::server::fastcgi::attend(self, connection, hung_up),
             #[cfg(feature = "scgi")]
-            Protocol::Scgi => crate::server::scgi::attend(self, connection),
+            Protocol::Scgi => crate::server::scgi::attend(self, connection, hung_up),
             #[cfg(feature = "uwsgi")]
-            Protocol::Uwsgi => crate::server::uwsgi::attend(self, connection),
+            Protocol::Uwsgi => crate::server::uwsgi::attend(self, connection, hung_up),
         }
     }
 }

@@ -16,11 +16,18 @@ use crate::server::engine::{
 use crate::server::os::monotonic_us;
 
 /// Works on a connection that the calling thread has claimed, until there is nothing to read, or
-/// another thread reads on, or it is closed.
-pub(in crate::server) fn attend(worker: &mut Worker, connection: &Arc<Connection>) {
+/// another thread reads on, or it is closed. Once its peer has `hung_up` no other event tells of the
+/// end behind what is to be read.
+pub(in crate::server) fn attend(worker: &mut Worker, connection: &Arc<Connection>, hung_up: bool) {
     let mut piece = take_up(worker, connection);
+    // What was read before is looked at first: it may have to wait for a full inbox.
+    let mut has_rest = !worker.buffer.is_empty();
     loop {
-        let mut received = worker.buffer.receive(connection).unwrap_or(Received::End);
+        let mut received = if std::mem::take(&mut has_rest) {
+            Received::Full
+        } else {
+            worker.buffer.receive(connection).unwrap_or(Received::End)
+        };
         if is_over(connection) {
             worker.buffer.clear();
         } else if received == Received::End {
@@ -52,6 +59,7 @@ pub(in crate::server) fn attend(worker: &mut Worker, connection: &Arc<Connection
         }
         match received {
             Received::Full => continue,
+            Received::Some if hung_up => continue,
             Received::End => return worker.process.forget(connection),
             Received::Some | Received::NotYet => {}
         }
@@ -63,6 +71,7 @@ pub(in crate::server) fn attend(worker: &mut Worker, connection: &Arc<Connection
             return;
         }
         piece = take_up(worker, connection);
+        has_rest = !worker.buffer.is_empty();
     }
 }
 
@@ -70,7 +79,7 @@ pub(in crate::server) fn attend(worker: &mut Worker, connection: &Arc<Connection
 pub(super) fn hold(process: &Process, connection: &Arc<Connection>) {
     let connection = Arc::clone(connection);
     process.send_on(Box::new(move |worker| {
-        worker.safely(Some(&connection), |worker| attend(worker, &connection));
+        worker.safely(Some(&connection), |worker| attend(worker, &connection, true));
     }));
 }
 
@@ -85,7 +94,12 @@ pub(super) fn run_elsewhere(
         worker.safely(Some(&connection), |worker| {
             let is_over = request.line.inbox().over;
             let mode = if is_over { Mode::Over } else { Mode::Fed };
-            let _ = run(worker, &connection, request, Piece::default(), mode, false);
+            if let Left::Claimed(piece, _) =
+                run(worker, &connection, request, Piece::default(), mode, false)
+            {
+                put_down(worker, &connection, piece);
+                attend(worker, &connection, true);
+            }
         });
     }));
 }
@@ -200,10 +214,24 @@ fn begin(
         Some(0)
     } else {
         piece.skip_padding(&mut worker.buffer);
-        end_of_input(&worker.buffer, piece, request.role)
+        end_of_input(&worker.buffer, piece, &request)
     };
     connection.traffic.table().set_due(process, connection, false, monotonic_us());
     let Some(end) = end else {
+        let is_shared = connection.traffic.table().requests.len() > 1;
+        if is_shared || (worker.buffer.is_empty() && !full) {
+            // Who does not read his input yet is in nobody's way.
+            let mut kept = connection.kept();
+            kept.rest.extend_from_slice(worker.buffer.unread());
+            kept.piece = piece;
+            let has_rest = full || !kept.rest.is_empty();
+            drop(kept);
+            worker.buffer.clear();
+            if has_rest || !connection.release() {
+                hold(process, connection);
+            }
+            return run(worker, connection, request, Piece::default(), Mode::Fed, false);
+        }
         return run(worker, connection, request, piece, Mode::Claimed, full);
     };
     let mut kept = connection.kept();
@@ -222,14 +250,13 @@ fn begin(
 
 /// Where a request's input ends, if all of it is at the front of the buffer and nothing else is in
 /// between.
-fn end_of_input(buffer: &Buffer, piece: Piece, role: Role) -> Option<usize> {
+fn end_of_input(buffer: &Buffer, piece: Piece, request: &Request) -> Option<usize> {
     let bytes = buffer.unread();
     let mut at = piece.content + piece.padding;
-    let mut id = None;
     let mut kind = Kind::STDIN;
     loop {
         let header = Header::decode(bytes.get(at..)?.first_chunk::<HEADER>()?).ok()?;
-        if header.kind != kind || header.request_id != *id.get_or_insert(header.request_id) {
+        if header.kind != kind || header.request_id != request.id {
             return None;
         }
         at += header.size();
@@ -237,7 +264,7 @@ fn end_of_input(buffer: &Buffer, piece: Piece, role: Role) -> Option<usize> {
             return None;
         }
         if header.content_length == 0 {
-            if role != Role::FILTER || kind == Kind::DATA {
+            if request.role != Role::FILTER || kind == Kind::DATA {
                 return Some(at);
             }
             kind = Kind::DATA;

@@ -197,6 +197,18 @@ impl<'r, 'c> Input<'r, 'c> {
         }
     }
 
+    /// Reads the connection from now on, which nobody else does.
+    fn take_up(&mut self) {
+        self.buffer.clear();
+        let mut kept = self.inbound.connection.kept();
+        self.buffer.put(&kept.rest);
+        kept.rest.clear();
+        self.piece = std::mem::take(&mut kept.piece);
+        drop(kept);
+        self.inbound.set_open(true);
+        self.mode = Mode::Claimed;
+    }
+
     /// What was read and not used goes to the connection.
     pub(super) fn put_down(&mut self) {
         while self.inbound.has_ahead() {
@@ -293,6 +305,16 @@ impl InputSource for Input<'_, '_> {
                     }
                 }
                 Mode::Claimed => {
+                    // What others have read comes before what there is to be read.
+                    match self.take_fed() {
+                        Some(Fed::Bytes) => continue,
+                        Some(Fed::End) => {
+                            self.give_back();
+                            self.mode = Mode::Over;
+                            continue;
+                        }
+                        None => {}
+                    }
                     if self.read()?.is_none() {
                         if !wait {
                             self.inbound.check_time()?;
@@ -304,6 +326,7 @@ impl InputSource for Input<'_, '_> {
                 Mode::Fed => match self.take_fed() {
                     Some(Fed::Bytes) => {}
                     Some(Fed::End) => self.mode = Mode::Over,
+                    None if self.inbound.connection.claim() => self.take_up(),
                     None if !wait => return Ok(Fill::NotYet),
                     None => self.wait_for_food()?,
                 },

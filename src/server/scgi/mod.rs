@@ -14,14 +14,17 @@ use crate::protocol::scgi;
 const SPEECH: Speech = Speech { mode: Mode::Scgi, decode, write_head };
 
 /// Works on a connection that the calling thread has claimed.
-pub(super) fn attend(worker: &mut Worker, connection: &Arc<Connection>) {
-    single::attend(worker, connection, &SPEECH);
+pub(super) fn attend(worker: &mut Worker, connection: &Arc<Connection>, hung_up: bool) {
+    single::attend(worker, connection, &SPEECH, hung_up);
 }
 
 fn decode(bytes: &[u8], limits: &Limits, into: &mut Params) -> Decoded {
     match scgi::decode(bytes, limits, into) {
         Ok(head) => Ok(head.map(|head| (head.size, head.content_length))),
-        Err(error) => Err(format!("{error} (--max-head)")),
+        Err(error) => {
+            let is_long = matches!(error.kind(), scgi::ErrorKind::TooLong { .. });
+            Err(format!("{error}{}", if is_long { " (--max-head)" } else { "" }))
+        }
     }
 }
 

@@ -6,9 +6,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use bytes::Bytes;
 
 use super::house::LONG;
-use crate::gateway::{
-    Application, Body, Environ, Error, ErrorKind, Level, Result, StartResponse, app_fn,
-};
+use crate::gateway::{Application, Body, Environ, Error, ErrorKind, Level, StartResponse, app_fn};
 
 /// Where requests wait until the test lets them go on.
 #[derive(Clone, Default)]
@@ -54,6 +52,10 @@ impl Gate {
         let (state, news) = &*self.state;
         state.lock().unwrap().notes.push(note.into());
         news.notify_all();
+    }
+
+    pub(in crate::server) fn forget_notes(&self) {
+        self.state.0.lock().unwrap().notes.clear();
     }
 
     /// Waits for a note with this text.

@@ -142,7 +142,7 @@ impl House {
     }
 }
 
-const PROTOCOLS: [Protocol; PROTOCOL_COUNT] = [
+pub(super) const PROTOCOLS: [Protocol; PROTOCOL_COUNT] = [
     #[cfg(feature = "fastcgi")]
     Protocol::FastCgi,
     #[cfg(feature = "scgi")]

@@ -1,7 +1,12 @@
 //! Whole processes as threads of the test, with real sockets: the web server's part is played by hand.
 
 mod apps;
+mod crowd;
+mod deadlines;
+mod drains;
 mod house;
+#[cfg(any(feature = "scgi", feature = "uwsgi"))]
+mod single;
 
 pub(in crate::server) use self::apps::{Gate, errands};
-pub(in crate::server) use self::house::{House, LONG, Stream, head_and_body, read_to_end};
+pub(in crate::server) use self::house::{House, Stream, head_and_body, read_to_end};

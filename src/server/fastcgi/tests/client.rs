@@ -147,7 +147,10 @@ impl Client {
         };
         self.unread.extend_from_slice(&buffer[..read]);
         let mut used = 0;
-        while let Some(record) = split(&self.unread[used..]).unwrap() {
+        // What a response that breaks off ends with.
+        while !self.unread[used..].starts_with(&[0; 8])
+            && let Some(record) = split(&self.unread[used..]).unwrap()
+        {
             used += record.size();
             let answer = self.answers.entry(record.header.request_id).or_default();
             assert!(answer.end.is_none(), "{:?} behind END_REQUEST", record.header);

@@ -2,5 +2,8 @@
 
 mod basics;
 mod client;
+mod gone;
+mod multiplex;
+mod violations;
 
 use self::client::{Answer, Client};

@@ -1,0 +1,161 @@
+//! Several requests at once over one connection.
+
+use std::thread;
+
+use super::Client;
+use super::client::{head, request};
+use crate::protocol::fastcgi::{Kind, ProtocolStatus, Role, put_stream, put_stream_end};
+use crate::server::engine::Protocol;
+use crate::server::engine::tests::{Gate, House, errands};
+
+#[test]
+fn one_is_answered_while_another_waits() {
+    let gate = Gate::default();
+    let house = House::open(errands(&gate));
+    for (round, stream) in house.both(Protocol::FastCgi).into_iter().enumerate() {
+        let mut client = Client::new(stream);
+        client.send(&request(1, "/gate", b""));
+        gate.until_arrived(round + 1);
+        if round == 0 {
+            for id in 2..20 {
+                client.send(&request(id, "/hello", b""));
+                assert_eq!(client.answer(id).text(), "Hello, world\n");
+            }
+            gate.open();
+        }
+        assert_eq!(client.answer(1).text(), "through");
+    }
+}
+
+#[test]
+fn two_interleaved_record_by_record() {
+    let house = House::open(errands(&Gate::default()));
+    let mut client = Client::new(house.tcp(Protocol::FastCgi));
+    let (one, two) = (request(1, "/echo", b"the first"), request(2, "/echo", b"the second"));
+    let records = |mut wire: &[u8]| {
+        let mut all = Vec::new();
+        while let Some(record) = crate::protocol::fastcgi::split(wire).unwrap() {
+            all.push(wire[..record.size()].to_vec());
+            wire = &wire[record.size()..];
+        }
+        all
+    };
+    for (one, two) in records(&one).iter().zip(&records(&two)) {
+        client.send(one);
+        client.send(two);
+    }
+    assert_eq!(client.answer(2).text(), "the second");
+    assert_eq!(client.answer(1).text(), "the first");
+}
+
+/// More than an inbox holds, of both.
+#[test]
+fn two_uploads_at_once() {
+    let house = House::open(errands(&Gate::default()));
+    for stream in house.both(Protocol::FastCgi) {
+        let mut client = Client::new(stream);
+        let pieces = 200;
+        let length = Some(pieces * 8000);
+        client.send(&head(1, Role::RESPONDER, true, "/echo", length));
+        client.send(&head(2, Role::RESPONDER, true, "/count", length));
+        for piece in 0..pieces {
+            client.stdin(1, &[piece as u8; 8000]);
+            client.stdin(2, &[b'b'; 8000]);
+        }
+        client.stdin(2, b"");
+        client.stdin(1, b"");
+        assert_eq!(client.answer(2).text(), (pieces * 8000).to_string());
+        let answer = client.answer(1);
+        let expected: Vec<u8> = (0..pieces).flat_map(|piece| [piece as u8; 8000]).collect();
+        assert!(answer.body() == expected);
+    }
+}
+
+/// An input that nobody reads fills its inbox, and delays what stands behind it until it is read.
+#[test]
+fn an_inbox_that_is_full() {
+    let gate = Gate::default();
+    let house = House::open(errands(&gate));
+    let mut client = Client::new(house.unix(Protocol::FastCgi));
+    let size = 1_500_000;
+    client.send(&head(1, Role::RESPONDER, true, "/gate", None));
+    // The connection has several requests from now on, so that nobody keeps it to himself.
+    client.send(&head(2, Role::RESPONDER, true, "/gate-read", Some(size)));
+    let mut rest = Vec::new();
+    put_stream_end(&mut rest, Kind::STDIN, 1);
+    put_stream(&mut rest, Kind::STDIN, 2, &vec![b'x'; size]);
+    put_stream_end(&mut rest, Kind::STDIN, 2);
+    rest.extend(request(3, "/hello", b""));
+    let mut writer = match &client.stream {
+        crate::server::engine::tests::Stream::Unix(stream) => stream.try_clone().unwrap(),
+        crate::server::engine::tests::Stream::Tcp(_) => unreachable!("it is a Unix socket"),
+    };
+    let sender = thread::spawn(move || std::io::Write::write_all(&mut writer, &rest).unwrap());
+    gate.until_arrived(2);
+    gate.open();
+    assert_eq!(client.answer(1).text(), "through");
+    assert_eq!(client.answer(2).body().len(), size);
+    assert_eq!(client.answer(3).text(), "Hello, world\n");
+    sender.join().unwrap();
+}
+
+#[test]
+fn many_in_one_breath() {
+    let house = House::open(errands(&Gate::default()));
+    for stream in house.both(Protocol::FastCgi) {
+        let mut client = Client::new(stream);
+        let mut wire = Vec::new();
+        for id in 1..=300_u16 {
+            wire.extend(request(id, "/echo", format!("body of {id}").as_bytes()));
+        }
+        client.send(&wire);
+        for id in (1..=300).rev() {
+            assert_eq!(client.answer(id).text(), format!("body of {id}"));
+        }
+    }
+}
+
+/// The connection is closed behind those that run beside a response that broke off.
+#[test]
+fn one_breaks_and_another_is_answered() {
+    let gate = Gate::default();
+    let house = House::open(errands(&gate));
+    let mut client = Client::new(house.unix(Protocol::FastCgi));
+    client.send(&request(1, "/gate", b""));
+    gate.until_arrived(1);
+    client.send(&request(2, "/broken?10", b""));
+    client.until_stdout(2, 10);
+    gate.open();
+    assert_eq!(client.answer(1).text(), "through");
+    assert!(client.until_closed(2).end.is_none());
+}
+
+#[test]
+fn too_many() {
+    let gate = Gate::default();
+    let house = House::open_with(errands(&gate), |limits, _| {
+        (limits.connections, limits.threads) = (3, 3);
+    });
+    let mut client = Client::new(house.tcp(Protocol::FastCgi));
+    for id in 1..=3 {
+        client.send(&request(id, "/gate", b""));
+    }
+    gate.until_arrived(3);
+    // No thread is free to read on: the gate opens when the others are in the queue.
+    client.send(&head(4, Role::RESPONDER, true, "/hello", None));
+    gate.open();
+    for id in 1..=3 {
+        assert_eq!(client.answer(id).text(), "through");
+    }
+    client.stdin(4, b"");
+    assert_eq!(client.answer(4).text(), "Hello, world\n");
+    for id in 1..=4 {
+        client.send(&head(id, Role::RESPONDER, true, "/hello", None));
+    }
+    assert_eq!(client.answer(4).end.unwrap().protocol_status, ProtocolStatus::OVERLOADED);
+    for id in 1..=3 {
+        client.stdin(id, b"");
+        assert_eq!(client.answer(id).text(), "Hello, world\n");
+    }
+    house.line_with(&["RUST0057", "fastcgi 127.0.0.1:", "3 requests", "--max-connections"]);
+}
