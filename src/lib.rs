@@ -28,9 +28,9 @@
 //! | module | what it is | needs httpd |
 //! | --- | --- | --- |
 //! | [`gateway`] | the application contract: pure, without `unsafe`, the same behind every server | no |
-//! | [`protocol`] | codecs without I/O: the bridge between httpd and daemon processes | no |
+//! | [`protocol`] | codecs without I/O: the bridge between httpd and daemon processes, FastCGI, SCGI, uwsgi, CGI | no |
 //! | [`process`] | process groups as data and decisions: options, scoreboard, policies | no |
-//! | [`server`] | drivers: the loop of a daemon process | no |
+//! | [`server`] | drivers: the loop of a daemon process, the gateways | no |
 //! | `sys` | httpd, APR and APR-util as bindgen sees them | yes |
 //! | `httpd` | safe wrappers of what httpd hands to a hook | yes |
 //! | `module` | records, typed directives and hooks behind a panic guard | yes |
@@ -48,6 +48,8 @@
 //! | `log` | yes | records of the crate `log` go to the ErrorLog |
 //! | `tower` | yes | any tower service is an application; brings tokio |
 //! | `tracing` | no | `tracing` events go to the ErrorLog too, as `log` records |
+//! | `cgi`, `fastcgi`, `scgi`, `uwsgi`, `http-server` | no | `serve` and `Gateway`: a program of one's own that speaks this protocol, behind any server; the last one brings hyper |
+//! | `servers` | no | all five |
 
 // An unwinding panic is caught and becomes a 500; an aborting one takes every request of the
 // process with it.
