@@ -1,0 +1,9 @@
+//! Applications from elsewhere, and what it takes to hand each to mod_rust: docs/applications.md.
+//!
+//! `modules/` makes a module of httpd of each, `src/bin/` a gateway program.
+
+pub mod books;
+pub mod files;
+pub mod office;
+pub mod peer;
+pub mod starwars;
