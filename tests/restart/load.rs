@@ -5,11 +5,52 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::net::SocketAddr;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use httpd_testkit::{BodyEnd, ClientError, ClientErrorKind, Connection, Response, Server};
+use httpd_testkit::{
+    BodyEnd, ClientError, ClientErrorKind, Connection, Response, Server, WebServer,
+};
+
+/// What the clients ask: a web server, whatever stands behind it.
+pub(crate) trait Front: Sync {
+    /// Where it listens.
+    fn addr(&self) -> SocketAddr;
+    /// How long a client waits for the next byte.
+    fn patience(&self) -> Duration;
+    /// Waits until `probe` is true, and fails the test when that takes too long.
+    fn wait_for(&self, what: &str, probe: &mut dyn FnMut() -> bool);
+}
+
+impl Front for Server {
+    fn addr(&self) -> SocketAddr {
+        Self::addr(self)
+    }
+
+    fn patience(&self) -> Duration {
+        Self::patience(self)
+    }
+
+    fn wait_for(&self, what: &str, probe: &mut dyn FnMut() -> bool) {
+        Self::wait_for(self, what, probe);
+    }
+}
+
+impl Front for WebServer {
+    fn addr(&self) -> SocketAddr {
+        Self::addr(self)
+    }
+
+    fn patience(&self) -> Duration {
+        Self::patience(self)
+    }
+
+    fn wait_for(&self, what: &str, probe: &mut dyn FnMut() -> bool) {
+        Self::wait_for(self, what, probe);
+    }
+}
 
 /// One kind of request, and what its whole answer is.
 pub(crate) struct Target {
@@ -18,6 +59,8 @@ pub(crate) struct Target {
     /// The request's body: so many pieces of so many bytes, and how it is sent.
     pub(crate) body: Option<Upload>,
     pub(crate) answer: fn(&Response) -> bool,
+    /// Statuses by which the server may say that it could not be answered.
+    pub(crate) allowed: &'static [u16],
 }
 
 /// A request body in pieces, with a pause between them that keeps it on its way for a while.
@@ -37,6 +80,8 @@ pub(crate) enum Fate {
     ClosedBetween,
     /// The same on a new connection, or there was no connection.
     Refused,
+    /// An error page with a status that the target allows.
+    Failed,
     /// An answer that shows that it is not whole.
     Cut,
     /// An answer that looks whole and is not what was asked for.
@@ -60,9 +105,13 @@ impl Tally {
 
     /// How many requests for `path` were answered.
     pub(crate) fn answered(&self, path: &str) -> u64 {
-        let of_path =
-            |((of, fate), _): &(&(&str, Fate), &u64)| *of == path && *fate == Fate::Answered;
-        self.counts.iter().filter(of_path).map(|(_, count)| count).sum()
+        self.count_of(path, Fate::Answered)
+    }
+
+    /// How many requests for `path` had this fate.
+    pub(crate) fn count_of(&self, path: &str, fate: Fate) -> u64 {
+        let is_meant = |((of, had), _): &(&(&str, Fate), &u64)| *of == path && *had == fate;
+        self.counts.iter().filter(is_meant).map(|(_, count)| count).sum()
     }
 }
 
@@ -77,7 +126,7 @@ impl fmt::Display for Tally {
 
 /// The load while it runs.
 pub(crate) struct Load<'l> {
-    server: &'l Server,
+    front: &'l dyn Front,
     targets: &'l [Target],
     over: AtomicBool,
     answered: AtomicU64,
@@ -87,13 +136,13 @@ pub(crate) struct Load<'l> {
 impl<'l> Load<'l> {
     /// Runs `clients` clients until `meanwhile` is done, and says what became of their requests.
     pub(crate) fn run(
-        server: &'l Server,
+        front: &'l dyn Front,
         targets: &'l [Target],
         clients: usize,
         meanwhile: impl FnOnce(&Self),
     ) -> Tally {
         let load = Self {
-            server,
+            front,
             targets,
             over: AtomicBool::new(false),
             answered: AtomicU64::new(0),
@@ -120,8 +169,8 @@ impl<'l> Load<'l> {
     /// Waits until `count` more requests have been answered.
     pub(crate) fn wait_for_answers(&self, count: u64) {
         let before = self.answered.load(Ordering::Relaxed);
-        self.server
-            .wait_for("more answers", || self.answered.load(Ordering::Relaxed) >= before + count);
+        let mut are_there = || self.answered.load(Ordering::Relaxed) >= before + count;
+        self.front.wait_for("more answers", &mut are_there);
     }
 
     fn client(&self, number: usize) {
@@ -166,7 +215,7 @@ impl<'l> Load<'l> {
         let is_new = kept.is_none();
         let connection = match kept.take() {
             Some(connection) => Ok(connection),
-            None => Connection::try_open(self.server.addr(), self.server.patience()),
+            None => Connection::try_open(self.front.addr(), self.front.patience()),
         };
         let mut connection = match connection {
             Ok(connection) => connection,
@@ -181,6 +230,9 @@ impl<'l> Load<'l> {
                     *kept = Some(connection);
                 }
                 (Fate::Answered, None)
+            }
+            Ok(response) if target.allowed.contains(&response.status) => {
+                (Fate::Failed, Some(format!("{}", response.status)))
             }
             Ok(response) => (Fate::Wrong, Some(format!("{response:?}"))),
             Err(error) => {

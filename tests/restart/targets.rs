@@ -19,18 +19,21 @@ pub(crate) const TARGETS: &[Target] = &[
         path: "/small.txt",
         body: None,
         answer: |response| response.body == b"small\n",
+        allowed: &[],
     },
     Target {
         method: "GET",
         path: "/hello",
         body: None,
         answer: |response| response.body == b"Hello, world\n",
+        allowed: &[],
     },
     Target {
         method: "GET",
         path: "/large.bin",
         body: None,
         answer: |response| is(response, FILE, b'f'),
+        allowed: &[],
     },
     // A hundredth of a second between two chunks: on its way for a fifth of a second.
     Target {
@@ -38,30 +41,35 @@ pub(crate) const TARGETS: &[Target] = &[
         path: "/probe/stream?chunks=20&size=500&ms=10",
         body: None,
         answer: |response| is(response, 10_000, b'x'),
+        allowed: &[],
     },
     Target {
         method: "GET",
         path: "/probe/bytes/200000",
         body: None,
         answer: |response| response.body.len() == 200_000,
+        allowed: &[],
     },
     Target {
         method: "POST",
         path: "/probe/echo",
         body: Some(Upload { pieces: 10, size: 2000, pause: Duration::from_millis(10) }),
         answer: |response| is(response, 20_000, b'u'),
+        allowed: &[],
     },
     Target {
         method: "GET",
         path: "/probe/wait?ms=50",
         body: None,
         answer: |response| response.body == b"waited 50 ms\n",
+        allowed: &[],
     },
     Target {
         method: "POST",
         path: "/probe/discard",
         body: Some(Upload { pieces: 2, size: 30_000, pause: Duration::from_millis(20) }),
         answer: |response| response.text().contains("\"length\": 60000,"),
+        allowed: &[],
     },
 ];
 
