@@ -9,17 +9,28 @@ use super::listen::Bound;
 use crate::server::os;
 use crate::server::site::Mode;
 
-/// What makes a process a worker: the number of its line to the master, then `protocol:number` of
-/// each listener.
+/// What makes a process a worker: the master's id, the number of its line to the master, then
+/// `protocol:number` of each listener.
 pub(super) const VARIABLE: &str = "MOD_RUST_WORKER";
 
 /// The value of [`VARIABLE`].
 pub(super) fn variable(line: &UnixStream, listeners: &[Bound]) -> String {
-    let mut value = line.as_raw_fd().to_string();
+    let mut value = format!("{} {}", std::process::id(), line.as_raw_fd());
     for listener in listeners {
         value += &format!(" {}:{}", listener.protocol.name(), listener.socket.as_raw_fd());
     }
     value
+}
+
+/// Whether `value` is meant for this process, and not for a worker whose application started it.
+pub(super) fn is_meant(value: &str) -> bool {
+    let parent = rustix::process::getppid().map(|pid| pid.as_raw_nonzero().get().to_string());
+    let mut words = value.split(' ');
+    let (master, line) = (words.next(), words.next().unwrap_or_default());
+    // The master may have gone already. What a worker has is closed in what it starts.
+    parent.as_deref() == master
+        || std::fs::read_link(format!("/proc/self/fd/{line}"))
+            .is_ok_and(|target| target.as_os_str().as_encoded_bytes().starts_with(b"socket:"))
 }
 
 /// What a worker finds in [`VARIABLE`].
@@ -33,7 +44,7 @@ pub(super) fn read_variable(value: &str) -> Result<(Line, Vec<Bound>), String> {
         let number = number.parse().map_err(|_| wrong())?;
         os::inherit(number).map_err(|error| format!("{VARIABLE}={value}: {error}"))
     };
-    let mut words = value.split(' ');
+    let mut words = value.split(' ').skip(1);
     let line = inherit(words.next().unwrap_or_default())?;
     let mut listeners = Vec::new();
     for word in words {
@@ -130,6 +141,14 @@ impl AsFd for Ear {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn is_for_the_masters_own_child() {
+        assert!(!is_meant("1000000000 1000000"));
+        assert!(is_meant(&format!("{} 1000000", std::os::unix::process::parent_id())));
+        let (one, _other) = UnixStream::pair().unwrap();
+        assert!(is_meant(&variable(&one, &[])), "the master is gone, its line is there");
+    }
 
     #[test]
     fn is_heard() {

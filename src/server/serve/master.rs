@@ -317,9 +317,11 @@ impl Master {
             .iter()
             .filter(|worker| worker.ready.is_none() && worker.told.is_none())
             .map(|worker| worker.started + self.config.start_timeout);
-        let until = killed.chain(started).chain(self.backoff.not_before()).min();
-        // What is over was seen to before.
-        let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+        let now = Instant::now();
+        // A pause that is over was seen to before.
+        let pause = self.backoff.not_before().filter(|&time| time > now);
+        let until = killed.chain(started).chain(pause).min();
+        let left = until.map(|until| until.saturating_duration_since(now));
         let left = left.map(|left| left.max(Duration::from_millis(1)));
         let _ = poll(&mut fds, left.and_then(|left| left.try_into().ok()).as_ref());
     }

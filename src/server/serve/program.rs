@@ -17,8 +17,9 @@ pub(super) fn run(
     arguments: Vec<OsString>,
     variable: Option<OsString>,
 ) -> ExitCode {
-    if let Some(value) = std::env::var_os(control::VARIABLE) {
-        let code = worker::run(gateway, arguments, variable, &value.to_string_lossy());
+    let worker = std::env::var(control::VARIABLE).ok();
+    if let Some(value) = worker.filter(|value| control::is_meant(value)) {
+        let code = worker::run(gateway, arguments, variable, &value);
         process::end();
         return code;
     }

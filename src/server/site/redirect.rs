@@ -26,11 +26,12 @@ impl Way {
         };
         match mode {
             Mode::Http => Self::Here,
-            Mode::Cgi if !is(b"lighttpd") => Self::Field("Location"),
             _ if is(b"nginx") => Self::Field("X-Accel-Redirect"),
             // lighttpd's local redirects are off unless its configuration has them on, and
-            // mod_proxy_uwsgi has none: the client would get a Location with status 200.
+            // mod_proxy_uwsgi and mod_proxy_fcgi have none: the client would get a Location with
+            // status 200. Of these mod_fcgid cannot be told apart.
             _ if is(b"lighttpd") => Self::Here,
+            Mode::FastCgi if is(b"Apache") => Self::Here,
             Mode::Uwsgi => Self::Here,
             _ => Self::Field("Location"),
         }
@@ -95,7 +96,8 @@ mod tests {
     fn each_server_its_own_way() {
         for (mode, software, way) in [
             (Mode::Cgi, "Apache/2.4", Way::Field("Location")),
-            (Mode::FastCgi, "Apache/2.4", Way::Field("Location")),
+            (Mode::FastCgi, "Apache/2.4", Way::Here),
+            (Mode::Scgi, "Apache/2.4", Way::Field("Location")),
             (Mode::FastCgi, "nginx/1.26", Way::Field("X-Accel-Redirect")),
             (Mode::Uwsgi, "nginx/1.26", Way::Field("X-Accel-Redirect")),
             (Mode::Uwsgi, "Apache", Way::Here),

@@ -167,7 +167,7 @@ fn errors_are_pages_and_lines() {
 fn redirects_are_the_web_servers_or_our_own() {
     let there = ("PATH_INFO", "/a/there");
     for (mode, software, expected) in [
-        (Mode::FastCgi, "Apache", "Location: /a/here?x\r\n\r\n|END"),
+        (Mode::Scgi, "Apache", "Location: /a/here?x\r\n\r\n|END"),
         (Mode::FastCgi, "nginx/1.26", "X-Accel-Redirect: /a/here?x\r\n\r\n|END"),
     ] {
         let pairs = [there, ("SERVER_SOFTWARE", software)];
