@@ -31,7 +31,7 @@ impl Httpd {
                      exec /usr/sbin/apache2 -DFOREGROUND";
         let child = Command::new("sh").args(["-c", start]).stdin(Stdio::null()).spawn().unwrap();
         let httpd = Self { child, port };
-        httpd.wait(&"/", |status, _| status == 200);
+        httpd.wait("/", |status, _| status == 200);
         httpd
     }
 
