@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::{Duration, SystemTime};
 
-use httpd_testkit::{BodyEnd, Mpm, Response};
+use httpd_testkit::{BodyEnd, Mpm};
 
 use crate::site::{Application, Folder, Mode, Site, in_every_mode};
 
@@ -42,13 +42,6 @@ fn application(folder: &Folder) -> Application {
     Application::new("files", "/files").option("root", folder.path().display().to_string())
 }
 
-/// By its length. mod_proxy_fcgi takes a program's Content-Length away (httpd 2.4.59 and later), unless
-/// the variable `ap_trust_cgilike_cl` is set.
-fn ends_well(mode: Mode, response: &Response) -> bool {
-    let end = if mode == Mode::FastCgi { BodyEnd::Chunked } else { BodyEnd::Length };
-    response.end == end
-}
-
 fn pages(mode: Mode, mpm: Mpm) {
     let folder = folder();
     let site = start(&folder, mode, mpm);
@@ -62,7 +55,7 @@ fn pages(mode: Mode, mpm: Mpm) {
     ] {
         let response = site.get(target);
         assert_eq!((response.status, response.text()), (200, body), "{target}: {response:?}");
-        assert!(ends_well(mode, &response), "{target}: {response:?}");
+        assert_eq!(response.end, BodyEnd::Length, "{target}");
     }
     let page = site.get("/files/");
     assert_eq!(page.header("content-type"), Some("text/html"));
@@ -70,9 +63,7 @@ fn pages(mode: Mode, mpm: Mpm) {
 
     let head = site.request("HEAD", "/files/a.txt").send();
     assert_eq!((head.status, head.body.len()), (200, 0));
-    if mode != Mode::FastCgi {
-        assert_eq!(head.header("content-length"), Some(text().len().to_string().as_str()));
-    }
+    assert_eq!(head.header("content-length"), Some(text().len().to_string().as_str()));
 
     for target in ["/files/nothing.txt", "/files/sub/nothing/", "/files/a.txt/below"] {
         let response = site.get(target);
@@ -173,7 +164,7 @@ fn a_large_file(mode: Mode, mpm: Mpm) {
         seen += piece.len();
     });
     assert_eq!((response.status, seen), (200, length));
-    assert!(ends_well(mode, &response), "{response:?}");
+    assert_eq!(response.end, BodyEnd::Length);
 }
 
 /// `TraceLayer`'s events are lines of the ErrorLog, or of the program's log.

@@ -107,9 +107,13 @@ impl Application {
                 let addr = gateway.addr("fastcgi");
                 // A connection that is kept stays with the worker that took it.
                 let reuse = if self.processes == 1 { "on" } else { "off" };
-                let builder = builder.load("proxy").load("proxy_fcgi").conf(&format!(
+                let builder =
+                    ["env", "proxy", "proxy_fcgi"].into_iter().fold(builder, Builder::load);
+                // httpd keeps the Content-Length of a program by that variable alone.
+                let builder = builder.conf(&format!(
                     "ProxyPass \"{mount}\" \"fcgi://{addr}{mount}\" enablereuse={reuse} \
-                     flushpackets=on\nProxyFCGIBackendType GENERIC"
+                     flushpackets=on\nProxyFCGIBackendType GENERIC\n\
+                     SetEnv ap_trust_cgilike_cl 1"
                 ));
                 (self.httpd(builder), Some(gateway))
             }
