@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
+use super::ahead::Ahead;
 use super::buffer::{Buffer, Received};
 use super::complaints::Complaint;
 use super::connection::Connection;
@@ -15,16 +16,45 @@ use crate::server::os;
 use crate::server::place::{self, Client};
 use crate::server::table::Entry as _;
 
-/// The most that is taken in before the application asks for it, in bytes. Some web servers do not
-/// read the response before they have sent all of the body: an application that answers meanwhile
-/// goes on up to here.
-const AHEAD: usize = 1024 * 1024;
-
 /// What is taken in at once, in bytes.
-const TAKE: usize = 64 * 1024;
+const TAKE: usize = 32 * 1024;
 
 /// How long a client is waited for before its thread is given to another request.
 const MOMENT: Duration = Duration::from_millis(2);
+
+/// How the end of a body is known.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::server) enum BodyEnd {
+    /// Only who reads it knows.
+    Unknown,
+    /// So many bytes are to come.
+    Bytes(u64),
+    /// A STDIN record of this request without content is to come.
+    #[cfg(feature = "fastcgi")]
+    Stdin(crate::server::fastcgi::Scan),
+}
+
+impl BodyEnd {
+    /// Bytes have come.
+    pub(in crate::server) fn pass(&mut self, bytes: &[u8]) {
+        match self {
+            Self::Unknown => {}
+            Self::Bytes(left) => *left = left.saturating_sub(bytes.len() as u64),
+            #[cfg(feature = "fastcgi")]
+            Self::Stdin(scan) => scan.pass(bytes),
+        }
+    }
+
+    const fn is_here(self) -> bool {
+        match self {
+            // There is nothing to wait for.
+            Self::Unknown | Self::Bytes(0) => true,
+            Self::Bytes(_) => false,
+            #[cfg(feature = "fastcgi")]
+            Self::Stdin(scan) => scan.is_over(),
+        }
+    }
+}
 
 /// Where bytes of a request that runs come from.
 pub(in crate::server) struct Inbound<'c> {
@@ -32,7 +62,11 @@ pub(in crate::server) struct Inbound<'c> {
     pub(in crate::server) connection: &'c Arc<Connection>,
     client: Client,
     /// Bytes that were read, but not by who reads the body.
-    ahead: RefCell<Vec<u8>>,
+    ahead: RefCell<Ahead>,
+    /// How the end of the body is known among the bytes that come.
+    end: Cell<BodyEnd>,
+    /// The web server sends no more of the body, or reads nothing, once the response has begun.
+    half_duplex: bool,
     /// More of the body may come, and this thread is the one to read it.
     open: Cell<bool>,
     /// The last read filled its buffer: there may be more without an event that says so.
@@ -52,13 +86,16 @@ impl<'c> Inbound<'c> {
         process: &'c Arc<Process>,
         connection: &'c Arc<Connection>,
         client: Client,
+        half_duplex: bool,
         room: Vec<u8>,
     ) -> Self {
         Self {
             process,
             connection,
             client,
-            ahead: RefCell::new(room),
+            ahead: RefCell::new(Ahead::new(room)),
+            end: Cell::new(BodyEnd::Unknown),
+            half_duplex,
             open: Cell::new(false),
             full: Cell::new(false),
             ended: Cell::new(false),
@@ -70,10 +107,7 @@ impl<'c> Inbound<'c> {
 
     /// The room for what is taken in, for another request.
     pub(in crate::server) fn into_room(self) -> Vec<u8> {
-        let mut room = self.ahead.into_inner();
-        room.clear();
-        room.shrink_to(TAKE);
-        room
+        self.ahead.into_inner().into_memory()
     }
 
     /// Whether this thread reads the connection, and more of a body is to come.
@@ -121,16 +155,17 @@ impl<'c> Inbound<'c> {
         {
             let mut ahead = self.ahead.borrow_mut();
             if !ahead.is_empty() {
-                buffer.put(&ahead);
-                ahead.clear();
-                return Received::Some;
+                // What cannot be read again is lost, and the request with it.
+                return ahead.take(buffer).map_or(Received::End, |()| Received::Some);
             }
         }
         if self.ended.get() {
             return Received::End;
         }
         // What is wrong with the socket ends it.
+        let before = buffer.len();
         let received = buffer.receive(self.connection).unwrap_or(Received::End);
+        self.came(&buffer.unread()[before..]);
         self.full.set(received == Received::Full);
         self.ended.set(received == Received::End);
         received
@@ -163,7 +198,7 @@ impl<'c> Inbound<'c> {
         let limit = self.process.site.timeouts.send;
         let start = Instant::now();
         loop {
-            let read = self.open.get() && !self.ended.get() && self.ahead.borrow().len() < AHEAD;
+            let read = self.open.get() && !self.ended.get();
             if read {
                 self.mute();
             }
@@ -180,7 +215,7 @@ impl<'c> Inbound<'c> {
                 return Err(gone());
             }
             if read && polled.readable {
-                self.take_in();
+                self.take_in()?;
             }
             if polled.writable {
                 return Ok(());
@@ -189,14 +224,40 @@ impl<'c> Inbound<'c> {
         }
     }
 
-    fn take_in(&self) {
-        let mut ahead = self.ahead.borrow_mut();
-        let start = ahead.len();
-        ahead.resize(start + TAKE, 0);
-        let read = os::receive(self.connection, &mut ahead[start..]).unwrap_or(Some(0));
-        ahead.truncate(start + read.unwrap_or(0));
+    /// Before a response begins that is not all of it: takes in what is left of the body, if the web
+    /// server wants it so.
+    pub(in crate::server) fn absorb(&self) -> Result<()> {
+        if self.half_duplex {
+            while self.open.get() && !self.ended.get() && !self.end.get().is_here() {
+                self.wait_to_read()?;
+                self.take_in()?;
+            }
+        }
+        Ok(())
+    }
+
+    fn take_in(&self) -> Result<()> {
+        let mut room = [0; TAKE];
+        let read = os::receive(self.connection, &mut room).unwrap_or(Some(0));
         self.full.set(read == Some(TAKE));
         self.ended.set(read == Some(0));
+        let bytes = &room[..read.unwrap_or(0)];
+        self.came(bytes);
+        self.ahead.borrow_mut().put(bytes).map_err(|error| {
+            let what = format!("the request body cannot be kept in a temporary file: {error}");
+            Error::of(ErrorKind::Output, what)
+        })
+    }
+
+    /// The end of the body is to be found so in what comes from now on.
+    pub(in crate::server) fn set_end(&self, end: BodyEnd) {
+        self.end.set(end);
+    }
+
+    fn came(&self, bytes: &[u8]) {
+        let mut end = self.end.get();
+        end.pass(bytes);
+        self.end.set(end);
     }
 
     fn poll(&self, read: bool, write: bool, timeout: Duration) -> Result<os::Polled> {

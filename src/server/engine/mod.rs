@@ -15,6 +15,7 @@
 #![forbid(unsafe_code)]
 
 mod acceptor;
+mod ahead;
 mod buffer;
 mod complaints;
 mod connection;
@@ -42,7 +43,7 @@ use crate::server::site::Site;
 pub(in crate::server) use self::buffer::{Buffer, Received};
 pub(in crate::server) use self::complaints::Complaint;
 pub(in crate::server) use self::connection::{Connection, Due};
-pub(in crate::server) use self::inbound::{Inbound, gone};
+pub(in crate::server) use self::inbound::{BodyEnd, Inbound, gone};
 pub(in crate::server) use self::output::{Framing, Output};
 pub(in crate::server) use self::process::Process as EngineProcess;
 #[cfg(feature = "fastcgi")]

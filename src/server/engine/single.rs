@@ -13,7 +13,7 @@ use http::HeaderMap;
 use super::buffer::{Buffer, Received};
 use super::complaints::Complaint;
 use super::connection::{Connection, Due};
-use super::inbound::{Inbound, gone};
+use super::inbound::{BodyEnd, Inbound, gone};
 use super::output::{Framing, Output};
 use super::{LINGER, Worker, wire};
 use crate::gateway::{Error, ErrorKind, Fill, InputSource, Interest, Level, Result, Woken};
@@ -127,7 +127,12 @@ fn serve(
 ) {
     connection.expect_nothing();
     let Worker { process, buffer, output, ahead, params, .. } = worker;
-    let inbound = Inbound::new(process, connection, Client::MayHalfClose, std::mem::take(ahead));
+    // Of the web servers lighttpd alone reads a response while it still sends the body.
+    let software = params.get(b"SERVER_SOFTWARE").unwrap_or_default();
+    let half_duplex = !software.starts_with(b"lighttpd");
+    let room = std::mem::take(ahead);
+    let inbound = Inbound::new(process, connection, Client::MayHalfClose, half_duplex, room);
+    inbound.set_end(BodyEnd::Bytes(length.saturating_sub(buffer.len() as u64)));
     inbound.set_open(length > buffer.len() as u64);
     inbound.set_full(full);
     output.begin(Framing::Raw);
@@ -250,6 +255,11 @@ struct Response<'r, 'c> {
 }
 
 impl Response<'_, '_> {
+    fn send_part(&self) -> Result<()> {
+        self.inbound.absorb()?;
+        self.send()
+    }
+
     fn send(&self) -> Result<()> {
         if self.gone.get() {
             return Err(gone());
@@ -272,11 +282,11 @@ impl Sink for Response<'_, '_> {
         output.body(data);
         let is_due = output.is_due();
         drop(output);
-        if is_due || self.gone.get() { self.send() } else { Ok(()) }
+        if is_due || self.gone.get() { self.send_part() } else { Ok(()) }
     }
 
     fn flush(&self) -> Result<()> {
-        self.send()
+        self.send_part()
     }
 
     /// It is sent when the ending is known.

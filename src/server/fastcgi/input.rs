@@ -5,12 +5,12 @@ use std::time::Instant;
 
 use super::attend::{hang_up, hold, run_elsewhere, violated};
 use super::desk::Spare;
-use super::records::{Piece, Reader, Step};
+use super::records::{Piece, Reader, Scan, Step};
 use super::response::reply;
 use super::traffic::{Line, Request};
 use crate::gateway::{Error, ErrorKind, Fill, InputSource, Result};
 use crate::protocol::fastcgi::{HEADER, Header, Kind, Role};
-use crate::server::engine::{Buffer, Inbound, Received, gone};
+use crate::server::engine::{BodyEnd, Buffer, Inbound, Received, gone};
 
 /// Where input is to be found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,6 +85,9 @@ impl<'r, 'c> Input<'r, 'c> {
             taken: 0,
         };
         inbound.set_open(mode == Mode::Claimed);
+        if mode == Mode::Claimed {
+            input.look_for_end();
+        }
         if mode == Mode::Whole && !input.next_of_whole() {
             input.mode = Mode::Over;
             if length.is_none() {
@@ -207,6 +210,30 @@ impl<'r, 'c> Input<'r, 'c> {
         drop(kept);
         self.inbound.set_open(true);
         self.mode = Mode::Claimed;
+        self.look_for_end();
+    }
+
+    /// The end may be in what was read already.
+    fn look_for_end(&self) {
+        if self.role != Role::RESPONDER {
+            return;
+        }
+        let mut end = BodyEnd::Stdin(Scan::new(self.id, self.piece));
+        end.pass(self.buffer.unread());
+        self.inbound.set_end(end);
+    }
+
+    /// What was taken in and not asked for is passed over. What stands between of other requests is
+    /// theirs.
+    pub(super) fn throw_away_ahead(&mut self) {
+        while self.mode == Mode::Claimed && self.inbound.has_ahead() {
+            let own = std::mem::take(&mut self.own);
+            self.buffer.consume(own);
+            self.piece.content -= own;
+            if !matches!(self.read(), Ok(Some(()))) {
+                break;
+            }
+        }
     }
 
     /// What was read and not used goes to the connection.

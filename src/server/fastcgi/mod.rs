@@ -12,8 +12,9 @@
 //! what it was mounted for. A filter reads the request body and, behind it, the `FCGI_DATA_LENGTH`
 //! bytes of the file that it filters.
 //!
-//! A response that breaks off ends with the connection and no END_REQUEST: that is what nginx,
-//! lighttpd and mod_proxy_fcgi take for broken. If other requests run on it, it is closed after them.
+//! A response that breaks off ends without END_REQUEST, with a record that is no FastCGI and with the
+//! connection, reset where that is possible: no END_REQUEST is what lighttpd and mod_proxy_fcgi take for
+//! broken, the other two are what nginx does. If other requests run on it, it is closed after them.
 #![cfg(target_os = "linux")]
 #![forbid(unsafe_code)]
 
@@ -29,5 +30,5 @@ mod traffic;
 
 pub(super) use self::attend::attend;
 pub(super) use self::desk::Desk;
-pub(super) use self::records::Piece;
+pub(super) use self::records::{Piece, Scan};
 pub(super) use self::traffic::Traffic;

@@ -24,6 +24,59 @@ pub(in crate::server) struct Piece {
     pub(super) padding: usize,
 }
 
+/// Looks for the end of a request's STDIN in bytes that nobody takes apart yet.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::server) struct Scan {
+    id: u16,
+    /// What is left of a record's content and padding, in bytes.
+    skip: usize,
+    header: [u8; HEADER],
+    /// How much of the header has come.
+    have: usize,
+    over: bool,
+}
+
+impl Scan {
+    /// From within this record on.
+    pub(super) const fn new(id: u16, piece: Piece) -> Self {
+        let skip = piece.content + piece.padding;
+        Self { id, skip, header: [0; HEADER], have: 0, over: false }
+    }
+
+    pub(in crate::server) const fn is_over(&self) -> bool {
+        self.over
+    }
+
+    /// More bytes have come.
+    pub(in crate::server) fn pass(&mut self, mut bytes: &[u8]) {
+        while !self.over && !bytes.is_empty() {
+            if self.skip > 0 {
+                let skipped = self.skip.min(bytes.len());
+                self.skip -= skipped;
+                bytes = &bytes[skipped..];
+                continue;
+            }
+            let wanted = (HEADER - self.have).min(bytes.len());
+            self.header[self.have..][..wanted].copy_from_slice(&bytes[..wanted]);
+            self.have += wanted;
+            bytes = &bytes[wanted..];
+            if self.have < HEADER {
+                return;
+            }
+            self.have = 0;
+            // Who takes it apart finds out what is wrong: until then there is nothing to wait for.
+            let Ok(header) = Header::decode(&self.header) else {
+                self.over = true;
+                return;
+            };
+            self.skip = header.size() - HEADER;
+            let is_own = header.request_id == self.id;
+            let is_end = header.kind == Kind::STDIN && header.content_length == 0;
+            self.over = is_own && (is_end || header.kind == Kind::ABORT_REQUEST);
+        }
+    }
+}
+
 /// What a look at the front of the buffer led to.
 pub(super) enum Step {
     /// More bytes are wanted.

@@ -40,6 +40,12 @@ impl Response<'_, '_> {
         sent
     }
 
+    /// As [`send`](Self::send), while more is to follow.
+    fn send_part(&self) -> Result<()> {
+        self.inbound.absorb()?;
+        self.send()
+    }
+
     fn check(&self) -> Result<()> {
         if self.broken.get() || self.line.is_gone() { Err(gone()) } else { Ok(()) }
     }
@@ -62,7 +68,7 @@ pub(super) fn reply(
     connection: &Arc<Connection>,
     replies: &mut Vec<u8>,
 ) -> bool {
-    let inbound = Inbound::new(process, connection, Client::Whole, Vec::new());
+    let inbound = Inbound::new(process, connection, Client::Whole, false, Vec::new());
     let mut output = Output::new();
     output.begin(Framing::Raw);
     output.record(|into| into.append(replies));
@@ -110,12 +116,12 @@ impl Sink for Response<'_, '_> {
         output.body(data);
         let is_due = output.is_due();
         drop(output);
-        if is_due { self.send() } else { Ok(()) }
+        if is_due { self.send_part() } else { Ok(()) }
     }
 
     fn flush(&self) -> Result<()> {
         self.check()?;
-        self.send()
+        self.send_part()
     }
 
     /// It is sent with the END_REQUEST.

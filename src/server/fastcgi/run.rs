@@ -35,7 +35,11 @@ pub(super) fn run(
     full: bool,
 ) -> Left {
     let Worker { process, buffer, output, ahead, fastcgi: desk, .. } = worker;
-    let inbound = Inbound::new(process, connection, Client::Whole, std::mem::take(ahead));
+    // Once it has the response's head nginx sends no more of the body.
+    let software = request.head.params.get(b"SERVER_SOFTWARE").unwrap_or_default();
+    let half_duplex = software.starts_with(b"nginx");
+    let room = std::mem::take(ahead);
+    let inbound = Inbound::new(process, connection, Client::Whole, half_duplex, room);
     inbound.set_full(full);
     output.begin(Framing::Stdout(request.id));
     let response = Response {
@@ -56,11 +60,7 @@ pub(super) fn run(
         &mut input,
     );
     desk.log.set(None);
-    if input.mode == Mode::Claimed {
-        while inbound.has_ahead() {
-            inbound.receive(input.buffer);
-        }
-    }
+    input.throw_away_ahead();
     let (mode, piece) = (input.mode, input.piece);
     drop(input);
 
@@ -84,7 +84,11 @@ pub(super) fn run(
             Left::Alone
         }
         End::Broken if leaves_others(connection) => claimed(!inbound.has_ended()),
-        End::Broken | End::Cut => {
+        broken @ (End::Broken | End::Cut) => {
+            if matches!(broken, End::Broken) {
+                response.spoil();
+            }
+            os::reset_on_close(connection);
             process.cut(connection);
             Left::Alone
         }
@@ -124,6 +128,16 @@ impl Response<'_, '_> {
             put_end(into, self.id, app_status, ProtocolStatus::REQUEST_COMPLETE);
         });
         if self.send().is_ok() { End::Whole } else { End::Cut }
+    }
+}
+
+impl Response<'_, '_> {
+    /// Breaks the stream of records. To nginx the end of a connection is the end of a response, with
+    /// or without END_REQUEST: only what is no FastCGI (version 0) makes it break the response off, and
+    /// on a TCP connection a reset, which a Unix socket does not have.
+    fn spoil(&self) {
+        self.output.borrow_mut().record(|into| into.extend_from_slice(&[0; 8]));
+        let _ = self.send();
     }
 }
 

@@ -19,13 +19,16 @@ fn params(path: &str, length: usize) -> Params {
 
 /// A head of this protocol.
 pub(super) fn head(protocol: Protocol, path: &str, length: usize) -> Vec<u8> {
+    encode(protocol, &params(path, length))
+}
+
+fn encode(protocol: Protocol, params: &Params) -> Vec<u8> {
     let mut wire = Vec::new();
-    let params = params(path, length);
     match protocol {
         #[cfg(feature = "scgi")]
-        Protocol::Scgi => crate::protocol::scgi::encode(&params, &mut wire).unwrap(),
+        Protocol::Scgi => crate::protocol::scgi::encode(params, &mut wire).unwrap(),
         #[cfg(feature = "uwsgi")]
-        Protocol::Uwsgi => crate::protocol::uwsgi::encode(&params, &mut wire).unwrap(),
+        Protocol::Uwsgi => crate::protocol::uwsgi::encode(params, &mut wire).unwrap(),
         #[cfg(feature = "fastcgi")]
         Protocol::FastCgi => unreachable!("it has several requests a connection"),
     }
@@ -120,7 +123,9 @@ fn full_duplex() {
     let house = House::open(errands(&Gate::default()));
     for &protocol in SINGLE {
         for mut stream in house.both(protocol) {
-            stream.write_all(&head(protocol, "/duplex", 50)).unwrap();
+            let mut params = params("/duplex", 50);
+            params.push(b"SERVER_SOFTWARE", b"lighttpd/1.4.76");
+            stream.write_all(&encode(protocol, &params)).unwrap();
             let mut all = Vec::new();
             for round in 1..=5 {
                 stream.write_all(b"0123456789").unwrap();
@@ -131,6 +136,23 @@ fn full_duplex() {
                     all.extend_from_slice(&buffer[..read]);
                 }
             }
+        }
+    }
+}
+
+/// Of more than sockets and memory hold nothing comes back before all has been sent, as it is with
+/// mod_proxy_scgi and mod_proxy_uwsgi.
+#[test]
+fn an_echo_to_who_does_not_read_before_all_is_sent() {
+    let house = House::open(errands(&Gate::default()));
+    for &protocol in SINGLE {
+        for mut stream in house.both(protocol) {
+            let body: Vec<u8> = (0..5_000_000).map(|i| (i % 251) as u8).collect();
+            stream.write_all(&head(protocol, "/duplex", body.len())).unwrap();
+            stream.write_all(&body).unwrap();
+            let (answer, ended) = read_to_end(&mut stream);
+            ended.unwrap();
+            assert!(head_and_body(&answer).1 == body);
         }
     }
 }

@@ -3,7 +3,7 @@
 use super::client::{head, request};
 use super::{Answer, Client};
 use crate::protocol::fastcgi::{
-    Kind, ProtocolStatus, Role, put_get_values, put_stream, put_stream_end,
+    Kind, ProtocolStatus, Role, put_begin, put_get_values, put_params, put_stream, put_stream_end,
 };
 use crate::server::engine::Protocol;
 use crate::server::engine::tests::{Gate, House, errands};
@@ -214,5 +214,32 @@ fn a_long_stream_is_flushed_piece_by_piece() {
         assert!(is_complete(&answer));
         assert_eq!(answer.body().len(), 5000);
         assert!(answer.records >= 400, "{} records", answer.records);
+    }
+}
+
+/// nginx sends no more of the body once it has the response's head, and mod_proxy_fcgi may wait while
+/// it sends a piece.
+#[test]
+fn an_echo_to_who_does_not_read_before_all_is_sent() {
+    let house = house();
+    for (server, size) in [("nginx/1.26.0", 5_000_000), ("Apache", 5_000_000)] {
+        for stream in house.both(Protocol::FastCgi) {
+            let mut client = Client::new(stream);
+            let mut params = crate::protocol::params::Params::new();
+            params.push(b"SERVER_SOFTWARE", server.as_bytes());
+            params.push(b"REQUEST_METHOD", b"POST");
+            params.push(b"SCRIPT_NAME", b"/duplex");
+            params.push(b"CONTENT_LENGTH", size.to_string().as_bytes());
+            let mut wire = Vec::new();
+            put_begin(&mut wire, 1, Role::RESPONDER, true);
+            put_params(&mut wire, 1, &params).unwrap();
+            let body: Vec<u8> = (0..size).map(|i| (i % 251) as u8).collect();
+            put_stream(&mut wire, Kind::STDIN, 1, &body);
+            put_stream_end(&mut wire, Kind::STDIN, 1);
+            client.send(&wire);
+            let answer = client.answer(1);
+            assert!(is_complete(&answer) && answer.body() == body);
+            assert_eq!(client.ask("/hello", b"").text(), "Hello, world\n");
+        }
     }
 }
