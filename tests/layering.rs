@@ -14,7 +14,7 @@ const LAYERS: [(&str, &[&str]); 11] = [
     ("sys", &[]),
     ("httpd", &["gateway", "sys"]),
     ("module", &["gateway", "httpd", "sys"]),
-    ("adapter", &["gateway", "httpd", "sys"]),
+    ("adapter", &["gateway", "httpd", "server", "sys"]),
     ("embedded", &["adapter", "gateway", "httpd"]),
     ("daemon", &["adapter", "gateway", "httpd", "process", "protocol", "server", "sys"]),
     (

@@ -19,7 +19,7 @@ mod lookout;
 pub mod os;
 #[cfg(target_os = "linux")]
 #[forbid(unsafe_code)]
-mod place;
+pub(crate) mod place;
 #[cfg(all(target_os = "linux", feature = "scgi"))]
 #[forbid(unsafe_code)]
 pub mod scgi;

@@ -1,4 +1,5 @@
-//! Where a worker thread waits for a waker, and for its client beside it.
+//! Where a thread that has a request waits for a waker, and for its client beside it: a worker thread
+//! of a driver's, or through `adapter` a thread of httpd's.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -27,7 +28,7 @@ thread_local! {
 }
 
 /// The waker of this thread; `None` when there was no descriptor left for it.
-pub(super) fn waker() -> Option<Waker> {
+pub(crate) fn waker() -> Option<Waker> {
     PLACE.with(|place| place.as_ref().ok().map(|place| Waker::from(Arc::clone(place))))
 }
 
@@ -58,56 +59,59 @@ pub(super) fn park(
     timeout: Option<Duration>,
     around: impl FnOnce(&mut dyn FnMut() -> Woken) -> Woken,
 ) -> Woken {
+    park_with(|event| match event {
+        Some(event) => around(&mut || wait(event, (connection.as_fd(), client), interest, timeout)),
+        None => Woken::Gone,
+    })
+}
+
+/// Waits for the waker, as `wait` does: it is given the event that the waker rings, and none where
+/// there was no descriptor left for one. It is not asked if the waker has been called already.
+pub(crate) fn park_with(wait: impl FnOnce(Option<&Event>) -> Woken) -> Woken {
     PLACE.with(|place| match place {
-        Ok(place) => place.park((connection.as_fd(), client), interest, timeout, around),
-        Err(_) => Woken::Gone,
+        Ok(place) => place.park(wait),
+        Err(_) => wait(None),
     })
 }
 
 impl Place {
-    fn park(
-        &self,
-        connection: (BorrowedFd<'_>, Client),
-        interest: Interest,
-        timeout: Option<Duration>,
-        around: impl FnOnce(&mut dyn FnMut() -> Woken) -> Woken,
-    ) -> Woken {
+    fn park(&self, wait: impl FnOnce(Option<&Event>) -> Woken) -> Woken {
         if self.state.compare_exchange(EMPTY, PARKED, Ordering::AcqRel, Ordering::Acquire).is_err()
         {
             self.state.store(EMPTY, Ordering::Release);
             return Woken::Called;
         }
-        let woken = around(&mut || self.wait(connection, interest, timeout));
+        let woken = wait(Some(&self.event));
         if self.state.swap(EMPTY, Ordering::AcqRel) == NOTIFIED {
             self.event.clear();
             return Woken::Called;
         }
         woken
     }
+}
 
-    fn wait(
-        &self,
-        (socket, client): (BorrowedFd<'_>, Client),
-        interest: Interest,
-        timeout: Option<Duration>,
-    ) -> Woken {
-        let read = interest == Interest::Input;
-        let event = Some(self.event.as_fd());
-        let polled = match client {
-            Client::Whole => os::poll(socket, (read, false), event, timeout),
-            Client::MayHalfClose => os::poll_open(socket, (read, false), event, timeout),
-        };
-        match polled {
-            Ok((_, true)) => {
-                // Whoever rang it: a call that was late for the wait before may have.
-                self.event.clear();
-                Woken::Called
-            }
-            Ok((polled, _)) if read && polled.readable => Woken::Input,
-            Ok((polled, _)) if client.is_gone(polled) => Woken::Gone,
-            Ok(_) => Woken::Called,
-            Err(_) => Woken::Gone,
+fn wait(
+    event: &Event,
+    (socket, client): (BorrowedFd<'_>, Client),
+    interest: Interest,
+    timeout: Option<Duration>,
+) -> Woken {
+    let read = interest == Interest::Input;
+    let waker = Some(event.as_fd());
+    let polled = match client {
+        Client::Whole => os::poll(socket, (read, false), waker, timeout),
+        Client::MayHalfClose => os::poll_open(socket, (read, false), waker, timeout),
+    };
+    match polled {
+        Ok((_, true)) => {
+            // Whoever rang it: a call that was late for the wait before may have.
+            event.clear();
+            Woken::Called
         }
+        Ok((polled, _)) if read && polled.readable => Woken::Input,
+        Ok((polled, _)) if client.is_gone(polled) => Woken::Gone,
+        Ok(_) => Woken::Called,
+        Err(_) => Woken::Gone,
     }
 }
 
