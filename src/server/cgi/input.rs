@@ -44,6 +44,19 @@ impl Stdin {
         })
     }
 
+    /// Reads what the application did not, where the standard input is a socket, as mod_cgid's: unread
+    /// bytes would make its closing a reset, and the server could lose the end of the response.
+    pub(super) fn discard(&mut self) {
+        // The response is complete. A pipe refuses this, and needs no reading.
+        if rustix::net::shutdown(&self.input, rustix::net::Shutdown::Write).is_err() {
+            return;
+        }
+        while let Ok(Fill::Data(data)) = self.fill(true) {
+            let amount = data.len();
+            self.consume(amount);
+        }
+    }
+
     /// Reads more; `false` if there is nothing yet.
     fn read(&mut self, wait: bool) -> Result<bool> {
         let until = Instant::now() + self.timeout;

@@ -34,7 +34,9 @@ pub fn run(site: &Site, end: impl AsFd) -> io::Result<bool> {
     let mut input = Stdin::new(&params, site.timeouts.body, end)?;
     let ending = site::serve(site, Mode::Cgi, &params, &output, &mut input);
     // What is broken must not be made whole by what was put off.
-    Ok(ending == Ending::Whole && output.end().is_ok())
+    let is_whole = ending == Ending::Whole && output.end().is_ok();
+    input.discard();
+    Ok(is_whole)
 }
 
 /// The process environment as a request's variables.
