@@ -101,7 +101,7 @@ impl Sink for Stdout {
         let mut bytes = Vec::with_capacity(512);
         match &self.nph {
             None => head.write_cgi(&mut bytes),
-            Some(protocol) => {
+            Some(_) => {
                 // Nobody adds to what such a program says.
                 let mut fields = head.fields.to_vec();
                 let date = httpdate::fmt_http_date(SystemTime::now());
@@ -109,7 +109,7 @@ impl Sink for Stdout {
                 fields.extend_from_slice(b"Connection: close\r\n");
                 // Nor does anybody look a local redirect up.
                 let status = head.status.or(Some(http::StatusCode::FOUND));
-                Head { status, fields: &fields, ..*head }.write_http(protocol, &mut bytes);
+                Head { status, fields: &fields, ..*head }.write_http(&mut bytes);
             }
         }
         self.put(&bytes)

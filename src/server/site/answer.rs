@@ -2,112 +2,23 @@
 //! a head and a body for the driver's [`Sink`].
 
 use std::cell::{Cell, OnceCell, RefCell};
-use std::fs::File;
-use std::os::unix::fs::FileExt as _;
 use std::sync::Arc;
 use std::task::Waker;
 use std::time::SystemTime;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 
 use super::environ::{Environ, Frozen};
 use super::file::{self, Parts, Validators};
 use super::head::{self, Head};
+use super::sink::Sink;
 use super::{Site, page};
 use crate::gateway::{
     Error, ErrorKind, Exchange, FileBody, Interest, Level, Result, SharedVariables, Status,
     Variables, Woken,
 };
-
-/// Where a driver takes a response: a connection, or the standard output.
-///
-/// It is called on the one thread that has the request, in this order: `head`, then `write`, `file`
-/// and `flush`, at last `finish`. An error of any is final.
-pub trait Sink {
-    /// Takes the head.
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorKind::ClientGone`] when nobody is there to take it, and [`ErrorKind::Output`] when it
-    /// cannot be passed on.
-    fn head(&self, head: &Head<'_>) -> Result<()>;
-
-    /// Takes a piece of the body. It need not go out before the next `flush`.
-    ///
-    /// # Errors
-    ///
-    /// As [`Sink::head`].
-    fn write(&self, data: Bytes) -> Result<()>;
-
-    /// Takes a part of a file as a piece of the body.
-    ///
-    /// # Errors
-    ///
-    /// As [`Sink::head`]; and when the file is shorter than it was.
-    fn file(&self, file: &File, start: u64, length: u64) -> Result<()> {
-        read_file(file, start, length, |data| self.write(data))
-    }
-
-    /// Sends everything taken so far.
-    ///
-    /// # Errors
-    ///
-    /// As [`Sink::head`].
-    fn flush(&self) -> Result<()>;
-
-    /// The response is complete. A driver may put the sending off until it is told the
-    /// [ending](super::Ending).
-    ///
-    /// # Errors
-    ///
-    /// As [`Sink::head`].
-    fn finish(&self, trailers: Option<HeaderMap>) -> Result<()>;
-
-    /// Takes a line for the web server's own log, if it has a way there. `false`: the program's log
-    /// gets it.
-    fn log(&self, level: Level, message: &str) -> bool {
-        let _ = (level, message);
-        false
-    }
-
-    /// As [`Exchange::waker`].
-    fn waker(&self) -> Waker;
-
-    /// As [`Exchange::park`].
-    fn park(&self, interest: Interest) -> Woken;
-}
-
-/// Reads a part of a file piece by piece.
-///
-/// # Errors
-///
-/// When it cannot be read or is shorter than that, and what `write` fails with.
-pub(super) fn read_file(
-    file: &File,
-    start: u64,
-    length: u64,
-    mut write: impl FnMut(Bytes) -> Result<()>,
-) -> Result<()> {
-    const PIECE: u64 = 128 * 1024;
-    let mut done = 0;
-    while done < length {
-        let mut piece = BytesMut::zeroed((length - done).min(PIECE) as usize);
-        let read = file.read_at(&mut piece, start + done).map_err(|error| {
-            Error::of(ErrorKind::Output, format!("the file that answers cannot be read: {error}"))
-        })?;
-        if read == 0 {
-            return Err(Error::of(
-                ErrorKind::Output,
-                format!("the file that answers ended after {done} of {length} bytes"),
-            ));
-        }
-        piece.truncate(read);
-        done += read as u64;
-        write(piece.freeze())?;
-    }
-    Ok(())
-}
+use crate::protocol::head::write_header;
 
 /// A head that is being made.
 #[derive(Debug, Default)]
@@ -205,9 +116,9 @@ impl<'e> Answer<'e> {
         draft.fields.clear();
         draft.reason.clear();
         draft.status = Some(status);
-        head::put(&mut draft.fields, b"Content-Type", page::CONTENT_TYPE);
+        write_header(&mut draft.fields, b"Content-Type", page::CONTENT_TYPE);
         if let Some(range) = range.filter(|_| status == StatusCode::RANGE_NOT_SATISFIABLE) {
-            head::put(&mut draft.fields, b"Content-Range", &range);
+            write_header(&mut draft.fields, b"Content-Range", &range);
         }
         drop(draft);
         self.send_head(Some(body.len() as u64))?;
@@ -225,7 +136,7 @@ impl<'e> Answer<'e> {
     /// As [`Sink::head`].
     pub fn redirect(&self, field: &str, path: &str) -> Result<()> {
         let mut fields = Vec::new();
-        head::put(&mut fields, field.as_bytes(), path.as_bytes());
+        write_header(&mut fields, field.as_bytes(), path.as_bytes());
         self.committed.set(true);
         self.sink.head(&Head { status: None, reason: b"", fields: &fields, length: None })?;
         self.sink.finish(None)
@@ -280,13 +191,13 @@ impl<'e> Answer<'e> {
             && let Some(modified) = own.modified
         {
             let date = httpdate::fmt_http_date(modified);
-            head::put(&mut draft.fields, b"Last-Modified", date.as_bytes());
+            write_header(&mut draft.fields, b"Last-Modified", date.as_bytes());
             known.modified = Some(modified);
         }
         if known.etag.is_none()
             && let Some(etag) = own.etag
         {
-            head::put(&mut draft.fields, b"ETag", &etag);
+            write_header(&mut draft.fields, b"ETag", &etag);
             known.etag = Some(etag);
         }
         known
@@ -300,13 +211,13 @@ impl<'e> Answer<'e> {
         let parts = file::parts(method, length, validators, header);
         let mut draft = self.draft.borrow_mut();
         if head::find(&draft.fields, b"accept-ranges").is_none() {
-            head::put(&mut draft.fields, b"Accept-Ranges", b"bytes");
+            write_header(&mut draft.fields, b"Accept-Ranges", b"bytes");
         }
         match parts {
             Parts::Whole => return None,
             Parts::None => {
                 let range = format!("bytes */{length}");
-                head::put(&mut draft.fields, b"Content-Range", range.as_bytes());
+                write_header(&mut draft.fields, b"Content-Range", range.as_bytes());
                 return Some(StatusCode::RANGE_NOT_SATISFIABLE);
             }
             Parts::Some(parts) => {
@@ -317,7 +228,7 @@ impl<'e> Answer<'e> {
                 };
                 if let [(start, count)] = parts[..] {
                     let range = range(start, count);
-                    head::put(&mut draft.fields, b"Content-Range", range.as_bytes());
+                    write_header(&mut draft.fields, b"Content-Range", range.as_bytes());
                     *self.plan.borrow_mut() = Plan::One(start, count);
                     return None;
                 }
@@ -331,9 +242,9 @@ impl<'e> Answer<'e> {
                 let before = |&(start, count): &(u64, u64)| {
                     let mut text = format!("\r\n--{boundary}\r\n").into_bytes();
                     if !kind.is_empty() {
-                        head::put(&mut text, b"Content-type", &kind);
+                        write_header(&mut text, b"Content-type", &kind);
                     }
-                    head::put(&mut text, b"Content-range", range(start, count).as_bytes());
+                    write_header(&mut text, b"Content-range", range(start, count).as_bytes());
                     text.extend_from_slice(b"\r\n");
                     (Bytes::from(text), start, count)
                 };
@@ -341,7 +252,7 @@ impl<'e> Answer<'e> {
                 let end = Bytes::from(format!("\r\n--{boundary}--\r\n"));
                 head::retain(&mut draft.fields, |name| !name.eq_ignore_ascii_case(b"content-type"));
                 let multipart = format!("multipart/byteranges; boundary={boundary}");
-                head::put(&mut draft.fields, b"Content-Type", multipart.as_bytes());
+                write_header(&mut draft.fields, b"Content-Type", multipart.as_bytes());
                 *self.plan.borrow_mut() = Plan::Many(all, end);
             }
         }
@@ -389,7 +300,7 @@ impl Exchange for Answer<'_> {
     }
 
     fn put_header(&self, name: &[u8], value: &[u8]) {
-        head::put(&mut self.draft.borrow_mut().fields, name, value);
+        write_header(&mut self.draft.borrow_mut().fields, name, value);
     }
 
     fn commit(&self, length: Option<u64>) {

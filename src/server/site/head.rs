@@ -2,6 +2,8 @@
 
 use http::StatusCode;
 
+use crate::protocol::head;
+
 /// A final head. Its fields were checked: no name or value can end a line.
 #[derive(Clone, Copy, Debug)]
 pub struct Head<'h> {
@@ -20,19 +22,16 @@ impl Head<'_> {
     /// Writes it as CGI, FastCGI, SCGI and uwsgi have it: a `Status` field where there is a status.
     pub fn write_cgi(&self, into: &mut Vec<u8>) {
         if let Some(status) = self.status {
-            into.extend_from_slice(b"Status: ");
-            self.write_status(status, into);
+            head::write_status(into, status, Some(self.phrase()));
         }
         self.write_rest(into);
     }
 
     /// Writes it with a status line, as NPH programs do, and as mod_proxy_uwsgi wants it.
-    /// `protocol` is `HTTP/1.1`, say. Without a status it is as [`Self::write_cgi`].
-    pub fn write_http(&self, protocol: &[u8], into: &mut Vec<u8>) {
+    /// Without a status it is as [`Self::write_cgi`].
+    pub fn write_http(&self, into: &mut Vec<u8>) {
         if let Some(status) = self.status {
-            into.extend_from_slice(protocol);
-            into.push(b' ');
-            self.write_status(status, into);
+            head::write_status_line(into, status, Some(self.phrase()));
         }
         self.write_rest(into);
     }
@@ -56,31 +55,13 @@ impl Head<'_> {
         }
     }
 
-    fn write_status(&self, status: StatusCode, into: &mut Vec<u8>) {
-        into.extend_from_slice(status.as_str().as_bytes());
-        into.push(b' ');
-        into.extend_from_slice(self.phrase());
-        into.extend_from_slice(b"\r\n");
-    }
-
     fn write_rest(&self, into: &mut Vec<u8>) {
         into.extend_from_slice(self.fields);
         if let Some(length) = self.length {
-            into.extend_from_slice(b"Content-Length: ");
-            put_decimal(length, into);
-            into.extend_from_slice(b"\r\n");
+            head::write_length(into, length);
         }
-        into.extend_from_slice(b"\r\n");
+        head::write_end(into);
     }
-}
-
-/// Adds a field to `fields`.
-pub(super) fn put(fields: &mut Vec<u8>, name: &[u8], value: &[u8]) {
-    fields.reserve(name.len() + value.len() + 4);
-    fields.extend_from_slice(name);
-    fields.extend_from_slice(b": ");
-    fields.extend_from_slice(value);
-    fields.extend_from_slice(b"\r\n");
 }
 
 /// The value of the first field of this name, in any case.
@@ -103,20 +84,6 @@ pub(super) fn retain(fields: &mut Vec<u8>, wanted: impl Fn(&[u8]) -> bool) {
     *fields = kept;
 }
 
-fn put_decimal(mut number: u64, into: &mut Vec<u8>) {
-    let mut digits = [0; 20];
-    let mut start = digits.len();
-    loop {
-        start -= 1;
-        digits[start] = b'0' + (number % 10) as u8;
-        number /= 10;
-        if number == 0 {
-            break;
-        }
-    }
-    into.extend_from_slice(&digits[start..]);
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -124,8 +91,8 @@ mod tests {
     #[test]
     fn as_each_protocol_has_it() {
         let mut fields = Vec::new();
-        put(&mut fields, b"Content-Type", b"text/plain");
-        put(&mut fields, b"X-A", b"");
+        head::write_header(&mut fields, b"Content-Type", b"text/plain");
+        head::write_header(&mut fields, b"X-A", b"");
         let head = Head {
             status: Some(StatusCode::NOT_FOUND),
             reason: b"",
@@ -137,7 +104,7 @@ mod tests {
         head.write_cgi(&mut written);
         assert_eq!(String::from_utf8_lossy(&written), format!("Status: 404 Not Found\r\n{rest}"));
         written.clear();
-        head.write_http(b"HTTP/1.1", &mut written);
+        head.write_http(&mut written);
         assert_eq!(String::from_utf8_lossy(&written), format!("HTTP/1.1 404 Not Found\r\n{rest}"));
         written.clear();
         Head { status: None, fields: b"Location: /a\r\n", length: None, ..head }
@@ -158,10 +125,5 @@ mod tests {
         assert_eq!(find(&fields, b"b"), None);
         retain(&mut fields, |name| name != b"Ab");
         assert_eq!(fields, b"A: 1\r\nC: 3\r\n");
-        for number in [0, 9, 10, u64::MAX] {
-            let mut text = Vec::new();
-            put_decimal(number, &mut text);
-            assert_eq!(text, number.to_string().as_bytes());
-        }
     }
 }

@@ -32,5 +32,5 @@ fn decode(bytes: &[u8], limits: &Limits, into: &mut Params) -> Decoded {
 }
 
 fn write_head(head: &Head<'_>, into: &mut Vec<u8>) {
-    head.write_http(b"HTTP/1.1", into);
+    head.write_http(into);
 }
