@@ -143,6 +143,13 @@ pub(crate) const CAPABILITIES: &[Capability] = &[
         fedora: &["mod_fcgid"],
     },
     Capability {
+        name: "ip",
+        need: Need::Servers,
+        probe: Probe::Program("ip"),
+        debian: &["iproute2"],
+        fedora: &["iproute"],
+    },
+    Capability {
         name: "wrk",
         need: Need::Bench,
         probe: Probe::Program("wrk"),
