@@ -30,9 +30,9 @@ pub use body::{Body, BodyStream, Pace};
 pub use environ::{Environ, GATEWAY_VERSION};
 pub use error::{Error, ErrorKind, Result};
 pub use errors::{Errors, Level};
+pub use exchange::{Exchange, Interest, SharedVariables, Variables, Woken};
 #[cfg(feature = "http-server")]
 pub(crate) use exchange::{park_thread, thread_waker};
-pub use exchange::{Exchange, Interest, SharedVariables, Variables, Woken};
 pub use factory::Factory;
 pub use file::FileBody;
 pub use input::{Fill, Input, InputSource};

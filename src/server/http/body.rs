@@ -30,7 +30,7 @@ impl std::error::Error for Broken {}
 /// The body of a response: there as a whole, or still being made.
 pub(super) enum ResponseBody {
     Whole { data: Bytes, trailers: Option<HeaderMap> },
-    Stream { pieces: mpsc::Receiver<Piece>, _guard: Guard },
+    Stream { pieces: mpsc::Receiver<Piece>, breaks: bool, _guard: Guard },
 }
 
 impl Body for ResponseBody {
@@ -48,7 +48,17 @@ impl Body for ResponseBody {
             Self::Whole { trailers, .. } => {
                 Poll::Ready(trailers.take().map(Frame::trailers).map(Ok))
             }
-            Self::Stream { pieces, .. } => pieces.poll_recv(context),
+            Self::Stream { breaks: true, .. } => Poll::Ready(Some(Err(Broken))),
+            Self::Stream { pieces, breaks, .. } => match pieces.poll_recv(context) {
+                // hyper drops what it has not sent yet when a body fails, and sends it when there is
+                // nothing to do for the moment.
+                Poll::Ready(Some(Err(Broken))) => {
+                    *breaks = true;
+                    context.waker().wake_by_ref();
+                    Poll::Pending
+                }
+                polled => polled,
+            },
         }
     }
 

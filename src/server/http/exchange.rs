@@ -58,7 +58,7 @@ pub(super) async fn answer(
     let started = started.await.map_err(|_| Broken)?;
     let body = match started.rest {
         Rest::Whole(data, trailers) => ResponseBody::Whole { data, trailers },
-        Rest::Stream(pieces) => ResponseBody::Stream { pieces, _guard: guard },
+        Rest::Stream(pieces) => ResponseBody::Stream { pieces, breaks: false, _guard: guard },
     };
     Ok(started.head.map(|()| body))
 }
@@ -74,7 +74,9 @@ impl Shared {
     ) {
         let timeouts = &self.site.timeouts;
         let inbox = Inbox::new(body, timeouts.body, self.executor.clone());
-        let sink = HttpSink::new(&self.executor, &inbox, presence, timeouts.send, start);
+        let is_http2 = params.get(b"SERVER_PROTOCOL") == Some(b"HTTP/2.0");
+        let sink =
+            HttpSink::new(&self.executor, &inbox, presence, (timeouts.send, is_http2), start);
         let mut source = Source::new(&inbox);
         // A panic of the kit's own ends the request, not the thread.
         let ending =

@@ -48,6 +48,11 @@ impl Inbox {
         }
     }
 
+    /// Whether all of it was read.
+    pub(super) fn is_at_end(&self) -> bool {
+        self.body.borrow().is_end_stream()
+    }
+
     /// How long the client may be silent.
     pub(super) const fn timeout(&self) -> Duration {
         self.timeout

@@ -8,7 +8,7 @@ use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
-use http::header::{CONTENT_LENGTH, HeaderName, HeaderValue};
+use http::header::{CONNECTION, CONTENT_LENGTH, HeaderName, HeaderValue};
 use http::{HeaderMap, Response, StatusCode};
 use http_body::Frame;
 use hyper::ext::ReasonPhrase;
@@ -47,6 +47,7 @@ pub(super) struct HttpSink<'s> {
     inbox: &'s Inbox,
     presence: &'s Presence,
     timeout: Duration,
+    is_http2: bool,
     start: Cell<Option<oneshot::Sender<Started>>>,
     head: Cell<Option<Response<()>>>,
     collected: RefCell<Vec<Bytes>>,
@@ -59,7 +60,7 @@ impl<'s> HttpSink<'s> {
         executor: &'s Arc<Executor>,
         inbox: &'s Inbox,
         presence: &'s Presence,
-        timeout: Duration,
+        (timeout, is_http2): (Duration, bool),
         start: oneshot::Sender<Started>,
     ) -> Self {
         Self {
@@ -67,6 +68,7 @@ impl<'s> HttpSink<'s> {
             inbox,
             presence,
             timeout,
+            is_http2,
             start: Cell::new(Some(start)),
             head: Cell::new(None),
             collected: RefCell::new(Vec::new()),
@@ -159,7 +161,11 @@ impl Sink for HttpSink<'_> {
     }
 
     fn finish(&self, trailers: Option<HeaderMap>) -> Result<()> {
-        if let Some(head) = self.head.take() {
+        if let Some(mut head) = self.head.take() {
+            if !self.inbox.is_at_end() && !self.is_http2 {
+                // hyper closes the connection then, and the client should know.
+                head.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
             let rest = Rest::Whole(self.collect(), trailers);
             return self.start(Started { head, rest });
         }

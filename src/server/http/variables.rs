@@ -81,14 +81,13 @@ fn host(parts: &Parts, origin: &Origin) -> Result<Vec<u8>, Unfit> {
         return Ok(host.clone());
     }
     let mut hosts = parts.headers.get_all(header::HOST).into_iter();
-    match (hosts.next(), hosts.next()) {
-        (Some(host), None) => Ok(host.as_bytes().to_vec()),
-        (Some(_), Some(_)) => Err(Unfit::Host),
-        (None, _) => match parts.uri.authority() {
-            Some(authority) => Ok(authority.as_str().as_bytes().to_vec()),
-            None if parts.version < Version::HTTP_11 => Ok(Vec::new()),
-            None => Err(Unfit::Host),
-        },
+    match (hosts.next(), hosts.next(), parts.uri.authority()) {
+        (Some(_), Some(_), _) => Err(Unfit::Host),
+        // A target with a host of its own makes Host's of no account (RFC 9112, section 3.2.2).
+        (_, _, Some(authority)) => Ok(authority.as_str().as_bytes().to_vec()),
+        (Some(host), None, None) => Ok(host.as_bytes().to_vec()),
+        (None, _, None) if parts.version < Version::HTTP_11 => Ok(Vec::new()),
+        (None, _, None) => Err(Unfit::Host),
     }
 }
 
@@ -126,6 +125,9 @@ fn headers(parts: &Parts, into: &mut Params) {
         if *name == "proxy" || !text.iter().all(|&b| b.is_ascii_alphanumeric() || b == b'-') {
             continue;
         }
+        if name == header::HOST && parts.uri.authority().is_some() {
+            continue;
+        }
         join(parts, name, &mut value);
         match *name {
             header::CONTENT_TYPE => into.push(b"CONTENT_TYPE", &value),
@@ -141,9 +143,7 @@ fn headers(parts: &Parts, into: &mut Params) {
             }
         }
     }
-    if !parts.headers.contains_key(header::HOST)
-        && let Some(authority) = parts.uri.authority()
-    {
+    if let Some(authority) = parts.uri.authority() {
         into.push(b"HTTP_HOST", authority.as_str().as_bytes());
     }
 }
@@ -215,6 +215,20 @@ mod tests {
             ("HTTP_CONTENT_TYPE", "(absent)"),
             ("HTTPS", "(absent)"),
             ("REQUEST_SCHEME", "http"),
+        ] {
+            assert_eq!(text(&params, key), value, "{key}");
+        }
+    }
+
+    #[test]
+    fn a_target_with_a_host_has_the_last_word() {
+        let request = Request::get("http://shop.example:81/a?b").header("host", "other.example");
+        let params = of(request).unwrap();
+        for (key, value) in [
+            ("HTTP_HOST", "shop.example:81"),
+            ("SERVER_NAME", "shop.example"),
+            ("SERVER_PORT", "81"),
+            ("REQUEST_URI", "/a?b"),
         ] {
             assert_eq!(text(&params, key), value, "{key}");
         }
