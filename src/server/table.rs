@@ -39,6 +39,7 @@ pub(super) trait Entry {
 }
 
 type Place<T> = Mutex<Option<Arc<T>>>;
+type Chunk<T> = OnceLock<Box<[Place<T>]>>;
 
 /// Every connection by its token: the index in the low half, how often that was used in the high.
 ///
@@ -46,7 +47,7 @@ type Place<T> = Mutex<Option<Arc<T>>>;
 /// add a connection or to take one out.
 #[derive(Debug)]
 pub(super) struct Table<T> {
-    chunks: Box<[OnceLock<Box<[Place<T>]>>]>,
+    chunks: Box<[Chunk<T>]>,
     most: usize,
     count: AtomicUsize,
     free: Mutex<Free>,

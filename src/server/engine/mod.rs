@@ -12,7 +12,6 @@
 //! response, gives its turn away: then another thread is started, unless there is one without work. So
 //! the number of threads bounds how much is worked on at once, and not how many requests may wait.
 #![cfg(target_os = "linux")]
-#![forbid(unsafe_code)]
 
 mod acceptor;
 mod ahead;

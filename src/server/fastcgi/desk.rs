@@ -28,8 +28,11 @@ pub(super) struct Spare {
 /// Writes lines for the request that the thread works on to its STDERR.
 #[derive(Default)]
 pub(super) struct Log {
-    request: Mutex<Option<(Arc<Process>, Arc<Connection>, u16)>>,
+    request: Mutex<Option<Addressee>>,
 }
+
+/// Whose STDERR lines go to.
+type Addressee = (Arc<Process>, Arc<Connection>, u16);
 
 impl Desk {
     /// The calling thread's.

@@ -16,7 +16,6 @@
 //! connection, reset where that is possible: no END_REQUEST is what lighttpd and mod_proxy_fcgi take for
 //! broken, the other two are what nginx does. If other requests run on it, it is closed after them.
 #![cfg(target_os = "linux")]
-#![forbid(unsafe_code)]
 
 mod attend;
 mod desk;

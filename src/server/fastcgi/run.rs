@@ -62,6 +62,7 @@ pub(super) fn run(
     desk.log.set(None);
     input.throw_away_ahead();
     let (mode, piece) = (input.mode, input.piece);
+    let all_read = matches!(mode, Mode::Whole | Mode::Over) || request.line.inbox().over;
     drop(input);
 
     // In this order: the web server may use the id again as soon as it has the END_REQUEST.
@@ -73,10 +74,13 @@ pub(super) fn run(
     inbound.unmute();
     let left = match response.end(ending) {
         End::Whole if !closes => claimed(true),
-        End::Whole if mode == Mode::Claimed && !inbound.has_ended() => {
+        End::Whole if !all_read && !inbound.has_ended() => {
             // Were it closed now, what has not been read would make it a reset, and the response could
             // be lost.
             linger(connection);
+            if mode != Mode::Claimed && connection.claim() {
+                hold(process, connection);
+            }
             claimed(true)
         }
         End::Whole => {
@@ -93,7 +97,6 @@ pub(super) fn run(
             Left::Alone
         }
     };
-    drop(response);
     let Request { head, line, .. } = *request;
     *ahead = inbound.into_room();
     desk.spare.put(head, line);

@@ -1,7 +1,6 @@
 //! SCGI: a netstring of variables, the body, a response that ends with the connection. The engine
 //! runs it; the codec is [`protocol::scgi`](crate::protocol::scgi).
 #![cfg(target_os = "linux")]
-#![forbid(unsafe_code)]
 
 use std::sync::Arc;
 

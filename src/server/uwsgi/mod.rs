@@ -4,7 +4,6 @@
 //! Only requests (modifier 0) are served; another modifier costs the connection and a log line. The
 //! response begins with a status line, as mod_proxy_uwsgi wants it; nginx and lighttpd take that too.
 #![cfg(target_os = "linux")]
-#![forbid(unsafe_code)]
 
 use std::sync::Arc;
 

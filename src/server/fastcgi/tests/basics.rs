@@ -243,3 +243,20 @@ fn an_echo_to_who_does_not_read_before_all_is_sent() {
         }
     }
 }
+
+/// mod_proxy_fcgi goes on sending the body, and fails if the connection is closed meanwhile.
+#[test]
+fn an_early_answer_before_the_connection_is_closed() {
+    let house = house();
+    for stream in house.both(Protocol::FastCgi) {
+        let mut client = Client::new(stream);
+        let size = 3_000_000;
+        client.send(&head(1, Role::RESPONDER, false, "/early", Some(size)));
+        let answer = client.answer(1);
+        assert!(is_complete(&answer) && answer.head().starts_with("Status: 403"));
+        client.stdin(1, &vec![b'x'; size]);
+        client.stdin(1, b"");
+        client.stream.half_close();
+        client.until_closed(1);
+    }
+}
