@@ -18,7 +18,11 @@ const PATIENCE: Duration = Duration::from_secs(60);
 struct Httpd {
     child: Child,
     port: u16,
+    /// What was in [`PORTS`] before.
+    ports: String,
 }
+
+const PORTS: &str = "/etc/apache2/ports.conf";
 
 impl Httpd {
     fn start() -> Self {
@@ -26,11 +30,12 @@ impl Httpd {
             let listener = TcpListener::bind("127.0.0.1:0").unwrap();
             listener.local_addr().unwrap().port()
         };
-        fs::write("/etc/apache2/ports.conf", format!("Listen 127.0.0.1:{port}\n")).unwrap();
+        let ports = fs::read_to_string(PORTS).unwrap();
+        fs::write(PORTS, format!("Listen 127.0.0.1:{port}\n")).unwrap();
         let start = ". /etc/apache2/envvars && mkdir -p $APACHE_RUN_DIR $APACHE_LOCK_DIR && \
                      exec /usr/sbin/apache2 -DFOREGROUND";
         let child = Command::new("sh").args(["-c", start]).stdin(Stdio::null()).spawn().unwrap();
-        let httpd = Self { child, port };
+        let httpd = Self { child, port, ports };
         httpd.wait("/", |status, _| status == 200);
         httpd
     }
@@ -58,6 +63,7 @@ impl Drop for Httpd {
     fn drop(&mut self) {
         let _ = kill_process(Pid::from_child(&self.child), Signal::TERM);
         let _ = self.child.wait();
+        let _ = fs::write(PORTS, &self.ports);
     }
 }
 
@@ -76,7 +82,10 @@ fn has_configuration() -> bool {
         return true;
     }
     let install = ["install", "--yes", "--no-install-recommends", "apache2"];
-    let output = Command::new("apt-get").args(install).stdin(Stdio::null()).output().unwrap();
+    // In runlevel 1 no service is started.
+    let mut apt = Command::new("apt-get");
+    apt.args(install).env("RUNLEVEL", "1").env("DEBIAN_FRONTEND", "noninteractive");
+    let output = apt.stdin(Stdio::null()).output().unwrap();
     if !output.status.success() {
         note(&format!("left out: apache2 cannot be installed: {}", text(&output.stderr)));
     }
