@@ -21,9 +21,10 @@ mod path;
 mod redirect;
 mod report;
 mod request;
+mod sink;
 
 pub use self::access::AccessLog;
-pub use self::answer::{Answer, Sink};
+pub use self::answer::Answer;
 pub use self::body::Limited;
 pub use self::environ::{Environ, Frozen};
 pub use self::facts::{Facts, Mode};
@@ -37,6 +38,7 @@ pub use self::mounts::{Mount, Mounted, Mounts};
 pub use self::page::page;
 pub use self::report::report;
 pub use self::request::{Ending, serve};
+pub use self::sink::Sink;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -2,12 +2,13 @@
 
 use http::StatusCode;
 
-use super::answer::{Answer, Sink};
+use super::answer::Answer;
 use super::body::Limited;
 use super::environ::Environ;
 use super::facts::Mode;
 use super::mounts::Mounted;
 use super::redirect::{self, Way};
+use super::sink::Sink;
 use super::{Site, here, report};
 use crate::gateway::{
     Application, Error, ErrorKind, Exchange as _, Fill, InputSource, Level, Outcome, Result, run,

@@ -1,0 +1,100 @@
+//! What a driver has for a response.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt as _;
+use std::task::Waker;
+
+use bytes::{Bytes, BytesMut};
+use http::HeaderMap;
+
+use super::head::Head;
+use crate::gateway::{Error, ErrorKind, Interest, Level, Result, Woken};
+
+/// Where a driver takes a response: a connection, or the standard output.
+///
+/// It is called on the one thread that has the request, in this order: `head`, then `write`, `file`
+/// and `flush`, at last `finish`. An error of any is final.
+pub trait Sink {
+    /// Takes the head.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::ClientGone`] when nobody is there to take it, and [`ErrorKind::Output`] when it
+    /// cannot be passed on.
+    fn head(&self, head: &Head<'_>) -> Result<()>;
+
+    /// Takes a piece of the body. It need not go out before the next `flush`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Sink::head`].
+    fn write(&self, data: Bytes) -> Result<()>;
+
+    /// Takes a part of a file as a piece of the body.
+    ///
+    /// # Errors
+    ///
+    /// As [`Sink::head`]; and when the file is shorter than it was.
+    fn file(&self, file: &File, start: u64, length: u64) -> Result<()> {
+        read_file(file, start, length, |data| self.write(data))
+    }
+
+    /// Sends everything taken so far.
+    ///
+    /// # Errors
+    ///
+    /// As [`Sink::head`].
+    fn flush(&self) -> Result<()>;
+
+    /// The response is complete. A driver may put the sending off until it is told the
+    /// [ending](super::Ending).
+    ///
+    /// # Errors
+    ///
+    /// As [`Sink::head`].
+    fn finish(&self, trailers: Option<HeaderMap>) -> Result<()>;
+
+    /// Takes a line for the web server's own log, if it has a way there. `false`: the program's log
+    /// gets it.
+    fn log(&self, level: Level, message: &str) -> bool {
+        let _ = (level, message);
+        false
+    }
+
+    /// As [`Exchange::waker`].
+    fn waker(&self) -> Waker;
+
+    /// As [`Exchange::park`].
+    fn park(&self, interest: Interest) -> Woken;
+}
+
+/// Reads a part of a file piece by piece.
+///
+/// # Errors
+///
+/// When it cannot be read or is shorter than that, and what `write` fails with.
+fn read_file(
+    file: &File,
+    start: u64,
+    length: u64,
+    mut write: impl FnMut(Bytes) -> Result<()>,
+) -> Result<()> {
+    const PIECE: u64 = 128 * 1024;
+    let mut done = 0;
+    while done < length {
+        let mut piece = BytesMut::zeroed((length - done).min(PIECE) as usize);
+        let read = file.read_at(&mut piece, start + done).map_err(|error| {
+            Error::of(ErrorKind::Output, format!("the file that answers cannot be read: {error}"))
+        })?;
+        if read == 0 {
+            return Err(Error::of(
+                ErrorKind::Output,
+                format!("the file that answers ended after {done} of {length} bytes"),
+            ));
+        }
+        piece.truncate(read);
+        done += read as u64;
+        write(piece.freeze())?;
+    }
+    Ok(())
+}
