@@ -38,6 +38,10 @@ pub(super) enum Client {
     /// Who sends no more has gone.
     Whole,
     /// It may close its sending side, and still wants an answer.
+    #[cfg_attr(
+        not(any(feature = "fastcgi", feature = "scgi", feature = "uwsgi")),
+        expect(dead_code, reason = "the drivers of these have such clients")
+    )]
     MayHalfClose,
 }
 
