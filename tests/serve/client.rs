@@ -48,6 +48,8 @@ impl Client {
             ("QUERY_STRING", query),
             ("REMOTE_ADDR", "192.0.2.1"),
             ("SERVER_PROTOCOL", "HTTP/1.1"),
+            // One that reads the answer while it sends.
+            ("SERVER_SOFTWARE", "lighttpd/1.4.69"),
         ] {
             params.push(key.as_bytes(), value.as_bytes());
         }
