@@ -7,6 +7,19 @@ use std::process::Command;
 use crate::client::{self, Client};
 use crate::program::{Folder, Program, Signal, is_gone, put_program, send, stage};
 
+/// The kernel alone would give all connections to one of them, for as long as it keeps up.
+#[test]
+fn workers_share_connections() {
+    let program = Program::start(&["--scgi", "127.0.0.1:0", "--workers", "2"]);
+    let address = program.address("scgi");
+    let mut counts = std::collections::BTreeMap::<u32, usize>::new();
+    for _ in 0..20 {
+        *counts.entry(client::pid(&address)).or_default() += 1;
+    }
+    assert_eq!(counts.len(), 2, "{counts:?}");
+    assert!(counts.values().all(|&count| count >= 5), "{counts:?}");
+}
+
 #[test]
 fn a_worker_that_is_killed_is_replaced() {
     let mut program = Program::start(&["--scgi", "127.0.0.1:0"]);

@@ -25,7 +25,8 @@ const TICKER: u64 = u64::MAX - 2;
 /// How long nothing is accepted after that has failed: there were no descriptors left, say.
 const ACCEPT_PAUSE_US: u64 = 100_000;
 
-/// Connections that are accepted before anything else is looked at.
+/// Connections that are accepted before anything else is looked at, where no other process would take
+/// one of them.
 const ACCEPT_AT_ONCE: usize = 64;
 
 /// The acceptor of a process.
@@ -143,7 +144,8 @@ impl Acceptor {
 
     fn accept(&mut self, index: usize) -> io::Result<()> {
         let limit = self.process.site.limits.connections.max(1);
-        for _ in 0..ACCEPT_AT_ONCE {
+        let is_shared = self.process.site.facts.multiprocess();
+        for _ in 0..if is_shared { 1 } else { ACCEPT_AT_ONCE } {
             if !self.accepting {
                 return Ok(());
             }
@@ -151,7 +153,15 @@ impl Acceptor {
                 return self.is_full(index, limit);
             }
             match os::accept(&self.listeners[index].0) {
-                Ok(Some(socket)) => self.take_in(socket, index),
+                Ok(Some(socket)) => {
+                    if is_shared {
+                        // The kernel wakes who watches longest: the next connection is another's.
+                        let listener = &self.listeners[index].0;
+                        self.epoll.remove(listener)?;
+                        self.epoll.add_shared(listener, index as u64)?;
+                    }
+                    self.take_in(socket, index);
+                }
                 Ok(None) => return Ok(()),
                 Err(error) => {
                     let pause = ACCEPT_PAUSE_US / 1000;

@@ -66,6 +66,12 @@ impl Facts {
         }
     }
 
+    /// Whether other processes run the same applications, on the same listeners.
+    #[must_use]
+    pub const fn multiprocess(&self) -> bool {
+        self.multiprocess
+    }
+
     /// Whether SCRIPT_NAME is where the web server has this very program, because it started it:
     /// SCRIPT_FILENAME says so, or the name at the end of it.
     pub(super) fn is_program(&self, script_name: &[u8], script_filename: Option<&[u8]>) -> bool {
