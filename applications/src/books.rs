@@ -77,7 +77,6 @@ async fn graphiql() -> Html<String> {
 }
 
 /// The router. The shelf belongs to one process.
-#[must_use]
 pub fn router() -> Router {
     let schema = Schema::build(Query, Mutation, Clock).data(Shelf::default()).finish();
     Router::new().route("/", get(graphiql).post_service(GraphQL::new(schema)))

@@ -30,7 +30,6 @@ pub struct Options {
 }
 
 /// The router: `/graphql` by GET and POST, and the two pages to ask it from.
-#[must_use]
 pub fn router(options: &Options) -> Router {
     let either = MethodFilter::GET.or(MethodFilter::POST);
     Router::new()

@@ -143,7 +143,7 @@ impl Application {
     fn httpd(&self, builder: Builder) -> Front {
         let is_edited = self.conf.contains("Header ");
         let builder = if is_edited { builder.load("headers") } else { builder };
-        Front::Httpd(builder.conf(&self.conf).start())
+        Front::Httpd(Box::new(builder.conf(&self.conf).start()))
     }
 
     /// The program that serves it over FastCGI.
@@ -168,7 +168,7 @@ impl Application {
 
 /// What clients ask.
 pub(crate) enum Front {
-    Httpd(Server),
+    Httpd(Box<Server>),
     Nginx(WebServer),
 }
 
