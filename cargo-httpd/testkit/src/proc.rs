@@ -141,11 +141,11 @@ pub(crate) struct TcpSocket {
     pub(crate) name: PathBuf,
 }
 
-/// Every TCP socket of this network namespace that a process holds.
+/// Every TCP socket that a process holds, of the network namespace of the calling thread.
 pub(crate) fn tcp_sockets() -> io::Result<Vec<TcpSocket>> {
-    let v4 = fs::read_to_string("/proc/net/tcp")?;
+    let v4 = fs::read_to_string("/proc/thread-self/net/tcp")?;
     // Absent where the kernel has no IPv6.
-    let v6 = fs::read_to_string("/proc/net/tcp6").unwrap_or_default();
+    let v6 = fs::read_to_string("/proc/thread-self/net/tcp6").unwrap_or_default();
     Ok(v4.lines().chain(v6.lines()).filter_map(TcpSocket::parse).collect())
 }
 
