@@ -36,7 +36,7 @@ pub(crate) enum Need {
 }
 
 /// The level of a log record.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Level {
     Error,
     Warn,

@@ -179,7 +179,10 @@ impl<'t> Talk<'t> {
 
     fn ask(&mut self, ask: &Ask, expect: &Expect) -> Result {
         let response = self.send(ask)?;
+        // HTTP/1.0 closes unless something else is said.
+        let closes = ask.is_http_1_0 && response.header("connection").is_none();
         self.judge(response, expect)
+            .and_then(|()| if closes && self.connection.is_some() { self.closed() } else { Ok(()) })
             .map_err(|what| format!("{} {}: {what}", ask.method, ask.target))
     }
 

@@ -25,6 +25,7 @@ pub(crate) struct Request {
 
 /// What one of the two answered.
 pub(crate) struct Answer {
+    /// 0 if there is none.
     pub(crate) status: u16,
     /// The environ, if it is one that came.
     pub(crate) environ: Option<Pairs>,
@@ -137,8 +138,10 @@ pub(crate) fn ask(server: &Server, other: Other, request: &Request) -> [Answer; 
 pub(crate) fn put(addr: SocketAddr, patience: Duration, is_cgi: bool, request: &Request) -> Answer {
     let mut connection = Connection::open(addr, patience);
     connection.write(request.bytes());
-    let response = connection.read_response_to(request.method);
-    answer(is_cgi, response.status, &response.body)
+    match connection.try_read_response(request.method) {
+        Ok(response) => answer(is_cgi, response.status, &response.body),
+        Err(error) => Answer { status: 0, environ: None, text: error.to_string() },
+    }
 }
 
 /// The same over TLS with curl.
@@ -177,8 +180,9 @@ pub(crate) fn over_tls(
 fn answer(is_cgi: bool, status: u16, body: &[u8]) -> Answer {
     let text = String::from_utf8_lossy(body);
     // A refusal is a page; the probe has a text for paths that are not below its `/environ`.
-    let is_none =
-        ["<!DOCTYPE", "there is no such path"].iter().any(|start| text.starts_with(start));
+    let is_none = ["<!DOCTYPE", "<html>", "<?xml", "there is no such path"]
+        .iter()
+        .any(|start| text.starts_with(start));
     if is_none || body.is_empty() {
         return Answer { status, environ: None, text: text.into() };
     }

@@ -1,0 +1,40 @@
+//! The stock applications as a program of their own, behind every server that can ask it: the table of
+//! cases of tests/conformance, and the requests of tests/environ.
+//!
+//! The servers are real, and configured as docs/servers says: the blocks are read from there. What a
+//! server does in another way is a row of [`rows`] or [`differences`], with its reason, and each row
+//! is held to what really happens.
+
+#[allow(dead_code, reason = "shared with tests/environ")]
+#[path = "../environ/ask.rs"]
+mod ask;
+#[allow(dead_code, reason = "shared with tests/conformance")]
+#[path = "../conformance/case.rs"]
+mod case;
+#[path = "../conformance/cases/mod.rs"]
+mod cases;
+#[allow(dead_code, reason = "shared with tests/conformance")]
+#[path = "../conformance/check.rs"]
+mod check;
+mod differences;
+mod documented;
+#[allow(dead_code, reason = "shared with tests/conformance")]
+#[path = "../conformance/driver.rs"]
+mod driver;
+mod environ;
+#[allow(dead_code, reason = "shared with tests/environ")]
+#[path = "../environ/hosts.rs"]
+mod hosts;
+#[path = "../environ/pairs.rs"]
+mod pairs;
+#[path = "../environ/paths.rs"]
+mod paths;
+#[allow(dead_code, reason = "shared with tests/environ")]
+#[path = "../environ/requests.rs"]
+mod requests;
+mod rows;
+mod table;
+#[path = "../conformance/target.rs"]
+mod target;
+mod way;
+mod ways;
