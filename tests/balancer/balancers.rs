@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use httpd_testkit::{Connection, Response, Server, WebServer};
+use httpd_testkit::{Connection, Mpm, Response, Server, WebServer};
 
 use crate::documented::block;
 use crate::load::Front;
@@ -40,7 +40,7 @@ impl Balancer {
             module,
         ];
         let builder = modules.iter().fold(Server::builder(), |builder, name| builder.load(name));
-        let builder = builder.children(2).threads(24).patience(PATIENCE);
+        let builder = builder.mpm(Mpm::Event).children(2).threads(24).patience(PATIENCE);
         Self::Httpd(Box::new(builder.conf(&conf).start()))
     }
 
