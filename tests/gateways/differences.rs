@@ -74,14 +74,15 @@ impl Differences {
                 continue;
             }
             let fits = |row: &&&Row| {
-                (row.key.as_bytes() == key.as_slice()
-                    || (row.key == "*" && !key.starts_with(b"HTTP_")))
-                    && match (row.seen, one, other) {
+                let is_it = row.key.as_bytes() == key.as_slice()
+                    || (row.key == "*" && !key.starts_with(b"HTTP_"));
+                is_it
+                    && matches!(
+                        (row.seen, one, other),
                         (Seen::Differs, Some(_), Some(_))
-                        | (Seen::Here, Some(_), None)
-                        | (Seen::There, None, Some(_)) => true,
-                        _ => false,
-                    }
+                            | (Seen::Here, Some(_), None)
+                            | (Seen::There, None, Some(_))
+                    )
             };
             if let Some(row) = self.rows.iter().find(fits) {
                 self.used.borrow_mut().insert(format!("{row:?}"));

@@ -27,7 +27,7 @@ pub(crate) struct Way {
 
 /// What the client talks to.
 pub(crate) enum Front {
-    Httpd(Server),
+    Httpd(Box<Server>),
     Other(WebServer),
     /// The program itself, over HTTP.
     Program,
@@ -143,7 +143,7 @@ impl Plan {
                 if plan.script.is_some() {
                     make_old(server.root());
                 }
-                Front::Httpd(server)
+                Front::Httpd(Box::new(server))
             }
             Planned::Other(builder) => {
                 let server = builder.start();
