@@ -39,6 +39,18 @@ pub(super) struct Cpu {
     pub(super) system: u64,
 }
 
+impl std::ops::Add for Cpu {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            total: self.total + other.total,
+            user: self.user + other.user,
+            system: self.system + other.system,
+        }
+    }
+}
+
 impl Method {
     /// Tries to run a process in a cgroup of its own.
     pub(super) fn find() -> Self {
@@ -114,13 +126,15 @@ impl Account {
         match &self.cgroup {
             Some(folder) => read_cpu_stat(folder).unwrap_or_default(),
             None => {
-                self.pids().into_iter().filter_map(proc_cpu).fold(Cpu::default(), |sum, cpu| Cpu {
-                    total: sum.total + cpu.total,
-                    user: sum.user + cpu.user,
-                    system: sum.system + cpu.system,
-                })
+                let each = self.pids().into_iter().filter_map(proc_cpu);
+                each.fold(Cpu::default(), |sum, cpu| sum + cpu)
             }
         }
+    }
+
+    /// How often a thread of them has been switched away from so far, of those that are there.
+    pub(super) fn switches(&self) -> u64 {
+        self.pids().into_iter().map(switches).sum()
     }
 
     /// Proportional set size of all processes, in KiB.
@@ -152,6 +166,18 @@ pub(super) fn pss_kib(pid: u32) -> u64 {
     let text = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap_or_default();
     let line = text.lines().find_map(|line| line.strip_prefix("Pss:"));
     line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or(0)
+}
+
+/// Context switches of the threads of one process, of their own will or not.
+fn switches(pid: u32) -> u64 {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    let texts = tasks.filter_map(|task| fs::read_to_string(task.path().join("status")).ok());
+    texts.map(|text| parse_switches(&text)).sum()
+}
+
+fn parse_switches(status: &str) -> u64 {
+    let lines = status.lines().filter(|line| line.contains("voluntary_ctxt_switches:"));
+    lines.filter_map(|line| line.split_whitespace().nth(1)?.parse::<u64>().ok()).sum()
 }
 
 /// CPU microseconds of the children that this tool has waited for, and of theirs.
@@ -275,6 +301,13 @@ mod tests {
         assert_eq!((stat.user, stat.system), (11, 22));
         assert_eq!((stat.children_user, stat.children_system), (33, 44));
         assert!(parse_stat("7 (a) S 1").is_none());
+    }
+
+    #[test]
+    fn switches_of_both_kinds_count() {
+        let text = "Name:\ta\nvoluntary_ctxt_switches:\t7\nnonvoluntary_ctxt_switches:\t30\n";
+        assert_eq!(parse_switches(text), 37);
+        assert!(switches(std::process::id()) > 0);
     }
 
     #[test]

@@ -149,23 +149,7 @@ mod tests {
 
     fn row(peer: &'static str, endpoint: Endpoint, cpu: f64, p99_us: f64) -> Row {
         let ratio = Ratio { median: cpu, min: cpu, max: cpu };
-        Row {
-            endpoint,
-            peer,
-            counted: 1,
-            not_counted: 0,
-            rps: 1.0,
-            cpu_us: Some(cpu),
-            cpu_to_limit: Some(ratio),
-            cpu_to_plain: None,
-            rps_to_limit: None,
-            p50_us: 1.0,
-            p99_us,
-            client_us: 1.0,
-            pss_mib: 1.0,
-            errors: 0,
-            requests: 1,
-        }
+        Row { cpu_us: Some(cpu), cpu_to_limit: Some(ratio), p99_us, ..Row::blank(endpoint, peer) }
     }
 
     #[test]

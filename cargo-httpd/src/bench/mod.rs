@@ -13,6 +13,7 @@ mod checkout;
 mod client;
 mod count;
 mod endpoint;
+mod gateways;
 mod load;
 mod machine;
 mod peer;
@@ -54,6 +55,8 @@ pub const NEEDS: &[(&str, &str)] = &[
     ("libapache2-mod-fcgid", "mod_fcgid, a rival"),
     ("python3-venv", "mod_wsgi and uWSGI from PyPI, with --rivals"),
     ("python3", "mod_wsgi's interpreter"),
+    ("nginx", "stands in front, with --gateways"),
+    ("php8.2-fpm", "PHP-FPM, a rival, with --gateways"),
 ];
 
 /// Compare the cost of a request with a C handler and with the rivals that are installed
@@ -71,6 +74,9 @@ pub struct BenchArgs {
     /// Threads of wrk
     #[arg(long, default_value_t = 1, value_name = "N")]
     threads: u32,
+    /// Measure the gateway programs behind nginx and httpd, with other crates', PHP-FPM and uWSGI
+    #[arg(long)]
+    gateways: bool,
     /// Only these peers, and the C handler that they are compared with
     #[arg(long, value_delimiter = ',', value_name = "NAME,...")]
     peers: Vec<String>,
@@ -160,14 +166,17 @@ pub fn execute(args: &BenchArgs) -> Result<()> {
 
     let peers: Vec<_> = plans.iter().map(|plan| (plan.peer.name, plan.peer.title)).collect();
     let rows = results::rows(&peers, &runs);
-    let bars = bars::bars(&rows, &counts, &idle_child_kib);
+    let bars = match args.gateways {
+        true => gateways::bars(&rows),
+        false => bars::bars(&rows, &counts, &idle_child_kib),
+    };
     let machine = Machine::describe(&httpd, method.description(), checkout.rivals().versions());
     let results =
         Results { machine, settings, peers, left_out, idle_child_kib, rows, counts, bars, runs };
     if args.smoke {
         return smoke(args, &results);
     }
-    let report = report::report(&results);
+    let report = if args.gateways { gateways::report(&results) } else { report::report(&results) };
     println!("\n{report}");
     let json = args.json.clone().unwrap_or_else(|| checkout.default_json());
     write_json(&json, &results)?;
@@ -213,12 +222,20 @@ impl BenchArgs {
     }
 
     fn wants_endpoint(&self, endpoint: Endpoint) -> bool {
+        if self.gateways && !matches!(endpoint, Endpoint::Hello | Endpoint::Stream) {
+            return false;
+        }
         if self.smoke && self.endpoints.is_empty() {
             return endpoint == Endpoint::Hello;
         }
         // Some answers are compared with hello.
         self.endpoints.is_empty()
             || self.endpoints.iter().any(|e| *e == endpoint || e.reference() == endpoint)
+    }
+
+    /// Who may take part.
+    fn peers(&self) -> &'static [Peer] {
+        if self.gateways { gateways::GATEWAYS } else { PEERS }
     }
 
     fn wants_peer(&self, peer: &Peer) -> bool {
@@ -231,13 +248,15 @@ impl BenchArgs {
 
 /// Finds out who can take part, and builds what they need.
 fn plans(args: &BenchArgs, httpd: &Httpd, checkout: &Checkout) -> Result<(Vec<Plan>, Vec<String>)> {
-    if let Some(unknown) = args.peers.iter().find(|name| PEERS.iter().all(|p| p.name != **name)) {
-        let names: Vec<_> = PEERS.iter().map(|peer| peer.name).collect();
+    if let Some(unknown) =
+        args.peers.iter().find(|name| args.peers().iter().all(|p| p.name != **name))
+    {
+        let names: Vec<_> = args.peers().iter().map(|peer| peer.name).collect();
         bail!("--peers: there is no `{unknown}`; there are {}", names.join(", "));
     }
     let mut workshop = Workshop::open(checkout)?;
     let (mut plans, mut left_out) = (Vec::new(), Vec::new());
-    for peer in PEERS.iter().filter(|peer| args.wants_peer(peer)) {
+    for peer in args.peers().iter().filter(|peer| args.wants_peer(peer)) {
         match Plan::make(peer, httpd, args.mpm, checkout, &mut workshop) {
             Ok(plan) => plans.push(plan),
             Err(error) if peer.is_essential() => {

@@ -57,6 +57,14 @@ pub(super) enum Product {
     FcgiProgram,
     /// Its SCGI twin.
     ScgiBackend,
+    /// Its twin of mod_rust's own servers.
+    GatewayBackend,
+    /// Its twin with the crate `fastcgi`.
+    FastCgiBackend,
+    /// Its twin with the crate `outer_cgi`.
+    OuterBackend,
+    /// PHP-FPM's program, which is not built here.
+    PhpFpm,
     /// uWSGI's program, which is not built here.
     Uwsgi,
     /// `examples/bench.rs`, by cargo.
@@ -76,6 +84,17 @@ pub(super) enum Backend {
     ScgiUnix,
     /// uwsgi over a Unix socket.
     UwsgiUnix,
+    /// mod_rust's servers over a Unix socket.
+    GatewayFastCgi,
+    GatewayScgi,
+    GatewayUwsgi,
+    GatewayHttp,
+    /// FastCGI over a Unix socket, by the crate `fastcgi`.
+    FastCgiCrate,
+    /// The same by the crate `outer_cgi`.
+    OuterCgi,
+    /// The same by PHP-FPM.
+    PhpFpm,
 }
 
 impl Peer {
@@ -87,10 +106,22 @@ impl Peer {
             Backend::FcgiUnix => Product::FcgiBackend,
             Backend::ScgiUnix => Product::ScgiBackend,
             Backend::UwsgiUnix => Product::Uwsgi,
+            Backend::GatewayFastCgi
+            | Backend::GatewayScgi
+            | Backend::GatewayUwsgi
+            | Backend::GatewayHttp => Product::GatewayBackend,
+            Backend::FastCgiCrate => Product::FastCgiBackend,
+            Backend::OuterCgi => Product::OuterBackend,
+            Backend::PhpFpm => Product::PhpFpm,
         });
         let cgi = self.modules.contains(&"cgid").then_some(Product::Cgi);
         let fcgi = self.modules.contains(&"fcgid").then_some(Product::FcgiProgram);
         [own, backend, cgi, fcgi].into_iter().flatten().collect()
+    }
+
+    /// True if nginx stands in front, and not httpd.
+    pub(super) fn is_behind_nginx(&self) -> bool {
+        self.conf.starts_with("benches/conf/nginx/")
     }
 
     /// True for what the daemon mode is compared with: the others' applications out of process.

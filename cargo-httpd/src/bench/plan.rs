@@ -1,13 +1,15 @@
 //! What a peer needs to start on this machine: which modules to load, where its programs are.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use httpd_config::{Httpd, Mpm};
 
 use super::checkout::{Checkout, is_root};
 use super::peer::{Backend, Peer, Product};
 use super::server::Size;
+use super::sys;
 use super::workshop::Workshop;
 
 /// A peer that can be started.
@@ -18,8 +20,8 @@ pub(super) struct Plan {
     pub(super) backend: Option<Behind>,
     /// Where it may write while it runs.
     pub(super) run: PathBuf,
-    /// httpd's program.
-    pub(super) httpd: PathBuf,
+    /// The web server's program.
+    pub(super) front: PathBuf,
     head: String,
     confs: PathBuf,
     conf: PathBuf,
@@ -47,6 +49,9 @@ impl Plan {
         workshop: &mut Workshop<'_>,
     ) -> Result<Self> {
         let run = checkout.scratch().join("run").join(peer.name);
+        if peer.is_behind_nginx() {
+            return Self::behind_nginx(peer, checkout, workshop, run);
+        }
         let mut head = String::new();
         define(&mut head, "RUN", &run);
         define(&mut head, "HTDOCS", &workshop.htdocs());
@@ -62,42 +67,29 @@ impl Plan {
                 None => bail!("mod_{name} is not installed; install {}", peer.package),
             }
         }
-        let mut backend = None;
+        let backend = behind(peer, workshop, &run)?;
         for product in peer.products() {
-            let path = workshop.product(product)?;
             match product {
                 Product::CHandler | Product::Module => {
+                    let path = workshop.product(product)?;
                     let symbol = peer.own.map_or("", |(_, symbol)| symbol);
                     head.push_str(&format!("LoadModule {symbol} \"{}\"\n", path.display()));
                 }
                 // httpd's children run it, who may not reach cargo's folders; this one they do.
-                Product::Cgi => define(&mut head, "CGI", &path),
-                Product::FcgiProgram => define(&mut head, "FCGI", &path),
-                Product::AxumBackend
-                | Product::FcgiBackend
-                | Product::ScgiBackend
-                | Product::Uwsgi => {
-                    let args = match product {
-                        Product::Uwsgi => uwsgi_args(workshop)?,
-                        _ => Vec::new(),
-                    };
-                    backend = peer.backend.map(|kind| Behind { kind, program: path, args });
-                }
+                Product::Cgi => define(&mut head, "CGI", &workshop.product(product)?),
+                Product::FcgiProgram => define(&mut head, "FCGI", &workshop.product(product)?),
+                // They stand behind it.
+                _ => {}
             }
         }
-        if is_root() {
-            let Some((user, group)) = Httpd::user_and_group() else {
-                bail!(
-                    "no account for httpd's children: run the benchmark as another user than root"
-                );
-            };
+        if let Some((user, group)) = account()? {
             head.push_str(&format!("User {user}\nGroup {group}\n"));
         }
         Ok(Self {
             peer,
             backend,
             run,
-            httpd: httpd.program().to_owned(),
+            front: httpd.program().to_owned(),
             head,
             confs: checkout.root().join("benches/conf"),
             conf: checkout.root().join(peer.conf),
@@ -105,8 +97,64 @@ impl Plan {
         })
     }
 
-    /// The httpd.conf.
-    pub(super) fn httpd_conf(&self, port: u16, backend: Option<&str>, size: Size) -> String {
+    /// A peer with nginx in front.
+    fn behind_nginx(
+        peer: &'static Peer,
+        checkout: &Checkout,
+        workshop: &mut Workshop<'_>,
+        run: PathBuf,
+    ) -> Result<Self> {
+        let Some(front) = sys::find_program("nginx") else {
+            bail!("nginx is not installed; install nginx (Debian, Ubuntu, Fedora)")
+        };
+        let read = |file: PathBuf| {
+            std::fs::read_to_string(&file)
+                .with_context(|| format!("cannot read `{}`", file.display()))
+        };
+        let confs = checkout.root().join("benches/conf");
+        let location = read(checkout.root().join(peer.conf))?;
+        let user = account()?.map(|(user, group)| format!("user {user} {group};"));
+        let head = read(confs.join("nginx/nginx.conf"))?
+            .replace("include ${LOCATION};", &location)
+            .replace("${USER}", &user.unwrap_or_default())
+            .replace("${RUN}", &run.display().to_string())
+            .replace("${APPS}", &workshop.apps().display().to_string());
+        Ok(Self {
+            peer,
+            backend: behind(peer, workshop, &run)?,
+            run,
+            front,
+            head,
+            confs,
+            conf: checkout.root().join(peer.conf),
+            mpm: Mpm::Event,
+        })
+    }
+
+    /// The web server's arguments, of which the last names its configuration.
+    pub(super) fn front_args(&self, conf: &Path) -> Vec<OsString> {
+        if self.peer.is_behind_nginx() {
+            // Before it has read its configuration it would log elsewhere.
+            let log = self.run.join("error.log");
+            let run = self.run.clone();
+            return vec![
+                "-e".into(),
+                log.into(),
+                "-p".into(),
+                run.into(),
+                "-c".into(),
+                conf.into(),
+            ];
+        }
+        vec!["-DFOREGROUND".into(), "-f".into(), conf.into()]
+    }
+
+    /// The web server's configuration.
+    pub(super) fn front_conf(&self, port: u16, backend: Option<&str>, size: Size) -> String {
+        if self.peer.is_behind_nginx() {
+            let conf = self.head.replace("${PORT}", &port.to_string());
+            return conf.replace("${BACKEND}", backend.unwrap_or_default());
+        }
         let mut conf = self.head.clone();
         conf.push_str(&format!("Define PORT {port}\n"));
         if let Some(address) = backend {
@@ -125,6 +173,59 @@ impl Plan {
         }
         conf
     }
+}
+
+/// The program behind the web server, if there is one.
+fn behind(peer: &Peer, workshop: &mut Workshop<'_>, run: &Path) -> Result<Option<Behind>> {
+    let Some(kind) = peer.backend else { return Ok(None) };
+    let mut behind = None;
+    for product in peer.products() {
+        let args = match product {
+            Product::AxumBackend
+            | Product::FcgiBackend
+            | Product::ScgiBackend
+            | Product::FastCgiBackend => Vec::new(),
+            Product::Uwsgi => uwsgi_args(workshop)?,
+            Product::GatewayBackend => GATEWAY.map(str::to_owned).to_vec(),
+            Product::OuterBackend => OUTER.map(str::to_owned).to_vec(),
+            Product::PhpFpm => php_args(workshop, run)?,
+            Product::CHandler | Product::Cgi | Product::FcgiProgram | Product::Module => continue,
+        };
+        behind = Some(Behind { kind, program: workshop.product(product)?, args });
+    }
+    Ok(behind)
+}
+
+/// What mod_rust's gateway program runs with: one process, which is enough, of 15 threads.
+const GATEWAY: [&str; 4] = ["--socket-mode", "666", "--log-level", "warn"];
+
+/// What outer_cgi's runs with: it has a thread for each connection, of which httpd keeps 50.
+const OUTER: [&str; 5] = ["fcgi-unix", "--chmod", "666", "--max-connections", "64"];
+
+/// What PHP-FPM runs with: a process for each connection, as it has no threads.
+fn php_args(workshop: &Workshop<'_>, run: &Path) -> Result<Vec<String>> {
+    let conf = workshop.apps().join("php-fpm.conf");
+    let user = account()?.map(|(user, group)| format!("user = {user}\ngroup = {group}\n"));
+    let text = format!(
+        "[global]\nerror_log = /dev/stderr\nlog_level = warning\n[bench]\nlisten = {}\n\
+         listen.mode = 0666\npm = static\npm.max_children = 64\n\
+         php_admin_value[opcache.enable] = 1\n{}",
+        run.join("backend.sock").display(),
+        user.unwrap_or_default(),
+    );
+    std::fs::write(&conf, text).with_context(|| format!("cannot write `{}`", conf.display()))?;
+    Ok(vec!["--nodaemonize".into(), "--fpm-config".into(), conf.display().to_string()])
+}
+
+/// The account that a web server's children run as, if this process may choose.
+fn account() -> Result<Option<(String, String)>> {
+    if !is_root() {
+        return Ok(None);
+    }
+    let Some((user, group)) = Httpd::user_and_group() else {
+        bail!("no account for the web server: run the benchmark as another user than root")
+    };
+    Ok(Some((user.to_string(), group.to_string())))
 }
 
 /// What uWSGI runs with: as many processes and threads as the other daemons have.

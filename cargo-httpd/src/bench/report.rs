@@ -19,6 +19,22 @@ pub(super) fn report(results: &Results) -> String {
             text.push_str(&rows_table(results, &rows));
         }
     }
+    text.push_str(&counts(results));
+    text.push_str("\n### Bars\n\n");
+    text.push_str(&format!(
+        "Over \"{}\"; beside it, over \"{}\".\n\n",
+        title(results, LIMIT),
+        title(results, PLAIN)
+    ));
+    for bar in &results.bars {
+        text.push_str(&bar_line(bar));
+    }
+    text
+}
+
+/// The counted instructions and system calls, if there are any.
+pub(super) fn counts(results: &Results) -> String {
+    let mut text = String::new();
     if !results.counts.is_empty() {
         text.push_str(
             "\n### Instructions and system calls a request\n\nIn user space, of all processes of the \
@@ -35,19 +51,10 @@ pub(super) fn report(results: &Results) -> String {
             }
         }
     }
-    text.push_str("\n### Bars\n\n");
-    text.push_str(&format!(
-        "Over \"{}\"; beside it, over \"{}\".\n\n",
-        title(results, LIMIT),
-        title(results, PLAIN)
-    ));
-    for bar in &results.bars {
-        text.push_str(&bar_line(bar));
-    }
     text
 }
 
-fn head(results: &Results) -> String {
+pub(super) fn head(results: &Results) -> String {
     let (machine, settings) = (&results.machine, &results.settings);
     let mut text = format!(
         "{}, {} cores, {} MiB; {}, Linux {}; {}, {} MPM; {}; {}; mod_rust {}; {}.\n",
@@ -92,7 +99,7 @@ fn head(results: &Results) -> String {
     text
 }
 
-fn heading(endpoint: Endpoint) -> String {
+pub(super) fn heading(endpoint: Endpoint) -> String {
     format!("\n**{}** ({})\n\n", endpoint.name(), endpoint.description())
 }
 
@@ -183,7 +190,7 @@ fn compare(ours: &[(String, f64)], theirs: &[(String, f64)]) -> Vec<(String, f64
     both
 }
 
-fn bar_line(bar: &Bar) -> String {
+pub(super) fn bar_line(bar: &Bar) -> String {
     let Bar { what, value, .. } = bar;
     let plain = bar.plain.map_or(String::new(), |plain| format!(" (SetHandler: {plain:.3})"));
     match (value, bar.limit, bar.holds) {
@@ -199,12 +206,12 @@ fn bar_line(bar: &Bar) -> String {
     }
 }
 
-fn title(results: &Results, peer: &str) -> String {
+pub(super) fn title(results: &Results, peer: &str) -> String {
     let found = results.peers.iter().find(|(name, _)| *name == peer);
     found.map_or(peer, |(_, title)| title).to_owned()
 }
 
-fn ratio(ratio: Option<Ratio>) -> String {
+pub(super) fn ratio(ratio: Option<Ratio>) -> String {
     match ratio {
         None => "-".into(),
         Some(r) if r.min == r.max => format!("{:.2}", r.median),
@@ -213,7 +220,7 @@ fn ratio(ratio: Option<Ratio>) -> String {
 }
 
 /// The number with so many decimals, thousands apart; a dash for none.
-fn number(value: Option<f64>, decimals: usize) -> String {
+pub(super) fn number(value: Option<f64>, decimals: usize) -> String {
     let Some(value) = value.filter(|value| value.is_finite()) else { return "-".into() };
     let text = format!("{value:.decimals$}");
     let (whole, fraction) = text.split_at(text.find('.').unwrap_or(text.len()));

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::bars::Bar;
 use super::endpoint::Endpoint;
+use super::gateways;
 use super::load::Figures;
 use super::machine::Machine;
 use super::peer::{LIMIT, PLAIN};
@@ -53,6 +54,10 @@ pub(super) struct Run {
     pub(super) cpu_us: Option<f64>,
     pub(super) user_us: Option<f64>,
     pub(super) system_us: Option<f64>,
+    /// The part of the program behind the web server, where it is started with it.
+    pub(super) behind_us: Option<f64>,
+    /// How often its threads were switched away from, a request.
+    pub(super) behind_switches: Option<f64>,
     /// wrk's, a request.
     pub(super) client_us: f64,
     pub(super) pss_mib: f64,
@@ -80,6 +85,11 @@ pub(super) struct Row {
     pub(super) not_counted: usize,
     pub(super) rps: f64,
     pub(super) cpu_us: Option<f64>,
+    /// The part of the program behind the web server, and how often its threads were switched.
+    pub(super) behind_us: Option<f64>,
+    pub(super) behind_switches: Option<f64>,
+    /// That part over that of mod_rust's FastCGI behind the same web server.
+    pub(super) behind_to_ours: Option<Ratio>,
     /// CPU a request, over the C handler that claims its URLs.
     pub(super) cpu_to_limit: Option<Ratio>,
     /// The same over the C handler by SetHandler.
@@ -107,6 +117,33 @@ pub(super) struct Count {
     /// Instructions by shared object and by function, the costliest first.
     pub(super) objects: Vec<(String, f64)>,
     pub(super) functions: Vec<(String, f64)>,
+}
+
+#[cfg(test)]
+impl Row {
+    /// A line with nothing in it.
+    pub(super) fn blank(endpoint: Endpoint, peer: &'static str) -> Self {
+        Self {
+            endpoint,
+            peer,
+            counted: 1,
+            not_counted: 0,
+            rps: 1.0,
+            cpu_us: None,
+            behind_us: None,
+            behind_switches: None,
+            behind_to_ours: None,
+            cpu_to_limit: None,
+            cpu_to_plain: None,
+            rps_to_limit: None,
+            p50_us: 1.0,
+            p99_us: 1.0,
+            client_us: 1.0,
+            pss_mib: 1.0,
+            errors: 0,
+            requests: 1,
+        }
+    }
 }
 
 /// The middle value, or the mean of the two in the middle; `None` of nothing.
@@ -153,6 +190,10 @@ pub(super) fn rows(peers: &[(&'static str, &'static str)], runs: &[Run]) -> Vec<
                 not_counted: all.len() - counted.len(),
                 rps: middle(|run| run.rps),
                 cpu_us: median(counted.iter().filter_map(|run| run.cpu_us)),
+                behind_us: median(counted.iter().filter_map(|run| run.behind_us)),
+                behind_switches: median(counted.iter().filter_map(|run| run.behind_switches)),
+                behind_to_ours: gateways::ours_behind_the_same(peer)
+                    .and_then(|ours| to(ours, |run| run.behind_us)),
                 cpu_to_limit: to(LIMIT, |run| run.cpu_us),
                 cpu_to_plain: to(PLAIN, |run| run.cpu_us),
                 rps_to_limit: to(LIMIT, |run| Some(run.rps)),
@@ -210,6 +251,8 @@ mod tests {
             cpu_us: Some(cpu_us),
             user_us: None,
             system_us: None,
+            behind_us: None,
+            behind_switches: None,
             client_us: 1.0,
             pss_mib: cpu_us,
             others: 0.0,

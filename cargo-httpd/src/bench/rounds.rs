@@ -72,20 +72,23 @@ impl Rounds<'_> {
             patience: Duration::from_secs(15),
         };
         let server = Server::start(plan, &launch)?;
-        let account = server.account();
-        let mut pss_kib = account.pss_kib();
+        let mut pss_kib = server.pss_kib();
         let warm_up_s = settings.warm_up_s.max(plan.peer.warm_up_s);
         self.load.run(server.port(), endpoint, warm_up_s, || {
-            pss_kib = pss_kib.max(account.pss_kib());
+            pss_kib = pss_kib.max(server.pss_kib());
         })?;
 
-        let (busy, before) = (machine::Load::now(), account.cpu());
+        let behind = server.behind();
+        let (behind_before, switches_before) = (behind.cpu().total, behind.switches());
+        let (busy, before) = (machine::Load::now(), server.cpu());
         let figures = self.load.run(server.port(), endpoint, settings.duration_s, || ())?;
-        let after = account.cpu();
+        let after = server.cpu();
+        let behind_used = behind.cpu().total - behind_before;
+        let switches = behind.switches().saturating_sub(switches_before);
         let used = after.total - before.total;
         let others = busy.others_since(used + figures.client_us);
 
-        pss_kib = pss_kib.max(account.pss_kib());
+        pss_kib = pss_kib.max(server.pss_kib());
         server.stop()?;
         let requests = figures.requests.max(1) as f64;
         // A CGI program is waited for by nobody, and so is missing in /proc.
@@ -99,6 +102,8 @@ impl Rounds<'_> {
             cpu_us: share(used),
             user_us: share(after.user - before.user),
             system_us: share(after.system - before.system),
+            behind_us: plan.backend.as_ref().and_then(|_| share(behind_used)),
+            behind_switches: plan.backend.as_ref().map(|_| switches as f64 / requests),
             client_us: figures.client_us as f64 / requests,
             pss_mib: pss_kib as f64 / 1024.0,
             others,
@@ -120,6 +125,9 @@ fn line(run: &Run) -> String {
         run.figures.p99_us as f64 / 1000.0,
         run.pss_mib,
     );
+    if let Some(behind_us) = run.behind_us {
+        line.push_str(&format!("  application {behind_us:.1} us"));
+    }
     if run.figures.errors() > 0 {
         line.push_str(&format!("  {} errors", run.figures.errors()));
     }

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-use super::account::{self, Account, Method};
+use super::account::{self, Account, Cpu, Method};
 use super::client::{Client, request};
 use super::endpoint::Endpoint;
 use super::peer::Backend;
@@ -21,6 +21,8 @@ use super::sys;
 
 /// Between two looks at something that has no descriptor to wait for.
 const PAUSE: Duration = Duration::from_millis(10);
+/// The role of the web server, in the names of files.
+const FRONT: &str = "httpd";
 /// httpd gives up when its port is taken; another one is tried then, so often.
 const PORT_TRIES: u32 = 5;
 
@@ -65,7 +67,10 @@ pub(super) struct Launch<'a> {
 pub(super) struct Server {
     port: u16,
     httpd: u32,
+    /// The web server's processes.
     account: Account,
+    /// Those of the program behind it that is started here.
+    behind: Account,
     children: Vec<Child>,
     run: PathBuf,
     patience: Duration,
@@ -81,7 +86,7 @@ impl Server {
         loop {
             match Self::try_start(plan, launch) {
                 // Somebody took the port between our look and httpd's bind.
-                Err(error) if tries < PORT_TRIES && format!("{error:#}").contains("AH00072") => {
+                Err(error) if tries < PORT_TRIES && is_taken(&format!("{error:#}")) => {
                     tries += 1;
                 }
                 result => {
@@ -96,9 +101,19 @@ impl Server {
         self.port
     }
 
-    /// What its processes cost.
-    pub(super) fn account(&self) -> &Account {
-        &self.account
+    /// CPU time of all its processes so far.
+    pub(super) fn cpu(&self) -> Cpu {
+        self.account.cpu() + self.behind.cpu()
+    }
+
+    /// The part of the program behind the web server.
+    pub(super) fn behind(&self) -> &Account {
+        &self.behind
+    }
+
+    /// Proportional set size of all processes, in KiB.
+    pub(super) fn pss_kib(&self) -> u64 {
+        self.account.pss_kib() + self.behind.pss_kib()
     }
 
     /// PSS of one of httpd's children, on average, in KiB; 0 without children.
@@ -131,6 +146,7 @@ impl Server {
             port: free_port()?,
             httpd: 0,
             account: Account::open(launch.method),
+            behind: Account::open(launch.method),
             children: Vec::new(),
             run: plan.run.clone(),
             patience: launch.patience,
@@ -139,10 +155,10 @@ impl Server {
             Some(behind) => Some(server.start_backend(behind, &launch.tool)?),
             None => None,
         };
-        let conf = plan.run.join("httpd.conf");
-        std::fs::write(&conf, plan.httpd_conf(server.port, backend.as_deref(), launch.size))?;
-        let args = [OsString::from("-DFOREGROUND"), "-f".into(), conf.into()];
-        let (pid, _) = server.spawn(&plan.httpd, &args, "httpd", Stdio::null(), &launch.tool)?;
+        let conf = plan.run.join("server.conf");
+        std::fs::write(&conf, plan.front_conf(server.port, backend.as_deref(), launch.size))?;
+        let args = plan.front_args(&conf);
+        let (pid, _) = server.spawn(&plan.front, &args, FRONT, Stdio::null(), &launch.tool)?;
         server.httpd = pid;
         server.await_answer(plan.peer.endpoints[0])?;
         Ok(server)
@@ -155,11 +171,26 @@ impl Server {
         let listen = match behind.kind {
             Backend::AxumTcp => vec!["tcp:127.0.0.1:0".into()],
             Backend::AxumUnix => vec![format!("unix:{path}")],
-            Backend::FcgiUnix | Backend::ScgiUnix => vec![path.clone()],
+            Backend::FcgiUnix | Backend::ScgiUnix | Backend::FastCgiCrate => vec![path.clone()],
             Backend::UwsgiUnix => vec!["--socket".into(), path.clone()],
+            Backend::GatewayFastCgi => vec!["--fastcgi".into(), path.clone()],
+            Backend::GatewayScgi => vec!["--scgi".into(), path.clone()],
+            Backend::GatewayUwsgi => vec!["--uwsgi".into(), path.clone()],
+            Backend::GatewayHttp => vec!["--http".into(), path.clone()],
+            Backend::OuterCgi => vec!["--bind".into(), path.clone()],
+            // It stands in the configuration.
+            Backend::PhpFpm => Vec::new(),
         };
         let args: Vec<_> = behind.args.iter().chain(&listen).map(OsString::from).collect();
-        if behind.kind == Backend::UwsgiUnix {
+        let is_silent = !matches!(
+            behind.kind,
+            Backend::AxumTcp
+                | Backend::AxumUnix
+                | Backend::FcgiUnix
+                | Backend::ScgiUnix
+                | Backend::FastCgiCrate
+        );
+        if is_silent {
             self.spawn(&behind.program, &args, "backend", Stdio::null(), tool)?;
             self.await_socket(&socket)?;
             return Ok(path);
@@ -213,7 +244,8 @@ impl Server {
         let mut argv = tool.argv(role);
         argv.push(program.into());
         argv.extend_from_slice(args);
-        let mut command = match self.account.entrance() {
+        let account = if role == FRONT { &mut self.account } else { &mut self.behind };
+        let mut command = match account.entrance() {
             Some(entrance) => {
                 let mut shell = sys::command("sh");
                 shell.args(["-c", "echo $$ > \"$0\" && exec \"$@\""]).arg(entrance).args(&argv);
@@ -233,7 +265,7 @@ impl Server {
         let mut child =
             command.spawn().with_context(|| format!("cannot start `{}`", program.display()))?;
         let (pid, output) = (child.id(), child.stdout.take());
-        self.account.add(pid);
+        account.add(pid);
         self.children.push(child);
         Ok((pid, output))
     }
@@ -283,7 +315,7 @@ impl Server {
         self.children.clear();
         let deadline = Instant::now() + self.patience;
         loop {
-            let left = self.account.pids();
+            let left = [self.account.pids(), self.behind.pids()].concat();
             if left.is_empty() {
                 return clean;
             }
@@ -331,6 +363,11 @@ impl Tool {
             }
         }
     }
+}
+
+/// Whether a log says that a port is in use: httpd's, or nginx's.
+fn is_taken(log: &str) -> bool {
+    log.contains("AH00072") || log.contains("98: Address already in use")
 }
 
 fn free_port() -> Result<u16> {

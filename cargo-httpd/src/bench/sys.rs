@@ -1,6 +1,7 @@
 //! What the benchmark asks of the operating system and std does not have.
 
 use std::ffi::OsStr;
+use std::path::PathBuf;
 use std::process::{Child, Command};
 
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
@@ -15,8 +16,15 @@ pub(super) fn command(program: impl AsRef<OsStr>) -> Command {
 
 /// True if a folder of `PATH` holds that program.
 pub(super) fn has_program(name: &str) -> bool {
+    find_program(name).is_some()
+}
+
+/// That program in the first folder of `PATH` that holds it, or where Debian has those of the
+/// administrator.
+pub(super) fn find_program(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path).any(|folder| folder.join(name).is_file())
+    let folders = std::env::split_paths(&path).chain([PathBuf::from("/usr/sbin")]);
+    folders.map(|folder| folder.join(name)).find(|program| program.is_file())
 }
 
 /// Asks a child to end. It must not have been waited for, so that its id is still its own.

@@ -10,6 +10,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use super::checkout::Checkout;
 use super::peer::Product;
 use super::rivals::Rivals;
+use super::sys;
 use crate::cargo;
 
 /// Builds each product once.
@@ -41,7 +42,9 @@ impl<'a> Workshop<'a> {
         }
         let apps = workshop.apps();
         std::fs::create_dir_all(&apps)?;
-        for (source, name) in [("wsgi/app.py", "app.py"), ("lua/app.lua", "app.lua")] {
+        let scripts =
+            [("wsgi/app.py", "app.py"), ("lua/app.lua", "app.lua"), ("php/app.php", "app.php")];
+        for (source, name) in scripts {
             let source = checkout.root().join("benches").join(source);
             std::fs::copy(&source, apps.join(name))
                 .with_context(|| format!("cannot copy `{}`", source.display()))?;
@@ -79,6 +82,13 @@ impl<'a> Workshop<'a> {
     fn build(&self, product: Product) -> Result<PathBuf> {
         let root = self.checkout.root();
         let folder = self.checkout.scratch().join("build");
+        let gateways = |name| {
+            cargo_build(
+                root,
+                &["-p", "axum-backend", "--features", "gateways", "--bin", name],
+                name,
+            )
+        };
         match product {
             Product::CHandler => {
                 let headers = httpd_config::Headers::locate()?;
@@ -101,10 +111,21 @@ impl<'a> Workshop<'a> {
                 Ok(program)
             }
             Product::ScgiBackend => cargo_build(root, &["-p", "axum-backend"], "scgi-backend"),
+            Product::GatewayBackend => gateways("gateway-backend"),
+            Product::FastCgiBackend => gateways("fastcgi-backend"),
+            Product::OuterBackend => gateways("outer-backend"),
+            Product::PhpFpm => php_fpm(),
             Product::Uwsgi => Ok(self.rivals.uwsgi()?.0),
             Product::Module => cargo_build(root, &["--example", "bench"], "bench"),
         }
     }
+}
+
+/// PHP-FPM's program, which has PHP's version in its name on Debian.
+fn php_fpm() -> Result<PathBuf> {
+    let versions = ["8.2", "8.3", "8.4", "8.5", ""];
+    let found = versions.iter().find_map(|v| sys::find_program(&format!("php-fpm{v}")));
+    found.context("PHP-FPM is not installed; install php8.2-fpm (Debian) or php-fpm")
 }
 
 /// Compiles one C file, at the level that Debian builds httpd with.

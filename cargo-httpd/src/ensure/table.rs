@@ -198,11 +198,19 @@ pub(crate) const CAPABILITIES: &[Capability] = &[
         debian: &["python3-venv", "python3-dev"],
         fedora: &["python3-devel"],
     },
+    Capability {
+        name: "PHP-FPM",
+        need: Need::Rivals,
+        probe: Probe::Program("php-fpm8.2"),
+        debian: &["php8.2-fpm", "php8.2-opcache"],
+        fedora: &["php-fpm"],
+    },
 ];
 
 /// Packages of Debian's that start a service as they are installed and at every boot from then on, and
 /// its name. They are installed for their programs: neither is wanted.
-pub(crate) const SERVICES: &[(&str, &str)] = &[("nginx", "nginx"), ("lighttpd", "lighttpd")];
+pub(crate) const SERVICES: &[(&str, &str)] =
+    &[("nginx", "nginx"), ("lighttpd", "lighttpd"), ("php8.2-fpm", "php8.2-fpm")];
 
 #[cfg(test)]
 mod tests {
