@@ -184,19 +184,20 @@ impl Params {
     }
 
     fn position(&self, key: &[u8], hash: u32) -> Option<usize> {
-        let mut start = 0;
-        for some in self.hashes.chunks(AT_ONCE) {
-            // Without a branch for each: hardly any key has the same hash.
-            if some.iter().fold(false, |any, found| any | (*found == hash)) {
-                let is_it =
-                    |at: &usize| self.hashes[*at] == hash && self.pair(&self.index[*at]).0 == key;
-                if let Some(at) = (start..start + some.len()).find(is_it) {
-                    return Some(at);
-                }
+        let is_it = |at: &usize| self.hashes[*at] == hash && self.pair(&self.index[*at]).0 == key;
+        // Arrays of a known length are compared without a branch for each: hardly any key has the
+        // same hash.
+        let (chunks, rest) = self.hashes.as_chunks::<AT_ONCE>();
+        for (nth, some) in chunks.iter().enumerate() {
+            let start = nth * AT_ONCE;
+            if some.iter().fold(false, |any, found| any | (*found == hash))
+                && let Some(at) = (start..start + AT_ONCE).find(is_it)
+            {
+                return Some(at);
             }
-            start += AT_ONCE;
         }
-        None
+        let start = chunks.len() * AT_ONCE;
+        (start..start + rest.len()).find(is_it)
     }
 
     fn pair(&self, entry: &Entry) -> (&[u8], &[u8]) {
