@@ -213,6 +213,7 @@ impl Board {
     ///
     /// [`Choice::Full`], [`Choice::NoneReady`] or [`Choice::Open`].
     pub fn take(&self, tried: &Tried, now_us: u64) -> Result<Hold, Choice> {
+        let mut looked_twice = false;
         loop {
             match self.choose(tried, now_us) {
                 // It stopped taking requests meanwhile, so the next choice leaves it out.
@@ -221,6 +222,9 @@ impl Board {
                         return Ok(hold);
                     }
                 }
+                // One slot is looked at after the other: meanwhile a process may have become ready in
+                // one that was passed by, and only then its predecessor have stopped.
+                Choice::NoneReady if !looked_twice => looked_twice = true,
                 none => return Err(none),
             }
         }

@@ -185,6 +185,10 @@ impl Process {
     /// As [`forget`](Self::forget); whoever reads from it or writes to it finds it broken.
     pub(in crate::server) fn cut(&self, connection: &Connection) {
         os::shutdown(connection);
+        // Who waits for another thread to read for it hears of nothing else: events of a connection
+        // that is forgotten are nobody's.
+        #[cfg(feature = "fastcgi")]
+        self.requests.fetch_sub(connection.traffic.break_off(), Ordering::Relaxed);
         self.forget(connection);
     }
 

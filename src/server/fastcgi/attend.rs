@@ -1,7 +1,6 @@
 //! Reading a connection: from its records to requests that run.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use super::input::Mode;
 use super::records::{Piece, Reader, Step};
@@ -31,7 +30,7 @@ pub(in crate::server) fn attend(worker: &mut Worker, connection: &Arc<Connection
         if is_over(connection) {
             worker.buffer.clear();
         } else if received == Received::End {
-            return hang_up(&worker.process, connection);
+            return worker.process.cut(connection);
         }
         loop {
             match step(worker, connection, &mut piece) {
@@ -54,7 +53,7 @@ pub(in crate::server) fn attend(worker: &mut Worker, connection: &Arc<Connection
                     return;
                 }
                 Ok(Step::Violation(why)) => return violated(&worker.process, connection, &why),
-                Err(Closed) => return hang_up(&worker.process, connection),
+                Err(Closed) => return worker.process.cut(connection),
             }
         }
         match received {
@@ -109,21 +108,6 @@ pub(super) fn violated(process: &Process, connection: &Arc<Connection>, why: &st
     process.complain(connection, Complaint::Violation, Level::Warn, || {
         format!("{why}; closing the connection")
     });
-    hang_up(process, connection);
-}
-
-/// Nobody is at the other end any more. The requests that run are told.
-pub(super) fn hang_up(process: &Process, connection: &Arc<Connection>) {
-    let mut table = connection.traffic.table();
-    table.close = true;
-    let before = table.requests.len();
-    table.requests.retain(|entry| entry.head.is_none());
-    let heads = before - table.requests.len();
-    process.requests.fetch_sub(heads, Ordering::Relaxed);
-    for entry in &table.requests {
-        entry.line.break_off();
-    }
-    drop(table);
     process.cut(connection);
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::attend::{hang_up, hold, run_elsewhere, violated};
+use super::attend::{hold, run_elsewhere, violated};
 use super::desk::Spare;
 use super::records::{Piece, Reader, Scan, Step};
 use super::response::reply;
@@ -166,7 +166,7 @@ impl<'r, 'c> Input<'r, 'c> {
                     Received::Full | Received::Some => {}
                     Received::NotYet => return Ok(None),
                     Received::End => {
-                        hang_up(process, connection);
+                        process.cut(connection);
                         return Err(gone());
                     }
                 },

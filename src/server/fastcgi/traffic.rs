@@ -87,6 +87,19 @@ impl Traffic {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The connection is broken: the requests that run are told, and those whose heads were on their
+    /// way are none any more. How many these were.
+    pub(in crate::server) fn break_off(&self) -> usize {
+        let mut table = self.table();
+        table.close = true;
+        let before = table.requests.len();
+        table.requests.retain(|entry| entry.head.is_none());
+        for entry in &table.requests {
+            entry.line.break_off();
+        }
+        before - table.requests.len()
+    }
+
     /// Who has it writes, whole records only.
     pub(super) fn writer(&self) -> MutexGuard<'_, ()> {
         self.writer.lock().unwrap_or_else(PoisonError::into_inner)

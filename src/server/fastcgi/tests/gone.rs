@@ -1,5 +1,7 @@
 //! Web servers that want no more of a request, or leave.
 
+use std::time::Duration;
+
 use super::Client;
 use super::client::{head, request};
 use crate::protocol::fastcgi::{ProtocolStatus, Role};
@@ -67,11 +69,29 @@ fn the_connection_goes_away() {
             gate.open();
         } else {
             client.until_stdout(1, 10_000);
+            // Not before the second one runs: it would never be begun.
+            gate.until_arrived(4);
             drop(client);
         }
         gate.until_noted("write failed: ClientGone");
         gate.until_noted("read failed: ClientGone");
         gate.forget_notes();
+    }
+    let mut client = Client::new(house.tcp(Protocol::FastCgi));
+    assert_eq!(client.ask("/hello", b"").text(), "Hello, world\n");
+}
+
+/// They are counted no more when their time is up: others are not refused for them.
+#[test]
+fn heads_that_never_come_whole() {
+    let house = House::open_with(errands(&Gate::default()), |limits, timeouts| {
+        (limits.connections, timeouts.head) = (4, Duration::from_millis(50));
+    });
+    for _ in 0..6 {
+        let mut client = Client::new(house.tcp(Protocol::FastCgi));
+        // The BEGIN_REQUEST alone.
+        client.send(&head(1, Role::RESPONDER, true, "/hello", None)[..16]);
+        client.until_closed(1);
     }
     let mut client = Client::new(house.tcp(Protocol::FastCgi));
     assert_eq!(client.ask("/hello", b"").text(), "Hello, world\n");
