@@ -6,6 +6,11 @@ pub mod bridge;
 pub mod cgi;
 #[cfg(all(target_os = "linux", any(feature = "fastcgi", feature = "scgi", feature = "uwsgi")))]
 #[forbid(unsafe_code)]
+// With all of them the lints see every part.
+#[cfg_attr(
+    not(all(feature = "fastcgi", feature = "scgi", feature = "uwsgi")),
+    allow(dead_code, unused_imports, reason = "each protocol needs a part of it")
+)]
 pub mod engine;
 #[cfg(all(target_os = "linux", feature = "fastcgi"))]
 #[forbid(unsafe_code)]

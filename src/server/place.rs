@@ -39,7 +39,7 @@ pub(super) enum Client {
     Whole,
     /// It may close its sending side, and still wants an answer.
     #[cfg_attr(
-        not(any(feature = "fastcgi", feature = "scgi", feature = "uwsgi")),
+        not(any(feature = "scgi", feature = "uwsgi")),
         expect(dead_code, reason = "the drivers of these have such clients")
     )]
     MayHalfClose,

@@ -83,6 +83,10 @@ impl Drivers {
     }
 
     #[cfg(any(feature = "fastcgi", feature = "scgi", feature = "uwsgi"))]
+    #[cfg_attr(
+        not(feature = "fastcgi"),
+        expect(unused_variables, reason = "FCGI_WEB_SERVER_ADDRS is FastCGI's")
+    )]
     fn start_engine(
         &mut self,
         site: &Arc<Site>,
