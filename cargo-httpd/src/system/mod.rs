@@ -1,7 +1,7 @@
 //! The system's httpd: what `cargo httpd install` puts there, and how it is undone.
 //!
-//! [`System`] knows where this distribution keeps modules and their configuration, [`Change`] writes
-//! files so that all of it can be taken back, [`Manifest`] remembers what was written.
+//! [`System`] knows where this distribution keeps modules and their configuration, `Change` writes
+//! files so that all of it can be taken back, `Manifest` remembers what was written.
 
 mod change;
 mod control;
