@@ -238,7 +238,8 @@ mod tests {
         let root = Path::new("/nonexistent");
         assert_eq!(needs(&project("mine", root), false), [Need::Run, Need::Test]);
         assert!(needs(&project(KIT, root), false).contains(&Need::Servers));
-        assert!(needs(&project("mine", root), true).contains(&Need::Fuzz));
+        assert!(needs(&project(KIT, root), true).contains(&Need::Bench));
+        assert_eq!(needs(&project("mine", root), true), [Need::Run, Need::Test]);
     }
 
     #[test]
