@@ -66,11 +66,11 @@ impl Failure {
         Self::new("RUST0023", StatusCode::SERVICE_UNAVAILABLE, message.into()).retry_after(1)
     }
 
-    /// Processes fail to start, and the next is not to be started yet.
+    /// Processes fail to start; the next is tried in so many seconds, or is tried now.
     pub(super) fn circuit_open(seconds: u64) -> Self {
+        let next = if seconds == 0 { "now".to_owned() } else { format!("in {seconds} s") };
         let message = format!(
-            "its processes fail to start (RUST0031 and RUST0033 say why); the next is tried in \
-             {seconds} s"
+            "its processes fail to start (RUST0031 and RUST0033 say why); the next is tried {next}"
         );
         Self::new("RUST0024", StatusCode::SERVICE_UNAVAILABLE, message).retry_after(seconds.max(1))
     }

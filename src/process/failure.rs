@@ -36,7 +36,7 @@ impl Board {
         let ready = self.slots[slot].become_ready(now_us);
         if ready {
             self.group.not_before_us.store(0, SeqCst);
-            self.group.open_until_us.store(0, SeqCst);
+            self.group.open.store(0, SeqCst);
         }
         ready
     }
@@ -83,7 +83,18 @@ impl Locked<'_> {
             State::Empty => true,
             State::Draining | State::Failed => false,
         };
+        if !failed && matches!(dead.state, State::Ready | State::Draining) {
+            self.close_after_pause(now_us);
+        }
         failed.then(|| self.failed(dead.since_us, dead.ready_us, now_us))
+    }
+
+    /// A process has served: an earlier failure whose pause is over, and after which nobody tried
+    /// again, says nothing about the next start.
+    fn close_after_pause(&self, now_us: u64) {
+        if now_us >= self.board.group.not_before_us() {
+            self.board.group.open.store(0, SeqCst);
+        }
     }
 
     fn failed(&self, since_us: u64, ready_us: Option<u64>, now_us: u64) -> Failure {
@@ -101,7 +112,7 @@ impl Locked<'_> {
         group.failures.store(in_row, Relaxed);
         if first_of_wave {
             group.not_before_us.store(now_us + pause_us, SeqCst);
-            group.open_until_us.store(now_us + pause_us, SeqCst);
+            group.open.store(u32::from(pause_us > 0), SeqCst);
         }
         Failure { in_row, pause_us, first_of_wave }
     }

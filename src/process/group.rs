@@ -17,13 +17,13 @@ pub struct Group {
     pub lock: Lock,
     pub(super) queue_size: AtomicU32,
     pub(super) target: AtomicU32,
-    _spare: AtomicU32,
+    /// Not 0 from a failed start until a process is ready.
+    pub(super) open: AtomicU32,
     pub(super) failures: AtomicU32,
     /// Since when the group wants no process, as nobody wants it; 0 if it does.
     pub(super) asleep_us: AtomicU64,
     pub(super) last_failure_us: AtomicU64,
     pub(super) not_before_us: AtomicU64,
-    pub(super) open_until_us: AtomicU64,
     pub(super) busy_since_us: AtomicU64,
     pub(super) calm_since_us: AtomicU64,
     pub(super) started_us: AtomicU64,
@@ -46,12 +46,11 @@ impl Default for Group {
             lock: Lock::default(),
             queue_size: AtomicU32::new(0),
             target: AtomicU32::new(0),
-            _spare: AtomicU32::new(0),
+            open: AtomicU32::new(0),
             failures: AtomicU32::new(0),
             asleep_us: AtomicU64::new(0),
             last_failure_us: AtomicU64::new(0),
             not_before_us: AtomicU64::new(0),
-            open_until_us: AtomicU64::new(0),
             busy_since_us: AtomicU64::new(0),
             calm_since_us: AtomicU64::new(0),
             started_us: AtomicU64::new(0),
@@ -92,10 +91,11 @@ impl Group {
         self.not_before_us.load(Relaxed)
     }
 
-    /// Until then children answer 503 at once while no process is ready.
+    /// Whether children answer 503 at once while no process is ready: from a failed start until one
+    /// succeeds. The next is tried at [`not_before_us`](Self::not_before_us), or is under way.
     #[must_use]
-    pub fn open_until_us(&self) -> u64 {
-        self.open_until_us.load(Relaxed)
+    pub fn is_open(&self) -> bool {
+        self.open.load(Relaxed) != 0
     }
 
     /// A child refused a request, as the group is full, or its circuit is open.

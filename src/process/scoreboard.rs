@@ -54,7 +54,8 @@ pub enum Choice {
     Full,
     /// No process is ready, or none that was not tried.
     NoneReady,
-    /// No process is ready, and none will be before this moment.
+    /// No process is ready, as the last starts failed. The next is tried at this moment; if it has
+    /// passed, that is under way.
     Open {
         /// Microseconds of the clock.
         until_us: u64,
@@ -186,8 +187,11 @@ impl Board {
         }
         if ready == 0 {
             self.group.wanted_us.fetch_max(now_us, SeqCst);
-            let until_us = self.group.open_until_us();
-            return if until_us > now_us { Choice::Open { until_us } } else { Choice::NoneReady };
+            return if self.group.is_open() {
+                Choice::Open { until_us: self.group.not_before_us() }
+            } else {
+                Choice::NoneReady
+            };
         }
         if load >= threads + u64::from(self.group.queue_size.load(Relaxed)) {
             return Choice::Full;

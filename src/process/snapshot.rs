@@ -37,7 +37,7 @@ pub struct GroupSnapshot {
     pub refused_open: u64,
     /// Failed starts in a row.
     pub failures: u32,
-    /// Until then requests are refused if no process is ready.
+    /// As starts failed, requests are refused if no process is ready: when the next is tried.
     pub open_until_us: Option<u64>,
     /// Of all slots together.
     pub counts: Counts,
@@ -157,7 +157,7 @@ impl Board {
             refused_full: self.group.refused_full.load(Relaxed),
             refused_open: self.group.refused_open.load(Relaxed),
             failures: self.failures_in_row(now_us),
-            open_until_us: Some(self.group.open_until_us()).filter(|until| *until > now_us),
+            open_until_us: self.group.is_open().then(|| self.group.not_before_us()),
             counts,
             slots,
         }

@@ -7,12 +7,13 @@ use httpd_testkit::{Mpm, Server, mpm_tests, proc};
 use crate::support::{HELLO, child, quirks, send, stock};
 
 /// How long the application's body may stay open after its client has gone.
-const SOON: Duration = Duration::from_secs(1);
+const SOON: Duration = Duration::from_secs(15);
 
 /// What the log says when a client has gone: once for each request.
 const GONE: &str = "RUST0003";
 
-/// Waits until the log has `count` lines with `needle`, and fails where that takes too long.
+/// Waits until the log has `count` lines with `needle`, and fails where that takes a good part of the
+/// minute that the application would go on for.
 #[track_caller]
 fn soon(server: &Server, since: Instant, needle: &str, count: usize) {
     let lines = server.wait_log_count(needle, count);

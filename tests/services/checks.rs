@@ -1,7 +1,5 @@
 //! What holds for a service in either mode: each takes a server with an axum `Router` at `/api`.
 
-use std::time::{Duration, Instant};
-
 use httpd_testkit::{BodyEnd, Builder};
 
 pub(crate) fn routes_and_extractors(api: Builder) {
@@ -90,8 +88,7 @@ pub(crate) fn a_client_that_leaves_ends_the_wait(api: Builder) {
             })
         })
     });
-    let left = Instant::now();
     drop(connection);
-    let line = server.wait_log("RUST0003");
-    assert!(left.elapsed() < Duration::from_secs(1), "{:?}: {line}", left.elapsed());
+    // Long before the minute that it would take.
+    server.wait_log("RUST0003");
 }

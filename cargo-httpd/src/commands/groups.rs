@@ -79,8 +79,10 @@ fn as_text(key: &Key, status: Option<&Status>) -> String {
     if status.failures > 0 {
         // With a process that is ready, requests go there.
         let open = status.open_for_us.filter(|_| ready == 0).map(Duration::from_micros);
-        let open = open.map(seconds);
-        let open = open.map(|time| format!("; requests are refused for {time}"));
+        let open = open.map(|time| match time {
+            Duration::ZERO => "; requests are refused, the next is tried now".to_owned(),
+            time => format!("; requests are refused, the next is tried in {}", seconds(time)),
+        });
         let (failures, open) = (status.failures, open.unwrap_or_default());
         text += &format!("  {failures} starts failed in a row, the ErrorLog says why{open}\n");
     }
@@ -149,7 +151,8 @@ a (httpd 5, generation 1): 1 processes ready, 15 of 30 threads busy, 2 requests 
         assert_eq!(as_text(&key, Some(&status)), expected);
         let status = r#"{"failures":3,"open_for_us":4000000}"#;
         let open = as_text(&key, Some(&serde_json::from_str(status).unwrap()));
-        assert!(open.contains("says why; requests are refused for 4.0 s\n"), "{open}");
+        let refused = "says why; requests are refused, the next is tried in 4.0 s\n";
+        assert!(open.contains(refused), "{open}");
         let none = "a (httpd 5, generation 1): no process serves; the ErrorLog says why\n";
         assert_eq!(as_text(&key, None), none);
     }

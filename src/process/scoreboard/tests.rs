@@ -97,9 +97,12 @@ fn without_a_line_a_request_needs_a_thread() {
 fn open_only_while_no_process_is_ready() {
     let board = Board::leaked(2, 1);
     board.prepare(&GroupOptions::new("g").unwrap(), 1);
-    board.group.open_until_us.store(100, SeqCst);
-    assert_eq!(board.choose(&Tried::new(), 99), Choice::Open { until_us: 100 });
-    assert_eq!(board.choose(&Tried::new(), 100), Choice::NoneReady);
+    assert_eq!(board.choose(&Tried::new(), 99), Choice::NoneReady);
+    board.group.not_before_us.store(100, SeqCst);
+    board.group.open.store(1, SeqCst);
+    for now_us in [99, 100, 5000] {
+        assert_eq!(board.choose(&Tried::new(), now_us), Choice::Open { until_us: 100 });
+    }
     let slot = &board.slots[0];
     slot.enter(1, 1, 1);
     assert!(slot.advance(State::Dormant, State::Starting, 2) && slot.become_ready(3));
