@@ -1,6 +1,5 @@
 //! The daemon process's frames, carried out on the request in httpd.
 
-use std::collections::VecDeque;
 use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
@@ -8,8 +7,8 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
+use super::backlog::Backlog;
 use super::connection::frame;
-use super::memory;
 use super::upload::borrow;
 use crate::adapter::RequestExchange;
 use crate::gateway::{Error, Exchange as _, FileBody, Outcome, Status, Variables as _};
@@ -47,38 +46,6 @@ pub(super) struct Answer<'x, 'e, 'r> {
     options: &'x GroupOptions,
     /// When what has come is to be flushed.
     due: Option<Instant>,
-}
-
-/// Pieces of the body that wait for a slow client, so that the daemon process does not have to.
-#[derive(Default)]
-struct Backlog {
-    pieces: VecDeque<Bytes>,
-    bytes: usize,
-    /// The most that they have been.
-    most: usize,
-    /// They are to be flushed.
-    flush: bool,
-}
-
-/// Where more than this was kept for a client, it goes back to the system when the response is over,
-/// in bytes: far more work than that costs.
-const GIVEN_BACK: usize = 1024 * 1024;
-
-impl Backlog {
-    fn push(&mut self, piece: Bytes) {
-        self.bytes += piece.len();
-        self.most = self.most.max(self.bytes);
-        self.pieces.push_back(piece);
-    }
-}
-
-impl Drop for Backlog {
-    fn drop(&mut self) {
-        if self.most > GIVEN_BACK {
-            self.pieces.clear();
-            memory::give_back();
-        }
-    }
 }
 
 /// How far the head is.
@@ -214,9 +181,8 @@ impl<'x, 'e, 'r> Answer<'x, 'e, 'r> {
     fn body(&mut self, data: Bytes, flush: bool) -> Result<Step, Unexpected> {
         self.commit()?;
         self.length.pass(data.len() as u64)?;
-        if !self.backlog.pieces.is_empty() || !self.has_room(data.len()) {
-            self.backlog.flush |= flush;
-            self.backlog.push(data);
+        if !self.backlog.is_empty() || !has_room(self.request, self.exchange, data.len()) {
+            self.backlog.push(data, flush);
             return Ok(Step::More);
         }
         if !data.is_empty()
@@ -229,12 +195,12 @@ impl<'x, 'e, 'r> Answer<'x, 'e, 'r> {
 
     /// How many bytes wait for the client.
     pub(super) const fn backlog(&self) -> usize {
-        self.backlog.bytes
+        self.backlog.bytes()
     }
 
     /// Whether anything waits for the client.
     pub(super) fn is_behind(&self) -> bool {
-        !self.backlog.pieces.is_empty()
+        !self.backlog.is_empty()
     }
 
     /// Gives the client what it has room for; with `wait`, everything.
@@ -244,16 +210,13 @@ impl<'x, 'e, 'r> Answer<'x, 'e, 'r> {
     /// The client has gone, or a filter failed.
     pub(super) fn catch_up(&mut self, wait: bool) -> Result<(), Error> {
         let _limit = self.client_timeout();
-        while let Some(piece) = self.backlog.pieces.front() {
-            if !wait && !self.has_room(piece.len()) {
-                return Ok(());
-            }
-            if let Some(piece) = self.backlog.pieces.pop_front() {
-                self.backlog.bytes -= piece.len();
-                self.exchange.write(piece)?;
-            }
+        let (request, exchange) = (self.request, self.exchange);
+        let may_pass = |bytes| wait || has_room(request, exchange, bytes);
+        while let Some(piece) = self.backlog.pop_if(may_pass) {
+            exchange.write(piece)?;
         }
-        if std::mem::take(&mut self.backlog.flush) { self.exchange.flush() } else { Ok(()) }
+        let is_done = self.backlog.is_empty();
+        if is_done && self.backlog.take_flush() { exchange.flush() } else { Ok(()) }
     }
 
     /// The rest of a response that is complete.
@@ -263,7 +226,7 @@ impl<'x, 'e, 'r> Answer<'x, 'e, 'r> {
     /// As [`Answer::catch_up`].
     pub(super) fn complete(&mut self) -> Result<(), Error> {
         // No flush before the end: it goes out with it.
-        self.backlog.flush = false;
+        self.backlog.take_flush();
         let _limit = self.client_timeout();
         self.catch_up(true)?;
         self.exchange.finish(self.trailers.take())
@@ -274,17 +237,6 @@ impl<'x, 'e, 'r> Answer<'x, 'e, 'r> {
     fn client_timeout(&self) -> Option<ClientTimeout<'e>> {
         let timeout = self.options.response_socket_timeout?;
         self.request.client_timeout(timeout)
-    }
-
-    /// Whether so many bytes can be given to httpd's filters without waiting for the client.
-    fn has_room(&self, bytes: usize) -> bool {
-        if !self.exchange.would_pass(bytes) {
-            return true;
-        }
-        let Some(socket) = self.request.socket() else { return true };
-        let zero = Some(Duration::ZERO);
-        os::poll(borrow(&socket), (false, true), None, zero)
-            .is_ok_and(|(polled, _)| polled.writable)
     }
 
     /// A file. A HEAD gets it with a length of 0, for its validators.
@@ -400,6 +352,16 @@ impl std::fmt::Display for Unexpected {
             Self::Order(what) => f.write_str(what),
         }
     }
+}
+
+/// Whether so many bytes can be given to httpd's filters without waiting for the client.
+fn has_room(request: &Request<'_>, exchange: &RequestExchange<'_, '_>, bytes: usize) -> bool {
+    if !exchange.would_pass(bytes) {
+        return true;
+    }
+    let Some(socket) = request.socket() else { return true };
+    let zero = Some(Duration::ZERO);
+    os::poll(borrow(&socket), (false, true), None, zero).is_ok_and(|(polled, _)| polled.writable)
 }
 
 fn code(status: u16) -> Result<StatusCode, Unexpected> {

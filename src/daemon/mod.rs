@@ -4,6 +4,7 @@
 //! the part of httpd's children, which have the requests.
 
 mod answer;
+mod backlog;
 mod child;
 mod client;
 mod connection;

@@ -4,6 +4,9 @@ pub mod bridge;
 #[cfg(all(target_os = "linux", feature = "cgi"))]
 #[forbid(unsafe_code)]
 pub mod cgi;
+#[cfg(target_os = "linux")]
+#[forbid(unsafe_code)]
+mod crew;
 #[cfg(all(target_os = "linux", any(feature = "fastcgi", feature = "scgi", feature = "uwsgi")))]
 #[forbid(unsafe_code)]
 // With all of them the lints see every part.

@@ -2,14 +2,11 @@
 
 use std::fmt;
 
+use crate::protocol::error::{ErrorAt, MessageErrorKind};
 use crate::protocol::params::PairError;
 
 /// What breaks the protocol.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Error {
-    at: usize,
-    kind: ErrorKind,
-}
+pub type Error = ErrorAt<ErrorKind>;
 
 /// What is wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,60 +37,43 @@ pub enum ErrorKind {
     Pair(PairError),
 }
 
-impl Error {
-    pub(super) const fn new(at: usize, kind: ErrorKind) -> Self {
-        Self { at, kind }
-    }
-
-    /// Where in the bytes it is. For what could not be encoded: where it would have been.
-    #[must_use]
-    pub const fn offset(&self) -> usize {
-        self.at
-    }
-
-    /// What is wrong.
-    #[must_use]
-    pub const fn kind(&self) -> ErrorKind {
-        self.kind
-    }
-}
-
 impl From<PairError> for ErrorKind {
     fn from(error: PairError) -> Self {
         Self::Pair(error)
     }
 }
 
-impl fmt::Display for Error {
+impl MessageErrorKind for ErrorKind {
+    const MESSAGE: &'static str = "SCGI head";
+}
+
+impl fmt::Display for ErrorKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "SCGI head, byte {}: ", self.at)?;
-        match self.kind {
-            ErrorKind::Length(found) => write!(
+        match *self {
+            Self::Length(found) => write!(
                 f,
                 "'{}' in the netstring's length; allowed are digits and a ':' behind them",
                 found.escape_ascii()
             ),
-            ErrorKind::LeadingZero => {
+            Self::LeadingZero => {
                 f.write_str("the netstring's length begins with 0; allowed is no zero before it")
             }
-            ErrorKind::TooLong { most } => {
+            Self::TooLong { most } => {
                 write!(f, "the netstring is too long; allowed are {most} bytes")
             }
-            ErrorKind::Comma(found) => {
+            Self::Comma(found) => {
                 write!(f, "'{}' behind the netstring; allowed is ','", found.escape_ascii())
             }
-            ErrorKind::Unterminated => {
+            Self::Unterminated => {
                 f.write_str("a header ends without the NUL that has to stand behind name and value")
             }
-            ErrorKind::First => f.write_str("the first header has to be CONTENT_LENGTH"),
-            ErrorKind::ContentLength => {
+            Self::First => f.write_str("the first header has to be CONTENT_LENGTH"),
+            Self::ContentLength => {
                 f.write_str("CONTENT_LENGTH has to be a number of bytes, 0 if there is no body")
             }
-            ErrorKind::ContentLengths => f.write_str("two CONTENT_LENGTH that are not the same"),
-            ErrorKind::Scgi => f.write_str("there has to be a header SCGI with the value 1"),
-            ErrorKind::Pair(error) => error.fmt(f),
+            Self::ContentLengths => f.write_str("two CONTENT_LENGTH that are not the same"),
+            Self::Scgi => f.write_str("there has to be a header SCGI with the value 1"),
+            Self::Pair(error) => error.fmt(f),
         }
     }
 }
-
-impl std::error::Error for Error {}

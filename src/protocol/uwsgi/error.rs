@@ -2,14 +2,11 @@
 
 use std::fmt;
 
+use crate::protocol::error::{ErrorAt, MessageErrorKind};
 use crate::protocol::params::PairError;
 
 /// What breaks the protocol.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Error {
-    at: usize,
-    kind: ErrorKind,
-}
+pub type Error = ErrorAt<ErrorKind>;
 
 /// What is wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,51 +36,34 @@ pub enum ErrorKind {
     Pair(PairError),
 }
 
-impl Error {
-    pub(super) const fn new(at: usize, kind: ErrorKind) -> Self {
-        Self { at, kind }
-    }
-
-    /// Where in the bytes it is. For what could not be encoded: where it would have been.
-    #[must_use]
-    pub const fn offset(&self) -> usize {
-        self.at
-    }
-
-    /// What is wrong.
-    #[must_use]
-    pub const fn kind(&self) -> ErrorKind {
-        self.kind
-    }
-}
-
 impl From<PairError> for ErrorKind {
     fn from(error: PairError) -> Self {
         Self::Pair(error)
     }
 }
 
-impl fmt::Display for Error {
+impl MessageErrorKind for ErrorKind {
+    const MESSAGE: &'static str = "uwsgi packet";
+}
+
+impl fmt::Display for ErrorKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "uwsgi packet, byte {}: ", self.at)?;
-        match self.kind {
-            ErrorKind::Modifier(found) => {
+        match *self {
+            Self::Modifier(found) => {
                 write!(f, "modifier1 is {found}; allowed is 0, a request")
             }
-            ErrorKind::TooLong { length, most } => {
+            Self::TooLong { length, most } => {
                 write!(f, "a length of {length} bytes; allowed are {most}")
             }
-            ErrorKind::Truncated { wanted, left } => write!(
+            Self::Truncated { wanted, left } => write!(
                 f,
                 "a string or its length of {wanted} bytes, but only {left} are left in the packet"
             ),
-            ErrorKind::ContentLength => {
+            Self::ContentLength => {
                 f.write_str("CONTENT_LENGTH has to be a number of bytes, or empty")
             }
-            ErrorKind::ContentLengths => f.write_str("two CONTENT_LENGTH that are not the same"),
-            ErrorKind::Pair(error) => error.fmt(f),
+            Self::ContentLengths => f.write_str("two CONTENT_LENGTH that are not the same"),
+            Self::Pair(error) => error.fmt(f),
         }
     }
 }
-
-impl std::error::Error for Error {}

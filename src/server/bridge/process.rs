@@ -2,7 +2,7 @@
 
 use std::io;
 use std::os::fd::AsFd as _;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -15,6 +15,7 @@ use super::worker;
 use crate::gateway::Level;
 use crate::process::{Board, Finished, GroupOptions, Phase, Recycle, Row, Slot};
 use crate::protocol::bridge::{Limits, Reason as Refusal, TOKEN, put_refused};
+use crate::server::crew::Crew;
 use crate::server::lookout::Lookout;
 use crate::server::os::{self, Epoll, Event, Trigger, monotonic_us, wall_us};
 use crate::server::turns::Turns;
@@ -63,8 +64,7 @@ pub(super) struct Process {
     draining: AtomicBool,
     stopping: AtomicBool,
     stop: Event,
-    threads: AtomicUsize,
-    parked: AtomicUsize,
+    pub(super) crew: Crew,
     free_rows: Mutex<Vec<usize>>,
     thread_ended: Condvar,
     refusals: AtomicU64,
@@ -91,6 +91,7 @@ impl Process {
         let (epoll, stop) = (Epoll::new()?, Event::new()?);
         epoll.add(&stop, STOP, Trigger::Level)?;
         let rows = board.rows_of(slot).len();
+        let threads = options.workers() as usize;
         let head = u32::try_from(options.header_buffer_size).unwrap_or(u32::MAX);
         Ok(Self {
             board,
@@ -117,8 +118,7 @@ impl Process {
             draining: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
             stop,
-            threads: AtomicUsize::new(0),
-            parked: AtomicUsize::new(0),
+            crew: Crew::new(threads, rows.saturating_sub(threads)),
             free_rows: Mutex::new((0..rows).rev().collect()),
             thread_ended: Condvar::new(),
             refusals: AtomicU64::new(0),
@@ -182,7 +182,7 @@ impl Process {
         }
         row.set_phase(Phase::Parked);
         self.turns.give();
-        self.parked.fetch_add(1, Ordering::AcqRel);
+        self.crew.waits();
         self.start_thread();
         self.lookout.relieve();
     }
@@ -191,7 +191,7 @@ impl Process {
     pub(super) fn unpark(&self, desk: &Desk, row: &Row, phase: Phase) {
         self.wants_thread(desk);
         self.turns.take();
-        self.parked.fetch_sub(1, Ordering::AcqRel);
+        self.crew.goes_on();
         row.set_phase(phase);
     }
 
@@ -213,15 +213,14 @@ impl Process {
         wait: impl FnOnce() -> T,
     ) -> T {
         // Without a row for another thread nobody would have the turn.
-        let spare = self.desks.len().saturating_sub(self.options.workers() as usize);
-        if self.parked.load(Ordering::Acquire) >= spare {
+        if !self.crew.has_spare() {
             return wait();
         }
         self.park(desk, row);
         let waited = wait();
         self.wants_thread(desk);
         self.turns.take_at_once();
-        self.parked.fetch_sub(1, Ordering::AcqRel);
+        self.crew.goes_on();
         row.set_phase(phase);
         waited
     }
@@ -233,7 +232,7 @@ impl Process {
     /// When not one of them can be started.
     pub(super) fn start_threads(self: &Arc<Self>) -> io::Result<()> {
         while self.start_thread() {}
-        match self.threads.load(Ordering::Acquire) {
+        match self.crew.count() {
             0 => Err(io::Error::other("no worker thread can be started")),
             _ => Ok(()),
         }
@@ -241,11 +240,7 @@ impl Process {
 
     /// Starts another thread if fewer than there are turns can take requests.
     fn start_thread(self: &Arc<Self>) -> bool {
-        let wanted = self.options.workers() as usize;
-        let fewer = |threads: usize| {
-            (threads < wanted + self.parked.load(Ordering::Acquire)).then_some(threads + 1)
-        };
-        if self.threads.fetch_update(Ordering::AcqRel, Ordering::Acquire, fewer).is_err() {
+        if self.crew.joins().is_none() {
             return false;
         }
         let row = self.lock_rows().pop();
@@ -266,31 +261,19 @@ impl Process {
             started.is_ok()
         });
         if !started {
-            self.threads.fetch_sub(1, Ordering::AcqRel);
+            self.crew.leaves();
         }
         started
     }
 
-    /// How long a thread that finds nothing to do should wait: for ever, unless there are more
-    /// than need be.
-    pub(super) fn patience(&self) -> Option<Duration> {
-        let threads = self.threads.load(Ordering::Relaxed);
-        (threads > self.options.workers() as usize).then_some(Duration::from_secs(10))
-    }
-
-    /// Whether the calling thread, which had nothing to do for long, is one too many. It is
-    /// counted no more then, and has to end.
+    /// Whether the calling thread, which has nothing to do now, has to end.
     pub(super) fn is_one_too_many(&self) -> bool {
-        let wanted = self.options.workers() as usize;
-        let fewer = |threads: usize| {
-            (threads > wanted + self.parked.load(Ordering::Acquire)).then(|| threads - 1)
-        };
-        self.threads.fetch_update(Ordering::AcqRel, Ordering::Acquire, fewer).is_ok()
-    }
-
-    /// The calling thread ends because all do.
-    pub(super) fn thread_leaves(&self) {
-        self.threads.fetch_sub(1, Ordering::AcqRel);
+        let ends = self.crew.is_one_too_many();
+        if ends {
+            // It might have been the one to look for requests next.
+            self.lookout.relieve();
+        }
+        ends
     }
 
     fn thread_ends(&self, row: usize) {

@@ -12,6 +12,7 @@ use super::complaints::{Complaint, Complaints};
 use super::connection::Connection;
 use super::worker::{self, Worker};
 use crate::gateway::Level;
+use crate::server::crew::Crew;
 use crate::server::lookout::Lookout;
 use crate::server::os::{self, Epoll, Event, Trigger};
 use crate::server::site::Site;
@@ -25,9 +26,6 @@ pub(super) const ERRANDS: u64 = u64::MAX - 1;
 /// How many requests may wait beside those that are worked on, each with a thread of its own. Those
 /// beyond keep their turns while they wait.
 const WAITING: usize = 512;
-
-/// How long a thread beyond those that are wanted waits for something to do.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Something for a worker thread to do that no event tells of.
 pub(in crate::server) type Errand = Box<dyn FnOnce(&mut Worker) + Send>;
@@ -61,9 +59,7 @@ pub(in crate::server) struct Process {
     stopping: AtomicBool,
     /// Requests whose BEGIN_REQUEST has come and whose end has not gone out, where that is counted.
     pub(in crate::server) requests: AtomicUsize,
-    /// Threads that can take requests, or have one that does not wait.
-    threads: AtomicUsize,
-    parked: AtomicUsize,
+    pub(super) crew: Crew,
     alive: Mutex<usize>,
     thread_ended: Condvar,
 }
@@ -90,16 +86,11 @@ impl Process {
             draining: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
             requests: AtomicUsize::new(0),
-            threads: AtomicUsize::new(0),
-            parked: AtomicUsize::new(0),
+            crew: Crew::new(site.limits.threads.max(1), WAITING),
             alive: Mutex::new(0),
             thread_ended: Condvar::new(),
             site,
         })
-    }
-
-    fn wanted(&self) -> usize {
-        self.site.limits.threads.max(1)
     }
 
     pub(in crate::server) fn protocol(&self, connection: &Connection) -> Protocol {
@@ -109,7 +100,7 @@ impl Process {
     /// How many requests may be there at once, where one connection can have several.
     #[cfg(feature = "fastcgi")]
     pub(in crate::server) fn most_requests(&self) -> usize {
-        self.site.limits.connections.max(self.wanted())
+        self.site.limits.connections.max(self.site.limits.threads).max(1)
     }
 
     pub(in crate::server) fn is_draining(&self) -> bool {
@@ -197,7 +188,7 @@ impl Process {
         self.give_turn();
         let waited = wait();
         self.turns.take();
-        self.parked.fetch_sub(1, Ordering::AcqRel);
+        self.crew.goes_on();
         waited
     }
 
@@ -205,19 +196,19 @@ impl Process {
     ///
     /// What runs goes on at once when the client has: it may be in the midst of anything.
     pub(in crate::server) fn wait_for_client<T>(self: &Arc<Self>, wait: impl FnOnce() -> T) -> T {
-        if self.parked.load(Ordering::Acquire) >= WAITING {
+        if !self.crew.has_spare() {
             return wait();
         }
         self.give_turn();
         let waited = wait();
         self.turns.take_at_once();
-        self.parked.fetch_sub(1, Ordering::AcqRel);
+        self.crew.goes_on();
         waited
     }
 
     fn give_turn(self: &Arc<Self>) {
         self.turns.give();
-        self.parked.fetch_add(1, Ordering::AcqRel);
+        self.crew.waits();
         self.start_thread();
         self.lookout.relieve();
     }
@@ -229,7 +220,7 @@ impl Process {
     /// When not one of them can be started.
     pub(super) fn start_threads(self: &Arc<Self>) -> io::Result<()> {
         while self.start_thread() {}
-        match self.threads.load(Ordering::Acquire) {
+        match self.crew.count() {
             0 => Err(io::Error::other("no worker thread can be started")),
             _ => Ok(()),
         }
@@ -237,15 +228,7 @@ impl Process {
 
     /// Starts another thread if fewer than there are turns can take requests.
     fn start_thread(self: &Arc<Self>) -> bool {
-        let wanted = self.wanted();
-        let fewer = |threads: usize| {
-            let parked = self.parked.load(Ordering::Acquire).min(WAITING);
-            (threads < wanted + parked).then_some(threads + 1)
-        };
-        let Ok(before) = self.threads.fetch_update(Ordering::AcqRel, Ordering::Acquire, fewer)
-        else {
-            return false;
-        };
+        let Some(before) = self.crew.joins() else { return false };
         *self.lock_alive() += 1;
         let process = self.clone();
         let started = thread::Builder::new().name(format!("mod_rust-{before}")).spawn(move || {
@@ -253,31 +236,20 @@ impl Process {
             process.thread_ends();
         });
         if started.is_err() {
-            self.threads.fetch_sub(1, Ordering::AcqRel);
+            self.crew.leaves();
             *self.lock_alive() -= 1;
         }
         started.is_ok()
     }
 
-    /// How long a thread that finds nothing to do should wait: for ever, unless there are more
-    /// than need be.
-    pub(super) fn patience(&self) -> Option<Duration> {
-        (self.threads.load(Ordering::Relaxed) > self.wanted()).then_some(PATIENCE)
-    }
-
-    /// Whether the calling thread, which had nothing to do for long, is one too many. It is
-    /// counted no more then, and has to end.
+    /// Whether the calling thread, which has nothing to do now, has to end.
     pub(super) fn is_one_too_many(&self) -> bool {
-        let wanted = self.wanted();
-        let fewer = |threads: usize| {
-            (threads > wanted + self.parked.load(Ordering::Acquire)).then(|| threads - 1)
-        };
-        self.threads.fetch_update(Ordering::AcqRel, Ordering::Acquire, fewer).is_ok()
-    }
-
-    /// The calling thread ends because all do.
-    pub(super) fn thread_leaves(&self) {
-        self.threads.fetch_sub(1, Ordering::AcqRel);
+        let ends = self.crew.is_one_too_many();
+        if ends {
+            // It might have been the one to look for requests next.
+            self.lookout.relieve();
+        }
+        ends
     }
 
     fn thread_ends(&self) {

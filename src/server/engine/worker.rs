@@ -38,13 +38,13 @@ pub(super) fn work(process: &Arc<Process>) {
     // One event at a time: the next one may be another thread's.
     let mut ready = Ready::with_capacity(1);
     loop {
-        if !process.lookout.enter(process.patience()) {
+        if !process.lookout.enter(process.crew.patience()) {
             if process.is_one_too_many() {
                 return;
             }
             continue;
         }
-        let waited = process.epoll.wait(&mut ready, process.patience());
+        let waited = process.epoll.wait(&mut ready, process.crew.patience());
         if process.lookout.leave() {
             process.ticker.ring();
         }
@@ -81,8 +81,11 @@ pub(super) fn work(process: &Arc<Process>) {
                 }
             }
         }
+        if process.is_one_too_many() {
+            return;
+        }
     }
-    process.thread_leaves();
+    process.crew.leaves();
 }
 
 impl Worker {

@@ -1,0 +1,42 @@
+//! What breaks a protocol, and where.
+
+use std::fmt;
+
+/// An error in what one message of a protocol says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ErrorAt<K> {
+    at: usize,
+    kind: K,
+}
+
+/// What can be wrong with a message.
+pub trait MessageErrorKind: fmt::Display {
+    /// The message, as an administrator knows it.
+    const MESSAGE: &'static str;
+}
+
+impl<K: Copy> ErrorAt<K> {
+    pub(super) const fn new(at: usize, kind: K) -> Self {
+        Self { at, kind }
+    }
+
+    /// Where in the bytes it is. For what could not be encoded: where it would have been.
+    #[must_use]
+    pub const fn offset(&self) -> usize {
+        self.at
+    }
+
+    /// What is wrong.
+    #[must_use]
+    pub const fn kind(&self) -> K {
+        self.kind
+    }
+}
+
+impl<K: MessageErrorKind> fmt::Display for ErrorAt<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}, byte {}: {}", K::MESSAGE, self.at, self.kind)
+    }
+}
+
+impl<K: MessageErrorKind + fmt::Debug> std::error::Error for ErrorAt<K> {}
