@@ -28,6 +28,9 @@ pub mod os;
 #[cfg(target_os = "linux")]
 #[forbid(unsafe_code)]
 pub(crate) mod place;
+#[cfg(target_os = "linux")]
+#[forbid(unsafe_code)]
+mod room;
 #[cfg(all(target_os = "linux", feature = "scgi"))]
 #[forbid(unsafe_code)]
 pub mod scgi;

@@ -52,7 +52,7 @@ fn httpd_over_scgi() {
     let Some(network) = Network::new() else { return };
     let mut members = Member::pair(&network, "scgi", 9000);
     let balancer = Balancer::httpd(&network, "httpd, SCGI and uwsgi", "proxy_scgi", |conf| conf);
-    shows(&balancer, &mut members, &[LONG]);
+    shows(&balancer, &mut members, &[ENDLESS, LONG]);
 }
 
 #[test]
@@ -61,7 +61,7 @@ fn httpd_over_uwsgi() {
     let mut members = Member::pair(&network, "uwsgi", 9000);
     let with_uwsgi = |conf: String| conf.replace("scgi://", "uwsgi://");
     let balancer = Balancer::httpd(&network, "httpd, SCGI and uwsgi", "proxy_uwsgi", with_uwsgi);
-    shows(&balancer, &mut members, &[LONG]);
+    shows(&balancer, &mut members, &[ENDLESS, LONG]);
 }
 
 #[test]

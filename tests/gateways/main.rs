@@ -8,6 +8,7 @@
 #[allow(dead_code, reason = "shared with tests/environ")]
 #[path = "../environ/ask.rs"]
 mod ask;
+mod broken;
 #[allow(dead_code, reason = "shared with tests/conformance")]
 #[path = "../conformance/case.rs"]
 mod case;

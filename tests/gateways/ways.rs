@@ -22,8 +22,9 @@ fn behind_proxy(mount: &str) -> Gateway {
 }
 
 /// The program, listening on a Unix socket that everybody may connect to.
-fn listening_on_socket(mount: &str) -> Gateway {
-    let words = ["--fastcgi", "{root}/shop.sock", "--socket-mode", "0666"];
+fn listening_on_socket(mount: &str, protocol: &str) -> Gateway {
+    let option = format!("--{protocol}");
+    let words = [&*option, "{root}/shop.sock", "--socket-mode", "0666"];
     way::start(way::program(mount).args(words))
 }
 
@@ -71,8 +72,15 @@ pub(crate) fn nginx_unbuffered(mount: &str) -> Plan {
     nginx(mount, "Request bodies while they come", "fastcgi")
 }
 
+/// As below `heading`, but over a Unix socket.
+pub(crate) fn nginx_socket(mount: &str, heading: &str, protocol: &str) -> Plan {
+    let program = listening_on_socket(mount, protocol);
+    let addr = format!("unix:{}", program.addr(protocol));
+    other(WebServer::nginx().conf(&filled(&block("nginx.md", heading, 0), mount, &addr)), program)
+}
+
 pub(crate) fn nginx_fastcgi_socket(mount: &str) -> Plan {
-    let program = listening_on_socket(mount);
+    let program = listening_on_socket(mount, "fastcgi");
     let block = block("nginx.md", "FastCGI over a Unix socket", 0);
     let server = filled(&block, mount, &program.addr("fastcgi"));
     other(WebServer::nginx().conf(&server), program)
@@ -191,7 +199,7 @@ pub(crate) fn proxy_fcgi(mount: &str) -> Plan {
 }
 
 pub(crate) fn proxy_fcgi_socket(mount: &str) -> Plan {
-    let program = listening_on_socket(mount);
+    let program = listening_on_socket(mount, "fastcgi");
     let block = block("httpd-proxy.md", "mod_proxy_fcgi over a Unix socket", 0);
     let lines = filled(&block, mount, &program.addr("fastcgi"));
     httpd(&["proxy", "proxy_fcgi", "env"], lines, Some(program))

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::server::os::Peer;
+use crate::server::room::SendRoom;
 use crate::server::table::{Claims, Entry, Table};
 
 /// One connection.
@@ -16,6 +17,7 @@ pub(super) struct Connection {
     /// Whether a good HELLO has come.
     greeted: AtomicBool,
     claims: Claims,
+    room: SendRoom,
     kept: Mutex<Kept>,
 }
 
@@ -45,6 +47,11 @@ impl Connection {
 
     pub(super) fn set_greeted(&self) {
         self.greeted.store(true, Ordering::Release);
+    }
+
+    /// Makes room for a response that there is no room for: whether there may be some now.
+    pub(super) fn widen(&self) -> bool {
+        self.room.widen(self)
     }
 
     /// As [`Claims::claim`].
@@ -79,21 +86,25 @@ impl Entry for Connection {
 #[derive(Debug)]
 pub(super) struct Connections {
     table: Table<Connection>,
+    /// `send-buffer-size` says how much room there is.
+    has_room_set: bool,
 }
 
 impl Connections {
-    pub(super) fn new(most: usize) -> Self {
-        Self { table: Table::new(most) }
+    pub(super) fn new(most: usize, has_room_set: bool) -> Self {
+        Self { table: Table::new(most), has_room_set }
     }
 
     /// Takes a connection in, unless there are too many: then its socket comes back.
     pub(super) fn add(&self, socket: OwnedFd, peer: Peer) -> Result<Arc<Connection>, OwnedFd> {
+        let has_room_set = self.has_room_set;
         self.table.add(socket, |socket, token| Connection {
             socket,
             token,
             peer,
             greeted: AtomicBool::new(false),
             claims: Claims::default(),
+            room: SendRoom::new(has_room_set),
             kept: Mutex::default(),
         })
     }

@@ -128,7 +128,7 @@ impl<'e, 'c> BridgeExchange<'e, 'c> {
 
     /// Waits until the httpd child has room, which for a large response is its client's affair.
     fn wait_to_write(&self, connection: &Connection, last: bool) -> Result<()> {
-        if !self.inbox.is_slow(true)? {
+        if connection.widen() || !self.inbox.is_slow(true)? {
             return Ok(());
         }
         self.process.wait_for_client(self.desk, self.row, self.inbox.phase.get(), || {

@@ -101,7 +101,7 @@ impl Process {
             controllers,
             applications: parts.applications,
             epoll,
-            connections: Connections::new(MOST_CONNECTIONS),
+            connections: Connections::new(MOST_CONNECTIONS, options.send_buffer_size.is_some()),
             turns: Turns::new(options.workers()),
             lookout: Lookout::new(options.workers(), options.max_processes),
             desks: (0..rows).map(|_| Arc::default()).collect(),

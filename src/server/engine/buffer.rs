@@ -75,14 +75,49 @@ impl Buffer {
 
     /// Reads what is there.
     pub(in crate::server) fn receive(&mut self, socket: impl AsFd) -> io::Result<Received> {
+        self.fill(usize::MAX, |room| os::receive(socket, room))
+    }
+
+    /// Reads so many bytes at most.
+    pub(super) fn receive_at_most(
+        &mut self,
+        socket: impl AsFd,
+        most: usize,
+    ) -> io::Result<Received> {
+        self.fill(most, |room| os::receive(socket, room))
+    }
+
+    /// Copies so many bytes at most that are there, and leaves them in the socket.
+    pub(super) fn look(&mut self, socket: impl AsFd, most: usize) -> io::Result<Received> {
+        self.fill(most, |room| os::look(socket, room))
+    }
+
+    /// Takes the last bytes, which were only [looked at](Self::look), out of the socket.
+    pub(super) fn take_seen(&mut self, socket: impl AsFd, seen: usize) {
+        let mut from = self.to - seen;
+        while from < self.to {
+            match os::receive(&socket, &mut self.data[from..self.to]) {
+                Ok(Some(read)) if read > 0 => from += read,
+                // They are there, so that something is wrong with the socket, and the next read says so.
+                _ => return,
+            }
+        }
+    }
+
+    fn fill(
+        &mut self,
+        most: usize,
+        read: impl FnOnce(&mut [u8]) -> io::Result<Option<usize>>,
+    ) -> io::Result<Received> {
         let room = self.room(LEAST);
-        Ok(match os::receive(socket, room)? {
+        let length = room.len().min(most);
+        let room = &mut room[..length];
+        Ok(match read(room)? {
             None => Received::NotYet,
             Some(0) => Received::End,
             Some(read) => {
-                let full = read == room.len();
                 self.to += read;
-                if full { Received::Full } else { Received::Some }
+                if read == length { Received::Full } else { Received::Some }
             }
         })
     }

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::server::os;
+use crate::server::room::SendRoom;
 use crate::server::table::{Claims, Entry};
 
 /// One connection of a web server.
@@ -15,6 +16,7 @@ pub(in crate::server) struct Connection {
     /// Which listener it came by.
     origin: usize,
     claims: Claims,
+    pub(super) room: SendRoom,
     due: AtomicU64,
     kept: Mutex<Kept>,
     #[cfg(feature = "fastcgi")]
@@ -55,6 +57,7 @@ impl Connection {
             token,
             origin,
             claims: Claims::default(),
+            room: SendRoom::new(false),
             due: AtomicU64::new(0),
             kept: Mutex::default(),
             #[cfg(feature = "fastcgi")]

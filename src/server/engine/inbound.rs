@@ -27,7 +27,8 @@ const MOMENT: Duration = Duration::from_millis(2);
 pub(in crate::server) enum BodyEnd {
     /// Only who reads it knows.
     Unknown,
-    /// So many bytes are to come.
+    /// So many bytes are to come. The last one stays in the socket: closed with it, the connection is
+    /// reset, whatever closes it.
     Bytes(u64),
     /// A STDIN record of this request without content is to come.
     #[cfg(feature = "fastcgi")]
@@ -164,7 +165,12 @@ impl<'c> Inbound<'c> {
         }
         // What is wrong with the socket ends it.
         let before = buffer.len();
-        let received = buffer.receive(self.connection).unwrap_or(Received::End);
+        let received = match self.end.get() {
+            BodyEnd::Bytes(1) => buffer.look(self.connection, 1),
+            BodyEnd::Bytes(left) => buffer.receive_at_most(self.connection, all_but_one(left)),
+            _ => buffer.receive(self.connection),
+        };
+        let received = received.unwrap_or(Received::End);
         self.came(&buffer.unread()[before..]);
         self.full.set(received == Received::Full);
         self.ended.set(received == Received::End);
@@ -195,6 +201,9 @@ impl<'c> Inbound<'c> {
 
     /// Waits until there is room to write, and takes in what comes meanwhile.
     pub(in crate::server) fn wait_to_write(&self) -> Result<()> {
+        if self.connection.room.widen(self.connection) {
+            return Ok(());
+        }
         let limit = self.process.site.timeouts.send;
         let start = Instant::now();
         loop {
@@ -238,8 +247,16 @@ impl<'c> Inbound<'c> {
 
     fn take_in(&self) -> Result<()> {
         let mut room = [0; TAKE];
-        let read = os::receive(self.connection, &mut room).unwrap_or(Some(0));
-        self.full.set(read == Some(TAKE));
+        let (read, most) = match self.end.get() {
+            BodyEnd::Bytes(1) => (os::look(self.connection, &mut room[..1]), 1),
+            BodyEnd::Bytes(left) => {
+                let most = all_but_one(left).min(TAKE);
+                (os::receive(self.connection, &mut room[..most]), most)
+            }
+            _ => (os::receive(self.connection, &mut room), TAKE),
+        };
+        let read = read.unwrap_or(Some(0));
+        self.full.set(read == Some(most));
         self.ended.set(read == Some(0));
         let bytes = &room[..read.unwrap_or(0)];
         self.came(bytes);
@@ -314,6 +331,11 @@ impl<'c> Inbound<'c> {
     pub(in crate::server) fn check_time(&self) -> Result<()> {
         if self.late.get() { Err(too_late(self.process.site.timeouts.body)) } else { Ok(()) }
     }
+}
+
+/// How many of the bytes that are to come may be taken out of the socket.
+fn all_but_one(left: u64) -> usize {
+    usize::try_from(left.saturating_sub(1)).unwrap_or(usize::MAX)
 }
 
 fn too_late(limit: Duration) -> Error {

@@ -2,6 +2,11 @@
 //! the connection. SCGI and uwsgi differ in how their heads are written.
 //!
 //! A client may close its sending side behind the request, and still gets its answer.
+//!
+//! Only a Content-Length tells a response that broke off from one that is whole: both end with the
+//! connection. Therefore the last bytes of a request stay in the socket until its response is out. A
+//! connection that is closed before is reset by the kernel then, also where this process was killed, and
+//! also on a Unix socket.
 
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
@@ -22,6 +27,9 @@ use crate::server::os::{self, monotonic_us};
 use crate::server::place::Client;
 use crate::server::site::{self, Ending, Head, Mode, Sink};
 use crate::server::table::Entry as _;
+
+/// How many bytes are looked at before they are read: most requests without a body, and a part of others.
+const LOOK: usize = 16 * 1024;
 
 /// Room of a head that is kept for the next one, in bytes.
 const KEEP: usize = 16 * 1024;
@@ -60,15 +68,20 @@ pub(in crate::server) fn attend(
         }
     }
     loop {
-        let received = worker.buffer.receive(connection).unwrap_or(Received::End);
+        let before = worker.buffer.len();
+        let received = worker.buffer.look(connection, LOOK).unwrap_or(Received::End);
+        let seen = worker.buffer.len() - before;
         if received != Received::NotYet {
             match (speech.decode)(worker.buffer.unread(), &limits, &mut worker.params) {
                 Ok(Some((size, length))) => {
                     worker.buffer.consume(size);
+                    if length > worker.buffer.len() as u64 {
+                        worker.buffer.take_seen(connection, seen);
+                    }
                     let full = received == Received::Full;
                     return serve(worker, connection, speech, length, full);
                 }
-                Ok(None) => {}
+                Ok(None) => worker.buffer.take_seen(connection, seen),
                 Err(why) => {
                     process.complain(connection, Complaint::Violation, Level::Warn, || {
                         format!("{why}; closing the connection")
@@ -159,10 +172,14 @@ fn serve(
     params.shrink_to(KEEP);
     *ahead = inbound.into_room();
     if ending == Ending::Whole && unread {
-        linger(worker, connection);
-    } else {
-        worker.process.forget(connection);
+        return linger(worker, connection);
     }
+    if ending == Ending::Whole {
+        // The end of the request, so that the connection is closed without a reset.
+        let _ = worker.buffer.receive(connection);
+        worker.buffer.clear();
+    }
+    worker.process.forget(connection);
 }
 
 /// The response is out, but not all of the request is in: were the connection closed now, the rest

@@ -21,8 +21,8 @@ pub use self::inherit::{inherit, keep_on_exec};
 pub use self::process::{Signal, cpu_us, exists};
 pub use self::shared::{Shared, Zeroed};
 pub use self::socket::{
-    Peer, Polled, accept, has_hung_up, peer, peer_ip, peer_name, poll, poll_open, receive,
-    receive_with_descriptor, reset_on_close, send, send_vectored, send_with_descriptor,
+    Peer, Polled, accept, has_hung_up, is_unix, look, peer, peer_ip, peer_name, poll, poll_open,
+    receive, receive_with_descriptor, reset_on_close, send, send_vectored, send_with_descriptor,
     set_buffers, set_nodelay, set_nonblocking, shutdown, shutdown_write,
 };
 pub use self::statm::resident_bytes;

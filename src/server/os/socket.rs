@@ -9,7 +9,7 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
 use rustix::net::{
-    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
     SendAncillaryMessage, SendFlags, Shutdown, SocketFlags, sockopt,
 };
 
@@ -73,6 +73,18 @@ pub fn peer(socket: impl AsFd) -> io::Result<Peer> {
 pub fn receive(socket: impl AsFd, buffer: &mut [u8]) -> io::Result<Option<usize>> {
     would_block(retry(|| {
         rustix::net::recv(&socket, &mut *buffer, RecvFlags::DONTWAIT).map(|(read, _)| read)
+    }))
+}
+
+/// As [`receive`], but what was read stays in the socket and is read again.
+///
+/// # Errors
+///
+/// As `recv(2)`.
+pub fn look(socket: impl AsFd, buffer: &mut [u8]) -> io::Result<Option<usize>> {
+    would_block(retry(|| {
+        let flags = RecvFlags::DONTWAIT | RecvFlags::PEEK;
+        rustix::net::recv(&socket, &mut *buffer, flags).map(|(read, _)| read)
     }))
 }
 
@@ -251,6 +263,11 @@ pub fn peer_name(socket: impl AsFd) -> String {
         Ok(who) => format!("process {} of user {}", who.pid.as_raw_nonzero(), who.uid.as_raw()),
         Err(_) => "a peer that has gone".to_owned(),
     }
+}
+
+/// Whether it is a Unix socket.
+pub fn is_unix(socket: impl AsFd) -> bool {
+    sockopt::socket_domain(socket).is_ok_and(|domain| domain == AddressFamily::UNIX)
 }
 
 /// Asks for other sizes of the kernel's buffers than the system's. It may give less.

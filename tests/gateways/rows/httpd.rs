@@ -125,7 +125,6 @@ pub(crate) const ROWS: &[Row] = &[
         ways: SENDS_FIRST,
         cases: &[
             "an answer at the first byte, while the client still sends",
-            "an answer to an unread body, while the client still sends",
             "an answer at the first chunk, while the client still sends",
             "each chunk comes back before the next is sent",
             "each piece of a body of known length comes back before the next is sent",
@@ -139,6 +138,15 @@ pub(crate) const ROWS: &[Row] = &[
         logs: Logs::Same,
         why: "the response is read when the whole request body is sent (fcgi_do_request, \
               ap_proxy_http_request, cgi_handler)",
+    },
+    Row {
+        ways: SENDS_FIRST,
+        cases: &["an answer to an unread body, while the client still sends"],
+        asks: "",
+        seen: &[NOTHING, PASSES],
+        logs: Logs::Same,
+        why: "as before; where the response is there when mod_proxy_fcgi looks whether it can send more \
+              (dispatch), it is read at once",
     },
     Row {
         ways: &["proxy_scgi", "proxy_uwsgi", "fcgid"],
@@ -374,9 +382,10 @@ pub(crate) const ROWS: &[Row] = &[
         ways: &["proxy_http", "proxy_fcgi"],
         cases: &["a late panic while the client still sends"],
         asks: "",
-        seen: &[PASSES, "status is 50"],
+        seen: &[PASSES, "status is 50", "no response: no size of a chunk: \"HTTP/1.1 400"],
         logs: Logs::Anything,
-        why: "as before",
+        why: "as before; mod_proxy_fcgi goes on with the client's connection, on which the rest of the \
+              body is no request",
     },
     Row {
         ways: &["proxy_http", "proxy_scgi", "proxy_fcgi", "proxy_uwsgi"],

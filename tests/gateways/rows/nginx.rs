@@ -236,7 +236,12 @@ pub(crate) const ROWS: &[Row] = &[
             "more bytes than the length says, after some went out",
         ],
         asks: "",
-        seen: &[PASSES, "no response: Eof before the first byte of a response", "status is 502"],
+        seen: &[
+            PASSES,
+            "no response: Eof before the first byte of a response",
+            "no response: Reset before the first byte of a response",
+            "status is 502",
+        ],
         logs: Logs::Anything,
         why: "what nginx has not passed on when the program breaks off is lost, the head perhaps",
     },

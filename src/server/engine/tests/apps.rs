@@ -173,6 +173,7 @@ pub(in crate::server) fn errands(gate: &Gate) -> impl Application + use<> {
             "/fail" => Err(Error::new("it fails")),
             "/panic" => panic!("it panics"),
             "/broken" => {
+                environ.input().read_to_end(&mut Vec::new())?;
                 let mut writer = start_response.start(200, [("Content-Type", "text/plain")])?;
                 writer.write_all(&vec![b'z'; number])?;
                 writer.flush()?;
