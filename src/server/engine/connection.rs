@@ -5,7 +5,8 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::server::os;
+use super::{LINGER, LONGEST_LINGER};
+use crate::server::os::{self, monotonic_us};
 use crate::server::room::SendRoom;
 use crate::server::table::{Claims, Entry};
 
@@ -18,6 +19,8 @@ pub(in crate::server) struct Connection {
     claims: Claims,
     pub(super) room: SendRoom,
     due: AtomicU64,
+    /// It lingers until then at most.
+    last_us: AtomicU64,
     kept: Mutex<Kept>,
     #[cfg(feature = "fastcgi")]
     pub(in crate::server) traffic: crate::server::fastcgi::Traffic,
@@ -59,6 +62,7 @@ impl Connection {
             claims: Claims::default(),
             room: SendRoom::new(false),
             due: AtomicU64::new(0),
+            last_us: AtomicU64::new(0),
             kept: Mutex::default(),
             #[cfg(feature = "fastcgi")]
             traffic: crate::server::fastcgi::Traffic::default(),
@@ -92,6 +96,21 @@ impl Connection {
     /// Whoever works on it keeps time himself.
     pub(in crate::server) fn expect_nothing(&self) {
         self.due.store(0, Ordering::Release);
+    }
+
+    /// The response is out, and the other end is told so; what it still sends is thrown away, so that
+    /// it gets its whole response. As httpd's `ap_lingering_close`.
+    pub(in crate::server) fn linger(&self) {
+        os::shutdown_write(self);
+        let now_us = monotonic_us();
+        self.last_us.store(now_us + super::us(LONGEST_LINGER), Ordering::Relaxed);
+        self.expect(Due::End, now_us + super::us(LINGER));
+    }
+
+    /// More came while it lingers, so that it does for longer.
+    pub(in crate::server) fn lingers_on(&self) {
+        let until_us = monotonic_us() + super::us(LINGER);
+        self.expect(Due::End, until_us.min(self.last_us.load(Ordering::Relaxed)));
     }
 
     /// What has to come, and until when.

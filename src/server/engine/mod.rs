@@ -49,8 +49,11 @@ pub(in crate::server) use self::process::Process as EngineProcess;
 pub(in crate::server) use self::wire::send;
 pub(in crate::server) use self::worker::Worker;
 
-/// How long what a peer still sends is thrown away, so that it gets its whole response.
-pub(in crate::server) const LINGER: Duration = Duration::from_secs(2);
+/// How long a peer that has its whole response may take to send something more, which is thrown away.
+const LINGER: Duration = Duration::from_secs(2);
+
+/// How long that goes on.
+const LONGEST_LINGER: Duration = Duration::from_secs(30);
 
 /// How long a connection that was just accepted may take to send something when the process drains.
 const SOON: Duration = Duration::from_secs(1);

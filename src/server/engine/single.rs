@@ -20,7 +20,7 @@ use super::complaints::Complaint;
 use super::connection::{Connection, Due};
 use super::inbound::{BodyEnd, Inbound, gone};
 use super::output::{Framing, Output};
-use super::{LINGER, Worker, wire};
+use super::{Worker, wire};
 use crate::gateway::{Error, ErrorKind, Fill, InputSource, Interest, Level, Result, Woken};
 use crate::protocol::params::{Limits, Params};
 use crate::server::os::{self, monotonic_us};
@@ -185,8 +185,7 @@ fn serve(
 /// The response is out, but not all of the request is in: were the connection closed now, the rest
 /// would make it a reset, and the response could be lost.
 fn linger(worker: &mut Worker, connection: &Arc<Connection>) {
-    os::shutdown_write(connection);
-    connection.expect(Due::End, monotonic_us() + super::us(LINGER));
+    connection.linger();
     let _ = worker.process.epoll.unmute(connection, connection.token());
     throw_away(worker, connection, true);
 }
@@ -195,7 +194,11 @@ fn linger(worker: &mut Worker, connection: &Arc<Connection>) {
 fn throw_away(worker: &mut Worker, connection: &Arc<Connection>, hung_up: bool) {
     loop {
         worker.buffer.clear();
-        match worker.buffer.receive(connection).unwrap_or(Received::End) {
+        let received = worker.buffer.receive(connection).unwrap_or(Received::End);
+        if matches!(received, Received::Full | Received::Some) {
+            connection.lingers_on();
+        }
+        match received {
             Received::End => return worker.process.forget(connection),
             Received::Full => {}
             Received::Some if hung_up => {}

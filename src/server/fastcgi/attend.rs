@@ -29,6 +29,9 @@ pub(in crate::server) fn attend(worker: &mut Worker, connection: &Arc<Connection
         };
         if is_over(connection) {
             worker.buffer.clear();
+            if matches!(received, Received::Full | Received::Some) {
+                connection.lingers_on();
+            }
         } else if received == Received::End {
             return worker.process.cut(connection);
         }

@@ -10,7 +10,7 @@ use super::records::Piece;
 use super::response::Response;
 use super::traffic::Request;
 use crate::protocol::fastcgi::{Kind, ProtocolStatus, put_end, put_stream_end};
-use crate::server::engine::{Connection, Due, Framing, Inbound, LINGER, Worker, us};
+use crate::server::engine::{Connection, Framing, Inbound, Worker};
 use crate::server::os::{self, monotonic_us};
 use crate::server::place::Client;
 use crate::server::site::{self, Ending};
@@ -77,7 +77,7 @@ pub(super) fn run(
         End::Whole if !all_read && !inbound.has_ended() => {
             // Were it closed now, what has not been read would make it a reset, and the response could
             // be lost.
-            linger(connection);
+            connection.linger();
             if mode != Mode::Claimed && connection.claim() {
                 hold(process, connection);
             }
@@ -169,10 +169,4 @@ fn leaves_others(connection: &Connection) -> bool {
     let mut table = connection.traffic.table();
     table.close = true;
     !table.requests.is_empty()
-}
-
-/// The response is out, but not all of the request is in: what still comes is thrown away.
-fn linger(connection: &Connection) {
-    os::shutdown_write(connection);
-    connection.expect(Due::End, monotonic_us() + us(LINGER));
 }

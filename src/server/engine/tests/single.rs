@@ -176,6 +176,23 @@ fn an_early_answer_is_read_late() {
     }
 }
 
+/// The body comes slowly, for longer than a client may be silent: as long as it comes, nothing breaks.
+#[test]
+fn an_early_answer_to_a_slow_body() {
+    let house = House::open(errands(&Gate::default()));
+    for &protocol in SINGLE {
+        let mut stream = house.tcp(protocol);
+        stream.write_all(&head(protocol, "/early", 12)).unwrap();
+        for _ in 0..12 {
+            std::thread::sleep(std::time::Duration::from_millis(250));
+            stream.write_all(b"x").unwrap();
+        }
+        let (answer, ended) = read_to_end(&mut stream);
+        ended.unwrap();
+        assert_eq!(head_and_body(&answer).1, b"no");
+    }
+}
+
 #[test]
 fn what_fails_and_what_breaks() {
     let house = House::open(errands(&Gate::default()));

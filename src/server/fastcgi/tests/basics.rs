@@ -260,3 +260,20 @@ fn an_early_answer_before_the_connection_is_closed() {
         client.until_closed(1);
     }
 }
+
+/// A body that comes slowly, for longer than a peer may be silent: as long as it comes, nothing breaks.
+#[test]
+fn an_early_answer_to_a_slow_body() {
+    let house = house();
+    let [stream, _] = house.both(Protocol::FastCgi);
+    let mut client = Client::new(stream);
+    client.send(&head(1, Role::RESPONDER, false, "/early", Some(12)));
+    assert!(is_complete(&client.answer(1)));
+    for _ in 0..12 {
+        std::thread::sleep(std::time::Duration::from_millis(250));
+        client.stdin(1, b"x");
+    }
+    client.stdin(1, b"");
+    client.stream.half_close();
+    client.until_closed(1);
+}
