@@ -1,4 +1,6 @@
 //! Keys that differ between the environ of embedded mode and that through a server.
+//!
+//! One table, and therefore one file, however long.
 
 use super::Seen::{Differs, Here, There};
 use super::{Row, Seen};

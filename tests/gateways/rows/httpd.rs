@@ -1,4 +1,6 @@
 //! httpd 2.4: mod_proxy's modules, mod_fcgid, mod_cgi and mod_cgid; the files are those of its source.
+//!
+//! One table, and therefore one file, however long.
 
 use super::{Logs, NOTHING, PASSES, Row};
 
