@@ -51,7 +51,12 @@ pub const OPTIONS: &[OptionDoc] = &[
     ),
     doc("queue-size", "count", "100", "requests that wait for a thread: one more gets a 503"),
     doc("receive-buffer-size", "size", "0", "receive buffer of the sockets; 0 is the system's"),
-    doc("send-buffer-size", "size", "0", "send buffer of the sockets; 0 is the system's"),
+    doc(
+        "send-buffer-size",
+        "size",
+        "0",
+        "send buffer of the sockets; 0 is the system's, and `256K` once a response had to wait for room",
+    ),
     doc("header-buffer-size", "size", "1M", "largest head of a response: over it 502"),
     doc("response-buffer-size", "size", "8M", "what httpd keeps of a response for a slow client"),
     doc("response-flush-delay", "time", "0", "how long a flush waits for more to go along"),
