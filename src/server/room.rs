@@ -9,7 +9,7 @@ use super::os;
 /// is for its own structures, and gives less where `net.core.wmem_max` says so.
 ///
 /// A Unix socket has 208 KiB by default, and who writes wakes when three quarters of that are read. For
-/// a response of 1 MiB that is 7 times, each of which costs more than to copy what was read.
+/// a response of 1 MiB that is 7 times, which together cost about as much as to copy it.
 const WIDE: u64 = 256 * 1024;
 
 /// Whether the room of a connection was made wide.
