@@ -23,7 +23,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use mod_rust::gateway::{
     Application, Body, BodyStream, Environ, Error, Factory, Pace, Result, StartResponse, app_fn,
 };
-use mod_rust::httpd::{HookStatus, Pool, Request};
+use mod_rust::httpd::{Brigade, HookStatus, Pool, Request};
 use mod_rust::module::{Config, Contexts, Directive};
 use serde::Deserialize;
 
@@ -125,6 +125,12 @@ fn answer<'x>(mut environ: Environ<'x>, start_response: StartResponse<'x>) -> Re
             start_response.start(200, [("Content-Type", "text/plain")])?;
             Ok(Body::from(Bytes::from_owner(Grenade([b'x'; 1000]))))
         }
+        // A body that fails with an error which cannot be displayed, after `n` bytes.
+        b"/undisplayable" => {
+            start_response.start(200, [("Content-Type", "text/plain")])?;
+            let some = Bytes::from(vec![b'x'; usize::try_from(query.number("n")).unwrap_or(0)]);
+            Ok(Body::from_chunks([Ok(some), Err(Error::from_source(Undisplayable))]))
+        }
         other => Err(Error::with_status(
             http::StatusCode::NOT_FOUND,
             format!("there is no quirk {}", other.escape_ascii()),
@@ -144,6 +150,18 @@ impl AsRef<[u8]> for Grenade {
 impl Drop for Grenade {
     fn drop(&mut self) {
         panic!("the grenade went off");
+    }
+}
+
+/// An error whose `Display` panics.
+#[derive(Debug)]
+struct Undisplayable;
+
+impl std::error::Error for Undisplayable {}
+
+impl std::fmt::Display for Undisplayable {
+    fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        panic!("a panic in a Display")
     }
 }
 
@@ -213,6 +231,11 @@ enum Place {
     Merge,
     Fixups,
     Handler,
+    /// In the fixups hook or the handler, after 1,000 bytes of the response.
+    FixupsOutput,
+    HandlerOutput,
+    /// In the handler, after a whole response.
+    HandlerEnd,
 }
 
 impl FromStr for Place {
@@ -224,7 +247,10 @@ impl FromStr for Place {
             "merge" => Ok(Self::Merge),
             "fixups" => Ok(Self::Fixups),
             "handler" => Ok(Self::Handler),
-            _ => Err("expected directive, merge, fixups or handler"),
+            "fixups-output" => Ok(Self::FixupsOutput),
+            "handler-output" => Ok(Self::HandlerOutput),
+            "handler-end" => Ok(Self::HandlerEnd),
+            _ => Err("expected a place of the list in examples/quirks.rs"),
         }
     }
 }
@@ -241,14 +267,34 @@ fn set_panic(quirks: &mut Quirks, place: Place) {
     quirks.panic = Some(place);
 }
 
-fn fixups(_: &Request<'_>, quirks: &Quirks) -> HookStatus {
+fn fixups(request: &Request<'_>, quirks: &Quirks) -> HookStatus {
     assert!(quirks.panic != Some(Place::Fixups), "a panic in a fixups hook");
+    if quirks.panic == Some(Place::FixupsOutput) {
+        output(request, false);
+        panic!("a panic in a fixups hook after output");
+    }
     HookStatus::Declined
 }
 
-fn handler(_: &Request<'_>, quirks: &Quirks) -> HookStatus {
+fn handler(request: &Request<'_>, quirks: &Quirks) -> HookStatus {
     assert!(quirks.panic != Some(Place::Handler), "a panic in a handler");
+    if let Some(place @ (Place::HandlerOutput | Place::HandlerEnd)) = quirks.panic {
+        output(request, place == Place::HandlerEnd);
+        panic!("a panic in a handler after output");
+    }
     HookStatus::Declined
+}
+
+/// Sends 1,000 bytes, and the end of the response if it is `whole`.
+fn output(request: &Request<'_>, whole: bool) {
+    request.set_content_type(b"text/plain");
+    let mut brigade = Brigade::new(request);
+    brigade.push_bytes(Bytes::from_static(&[b'x'; 1000]));
+    if whole {
+        brigade.push_end();
+    }
+    // Where the client has gone the test sees it.
+    let _ = request.pass(&mut brigade);
 }
 
 /// An application that cannot be built.
@@ -268,7 +314,7 @@ mod_rust::module! {
         Directive::value(
             c"QuirksPanic",
             Contexts::ALL,
-            c"Where to panic: directive, merge, fixups or handler",
+            c"Where to panic: directive, merge, fixups, handler, and so on",
             set_panic,
         ),
     ];

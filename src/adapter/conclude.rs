@@ -37,9 +37,10 @@ pub(crate) fn conclude<'r>(
         Outcome::Failed(_) | Outcome::Broken(_) if exchange.is_answered() => HookStatus::Ok,
         Outcome::Failed(error) if !exchange.has_passed() => {
             let status = error.status();
-            report(request, name, &error, &format!("answering {}", status.as_u16()));
+            let what = format!("answering {}", status.as_u16());
             if error.kind() == ErrorKind::ClientGone {
                 exchange.part();
+                report(request, name, &error, &what);
                 return HookStatus::Ok;
             }
             if is_unread {
@@ -47,15 +48,16 @@ pub(crate) fn conclude<'r>(
                 // answers 408 where that does not come.
                 request.close_after();
             }
+            report(request, name, &error, &what);
             HookStatus::Http(status)
         }
         Outcome::Failed(error) | Outcome::Broken(error) => {
-            report(request, name, &error, "breaking the response off");
             if error.kind() == ErrorKind::ClientGone {
                 exchange.part();
             } else {
                 exchange.break_off();
             }
+            report(request, name, &error, "breaking the response off");
             HookStatus::Ok
         }
     }

@@ -109,22 +109,10 @@ impl<'e, 'r> RequestExchange<'e, 'r> {
 
     /// Ends a response that went wrong so that the client sees it.
     pub(crate) fn break_off(&self) {
-        let request = self.request();
-        request.set_no_cache();
-        request.close_after();
-        let framed =
-            request.has_framing() || request.headers_out().get(c"Content-Length").is_some();
-        let _ = self.pass(|out| {
-            out.push_error(StatusCode::BAD_GATEWAY.as_u16(), request.pool());
-            out.push_end();
-            if !framed {
-                out.push_flush();
-            }
-        });
-        // Without framing the end of the connection is the end of the body: it must be no clean one.
-        if !framed && !request.is_secondary() {
-            request.reset();
-        }
+        let out = self.out.take().unwrap_or_else(|| Brigade::new(self.request()));
+        self.pending.set(0);
+        self.passed.set(true);
+        self.request().break_off(out);
     }
 
     /// Leaves a client that has gone. One that has only shut down its sending side may still read:

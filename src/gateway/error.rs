@@ -2,9 +2,12 @@
 
 use std::borrow::Cow;
 use std::error::Error as StdError;
+use std::fmt::Write as _;
 use std::{fmt, io};
 
 use http::StatusCode;
+
+use super::panic;
 
 /// A result whose error is [`Error`] unless another is named.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -146,15 +149,27 @@ fn own_of<'e>(error: &'e (dyn StdError + 'static)) -> Option<&'e Error> {
 }
 
 impl fmt::Display for Error {
+    /// Writes the message and its sources. A source is an application's own type: one that panics, or
+    /// fails, is named as such, so that whoever logs this error need not fear it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)?;
-        let mut source = self.source();
-        while let Some(error) = source {
-            write!(f, ": {error}")?;
-            source = error.source();
+        let Some(source) = &self.source else { return Ok(()) };
+        let mut text = String::new();
+        match panic::catch(|| write_chain(&**source, &mut text)) {
+            Ok(Ok(())) => f.write_str(&text),
+            Ok(Err(_)) => write!(f, "{text} (the error's Display failed)"),
+            Err(panicked) => write!(f, "{text} (the error's Display {})", panicked.message),
         }
-        Ok(())
     }
+}
+
+fn write_chain(source: &(dyn StdError + 'static), text: &mut String) -> fmt::Result {
+    let mut source = Some(source);
+    while let Some(error) = source {
+        write!(text, ": {error}")?;
+        source = error.source();
+    }
+    Ok(())
 }
 
 impl fmt::Debug for Error {
@@ -246,6 +261,25 @@ mod tests {
             assert_eq!(error.kind(), ErrorKind::ClientGone);
             assert!(error.to_string().contains("reading the body: "), "{error}");
         }
+    }
+
+    #[test]
+    fn shows_what_it_can_of_a_source_that_cannot_be_shown() {
+        #[derive(Debug)]
+        struct Mute(bool);
+        impl StdError for Mute {}
+        impl fmt::Display for Mute {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("half")?;
+                assert!(!self.0, "no words");
+                Err(fmt::Error)
+            }
+        }
+        let failing = Error::from_source(Mute(false)).to_string();
+        assert_eq!(failing, "the application failed: half (the error's Display failed)");
+        let panicking = Error::from_source(Mute(true)).to_string();
+        let start = "the application failed: half (the error's Display panicked";
+        assert!(panicking.starts_with(start) && panicking.contains("no words"), "{panicking}");
     }
 
     #[test]

@@ -27,6 +27,7 @@ pub use file::OpenFile;
 pub use pattern::Pattern;
 pub use pool::{Kept, Pool};
 pub use read::ReadError;
+pub(crate) use request::Progress;
 pub use request::Request;
 pub use server::Server;
 pub use status::HookStatus;

@@ -1,5 +1,6 @@
 //! `request_rec`: one request, for as long as a hook works on it.
 
+use std::cell::Cell;
 use std::ffi::{CStr, c_char};
 use std::marker::PhantomData;
 use std::ptr::NonNull;
@@ -27,8 +28,21 @@ use crate::sys;
 /// ```
 pub struct Request<'r> {
     request: NonNull<sys::request_rec>,
+    /// Whether something went to the output filters through this wrapper.
+    passed: Cell<bool>,
     /// Invariant in `'r`, neither `Send` nor `Sync` (P2).
     lifetime: PhantomData<Invariant<'r>>,
+}
+
+/// How far a response has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Progress {
+    /// Its head has not gone out: an error page may take its place.
+    Nothing,
+    /// Its head has gone out.
+    Begun,
+    /// Its end has gone out.
+    Complete,
 }
 
 type Invariant<'r> = (fn(&'r ()) -> &'r (), *mut ());
@@ -41,7 +55,7 @@ impl<'r> Request<'r> {
     pub const unsafe fn from_ptr(request: *mut sys::request_rec) -> Self {
         // SAFETY: httpd hands out no null requests.
         let request = unsafe { NonNull::new_unchecked(request) };
-        Self { request, lifetime: PhantomData }
+        Self { request, passed: Cell::new(false), lifetime: PhantomData }
     }
 
     /// The record itself.
@@ -297,11 +311,48 @@ impl<'r> Request<'r> {
     ///
     /// What the filters or the network answer.
     pub fn pass(&self, brigade: &mut Brigade<'r>) -> Result<(), sys::apr_status_t> {
+        self.passed.set(true);
         let filters = self.raw().output_filters;
         // SAFETY: P1, P2, P11.
         let status = unsafe { sys::ap_pass_brigade(filters, brigade.as_ptr()) };
         brigade.clear();
         if status == sys::RUST_APR_SUCCESS { Ok(()) } else { Err(status) }
+    }
+
+    /// Returns how far the response has come, that of an internal redirect included.
+    pub(crate) fn progress(&self) -> Progress {
+        let mut progress = Progress::Nothing;
+        let mut next: *const sys::request_rec = self.as_ptr();
+        // SAFETY: P1: the requests that an internal redirect made live as long as the first one.
+        while let Some(raw) = unsafe { next.as_ref() } {
+            if raw.eos_sent != 0 {
+                return Progress::Complete;
+            }
+            if raw.sent_bodyct != 0 {
+                progress = Progress::Begun;
+            }
+            next = raw.next;
+        }
+        // A subrequest's output is a part of another response, whose head says nothing of it.
+        if self.is_subrequest() && self.passed.get() { Progress::Begun } else { progress }
+    }
+
+    /// Ends a response that has begun so that the client sees that it is not whole. `out` holds what
+    /// is still to be passed on.
+    pub(crate) fn break_off(&self, mut out: Brigade<'r>) {
+        self.set_no_cache();
+        self.close_after();
+        let framed = self.has_framing() || self.headers_out().get(c"Content-Length").is_some();
+        out.push_error(http::StatusCode::BAD_GATEWAY.as_u16(), self.pool());
+        out.push_end();
+        if !framed {
+            out.push_flush();
+        }
+        let _ = self.pass(&mut out);
+        // Without framing the end of the connection is the end of the body: it must be no clean one.
+        if !framed && !self.is_secondary() {
+            self.reset();
+        }
     }
 
     /// What the request says of its body: `Ok(None)` when it is chunked.

@@ -1,18 +1,28 @@
 //! The panic guard: no panic leaves a callback, as one that unwinds into C ends the whole child.
 
 use crate::gateway::{Level, panic};
-use crate::httpd::{HookStatus, Request, log};
+use crate::httpd::{Brigade, HookStatus, Progress, Request, log};
 
-/// Runs a callback that httpd made for a request. A panic answers 500 and is logged with it.
+/// Runs a callback that httpd made for a request. A panic answers 500, or breaks off the response if
+/// that has begun, and is logged.
 pub(super) fn request(request: &Request<'_>, f: impl FnOnce() -> HookStatus) -> i32 {
-    match panic::catch(f) {
-        Ok(status) => status.into_raw(),
-        Err(error) => {
-            let message = format!("RUST0001: a hook {error}; answering 500");
-            log::request(request, Level::Error, &message);
-            HookStatus::Http(http::StatusCode::INTERNAL_SERVER_ERROR).into_raw()
+    let error = match panic::catch(f) {
+        Ok(status) => return status.into_raw(),
+        Err(error) => error,
+    };
+    // The client comes first: nothing that the log does may keep it from seeing what happened.
+    let (status, what) = match request.progress() {
+        Progress::Nothing => {
+            (HookStatus::Http(http::StatusCode::INTERNAL_SERVER_ERROR), "answering 500")
         }
-    }
+        Progress::Begun => {
+            request.break_off(Brigade::new(request));
+            (HookStatus::Done, "breaking the response off")
+        }
+        Progress::Complete => (HookStatus::Done, "the response was complete"),
+    };
+    log::request(request, Level::Error, &format!("RUST0001: a hook {error}; {what}"));
+    status.into_raw()
 }
 
 /// Runs any other callback. A panic is logged for the server, and `fallback` goes back to httpd.

@@ -7,7 +7,7 @@ use std::process::Command;
 
 use httpd_testkit::{BodyEnd, Builder, Server, mpm_tests};
 
-use crate::support::{HELLO, quirks, send, stock};
+use crate::support::{HELLO, INCLUDES, quirks, send, stock};
 
 mpm_tests! {
     fn h07_a_panic_is_a_500_and_no_more(mpm) {
@@ -113,6 +113,81 @@ const LATE: [&str; 5] = [
 
 fn late() -> Builder {
     quirks().allow_log("a late panic").allow_log("but the body ended after")
+}
+
+/// What a module's own hooks leave unfinished: their paths, and what the log says.
+const OWN: [(&str, &str); 2] = [
+    ("/own/fixups", "a panic in a fixups hook after output; breaking the response off"),
+    ("/own/handler", "a panic in a handler after output; breaking the response off"),
+];
+
+/// An application's error that cannot be displayed, in embedded mode and in a process group.
+const UNDISPLAYABLE: [&str; 2] =
+    ["/quirks/undisplayable?n=100000", "/grouped/undisplayable?n=100000"];
+
+fn own() -> Builder {
+    let section = |name: &str, place: &str| {
+        format!("<Location /own/{name}>\nSetHandler something\nQuirksPanic {place}\n</Location>")
+    };
+    quirks()
+        .conf(&section("fixups", "fixups-output"))
+        .conf(&section("handler", "handler-output"))
+        .conf(&section("end", "handler-end"))
+        .conf("RustDaemonProcess grouped\nRustAppAlias /grouped quirks process-group=grouped")
+        .allow_log("after output")
+        .allow_log("a panic in a Display")
+}
+
+mpm_tests! {
+    fn h08_a_hook_that_panics_after_output_breaks_the_response_off(mpm) {
+        let server = own().mpm(mpm).start();
+        for (path, log) in OWN {
+            let mut connection = server.connect();
+            let response = connection.request("GET", path).send();
+            assert_eq!(response.status, 200, "{path}: {response:?}");
+            assert!(response.end.is_truncated(), "{path}: {response:?}");
+            assert!(connection.is_closed(), "{path}: the connection stays open");
+            server.wait_log(log);
+            let mut connection = send(&server, format!("GET {path} HTTP/1.0\r\n\r\n"));
+            if let Ok(response) = connection.try_read_response("GET") {
+                assert!(response.end.is_truncated(), "{path}: {response:?}");
+            }
+        }
+        for path in UNDISPLAYABLE {
+            let response = server.get(path);
+            assert!(response.end.is_truncated(), "{path}: {response:?}");
+            server.wait_log("(the error's Display panicked at");
+        }
+        // A response that was whole stays so, and the next one on the connection is its own.
+        let mut connection = server.connect();
+        let response = connection.request("GET", "/own/end").send();
+        assert_eq!((response.status, &*response.body), (200, &[b'x'; 1000][..]), "{response:?}");
+        assert_eq!(connection.request("GET", "/hello").send().text(), HELLO);
+        server.wait_log("a panic in a handler after output; the response was complete");
+    }
+}
+
+#[test]
+fn h08_a_hook_that_panics_after_output_breaks_off_over_http_2_and_in_pages() {
+    let server = own()
+        .mpm(httpd_testkit::Mpm::Event)
+        .tls(true)
+        .http2(true)
+        .load("include")
+        .conf(INCLUDES)
+        .file("htdocs/page.shtml", "before <!--#include virtual=\"/own/handler\" --> after\n")
+        .start();
+    for path in OWN.map(|(path, _)| path).into_iter().chain(UNDISPLAYABLE) {
+        for args in
+            [["--http2-prior-knowledge", &server.url(path)], ["--http2", &server.tls_url(path)]]
+        {
+            let output = server.curl(&args);
+            assert!(matches!(output.exit, Some(92 | 18)), "{path}: {output:?}");
+        }
+    }
+    let page = server.get("/page.shtml");
+    assert!(page.end.is_truncated() || page.status == 502, "{page:?}");
+    assert_eq!(server.get("/hello").text(), HELLO);
 }
 
 mpm_tests! {
