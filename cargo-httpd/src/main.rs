@@ -5,6 +5,7 @@
 //! One file a subcommand in [`commands`]; what they share stands beside it.
 #![forbid(unsafe_code)]
 
+mod asan;
 #[allow(unreachable_pub, reason = "written as the interface of a crate of its own")]
 mod bench;
 mod builder;

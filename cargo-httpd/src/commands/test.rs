@@ -7,6 +7,7 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 
 use super::Execute;
+use crate::asan::{self, Toolchain};
 use crate::built_module::BuiltModule;
 use crate::cargo;
 use crate::ensure::{self, Need};
@@ -16,6 +17,10 @@ use crate::steps::{Step, Tally};
 
 /// The folder with the mod_*.so of this project, for the test kit.
 const MODULES_VARIABLE: &str = "HTTPD_TESTKIT_MODULES";
+/// The program that the test kit runs httpd under.
+const WRAP_VARIABLE: &str = "HTTPD_TESTKIT_WRAP";
+/// The kit's tests that load modules into httpd, and measure neither time nor memory.
+const IN_HTTPD: [&str; 6] = ["config", "conformance", "daemon", "environ", "hazards", "services"];
 /// The package with layers that need no httpd, and what turns the others off.
 const KIT: &str = "mod_rust";
 /// The gateways of the kit, and the program that has them: its tests ask it.
@@ -43,6 +48,11 @@ pub(crate) struct TestArgs {
     /// fuzzers for a moment.
     #[arg(long)]
     pub(crate) ci: bool,
+    /// Build the modules with AddressSanitizer, and run the tests that load them into httpd.
+    ///
+    /// A finding in a module fails its test. It needs cc and ar, and works with a stable compiler.
+    #[arg(long, conflicts_with = "ci")]
+    pub(crate) asan: bool,
     /// Arguments for the test programs: a filter, --nocapture.
     #[arg(last = true, value_name = "ARGS")]
     pub(crate) test_args: Vec<String>,
@@ -51,6 +61,9 @@ pub(crate) struct TestArgs {
 impl Execute for TestArgs {
     fn execute(self, yes: bool) -> Result<()> {
         let project = Project::load()?;
+        if self.asan {
+            return with_sanitizer(&project, &self.test_args, yes);
+        }
         let modules = project.target_dir.join("httpd").join("modules");
         let before = if self.ci { checks(&project) } else { Vec::new() };
         let tests = tests(&project, &modules, &self.test_args);
@@ -66,13 +79,52 @@ impl Execute for TestArgs {
         for step in &before {
             step.run(&project.root, &progress, &mut tally)?;
         }
-        build_modules(&project, &modules, &progress)?;
+        build_modules(&project, &modules, None, &progress)?;
         for step in tests.iter().chain(&after) {
             step.run(&project.root, &progress, &mut tally)?;
         }
         writeln!(std::io::stdout(), "{}", tally.summary()?)?;
         Ok(())
     }
+}
+
+/// Runs the tests in a real httpd, with modules that AddressSanitizer watches.
+fn with_sanitizer(project: &Project, args: &[String], yes: bool) -> Result<()> {
+    let folder = project.target_dir.join("httpd").join("asan");
+    let modules = folder.join("modules");
+    let progress = Progress::new(4);
+
+    let step = progress.step("Looking for httpd, its headers, libclang and the tests' programs");
+    ensure::ensure(&needs(project, false), yes, &step)?;
+    step.done("Everything is there");
+
+    let step = progress.step("Making AddressSanitizer's runtime a library that httpd can load");
+    let toolchain = Toolchain::find()?;
+    std::fs::create_dir_all(&folder)?;
+    let runtime = toolchain.runtime(&folder)?;
+    step.done(&format!("The runtime is {}", runtime.display()));
+
+    build_modules(project, &modules, Some(&toolchain), &progress)?;
+    let mut tally = Tally::default();
+    let tests = sanitized_tests(project, args)
+        .env(MODULES_VARIABLE, &modules)
+        .env(WRAP_VARIABLE, asan::wrapper(&runtime));
+    tests.run(&project.root, &progress, &mut tally)?;
+    writeln!(std::io::stdout(), "{}", tally.summary()?)?;
+    Ok(())
+}
+
+/// The tests that load modules into httpd. The test programs themselves have no sanitizer.
+fn sanitized_tests(project: &Project, args: &[String]) -> Step {
+    let mut step =
+        Step::tests("tests with AddressSanitizer", ["test", "--workspace"]).args(gateways(project));
+    if project.has_package(KIT) {
+        step = step.args(["--no-fail-fast"]);
+        for test in IN_HTTPD {
+            step = step.args(["--test", test]);
+        }
+    }
+    if args.is_empty() { step } else { step.args(["--"]).args(args) }
 }
 
 /// What must be on the machine.
@@ -161,11 +213,29 @@ fn without_headers(step: Step) -> Step {
     step.env("APXS", nowhere).env("HTTPD_INCLUDEDIR", nowhere).env("LIBCLANG_PATH", nowhere)
 }
 
-/// Builds every module and every program, and puts the modules into `folder`, which holds nothing else
-/// then.
-fn build_modules(project: &Project, folder: &Path, progress: &Progress) -> Result<()> {
-    let mut command =
-        cargo::args(cargo::command(), ["build", "--workspace", "--lib", "--bins", "--examples"]);
+/// Builds every module, and puts it into `folder`, which holds nothing else then. Without a
+/// sanitizer, builds every program too.
+fn build_modules(
+    project: &Project,
+    folder: &Path,
+    sanitizer: Option<&Toolchain>,
+    progress: &Progress,
+) -> Result<()> {
+    let mut command = cargo::args(cargo::command(), ["build", "--workspace", "--lib"]);
+    match sanitizer {
+        None => {
+            command.args(["--bins", "--examples"]);
+        }
+        Some(toolchain) => {
+            // A program that links the layers of httpd is not linked without httpd's symbols.
+            for module in project.modules().filter(|module| module.target.is_example) {
+                command.args(["--example", &module.target.name]);
+            }
+            command.args(["--target", &toolchain.target, "--target-dir"]);
+            command.arg(project.target_dir.join("httpd/asan/target"));
+            command.envs(asan::BUILD);
+        }
+    }
     command.args(gateways(project)).current_dir(&project.root);
     let shown = cargo::shown(&command);
     let step = progress.hand_over(&format!("modules: {shown}"));

@@ -282,11 +282,24 @@ impl Builder {
             .map_err(|error| format!("cannot write httpd.conf: {error}"))
     }
 
+    /// Returns the command that runs httpd, under the wrapper if there is one, without arguments.
+    pub(crate) fn command(&self) -> Result<Command, String> {
+        let httpd = modules::httpd()?.program();
+        Ok(match self.wrap_words().split_first() {
+            Some((program, args)) => {
+                let mut command = Command::new(program);
+                command.args(args).arg(httpd);
+                command
+            }
+            None => Command::new(httpd),
+        })
+    }
+
     fn try_httpd(&self, args: &[&str]) -> Result<Output, String> {
         let root = self.make_root()?;
         // No port is opened, but the configuration must name some.
         self.write_config(&root, 1, self.tls.then_some(2))?;
-        let mut command = Command::new(modules::httpd()?.program());
+        let mut command = self.command()?;
         command.arg("-f").arg(root.path().join("httpd.conf")).args(args);
         command.envs(self.env.iter().map(|(name, value)| (name, value)));
         command::run(&mut command, self.deadline()).map_err(|error| error.to_string())

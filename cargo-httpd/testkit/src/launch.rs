@@ -131,16 +131,7 @@ enum State {
 }
 
 fn command(builder: &Builder, root: &Root, console: File) -> Result<Command, String> {
-    let httpd = modules::httpd()?.program();
-    let wrap = builder.wrap_words();
-    let mut command = match wrap.split_first() {
-        Some((program, args)) => {
-            let mut command = Command::new(program);
-            command.args(args).arg(httpd);
-            command
-        }
-        None => Command::new(httpd),
-    };
+    let mut command = builder.command()?;
     command.arg("-DFOREGROUND").arg("-f").arg(root.path().join("httpd.conf"));
     command.envs(builder.env.iter().map(|(name, value)| (name, value)));
     command.current_dir(root.path()).stdin(std::process::Stdio::null());
