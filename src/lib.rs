@@ -33,8 +33,7 @@
 //! | [`server`] | drivers: the loop of a daemon process, the gateways | no |
 //! | `sys` | httpd, APR and APR-util as bindgen sees them | yes |
 //! | `httpd` | safe wrappers of what httpd hands to a hook | yes |
-//! | `module` | records, typed directives and hooks behind a panic guard | yes |
-//! | `handler` | the stock directives and hooks, and [`module!`] | yes |
+//! | `module` | typed directives and their records, hooks behind a panic guard | yes |
 //!
 //! A layer uses only those above it. docs/architecture.md has the whole picture.
 //!
@@ -72,7 +71,7 @@ mod daemon;
 #[cfg(feature = "httpd")]
 mod embedded;
 #[cfg(feature = "httpd")]
-pub mod handler;
+mod handler;
 #[cfg(feature = "httpd")]
 pub mod httpd;
 #[cfg(feature = "httpd")]
@@ -83,6 +82,13 @@ pub mod sys;
 pub use gateway::{Application, Body, Environ, Error, Factory, Result, StartResponse};
 #[cfg(all(target_os = "linux", feature = "serve"))]
 pub use server::serve::{Gateway, serve};
+
+/// What [`module!`] expands to. It is not for use by hand.
+#[cfg(feature = "httpd")]
+#[doc(hidden)]
+pub mod __private {
+    pub use crate::handler::{Module, OwnHook, record};
+}
 
 /// The guides, so that what they show compiles.
 #[cfg(all(doctest, feature = "httpd", feature = "log", feature = "tower"))]

@@ -17,7 +17,7 @@ use super::identity::{self, Identity};
 use super::{child, oom, retired, socket, title};
 use crate::gateway::Level;
 use crate::httpd::other_child::{self, Forked};
-use crate::httpd::{Kept, Pool, Server, log, mpm, unixd};
+use crate::httpd::{Kept, Pool, ProcessPool, Server, log, mpm, unixd};
 use crate::process::{Board, GroupOptions, State};
 use crate::server::os::{self, Shared};
 
@@ -61,7 +61,9 @@ pub(crate) fn start(
     for plan in plans {
         let name = plan.options.name.clone();
         match make(plan, &prefix) {
-            Ok(group) => groups.push(pconf.keep(group)),
+            // SAFETY: P3: in pconf; those who refer to it are records and hooks of this configuration,
+            // and daemon processes, which never clear it.
+            Ok(group) => groups.push(unsafe { pconf.keep(group) }),
             Err(error) => wrong.push(format!("RUST0034: process group {name}: {error}")),
         }
     }
@@ -71,10 +73,10 @@ pub(crate) fn start(
     if groups.is_empty() {
         return Ok(());
     }
-    let running = pconf.keep(Running { groups, pool: pconf.as_ptr() as usize });
-    RUNNING.store(running.as_ptr(), Ordering::Release);
-    // SAFETY: P3: the main server outlives its process's configuration.
-    let process = main.process_pool().as_ptr() as usize;
+    let running = pconf.own(Running { groups, pool: pconf.as_ptr() as usize });
+    RUNNING.store(std::ptr::from_ref(running).cast_mut(), Ordering::Release);
+    // SAFETY: P13: post_config runs in httpd's parent.
+    let process = unsafe { main.process_pool() }.as_ptr() as usize;
     pconf.on_clear(move || retire(process));
     for group in &running.groups {
         for slot in 0..group.board.slots.len() {
@@ -245,8 +247,9 @@ fn retire(process: usize) {
     let running = RUNNING.swap(std::ptr::null_mut(), Ordering::AcqRel);
     // SAFETY: P3: cleanups of pconf run before it is freed.
     let Some(running) = (unsafe { running.as_ref() }) else { return };
-    // SAFETY: P3: the process's pool outlives every configuration.
-    let pool = unsafe { Pool::from_ptr(process as *mut _) };
+    // SAFETY: P13: httpd's parent clears its configuration in its one thread; `start` took the
+    // address of the process's pool, which outlives every configuration.
+    let pool = unsafe { ProcessPool::from_ptr(process as *mut _) };
     for group in &running.groups {
         group.lifeline.lock().unwrap_or_else(PoisonError::into_inner).take();
         group.in_child();

@@ -2,7 +2,6 @@
 
 use std::ffi::CStr;
 
-use super::noted::Noted;
 use super::{Gate, Module};
 use crate::httpd::Request;
 use crate::module::{LogFormatHook, Records as _};
@@ -14,7 +13,7 @@ impl<M: Module> LogFormatHook for Format<M> {
     const TAG: &'static CStr = c"^ru";
 
     fn text<'r>(request: &Request<'r>, name: &str) -> Option<&'r CStr> {
-        let noted: &Noted = Gate::<M>::noted::<Noted>(request)?;
+        let noted = Gate::<M>::noted(request)?;
         let group = noted.group.get();
         let phases = &noted.phases;
         let pid = phases.pid.get();

@@ -12,7 +12,7 @@ use crate::module::Config;
 
 /// What holds in a section: the gateway's directives, and the module's own.
 #[derive(Default)]
-pub struct Section<O> {
+pub(crate) struct Section<O> {
     pub(super) gateway: Gateway,
     pub(super) own: O,
 }
@@ -99,7 +99,7 @@ impl Config for Gateway {
 /// What is said for a server: its own mounts first, then the main server's; and what holds for its
 /// process groups.
 #[derive(Default)]
-pub struct Host {
+pub(crate) struct Host {
     pub(super) mounts: Vec<Kept<Mount>>,
     pub(super) restrict_embedded: Option<bool>,
     pub(super) slow_requests: Option<Duration>,

@@ -202,7 +202,7 @@ fn alias(host: &mut Host, arguments: &[&str], at: &Parameters<'_>) -> Result {
 
 fn alias_match(host: &mut Host, arguments: &[&str], at: &Parameters<'_>) -> Result {
     let [expression, name, options @ ..] = arguments else { return usage() };
-    let pattern = Pattern::new(expression, at.pool())
+    let pattern = Pattern::new(expression)
         .ok_or_else(|| format!("\"{expression}\" is not a regular expression"))?;
     let directive = format!("RustAppAliasMatch {expression} {name}");
     mount(host, At::Pattern(pattern), name, options, &directive, at)
@@ -248,13 +248,9 @@ fn mount(
     let file: &CStr = pool.c_str(format!("rust:{name}").as_bytes());
     // SAFETY: P3: it lives as long as the mount, in the same pool.
     let file = unsafe { Kept::from_ref(file) };
-    host.mounts.push(pool.keep(Mount {
-        at: where_,
-        application,
-        file,
-        process_group,
-        usual: Instance::default(),
-    }));
+    let mount = Mount { at: where_, application, file, process_group, usual: Instance::default() };
+    // SAFETY: P3: a mount stands in servers only, so this is pconf; servers' records refer to it.
+    host.mounts.push(unsafe { pool.keep(mount) });
     Ok(())
 }
 
@@ -292,7 +288,9 @@ fn process_group(section: &mut Gateway, arguments: &[&str], at: &Parameters<'_>)
     if let Selection::Named(name) = &selection {
         state::want_group(name, "RustProcessGroup", &at.place(), at.server());
     }
-    section.process_group = Some(at.pool().keep(selection));
+    // SAFETY: P3: the directive does not stand in .htaccess, so this is pconf; sections' records refer
+    // to it.
+    section.process_group = Some(unsafe { at.pool().keep(selection) });
     if at.path().is_some() {
         state::remember_section(section, at.server(), at.location());
     }
@@ -318,7 +316,8 @@ fn restrict_process(section: &mut Gateway, arguments: &[&str], at: &Parameters<'
         }
         names.push((*name).to_owned());
     }
-    section.restrict_process = Some(at.pool().keep(names));
+    // SAFETY: P3: as above.
+    section.restrict_process = Some(unsafe { at.pool().keep(names) });
     Ok(())
 }
 

@@ -17,7 +17,7 @@ use crate::embedded;
 use crate::gateway::{Application, Level};
 use crate::httpd::{HookStatus, Kept, Pool, Request, Server, log};
 use crate::module::{
-    CheckConfigHook, ChildInitHook, Named, Note, Order, PostConfigHook, PreConfigHook, Records,
+    CheckConfigHook, ChildInitHook, Named, Order, PostConfigHook, PreConfigHook, Records,
     Registrar, RequestHook, log_format,
 };
 
@@ -59,9 +59,6 @@ struct Start;
 struct Formats;
 struct Child;
 
-// SAFETY: this is all that the gateway notes for a request.
-unsafe impl<M: Module> Note<Noted> for Gate<M> {}
-
 /// The first mount of the request's server that answers its path.
 fn mounted<'r, M: Module>(request: &Request<'r>) -> Option<(Kept<Mount>, usize)> {
     let host: &Host = Gate::<M>::server(request.server());
@@ -83,14 +80,12 @@ impl<M: Module> RequestHook for Hook<M, Translate> {
 }
 
 fn claim<M: Module>(request: &Request<'_>, mount: Kept<Mount>, path_info: usize) {
-    // SAFETY: P3: the name lives with the configuration, longer than the request.
-    let file = unsafe { &*mount.file.as_ptr() };
-    request.set_file(file, path_info);
+    request.set_file(mount.get(request).file.get(request), path_info);
     request.set_handler(HANDLER);
     if request.is_subrequest() {
         request.stand_in_for_file();
     }
-    Gate::<M>::note(request, request.pool().keep(Noted::of(Some(mount))));
+    Gate::<M>::note(request, Noted::of(Some(mount)));
 }
 
 impl<M: Module> RequestHook for Hook<M, Storage> {
@@ -99,7 +94,7 @@ impl<M: Module> RequestHook for Hook<M, Storage> {
         if request.is_translated_only() {
             return HookStatus::Ok;
         }
-        match Gate::<M>::noted::<Noted>(request) {
+        match Gate::<M>::noted(request) {
             // TRACE is httpd's own, as TraceEnable says.
             Some(_) if !request.is_trace() => HookStatus::Ok,
             _ => HookStatus::Declined,
@@ -131,17 +126,13 @@ impl<M: Module> RequestHook for Hook<M, Handler> {
             };
         }
         let gateway = &section.gateway;
-        let noted: &Noted = match Gate::<M>::noted::<Noted>(request) {
-            // SAFETY: P1: it lives in the request's pool.
-            Some(noted) => unsafe { &*noted.as_ptr() },
+        let noted = match Gate::<M>::noted(request) {
+            Some(noted) => noted,
             None => {
                 // A fast internal redirect (DirectoryIndex) brings the handler and not the note.
                 let is_mount = request.filename().is_some_and(|name| name.starts_with(b"rust:"));
                 let mount = is_mount.then(|| mounted::<M>(request)).flatten();
-                let noted = request.pool().keep(Noted::of(mount.map(|(mount, _)| mount)));
-                Gate::<M>::note(request, noted);
-                // SAFETY: P1: it lives in the request's pool.
-                unsafe { &*noted.as_ptr() }
+                Gate::<M>::note(request, Noted::of(mount.map(|(mount, _)| mount)))
             }
         };
         let (named, mount) = match (gateway.application, noted.mount) {
@@ -162,7 +153,7 @@ impl<M: Module> RequestHook for Hook<M, Handler> {
         let Some(threshold) = host.slow_requests else { return answering.answer(facts) };
         let started = Instant::now();
         let status = answering.answer(facts);
-        slow::report(request, name_of(named), noted, threshold, started);
+        slow::report(request, name_of(named, request), noted, threshold, started);
         status
     }
 }
@@ -174,8 +165,8 @@ fn facts<'r>(
     mount: Option<Kept<Mount>>,
 ) -> Facts<'r> {
     Facts {
-        application: name_of(named),
-        mount_point: mount.and_then(path_of),
+        application: name_of(named, request),
+        mount_point: mount.and_then(|mount| mount.get(request).path()),
         pass_authorization: gateway.pass_authorization.unwrap_or(false),
         error_override: gateway.error_override.unwrap_or(false),
         sendfile: gateway.enable_sendfile.unwrap_or(false),
@@ -246,10 +237,11 @@ impl<'r> Answering<'_, 'r> {
 
     fn daemon(&self, group: Kept<Group>, facts: Facts<'r>) -> HookStatus {
         self.noted.group.set(Some(group));
-        let instance = self.mount.as_ref().map_or(&self.named.sectional, |mount| &mount.usual);
-        // SAFETY: P3: it lives with the configuration.
-        let instance = unsafe { Kept::from_ref(instance) };
-        let options = Instance::encoded(instance, self.named, self.gateway.options, self.request);
+        let instance = match self.mount {
+            Some(mount) => &mount.get(self.request).usual,
+            None => &self.named.get(self.request).sectional,
+        };
+        let options = instance.encoded(self.named, self.gateway.options, self.request);
         let call = Call {
             application: self.named.number,
             options,
@@ -276,14 +268,8 @@ fn built(
     }
 }
 
-fn name_of<'r>(named: Kept<state::Named>) -> &'r str {
-    // SAFETY: P3: names live with the configuration, longer than any request.
-    unsafe { &(*named.as_ptr()).name }
-}
-
-fn path_of<'r>(mount: Kept<Mount>) -> Option<&'r str> {
-    // SAFETY: P3: mounts live with the configuration, longer than any request.
-    unsafe { (*mount.as_ptr()).path() }
+fn name_of<'r>(named: Kept<state::Named>, request: &Request<'r>) -> &'r str {
+    &named.get(request).name
 }
 
 impl<M: Module> CheckConfigHook for Hook<M, Own> {

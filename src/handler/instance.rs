@@ -51,18 +51,16 @@ impl Instance {
     /// The options that a process of a group builds the application for; those of one request
     /// go into its pool.
     pub(super) fn encoded<'r>(
-        instance: Kept<Self>,
+        &'r self,
         named: Kept<Named>,
         options: Chain,
         request: &Request<'r>,
     ) -> Pairs<'r> {
         let encode = || daemons::encode(&options.resolve(|name| named.factory.knows(name)));
-        // SAFETY: P3: it lives with the configuration, longer than the request.
-        let instance: &'r Self = unsafe { &*instance.as_ptr() };
         let Some(identity) = options.identity() else {
             return request.pool().own(encode()).pairs();
         };
-        match instance.encoded.get_or_init(|| (identity, encode())) {
+        match self.encoded.get_or_init(|| (identity, encode())) {
             (made_for, block) if *made_for == identity => block.pairs(),
             _ => request.pool().own(encode()).pairs(),
         }

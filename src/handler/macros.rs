@@ -66,13 +66,14 @@ macro_rules! module {
         $(#[$meta])*
         #[unsafe(no_mangle)]
         $vis static mut $name: $crate::sys::module =
-            $crate::module::record::<$crate::handler::Gate<$name>>();
+            $crate::__private::record::<$name>();
 
         #[doc(hidden)]
         #[allow(non_camel_case_types)]
         enum $name {}
 
-        impl $crate::handler::Module for $name {
+        // SAFETY: the static above is this module's alone, and made for it.
+        unsafe impl $crate::__private::Module for $name {
             const NAME: &'static ::core::ffi::CStr =
                 match ::core::ffi::CStr::from_bytes_with_nul(::core::concat!($file, "\0").as_bytes()) {
                     Ok(name) => name,
@@ -81,9 +82,9 @@ macro_rules! module {
             type Config = $crate::module!(@or [$($config)?] [()]);
             const DIRECTIVES: &'static [$crate::module::Directive<Self::Config>] =
                 &[$($($directive),*)?];
-            const FIXUPS: ::core::option::Option<$crate::handler::OwnHook<Self::Config>> =
+            const FIXUPS: ::core::option::Option<$crate::__private::OwnHook<Self::Config>> =
                 $crate::module!(@some $($fixups)?);
-            const HANDLER: ::core::option::Option<$crate::handler::OwnHook<Self::Config>> =
+            const HANDLER: ::core::option::Option<$crate::__private::OwnHook<Self::Config>> =
                 $crate::module!(@some $($handler)?);
 
             fn record() -> *mut $crate::sys::module {

@@ -26,14 +26,20 @@ use std::marker::PhantomData;
 use crate::gateway::Factory;
 use crate::httpd::{HookStatus, Request};
 use crate::module::{
-    Commands, Config, Definition, Directive, MOST_DIRECTIVES, NO_COMMANDS, OfServer, Parameters,
-    Project, Records, Registrar,
+    self, Commands, Config, Definition, Directive, MOST_DIRECTIVES, NO_COMMANDS, OfServer,
+    Parameters, Project, Records, Registrar,
 };
 use crate::sys;
-pub use config::{Host, Section};
+use config::{Host, Section};
+use noted::Noted;
 
-/// What [`module!`](crate::module!) makes of its arguments.
-pub trait Module: 'static {
+/// A module of [`module!`](crate::module!)'s, which alone implements this.
+///
+/// # Safety
+///
+/// `record` returns a static that holds [`record`]`::<Self>()`, and no other type's `record` returns
+/// it.
+pub unsafe trait Module: 'static {
     /// The module's name in httpd: `mod_x.c`.
     const NAME: &'static CStr;
     /// The record of the module's own directives.
@@ -56,11 +62,20 @@ pub trait Module: 'static {
 pub type OwnHook<C> = fn(&Request<'_>, &C) -> HookStatus;
 
 /// A module with applications, as httpd loads it.
-pub struct Gate<M>(PhantomData<M>);
+pub(crate) struct Gate<M>(PhantomData<M>);
 
-impl<M: Module> Records for Gate<M> {
+/// Returns the record that httpd loads.
+#[must_use]
+pub const fn record<M: Module>() -> sys::module {
+    module::record::<Gate<M>>()
+}
+
+// SAFETY: `Module`'s promise: the static is that of M alone, made by `record::<M>`, which is
+// `module::record::<Gate<M>>`.
+unsafe impl<M: Module> Records for Gate<M> {
     type Dir = Section<M::Config>;
     type Server = Host;
+    type Note = Noted;
 
     fn module() -> *mut sys::module {
         M::record()

@@ -8,7 +8,7 @@ use crate::httpd::Kept;
 
 /// The gateway's note for a request.
 #[derive(Default)]
-pub(super) struct Noted {
+pub(crate) struct Noted {
     /// The mount that answers, if it is no section.
     pub(super) mount: Option<Kept<Mount>>,
     /// The process group that had the request.

@@ -32,7 +32,7 @@ pub(super) struct Line {
 impl Chain {
     /// This with one more line.
     pub(super) fn with(self, line: Line, pool: Pool<'_>, is_lasting: bool) -> Self {
-        Self(Some(pool.keep(Link { kind: Kind::Line { line, before: self }, is_lasting })))
+        Self::of(Link { kind: Kind::Line { line, before: self }, is_lasting }, pool)
     }
 
     /// `inner` within this.
@@ -43,9 +43,15 @@ impl Chain {
             (Some(outer), Some(innermost)) if outer.as_ptr() == innermost.as_ptr() => self,
             _ => {
                 let kind = Kind::Nested { inner, outer: self };
-                Self(Some(pool.keep(Link { kind, is_lasting })))
+                Self::of(Link { kind, is_lasting }, pool)
             }
         }
+    }
+
+    fn of(link: Link, pool: Pool<'_>) -> Self {
+        // SAFETY: P3, P4: it goes into the record that is being made in this pool, and refers to
+        // links of records that this one is made of, which live as long or longer.
+        Self(Some(unsafe { pool.keep(link) }))
     }
 
     /// What tells this chain from others for as long as the process lives; `None` when it was made

@@ -4,7 +4,6 @@
 //! All of it lives in the pool of the configuration, and is made anew with it: nothing in a static
 //! is older than the configuration that is in force.
 
-use std::ffi::CStr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicPtr, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -14,7 +13,7 @@ use super::groups::{Definition, Selection};
 use super::instance::Instance;
 use super::options::Line;
 use crate::gateway::Factory;
-use crate::httpd::{Kept, Pool, Server};
+use crate::httpd::{Kept, Pool, Server, SharedKey};
 
 /// The module's state under the configuration that is in force.
 pub(super) struct State {
@@ -107,16 +106,16 @@ static STATE: AtomicPtr<State> = AtomicPtr::new(std::ptr::null_mut());
 
 /// The applications of all modules: name and module. A table of APR's, as modules that were built
 /// with other versions of the kit share it.
-const APPLICATIONS: &CStr = c"mod_rust:applications:1";
+const APPLICATIONS: SharedKey = SharedKey::new(c"mod_rust:applications:1");
 
 /// The names that directives use: what they wrote, and where.
-const WANTED: &CStr = c"mod_rust:wanted:1";
+const WANTED: SharedKey = SharedKey::new(c"mod_rust:wanted:1");
 
 /// The option lines that stand where no application is named.
-const LINES: &CStr = c"mod_rust:lines:1";
+const LINES: SharedKey = SharedKey::new(c"mod_rust:lines:1");
 
 /// What each module has found to be wrong.
-const WRONG: &CStr = c"mod_rust:wrong:1";
+const WRONG: SharedKey = SharedKey::new(c"mod_rust:wrong:1");
 
 /// Starts over with a new configuration.
 pub(super) fn start(module: &str, applications: Vec<(&'static str, Factory)>, pool: Pool<'_>) {
@@ -125,13 +124,16 @@ pub(super) fn start(module: &str, applications: Vec<(&'static str, Factory)>, po
         .zip(0..)
         .map(|((name, factory), number)| {
             let name = name.to_owned();
-            pool.keep(Named { name, factory, number, sectional: Instance::default() })
+            let sectional = Instance::default();
+            // SAFETY: P3: in pconf; those who refer to it are records and hooks of this configuration,
+            // and daemon processes, which never clear it.
+            unsafe { pool.keep(Named { name, factory, number, sectional }) }
         })
         .collect();
     for application in &applications {
         pool.shared_table(APPLICATIONS).add(pool, application.name.as_bytes(), module.as_bytes());
     }
-    let state = pool.keep(State {
+    let state = pool.own(State {
         module: module.to_owned(),
         applications,
         uses: Mutex::new(Vec::new()),
@@ -141,14 +143,14 @@ pub(super) fn start(module: &str, applications: Vec<(&'static str, Factory)>, po
         socket_prefix: Mutex::new(None),
         configuration: pool.as_ptr() as usize,
     });
-    STATE.store(state.as_ptr(), Ordering::Release);
+    STATE.store(std::ptr::from_ref(state).cast_mut(), Ordering::Release);
     pool.on_clear(|| STATE.store(std::ptr::null_mut(), Ordering::Release));
 }
 
 fn state() -> Option<Kept<State>> {
     // SAFETY: P3: it lives in pconf, and the pointer is taken back when that is cleared.
     let state = unsafe { STATE.load(Ordering::Acquire).as_ref() }?;
-    // SAFETY: P3.
+    // SAFETY: P3: as above; the functions of this file use it for the time of a call.
     Some(unsafe { Kept::from_ref(state) })
 }
 

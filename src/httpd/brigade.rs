@@ -5,6 +5,7 @@ use std::marker::PhantomData;
 
 use bytes::Bytes;
 
+use super::Invariant;
 use super::file::OpenFile;
 use super::log;
 use super::pool::Pool;
@@ -17,11 +18,11 @@ const COPY_BELOW: usize = 256;
 /// A brigade of a request's. Its buckets are destroyed with it.
 pub struct Brigade<'r> {
     brigade: *mut sys::apr_bucket_brigade,
-    lifetime: PhantomData<(&'r (), *mut ())>,
+    lifetime: Invariant<'r>,
 }
 
-/// What a bucket held when it was read.
-pub enum Read {
+/// The contents of a bucket that was read.
+pub(crate) enum Read {
     /// Bytes, valid until the bucket is deleted (P8).
     Data(*const u8, usize),
     /// The end of the stream.
@@ -89,7 +90,7 @@ impl<'r> Brigade<'r> {
     }
 
     /// Adds a part of a file at the end. The file is closed with the pool.
-    pub fn push_file(&mut self, file: OpenFile<'r>, start: u64, length: u64) {
+    pub(crate) fn push_file(&mut self, file: OpenFile<'r>, start: u64, length: u64) {
         // SAFETY: P8, P11; the file belongs to the pool.
         unsafe {
             sys::apr_brigade_insert_file(
@@ -132,7 +133,7 @@ impl<'r> Brigade<'r> {
     }
 
     /// Reads the first bucket that is not metadata, deleting those before it.
-    pub fn read_first(&mut self, wait: bool) -> Read {
+    pub(crate) fn read_first(&mut self, wait: bool) -> Read {
         loop {
             // SAFETY: P8.
             let first = unsafe { sys::rust_brigade_first(self.brigade) };
@@ -167,7 +168,7 @@ impl<'r> Brigade<'r> {
     }
 
     /// Deletes the first bucket.
-    pub fn delete_first(&mut self) {
+    pub(crate) fn delete_first(&mut self) {
         // SAFETY: P8.
         let first = unsafe { sys::rust_brigade_first(self.brigade) };
         if !first.is_null() {

@@ -12,7 +12,7 @@ thread_local! {
 
 impl Request<'_> {
     /// Puts the CGI variables into the environment (`ap_add_common_vars`, `ap_add_cgi_vars`).
-    pub fn add_cgi_variables(&self) {
+    pub(crate) fn add_cgi_variables(&self) {
         struct Restore(bool);
         impl Drop for Restore {
             fn drop(&mut self) {
@@ -29,7 +29,7 @@ impl Request<'_> {
     /// Whether this is the look-up that [`add_cgi_variables`](Self::add_cgi_variables) makes for
     /// PATH_TRANSLATED: only the name is wanted, and nothing of what is on disk.
     #[must_use]
-    pub fn is_translated_only(&self) -> bool {
+    pub(crate) fn is_translated_only(&self) -> bool {
         TRANSLATING.get() && self.is_subrequest()
     }
 }

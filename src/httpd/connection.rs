@@ -12,31 +12,33 @@ impl Request<'_> {
     #[must_use]
     pub fn is_aborted(&self) -> bool {
         // SAFETY: P1.
-        unsafe { sys::rust_conn_aborted(self.raw().connection) != 0 }
+        unsafe { sys::rust_conn_aborted(self.conn()) != 0 }
     }
 
     /// Whether the connection is one of many inside another, as HTTP/2's streams are. Such a one
     /// has no socket of its own.
     #[must_use]
-    pub fn is_secondary(&self) -> bool {
-        !self.connection().master.is_null()
+    pub(crate) fn is_secondary(&self) -> bool {
+        let connection = field!(self, connection);
+        // SAFETY: P1: the connection outlives its requests.
+        unsafe { !(*connection).master.is_null() }
     }
 
     /// Ends the connection after this response.
     pub fn close_after(&self) {
         // SAFETY: P1, P2.
-        unsafe { sys::rust_conn_close(self.raw().connection) };
+        unsafe { sys::rust_conn_close(self.conn()) };
     }
 
     /// Ends the connection at once and visibly: with a reset instead of an end.
-    pub fn reset(&self) {
+    pub(crate) fn reset(&self) {
         self.reset_on_close(true);
         // SAFETY: P1, P2.
-        unsafe { sys::rust_conn_abort(self.raw().connection) };
+        unsafe { sys::rust_conn_abort(self.conn()) };
     }
 
     /// Whether the end of the connection, also by the end of this process, is a reset.
-    pub fn reset_on_close(&self, on: bool) {
+    pub(crate) fn reset_on_close(&self, on: bool) {
         let Some(socket) = self.socket() else { return };
         let linger = libc::linger { l_onoff: on.into(), l_linger: 0 };
         // SAFETY: the socket is open (P1), and the option takes this struct.
@@ -53,12 +55,12 @@ impl Request<'_> {
 
     /// The client's socket, unless the connection is a secondary one.
     #[must_use]
-    pub fn socket(&self) -> Option<RawFd> {
+    pub(crate) fn socket(&self) -> Option<RawFd> {
         if self.is_secondary() {
             return None;
         }
         // SAFETY: P1, P11.
-        let socket = unsafe { sys::ap_get_conn_socket(self.raw().connection) };
+        let socket = unsafe { sys::ap_get_conn_socket(self.conn()) };
         if socket.is_null() {
             return None;
         }
@@ -71,12 +73,12 @@ impl Request<'_> {
     /// Bounds how long httpd waits for the client's socket, in place of its Timeout, until what this
     /// returns is dropped. `None` without a socket.
     #[must_use]
-    pub fn client_timeout(&self, timeout: Duration) -> Option<ClientTimeout<'_>> {
+    pub(crate) fn client_timeout(&self, timeout: Duration) -> Option<ClientTimeout<'_>> {
         if self.is_secondary() {
             return None;
         }
         // SAFETY: P1, P11.
-        let socket = unsafe { sys::ap_get_conn_socket(self.raw().connection) };
+        let socket = unsafe { sys::ap_get_conn_socket(self.conn()) };
         if socket.is_null() {
             return None;
         }
@@ -96,7 +98,7 @@ impl Request<'_> {
     ///
     /// A client that has only shut down its sending side counts as gone, as it does for nginx.
     #[must_use]
-    pub fn has_client_gone(&self) -> bool {
+    pub(crate) fn has_client_gone(&self) -> bool {
         if self.is_aborted() {
             return true;
         }
@@ -121,8 +123,8 @@ impl Request<'_> {
     /// Whether an output filter of the content sort is in place, which may change what a GET would
     /// give (DEFLATE, SUBSTITUTE, INCLUDES).
     #[must_use]
-    pub fn has_content_filter(&self) -> bool {
-        let mut filter = self.raw().output_filters;
+    pub(crate) fn has_content_filter(&self) -> bool {
+        let mut filter = field!(self, output_filters);
         // SAFETY: P1: the chain of filters lives as long as the request, and ends with null.
         while let Some(this) = unsafe { filter.as_ref() } {
             // SAFETY: a filter's record is registered for as long as the process lives.
@@ -136,9 +138,9 @@ impl Request<'_> {
     }
 }
 
-/// How long httpd waits for a client's socket, for as long as this lives.
+/// A bound on how long httpd waits for a client's socket, in force for as long as this lives.
 #[derive(Debug)]
-pub struct ClientTimeout<'q> {
+pub(crate) struct ClientTimeout<'q> {
     socket: *mut sys::apr_socket_t,
     before: sys::apr_interval_time_t,
     request: PhantomData<&'q ()>,

@@ -5,11 +5,11 @@ use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::MetadataExt as _;
 
 use super::pool::Pool;
-use super::request::Request;
+use super::request::{FileInfo, Request};
 use crate::sys;
 
 /// A file that APR has opened in a request's pool.
-pub struct OpenFile<'r> {
+pub(crate) struct OpenFile<'r> {
     file: *mut sys::apr_file_t,
     pool: Pool<'r>,
 }
@@ -31,7 +31,7 @@ impl<'r> Request<'r> {
     /// # Errors
     ///
     /// When it cannot be opened.
-    pub fn adopt_file(&self, file: &File, sendfile: bool) -> Result<OpenFile<'r>, i32> {
+    pub(crate) fn adopt_file(&self, file: &File, sendfile: bool) -> Result<OpenFile<'r>, i32> {
         let name = self.pool().c_str(format!("/dev/fd/{}", file.as_raw_fd()).as_bytes());
         let mut flags = sys::APR_FOPEN_READ | sys::APR_FOPEN_BINARY;
         if sendfile {
@@ -61,26 +61,24 @@ impl<'r> Request<'r> {
     /// # Errors
     ///
     /// When the file's metadata cannot be read.
-    pub fn set_validators(&self, file: &File) -> std::io::Result<()> {
+    pub(crate) fn set_validators(&self, file: &File) -> std::io::Result<()> {
         let metadata = file.metadata()?;
         let headers = self.headers_out();
         let mtime_us = metadata.mtime() * 1_000_000 + metadata.mtime_nsec() / 1000;
-        {
-            // SAFETY: P1, P2.
-            let raw = unsafe { &mut *self.as_ptr() };
-            raw.finfo.filetype = sys::APR_REG;
-            raw.finfo.size = metadata.size().cast_signed();
-            raw.finfo.inode = metadata.ino();
-            raw.finfo.mtime = mtime_us;
-            raw.mtime = match headers.get(c"Last-Modified") {
-                Some(own) => {
-                    let own = self.pool().c_str(own);
-                    // SAFETY: P5, P11.
-                    unsafe { sys::apr_date_parse_http(own.as_ptr()) }
-                }
-                None => mtime_us,
-            };
-        }
+        let modified = match headers.get(c"Last-Modified") {
+            Some(own) => {
+                let own = self.pool().c_str(own);
+                // SAFETY: P5, P11.
+                unsafe { sys::apr_date_parse_http(own.as_ptr()) }
+            }
+            None => mtime_us,
+        };
+        self.put_file_info(FileInfo {
+            size: metadata.size().cast_signed(),
+            inode: metadata.ino(),
+            mtime_us,
+            modified,
+        });
         if headers.get(c"Last-Modified").is_none() {
             // SAFETY: P1, P11.
             unsafe { sys::ap_set_last_modified(self.as_ptr()) };

@@ -22,13 +22,13 @@ thread_local! {
 }
 
 /// Names the module on whose behalf is logged from now on.
-pub fn set_module(module: *mut sys::module) {
+pub(crate) fn set_module(module: *mut sys::module) {
     MODULE.store(module, Ordering::Relaxed);
 }
 
 /// The module's name, as in `LogLevel` and in the names of files: `mod_x`.
 #[must_use]
-pub fn module_name() -> Option<&'static str> {
+pub(crate) fn module_name() -> Option<&'static str> {
     let module = MODULE.load(Ordering::Relaxed);
     if module.is_null() {
         return None;
@@ -42,7 +42,7 @@ pub fn module_name() -> Option<&'static str> {
 
 /// From here on this process logs to standard error alone, for no server: its log files are not
 /// httpd's any more.
-pub fn only_to_stderr() {
+pub(crate) fn only_to_stderr() {
     DETACHED.store(true, Ordering::Relaxed);
     if let Some(main) = Server::main() {
         // SAFETY: P3, P11.
@@ -55,7 +55,7 @@ pub fn only_to_stderr() {
 
 /// The last level whose records are kept for `request`; `None` keeps all.
 #[must_use]
-pub fn request_level(request: &Request<'_>) -> Option<Level> {
+pub(crate) fn request_level(request: &Request<'_>) -> Option<Level> {
     // SAFETY: P1, P11.
     let kept = unsafe { sys::rust_log_request_level(request.as_ptr(), module_index()) };
     [Level::Trace, Level::Debug, Level::Info, Level::Warn]
@@ -65,7 +65,7 @@ pub fn request_level(request: &Request<'_>) -> Option<Level> {
 }
 
 /// Runs `f` with `request` as the one that log records of this thread belong to.
-pub fn with_request<T>(request: &Request<'_>, f: impl FnOnce() -> T) -> T {
+pub(crate) fn with_request<T>(request: &Request<'_>, f: impl FnOnce() -> T) -> T {
     struct Restore(*mut sys::request_rec);
     impl Drop for Restore {
         fn drop(&mut self) {
@@ -104,7 +104,7 @@ pub fn server(server: Option<Server<'_>>, level: Level, message: &str) {
 }
 
 /// A message at start-up that goes out whatever LogLevel says: a configuration error.
-pub fn startup(server: Server<'_>, message: &str) {
+pub(crate) fn startup(server: Server<'_>, message: &str) {
     write_server(
         server.as_ptr(),
         sys::APLOG_EMERG.cast_signed() | sys::APLOG_STARTUP.cast_signed(),

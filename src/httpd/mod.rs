@@ -1,34 +1,56 @@
-//! Safe wrappers of what httpd and APR give to a module.
+//! Safe wrappers of what httpd and APR give to a module's own hooks and directives.
 //!
 //! Their lifetimes are those of a hook's call or of the configuration, and they stay on the thread
 //! that got them: to keep a request or to send it elsewhere does not compile. What this rests on is
 //! listed in SAFETY.md.
+
+use std::marker::PhantomData;
+
+/// Reads a field of a request's record, or writes to one, through the record's pointer. No reference
+/// to the record is made, as httpd and its modules may write to it in each call.
+macro_rules! field {
+    ($request:expr, $field:ident) => {
+        // SAFETY: P1, P2: the record is there while the wrapper is, and this thread alone has it.
+        unsafe { (*$request.as_ptr()).$field }
+    };
+    ($request:expr, $($field:ident).+ = $value:expr) => {{
+        let value = $value;
+        // SAFETY: P1, P2: as above.
+        unsafe { (*$request.as_ptr()).$($field).+ = value };
+    }};
+}
 
 mod brigade;
 mod cgi;
 mod connection;
 mod file;
 pub mod log;
-pub mod mpm;
-pub mod other_child;
+pub(crate) mod mpm;
+pub(crate) mod other_child;
 mod pattern;
 mod pool;
 mod read;
 mod request;
 mod server;
-pub mod signals;
+pub(crate) mod signals;
 mod status;
 mod table;
-pub mod unixd;
+pub(crate) mod unixd;
 
-pub use brigade::{Brigade, Read};
-pub use connection::ClientTimeout;
-pub use file::OpenFile;
+pub use brigade::Brigade;
 pub use pattern::Pattern;
-pub use pool::{Kept, Pool};
-pub use read::ReadError;
-pub(crate) use request::Progress;
+pub use pool::Pool;
 pub use request::Request;
 pub use server::Server;
 pub use status::HookStatus;
 pub use table::Table;
+
+pub(crate) use brigade::Read;
+pub(crate) use connection::ClientTimeout;
+pub(crate) use pool::{Kept, ProcessPool, SharedKey};
+pub(crate) use read::ReadError;
+pub(crate) use request::Progress;
+
+/// The mark of a wrapper that is bound to exactly the lifetime `'a` (invariant) and to its thread,
+/// neither `Send` nor `Sync` (P2).
+type Invariant<'a> = PhantomData<(fn(&'a ()) -> &'a (), *mut ())>;

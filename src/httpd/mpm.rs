@@ -7,7 +7,7 @@ use crate::sys;
 
 /// Its name: `event`, `worker`, `prefork`.
 #[must_use]
-pub fn name() -> &'static str {
+pub(crate) fn name() -> &'static str {
     // SAFETY: P11; a static string, or null before an MPM is loaded.
     let name = unsafe { sys::ap_show_mpm() };
     if name.is_null() {
@@ -19,19 +19,19 @@ pub fn name() -> &'static str {
 
 /// Whether a child serves several requests at once (`AP_MPMQ_IS_THREADED`).
 #[must_use]
-pub fn is_threaded() -> bool {
+pub(crate) fn is_threaded() -> bool {
     query(sys::AP_MPMQ_IS_THREADED) != 0
 }
 
 /// Whether there may be several children (`AP_MPMQ_IS_FORKED`).
 #[must_use]
-pub fn is_forked() -> bool {
+pub(crate) fn is_forked() -> bool {
     query(sys::AP_MPMQ_IS_FORKED) != 0
 }
 
 /// httpd's release as it runs, `2.4.66` as `(2, 4, 66)` (`ap_get_server_revision`).
 #[must_use]
-pub fn release() -> (i32, i32, i32) {
+pub(crate) fn release() -> (i32, i32, i32) {
     let mut version =
         sys::ap_version_t { major: 0, minor: 0, patch: 0, add_string: std::ptr::null() };
     // SAFETY: P11.
@@ -41,7 +41,7 @@ pub fn release() -> (i32, i32, i32) {
 
 /// The release whose headers the kit was built with, as [`release`] has it.
 #[must_use]
-pub fn built_for() -> (i32, i32, i32) {
+pub(crate) fn built_for() -> (i32, i32, i32) {
     let mut numbers =
         env!("MOD_RUST_BUILT_FOR").split('.').map(|number| number.parse().unwrap_or(0));
     let mut next = || numbers.next().unwrap_or(0);
@@ -60,19 +60,19 @@ fn query(what: u32) -> c_int {
 
 /// How many times httpd has been restarted since it was started (`AP_MPMQ_GENERATION`).
 #[must_use]
-pub fn generation() -> i32 {
+pub(crate) fn generation() -> i32 {
     query(sys::AP_MPMQ_GENERATION)
 }
 
 /// Whether the MPM is being stopped, so that nothing is to be started (`AP_MPMQ_MPM_STATE`).
 #[must_use]
-pub fn is_stopping() -> bool {
+pub(crate) fn is_stopping() -> bool {
     query(sys::AP_MPMQ_MPM_STATE) == sys::AP_MPMQ_STOPPING.cast_signed()
 }
 
 /// Whether httpd is about to exit, and not to read its configuration again.
 #[must_use]
-pub fn is_exiting() -> bool {
+pub(crate) fn is_exiting() -> bool {
     // SAFETY: P11.
     let state = unsafe { sys::ap_state_query(sys::AP_SQ_MAIN_STATE.cast_signed()) };
     state == sys::AP_SQ_MS_EXITING.cast_signed()
@@ -80,7 +80,7 @@ pub fn is_exiting() -> bool {
 
 /// Whether httpd only checks or shows its configuration (`-t`, `-S`, `-D DUMP_…`).
 #[must_use]
-pub fn is_check_only() -> bool {
+pub(crate) fn is_check_only() -> bool {
     // SAFETY: P11.
     let mode = unsafe { sys::ap_state_query(sys::AP_SQ_RUN_MODE.cast_signed()) };
     mode != sys::AP_SQ_RM_NORMAL.cast_signed()
@@ -89,7 +89,7 @@ pub fn is_check_only() -> bool {
 /// Whether httpd reads its configuration for the first of two times at its start, when nothing
 /// that lasts may be done (`AP_SQ_MS_CREATE_PRE_CONFIG`).
 #[must_use]
-pub fn is_first_pass() -> bool {
+pub(crate) fn is_first_pass() -> bool {
     // SAFETY: P11.
     let state = unsafe { sys::ap_state_query(sys::AP_SQ_MAIN_STATE.cast_signed()) };
     state == sys::AP_SQ_MS_CREATE_PRE_CONFIG.cast_signed()

@@ -10,7 +10,7 @@ use crate::sys;
 
 /// Which side of a fork this is.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Forked {
+pub(crate) enum Forked {
     /// The new process.
     Child,
     /// The parent, and the new process's id.
@@ -18,14 +18,14 @@ pub enum Forked {
 }
 
 /// How a supervised process ended, as `waitpid` says it. `None` when it got lost.
-pub type WaitStatus = Option<i32>;
+pub(crate) type WaitStatus = Option<i32>;
 
 /// Forks the calling process (`apr_proc_fork`).
 ///
 /// # Errors
 ///
 /// When the system has no process to give.
-pub fn fork(pool: Pool<'_>) -> io::Result<Forked> {
+pub(crate) fn fork(pool: Pool<'_>) -> io::Result<Forked> {
     let mut process = MaybeUninit::<sys::apr_proc_t>::zeroed();
     // SAFETY: P11, P13: the parent has one thread.
     let status = unsafe { sys::apr_proc_fork(process.as_mut_ptr(), pool.as_ptr()) };
@@ -44,14 +44,16 @@ struct Supervised {
     on_end: fn(i32, WaitStatus),
 }
 
+// SAFETY: an id and a function; the process has no pipes, so its record's pointers are null.
+unsafe impl Send for Supervised {}
+
 /// Has `on_end` called in httpd's parent, with the process's id, when it has ended. That is over
 /// when `pool` is cleared.
-pub fn supervise(pool: Pool<'_>, pid: i32, on_end: fn(i32, WaitStatus)) {
+pub(crate) fn supervise(pool: Pool<'_>, pid: i32, on_end: fn(i32, WaitStatus)) {
     // SAFETY: a record of zeroes is a process without pipes.
     let mut process: sys::apr_proc_t = unsafe { MaybeUninit::zeroed().assume_init() };
     process.pid = pid;
-    let supervised = pool.keep(Supervised { process, on_end });
-    let data = supervised.as_ptr();
+    let data = pool.store(Supervised { process, on_end }).as_ptr();
     // SAFETY: the record lives as long as the pool (P9).
     let process = unsafe { &raw mut (*data).process };
     // SAFETY: P11; APR drops the registration with the pool.

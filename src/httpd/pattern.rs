@@ -1,43 +1,61 @@
 //! Regular expressions as httpd's directives have them.
 
 use std::ffi::{CStr, CString};
-use std::ptr::NonNull;
 
-use super::pool::Pool;
 use crate::sys;
 
-/// A compiled regular expression (`ap_pregcomp`), in a pool that outlives it.
-#[derive(Debug)]
-pub struct Pattern(NonNull<sys::ap_regex_t>);
+/// A compiled regular expression of httpd's (`ap_regcomp`), freed when it is dropped.
+pub struct Pattern(Box<sys::ap_regex_t>);
 
-// SAFETY: it is only read after it was compiled, and PCRE's matching takes it shared.
+// SAFETY: it owns what its pointers refer to, which no thread has to itself. It is only read between
+// `new` and `drop`, and PCRE's matching takes it shared.
 unsafe impl Send for Pattern {}
 // SAFETY: as above.
 unsafe impl Sync for Pattern {}
 
 impl Pattern {
-    /// Compiles `expression`. `None` when it is not one.
+    /// Compiles `expression`. `None` when it is not a regular expression.
     #[must_use]
-    pub fn new(expression: &str, pool: Pool<'_>) -> Option<Self> {
+    pub fn new(expression: &str) -> Option<Self> {
         let expression = CString::new(expression).ok()?;
-        // SAFETY: P11.
-        let regex = unsafe {
-            sys::ap_pregcomp(pool.as_ptr(), expression.as_ptr(), sys::AP_REG_EXTENDED.cast_signed())
+        // SAFETY: a record of zeroes is one that `ap_regcomp` has not filled in yet.
+        let mut regex: Box<sys::ap_regex_t> = Box::new(unsafe { std::mem::zeroed() });
+        // SAFETY: the record is this function's own, and the expression ends with NUL.
+        let status = unsafe {
+            sys::ap_regcomp(
+                &raw mut *regex,
+                expression.as_ptr(),
+                sys::AP_REG_EXTENDED.cast_signed(),
+            )
         };
-        NonNull::new(regex).map(Self)
+        // Where it failed there is nothing to free (`ap_pregcomp` does not either).
+        (status == 0).then_some(Self(regex))
     }
 
-    /// Start and end of the first match.
+    /// Returns start and end of the first match.
     #[must_use]
     pub fn find(&self, text: &CStr) -> Option<(usize, usize)> {
         let mut found = [sys::ap_regmatch_t { rm_so: -1, rm_eo: -1 }];
-        // SAFETY: the array has one entry, as is said.
+        // SAFETY: `new` compiled it, `drop` has not run, and the array has one entry, as is said.
         let status = unsafe {
-            sys::ap_regexec(self.0.as_ptr(), text.as_ptr(), found.len(), found.as_mut_ptr(), 0)
+            sys::ap_regexec(&raw const *self.0, text.as_ptr(), found.len(), found.as_mut_ptr(), 0)
         };
         if status != 0 {
             return None;
         }
         Some((usize::try_from(found[0].rm_so).ok()?, usize::try_from(found[0].rm_eo).ok()?))
+    }
+}
+
+impl Drop for Pattern {
+    fn drop(&mut self) {
+        // SAFETY: `new` compiled it, and this runs once.
+        unsafe { sys::ap_regfree(&raw mut *self.0) };
+    }
+}
+
+impl std::fmt::Debug for Pattern {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Pattern").finish_non_exhaustive()
     }
 }

@@ -5,25 +5,30 @@ use std::marker::PhantomData;
 use std::mem::{align_of, needs_drop};
 use std::ptr::NonNull;
 
-use super::log;
+use super::request::Request;
 use super::table::Table;
+use super::{Invariant, log};
 use crate::sys;
 
 /// The alignment of pool memory, in bytes (P9).
 const ALIGN: usize = 8;
 
-/// A pool that lives at least as long as `'p`.
+/// A pool of a request or of the configuration, which lives at least as long as `'p`.
+///
+/// `'p` is invariant, so that a value of one pool never counts as a value of another. httpd may clear
+/// a pool on another thread than the one that filled it. So a value that a pool is to own has to be
+/// `Send`, and must not refer to anything that ends before it.
 #[derive(Clone, Copy)]
 pub struct Pool<'p> {
     pool: NonNull<sys::apr_pool_t>,
-    lifetime: PhantomData<(&'p (), *mut ())>,
+    lifetime: Invariant<'p>,
 }
 
 impl<'p> Pool<'p> {
     /// # Safety
     ///
-    /// `pool` is a pool of httpd's that lives at least as long as `'p`, and the calling thread may
-    /// use it (P1, P2).
+    /// `pool` is a request's or a configuration's pool that lives at least as long as `'p`, and the
+    /// calling thread may use it (P1, P2).
     #[must_use]
     pub const unsafe fn from_ptr(pool: *mut sys::apr_pool_t) -> Self {
         // SAFETY: P1; httpd hands out no null pools.
@@ -31,13 +36,13 @@ impl<'p> Pool<'p> {
         Self { pool, lifetime: PhantomData }
     }
 
-    /// The pool itself.
+    /// Returns the pool itself.
     #[must_use]
     pub const fn as_ptr(self) -> *mut sys::apr_pool_t {
         self.pool.as_ptr()
     }
 
-    /// A copy of `bytes`, with a NUL behind it that is not part of the slice.
+    /// Copies `bytes`, with a NUL behind them that is not part of the slice.
     #[must_use]
     pub fn bytes(self, bytes: &[u8]) -> &'p [u8] {
         // SAFETY: P9, P11; the source has that many bytes.
@@ -47,7 +52,7 @@ impl<'p> Pool<'p> {
         unsafe { std::slice::from_raw_parts(copy.cast(), bytes.len()) }
     }
 
-    /// A copy of `bytes` as a C string. It ends at the first NUL among them, if there is one.
+    /// Copies `bytes` as a C string. It ends at the first NUL among them, if there is one.
     #[must_use]
     pub fn c_str(self, bytes: &[u8]) -> &'p CStr {
         let copy = self.bytes(bytes);
@@ -55,7 +60,7 @@ impl<'p> Pool<'p> {
         unsafe { CStr::from_ptr(copy.as_ptr().cast()) }
     }
 
-    /// A path as directives have it: relative to ServerRoot (`ap_server_root_relative`).
+    /// Returns a path as directives have it: relative to ServerRoot (`ap_server_root_relative`).
     #[must_use]
     pub fn server_path(self, path: &str) -> Option<&'p CStr> {
         let path = self.c_str(path.as_bytes());
@@ -65,9 +70,10 @@ impl<'p> Pool<'p> {
         (!full.is_null()).then(|| unsafe { CStr::from_ptr(full) })
     }
 
-    /// A path in the folder for what lives as long as httpd runs (`ap_runtime_dir_relative`).
+    /// Returns a path in the folder for files that live as long as httpd runs
+    /// (`ap_runtime_dir_relative`).
     #[must_use]
-    pub fn runtime_path(self, name: &str) -> Option<&'p CStr> {
+    pub(crate) fn runtime_path(self, name: &str) -> Option<&'p CStr> {
         let name = self.c_str(name.as_bytes());
         // SAFETY: P11.
         let full = unsafe { sys::ap_runtime_dir_relative(self.as_ptr(), name.as_ptr()) };
@@ -75,38 +81,17 @@ impl<'p> Pool<'p> {
         (!full.is_null()).then(|| unsafe { CStr::from_ptr(full) })
     }
 
-    /// Moves a value into the pool, to be dropped when the pool is cleared.
-    pub fn keep<T>(self, value: T) -> Kept<T> {
-        if needs_drop::<T>() || align_of::<T>() > ALIGN {
-            let value = NonNull::from(Box::leak(Box::new(value)));
-            // SAFETY: P6, P11; `drop_boxed::<T>` gets the box's own pointer, once.
-            unsafe {
-                sys::apr_pool_cleanup_register(
-                    self.as_ptr(),
-                    value.as_ptr().cast(),
-                    Some(drop_boxed::<T>),
-                    Some(sys::apr_pool_cleanup_null),
-                );
-            }
-            return Kept(value);
-        }
-        // SAFETY: P9, P11.
-        let place = unsafe { sys::apr_palloc(self.as_ptr(), size_of::<T>().max(1)) }.cast::<T>();
-        // SAFETY: the place is fresh, large enough and aligned (P9).
-        unsafe { place.write(value) };
-        // SAFETY: P9: not null.
-        Kept(unsafe { NonNull::new_unchecked(place) })
+    /// Moves a value into the pool. It is dropped when httpd clears the pool, perhaps on another
+    /// thread.
+    pub fn own<T: Send + 'static>(self, value: T) -> &'p T {
+        let place = self.store(value);
+        // SAFETY: `store` wrote the value there. It stays until the pool is cleared, which is after
+        // 'p, and nobody else has the pointer.
+        unsafe { place.as_ref() }
     }
 
-    /// As [`keep`](Self::keep), as a reference that lives as long as the pool is known to.
-    pub fn own<T>(self, value: T) -> &'p T {
-        let kept = self.keep(value);
-        // SAFETY: P9: it stays until the pool is cleared, and the pool lives for `'p`.
-        unsafe { &*kept.as_ptr() }
-    }
-
-    /// Runs `cleanup` when the pool is cleared or destroyed.
-    pub fn on_clear(self, cleanup: impl FnOnce() + 'static) {
+    /// Runs `cleanup` when the pool is cleared or destroyed, perhaps on another thread.
+    pub fn on_clear(self, cleanup: impl FnOnce() + Send + 'static) {
         struct OnDrop<F: FnOnce()>(Option<F>);
         impl<F: FnOnce()> Drop for OnDrop<F> {
             fn drop(&mut self) {
@@ -115,56 +100,153 @@ impl<'p> Pool<'p> {
                 }
             }
         }
-        self.keep(OnDrop(Some(cleanup)));
+        self.store(OnDrop(Some(cleanup)));
+    }
+
+    /// Moves a value into the pool, as [`own`](Self::own) does, and returns its place.
+    pub(crate) fn store<T: Send + 'static>(self, value: T) -> NonNull<T> {
+        if needs_drop::<T>() || align_of::<T>() > ALIGN {
+            let value = NonNull::from(Box::leak(Box::new(value)));
+            // SAFETY: P6, P11; `drop_boxed::<T>` gets the box's own pointer, once. T is Send, so any
+            // thread may drop it (P2).
+            unsafe {
+                sys::apr_pool_cleanup_register(
+                    self.as_ptr(),
+                    value.as_ptr().cast(),
+                    Some(drop_boxed::<T>),
+                    Some(sys::apr_pool_cleanup_null),
+                );
+            }
+            return value;
+        }
+        // SAFETY: P9, P11.
+        let place = unsafe { sys::apr_palloc(self.as_ptr(), size_of::<T>().max(1)) }.cast::<T>();
+        // SAFETY: the place is fresh, large enough and aligned (P9).
+        unsafe { place.write(value) };
+        // SAFETY: P9: not null.
+        unsafe { NonNull::new_unchecked(place) }
+    }
+
+    /// Moves a value into the pool, to be referred to from record to record.
+    ///
+    /// # Safety
+    ///
+    /// See [`Kept::from_ref`].
+    pub(crate) unsafe fn keep<T: Send + 'static>(self, value: T) -> Kept<T> {
+        Kept(self.store(value))
     }
 
     /// Runs `f` when the pool is cleared or destroyed, before anything in it or below it is: before
     /// the pools of requests that are still there.
-    pub fn before_clear(self, f: extern "C" fn()) {
+    pub(crate) fn before_clear(self, f: extern "C" fn()) {
         // SAFETY: P11; `call` gets the function itself.
         unsafe {
             sys::apr_pool_pre_cleanup_register(self.as_ptr(), f as *const c_void, Some(call));
         }
     }
 
-    /// The table that all modules share under `key`, made by the first that asks for it.
-    ///
-    /// Whoever stores something else under such a key breaks this: the keys are the kit's own.
+    /// Returns the table that all modules of the kit share under `key` in this pool. The first that
+    /// asks makes it.
     #[must_use]
-    pub fn shared_table(self, key: &'static CStr) -> Table<'p> {
-        let mut table = std::ptr::null_mut();
-        // SAFETY: P11.
-        unsafe { sys::apr_pool_userdata_get(&raw mut table, key.as_ptr(), self.as_ptr()) };
-        if !table.is_null() {
-            // SAFETY: P3: what is stored under the key is a table in this very pool.
-            return unsafe { Table::from_ptr(table.cast()) };
-        }
-        let table = Table::new(self);
-        // SAFETY: P11; the key is copied, and the table lives as long as the pool.
-        unsafe {
-            sys::apr_pool_userdata_set(table.as_ptr().cast(), key.as_ptr(), None, self.as_ptr());
-        }
-        table
+    pub(crate) fn shared_table(self, key: SharedKey) -> Table<'p> {
+        // SAFETY: the pool lives for 'p, as this type says.
+        unsafe { shared_table(self.as_ptr(), key) }
     }
 }
 
-/// A value in a pool. It is as good as a reference for as long as the pool's configuration record
-/// or request is in use, and the kit hands it out only within that time (P3, P4).
-pub struct Kept<T: ?Sized>(NonNull<T>);
+/// The pool of httpd's process, which outlives every configuration and with it the module's code.
+/// So it takes tables of strings, and neither values nor callbacks.
+#[derive(Clone, Copy)]
+pub(crate) struct ProcessPool<'p> {
+    pool: NonNull<sys::apr_pool_t>,
+    lifetime: Invariant<'p>,
+}
+
+impl<'p> ProcessPool<'p> {
+    /// # Safety
+    ///
+    /// `pool` is the pool of httpd's process, and this is the thread of httpd's parent (P13).
+    pub(crate) const unsafe fn from_ptr(pool: *mut sys::apr_pool_t) -> Self {
+        // SAFETY: httpd's process record has a pool.
+        let pool = unsafe { NonNull::new_unchecked(pool) };
+        Self { pool, lifetime: PhantomData }
+    }
+
+    /// Returns the pool itself.
+    pub(crate) const fn as_ptr(self) -> *mut sys::apr_pool_t {
+        self.pool.as_ptr()
+    }
+
+    /// Returns the table that all modules of the kit share under `key`.
+    pub(crate) fn shared_table(self, key: SharedKey) -> Table<'p> {
+        // SAFETY: the process's pool lives for 'p, as this type says.
+        unsafe { shared_table(self.as_ptr(), key) }
+    }
+}
+
+/// A key of the kit's own: a table is stored under it, and nothing else.
+#[derive(Clone, Copy)]
+pub(crate) struct SharedKey(&'static CStr);
+
+impl SharedKey {
+    /// Makes a key of a name that starts with `mod_rust:`. Another does not compile in a constant.
+    pub(crate) const fn new(name: &'static CStr) -> Self {
+        let (bytes, prefix) = (name.to_bytes(), b"mod_rust:");
+        let mut at = 0;
+        while at < prefix.len() {
+            assert!(bytes[at] == prefix[at], "a shared key starts with mod_rust:");
+            at += 1;
+        }
+        Self(name)
+    }
+}
+
+/// # Safety
+///
+/// `pool` lives for `'p`, and the calling thread may use it.
+unsafe fn shared_table<'p>(pool: *mut sys::apr_pool_t, key: SharedKey) -> Table<'p> {
+    let key = key.0.as_ptr();
+    let mut table = std::ptr::null_mut();
+    // SAFETY: P11.
+    unsafe { sys::apr_pool_userdata_get(&raw mut table, key, pool) };
+    if table.is_null() {
+        // SAFETY: P11.
+        let made = unsafe { sys::apr_table_make(pool, 8) };
+        table = made.cast();
+        // SAFETY: P11; APR copies the key, and the table lives as long as the pool.
+        unsafe { sys::apr_pool_userdata_set(table, key, None, pool) };
+    }
+    // SAFETY: `SharedKey` is made by the kit alone, which stores a table of this pool under each.
+    unsafe { Table::from_ptr(table.cast()) }
+}
+
+/// A value in a pool that outlives each use of this, without a lifetime to say so: configuration
+/// records and notes of requests refer to others by it.
+pub(crate) struct Kept<T: ?Sized>(NonNull<T>);
 
 impl<T: ?Sized> Kept<T> {
     /// # Safety
     ///
-    /// The value lives in a pool whose life bounds every use of the result (P3, P4).
+    /// Nobody uses the result or a copy of it once the value is gone, and nobody writes to the value
+    /// meanwhile but through cells. A value in `pconf` fits, where the result stays in records of
+    /// that configuration and in the hooks that run under it (P3). So does a value in a record's or
+    /// note's own pool, where the result stays in that record or note (P4).
     #[must_use]
-    pub unsafe fn from_ref(value: &T) -> Self {
+    pub(crate) unsafe fn from_ref(value: &T) -> Self {
         Self(NonNull::from(value))
     }
 
-    /// The value's address, which tells it from others.
+    /// Returns the value's address, which tells it from others.
     #[must_use]
-    pub const fn as_ptr(&self) -> *mut T {
+    pub(crate) const fn as_ptr(&self) -> *mut T {
         self.0.as_ptr()
+    }
+
+    /// Returns the value for as long as the request lives that it is needed for.
+    pub(crate) const fn get<'r>(self, _: &Request<'r>) -> &'r T {
+        // SAFETY: the constructor's promise: a value that a hook of this request got hold of lives in
+        // its configuration or in its pool, which both outlive 'r (P1, P3).
+        unsafe { self.0.as_ref() }
     }
 }
 
@@ -172,7 +254,7 @@ impl<T: ?Sized> std::ops::Deref for Kept<T> {
     type Target = T;
 
     fn deref(&self) -> &T {
-        // SAFETY: P3, P4: the pool outlives the record that holds this.
+        // SAFETY: the constructor's promise: the value is there for each use of this (P3, P4).
         unsafe { self.0.as_ref() }
     }
 }
@@ -185,7 +267,8 @@ impl<T: ?Sized> Clone for Kept<T> {
 
 impl<T: ?Sized> Copy for Kept<T> {}
 
-// SAFETY: it gives shared access only, to a value that itself may be shared.
+// SAFETY: it gives shared access only, to a value that itself may be shared. The pool drops the value,
+// not this.
 unsafe impl<T: ?Sized + Sync> Send for Kept<T> {}
 // SAFETY: as above.
 unsafe impl<T: ?Sized + Sync> Sync for Kept<T> {}
@@ -206,7 +289,7 @@ unsafe extern "C" fn call(f: *mut c_void) -> sys::apr_status_t {
 unsafe extern "C" fn drop_boxed<T>(value: *mut c_void) -> sys::apr_status_t {
     // A drop that panics must not unwind into APR (P10).
     log::guarded("the end of a value in a pool", || {
-        // SAFETY: P6: `Pool::keep` leaked this box, and the cleanup runs once.
+        // SAFETY: P6: `Pool::store` leaked this box, and the cleanup runs once.
         drop(unsafe { Box::from_raw(value.cast::<T>()) });
     });
     sys::RUST_APR_SUCCESS

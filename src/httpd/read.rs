@@ -13,7 +13,7 @@ use crate::sys;
 
 /// Why a request body could not be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ReadError {
+pub(crate) enum ReadError {
     /// Nothing is there yet, and the read was not to wait.
     NotYet,
     /// A filter found the body at fault, and would have answered with this status.
@@ -25,7 +25,7 @@ pub enum ReadError {
 impl ReadError {
     /// The status that the client should get (`ap_map_http_request_error`).
     #[must_use]
-    pub fn http_status(self) -> u16 {
+    pub(crate) fn http_status(self) -> u16 {
         match self {
             Self::Refused(status) => status,
             Self::NotYet => 400,
@@ -44,9 +44,14 @@ impl<'r> Request<'r> {
     /// # Errors
     ///
     /// [`ReadError`]; `brigade` is empty then.
-    pub fn read(&self, brigade: &mut Brigade<'r>, wait: bool, most: i64) -> Result<(), ReadError> {
+    pub(crate) fn read(
+        &self,
+        brigade: &mut Brigade<'r>,
+        wait: bool,
+        most: i64,
+    ) -> Result<(), ReadError> {
         let block = if wait { sys::APR_BLOCK_READ } else { sys::APR_NONBLOCK_READ };
-        let filters = self.raw().input_filters;
+        let filters = field!(self, input_filters);
         let (status, refused) = self.catching(|| {
             // SAFETY: P1, P2, P11.
             unsafe {
@@ -73,21 +78,23 @@ impl<'r> Request<'r> {
 
     /// Whether the client waits for a 100 Continue, which the first read sends.
     #[must_use]
-    pub fn expects_continue(&self) -> bool {
+    pub(crate) fn expects_continue(&self) -> bool {
         self.awaits_continue()
     }
 
     /// Whether the client waits for a 100 before it sends its body, and can be given one yet.
     fn awaits_continue(&self) -> bool {
-        let raw = self.raw();
         // SAFETY: P1.
         let expects = unsafe { sys::rust_request_expecting_100(self.as_ptr()) != 0 };
-        expects && self.has_framing() && raw.sent_bodyct == 0 && raw.eos_sent == 0
+        expects
+            && self.has_framing()
+            && field!(self, sent_bodyct) == 0
+            && field!(self, eos_sent) == 0
     }
 
     /// Sends the 100 that HTTP_IN sends only for a read that waits.
     fn send_continue(&self) {
-        let (status, line) = (self.raw().status, self.raw().status_line);
+        let (status, line) = (field!(self, status), field!(self, status_line));
         self.put_status(100, std::ptr::null());
         // SAFETY: P1, P11.
         unsafe { sys::ap_send_interim_response(self.as_ptr(), 0) };
@@ -95,9 +102,8 @@ impl<'r> Request<'r> {
     }
 
     fn put_status(&self, status: i32, line: *const c_char) {
-        // SAFETY: P1, P2.
-        let raw = unsafe { &mut *self.as_ptr() };
-        (raw.status, raw.status_line) = (status, line);
+        field!(self, status = status);
+        field!(self, status_line = line);
     }
 
     /// Runs `read` with a filter in front of the output filters that catches errors which are sent
@@ -112,14 +118,14 @@ impl<'r> Request<'r> {
         let mut catcher = sys::ap_filter_t {
             frec: &raw mut record,
             ctx: (&raw mut caught).cast(),
-            next: self.raw().output_filters,
+            next: field!(self, output_filters),
             // Without a request, an EOS that ends here does not count as sent.
             r: std::ptr::null_mut(),
-            c: self.raw().connection,
+            c: field!(self, connection),
         };
         let catcher = &raw mut catcher;
-        // SAFETY: P1, P2: it stays in the chain for the call below only.
-        unsafe { (*self.as_ptr()).output_filters = catcher };
+        // It stays in the chain for the call below only.
+        field!(self, output_filters = catcher);
         let result = read();
         // A filter may have been put before or behind it meanwhile.
         // SAFETY: P1, P2.

@@ -5,6 +5,7 @@ use std::ffi::{CStr, c_char};
 use std::marker::PhantomData;
 use std::ptr::NonNull;
 
+use super::Invariant;
 use super::brigade::Brigade;
 use super::pool::Pool;
 use super::server::Server;
@@ -30,8 +31,7 @@ pub struct Request<'r> {
     request: NonNull<sys::request_rec>,
     /// Whether something went to the output filters through this wrapper.
     passed: Cell<bool>,
-    /// Invariant in `'r`, neither `Send` nor `Sync` (P2).
-    lifetime: PhantomData<Invariant<'r>>,
+    lifetime: Invariant<'r>,
 }
 
 /// How far a response has come.
@@ -45,7 +45,15 @@ pub(crate) enum Progress {
     Complete,
 }
 
-type Invariant<'r> = (fn(&'r ()) -> &'r (), *mut ());
+/// The file that answers, as httpd's record has it; times in microseconds since 1970.
+pub(super) struct FileInfo {
+    pub(super) size: i64,
+    pub(super) inode: u64,
+    /// The file's own time.
+    pub(super) mtime_us: i64,
+    /// The time that the response says.
+    pub(super) modified: i64,
+}
 
 impl<'r> Request<'r> {
     /// # Safety
@@ -67,7 +75,7 @@ impl<'r> Request<'r> {
     /// The request's pool.
     #[must_use]
     pub fn pool(&self) -> Pool<'r> {
-        let pool = self.raw().pool;
+        let pool = field!(self, pool);
         // SAFETY: P1, P2.
         unsafe { Pool::from_ptr(pool) }
     }
@@ -75,7 +83,7 @@ impl<'r> Request<'r> {
     /// The virtual host.
     #[must_use]
     pub fn server(&self) -> Server<'r> {
-        let server = self.raw().server;
+        let server = field!(self, server);
         // SAFETY: P3.
         unsafe { Server::from_ptr(server) }.expect("a request has a server")
     }
@@ -83,31 +91,31 @@ impl<'r> Request<'r> {
     /// The method, as it came.
     #[must_use]
     pub fn method(&self) -> &'r [u8] {
-        self.string(self.raw().method)
+        self.string(field!(self, method))
     }
 
     /// Whether it is a TRACE, which httpd answers itself.
     #[must_use]
-    pub fn is_trace(&self) -> bool {
-        self.raw().method_number == sys::M_TRACE.cast_signed()
+    pub(crate) fn is_trace(&self) -> bool {
+        field!(self, method_number) == sys::M_TRACE.cast_signed()
     }
 
     /// Whether it is a HEAD.
     #[must_use]
     pub fn is_head(&self) -> bool {
-        self.raw().header_only != 0
+        field!(self, header_only) != 0
     }
 
     /// The decoded path.
     #[must_use]
     pub fn uri(&self) -> &'r [u8] {
-        self.string(self.raw().uri)
+        self.string(field!(self, uri))
     }
 
     /// The decoded path, as httpd has it.
     #[must_use]
-    pub fn uri_c_str(&self) -> &'r CStr {
-        let uri = self.raw().uri;
+    pub(crate) fn uri_c_str(&self) -> &'r CStr {
+        let uri = field!(self, uri);
         if uri.is_null() {
             return c"";
         }
@@ -118,137 +126,134 @@ impl<'r> Request<'r> {
     /// The target as it stood on the request line.
     #[must_use]
     pub fn unparsed_uri(&self) -> &'r [u8] {
-        self.string(self.raw().unparsed_uri)
+        self.string(field!(self, unparsed_uri))
     }
 
     /// What follows the `?`, if there is one.
     #[must_use]
     pub fn args(&self) -> Option<&'r [u8]> {
-        self.optional(self.raw().args)
+        self.optional(field!(self, args))
     }
 
     /// The part of the path behind the file or mount point.
     #[must_use]
     pub fn path_info(&self) -> &'r [u8] {
-        self.string(self.raw().path_info)
+        self.string(field!(self, path_info))
     }
 
     /// `HTTP/1.1`, `HTTP/2.0`, and `INCLUDED` in a subrequest.
     #[must_use]
     pub fn protocol(&self) -> &'r [u8] {
-        self.string(self.raw().protocol)
+        self.string(field!(self, protocol))
     }
 
     /// Whether the protocol is HTTP/1.1 or later, so that a response of unknown length has an end.
     #[must_use]
-    pub fn has_framing(&self) -> bool {
-        self.raw().proto_num >= 1001
+    pub(crate) fn has_framing(&self) -> bool {
+        field!(self, proto_num) >= 1001
     }
 
     /// The handler that httpd has chosen.
     #[must_use]
     pub fn handler(&self) -> Option<&'r CStr> {
-        let handler = self.raw().handler;
+        let handler = field!(self, handler);
         // SAFETY: P5, P1.
         (!handler.is_null()).then(|| unsafe { CStr::from_ptr(handler) })
     }
 
     /// Chooses the handler.
     pub fn set_handler(&self, handler: &'static CStr) {
-        // SAFETY: P1, P2.
-        unsafe { (*self.as_ptr()).handler = handler.as_ptr() };
+        field!(self, handler = handler.as_ptr());
     }
 
     /// Says what answers, in place of a file, and that the path from `path_info` on is left over.
-    pub fn set_file(&self, name: &'r CStr, path_info: usize) {
+    pub(crate) fn set_file(&self, name: &'r CStr, path_info: usize) {
         let uri = self.uri();
         assert!(path_info <= uri.len(), "PATH_INFO is a part of the path");
-        // SAFETY: P1, P2.
-        let raw = unsafe { &mut *self.as_ptr() };
-        raw.filename = name.as_ptr().cast_mut();
-        raw.canonical_filename = raw.filename;
+        field!(self, filename = name.as_ptr().cast_mut());
+        field!(self, canonical_filename = name.as_ptr().cast_mut());
+        let path = field!(self, uri);
         // SAFETY: within the path, which ends with NUL (P5).
-        raw.path_info = unsafe { raw.uri.add(path_info) };
+        field!(self, path_info = unsafe { path.add(path_info) });
     }
 
     /// Lets this look like a regular file to who looks a subrequest up: mod_dir takes nothing else
     /// as a DirectoryIndex.
-    pub fn stand_in_for_file(&self) {
-        // SAFETY: P1, P2.
-        unsafe { (*self.as_ptr()).finfo.filetype = sys::APR_REG };
+    pub(crate) fn stand_in_for_file(&self) {
+        field!(self, finfo.filetype = sys::APR_REG);
     }
 
     /// The file that answers.
     #[must_use]
     pub fn filename(&self) -> Option<&'r [u8]> {
-        self.optional(self.raw().filename)
+        self.optional(field!(self, filename))
     }
 
     /// When the request line was read, in microseconds since 1970.
     #[must_use]
     pub fn time_us(&self) -> i64 {
-        self.raw().request_time
+        field!(self, request_time)
     }
 
     /// The request's id in the ErrorLog (`%L`), made if there is none yet.
     #[must_use]
     pub fn log_id(&self) -> Option<&'r [u8]> {
-        if self.raw().log_id.is_null() {
-            let connection = self.raw().connection;
+        if field!(self, log_id).is_null() {
+            let connection = field!(self, connection);
             // SAFETY: P1, P2; the address of the member where the id goes.
             let place = unsafe { &raw mut (*self.as_ptr()).log_id };
             // SAFETY: P1, P11.
             unsafe { sys::ap_run_generate_log_id(connection, self.as_ptr(), place) };
         }
-        self.optional(self.raw().log_id)
+        self.optional(field!(self, log_id))
     }
 
     /// Whether this is a subrequest (of mod_include, or a look-up).
     #[must_use]
     pub fn is_subrequest(&self) -> bool {
-        !self.raw().main.is_null()
+        !field!(self, main).is_null()
     }
 
     /// The request's headers.
     #[must_use]
     pub fn headers_in(&self) -> Table<'r> {
-        self.table(self.raw().headers_in)
+        self.table(field!(self, headers_in))
     }
 
     /// The response's headers.
     #[must_use]
     pub fn headers_out(&self) -> Table<'r> {
-        self.table(self.raw().headers_out)
+        self.table(field!(self, headers_out))
     }
 
     /// The response's headers that stay with an error document.
     #[must_use]
     pub fn err_headers_out(&self) -> Table<'r> {
-        self.table(self.raw().err_headers_out)
+        self.table(field!(self, err_headers_out))
     }
 
     /// The trailer fields of the request, once its body has been read.
     #[must_use]
     pub fn trailers_in(&self) -> Table<'r> {
-        self.table(self.raw().trailers_in)
+        self.table(field!(self, trailers_in))
     }
 
     /// The trailer fields of the response. httpd 2.4 sends them over HTTP/2 only.
     #[must_use]
     pub fn trailers_out(&self) -> Table<'r> {
-        self.table(self.raw().trailers_out)
+        self.table(field!(self, trailers_out))
     }
 
     /// The environment: SetEnv, mod_rewrite's E=, mod_ssl's variables.
     #[must_use]
     pub fn subprocess_env(&self) -> Table<'r> {
-        self.table(self.raw().subprocess_env)
+        self.table(field!(self, subprocess_env))
     }
 
     /// Notes from module to module.
     #[must_use]
     pub fn notes(&self) -> Table<'r> {
-        self.table(self.raw().notes)
+        self.table(field!(self, notes))
     }
 
     /// `http` or `https` (`ap_http_scheme`).
@@ -261,15 +266,13 @@ impl<'r> Request<'r> {
 
     /// The response's status, with a reason phrase if it is not the usual one.
     pub fn set_status(&self, status: u16, line: Option<&'r CStr>) {
-        // SAFETY: P1, P2.
-        let raw = unsafe { &mut *self.as_ptr() };
-        raw.status = i32::from(status);
-        raw.status_line = line.map_or(std::ptr::null(), CStr::as_ptr);
+        field!(self, status = i32::from(status));
+        field!(self, status_line = line.map_or(std::ptr::null(), CStr::as_ptr));
     }
 
     /// Whether httpd has a status line for this status (`ap_get_status_line`).
     #[must_use]
-    pub fn knows_status(status: u16) -> bool {
+    pub(crate) fn knows_status(status: u16) -> bool {
         if status == 200 {
             return true;
         }
@@ -283,7 +286,7 @@ impl<'r> Request<'r> {
     /// The response's status.
     #[must_use]
     pub fn status(&self) -> i32 {
-        self.raw().status
+        field!(self, status)
     }
 
     /// The response's type. httpd adds AddDefaultCharset's.
@@ -300,9 +303,8 @@ impl<'r> Request<'r> {
     }
 
     /// Keeps the response out of caches, as it is broken.
-    pub fn set_no_cache(&self) {
-        // SAFETY: P1, P2.
-        unsafe { (*self.as_ptr()).no_cache = 1 };
+    pub(crate) fn set_no_cache(&self) {
+        field!(self, no_cache = 1);
     }
 
     /// Sends `brigade` through the output filters.
@@ -312,7 +314,7 @@ impl<'r> Request<'r> {
     /// What the filters or the network answer.
     pub fn pass(&self, brigade: &mut Brigade<'r>) -> Result<(), sys::apr_status_t> {
         self.passed.set(true);
-        let filters = self.raw().output_filters;
+        let filters = field!(self, output_filters);
         // SAFETY: P1, P2, P11.
         let status = unsafe { sys::ap_pass_brigade(filters, brigade.as_ptr()) };
         brigade.clear();
@@ -360,7 +362,7 @@ impl<'r> Request<'r> {
     /// # Errors
     ///
     /// The status that httpd answers a bad or too large announcement with.
-    pub fn body_length(&self) -> Result<Option<u64>, i32> {
+    pub(crate) fn body_length(&self) -> Result<Option<u64>, i32> {
         // SAFETY: P1, P11.
         let status = unsafe {
             sys::ap_setup_client_block(self.as_ptr(), sys::REQUEST_CHUNKED_DECHUNK.cast_signed())
@@ -368,13 +370,15 @@ impl<'r> Request<'r> {
         if status != sys::OK.cast_signed() {
             return Err(status);
         }
-        let raw = self.raw();
-        Ok(if raw.read_chunked != 0 { None } else { Some(raw.remaining.max(0).cast_unsigned()) })
+        if field!(self, read_chunked) != 0 {
+            return Ok(None);
+        }
+        Ok(Some(field!(self, remaining).max(0).cast_unsigned()))
     }
 
     /// Whether conditional headers make another status of a 200 (`ap_meets_conditions`).
     #[must_use]
-    pub fn meets_conditions(&self) -> i32 {
+    pub(crate) fn meets_conditions(&self) -> i32 {
         // SAFETY: P1, P11.
         unsafe { sys::ap_meets_conditions(self.as_ptr()) }
     }
@@ -382,30 +386,34 @@ impl<'r> Request<'r> {
     /// Goes on with another path of this server (`ap_internal_redirect`), as a GET.
     pub fn internal_redirect(&self, target: &[u8]) {
         let target = self.pool().c_str(target);
-        // SAFETY: P1, P2; what mod_cgi does for a local redirect.
-        let raw = unsafe { &mut *self.as_ptr() };
-        raw.method = c"GET".as_ptr();
-        raw.method_number = sys::M_GET.cast_signed();
+        // As mod_cgi does for a local redirect.
+        field!(self, method = c"GET".as_ptr());
+        field!(self, method_number = sys::M_GET.cast_signed());
         self.headers_in().unset(c"Content-Length");
         self.headers_in().unset(c"Transfer-Encoding");
         // SAFETY: P1, P11.
         unsafe { sys::ap_internal_redirect_handler(target.as_ptr(), self.as_ptr()) };
     }
 
+    pub(super) fn conn(&self) -> *mut sys::conn_rec {
+        field!(self, connection)
+    }
+
     /// The buckets' allocator.
     pub(super) fn bucket_alloc(&self) -> *mut sys::apr_bucket_alloc_t {
-        self.connection().bucket_alloc
-    }
-
-    pub(super) fn connection(&self) -> &sys::conn_rec {
-        let connection = self.raw().connection;
+        let connection = field!(self, connection);
         // SAFETY: P1: the connection outlives its requests.
-        unsafe { &*connection }
+        unsafe { (*connection).bucket_alloc }
     }
 
-    pub(super) fn raw(&self) -> &sys::request_rec {
-        // SAFETY: P1, P2; no reference is held across a call into httpd.
-        unsafe { self.request.as_ref() }
+    /// Puts into the record what httpd would have found on disk.
+    pub(super) fn put_file_info(&self, info: FileInfo) {
+        let FileInfo { size, inode, mtime_us, modified } = info;
+        field!(self, finfo.filetype = sys::APR_REG);
+        field!(self, finfo.size = size);
+        field!(self, finfo.inode = inode);
+        field!(self, finfo.mtime = mtime_us);
+        field!(self, mtime = modified);
     }
 
     fn table(&self, table: *mut sys::apr_table_t) -> Table<'r> {

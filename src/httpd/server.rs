@@ -5,6 +5,7 @@ use std::marker::PhantomData;
 use std::ptr::NonNull;
 use std::time::Duration;
 
+use super::pool::ProcessPool;
 use crate::sys;
 
 /// A virtual host, or the main server.
@@ -25,7 +26,7 @@ impl<'s> Server<'s> {
 
     /// The main server of the running configuration.
     #[must_use]
-    pub fn main() -> Option<Self> {
+    pub(crate) fn main() -> Option<Self> {
         // SAFETY: httpd writes it between configurations only (P3).
         let main = unsafe { sys::ap_server_conf };
         // SAFETY: P3.
@@ -39,7 +40,7 @@ impl<'s> Server<'s> {
     }
 
     /// This server and those that come after it: from the main server, all.
-    pub fn iter(self) -> impl Iterator<Item = Self> {
+    pub(crate) fn iter(self) -> impl Iterator<Item = Self> {
         std::iter::successors(Some(self), |server| {
             let next = server.raw().next;
             // SAFETY: P3: the list of servers lives as long as each of them.
@@ -70,19 +71,21 @@ impl<'s> Server<'s> {
         Duration::from_micros(self.raw().timeout.max(0).cast_unsigned())
     }
 
-    /// The pool of httpd's process, which lives as long as that: it outlives every configuration.
-    #[must_use]
-    pub fn process_pool(self) -> super::pool::Pool<'s> {
+    /// Returns the pool of httpd's process, which outlives every configuration.
+    ///
+    /// # Safety
+    ///
+    /// This is httpd's parent: in a child, several threads would use the pool at the same time.
+    pub(crate) unsafe fn process_pool(self) -> ProcessPool<'s> {
         let process = self.raw().process;
         // SAFETY: P3: each server refers to the process's record.
         let pool = unsafe { (*process).pool };
-        // SAFETY: P3: it outlives every server.
-        unsafe { super::pool::Pool::from_ptr(pool) }
+        // SAFETY: P13, by the caller's word: the parent has one thread. The pool outlives every server.
+        unsafe { ProcessPool::from_ptr(pool) }
     }
 
     /// Where the name lies in memory that httpd was started with.
-    #[must_use]
-    pub fn program_name(self) -> Option<*const c_char> {
+    pub(crate) fn program_name(self) -> Option<*const c_char> {
         let process = self.raw().process;
         // SAFETY: P3.
         let arguments = unsafe { (*process).argv };
@@ -95,14 +98,12 @@ impl<'s> Server<'s> {
     }
 
     /// Where the configuration of modules for this server is.
-    #[must_use]
-    pub fn module_config(self) -> *mut sys::ap_conf_vector_t {
+    pub(crate) fn module_config(self) -> *mut sys::ap_conf_vector_t {
         self.raw().module_config
     }
 
     /// Where the configuration of sections begins: what holds without one.
-    #[must_use]
-    pub fn usual_config(self) -> *mut sys::ap_conf_vector_t {
+    pub(crate) fn usual_config(self) -> *mut sys::ap_conf_vector_t {
         self.raw().lookup_defaults
     }
 

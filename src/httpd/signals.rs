@@ -3,24 +3,24 @@
 use std::mem::MaybeUninit;
 
 /// Ends the process here and now: nothing is freed, nothing is waited for, and no lock is taken.
-pub fn end_process() -> ! {
+pub(crate) fn end_process() -> ! {
     end_process_with(0)
 }
 
 /// As [`end_process`], with an exit status.
-pub fn end_process_with(status: i32) -> ! {
+pub(crate) fn end_process_with(status: i32) -> ! {
     // SAFETY: it takes a number.
     unsafe { libc::_exit(status) }
 }
 
 /// Blocks every signal in the calling thread, and in those that it starts from here on; but for
 /// those that say that the thread itself has gone wrong: they end the process, whoever sends them.
-pub fn block_all() {
+pub(crate) fn block_all() {
     mask(libc::SIG_BLOCK, &all());
 }
 
 /// Runs `f` with every signal blocked, so that the threads which it starts get none.
-pub fn with_all_blocked<T>(f: impl FnOnce() -> T) -> T {
+pub(crate) fn with_all_blocked<T>(f: impl FnOnce() -> T) -> T {
     struct Restore(libc::sigset_t);
     impl Drop for Restore {
         fn drop(&mut self) {

@@ -22,7 +22,7 @@ pub enum HookStatus {
 impl HookStatus {
     /// As httpd wants it.
     #[must_use]
-    pub fn into_raw(self) -> i32 {
+    pub(crate) fn into_raw(self) -> i32 {
         match self {
             Self::Ok => sys::OK.cast_signed(),
             Self::Declined => sys::DECLINED,
@@ -34,7 +34,7 @@ impl HookStatus {
 
     /// From what a function of httpd's returned.
     #[must_use]
-    pub fn from_raw(raw: i32) -> Self {
+    pub(crate) fn from_raw(raw: i32) -> Self {
         match raw {
             sys::DECLINED => Self::Declined,
             sys::DONE => Self::Done,

@@ -3,14 +3,18 @@
 use std::ffi::CStr;
 use std::marker::PhantomData;
 
+use super::Invariant;
 use super::pool::Pool;
 use crate::sys;
 
 /// A table of a request's. Keys match in any case; a key may stand in it several times.
+///
+/// `'r` is invariant: what is put in lives in a pool of exactly that lifetime, and not in one that
+/// ends before the table does.
 #[derive(Clone, Copy)]
 pub struct Table<'r> {
     table: *mut sys::apr_table_t,
-    lifetime: PhantomData<(&'r (), *mut ())>,
+    lifetime: Invariant<'r>,
 }
 
 impl<'r> Table<'r> {
@@ -89,6 +93,12 @@ impl<'r> Table<'r> {
         let (key, value) = (pool.c_str(key), pool.c_str(value));
         // SAFETY: P2, P11; both live in the pool.
         unsafe { sys::apr_table_addn(self.table, key.as_ptr(), value.as_ptr()) };
+    }
+
+    /// Adds a value to `key`. Both are copied into the table's own pool.
+    pub(crate) fn add_copy(self, key: &CStr, value: &CStr) {
+        // SAFETY: P2, P11; APR copies both.
+        unsafe { sys::apr_table_add(self.table, key.as_ptr(), value.as_ptr()) };
     }
 
     /// Takes every value of `key` away.

@@ -2,7 +2,7 @@
 
 use std::ffi::c_void;
 
-use crate::httpd::{Kept, Pool, Request, Server};
+use crate::httpd::{Pool, Request, Server};
 use crate::sys;
 
 /// A per-directory or per-server configuration record.
@@ -21,7 +21,7 @@ impl Config for () {
 
 /// A new record in `pool`, as httpd keeps it.
 pub(super) fn create<C: Config>(pool: Pool<'_>) -> *mut c_void {
-    pool.keep(C::default()).as_ptr().cast()
+    pool.store(C::default()).as_ptr().cast()
 }
 
 /// `inner` over `base`, in `pool`.
@@ -39,20 +39,28 @@ pub(super) unsafe fn merge<C: Config>(
     let base = unsafe { &*base.cast::<C>() };
     // SAFETY: the caller's word.
     let inner = unsafe { &*inner.cast::<C>() };
-    pool.keep(base.merge(inner, pool)).as_ptr().cast()
+    pool.store(base.merge(inner, pool)).as_ptr().cast()
 }
 
-/// A module whose configuration records are `Dir` and `Server`.
-pub trait Records: 'static {
+/// A module, its configuration records, and its note for a request.
+///
+/// # Safety
+///
+/// `module` returns the record that [`record`](super::record()) made for this type, and no other type
+/// that implements this returns it too: httpd then keeps, under that module's index, records and
+/// notes of these types only.
+pub(crate) unsafe trait Records: 'static {
     /// The per-directory record.
     type Dir: Config;
     /// The per-server record.
     type Server: Config;
+    /// The note that the module makes for a request.
+    type Note: Send + 'static;
 
     /// The module's own record, which httpd knows it by.
     fn module() -> *mut sys::module;
 
-    /// What holds for a request, all sections that apply to it merged.
+    /// Returns what holds for a request, all sections that apply to it merged.
     fn dir<'r>(request: &Request<'r>) -> &'r Self::Dir {
         // SAFETY: P1.
         let vector = unsafe { (*request.as_ptr()).per_dir_config };
@@ -62,7 +70,7 @@ pub trait Records: 'static {
         unsafe { &*record.cast::<Self::Dir>() }
     }
 
-    /// What holds for a server.
+    /// Returns what holds for a server.
     fn server<'s>(server: Server<'s>) -> &'s Self::Server {
         // SAFETY: P3, P6, P11.
         let record = unsafe { sys::ap_get_module_config(server.module_config(), Self::module()) };
@@ -70,7 +78,7 @@ pub trait Records: 'static {
         unsafe { &*record.cast::<Self::Server>() }
     }
 
-    /// What holds for requests to a server that no section applies to.
+    /// Returns what holds for requests to a server that no section applies to.
     fn usual_dir<'s>(server: Server<'s>) -> &'s Self::Dir {
         // SAFETY: P3, P6, P11.
         let record = unsafe { sys::ap_get_module_config(server.usual_config(), Self::module()) };
@@ -78,41 +86,29 @@ pub trait Records: 'static {
         unsafe { &*record.cast::<Self::Dir>() }
     }
 
-    /// What this module has noted for a request, if anything.
-    fn noted<'r, T>(request: &Request<'r>) -> Option<&'r Kept<T>>
-    where
-        Self: Note<T>,
-    {
+    /// Returns the module's note for a request, if it has made one.
+    fn noted<'r>(request: &Request<'r>) -> Option<&'r Self::Note> {
         // SAFETY: P1.
         let vector = unsafe { (*request.as_ptr()).request_config };
         // SAFETY: P11.
         let note = unsafe { sys::ap_get_module_config(vector, Self::module()) };
-        // SAFETY: P4: only `note` puts something there, and of this type.
-        unsafe { note.cast::<Kept<T>>().as_ref() }
+        // SAFETY: `note` alone puts something under this module's index, of this type and in the
+        // request's pool, which outlives 'r (P1). It is not written to but through cells.
+        unsafe { note.cast::<Self::Note>().as_ref() }
     }
 
-    /// Notes something for a request, for this module's later hooks.
-    fn note<T>(request: &Request<'_>, value: Kept<T>)
-    where
-        Self: Note<T>,
-    {
-        let place = request.pool().keep(value);
+    /// Makes a note for a request, for this module's later hooks.
+    fn note<'r>(request: &Request<'r>, value: Self::Note) -> &'r Self::Note {
+        let note = request.pool().own(value);
         // SAFETY: P1.
         let vector = unsafe { (*request.as_ptr()).request_config };
         // SAFETY: P7.
         let module = unsafe { &*Self::module() };
         // SAFETY: P6: the vector has a place for each module.
-        unsafe { module.set_config(vector, place.as_ptr().cast()) };
+        unsafe { module.set_config(vector, std::ptr::from_ref(note).cast_mut().cast()) };
+        note
     }
 }
-
-/// Says of which type a module's notes are: one type a module, which is what makes
-/// [`Records::noted`] sound.
-///
-/// # Safety
-///
-/// A module implements this for one `T` only.
-pub unsafe trait Note<T>: Records {}
 
 impl sys::module {
     /// `ap_set_module_config`, which is a macro in some releases and a function in others.

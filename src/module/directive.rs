@@ -112,7 +112,7 @@ impl<C: Config> Directive<C> {
     }
 
     /// Its row of the command table; `P` finds the record in what httpd gives.
-    pub const fn command<P: Project<C>>(&'static self) -> sys::command_rec {
+    pub(crate) const fn command<P: Project<C>>(&'static self) -> sys::command_rec {
         sys::command_rec {
             name: self.name.as_ptr(),
             func: sys::cmd_func { take_argv: Some(take_argv::<C, P>) },
@@ -146,7 +146,7 @@ impl<C: Config> Directive<C> {
 }
 
 /// Finds the record that a directive is about.
-pub trait Project<C: Config>: 'static {
+pub(crate) trait Project<C: Config>: 'static {
     /// # Safety
     ///
     /// `parameters` and `record` are what httpd calls the directive with, and nobody else has the

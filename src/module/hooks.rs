@@ -8,13 +8,13 @@ use crate::httpd::{HookStatus, Pool, Request, Server, log, mpm};
 use crate::sys;
 
 /// A hook that runs for each request.
-pub trait RequestHook: 'static {
+pub(crate) trait RequestHook: 'static {
     /// Does its work, or declines.
     fn run(request: &Request<'_>) -> HookStatus;
 }
 
 /// Runs when the whole configuration has been read, also for `configtest`.
-pub trait CheckConfigHook: 'static {
+pub(crate) trait CheckConfigHook: 'static {
     /// # Errors
     ///
     /// What is wrong, a line each; httpd then does not start.
@@ -23,7 +23,7 @@ pub trait CheckConfigHook: 'static {
 
 /// Runs in the parent when the configuration holds: at the start, and at each restart. Not for
 /// `configtest`, and not in the first of the two passes over the configuration.
-pub trait PostConfigHook: 'static {
+pub(crate) trait PostConfigHook: 'static {
     /// # Errors
     ///
     /// What stands in the way, a line each; httpd then does not start.
@@ -31,26 +31,24 @@ pub trait PostConfigHook: 'static {
 }
 
 /// Runs before the configuration is read.
-pub trait PreConfigHook: 'static {
+pub(crate) trait PreConfigHook: 'static {
     /// `pconf` is cleared when the configuration is read again.
     fn run(pconf: Pool<'_>);
 }
 
 /// Runs in each child, after the fork and before its first request.
-pub trait ChildInitHook: 'static {
+pub(crate) trait ChildInitHook: 'static {
     /// `pchild` is cleared when the child ends.
     fn run(pchild: Pool<'_>, main: Server<'_>);
 }
 
 /// When a hook runs among those of other modules.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Order {
+pub(crate) enum Order {
     /// Before the most.
     First,
     /// Wherever.
     Middle,
-    /// After the most.
-    Last,
     /// After all.
     ReallyLast,
 }
@@ -60,14 +58,13 @@ impl Order {
         (match self {
             Self::First => sys::APR_HOOK_FIRST,
             Self::Middle => sys::APR_HOOK_MIDDLE,
-            Self::Last => sys::APR_HOOK_LAST,
             Self::ReallyLast => sys::APR_HOOK_REALLY_LAST,
         }) as i32
     }
 }
 
 /// Registers hooks while httpd loads the module.
-pub struct Registrar<'p> {
+pub(crate) struct Registrar<'p> {
     pool: Pool<'p>,
 }
 
@@ -77,7 +74,7 @@ macro_rules! request_hook {
         ///
         /// It runs after the modules of the one list and before those of the other, wherever
         /// their `LoadModule` lines stand.
-        pub fn $name<H: RequestHook>(
+        pub(crate) fn $name<H: RequestHook>(
             &self,
             after: &'static [Named],
             before: &'static [Named],
@@ -94,18 +91,18 @@ macro_rules! request_hook {
 
 /// A module's name in a list of those that a hook runs after or before, ended by [`Named::END`].
 #[repr(transparent)]
-pub struct Named(*const c_char);
+pub(crate) struct Named(*const c_char);
 
 // SAFETY: a pointer to a string that lives forever.
 unsafe impl Sync for Named {}
 
 impl Named {
     /// The list's end.
-    pub const END: Self = Self(std::ptr::null());
+    pub(crate) const END: Self = Self(std::ptr::null());
 
     /// `mod_alias.c` and its like.
     #[must_use]
-    pub const fn new(name: &'static CStr) -> Self {
+    pub(crate) const fn new(name: &'static CStr) -> Self {
         Self(name.as_ptr())
     }
 }
@@ -123,7 +120,7 @@ fn names(names: &'static [Named]) -> *const *const c_char {
 impl<'p> Registrar<'p> {
     /// The pool of the configuration that is about to be read.
     #[must_use]
-    pub const fn pool(&self) -> Pool<'p> {
+    pub(crate) const fn pool(&self) -> Pool<'p> {
         self.pool
     }
 
@@ -139,7 +136,7 @@ impl<'p> Registrar<'p> {
     }
 
     /// Checks the configuration as a whole.
-    pub fn check_config<H: CheckConfigHook>(&self, order: Order) {
+    pub(crate) fn check_config<H: CheckConfigHook>(&self, order: Order) {
         // SAFETY: P11, in `register_hooks`.
         unsafe {
             sys::ap_hook_check_config(
@@ -152,7 +149,7 @@ impl<'p> Registrar<'p> {
     }
 
     /// Comes before the configuration.
-    pub fn pre_config<H: PreConfigHook>(&self, order: Order) {
+    pub(crate) fn pre_config<H: PreConfigHook>(&self, order: Order) {
         // SAFETY: P11, in `register_hooks`.
         unsafe {
             sys::ap_hook_pre_config(
@@ -165,7 +162,7 @@ impl<'p> Registrar<'p> {
     }
 
     /// Acts on the configuration.
-    pub fn post_config<H: PostConfigHook>(&self, order: Order) {
+    pub(crate) fn post_config<H: PostConfigHook>(&self, order: Order) {
         // SAFETY: P11, in `register_hooks`.
         unsafe {
             sys::ap_hook_post_config(
@@ -178,7 +175,7 @@ impl<'p> Registrar<'p> {
     }
 
     /// Prepares a child.
-    pub fn child_init<H: ChildInitHook>(&self, order: Order) {
+    pub(crate) fn child_init<H: ChildInitHook>(&self, order: Order) {
         // SAFETY: P11, in `register_hooks`.
         unsafe {
             sys::ap_hook_child_init(

@@ -4,11 +4,11 @@ use std::ffi::{CStr, c_char, c_void};
 use std::sync::atomic::{AtomicPtr, Ordering};
 
 use super::guard;
-use crate::httpd::{Pool, Request};
+use crate::httpd::{Pool, Request, SharedKey};
 use crate::sys;
 
 /// What stands for a format in the access log.
-pub trait LogFormatHook: 'static {
+pub(crate) trait LogFormatHook: 'static {
     /// `^xy`: a caret and two characters (mod_log_config.c, `parse_log_item`).
     const TAG: &'static CStr;
 
@@ -18,14 +18,14 @@ pub trait LogFormatHook: 'static {
 
 /// The handler that each format has last got: mod_log_config knows one, and several modules of the
 /// kit may have the same.
-const LATEST: &CStr = c"mod_rust:log_formats:1";
+const LATEST: SharedKey = SharedKey::new(c"mod_rust:log_formats:1");
 
 /// The one that another module had registered before this one did.
 static PREVIOUS: AtomicPtr<c_void> = AtomicPtr::new(std::ptr::null_mut());
 
 /// Registers a format with mod_log_config, if that module is there. For the pre-config hook, as
 /// formats are read with the configuration.
-pub fn register<H: LogFormatHook>(pconf: Pool<'_>) {
+pub(crate) fn register<H: LogFormatHook>(pconf: Pool<'_>) {
     // SAFETY: P11; the name is a literal.
     let found = unsafe { sys::apr_dynamic_fn_retrieve(c"ap_register_log_handler".as_ptr()) };
     let Some(found) = found else { return };

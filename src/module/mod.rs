@@ -1,22 +1,26 @@
-//! What makes a loadable module of Rust code: its record, configuration, directives and hooks, each
-//! behind a C function that guards against panics.
+//! The parts of a loadable module: its record, configuration, directives and hooks, each behind a C
+//! function that guards against panics.
 //!
-//! The macro [`module!`](crate::module!) puts them together.
+//! The macro [`module!`](crate::module!) puts them together. A module's author needs [`Config`],
+//! [`Directive`] and [`Contexts`], and nothing else of this.
 
 mod config;
 mod directive;
 mod guard;
 mod hooks;
-pub mod log_format;
+pub(crate) mod log_format;
 mod record;
 mod status_page;
 
-pub use config::{Config, Note, Records};
-pub use directive::{Contexts, Directive, Parameters, Project};
-pub use hooks::{
+pub use config::Config;
+pub use directive::{Contexts, Directive, Parameters};
+
+pub(crate) use config::Records;
+pub(crate) use directive::Project;
+pub(crate) use hooks::{
     CheckConfigHook, ChildInitHook, Named, Order, PostConfigHook, PreConfigHook, Registrar,
     RequestHook,
 };
-pub use log_format::LogFormatHook;
-pub use record::{Commands, Definition, MOST_DIRECTIVES, NO_COMMANDS, OfDir, OfServer, record};
-pub use status_page::StatusPageHook;
+pub(crate) use log_format::LogFormatHook;
+pub(crate) use record::{Commands, Definition, MOST_DIRECTIVES, NO_COMMANDS, OfServer, record};
+pub(crate) use status_page::StatusPageHook;

@@ -8,8 +8,8 @@ use super::hooks::{self, Registrar};
 use crate::httpd::Pool;
 use crate::sys;
 
-/// What makes a loadable module.
-pub trait Definition: Records {
+/// A loadable module.
+pub(crate) trait Definition: Records {
     /// Its name in httpd, `mod_x.c`, for `<IfModule>` and for the order of hooks.
     const NAME: &'static CStr;
 
@@ -21,20 +21,20 @@ pub trait Definition: Records {
 }
 
 /// How many directives a module can have.
-pub const MOST_DIRECTIVES: usize = 64;
+pub(crate) const MOST_DIRECTIVES: usize = 64;
 
 /// A command table, with an empty row at its end.
-pub type Commands = [sys::command_rec; MOST_DIRECTIVES + 1];
+pub(crate) type Commands = [sys::command_rec; MOST_DIRECTIVES + 1];
 
 /// A command table without directives.
-pub const NO_COMMANDS: Commands = {
+pub(crate) const NO_COMMANDS: Commands = {
     // SAFETY: a row of zeroes is the end of a command table.
     [unsafe { std::mem::zeroed::<sys::command_rec>() }; MOST_DIRECTIVES + 1]
 };
 
 /// The record that a module exports under its name.
 #[must_use]
-pub const fn record<D: Definition>() -> sys::module {
+pub(crate) const fn record<D: Definition>() -> sys::module {
     // SAFETY: a module record of zeroes is one without callbacks.
     let mut record: sys::module = unsafe { std::mem::zeroed() };
     record.version = sys::RUST_MODULE_MAGIC_NUMBER_MAJOR;
@@ -57,18 +57,8 @@ impl<D: Definition> Table<D> {
     const ROWS: &'static Commands = &D::COMMANDS;
 }
 
-/// The per-directory record of a module, as its directives get it.
-pub struct OfDir<D>(std::marker::PhantomData<D>);
-
-impl<D: Records> Project<D::Dir> for OfDir<D> {
-    unsafe fn project<'c>(_parameters: &Parameters<'_>, record: *mut c_void) -> &'c mut D::Dir {
-        // SAFETY: P6, and the caller's word that nobody else has it.
-        unsafe { &mut *record.cast::<D::Dir>() }
-    }
-}
-
 /// The per-server record of a module.
-pub struct OfServer<D>(std::marker::PhantomData<D>);
+pub(crate) struct OfServer<D>(std::marker::PhantomData<D>);
 
 impl<D: Records> Project<D::Server> for OfServer<D> {
     unsafe fn project<'c>(parameters: &Parameters<'_>, _record: *mut c_void) -> &'c mut D::Server {

@@ -6,14 +6,14 @@ use crate::httpd::{Brigade, HookStatus, Request};
 use crate::sys;
 
 /// Adds to mod_status's page.
-pub trait StatusPageHook: 'static {
+pub(crate) trait StatusPageHook: 'static {
     /// The section: HTML, or lines of `Name: value` where `is_short` (`?auto`) asks for them.
     fn section(request: &Request<'_>, is_short: bool) -> String;
 }
 
 impl Registrar<'_> {
     /// Adds a section to mod_status's page, if that module is there.
-    pub fn status_page<H: StatusPageHook>(&self) {
+    pub(crate) fn status_page<H: StatusPageHook>(&self) {
         // SAFETY: APR calls the function back with the signature of the hook's name, which
         // `section` has.
         let hook =
