@@ -106,8 +106,29 @@ async fn trace(Path(text): Path<String>) -> StatusCode {
     StatusCode::NO_CONTENT
 }
 
+/// Bytes of a response that look into the environ when they have been sent.
+struct Farewell(ServiceEnviron, [u8; 1000]);
+
+impl AsRef<[u8]> for Farewell {
+    fn as_ref(&self) -> &[u8] {
+        &self.1
+    }
+}
+
+impl Drop for Farewell {
+    fn drop(&mut self) {
+        let query = self.0.get("QUERY_STRING").unwrap_or_default();
+        tracing::info!("farewell to {}", query.escape_ascii());
+    }
+}
+
+async fn farewell(Extension(environ): Extension<ServiceEnviron>) -> Body {
+    Body::from(Bytes::from_owner(Farewell(environ, [b'.'; 1000])))
+}
+
 fn router() -> Router {
     Router::new()
+        .route("/farewell", post(farewell))
         .route("/", get(hello))
         .route("/count", post(count))
         .route("/environ/{name}", get(variable))

@@ -9,7 +9,7 @@ use crate::httpd::{HookStatus, Request, log};
 /// Makes of an application's outcome what httpd's handler answers.
 pub(crate) fn conclude<'r>(
     request: &Request<'r>,
-    exchange: RequestExchange<'_, 'r>,
+    exchange: &RequestExchange<'_, 'r>,
     is_unread: bool,
     outcome: Outcome,
 ) -> HookStatus {
@@ -25,7 +25,8 @@ pub(crate) fn conclude<'r>(
         }
         Outcome::Status(status) => HookStatus::Http(status),
         Outcome::Redirect(target) => {
-            drop(exchange);
+            // The redirect changes the request that the environ is a view of.
+            exchange.end_sharing();
             if is_unread {
                 // The redirected request has no body, so nobody would get this one out of the way
                 // of the next request.

@@ -49,7 +49,17 @@ pub(crate) struct RequestExchange<'e, 'r> {
 }
 
 impl<'e, 'r> RequestExchange<'e, 'r> {
-    pub(crate) fn new(request: &'e Request<'r>, facts: Facts<'r>) -> Self {
+    /// Makes an exchange for `serve`, which gets a reference and nothing that it could move: what
+    /// [`share`](Exchange::share) hands out points at the exchange.
+    pub(crate) fn with<T>(
+        request: &'e Request<'r>,
+        facts: Facts<'r>,
+        serve: impl FnOnce(&Self) -> T,
+    ) -> T {
+        serve(&Self::new(request, facts))
+    }
+
+    fn new(request: &'e Request<'r>, facts: Facts<'r>) -> Self {
         Self {
             variables: RequestVariables::new(request, facts),
             out: RefCell::new(None),
@@ -151,6 +161,17 @@ impl<'e, 'r> RequestExchange<'e, 'r> {
             }
             Error::of(ErrorKind::Output, format!("an output filter failed: APR status {status}"))
         })
+    }
+
+    /// Cuts the tie to those who still have the environ. They keep a copy of what they might ask for.
+    pub(super) fn end_sharing(&self) {
+        if let Some(shared) = self.shared.get() {
+            // One reference is this exchange's own.
+            if Arc::strong_count(shared) > 1 {
+                shared.freeze(self);
+            }
+            shared.end();
+        }
     }
 
     /// Looks at the socket now and then, as httpd notices a client's going only when a write fails.
@@ -361,12 +382,6 @@ impl Exchange for RequestExchange<'_, '_> {
 
 impl Drop for RequestExchange<'_, '_> {
     fn drop(&mut self) {
-        if let Some(shared) = self.shared.take() {
-            // Somebody still has it: let him keep what he might ask for.
-            if Arc::strong_count(&shared) > 1 {
-                shared.freeze(self);
-            }
-            shared.end();
-        }
+        self.end_sharing();
     }
 }

@@ -53,15 +53,27 @@ impl Group {
             Ok(input) => input,
             Err(status) => return HookStatus::from_raw(status),
         };
-        let exchange = RequestExchange::new(request, facts);
+        RequestExchange::with(request, facts, |exchange| {
+            self.exchange(request, exchange, call, input, phases)
+        })
+    }
+
+    fn exchange<'e, 'r>(
+        &self,
+        request: &'e Request<'r>,
+        exchange: &RequestExchange<'e, 'r>,
+        call: Call<'r>,
+        input: RequestInput<'e, 'r>,
+        phases: &Phases,
+    ) -> HookStatus {
         let mut upload = Upload::new(request, input);
         let mut packet = PACKET.take();
         packet.clear();
         let ended = self
-            .pack(&mut packet, &exchange, call, &mut upload)
+            .pack(&mut packet, exchange, call, &mut upload)
             .map_err(|error| Failure::too_large(&error))
             .and_then(|()| {
-                let courier = Courier { group: self, request, exchange: &exchange, phases };
+                let courier = Courier { group: self, request, exchange, phases };
                 courier.carry(&mut packet, &mut upload)
             });
         if packet.capacity() <= KEPT_PACKET {

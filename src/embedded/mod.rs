@@ -14,7 +14,8 @@ pub(crate) fn serve<'r>(
         Ok(input) => input,
         Err(status) => return HookStatus::from_raw(status),
     };
-    let exchange = RequestExchange::new(request, facts);
-    let outcome = log::with_request(request, || run(application, &exchange, &mut input));
-    conclude(request, exchange, input.is_unread(), outcome)
+    RequestExchange::with(request, facts, |exchange| {
+        let outcome = log::with_request(request, || run(application, exchange, &mut input));
+        conclude(request, exchange, input.is_unread(), outcome)
+    })
 }

@@ -73,6 +73,15 @@ pub(crate) fn tracing_goes_to_the_error_log(api: Builder) {
     assert!(line.contains("[client 127.0.0.1"), "{line}");
 }
 
+/// The body is not read, so that httpd sends the response in the handler's last step: the service's
+/// own code runs there, when the response's bytes are dropped.
+pub(crate) fn the_environ_is_there_when_the_last_byte_goes(api: Builder) {
+    let server = api.log_level("info axum:debug").start();
+    let response = server.connect().request("POST", "/api/farewell?jo").body("unread").send();
+    assert_eq!((response.status, response.body.len()), (200, 1000));
+    server.wait_log("farewell to jo");
+}
+
 pub(crate) fn a_client_that_leaves_ends_the_wait(api: Builder) {
     let server = api.log_level("info axum:debug").start();
     let mut connection = server.connect();

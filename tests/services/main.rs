@@ -36,6 +36,7 @@ in_both_modes! {
     duplex_answers_while_the_client_sends
     streams_from_a_task
     tracing_goes_to_the_error_log
+    the_environ_is_there_when_the_last_byte_goes
     a_client_that_leaves_ends_the_wait
 }
 
