@@ -8,7 +8,6 @@ use std::time::Instant;
 
 use crate::builder::Builder;
 use crate::log;
-use crate::modules;
 use crate::process::Process;
 use crate::root::Root;
 use crate::server::{Parts, Server};
