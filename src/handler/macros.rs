@@ -20,7 +20,7 @@
 /// ```
 ///
 /// The static is the one symbol that the library exports; `LoadModule shop_module …/mod_shop.so`
-/// names it. In place of the braces may stand the path of a function that returns the list:
+/// names it. Its name ends with `_module`. In place of the braces may stand the path of a function that returns the list:
 /// `applications = function;`. After the applications may come, in this order:
 ///
 /// - `config = Type;` the record of the module's own directives, which implements
@@ -66,7 +66,7 @@ macro_rules! module {
         $(#[$meta])*
         #[unsafe(no_mangle)]
         $vis static mut $name: $crate::sys::module =
-            $crate::__private::record::<$name>();
+            $crate::__private::record::<$name>(::core::stringify!($name));
 
         #[doc(hidden)]
         #[allow(non_camel_case_types)]

@@ -64,9 +64,24 @@ pub type OwnHook<C> = fn(&Request<'_>, &C) -> HookStatus;
 /// A module with applications, as httpd loads it.
 pub(crate) struct Gate<M>(PhantomData<M>);
 
-/// Returns the record that httpd loads.
+/// Returns the record that httpd loads under the name `symbol`.
+///
+/// # Panics
+///
+/// When the name is not a module's, which does not compile in a static. The linker would let it take
+/// the place of a function of that name.
 #[must_use]
-pub const fn record<M: Module>() -> sys::module {
+pub const fn record<M: Module>(symbol: &str) -> sys::module {
+    let (symbol, suffix) = (symbol.as_bytes(), b"_module");
+    assert!(symbol.len() > suffix.len(), "the name of a module's static ends with _module");
+    let mut at = 0;
+    while at < suffix.len() {
+        assert!(
+            symbol[symbol.len() - suffix.len() + at] == suffix[at],
+            "the name of a module's static ends with _module"
+        );
+        at += 1;
+    }
     module::record::<Gate<M>>()
 }
 

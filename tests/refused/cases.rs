@@ -171,6 +171,15 @@ fn read() -> i32 {
 }
 "#,
     ),
+    (
+        "a symbol that is not a module's",
+        r#"
+mod_rust::module! { //~ E0080
+    pub static malloc: "mod_malloc.c";
+    applications = {};
+}
+"#,
+    ),
     // httpd's process, servers and tables.
     (
         "the main server from anywhere",

@@ -9,12 +9,13 @@ use rustix::io::{FdFlags, fcntl_getfd, fcntl_setfd};
 static TAKEN: Mutex<Vec<RawFd>> = Mutex::new(Vec::new());
 
 /// Takes over a descriptor that whoever started the process left open for it, and has it closed on
-/// exec. It is to be called at the start of the process, before anything else has opened one.
+/// exec. Safe code outside of the crate must not take a descriptor that another part of the process
+/// owns, so this is private. It is to be called at the start of the process, before anything else has opened one.
 ///
 /// # Errors
 ///
 /// When there is none of this number, when it was taken before, and for the standard ones.
-pub fn inherit(number: RawFd) -> io::Result<OwnedFd> {
+pub(crate) fn inherit(number: RawFd) -> io::Result<OwnedFd> {
     let invalid = |what: &str| {
         Err(io::Error::new(io::ErrorKind::InvalidInput, format!("descriptor {number} {what}")))
     };

@@ -2,12 +2,13 @@
 //! counters, memory that processes share.
 //!
 //! Thin and without policy. All of it goes through `rustix`, whose calls are safe; the one thing
-//! that cannot be is shared memory ([`Shared`]), and what was left open for us ([`inherit()`]).
+//! that cannot be is shared memory ([`Shared`]), and descriptors that the process was started with.
 #![cfg(target_os = "linux")]
 
 mod clock;
 mod epoll;
 mod event;
+#[cfg(feature = "serve")]
 mod inherit;
 mod process;
 mod shared;
@@ -17,7 +18,10 @@ mod statm;
 pub use self::clock::{monotonic_us, wall_us};
 pub use self::epoll::{Epoll, Ready, Trigger};
 pub use self::event::{Event, drain_signals, is_at_end};
-pub use self::inherit::{inherit, keep_on_exec};
+#[cfg(feature = "serve")]
+pub(crate) use self::inherit::inherit;
+#[cfg(feature = "serve")]
+pub use self::inherit::keep_on_exec;
 pub use self::process::{Signal, cpu_us, exists};
 pub use self::shared::{Shared, Zeroed};
 pub use self::socket::{
