@@ -25,6 +25,7 @@ use mod_rust::gateway::{
 };
 use mod_rust::httpd::{Brigade, HookStatus, Pool, Request};
 use mod_rust::module::{Config, Contexts, Directive};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde::Deserialize;
 
 #[derive(Deserialize)]
@@ -57,6 +58,15 @@ fn answer<'x>(mut environ: Environ<'x>, start_response: StartResponse<'x>) -> Re
             println!("said on standard output");
             eprintln!("said on standard error");
             text("said\n".into())
+        }
+        // Sets soft limits of this process: `nofile`, `nproc`; without them, as high as may be.
+        b"/limit" => {
+            for (name, resource) in [("nofile", Resource::Nofile), ("nproc", Resource::Nproc)] {
+                let maximum = getrlimit(resource).maximum;
+                let current = query.text(name).parse().ok().or(maximum);
+                setrlimit(resource, Rlimit { current, maximum }).map_err(Error::from_source)?;
+            }
+            text(String::new())
         }
         b"/run" => {
             let status = Command::new("sh").args(["-c", "exit 7"]).status()?;

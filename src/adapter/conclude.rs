@@ -79,6 +79,7 @@ fn report(request: &Request<'_>, application: &str, error: &Error, what: &str) {
         ErrorKind::Application => (Level::Error, "RUST0005"),
         // In a daemon process; a child has said it when it tried to build the application.
         ErrorKind::Options => (Level::Error, "RUST0007"),
+        ErrorKind::Resources => (Level::Error, "RUST0018"),
         _ => (Level::Error, "RUST0006"),
     };
     // A daemon process has codes of its own for what it does to requests.

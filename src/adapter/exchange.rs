@@ -17,6 +17,7 @@ use crate::gateway::{
     Variables, Woken,
 };
 use crate::httpd::{Brigade, Request, log};
+use crate::server::place;
 
 /// How much is collected before it goes through the filters, in bytes. Above 65,535 the core output
 /// filter writes blocking (server/core.c, `AP_FLUSH_MAX_THRESHOLD`), whatever the last piece's size.
@@ -358,7 +359,7 @@ impl Exchange for RequestExchange<'_, '_> {
     }
 
     fn waker(&self) -> Waker {
-        wait::waker()
+        place::waker()
     }
 
     fn park(&self, interest: Interest) -> Woken {

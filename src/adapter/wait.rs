@@ -1,7 +1,6 @@
 //! How the thread that has a request waits for a waker, for its client, or for both.
 
 use std::os::fd::{AsFd as _, BorrowedFd, RawFd};
-use std::task::Waker;
 use std::time::Duration;
 
 use crate::gateway::{Interest, Woken};
@@ -12,47 +11,33 @@ use crate::server::place;
 /// else tells that its client has gone.
 const LOOK_AFTER: Duration = Duration::from_millis(250);
 
-/// The waker of this thread.
-pub(super) fn waker() -> Waker {
-    // Without one (no descriptors left) what waits is looked after, slowly.
-    place::waker().unwrap_or_else(|| Waker::noop().clone())
-}
-
 /// Waits for the waker; with a socket, also for what `interest` names, at most `timeout`.
 pub(super) fn park(socket: Option<RawFd>, interest: Interest, timeout: Duration) -> Woken {
     if interest == Interest::Input && socket.is_none() {
         return Woken::MustBlock;
     }
-    place::park_with(|event| match (socket, event) {
-        (Some(socket), event) => wait(socket, event, interest, timeout),
-        (None, Some(event)) => {
-            if os::poll(event, (true, false), None, Some(LOOK_AFTER)).is_ok() {
-                // Also one that rang for an earlier wait, after that had ended: it must not ring on.
-                event.clear();
-            }
-            Woken::Called
+    place::park_with(|event| {
+        if let Some(socket) = socket {
+            return wait(socket, event, interest, timeout);
         }
-        (None, None) => {
-            std::thread::sleep(LOOK_AFTER);
-            Woken::Called
+        if os::poll(event, (true, false), None, Some(LOOK_AFTER)).is_ok() {
+            // Also one that rang for an earlier wait, after that had ended: it must not ring on.
+            event.clear();
         }
+        Woken::Called
     })
 }
 
-fn wait(socket: RawFd, event: Option<&Event>, interest: Interest, timeout: Duration) -> Woken {
+fn wait(socket: RawFd, event: &Event, interest: Interest, timeout: Duration) -> Woken {
     let input = interest == Interest::Input;
-    let longest = match event {
-        _ if input => Some(timeout),
-        Some(_) => None,
-        None => Some(LOOK_AFTER),
-    };
+    let longest = input.then_some(timeout);
     // SAFETY: P1: httpd keeps the client's socket open for as long as it has the request.
     let socket = unsafe { BorrowedFd::borrow_raw(socket) };
-    let waker = event.map(|event| event.as_fd());
+    let waker = Some(event.as_fd());
     let Ok((client, is_called)) = os::poll(socket, (input, false), waker, longest) else {
         return Woken::Gone;
     };
-    if is_called && let Some(event) = event {
+    if is_called {
         // As above.
         event.clear();
     }

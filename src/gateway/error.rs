@@ -60,6 +60,8 @@ pub enum ErrorKind {
     Options,
     /// The `validate` middleware found a rule broken.
     Validation,
+    /// The process lacks threads or descriptors for the request: 503.
+    Resources,
 }
 
 impl ErrorKind {
@@ -70,6 +72,7 @@ impl ErrorKind {
             Self::InputTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::InputTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::InputMalformed | Self::ClientGone => StatusCode::BAD_REQUEST,
+            Self::Resources => StatusCode::SERVICE_UNAVAILABLE,
             _ => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }

@@ -158,6 +158,8 @@ pub enum Woken {
     Gone,
     /// The server cannot wait for the request body beside the waker: it has to be read blocking.
     MustBlock,
+    /// The server cannot wait: it lacks a descriptor.
+    Unable,
 }
 
 /// The waker that ends [`park_thread`] in the calling thread: the one that [`Exchange::waker`] gives

@@ -1,7 +1,7 @@
 //! Where a thread that has a request waits for a waker, and for its client beside it: a worker thread
 //! of a driver's, or through `adapter` a thread of httpd's.
 
-use std::io;
+use std::cell::OnceCell;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -23,13 +23,20 @@ struct Place {
 }
 
 thread_local! {
-    static PLACE: io::Result<Arc<Place>> = Event::new()
-        .map(|event| Arc::new(Place { state: AtomicU8::new(EMPTY), event }));
+    static PLACE: OnceCell<Arc<Place>> = const { OnceCell::new() };
 }
 
-/// The waker of this thread; `None` when there was no descriptor left for it.
-pub(crate) fn waker() -> Option<Waker> {
-    PLACE.with(|place| place.as_ref().ok().map(|place| Waker::from(Arc::clone(place))))
+/// Returns the waker of this thread. Where no descriptor is left for it, that is
+/// [`Waker::noop`], which a request cannot wait with; the next request tries again.
+pub(crate) fn waker() -> Waker {
+    PLACE.with(|place| {
+        if place.get().is_none()
+            && let Ok(event) = Event::new()
+        {
+            let _ = place.set(Arc::new(Place { state: AtomicU8::new(EMPTY), event }));
+        }
+        place.get().map_or_else(|| Waker::noop().clone(), |place| Waker::from(Arc::clone(place)))
+    })
 }
 
 /// What is known of who is at the other end of a connection.
@@ -63,29 +70,23 @@ pub(super) fn park(
     timeout: Option<Duration>,
     around: impl FnOnce(&mut dyn FnMut() -> Woken) -> Woken,
 ) -> Woken {
-    park_with(|event| match event {
-        Some(event) => around(&mut || wait(event, (connection.as_fd(), client), interest, timeout)),
-        None => Woken::Gone,
-    })
+    park_with(|event| around(&mut || wait(event, (connection.as_fd(), client), interest, timeout)))
 }
 
-/// Waits for the waker, as `wait` does: it is given the event that the waker rings, and none where
-/// there was no descriptor left for one. It is not asked if the waker has been called already.
-pub(crate) fn park_with(wait: impl FnOnce(Option<&Event>) -> Woken) -> Woken {
-    PLACE.with(|place| match place {
-        Ok(place) => place.park(wait),
-        Err(_) => wait(None),
-    })
+/// Waits for the waker, as `wait` does: it is given the event that the waker rings. It is not called
+/// if the waker has been called already, or if this thread has no waker.
+pub(crate) fn park_with(wait: impl FnOnce(&Event) -> Woken) -> Woken {
+    PLACE.with(|place| place.get().map_or(Woken::Unable, |place| place.park(wait)))
 }
 
 impl Place {
-    fn park(&self, wait: impl FnOnce(Option<&Event>) -> Woken) -> Woken {
+    fn park(&self, wait: impl FnOnce(&Event) -> Woken) -> Woken {
         if self.state.compare_exchange(EMPTY, PARKED, Ordering::AcqRel, Ordering::Acquire).is_err()
         {
             self.state.store(EMPTY, Ordering::Release);
             return Woken::Called;
         }
-        let woken = wait(Some(&self.event));
+        let woken = wait(&self.event);
         if self.state.swap(EMPTY, Ordering::AcqRel) == NOTIFIED {
             self.event.clear();
             return Woken::Called;

@@ -2,6 +2,7 @@
 //! and in a process group.
 
 mod checks;
+mod resources;
 
 use std::time::{Duration, Instant};
 

@@ -27,7 +27,8 @@ impl<'x> Driver<'x> {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::ClientGone`], and what `before_wait` fails with.
+    /// [`ErrorKind::ClientGone`], [`ErrorKind::Resources`] where the server has no waker, and what
+    /// `before_wait` fails with.
     pub(super) fn drive<T>(
         &mut self,
         mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>,
@@ -67,6 +68,10 @@ impl<'x> Driver<'x> {
             }
             Woken::MustBlock => {
                 self.serve(true);
+            }
+            Woken::Unable => {
+                let message = "the application has to wait, and no descriptor is left to wait with";
+                return Err(Error::of(ErrorKind::Resources, message));
             }
             Woken::Gone => {
                 return Err(Error::of(

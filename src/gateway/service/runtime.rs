@@ -5,6 +5,7 @@
 //! ([`shutdown`]).
 
 use std::cell::Cell;
+use std::io;
 use std::mem::ManuallyDrop;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
@@ -12,7 +13,8 @@ use std::time::Duration;
 
 use tokio::runtime::{Builder, Handle, Runtime};
 
-use crate::gateway::error::{Error, Result};
+use crate::gateway::error::{Error, ErrorKind, Result};
+use crate::gateway::panic;
 
 /// Requests that need not wait never leave the thread that has them, so few threads do.
 const MOST_THREADS: usize = 2;
@@ -82,18 +84,28 @@ pub fn handle() -> Result<Handle> {
         builder.on_thread_start(care.in_thread);
     }
     let mut built = None;
-    let mut build = || built = Some(builder.build());
+    let mut build = || built = Some(build(&mut builder));
     match care {
         Some(care) => (care.around_start)(&mut build),
         None => build(),
     }
     let built = built.ok_or_else(|| Error::new("the runtime for services was not started"))?;
     let runtime = built.map_err(|error| {
-        Error::from_source(format!("the runtime for services cannot start: {error}"))
+        let message = format!("the runtime for services cannot start: {error}");
+        Error::of(ErrorKind::Resources, message)
     })?;
     let handle = runtime.handle().clone();
     *process = Some(Process { id: std::process::id(), runtime: ManuallyDrop::new(runtime) });
     Ok(handle)
+}
+
+/// Builds the runtime. tokio panics where it cannot start its first thread; so one is tried before.
+fn build(builder: &mut Builder) -> io::Result<Runtime> {
+    let probe = thread::Builder::new().spawn(|| {})?;
+    let _ = probe.join();
+    // Another one may have taken the last thread meanwhile.
+    panic::catch(|| builder.build())
+        .unwrap_or_else(|_| Err(io::Error::other("no thread could be started")))
 }
 
 /// Takes the process's runtime down, if there is one: tasks are dropped at their next await, and

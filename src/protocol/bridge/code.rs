@@ -151,7 +151,7 @@ pub const fn level(number: u8) -> Option<Level> {
 }
 
 pub(super) const LEVELS: &str = "1 to 5";
-pub(super) const ERROR_KINDS: &str = "1 to 15";
+pub(super) const ERROR_KINDS: &str = "1 to 16";
 
 /// The number of an error's kind in FAILED.
 #[must_use]
@@ -172,6 +172,7 @@ pub const fn error_code(kind: ErrorKind) -> u8 {
         ErrorKind::Panic => 13,
         ErrorKind::Options => 14,
         ErrorKind::Validation => 15,
+        ErrorKind::Resources => 16,
     }
 }
 
@@ -194,6 +195,7 @@ pub const fn error_kind(number: u8) -> Option<ErrorKind> {
         13 => ErrorKind::Panic,
         14 => ErrorKind::Options,
         15 => ErrorKind::Validation,
+        16 => ErrorKind::Resources,
         _ => return None,
     })
 }

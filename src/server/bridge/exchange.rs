@@ -305,7 +305,7 @@ impl Exchange for BridgeExchange<'_, '_> {
     }
 
     fn waker(&self) -> Waker {
-        place::waker().unwrap_or_else(|| Waker::noop().clone())
+        place::waker()
     }
 
     fn park(&self, interest: Interest) -> Woken {

@@ -297,7 +297,7 @@ impl<'c> Inbound<'c> {
     }
 
     pub(in crate::server) fn waker() -> Waker {
-        place::waker().unwrap_or_else(|| Waker::noop().clone())
+        place::waker()
     }
 
     /// Waits for the waker, for the client's going, and for what `interest` names, if this thread

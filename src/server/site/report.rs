@@ -18,6 +18,7 @@ pub fn report(application: &str, error: &Error, what: &str) -> (Level, String) {
             (Level::Info, "RUST0005")
         }
         ErrorKind::Application => (Level::Error, "RUST0005"),
+        ErrorKind::Resources => (Level::Error, "RUST0018"),
         _ => (Level::Error, "RUST0006"),
     };
     let text = if error.kind() == ErrorKind::ClientGone {
