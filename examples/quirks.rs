@@ -16,6 +16,7 @@ use std::io::Write as _;
 use std::process::Command;
 use std::str::FromStr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -229,15 +230,27 @@ fn decode(text: &[u8]) -> Cow<'_, [u8]> {
     decoded.into()
 }
 
-/// The module's directive, and where it panics.
-#[derive(Clone, Copy, Default)]
+/// The module's directives: where it panics, and whether its hooks let requests through.
+#[derive(Clone, Copy)]
 struct Quirks {
     panic: Option<Place>,
+    locked: Option<bool>,
+}
+
+/// Whether the next record that is made panics.
+static CREATE: AtomicBool = AtomicBool::new(false);
+
+impl Default for Quirks {
+    fn default() -> Self {
+        assert!(!CREATE.swap(false, Ordering::Relaxed), "a panic in a default");
+        Self { panic: None, locked: None }
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Place {
     Directive,
+    Create,
     Merge,
     Fixups,
     Handler,
@@ -254,6 +267,7 @@ impl FromStr for Place {
     fn from_str(text: &str) -> std::result::Result<Self, Self::Err> {
         match text {
             "directive" => Ok(Self::Directive),
+            "create" => Ok(Self::Create),
             "merge" => Ok(Self::Merge),
             "fixups" => Ok(Self::Fixups),
             "handler" => Ok(Self::Handler),
@@ -268,17 +282,21 @@ impl FromStr for Place {
 impl Config for Quirks {
     fn merge(&self, inner: &Self, _pool: Pool<'_>) -> Self {
         assert!(inner.panic != Some(Place::Merge), "a panic in a merge");
-        Self { panic: inner.panic.or(self.panic) }
+        Self { panic: inner.panic.or(self.panic), locked: inner.locked.or(self.locked) }
     }
 }
 
 fn set_panic(quirks: &mut Quirks, place: Place) {
     assert!(place != Place::Directive, "a panic in a directive");
+    CREATE.store(place == Place::Create, Ordering::Relaxed);
     quirks.panic = Some(place);
 }
 
 fn fixups(request: &Request<'_>, quirks: &Quirks) -> HookStatus {
     assert!(quirks.panic != Some(Place::Fixups), "a panic in a fixups hook");
+    if quirks.locked == Some(true) {
+        return HookStatus::Http(http::StatusCode::FORBIDDEN);
+    }
     if quirks.panic == Some(Place::FixupsOutput) {
         output(request, false);
         panic!("a panic in a fixups hook after output");
@@ -327,7 +345,25 @@ mod_rust::module! {
             c"Where to panic: directive, merge, fixups, handler, and so on",
             set_panic,
         ),
+        Directive::flag(
+            c"QuirksLocked",
+            Contexts::DIRECTORY_AND_HTACCESS,
+            c"On to answer 403",
+            |quirks, on| quirks.locked = Some(on),
+        ),
     ];
     fixups = fixups;
     handler = handler;
+}
+
+/// A second module of the same library, which must not be loaded beside the first. Its name does not
+/// end in `_module`, so that `cargo httpd` takes the first.
+mod second {
+    use mod_rust::gateway::Factory;
+
+    mod_rust::module! {
+        /// `LoadModule second_of_quirks …/mod_quirks.so`
+        pub static second_of_quirks: "mod_second_of_quirks.c";
+        applications = { "second" => Factory::with_options(super::broken) };
+    }
 }

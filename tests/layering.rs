@@ -147,3 +147,16 @@ fn process_wide_state_is_left_alone() {
         }
     }
 }
+
+/// httpd 2.4.37 to 2.4.57 leave `ap_server_conf` pointing into a cleared pool while the configuration
+/// is read again: `httpd::Server::main` is the one way to the main server.
+#[test]
+fn nothing_reads_the_server_that_httpd_forgot() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut files = sources(&root.join("src"));
+    files.push(root.join("build.rs"));
+    files.push(root.join("src/sys/shim.c"));
+    for file in files {
+        assert!(!code(&file).contains("ap_server_conf"), "{}", file.display());
+    }
+}

@@ -19,7 +19,7 @@ pub(super) const SECTION: &[Directive<Gateway>] = &[
     Directive::arguments(
         c"RustApp",
         Contexts::DIRECTORY_AND_HTACCESS,
-        c"The application that answers here: its name, module:name, or Off",
+        c"The application that answers here: its name, module:name, or Off; RustAppAlias mounts one in a server",
         "one argument: the name of an application, module:name, or Off",
         application,
     ),
@@ -137,12 +137,6 @@ fn usage() -> Result {
 
 fn application(section: &mut Gateway, arguments: &[&str], at: &Parameters<'_>) -> Result {
     let [name] = arguments else { return usage() };
-    if at.path().is_none() {
-        return Err(format!(
-            "{name}: it stands in <Location>, <Directory>, <Files>, <If> or .htaccess; RustAppAlias \
-             mounts an application in a server"
-        ));
-    }
     if name.eq_ignore_ascii_case("off") {
         section.application = Choice::Off;
         return Ok(());
@@ -334,6 +328,9 @@ fn daemon_process(_: &mut Host, arguments: &[&str], at: &Parameters<'_>) -> Resu
 
 fn socket_prefix(_: &mut Host, arguments: &[&str], at: &Parameters<'_>) -> Result {
     let [path] = arguments else { return usage() };
+    if path.is_empty() {
+        return usage();
+    }
     if at.server().is_virtual() {
         return Err("it stands in the main server, and holds for all of httpd".into());
     }

@@ -27,7 +27,7 @@ use crate::gateway::Factory;
 use crate::httpd::{HookStatus, Request};
 use crate::module::{
     self, Commands, Config, Definition, Directive, MOST_DIRECTIVES, NO_COMMANDS, OfServer,
-    Parameters, Project, Records, Registrar,
+    Parameters, Project, Records, Registrar, writable,
 };
 use crate::sys;
 use config::{Host, Section};
@@ -139,9 +139,15 @@ const fn commands<M: Module>() -> Commands {
 struct OfGateway<M>(PhantomData<M>);
 
 impl<M: Module> Project<config::Gateway> for OfGateway<M> {
-    unsafe fn project<'c>(_: &Parameters<'_>, record: *mut c_void) -> &'c mut config::Gateway {
+    const IS_PER_SERVER: bool = false;
+
+    unsafe fn project<'c>(
+        _: &Parameters<'_>,
+        record: *mut c_void,
+    ) -> Option<&'c mut config::Gateway> {
         // SAFETY: P6, and the caller's word that nobody else has it.
-        unsafe { &mut (*record.cast::<Section<M::Config>>()).gateway }
+        let section: &mut Section<M::Config> = unsafe { writable(record) }?;
+        Some(&mut section.gateway)
     }
 }
 
@@ -149,8 +155,11 @@ impl<M: Module> Project<config::Gateway> for OfGateway<M> {
 struct OfOwn<M>(PhantomData<M>);
 
 impl<M: Module> Project<M::Config> for OfOwn<M> {
-    unsafe fn project<'c>(_: &Parameters<'_>, record: *mut c_void) -> &'c mut M::Config {
+    const IS_PER_SERVER: bool = false;
+
+    unsafe fn project<'c>(_: &Parameters<'_>, record: *mut c_void) -> Option<&'c mut M::Config> {
         // SAFETY: P6, and the caller's word that nobody else has it.
-        unsafe { &mut (*record.cast::<Section<M::Config>>()).own }
+        let section: &mut Section<M::Config> = unsafe { writable(record) }?;
+        Some(&mut section.own)
     }
 }

@@ -2,11 +2,17 @@
 
 use std::ffi::{CStr, c_char};
 use std::marker::PhantomData;
-use std::ptr::NonNull;
+use std::ptr::{self, NonNull};
+use std::sync::atomic::{AtomicPtr, Ordering};
 use std::time::Duration;
 
 use super::pool::ProcessPool;
 use crate::sys;
+
+/// The main server of the configuration in force; null while httpd reads one. httpd's own
+/// `ap_server_conf` will not do: from 2.4.37 to 2.4.57 it points into the cleared pool of the earlier
+/// configuration until the next one has been read.
+static MAIN: AtomicPtr<sys::server_rec> = AtomicPtr::new(ptr::null_mut());
 
 /// A virtual host, or the main server.
 #[derive(Clone, Copy)]
@@ -24,13 +30,18 @@ impl<'s> Server<'s> {
         Some(Self { server: NonNull::new(server)?, lifetime: PhantomData })
     }
 
-    /// The main server of the running configuration.
+    /// Returns the main server of the configuration in force, once that has been checked.
     #[must_use]
     pub(crate) fn main() -> Option<Self> {
-        // SAFETY: httpd writes it between configurations only (P3).
-        let main = unsafe { sys::ap_server_conf };
-        // SAFETY: P3.
-        unsafe { Self::from_ptr(main) }
+        // SAFETY: P3: `remember_as_main` takes the pointer back when the configuration's pool is
+        // cleared, which is before the server goes.
+        unsafe { Self::from_ptr(MAIN.load(Ordering::Acquire)) }
+    }
+
+    /// Makes this the [main](Self::main) server until the configuration's pool is cleared.
+    pub(crate) fn remember_as_main(self, pconf: super::pool::Pool<'_>) {
+        MAIN.store(self.as_ptr(), Ordering::Release);
+        pconf.on_clear(|| MAIN.store(ptr::null_mut(), Ordering::Release));
     }
 
     /// The server itself.

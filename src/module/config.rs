@@ -1,7 +1,9 @@
 //! Configuration records: made and merged by httpd's rules, dropped with their pool.
 
 use std::ffi::c_void;
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 
+use super::guard;
 use crate::httpd::{Pool, Request, Server};
 use crate::sys;
 
@@ -19,12 +21,19 @@ impl Config for () {
     fn merge(&self, _inner: &Self, _pool: Pool<'_>) {}
 }
 
-/// A new record in `pool`, as httpd keeps it.
+/// The record that httpd keeps in place of one whose creation or merge panicked. It is never read:
+/// whatever holds it answers 500. httpd would take a null for a section that says nothing.
+static FAILED: AtomicU8 = AtomicU8::new(0);
+
+/// How many records have failed since this configuration began to be read.
+static FAILURES: AtomicUsize = AtomicUsize::new(0);
+
+/// Makes a new record in `pool`, as httpd keeps it.
 pub(super) fn create<C: Config>(pool: Pool<'_>) -> *mut c_void {
-    pool.store(C::default()).as_ptr().cast()
+    guarded("create configuration", || pool.store(C::default()).as_ptr().cast())
 }
 
-/// `inner` over `base`, in `pool`.
+/// Lays `inner` over `base`, in `pool`. A record that failed makes the result one, too.
 ///
 /// # Safety
 ///
@@ -36,10 +45,72 @@ pub(super) unsafe fn merge<C: Config>(
     inner: *mut c_void,
 ) -> *mut c_void {
     // SAFETY: the caller's word.
-    let base = unsafe { &*base.cast::<C>() };
+    let base = unsafe { whole::<C>(base) };
     // SAFETY: the caller's word.
-    let inner = unsafe { &*inner.cast::<C>() };
-    pool.store(base.merge(inner, pool)).as_ptr().cast()
+    let inner = unsafe { whole::<C>(inner) };
+    match (base, inner) {
+        (Some(base), Some(inner)) => {
+            guarded("merge configuration", || pool.store(base.merge(inner, pool)).as_ptr().cast())
+        }
+        _ => failed(),
+    }
+}
+
+/// Returns a record for a directive to write to, unless it has failed.
+///
+/// # Safety
+///
+/// [`create`] made the record, of this type, and nobody else has it meanwhile (P6).
+pub(crate) unsafe fn writable<'c, C>(record: *mut c_void) -> Option<&'c mut C> {
+    // SAFETY: the caller's word.
+    (!is_failed(record)).then(|| unsafe { &mut *record.cast::<C>() })
+}
+
+/// Forgets the failures of an earlier configuration.
+pub(super) fn start_over() {
+    FAILURES.store(0, Ordering::Relaxed);
+}
+
+/// Returns how many records have failed since [`start_over`].
+pub(super) fn failures() -> usize {
+    FAILURES.load(Ordering::Relaxed)
+}
+
+fn guarded(name: &str, f: impl FnOnce() -> *mut c_void) -> *mut c_void {
+    let record = guard::callback(name, failed(), f);
+    if is_failed(record) {
+        FAILURES.fetch_add(1, Ordering::Relaxed);
+    }
+    record
+}
+
+fn failed() -> *mut c_void {
+    FAILED.as_ptr().cast()
+}
+
+fn is_failed(record: *mut c_void) -> bool {
+    record.is_null() || record == failed()
+}
+
+/// # Safety
+///
+/// [`create`] or [`merge`] made the record, of this type, and it lives for `'c` (P4, P6).
+unsafe fn whole<'c, C>(record: *mut c_void) -> Option<&'c C> {
+    // SAFETY: the caller's word.
+    (!is_failed(record)).then(|| unsafe { &*record.cast::<C>() })
+}
+
+/// Returns a record for a hook to read. For one that failed it panics, which the guard of the hook
+/// makes a 500 of.
+///
+/// # Safety
+///
+/// As for [`whole`].
+#[track_caller]
+unsafe fn readable<'c, C>(record: *mut c_void) -> &'c C {
+    // SAFETY: the caller's word.
+    let record = unsafe { whole(record) };
+    record.expect("a configuration record that holds here could not be made, see its RUST0001")
 }
 
 /// A module, its configuration records, and its note for a request.
@@ -67,7 +138,7 @@ pub(crate) unsafe trait Records: 'static {
         // SAFETY: P6, P11.
         let record = unsafe { sys::ap_get_module_config(vector, Self::module()) };
         // SAFETY: P4, P6: httpd made it with `create` or `merge` of this type.
-        unsafe { &*record.cast::<Self::Dir>() }
+        unsafe { readable(record) }
     }
 
     /// Returns what holds for a server.
@@ -75,7 +146,7 @@ pub(crate) unsafe trait Records: 'static {
         // SAFETY: P3, P6, P11.
         let record = unsafe { sys::ap_get_module_config(server.module_config(), Self::module()) };
         // SAFETY: P3, P6: httpd made it with `create` or `merge` of this type.
-        unsafe { &*record.cast::<Self::Server>() }
+        unsafe { readable(record) }
     }
 
     /// Returns what holds for requests to a server that no section applies to.
@@ -83,7 +154,7 @@ pub(crate) unsafe trait Records: 'static {
         // SAFETY: P3, P6, P11.
         let record = unsafe { sys::ap_get_module_config(server.usual_config(), Self::module()) };
         // SAFETY: P3, P6: httpd made it with `create` or `merge` of this type.
-        unsafe { &*record.cast::<Self::Dir>() }
+        unsafe { readable(record) }
     }
 
     /// Returns the module's note for a request, if it has made one.

@@ -1,7 +1,7 @@
 //! Typed directives: rows of httpd's command table whose values are parsed and checked before the
 //! module's code sees them, and whose errors name the directive, the value and what is allowed.
 
-use std::ffi::{CStr, c_char, c_int, c_void};
+use std::ffi::{CStr, c_char, c_void};
 use std::fmt::Display;
 use std::marker::PhantomData;
 use std::str::FromStr;
@@ -13,19 +13,30 @@ use crate::sys;
 
 /// Where a directive may stand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Contexts(u32);
+pub struct Contexts {
+    /// As httpd has it. To httpd, what may stand in .htaccess may stand in servers as well.
+    overrides: u32,
+    in_servers: bool,
+}
 
 impl Contexts {
     /// In the server configuration and in virtual hosts.
-    pub const SERVER: Self = Self(sys::RSRC_CONF);
+    pub const SERVER: Self = Self { overrides: sys::RSRC_CONF, in_servers: true };
     /// In `<Directory>`, `<Location>`, `<Files>`, `<If>`.
-    pub const DIRECTORY: Self = Self(sys::ACCESS_CONF);
+    pub const DIRECTORY: Self = Self { overrides: sys::ACCESS_CONF, in_servers: false };
     /// Everywhere but in .htaccess.
-    pub const CONFIG: Self = Self(sys::RSRC_CONF | sys::ACCESS_CONF);
+    pub const CONFIG: Self =
+        Self { overrides: sys::RSRC_CONF | sys::ACCESS_CONF, in_servers: true };
     /// Everywhere, in .htaccess where `AllowOverride FileInfo` lets it.
-    pub const ALL: Self = Self(sys::OR_FILEINFO);
+    pub const ALL: Self = Self { overrides: sys::OR_FILEINFO, in_servers: true };
     /// In `<Directory>` and its like, and in .htaccess where `AllowOverride FileInfo` lets it.
-    pub const DIRECTORY_AND_HTACCESS: Self = Self(sys::OR_FILEINFO & !sys::RSRC_CONF);
+    pub const DIRECTORY_AND_HTACCESS: Self =
+        Self { overrides: sys::OR_FILEINFO, in_servers: false };
+
+    /// Whether a directive that changes a server's record may stand there.
+    const fn fit_a_server(self) -> bool {
+        self.overrides == sys::RSRC_CONF
+    }
 }
 
 /// One directive of a module with the configuration record `C`.
@@ -112,15 +123,36 @@ impl<C: Config> Directive<C> {
     }
 
     /// Its row of the command table; `P` finds the record in what httpd gives.
+    ///
+    /// # Panics
+    ///
+    /// When a directive of a server may stand elsewhere: that does not compile in a command table.
     pub(crate) const fn command<P: Project<C>>(&'static self) -> sys::command_rec {
+        assert!(
+            !P::IS_PER_SERVER || self.contexts.fit_a_server(),
+            "a directive of a server stands in servers: in .htaccess it would change what other \
+             requests read at the same time"
+        );
         sys::command_rec {
             name: self.name.as_ptr(),
-            func: sys::cmd_func { take_argv: Some(take_argv::<C, P>) },
+            func: sys::cmd_func { raw_args: Some(raw_args::<C, P>) },
             cmd_data: std::ptr::from_ref(self).cast_mut().cast(),
-            req_override: self.contexts.0.cast_signed(),
-            args_how: sys::TAKE_ARGV,
+            req_override: self.contexts.overrides.cast_signed(),
+            args_how: sys::RAW_ARGS,
             errmsg: self.help.as_ptr(),
         }
+    }
+
+    /// Looks whether it stands where it may, as far as httpd cannot tell.
+    fn check_context(&self, parameters: &Parameters<'_>) -> Result {
+        if self.contexts.in_servers || parameters.path().is_some() {
+            return Ok(());
+        }
+        Err(format!(
+            "not allowed in a server; expected in <Location>, <Directory>, <Files>, <If> or \
+             .htaccess ({})",
+            self.help.to_string_lossy()
+        ))
     }
 
     fn run(&self, config: &mut C, arguments: &[&str], parameters: &Parameters<'_>) -> Result {
@@ -147,11 +179,16 @@ impl<C: Config> Directive<C> {
 
 /// Finds the record that a directive is about.
 pub(crate) trait Project<C: Config>: 'static {
+    /// Whether it is a server's record, which all requests to that server read.
+    const IS_PER_SERVER: bool;
+
+    /// Returns the record, unless its creation failed.
+    ///
     /// # Safety
     ///
     /// `parameters` and `record` are what httpd calls the directive with, and nobody else has the
     /// record meanwhile.
-    unsafe fn project<'c>(parameters: &Parameters<'_>, record: *mut c_void) -> &'c mut C;
+    unsafe fn project<'c>(parameters: &Parameters<'_>, record: *mut c_void) -> Option<&'c mut C>;
 }
 
 /// What httpd tells a directive about its surroundings (`cmd_parms`).
@@ -226,31 +263,25 @@ impl<'p> Parameters<'p> {
     }
 }
 
-unsafe extern "C" fn take_argv<C: Config, P: Project<C>>(
+unsafe extern "C" fn raw_args<C: Config, P: Project<C>>(
     parameters: *mut sys::cmd_parms,
     record: *mut c_void,
-    argc: c_int,
-    argv: *const *mut c_char,
+    arguments: *const c_char,
 ) -> *const c_char {
     // SAFETY: P6: httpd gives its parameters for the time of this call.
     let parameters = Parameters { raw: unsafe { &*parameters } };
     // SAFETY: P6: `command` put the directive there.
     let directive = unsafe { &*parameters.raw.info.cast::<Directive<C>>() };
     let result = guard::callback("directive", Err("panicked; see the log".into()), || {
-        let mut arguments = Vec::new();
-        for index in 0..usize::try_from(argc).unwrap_or(0) {
-            // SAFETY: httpd gives `argc` strings.
-            let place = unsafe { argv.add(index) };
-            // SAFETY: as above.
-            let argument = unsafe { *place };
-            // SAFETY: P5.
-            let argument = unsafe { CStr::from_ptr(argument) };
-            arguments.push(argument.to_str().map_err(|_| {
-                format!("value \"{}\" is not UTF-8", argument.to_bytes().escape_ascii())
-            })?);
-        }
-        // SAFETY: P6: httpd reads its configuration in one thread.
+        directive.check_context(&parameters)?;
+        // SAFETY: P5: httpd gives the rest of the line.
+        let arguments = words(unsafe { CStr::from_ptr(arguments) }, parameters.pool())?;
+        // SAFETY: P6. httpd reads its configuration in one thread. While requests are served it reads
+        // .htaccess, whose sections have records of the request's own: a server's record is out of
+        // reach there, as `command` sees to.
         let config = unsafe { P::project(&parameters, record) };
+        let config =
+            config.ok_or("has no record to go into: its creation panicked; see the log")?;
         directive.run(config, &arguments, &parameters)
     });
     match result {
@@ -258,6 +289,46 @@ unsafe extern "C" fn take_argv<C: Config, P: Project<C>>(
         Err(reason) => {
             let text = format!("{} {reason}", directive.name.to_string_lossy());
             parameters.pool().c_str(text.as_bytes()).as_ptr()
+        }
+    }
+}
+
+/// Takes the rest of a directive's line apart as httpd does (`ap_getword_conf`): but with an empty
+/// word at its end, and with more words than `AP_MAX_ARGC`.
+fn words<'p>(line: &'p CStr, pool: Pool<'p>) -> std::result::Result<Vec<&'p str>, String> {
+    let mut words = Vec::new();
+    let mut rest = line.as_ptr();
+    // SAFETY: P5: it moves within the line, up to its NUL.
+    while unsafe { *rest } != 0 {
+        // SAFETY: P5, P11: it makes a copy of the first word in the pool, and moves `rest` to the next.
+        let word = unsafe { sys::ap_getword_conf(pool.as_ptr(), &raw mut rest) };
+        // SAFETY: P5, in this pool.
+        let word = unsafe { CStr::from_ptr(word) };
+        words.push(
+            word.to_str().map_err(|_| {
+                format!("value \"{}\" is not UTF-8", word.to_bytes().escape_ascii())
+            })?,
+        );
+    }
+    Ok(words)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn contexts_differ() {
+        let all = [
+            Contexts::SERVER,
+            Contexts::DIRECTORY,
+            Contexts::CONFIG,
+            Contexts::ALL,
+            Contexts::DIRECTORY_AND_HTACCESS,
+        ];
+        for (at, one) in all.iter().enumerate() {
+            assert!(!all[at + 1..].contains(one), "{one:?}");
+            assert_eq!(one.fit_a_server(), at == 0, "{one:?}");
         }
     }
 }

@@ -191,7 +191,7 @@ impl<'p> Registrar<'p> {
 /// # Safety
 ///
 /// As httpd calls a `register_hooks` function (P6).
-pub(super) unsafe fn register(pool: *mut sys::apr_pool_t, hooks: fn(&Registrar<'_>)) {
+pub(super) unsafe fn register(pool: *mut sys::apr_pool_t, hooks: impl FnOnce(&Registrar<'_>)) {
     // SAFETY: P3.
     let registrar = Registrar { pool: unsafe { Pool::from_ptr(pool) } };
     guard::callback("register_hooks", (), || hooks(&registrar));

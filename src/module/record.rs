@@ -1,11 +1,12 @@
 //! The module record that httpd loads, and the command table behind it.
 
 use std::ffi::{CStr, c_char, c_void};
+use std::sync::atomic::{AtomicPtr, Ordering};
 
 use super::config::{self, Config, Records};
 use super::directive::{Parameters, Project};
-use super::hooks::{self, Registrar};
-use crate::httpd::Pool;
+use super::hooks::{self, CheckConfigHook, Order, Registrar};
+use crate::httpd::{Pool, Server};
 use crate::sys;
 
 /// A loadable module.
@@ -61,13 +62,18 @@ impl<D: Definition> Table<D> {
 pub(crate) struct OfServer<D>(std::marker::PhantomData<D>);
 
 impl<D: Records> Project<D::Server> for OfServer<D> {
-    unsafe fn project<'c>(parameters: &Parameters<'_>, _record: *mut c_void) -> &'c mut D::Server {
+    const IS_PER_SERVER: bool = true;
+
+    unsafe fn project<'c>(
+        parameters: &Parameters<'_>,
+        _: *mut c_void,
+    ) -> Option<&'c mut D::Server> {
         // SAFETY: P3.
         let vector = unsafe { (*parameters.raw().server).module_config };
         // SAFETY: P6, P11.
         let record = unsafe { sys::ap_get_module_config(vector, D::module()) };
         // SAFETY: P6, and the caller's word that nobody else has it.
-        unsafe { &mut *record.cast::<D::Server>() }
+        unsafe { config::writable(record) }
     }
 }
 
@@ -102,10 +108,8 @@ unsafe extern "C" fn merge_server<D: Definition>(
 }
 
 fn create<C: Config>(pool: *mut sys::apr_pool_t) -> *mut c_void {
-    super::guard::callback("create configuration", std::ptr::null_mut(), || {
-        // SAFETY: P3, P4: the pool that httpd wants the record in.
-        config::create::<C>(unsafe { Pool::from_ptr(pool) })
-    })
+    // SAFETY: P3, P4: the pool that httpd wants the record in.
+    config::create::<C>(unsafe { Pool::from_ptr(pool) })
 }
 
 fn merge<C: Config>(
@@ -113,16 +117,62 @@ fn merge<C: Config>(
     base: *mut c_void,
     inner: *mut c_void,
 ) -> *mut c_void {
-    // Where a merge panics, the outer configuration stays in force.
-    super::guard::callback("merge configuration", base, || {
-        // SAFETY: P3, P4: the pool that httpd wants the record in.
-        let pool = unsafe { Pool::from_ptr(pool) };
-        // SAFETY: P4, P6.
-        unsafe { config::merge::<C>(pool, base, inner) }
-    })
+    // SAFETY: P3, P4: the pool that httpd wants the record in.
+    let pool = unsafe { Pool::from_ptr(pool) };
+    // SAFETY: P4, P6.
+    unsafe { config::merge::<C>(pool, base, inner) }
 }
 
+/// The module of this library that httpd has loaded, if it has.
+static LOADED: AtomicPtr<sys::module> = AtomicPtr::new(std::ptr::null_mut());
+
 unsafe extern "C" fn register_hooks<D: Definition>(pool: *mut sys::apr_pool_t) {
+    let register = |registrar: &Registrar<'_>| {
+        if !LOADED.load(Ordering::Relaxed).is_null() {
+            // The statics of this library are the first module's.
+            registrar.check_config::<Second<D>>(Order::First);
+            return;
+        }
+        LOADED.store(D::module(), Ordering::Relaxed);
+        registrar.pool().on_clear(|| LOADED.store(std::ptr::null_mut(), Ordering::Relaxed));
+        config::start_over();
+        registrar.check_config::<Whole>(Order::First);
+        D::hooks(registrar);
+    };
     // SAFETY: P6: httpd calls this as `register_hooks`.
-    unsafe { hooks::register(pool, D::hooks) };
+    unsafe { hooks::register(pool, register) };
+}
+
+/// Looks whether the records of the configuration could be made, before anything reads them.
+struct Whole;
+
+impl CheckConfigHook for Whole {
+    fn run(pconf: Pool<'_>, main: Server<'_>) -> Result<(), Vec<String>> {
+        main.remember_as_main(pconf);
+        match config::failures() {
+            0 => Ok(()),
+            1 => Err(vec![
+                "RUST0108: a configuration record could not be made; the line RUST0001 \
+                           above says why"
+                    .into(),
+            ]),
+            more => Err(vec![format!(
+                "RUST0108: {more} configuration records could not be made; the lines RUST0001 \
+                 above say why"
+            )]),
+        }
+    }
+}
+
+/// Refuses a second module of the same library.
+struct Second<D>(std::marker::PhantomData<D>);
+
+impl<D: Definition> CheckConfigHook for Second<D> {
+    fn run(_: Pool<'_>, _: Server<'_>) -> Result<(), Vec<String>> {
+        Err(vec![format!(
+            "RUST0109: module {}: its library holds another module, which is loaded already; build \
+             each module as a library of its own",
+            D::NAME.to_string_lossy()
+        )])
+    }
 }

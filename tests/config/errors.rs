@@ -1,6 +1,6 @@
 //! What `configtest` says of a mistake: the directive, the value, what is allowed, and where.
 
-use crate::support::{configtest, refused, stock};
+use crate::support::{configtest, refused, stock, taken};
 
 /// Lines of configuration, the number of the wrong one, and what is said of it.
 type Mistake = (&'static str, usize, &'static str);
@@ -60,10 +60,15 @@ const SYNTAX: &[Mistake] = &[
     (
         "RustApp hello",
         1,
-        "RustApp hello: it stands in <Location>, <Directory>, <Files>, <If> or .htaccess; \
-         RustAppAlias mounts an application in a server",
+        "RustApp not allowed in a server; expected in <Location>, <Directory>, <Files>, <If> or \
+         .htaccess (The application that answers here: its name, module:name, or Off; RustAppAlias \
+         mounts one in a server)",
     ),
-    ("<VirtualHost *:1>\nRustApp Off\n</VirtualHost>", 2, "RustApp Off: it stands in <Location>,"),
+    (
+        "<VirtualHost *:1>\nRustApp Off\n</VirtualHost>",
+        2,
+        "RustApp not allowed in a server; expected",
+    ),
     ("RustAppOption", 1, "RustAppOption takes two arguments: the option's name and its value"),
     ("RustAppOption note", 1, "RustAppOption takes two arguments: the option's name and its value"),
     (
@@ -72,6 +77,11 @@ const SYNTAX: &[Mistake] = &[
         "RustAppOption takes two arguments: the option's name and its value",
     ),
     ("RustAppOption \"\" a", 1, "RustAppOption the option's name is empty"),
+    (
+        "RustAppOption note a \"\"",
+        1,
+        "RustAppOption takes two arguments: the option's name and its value",
+    ),
     ("RustPassAuthorization", 1, "RustPassAuthorization takes one argument: On or Off"),
     ("RustPassAuthorization On Off", 1, "RustPassAuthorization takes one argument: On or Off"),
     ("RustPassAuthorization maybe", 1, "RustPassAuthorization value \"maybe\": expected On or Off"),
@@ -224,4 +234,13 @@ fn bytes_that_are_no_text_are_refused() {
     let test =
         stock().file("conf/own.conf", lines).conf("Include {root}/conf/own.conf").configtest();
     refused("", &test, "RustAppOption value \"a\\\\xffb\" is not UTF-8");
+}
+
+/// httpd's own way with arguments stops at 64 of them (`AP_MAX_ARGC`), without a word.
+#[test]
+fn no_argument_is_lost() {
+    let many = "%{GLOBAL} ".repeat(99);
+    taken(stock(), &format!("RustAppAlias /probe probe\nRustRestrictProcess {many}"));
+    let lines = format!("RustAppAlias /probe probe\nRustRestrictProcess {many} nowhere");
+    refused(&lines, &configtest(stock(), &lines), "RUST0105");
 }

@@ -134,7 +134,7 @@ fn others_are_refused() {
         ("\"a b\"", "\"a b\" is no name for a process group: expected 1 to 64 letters"),
         ("threads=2", "\"threads=2\" is no name for a process group: expected 1 to 64 letters"),
         // httpd leaves a last argument out that is empty.
-        ("\"\"", "takes the name of a process group, and options as key=value"),
+        ("\"\"", "\"\" is no name for a process group: expected 1 to 64 letters"),
         ("\"\" threads=2", "\"\" is no name for a process group: expected 1 to 64 letters"),
         ("%{GLOBAL}", "\"%{GLOBAL}\" is no name for a process group"),
         ("shop threads", "\"threads\": expected option=value"),

@@ -167,7 +167,7 @@ fn what_is_no_choice() {
     for (lines, expected) in [
         ("RustProcessGroup", "RustProcessGroup takes one argument: the name of a process group"),
         ("RustProcessGroup a b", "RustProcessGroup takes one argument: the name of a process"),
-        ("RustProcessGroup \"\"", "RustProcessGroup takes one argument: the name of a process"),
+        ("RustProcessGroup \"\"", "RustProcessGroup \"\": expected the name of a process"),
         ("RustRestrictProcess \"\" a", "RustRestrictProcess \"\": expected the name of a process"),
         ("RustProcessGroup %{SERVER}", "RustProcessGroup \"%{SERVER}\": expected the name of a "),
         ("RustProcessGroup %{ENV:}", "RustProcessGroup \"%{ENV:}\": expected the name of a "),

@@ -206,7 +206,10 @@ pub(crate) fn values_are_what_stands_there() {
         .conf("<Location /probe>\nRustAppOption note \"  two words, \u{e4} \"\n</Location>")
         .conf("RustAppAlias /more probe")
         .conf("<Location /more>\nRustAppOption note 'it is \"quoted\"'\n</Location>")
+        .conf("RustAppAlias /empty probe")
+        .conf("<Location /empty>\nRustAppOption note \"\"\n</Location>")
         .start();
+    assert_eq!(note(&server, "localhost", "/empty"), "");
     assert_eq!(note(&server, "localhost", "/probe"), "  two words, \u{e4} ");
     assert_eq!(note(&server, "localhost", "/more"), "it is \\\"quoted\\");
 }

@@ -129,7 +129,7 @@ fn the_words_of_errors_are_documented() {
         "takes a regular expression and the name of an application, and process-group=name if wanted",
         "is not a regular expression",
         "takes one argument: the name of an application, module:name, or Off",
-        "it stands in <Location>, <Directory>, <Files>, <If> or .htaccess",
+        "not allowed in a server; expected in <Location>, <Directory>, <Files>, <If> or .htaccess",
         "value \"maybe\": expected On or Off",
         "takes one argument: On or Off",
         "value \"maybe\": expected Off, On or Auto",

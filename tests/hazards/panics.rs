@@ -44,6 +44,7 @@ fn h07_no_callback_lets_a_panic_out() {
         .file("htdocs/read/a.txt", "read\n")
         .file("htdocs/read/.htaccess", "QuirksPanic directive\n")
         .allow_log("a panic in a")
+        .allow_log("a configuration record that holds here could not be made")
         .allow_log("the grenade went off")
         .allow_log("QuirksPanic panicked; see the log")
         .start();
@@ -51,7 +52,7 @@ fn h07_no_callback_lets_a_panic_out() {
     for (path, status, log) in [
         ("/quirks/run", 500, "RUST0001: a hook panicked"),
         ("/own", 500, "a panic in a handler"),
-        ("/merge/a.txt", 200, "RUST0001: the callback merge configuration"),
+        ("/merge/a.txt", 500, "RUST0001: the callback merge configuration"),
         ("/read/a.txt", 500, "RUST0001: the callback directive"),
         ("/broken", 500, "RUST0007: application broken cannot be built"),
         ("/quirks/grenade", 200, "RUST0001: the end of a response's bytes panicked"),
@@ -71,6 +72,84 @@ fn h07_a_panic_in_a_directive_stops_configtest() {
     assert!(!test.ok, "{}", test.output);
     for part in ["QuirksPanic panicked", "RUST0001", "a panic in a directive", "quirks.rs:"] {
         assert!(test.output.contains(part), "{part}: {}", test.output);
+    }
+}
+
+/// A record that could not be made is no reason to let a request through that it might have kept out.
+#[test]
+fn h07_a_panic_in_a_merge_fails_closed() {
+    let server = quirks()
+        .children(1)
+        .conf("<Location /open>\nQuirksLocked Off\n</Location>")
+        .conf("<Location /open/locked>\nQuirksLocked On\n</Location>")
+        .conf("<Location /open/inner>\nQuirksLocked On\nQuirksPanic merge\n</Location>")
+        // Neither what is said further in, nor the mount of an application, opens it again.
+        .conf("<Location /open/inner/most>\nQuirksLocked Off\n</Location>")
+        .conf("RustAppAlias /open/inner/app hello\nRustAppAlias /open/app hello")
+        .conf("<Directory {htdocs}/open>\nAllowOverride All\n</Directory>")
+        .file("htdocs/open/a.txt", "open\n")
+        .file("htdocs/open/locked/a.txt", "locked\n")
+        .file("htdocs/open/inner/a.txt", "inner\n")
+        .file("htdocs/open/inner/most/a.txt", "innermost\n")
+        .file("htdocs/open/written/a.txt", "written\n")
+        .file("htdocs/open/written/.htaccess", "QuirksLocked On\nQuirksPanic merge\n")
+        .file("htdocs/open/made/a.txt", "made\n")
+        .file("htdocs/open/made/.htaccess", "QuirksPanic create\n")
+        .allow_log("a panic in a")
+        .allow_log("a configuration record that holds here could not be made")
+        .allow_log("QuirksLocked has no record to go into")
+        .start();
+    let pid = server.get("/quirks/pid").text().to_owned();
+    for (path, status) in [
+        ("/open/a.txt", 200),
+        ("/open/app", 200),
+        ("/open/locked/a.txt", 403),
+        ("/open/inner/a.txt", 500),
+        ("/open/inner/app", 500),
+        ("/open/inner/most/a.txt", 500),
+        ("/open/written/a.txt", 500),
+        // Makes the next record fail to be created, which is the one of the next request's .htaccess.
+        ("/open/made/a.txt", 200),
+        ("/open/written/a.txt", 500),
+        ("/open/a.txt", 200),
+    ] {
+        for method in ["GET", "HEAD", "POST"] {
+            // Files take no POST.
+            if status == 200 && method == "POST" || path.contains("made") && method != "GET" {
+                continue;
+            }
+            let response = server.request(method, path).send();
+            assert_eq!(response.status, status, "{method} {path}: {response:?}");
+        }
+    }
+    assert_eq!(server.get("/quirks/pid").text(), pid, "another process answers");
+    let log = server.error_log();
+    let says = |what: &str| log.lines().filter(|line| line.contains(what)).count();
+    // Each request is told of: 3 methods, 4 paths of a section that could not be merged.
+    let merged = says("RUST0001: the callback merge configuration");
+    let answered = says("could not be made, see its RUST0001; answering 500");
+    assert!(merged >= 12 && answered >= 12, "{merged} {answered}\n{log}");
+    assert!(says("QuirksLocked has no record to go into") >= 1, "{log}");
+}
+
+#[test]
+fn h07_a_record_that_cannot_be_made_stops_configtest() {
+    for (lines, expected) in [
+        // The record that the virtual host begins with is a merged one.
+        (
+            "<VirtualHost *:1>\nQuirksPanic merge\n</VirtualHost>",
+            "RUST0108: a configuration record could not be made",
+        ),
+        (
+            "QuirksPanic create\n<Location /x>\nQuirksLocked On\n</Location>",
+            "QuirksLocked has no record to go into: its creation panicked",
+        ),
+    ] {
+        let test = quirks().conf(lines).configtest();
+        assert!(!test.ok, "{lines}: {}", test.output);
+        for part in [expected, "RUST0001: the callback ", "quirks.rs:"] {
+            assert!(test.output.contains(part), "{lines}: {part}: {}", test.output);
+        }
     }
 }
 
