@@ -355,15 +355,3 @@ mod_rust::module! {
     fixups = fixups;
     handler = handler;
 }
-
-/// A second module of the same library, which must not be loaded beside the first. Its name does not
-/// end in `_module`, so that `cargo httpd` takes the first.
-mod second {
-    use mod_rust::gateway::Factory;
-
-    mod_rust::module! {
-        /// `LoadModule second_of_quirks …/mod_quirks.so`
-        pub static second_of_quirks: "mod_second_of_quirks.c";
-        applications = { "second" => Factory::with_options(super::broken) };
-    }
-}

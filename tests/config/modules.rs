@@ -183,32 +183,6 @@ fn one_symbol_is_exported() {
         let symbols: Vec<_> =
             text.lines().filter_map(|line| line.split_whitespace().next_back()).collect();
         let stem = file.trim_start_matches("mod_").trim_end_matches(".so");
-        let mut expected = vec![format!("{stem}_module")];
-        if stem == "quirks" {
-            expected.push(SECOND.into()); // see the next test
-        }
-        assert_eq!(symbols, expected, "{}", path.display());
+        assert_eq!(symbols, [format!("{stem}_module")], "{}", path.display());
     }
-}
-
-/// A second module in the library of `mod_quirks.so`.
-const SECOND: &str = "second_of_quirks";
-
-/// What the kit keeps in statics is one module's: a library has one.
-#[test]
-fn two_modules_of_one_library_are_refused() {
-    let path = find_module("mod_quirks.so").expect("it was built");
-    let load = |name: &str| format!("LoadModule {name} \"{}\"\n", path.display());
-    let (first, second) = (load("quirks_module"), load(SECOND));
-    for (lines, refused_one) in [
-        (format!("{first}{second}RustAppAlias /x quirks"), "mod_second_of_quirks.c"),
-        (format!("{second}{first}RustAppAlias /x second"), "mod_quirks.c"),
-    ] {
-        let test = configtest(Server::builder(), &lines);
-        let line = refused(&lines, &test, "RUST0109");
-        assert!(line.contains(&format!("RUST0109: module {refused_one}: its library holds")));
-    }
-    // Either of them alone is fine.
-    taken(Server::builder(), &format!("{first}RustAppAlias /x quirks"));
-    taken(Server::builder(), &format!("{second}RustAppAlias /x second"));
 }

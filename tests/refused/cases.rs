@@ -51,6 +51,24 @@ mod_rust::module! {
 }
 "#;
 
+/// Two modules in one library.
+pub(crate) const TWINS: &str = r#"
+fn hello<'x>(_: Environ<'x>, start_response: StartResponse<'x>) -> Result<Body<'x>> {
+    start_response.start(200, [("Content-Type", "text/plain")])?;
+    Ok(Body::from("Hello\n"))
+}
+
+mod_rust::module! {
+    pub static first_module: "mod_first.c";
+    applications = { "one" => Factory::of(hello) };
+}
+
+mod_rust::module! {
+    pub static second_module: "mod_second.c";
+    applications = { "two" => Factory::of(hello) };
+}
+"#;
+
 /// Programs that are refused, each by the error that stands behind its mark.
 pub(crate) const REFUSED: &[(&str, &str)] = &[
     // Values in pools.

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
-use cases::{ALLOWED, REFUSED};
+use cases::{ALLOWED, REFUSED, TWINS};
 
 /// The first lines of each program.
 const PRELUDE: &str = include_str!("prelude.rs");
@@ -36,6 +36,34 @@ fn what_could_be_misused_does_not_compile() {
         results.collect::<Vec<Vec<String>>>().concat()
     });
     assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
+}
+
+/// The kit's statics are one module's, so a library has one. Nothing sees two of them in one crate
+/// before httpd loads them.
+#[test]
+fn two_modules_of_one_library_are_refused_by_httpd() {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("twins");
+    std::fs::create_dir_all(&folder).expect("a folder");
+    let path = folder.join("twins.so");
+    let out = path.to_str().expect("a path in UTF-8");
+    let said = rustc(library(), &["--crate-type=cdylib", "-o", out], &format!("{PRELUDE}{TWINS}"));
+    assert!(said.is_empty(), "{said}");
+    let load = |name: &str| format!("LoadModule {name}_module \"{out}\"\n");
+    let (first, second) = (load("first"), load("second"));
+    let test = |lines: &str| httpd_testkit::Server::builder().conf(lines).configtest();
+    for (lines, name) in [
+        (format!("{first}{second}RustAppAlias /x one"), "mod_second.c"),
+        (format!("{second}{first}RustAppAlias /x two"), "mod_first.c"),
+    ] {
+        let test = test(&lines);
+        let expected = format!("RUST0109: module {name}: its library holds another module");
+        assert!(!test.ok && test.output.contains(&expected), "{lines}: {}", test.output);
+    }
+    // Either of them alone is fine.
+    for lines in [format!("{first}RustAppAlias /x one"), format!("{second}RustAppAlias /x two")] {
+        let test = test(&lines);
+        assert!(test.ok, "{lines}: {}", test.output);
+    }
 }
 
 /// Says in which way the errors of a program differ from those that it marks.
@@ -64,11 +92,17 @@ fn error(line: &str) -> Option<(usize, String)> {
 
 /// Compiles a program and returns what rustc says of it; nothing where it compiles.
 fn compile(library: &Path, source: &str) -> String {
+    rustc(library, &["--crate-type=lib", "--emit=metadata", "-o", "/dev/null"], source)
+}
+
+/// Runs rustc on a program that uses the library.
+fn rustc(library: &Path, arguments: &[&str], source: &str) -> String {
     let deps = library.parent().expect("a folder");
     let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
     let mut rustc = Command::new(rustc)
-        .args(["--edition=2024", "--crate-type=lib", "--emit=metadata", "--error-format=short"])
-        .args(["-o", "/dev/null", "-A", "warnings", "-L"])
+        .args(["--edition=2024", "--error-format=short", "-A", "warnings"])
+        .args(arguments)
+        .arg("-L")
         .arg(format!("dependency={}", deps.display()))
         .arg("--extern")
         .arg(format!("mod_rust={}", library.display()))
