@@ -186,7 +186,7 @@ impl Connection {
         while let Some(this) = unsafe { header.as_ref() } {
             if this.cmsg_level == libc::SOL_SOCKET && this.cmsg_type == libc::SCM_RIGHTS {
                 let count = (this.cmsg_len - CMSG_DATA) / size_of::<libc::c_int>();
-                // SAFETY: P15.
+                // SAFETY: P15: the header is one of the message's own.
                 let data = unsafe { libc::CMSG_DATA(header) }.cast::<libc::c_int>();
                 for index in 0..count {
                     // SAFETY: P15: the message says that there are so many.
@@ -200,7 +200,7 @@ impl Connection {
                     }
                 }
             }
-            // SAFETY: P15.
+            // SAFETY: P15: the header is one of the message's own.
             header = unsafe { libc::CMSG_NXTHDR(message, header) };
         }
     }

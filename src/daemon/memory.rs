@@ -8,7 +8,7 @@
 pub(super) fn give_back() {
     #[cfg(target_env = "gnu")]
     {
-        // SAFETY: P17.
+        // SAFETY: P17: it may be called at any time.
         unsafe { libc::malloc_trim(0) };
     }
 }

@@ -40,7 +40,7 @@ impl<'r> Brigade<'r> {
     #[must_use]
     pub fn new(request: &Request<'r>) -> Self {
         let (pool, alloc) = (request.pool().as_ptr(), request.bucket_alloc());
-        // SAFETY: P11.
+        // SAFETY: P11: pool and allocator are those of one request.
         let brigade = unsafe { sys::apr_brigade_create(pool, alloc) };
         Self { brigade, lifetime: PhantomData }
     }
@@ -54,13 +54,13 @@ impl<'r> Brigade<'r> {
     /// Whether it has no buckets.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        // SAFETY: P8.
+        // SAFETY: 'r keeps the brigade valid: it lives in the request's pool.
         unsafe { sys::rust_brigade_is_empty(self.brigade) != 0 }
     }
 
     /// Destroys all its buckets.
     pub fn clear(&mut self) {
-        // SAFETY: P8, P11.
+        // SAFETY: P8: the brigade owns its buckets, and `&mut` lets nobody read one meanwhile.
         unsafe { sys::apr_brigade_cleanup(self.brigade.cast()) };
     }
 
@@ -105,14 +105,14 @@ impl<'r> Brigade<'r> {
 
     /// Asks the filters and the network to send what there is.
     pub fn push_flush(&mut self) {
-        // SAFETY: P11.
+        // SAFETY: P11: the allocator of the brigade's own connection.
         let bucket = unsafe { sys::apr_bucket_flush_create(self.alloc()) };
         self.push(bucket);
     }
 
     /// The end of the response.
     pub fn push_end(&mut self) {
-        // SAFETY: P11.
+        // SAFETY: P11: the allocator of the brigade's own connection.
         let bucket = unsafe { sys::apr_bucket_eos_create(self.alloc()) };
         self.push(bucket);
     }
@@ -120,7 +120,7 @@ impl<'r> Brigade<'r> {
     /// An error in mid-response, which makes the HTTP filters leave the response unfinished if
     /// `status` is 502 (`ap_proxy_backend_broke`).
     pub fn push_error(&mut self, status: u16, pool: Pool<'r>) {
-        // SAFETY: P11.
+        // SAFETY: P11: pool and allocator are those of one request, by 'r.
         let bucket = unsafe {
             sys::ap_bucket_error_create(
                 i32::from(status),
@@ -135,19 +135,19 @@ impl<'r> Brigade<'r> {
     /// Reads the first bucket that is not metadata, deleting those before it.
     pub(crate) fn read_first(&mut self, wait: bool) -> Read {
         loop {
-            // SAFETY: P8.
+            // SAFETY: 'r keeps the brigade valid: it lives in the request's pool.
             let first = unsafe { sys::rust_brigade_first(self.brigade) };
             if first.is_null() {
                 return Read::Empty;
             }
-            // SAFETY: P8.
+            // SAFETY: P8: the first bucket of this brigade, which nobody deletes before this does.
             if unsafe { sys::rust_bucket_is_eos(first) } != 0 {
                 return Read::End;
             }
             let (mut data, mut length) = (std::ptr::null(), 0);
-            // SAFETY: P8.
+            // SAFETY: P8: the first bucket of this brigade, which nobody deletes before this does.
             if unsafe { sys::rust_bucket_is_metadata(first) } == 0 {
-                // SAFETY: P8.
+                // SAFETY: P8: the bucket is alive, and both results are this function's.
                 let status = unsafe {
                     sys::rust_bucket_read(first, &raw mut data, &raw mut length, i32::from(wait))
                 };
@@ -162,17 +162,17 @@ impl<'r> Brigade<'r> {
                     return Read::Data(data.cast(), length);
                 }
             }
-            // SAFETY: P8.
+            // SAFETY: P8: the brigade owns the bucket, and `&mut` lets nobody read it meanwhile.
             unsafe { sys::rust_bucket_delete(first) };
         }
     }
 
     /// Deletes the first bucket.
     pub(crate) fn delete_first(&mut self) {
-        // SAFETY: P8.
+        // SAFETY: 'r keeps the brigade valid: it lives in the request's pool.
         let first = unsafe { sys::rust_brigade_first(self.brigade) };
         if !first.is_null() {
-            // SAFETY: P8.
+            // SAFETY: P8: the brigade owns the bucket, and `&mut` lets nobody read it meanwhile.
             unsafe { sys::rust_bucket_delete(first) };
         }
     }

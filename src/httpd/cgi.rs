@@ -19,10 +19,10 @@ impl Request<'_> {
                 TRANSLATING.set(self.0);
             }
         }
-        // SAFETY: P1, P11.
+        // SAFETY: P11: `self` keeps the record valid (P1).
         unsafe { sys::ap_add_common_vars(self.as_ptr()) };
         let _restore = Restore(TRANSLATING.replace(true));
-        // SAFETY: P1, P11.
+        // SAFETY: P11: `self` keeps the record valid (P1).
         unsafe { sys::ap_add_cgi_vars(self.as_ptr()) };
     }
 

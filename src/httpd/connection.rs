@@ -11,7 +11,7 @@ impl Request<'_> {
     /// Whether httpd knows that the client has gone.
     #[must_use]
     pub fn is_aborted(&self) -> bool {
-        // SAFETY: P1.
+        // SAFETY: `self` keeps the record valid, and its connection lives longer (P1).
         unsafe { sys::rust_conn_aborted(self.conn()) != 0 }
     }
 
@@ -26,14 +26,14 @@ impl Request<'_> {
 
     /// Ends the connection after this response.
     pub fn close_after(&self) {
-        // SAFETY: P1, P2.
+        // SAFETY: `self` keeps the record valid, and its connection lives longer (P1).
         unsafe { sys::rust_conn_close(self.conn()) };
     }
 
     /// Ends the connection at once and visibly: with a reset instead of an end.
     pub(crate) fn reset(&self) {
         self.reset_on_close(true);
-        // SAFETY: P1, P2.
+        // SAFETY: `self` keeps the record valid, and its connection lives longer (P1).
         unsafe { sys::rust_conn_abort(self.conn()) };
     }
 
@@ -59,13 +59,13 @@ impl Request<'_> {
         if self.is_secondary() {
             return None;
         }
-        // SAFETY: P1, P11.
+        // SAFETY: P11: `self` keeps the record valid, and its connection lives longer (P1).
         let socket = unsafe { sys::ap_get_conn_socket(self.conn()) };
         if socket.is_null() {
             return None;
         }
         let mut fd = -1;
-        // SAFETY: P11.
+        // SAFETY: P11: the socket is the connection's, and not null.
         let status = unsafe { sys::apr_os_sock_get(&raw mut fd, socket) };
         (status == sys::RUST_APR_SUCCESS && fd >= 0).then_some(fd)
     }
@@ -77,13 +77,13 @@ impl Request<'_> {
         if self.is_secondary() {
             return None;
         }
-        // SAFETY: P1, P11.
+        // SAFETY: P11: `self` keeps the record valid, and its connection lives longer (P1).
         let socket = unsafe { sys::ap_get_conn_socket(self.conn()) };
         if socket.is_null() {
             return None;
         }
         let mut before = 0;
-        // SAFETY: P11.
+        // SAFETY: P11: the socket is the connection's, and not null.
         let status = unsafe { sys::apr_socket_timeout_get(socket, &raw mut before) };
         if status != sys::RUST_APR_SUCCESS {
             return None;

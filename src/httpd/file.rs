@@ -38,7 +38,7 @@ impl<'r> Request<'r> {
             flags |= sys::APR_FOPEN_SENDFILE_ENABLED;
         }
         let mut adopted = std::ptr::null_mut();
-        // SAFETY: P11.
+        // SAFETY: P11: the request's pool, and a name that ends with NUL.
         let status = unsafe {
             sys::apr_file_open(
                 &raw mut adopted,
@@ -68,7 +68,7 @@ impl<'r> Request<'r> {
         let modified = match headers.get(c"Last-Modified") {
             Some(own) => {
                 let own = self.pool().c_str(own);
-                // SAFETY: P5, P11.
+                // SAFETY: the text ends with NUL, as `c_str` made it.
                 unsafe { sys::apr_date_parse_http(own.as_ptr()) }
             }
             None => mtime_us,
@@ -80,11 +80,11 @@ impl<'r> Request<'r> {
             modified,
         });
         if headers.get(c"Last-Modified").is_none() {
-            // SAFETY: P1, P11.
+            // SAFETY: P11: `self` keeps the record valid (P1).
             unsafe { sys::ap_set_last_modified(self.as_ptr()) };
         }
         if headers.get(c"ETag").is_none() {
-            // SAFETY: P1, P11.
+            // SAFETY: P11: `self` keeps the record valid (P1).
             unsafe { sys::ap_set_etag(self.as_ptr()) };
         }
         if headers.get(c"Accept-Ranges").is_none() {

@@ -33,7 +33,7 @@ pub(crate) fn module_name() -> Option<&'static str> {
     if module.is_null() {
         return None;
     }
-    // SAFETY: P7.
+    // SAFETY: P7: `set_module` got the record of a loaded module, which is not null.
     let name = unsafe { (*module).name };
     // SAFETY: P5; the kit's `module!` made it of a literal.
     let name = unsafe { std::ffi::CStr::from_ptr(name) }.to_str().ok()?;
@@ -45,7 +45,7 @@ pub(crate) fn module_name() -> Option<&'static str> {
 pub(crate) fn only_to_stderr() {
     DETACHED.store(true, Ordering::Relaxed);
     if let Some(main) = Server::main() {
-        // SAFETY: P3, P11.
+        // SAFETY: the server is valid, as its type says (P3).
         let kept = unsafe { sys::rust_log_server_level(main.as_ptr(), module_index()) };
         // SAFETY: P13: one thread, in a process of its own; what is for no server is held against
         // this.
@@ -56,7 +56,7 @@ pub(crate) fn only_to_stderr() {
 /// The last level whose records are kept for `request`; `None` keeps all.
 #[must_use]
 pub(crate) fn request_level(request: &Request<'_>) -> Option<Level> {
-    // SAFETY: P1, P11.
+    // SAFETY: the wrapper keeps the record valid (P1).
     let kept = unsafe { sys::rust_log_request_level(request.as_ptr(), module_index()) };
     [Level::Trace, Level::Debug, Level::Info, Level::Warn]
         .into_iter()
@@ -86,7 +86,7 @@ pub fn request(request: &Request<'_>, level: Level, message: &str) {
 /// Whether records of this level are kept for `request`.
 #[must_use]
 pub fn request_logs(request: &Request<'_>, level: Level) -> bool {
-    // SAFETY: P1, P11.
+    // SAFETY: the wrapper keeps the record valid (P1).
     raw(level) <= unsafe { sys::rust_log_request_level(request.as_ptr(), module_index()) }
 }
 
@@ -94,7 +94,7 @@ pub fn request_logs(request: &Request<'_>, level: Level) -> bool {
 pub fn server(server: Option<Server<'_>>, level: Level, message: &str) {
     let server = server.map_or(ptr::null_mut(), Server::as_ptr);
     if !server.is_null() {
-        // SAFETY: P3, P11.
+        // SAFETY: the server is valid, as its type said, and not null (P3).
         let kept = unsafe { sys::rust_log_server_level(server, module_index()) };
         if raw(level) > kept {
             return;
@@ -141,7 +141,7 @@ pub fn here_logs(level: Level) -> bool {
     let current = CURRENT.get();
     let kept = if current.is_null() {
         let Some(main) = Server::main() else { return true };
-        // SAFETY: P3, P11.
+        // SAFETY: the server is valid, as its type says (P3).
         unsafe { sys::rust_log_server_level(main.as_ptr(), module_index()) }
     } else {
         // SAFETY: P1: `with_request` has it on the stack below.
@@ -195,7 +195,7 @@ fn module_index() -> i32 {
     if module.is_null() {
         return -1; // APLOG_NO_MODULE
     }
-    // SAFETY: P7.
+    // SAFETY: P7: `set_module` got the record of a loaded module, which is not null.
     unsafe { (*module).module_index }
 }
 

@@ -34,7 +34,7 @@ pub(crate) fn is_forked() -> bool {
 pub(crate) fn release() -> (i32, i32, i32) {
     let mut version =
         sys::ap_version_t { major: 0, minor: 0, patch: 0, add_string: std::ptr::null() };
-    // SAFETY: P11.
+    // SAFETY: it fills in the record, which is this function's.
     unsafe { sys::ap_get_server_revision(&raw mut version) };
     (version.major, version.minor, version.patch)
 }
@@ -50,7 +50,7 @@ pub(crate) fn built_for() -> (i32, i32, i32) {
 
 fn query(what: u32) -> c_int {
     let mut result = 0;
-    // SAFETY: P11.
+    // SAFETY: it fills in the number, which is this function's.
     if unsafe { sys::ap_mpm_query(what.cast_signed(), &raw mut result) } == sys::RUST_APR_SUCCESS {
         result
     } else {
@@ -73,7 +73,8 @@ pub(crate) fn is_stopping() -> bool {
 /// Whether httpd is about to exit, and not to read its configuration again.
 #[must_use]
 pub(crate) fn is_exiting() -> bool {
-    // SAFETY: P11.
+    // SAFETY: it takes a number, and reads numbers that the main thread writes between
+    // configurations (P3).
     let state = unsafe { sys::ap_state_query(sys::AP_SQ_MAIN_STATE.cast_signed()) };
     state == sys::AP_SQ_MS_EXITING.cast_signed()
 }
@@ -81,7 +82,8 @@ pub(crate) fn is_exiting() -> bool {
 /// Whether httpd only checks or shows its configuration (`-t`, `-S`, `-D DUMP_…`).
 #[must_use]
 pub(crate) fn is_check_only() -> bool {
-    // SAFETY: P11.
+    // SAFETY: it takes a number, and reads numbers that the main thread writes between
+    // configurations (P3).
     let mode = unsafe { sys::ap_state_query(sys::AP_SQ_RUN_MODE.cast_signed()) };
     mode != sys::AP_SQ_RM_NORMAL.cast_signed()
 }
@@ -90,7 +92,8 @@ pub(crate) fn is_check_only() -> bool {
 /// that lasts may be done (`AP_SQ_MS_CREATE_PRE_CONFIG`).
 #[must_use]
 pub(crate) fn is_first_pass() -> bool {
-    // SAFETY: P11.
+    // SAFETY: it takes a number, and reads numbers that the main thread writes between
+    // configurations (P3).
     let state = unsafe { sys::ap_state_query(sys::AP_SQ_MAIN_STATE.cast_signed()) };
     state == sys::AP_SQ_MS_CREATE_PRE_CONFIG.cast_signed()
 }

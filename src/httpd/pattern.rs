@@ -10,7 +10,7 @@ pub struct Pattern(Box<sys::ap_regex_t>);
 // SAFETY: it owns what its pointers refer to, which no thread has to itself. It is only read between
 // `new` and `drop`, and PCRE's matching takes it shared.
 unsafe impl Send for Pattern {}
-// SAFETY: as above.
+// SAFETY: the same holds for shared access.
 unsafe impl Sync for Pattern {}
 
 impl Pattern {

@@ -64,9 +64,9 @@ impl<'p> Pool<'p> {
     #[must_use]
     pub fn server_path(self, path: &str) -> Option<&'p CStr> {
         let path = self.c_str(path.as_bytes());
-        // SAFETY: P11.
+        // SAFETY: P11: 'p keeps the pool valid, and the path ends with NUL.
         let full = unsafe { sys::ap_server_root_relative(self.as_ptr(), path.as_ptr()) };
-        // SAFETY: P5, in this pool.
+        // SAFETY: the path ends with NUL (P5), and was made in this pool, which lives for 'p.
         (!full.is_null()).then(|| unsafe { CStr::from_ptr(full) })
     }
 
@@ -75,9 +75,9 @@ impl<'p> Pool<'p> {
     #[must_use]
     pub(crate) fn runtime_path(self, name: &str) -> Option<&'p CStr> {
         let name = self.c_str(name.as_bytes());
-        // SAFETY: P11.
+        // SAFETY: P11: 'p keeps the pool valid, and the name ends with NUL.
         let full = unsafe { sys::ap_runtime_dir_relative(self.as_ptr(), name.as_ptr()) };
-        // SAFETY: P5, in this pool.
+        // SAFETY: the path ends with NUL (P5), and was made in this pool, which lives for 'p.
         (!full.is_null()).then(|| unsafe { CStr::from_ptr(full) })
     }
 
@@ -119,7 +119,7 @@ impl<'p> Pool<'p> {
             }
             return value;
         }
-        // SAFETY: P9, P11.
+        // SAFETY: P9: 'p keeps the pool valid.
         let place = unsafe { sys::apr_palloc(self.as_ptr(), size_of::<T>().max(1)) }.cast::<T>();
         // SAFETY: the place is fresh, large enough and aligned (P9).
         unsafe { place.write(value) };
@@ -207,10 +207,10 @@ impl SharedKey {
 unsafe fn shared_table<'p>(pool: *mut sys::apr_pool_t, key: SharedKey) -> Table<'p> {
     let key = key.0.as_ptr();
     let mut table = std::ptr::null_mut();
-    // SAFETY: P11.
+    // SAFETY: P11: the caller's pool, and a key that ends with NUL.
     unsafe { sys::apr_pool_userdata_get(&raw mut table, key, pool) };
     if table.is_null() {
-        // SAFETY: P11.
+        // SAFETY: P11: the caller's pool.
         let made = unsafe { sys::apr_table_make(pool, 8) };
         table = made.cast();
         // SAFETY: P11; APR copies the key, and the table lives as long as the pool.
@@ -270,7 +270,7 @@ impl<T: ?Sized> Copy for Kept<T> {}
 // SAFETY: it gives shared access only, to a value that itself may be shared. The pool drops the value,
 // not this.
 unsafe impl<T: ?Sized + Sync> Send for Kept<T> {}
-// SAFETY: as above.
+// SAFETY: it gives shared access only.
 unsafe impl<T: ?Sized + Sync> Sync for Kept<T> {}
 
 impl<T: ?Sized + std::fmt::Debug> std::fmt::Debug for Kept<T> {

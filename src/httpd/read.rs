@@ -53,7 +53,8 @@ impl<'r> Request<'r> {
         let block = if wait { sys::APR_BLOCK_READ } else { sys::APR_NONBLOCK_READ };
         let filters = field!(self, input_filters);
         let (status, refused) = self.catching(|| {
-            // SAFETY: P1, P2, P11.
+            // SAFETY: P11: the filters are those of this request, and the brigade is this call's
+            // alone (`&mut`).
             unsafe {
                 sys::ap_get_brigade(filters, brigade.as_ptr(), sys::AP_MODE_READBYTES, block, most)
             }
@@ -84,7 +85,7 @@ impl<'r> Request<'r> {
 
     /// Whether the client waits for a 100 before it sends its body, and can be given one yet.
     fn awaits_continue(&self) -> bool {
-        // SAFETY: P1.
+        // SAFETY: `self` keeps the record valid (P1).
         let expects = unsafe { sys::rust_request_expecting_100(self.as_ptr()) != 0 };
         expects
             && self.has_framing()
@@ -96,7 +97,7 @@ impl<'r> Request<'r> {
     fn send_continue(&self) {
         let (status, line) = (field!(self, status), field!(self, status_line));
         self.put_status(100, std::ptr::null());
-        // SAFETY: P1, P11.
+        // SAFETY: P11: `self` keeps the record valid (P1).
         unsafe { sys::ap_send_interim_response(self.as_ptr(), 0) };
         self.put_status(status, line);
     }
@@ -128,7 +129,7 @@ impl<'r> Request<'r> {
         field!(self, output_filters = catcher);
         let result = read();
         // A filter may have been put before or behind it meanwhile.
-        // SAFETY: P1, P2.
+        // SAFETY: `self` keeps the record valid (P1); a place in it, and no reference.
         let mut place = unsafe { &raw mut (*self.as_ptr()).output_filters };
         loop {
             // SAFETY: P1: the chain of filters lives as long as the request, and ends with null.
@@ -136,10 +137,10 @@ impl<'r> Request<'r> {
             if filter.is_null() {
                 break;
             }
-            // SAFETY: as above.
+            // SAFETY: the filter is not null, and lives as long as the request.
             let next = unsafe { &raw mut (*filter).next };
             if filter == catcher {
-                // SAFETY: as above.
+                // SAFETY: the place is a member of the filter above.
                 let rest = unsafe { next.read() };
                 // SAFETY: as above; nobody else has the chain.
                 unsafe { place.write(rest) };
@@ -159,19 +160,19 @@ unsafe extern "C" fn catch(
     // SAFETY: P6, P8: httpd calls it with the filter of `catching` and a brigade.
     let status = unsafe { sys::rust_brigade_error(brigade) };
     if status == 0 {
-        // SAFETY: P6.
+        // SAFETY: P6: httpd calls this with the filter of `catching`, which is on the stack.
         let next = unsafe { (*filter).next };
-        // SAFETY: P11.
+        // SAFETY: P11: the next filter of the same chain, and the brigade that was passed here.
         return unsafe { sys::ap_pass_brigade(next, brigade) };
     }
-    // SAFETY: P6.
+    // SAFETY: P6: httpd calls this with the filter of `catching`, which is on the stack.
     let caught = unsafe { (*filter).ctx }.cast::<i32>();
     // SAFETY: P6: the number on the stack of `catching`.
     let caught = unsafe { &mut *caught };
     if *caught == 0 {
         *caught = status;
     }
-    // SAFETY: P8, P11.
+    // SAFETY: P8: the brigade was passed here, and owns its buckets.
     unsafe { sys::apr_brigade_cleanup(brigade.cast::<c_void>()) };
     sys::AP_FILTER_ERROR
 }

@@ -76,7 +76,7 @@ impl<'r> Request<'r> {
     #[must_use]
     pub fn pool(&self) -> Pool<'r> {
         let pool = field!(self, pool);
-        // SAFETY: P1, P2.
+        // SAFETY: P1: the request's own pool lives for 'r, and this thread has the request (P2).
         unsafe { Pool::from_ptr(pool) }
     }
 
@@ -84,7 +84,7 @@ impl<'r> Request<'r> {
     #[must_use]
     pub fn server(&self) -> Server<'r> {
         let server = field!(self, server);
-        // SAFETY: P3.
+        // SAFETY: P1: the request's server lives longer than 'r.
         unsafe { Server::from_ptr(server) }.expect("a request has a server")
     }
 
@@ -119,7 +119,7 @@ impl<'r> Request<'r> {
         if uri.is_null() {
             return c"";
         }
-        // SAFETY: P5, P1.
+        // SAFETY: the path ends with NUL (P5), and lives as long as the request (P1).
         unsafe { CStr::from_ptr(uri) }
     }
 
@@ -157,7 +157,7 @@ impl<'r> Request<'r> {
     #[must_use]
     pub fn handler(&self) -> Option<&'r CStr> {
         let handler = field!(self, handler);
-        // SAFETY: P5, P1.
+        // SAFETY: the name ends with NUL (P5), and lives as long as the request (P1).
         (!handler.is_null()).then(|| unsafe { CStr::from_ptr(handler) })
     }
 
@@ -202,7 +202,7 @@ impl<'r> Request<'r> {
             let connection = field!(self, connection);
             // SAFETY: P1, P2; the address of the member where the id goes.
             let place = unsafe { &raw mut (*self.as_ptr()).log_id };
-            // SAFETY: P1, P11.
+            // SAFETY: P11: `self` keeps the record valid, and the place is in it (P1).
             unsafe { sys::ap_run_generate_log_id(connection, self.as_ptr(), place) };
         }
         self.optional(field!(self, log_id))
@@ -259,7 +259,7 @@ impl<'r> Request<'r> {
     /// `http` or `https` (`ap_http_scheme`).
     #[must_use]
     pub fn scheme(&self) -> &'r [u8] {
-        // SAFETY: P1, P11.
+        // SAFETY: P11: `self` keeps the record valid (P1).
         let scheme = unsafe { sys::ap_run_http_scheme(self.as_ptr()) };
         self.string(scheme)
     }
@@ -278,7 +278,7 @@ impl<'r> Request<'r> {
         }
         // SAFETY: it looks the status up in a table of strings that live forever.
         let line = unsafe { sys::ap_get_status_line(i32::from(status)) };
-        // SAFETY: P5.
+        // SAFETY: httpd's status lines are literals, which end with NUL.
         let line = unsafe { CStr::from_ptr(line) };
         line.to_bytes().starts_with(status.to_string().as_bytes())
     }
@@ -298,7 +298,7 @@ impl<'r> Request<'r> {
 
     /// The response's Content-Length.
     pub fn set_content_length(&self, bytes: u64) {
-        // SAFETY: P1, P11.
+        // SAFETY: P11: `self` keeps the record valid (P1).
         unsafe { sys::ap_set_content_length(self.as_ptr(), bytes.cast_signed()) };
     }
 
@@ -315,7 +315,7 @@ impl<'r> Request<'r> {
     pub fn pass(&self, brigade: &mut Brigade<'r>) -> Result<(), sys::apr_status_t> {
         self.passed.set(true);
         let filters = field!(self, output_filters);
-        // SAFETY: P1, P2, P11.
+        // SAFETY: P11: the filters are those of this request, and so is the brigade, by 'r.
         let status = unsafe { sys::ap_pass_brigade(filters, brigade.as_ptr()) };
         brigade.clear();
         if status == sys::RUST_APR_SUCCESS { Ok(()) } else { Err(status) }
@@ -363,7 +363,7 @@ impl<'r> Request<'r> {
     ///
     /// The status that httpd answers a bad or too large announcement with.
     pub(crate) fn body_length(&self) -> Result<Option<u64>, i32> {
-        // SAFETY: P1, P11.
+        // SAFETY: P11: `self` keeps the record valid (P1).
         let status = unsafe {
             sys::ap_setup_client_block(self.as_ptr(), sys::REQUEST_CHUNKED_DECHUNK.cast_signed())
         };
@@ -379,7 +379,7 @@ impl<'r> Request<'r> {
     /// Whether conditional headers make another status of a 200 (`ap_meets_conditions`).
     #[must_use]
     pub(crate) fn meets_conditions(&self) -> i32 {
-        // SAFETY: P1, P11.
+        // SAFETY: P11: `self` keeps the record valid (P1).
         unsafe { sys::ap_meets_conditions(self.as_ptr()) }
     }
 
@@ -391,7 +391,7 @@ impl<'r> Request<'r> {
         field!(self, method_number = sys::M_GET.cast_signed());
         self.headers_in().unset(c"Content-Length");
         self.headers_in().unset(c"Transfer-Encoding");
-        // SAFETY: P1, P11.
+        // SAFETY: P11: `self` keeps the record valid (P1), and the target ends with NUL.
         unsafe { sys::ap_internal_redirect_handler(target.as_ptr(), self.as_ptr()) };
     }
 
@@ -417,12 +417,12 @@ impl<'r> Request<'r> {
     }
 
     fn table(&self, table: *mut sys::apr_table_t) -> Table<'r> {
-        // SAFETY: P1.
+        // SAFETY: P1: a table of the request, which lives for 'r.
         unsafe { Table::from_ptr(table) }
     }
 
     fn optional(&self, string: *const c_char) -> Option<&'r [u8]> {
-        // SAFETY: P5, P1.
+        // SAFETY: the string ends with NUL (P5), and lives as long as the request (P1).
         (!string.is_null()).then(|| unsafe { CStr::from_ptr(string) }.to_bytes())
     }
 

@@ -29,7 +29,7 @@ impl<'r> Table<'r> {
     /// A new table.
     #[must_use]
     pub fn new(pool: Pool<'r>) -> Self {
-        // SAFETY: P11.
+        // SAFETY: P11: 'r keeps the pool valid.
         let table = unsafe { sys::apr_table_make(pool.as_ptr(), 8) };
         Self { table, lifetime: PhantomData }
     }
@@ -43,7 +43,7 @@ impl<'r> Table<'r> {
     /// The first value of `key`.
     #[must_use]
     pub fn get(self, key: &CStr) -> Option<&'r [u8]> {
-        // SAFETY: P2, P11.
+        // SAFETY: P11: 'r keeps the table valid, and the key ends with NUL.
         let value = unsafe { sys::apr_table_get(self.table, key.as_ptr()) };
         if value.is_null() {
             return None;
@@ -103,7 +103,7 @@ impl<'r> Table<'r> {
 
     /// Takes every value of `key` away.
     pub fn unset(self, key: &CStr) {
-        // SAFETY: P2, P11.
+        // SAFETY: P11: 'r keeps the table valid, and the key ends with NUL.
         unsafe { sys::apr_table_unset(self.table, key.as_ptr()) };
     }
 
@@ -127,7 +127,7 @@ impl<'r> Table<'r> {
 
     /// Empties the table.
     pub fn clear(self) {
-        // SAFETY: P2, P11.
+        // SAFETY: P11: 'r keeps the table valid; its strings stay in the pool.
         unsafe { sys::apr_table_clear(self.table) };
     }
 
@@ -161,9 +161,9 @@ impl<'r> Table<'r> {
             if key.is_null() || value.is_null() {
                 continue;
             }
-            // SAFETY: P5, P1.
+            // SAFETY: the key ends with NUL (P5), in a pool that lives for 'r.
             let key = unsafe { CStr::from_ptr(key) }.to_bytes();
-            // SAFETY: P5, P1.
+            // SAFETY: the value ends with NUL (P5), in a pool that lives for 'r.
             let value = unsafe { CStr::from_ptr(value) }.to_bytes();
             if !visit(key, value) {
                 return;

@@ -12,7 +12,7 @@ pub(crate) fn user_id() -> u32 {
 /// The group id that httpd's children run as.
 #[must_use]
 pub(crate) fn group_id() -> u32 {
-    // SAFETY: as above.
+    // SAFETY: written while the configuration is read only (P3).
     unsafe { sys::ap_unixd_config.group_id }
 }
 
