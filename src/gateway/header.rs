@@ -109,10 +109,17 @@ const NOT_IN_TRAILERS: [&[u8]; 7] = [
 /// [`ErrorKind::InvalidHeader`] or [`ErrorKind::HopByHop`], with the name and the reason.
 pub(super) fn check_trailer(name: &[u8]) -> Result<()> {
     check(name, &[])?;
-    if NOT_IN_TRAILERS.contains(&name) {
+    if !is_trailer(name) {
         return Err(invalid(name, "it cannot be a trailer field (RFC 9110, 6.5.1)"));
     }
     Ok(())
+}
+
+/// Returns whether a field of this name, in any case, may follow the content.
+#[must_use]
+pub fn is_trailer(name: &[u8]) -> bool {
+    let is_name = |other: &&[u8]| other.eq_ignore_ascii_case(name);
+    !is_hop_by_hop(name) && !NOT_IN_TRAILERS.iter().any(is_name)
 }
 
 /// Parses a Content-Length of an application's: digits only.

@@ -163,14 +163,38 @@ pub(super) fn check(block: &[u8]) -> Result<Pairs<'_>, Refused> {
     check_each(block, |_, _| Ok(()))
 }
 
-/// Looks at each pair, and whether it can be a field of an HTTP message: what comes over the
-/// bridge goes to a client as it is.
-pub(super) fn check_fields(block: &[u8]) -> Result<Pairs<'_>, Refused> {
+/// Checks that each pair can be a header of a response: what comes over the bridge goes to a client
+/// as it is. A header of the framing or of the connection would split the response (RFC 9112, 11.1).
+pub(super) fn check_headers(block: &[u8]) -> Result<Pairs<'_>, Refused> {
+    check_fields(block, |name| {
+        let allowed = "none of the framing or the connection (RFC 9110, 7.6.1 and 8.6)";
+        let is_own = header::is_hop_by_hop(name) || name.eq_ignore_ascii_case(b"content-length");
+        if is_own { Err(Problem::Bytes { what: "a header's name", allowed }) } else { Ok(()) }
+    })
+}
+
+/// Checks that each pair can be a trailer field of a response (RFC 9110, 6.5.1).
+pub(super) fn check_trailers(block: &[u8]) -> Result<Pairs<'_>, Refused> {
+    check_fields(block, |name| {
+        let allowed = "one that may follow the content (RFC 9110, 6.5.1)";
+        if header::is_trailer(name) {
+            Ok(())
+        } else {
+            Err(Problem::Bytes { what: "a trailer's name", allowed })
+        }
+    })
+}
+
+fn check_fields(
+    block: &[u8],
+    check_name: impl Fn(&[u8]) -> Result<(), Problem>,
+) -> Result<Pairs<'_>, Refused> {
     check_each(block, |name, value| {
         if !header::is_token(name) {
             let allowed = "a token (RFC 9110, 5.6.2)";
             return Err((LENGTHS, Problem::Bytes { what: "a header's name", allowed }));
         }
+        check_name(name).map_err(|problem| (LENGTHS, problem))?;
         if !header::is_value(value) {
             let allowed = "without control characters (RFC 9110, 5.5)";
             let at = LENGTHS + name.len();

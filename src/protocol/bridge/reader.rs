@@ -79,11 +79,18 @@ impl<'a> Reader<'a> {
         pairs::check(block).map_err(|(at, problem)| self.refuse_at(start + at, problem))
     }
 
-    /// Pairs that can be fields of an HTTP message.
-    pub(super) fn fields(&mut self) -> Result<Pairs<'a>, FrameError> {
+    /// Reads pairs that can be headers of a response.
+    pub(super) fn headers(&mut self) -> Result<Pairs<'a>, FrameError> {
         let block = self.bytes()?;
         let start = self.at - block.len();
-        pairs::check_fields(block).map_err(|(at, problem)| self.refuse_at(start + at, problem))
+        pairs::check_headers(block).map_err(|(at, problem)| self.refuse_at(start + at, problem))
+    }
+
+    /// Reads pairs that can be trailer fields of a response.
+    pub(super) fn trailers(&mut self) -> Result<Pairs<'a>, FrameError> {
+        let block = self.bytes()?;
+        let start = self.at - block.len();
+        pairs::check_trailers(block).map_err(|(at, problem)| self.refuse_at(start + at, problem))
     }
 
     /// A status in `allowed`, for which `text` stands.

@@ -51,7 +51,8 @@ pub struct ResponseHead<'a> {
     pub length: Option<u64>,
     /// The reason phrase; empty for the usual one.
     pub reason: &'a [u8],
-    /// The headers: names are tokens, values are without control characters.
+    /// The headers: names are tokens and none of the framing's or the connection's, values are
+    /// without control characters.
     pub headers: Pairs<'a>,
     /// Whether the head goes out at once.
     pub flush: bool,
@@ -68,7 +69,7 @@ impl<'a> ResponseHead<'a> {
             let problem = Problem::Bytes { what: "the reason phrase", allowed };
             return Err(reader.refuse_at(reader.at() - reason.len(), problem));
         }
-        let headers = reader.fields()?;
+        let headers = reader.headers()?;
         reader.finish()?;
         Ok(Self { status, length, reason, headers, flush: frame.has(flags::FLUSH) })
     }
@@ -164,7 +165,7 @@ impl File {
 /// An END.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct End<'a> {
-    /// The trailers: names are tokens, values are without control characters.
+    /// The trailers: fields that may follow the content, values without control characters.
     pub trailers: Pairs<'a>,
     /// Whether the connection is not kept.
     pub close: bool,
@@ -175,7 +176,7 @@ pub struct End<'a> {
 impl<'a> End<'a> {
     pub(super) fn decode(frame: &Frame<'a>) -> Result<Self, FrameError> {
         let mut reader = Reader::new(frame);
-        let trailers = reader.fields()?;
+        let trailers = reader.trailers()?;
         let timing = Timing::decode(&mut reader)?;
         reader.finish()?;
         Ok(Self { trailers, close: frame.has(flags::CLOSE), timing })
@@ -187,7 +188,7 @@ impl<'a> End<'a> {
 pub struct Status<'a> {
     /// The status that httpd answers with, 200 to 599.
     pub status: u16,
-    /// Headers that go with it.
+    /// Headers that go with it, as those of a HEAD.
     pub headers: Pairs<'a>,
     /// Whether the connection is not kept.
     pub close: bool,
@@ -199,7 +200,7 @@ impl<'a> Status<'a> {
     pub(super) fn decode(frame: &Frame<'a>) -> Result<Self, FrameError> {
         let mut reader = Reader::new(frame);
         let status = reader.status(200, FINAL)?;
-        let headers = reader.fields()?;
+        let headers = reader.headers()?;
         let timing = Timing::decode(&mut reader)?;
         reader.finish()?;
         Ok(Self { status, headers, close: frame.has(flags::CLOSE), timing })

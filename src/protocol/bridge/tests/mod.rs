@@ -50,7 +50,8 @@ fn each_sample(mut visit: impl FnMut(Message<'_>)) {
         flush: true,
     };
     let file = File { start: 4096, length: 1 << 40, whole: true };
-    let end = End { trailers: headers.pairs(), close: true, timing: TIMING };
+    let trailers = block(&[("X-Sum", "a"), ("x-sum", "d\te"), ("X", "")]);
+    let end = End { trailers: trailers.pairs(), close: true, timing: TIMING };
     let status = Status { status: 304, headers: headers.pairs(), close: false, timing: TIMING };
     let failed = Failed {
         kind: ErrorKind::Application,

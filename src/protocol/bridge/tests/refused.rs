@@ -281,6 +281,47 @@ fn a_head_is_fit_for_http() {
     }
 }
 
+/// A process that writes its own frames cannot say where httpd's response ends.
+#[test]
+fn headers_of_the_framing_and_the_connection() {
+    let names = [
+        "Connection",
+        "Content-Length",
+        "Keep-Alive",
+        "Proxy-Authenticate",
+        "Proxy-Authorization",
+        "Proxy-Connection",
+        "TE",
+        "Transfer-Encoding",
+        "Upgrade",
+    ];
+    for name in names {
+        for name in [name.to_owned(), name.to_lowercase(), name.to_uppercase()] {
+            let block = block(&[("Fine", "yes"), (&name, "x")]);
+            let headers = block.pairs();
+            let text = "a header's name has to be none of the framing or the connection (RFC 9110, \
+                        7.6.1 and 8.6)";
+            let head =
+                ResponseHead { status: 200, length: None, reason: b"", headers, flush: false };
+            says(&encoded(&Message::Head(head)), &format!("bridge frame HEAD, byte 45: {text}"));
+            let status = Status { status: 404, headers, close: false, timing: TIMING };
+            says(
+                &encoded(&Message::Status(status)),
+                &format!("bridge frame STATUS, byte 33: {text}"),
+            );
+            let end = End { trailers: headers, close: false, timing: TIMING };
+            let text =
+                "a trailer's name has to be one that may follow the content (RFC 9110, 6.5.1)";
+            says(&encoded(&Message::End(end)), &format!("bridge frame END, byte 31: {text}"));
+        }
+    }
+    for name in ["Content-Type", "Content-Encoding", "Host", "set-cookie", "TRAILER"] {
+        let block = block(&[(name, "x")]);
+        let end = End { trailers: block.pairs(), close: false, timing: TIMING };
+        assert!(matches!(refusal(&encoded(&Message::End(end))).problem(), Problem::Bytes { .. }));
+    }
+}
+
 #[test]
 fn other_values_that_there_are_not() {
     let redirect = Redirect { target: b"/a\0b", close: false, timing: TIMING };
