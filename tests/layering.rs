@@ -136,6 +136,24 @@ fn every_unsafe_cites_its_reason() {
     assert!(cited.len() > 6, "SAFETY.md's invariants are hardly cited: {cited:?}");
 }
 
+/// A number says what httpd guarantees, and not why that is enough for this block.
+#[test]
+fn every_unsafe_says_more_than_a_number() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for file in sources(&root.join("src")) {
+        let text = fs::read_to_string(&file).expect("a source file");
+        for (line, next) in text.lines().zip(text.lines().skip(1)) {
+            let Some((_, reason)) = line.split_once("// SAFETY:") else { continue };
+            let is_number = |word: &str| {
+                word.strip_prefix('P').is_some_and(|n| n.bytes().all(|byte| byte.is_ascii_digit()))
+            };
+            let mut words = reason.split(|c: char| !c.is_alphanumeric()).filter(|w| !w.is_empty());
+            let goes_on = next.trim_start().starts_with("//");
+            assert!(goes_on || words.any(|word| !is_number(word)), "{}: {line}", file.display());
+        }
+    }
+}
+
 #[test]
 fn process_wide_state_is_left_alone() {
     // The environment and the working directory belong to httpd and to every other module.

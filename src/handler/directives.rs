@@ -155,8 +155,7 @@ fn application(section: &mut Gateway, arguments: &[&str], at: &Parameters<'_>) -
                     process_group: None,
                     directive: format!("RustApp {name}"),
                     place: at.place(),
-                    // SAFETY: P3: httpd keeps the record as long as the configuration.
-                    at: Place::Section(unsafe { Kept::from_ref(section) }),
+                    at: Place::Section(record(at)),
                     server: state::identity(at.server()),
                 });
             }
@@ -164,6 +163,14 @@ fn application(section: &mut Gateway, arguments: &[&str], at: &Parameters<'_>) -
         }
     };
     Ok(())
+}
+
+/// Returns the section's own record, for those who look at it when the configuration has been read.
+fn record(at: &Parameters<'_>) -> Kept<Gateway> {
+    // SAFETY: P3: httpd keeps the record as long as the configuration, as this does not stand in
+    // .htaccess. The directives here are those of `SECTION`, which have this type, and what
+    // remembers the record compares its address only until all is read.
+    unsafe { at.record() }
 }
 
 fn option(section: &mut Gateway, arguments: &[&str], at: &Parameters<'_>) -> Result {
@@ -174,7 +181,7 @@ fn option(section: &mut Gateway, arguments: &[&str], at: &Parameters<'_>) -> Res
     let line = Line { name: (*name).into(), value: (*value).into(), place: at.place() };
     section.options = section.options.with(line, at.pool(), true);
     if at.path().is_some() {
-        state::remember_section(section, at.server(), at.location());
+        state::remember_section(record(at), at.server(), at.location());
     }
     Ok(())
 }
@@ -286,7 +293,7 @@ fn process_group(section: &mut Gateway, arguments: &[&str], at: &Parameters<'_>)
     // to it.
     section.process_group = Some(unsafe { at.pool().keep(selection) });
     if at.path().is_some() {
-        state::remember_section(section, at.server(), at.location());
+        state::remember_section(record(at), at.server(), at.location());
     }
     Ok(())
 }

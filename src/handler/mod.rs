@@ -22,12 +22,13 @@ mod status_page;
 
 use std::ffi::{CStr, c_void};
 use std::marker::PhantomData;
+use std::ptr::NonNull;
 
 use crate::gateway::Factory;
 use crate::httpd::{HookStatus, Request};
 use crate::module::{
     self, Commands, Config, Definition, Directive, MOST_DIRECTIVES, NO_COMMANDS, OfServer,
-    Parameters, Project, Records, Registrar, writable,
+    Parameters, Project, Records, Registrar, whole,
 };
 use crate::sys;
 use config::{Host, Section};
@@ -141,13 +142,10 @@ struct OfGateway<M>(PhantomData<M>);
 impl<M: Module> Project<config::Gateway> for OfGateway<M> {
     const IS_PER_SERVER: bool = false;
 
-    unsafe fn project<'c>(
-        _: &Parameters<'_>,
-        record: *mut c_void,
-    ) -> Option<&'c mut config::Gateway> {
-        // SAFETY: P6, and the caller's word that nobody else has it.
-        let section: &mut Section<M::Config> = unsafe { writable(record) }?;
-        Some(&mut section.gateway)
+    unsafe fn project(_: &Parameters<'_>, record: *mut c_void) -> Option<NonNull<config::Gateway>> {
+        let section: NonNull<Section<M::Config>> = whole(record)?;
+        // SAFETY: P6: a record of this type, as httpd got it from `create`.
+        NonNull::new(unsafe { &raw mut (*section.as_ptr()).gateway })
     }
 }
 
@@ -157,9 +155,9 @@ struct OfOwn<M>(PhantomData<M>);
 impl<M: Module> Project<M::Config> for OfOwn<M> {
     const IS_PER_SERVER: bool = false;
 
-    unsafe fn project<'c>(_: &Parameters<'_>, record: *mut c_void) -> Option<&'c mut M::Config> {
-        // SAFETY: P6, and the caller's word that nobody else has it.
-        let section: &mut Section<M::Config> = unsafe { writable(record) }?;
-        Some(&mut section.own)
+    unsafe fn project(_: &Parameters<'_>, record: *mut c_void) -> Option<NonNull<M::Config>> {
+        let section: NonNull<Section<M::Config>> = whole(record)?;
+        // SAFETY: P6: a record of this type, as httpd got it from `create`.
+        NonNull::new(unsafe { &raw mut (*section.as_ptr()).own })
     }
 }

@@ -196,13 +196,12 @@ pub(super) fn with_uses<T>(visit: impl FnOnce(&[Use]) -> T) -> T {
 }
 
 /// Remembers a section that has option lines, or chooses a process group.
-pub(super) fn remember_section(section: &Gateway, server: Server<'_>, location: Option<&str>) {
+pub(super) fn remember_section(section: Kept<Gateway>, server: Server<'_>, location: Option<&str>) {
     let Some(state) = state() else { return };
     let mut sections = state.sections.lock().unwrap_or_else(PoisonError::into_inner);
-    if sections.last().is_none_or(|last| !std::ptr::eq(last.section.as_ptr(), section)) {
+    if sections.last().is_none_or(|last| last.section.as_ptr() != section.as_ptr()) {
         sections.push(Scope {
-            // SAFETY: P3: httpd keeps the record as long as the configuration.
-            section: unsafe { Kept::from_ref(section) },
+            section,
             server: identity(server),
             location: location.map(|path| path.trim_end_matches('/').to_owned()),
         });

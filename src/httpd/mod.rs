@@ -53,4 +53,4 @@ pub(crate) use request::Progress;
 
 /// The mark of a wrapper that is bound to exactly the lifetime `'a` (invariant) and to its thread,
 /// neither `Send` nor `Sync` (P2).
-type Invariant<'a> = PhantomData<(fn(&'a ()) -> &'a (), *mut ())>;
+pub(crate) type Invariant<'a> = PhantomData<(fn(&'a ()) -> &'a (), *mut ())>;

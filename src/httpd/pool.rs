@@ -236,6 +236,16 @@ impl<T: ?Sized> Kept<T> {
         Self(NonNull::from(value))
     }
 
+    /// Refers to a value by the pointer that it was made with.
+    ///
+    /// # Safety
+    ///
+    /// As for [`from_ref`](Self::from_ref).
+    #[must_use]
+    pub(crate) const unsafe fn from_ptr(value: NonNull<T>) -> Self {
+        Self(value)
+    }
+
     /// Returns the value's address, which tells it from others.
     #[must_use]
     pub(crate) const fn as_ptr(&self) -> *mut T {

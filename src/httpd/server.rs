@@ -66,7 +66,7 @@ impl<'s> Server<'s> {
         if name.is_null() {
             return b"";
         }
-        // SAFETY: P5, P3.
+        // SAFETY: the name ends with NUL (P5), and lives as long as the server (P3).
         unsafe { CStr::from_ptr(name) }.to_bytes()
     }
 
@@ -98,7 +98,7 @@ impl<'s> Server<'s> {
     /// Where the name lies in memory that httpd was started with.
     pub(crate) fn program_name(self) -> Option<*const c_char> {
         let process = self.raw().process;
-        // SAFETY: P3.
+        // SAFETY: P3: each server refers to the process's record.
         let arguments = unsafe { (*process).argv };
         if arguments.is_null() {
             return None;

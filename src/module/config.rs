@@ -1,6 +1,7 @@
 //! Configuration records: made and merged by httpd's rules, dropped with their pool.
 
 use std::ffi::c_void;
+use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 
 use super::guard;
@@ -44,26 +45,21 @@ pub(super) unsafe fn merge<C: Config>(
     base: *mut c_void,
     inner: *mut c_void,
 ) -> *mut c_void {
-    // SAFETY: the caller's word.
-    let base = unsafe { whole::<C>(base) };
-    // SAFETY: the caller's word.
-    let inner = unsafe { whole::<C>(inner) };
-    match (base, inner) {
+    match (whole::<C>(base), whole::<C>(inner)) {
         (Some(base), Some(inner)) => {
+            // SAFETY: the caller's word; nobody writes to a record while httpd merges it.
+            let base = unsafe { base.as_ref() };
+            // SAFETY: as for `base`.
+            let inner = unsafe { inner.as_ref() };
             guarded("merge configuration", || pool.store(base.merge(inner, pool)).as_ptr().cast())
         }
         _ => failed(),
     }
 }
 
-/// Returns a record for a directive to write to, unless it has failed.
-///
-/// # Safety
-///
-/// [`create`] made the record, of this type, and nobody else has it meanwhile (P6).
-pub(crate) unsafe fn writable<'c, C>(record: *mut c_void) -> Option<&'c mut C> {
-    // SAFETY: the caller's word.
-    (!is_failed(record)).then(|| unsafe { &mut *record.cast::<C>() })
+/// Returns the place of a record, unless it has failed.
+pub(crate) fn whole<C>(record: *mut c_void) -> Option<NonNull<C>> {
+    if record == failed() { None } else { NonNull::new(record.cast()) }
 }
 
 /// Forgets the failures of an earlier configuration.
@@ -78,7 +74,7 @@ pub(super) fn failures() -> usize {
 
 fn guarded(name: &str, f: impl FnOnce() -> *mut c_void) -> *mut c_void {
     let record = guard::callback(name, failed(), f);
-    if is_failed(record) {
+    if record == failed() {
         FAILURES.fetch_add(1, Ordering::Relaxed);
     }
     record
@@ -88,29 +84,18 @@ fn failed() -> *mut c_void {
     FAILED.as_ptr().cast()
 }
 
-fn is_failed(record: *mut c_void) -> bool {
-    record.is_null() || record == failed()
-}
-
-/// # Safety
-///
-/// [`create`] or [`merge`] made the record, of this type, and it lives for `'c` (P4, P6).
-unsafe fn whole<'c, C>(record: *mut c_void) -> Option<&'c C> {
-    // SAFETY: the caller's word.
-    (!is_failed(record)).then(|| unsafe { &*record.cast::<C>() })
-}
-
 /// Returns a record for a hook to read. For one that failed it panics, which the guard of the hook
 /// makes a 500 of.
 ///
 /// # Safety
 ///
-/// As for [`whole`].
+/// [`create`] or [`merge`] made the record, of this type, and it lives for `'c` (P4, P6).
 #[track_caller]
 unsafe fn readable<'c, C>(record: *mut c_void) -> &'c C {
-    // SAFETY: the caller's word.
-    let record = unsafe { whole(record) };
-    record.expect("a configuration record that holds here could not be made, see its RUST0001")
+    let record = whole(record)
+        .expect("a configuration record that holds here could not be made, see its RUST0001");
+    // SAFETY: the caller's word; after the configuration is read nobody writes to it (P3).
+    unsafe { record.as_ref() }
 }
 
 /// A module, its configuration records, and its note for a request.
@@ -133,9 +118,9 @@ pub(crate) unsafe trait Records: 'static {
 
     /// Returns what holds for a request, all sections that apply to it merged.
     fn dir<'r>(request: &Request<'r>) -> &'r Self::Dir {
-        // SAFETY: P1.
+        // SAFETY: the wrapper keeps the record valid (P1).
         let vector = unsafe { (*request.as_ptr()).per_dir_config };
-        // SAFETY: P6, P11.
+        // SAFETY: P6, P11: the vector has a place for each module, and this one is loaded.
         let record = unsafe { sys::ap_get_module_config(vector, Self::module()) };
         // SAFETY: P4, P6: httpd made it with `create` or `merge` of this type.
         unsafe { readable(record) }
@@ -143,7 +128,7 @@ pub(crate) unsafe trait Records: 'static {
 
     /// Returns what holds for a server.
     fn server<'s>(server: Server<'s>) -> &'s Self::Server {
-        // SAFETY: P3, P6, P11.
+        // SAFETY: P6, P11: the vector has a place for each module, and this one is loaded.
         let record = unsafe { sys::ap_get_module_config(server.module_config(), Self::module()) };
         // SAFETY: P3, P6: httpd made it with `create` or `merge` of this type.
         unsafe { readable(record) }
@@ -151,7 +136,7 @@ pub(crate) unsafe trait Records: 'static {
 
     /// Returns what holds for requests to a server that no section applies to.
     fn usual_dir<'s>(server: Server<'s>) -> &'s Self::Dir {
-        // SAFETY: P3, P6, P11.
+        // SAFETY: P6, P11: the vector has a place for each module, and this one is loaded.
         let record = unsafe { sys::ap_get_module_config(server.usual_config(), Self::module()) };
         // SAFETY: P3, P6: httpd made it with `create` or `merge` of this type.
         unsafe { readable(record) }
@@ -159,9 +144,9 @@ pub(crate) unsafe trait Records: 'static {
 
     /// Returns the module's note for a request, if it has made one.
     fn noted<'r>(request: &Request<'r>) -> Option<&'r Self::Note> {
-        // SAFETY: P1.
+        // SAFETY: the wrapper keeps the record valid (P1).
         let vector = unsafe { (*request.as_ptr()).request_config };
-        // SAFETY: P11.
+        // SAFETY: P6, P11: the vector has a place for each module, and this one is loaded.
         let note = unsafe { sys::ap_get_module_config(vector, Self::module()) };
         // SAFETY: `note` alone puts something under this module's index, of this type and in the
         // request's pool, which outlives 'r (P1). It is not written to but through cells.
@@ -171,9 +156,9 @@ pub(crate) unsafe trait Records: 'static {
     /// Makes a note for a request, for this module's later hooks.
     fn note<'r>(request: &Request<'r>, value: Self::Note) -> &'r Self::Note {
         let note = request.pool().own(value);
-        // SAFETY: P1.
+        // SAFETY: the wrapper keeps the record valid (P1).
         let vector = unsafe { (*request.as_ptr()).request_config };
-        // SAFETY: P7.
+        // SAFETY: P7: `Records::module` returns the static of a loaded module.
         let module = unsafe { &*Self::module() };
         // SAFETY: P6: the vector has a place for each module.
         unsafe { module.set_config(vector, std::ptr::from_ref(note).cast_mut().cast()) };
@@ -187,7 +172,7 @@ impl sys::module {
         let index = usize::try_from(self.module_index).expect("a loaded module has an index");
         // SAFETY: P6; the vector is an array of pointers with one for each module.
         let place = unsafe { vector.cast::<*mut c_void>().add(index) };
-        // SAFETY: as above.
+        // SAFETY: the place is one of the vector's.
         unsafe { place.write(value) };
     }
 }

@@ -4,11 +4,12 @@
 use std::ffi::{CStr, c_char, c_void};
 use std::fmt::Display;
 use std::marker::PhantomData;
+use std::ptr::{NonNull, null_mut};
 use std::str::FromStr;
 
 use super::config::Config;
 use super::guard;
-use crate::httpd::{Pool, Server};
+use crate::httpd::{Invariant, Kept, Pool, Server};
 use crate::sys;
 
 /// Where a directive may stand.
@@ -182,39 +183,41 @@ pub(crate) trait Project<C: Config>: 'static {
     /// Whether it is a server's record, which all requests to that server read.
     const IS_PER_SERVER: bool;
 
-    /// Returns the record, unless its creation failed.
+    /// Returns the place of the record, in httpd's own allocation, unless its creation failed.
     ///
     /// # Safety
     ///
-    /// `parameters` and `record` are what httpd calls the directive with, and nobody else has the
-    /// record meanwhile.
-    unsafe fn project<'c>(parameters: &Parameters<'_>, record: *mut c_void) -> Option<&'c mut C>;
+    /// `parameters` and `record` are what httpd calls the directive with.
+    unsafe fn project(parameters: &Parameters<'_>, record: *mut c_void) -> Option<NonNull<C>>;
 }
 
 /// What httpd tells a directive about its surroundings (`cmd_parms`).
 pub struct Parameters<'p> {
     raw: &'p sys::cmd_parms,
+    /// The record that the directive writes to, of the directive's type.
+    record: *mut c_void,
+    lifetime: Invariant<'p>,
 }
 
 impl<'p> Parameters<'p> {
     /// The pool of the configuration that is read.
     #[must_use]
     pub fn pool(&self) -> Pool<'p> {
-        // SAFETY: P3.
+        // SAFETY: P3: the pool that httpd reads this configuration into lives for 'p.
         unsafe { Pool::from_ptr(self.raw.pool) }
     }
 
     /// The server that the directive stands in.
     #[must_use]
     pub fn server(&self) -> Server<'p> {
-        // SAFETY: P3.
+        // SAFETY: P3: the server that httpd reads this configuration for lives for 'p.
         unsafe { Server::from_ptr(self.raw.server) }.expect("a directive has a server")
     }
 
     /// The section's path, if it stands in one.
     #[must_use]
     pub fn path(&self) -> Option<&'p [u8]> {
-        // SAFETY: P5.
+        // SAFETY: a string of httpd's own configuration tree ends with NUL (P5).
         (!self.raw.path.is_null()).then(|| unsafe { CStr::from_ptr(self.raw.path) }.to_bytes())
     }
 
@@ -226,9 +229,9 @@ impl<'p> Parameters<'p> {
         let directive = unsafe { self.raw.directive.as_ref() }?;
         // SAFETY: P3: a directive's parent is in the same tree.
         let parent = unsafe { directive.parent.as_ref() }?;
-        // SAFETY: P5.
+        // SAFETY: a string of httpd's own configuration tree ends with NUL (P5).
         let name = unsafe { CStr::from_ptr(parent.directive) };
-        // SAFETY: P5.
+        // SAFETY: a string of httpd's own configuration tree ends with NUL (P5).
         let arguments = unsafe { CStr::from_ptr(parent.args) };
         let is_plain = name.to_bytes().eq_ignore_ascii_case(b"<Location")
             && !arguments.to_bytes().trim_ascii_start().starts_with(b"~");
@@ -253,9 +256,23 @@ impl<'p> Parameters<'p> {
         if directive.filename.is_null() {
             return format!("line {}", directive.line_num);
         }
-        // SAFETY: P5.
+        // SAFETY: a string of httpd's own configuration tree ends with NUL (P5).
         let file = unsafe { CStr::from_ptr(directive.filename) };
         format!("{}:{}", file.to_string_lossy(), directive.line_num)
+    }
+
+    /// Returns the record that the directive writes to, to be looked at when the configuration has
+    /// been read. It comes from httpd's pointer: one that came from the directive's `&mut` would not
+    /// outlive it.
+    ///
+    /// # Safety
+    ///
+    /// `C` is the type of the directive that is carried out. As for [`Kept::from_ptr`]; the directive
+    /// itself has the record exclusively, and must not look at it by the result.
+    pub(crate) unsafe fn record<C>(&self) -> Kept<C> {
+        let record = NonNull::new(self.record.cast()).expect("a directive has a record");
+        // SAFETY: the caller's word.
+        unsafe { Kept::from_ptr(record) }
     }
 
     pub(super) const fn raw(&self) -> &sys::cmd_parms {
@@ -269,19 +286,22 @@ unsafe extern "C" fn raw_args<C: Config, P: Project<C>>(
     arguments: *const c_char,
 ) -> *const c_char {
     // SAFETY: P6: httpd gives its parameters for the time of this call.
-    let parameters = Parameters { raw: unsafe { &*parameters } };
+    let raw = unsafe { &*parameters };
+    let mut parameters = Parameters { raw, record: null_mut(), lifetime: PhantomData };
     // SAFETY: P6: `command` put the directive there.
     let directive = unsafe { &*parameters.raw.info.cast::<Directive<C>>() };
     let result = guard::callback("directive", Err("panicked; see the log".into()), || {
         directive.check_context(&parameters)?;
         // SAFETY: P5: httpd gives the rest of the line.
         let arguments = words(unsafe { CStr::from_ptr(arguments) }, parameters.pool())?;
+        // SAFETY: P6: httpd's own parameters and record.
+        let place = unsafe { P::project(&parameters, record) };
+        let place = place.ok_or("has no record to go into: its creation panicked; see the log")?;
+        parameters.record = place.as_ptr().cast();
         // SAFETY: P6. httpd reads its configuration in one thread. While requests are served it reads
         // .htaccess, whose sections have records of the request's own: a server's record is out of
-        // reach there, as `command` sees to.
-        let config = unsafe { P::project(&parameters, record) };
-        let config =
-            config.ok_or("has no record to go into: its creation panicked; see the log")?;
+        // reach there, as `command` sees to. `Parameters::record` is not looked at meanwhile.
+        let config = unsafe { &mut *place.as_ptr() };
         directive.run(config, &arguments, &parameters)
     });
     match result {
@@ -302,7 +322,7 @@ fn words<'p>(line: &'p CStr, pool: Pool<'p>) -> std::result::Result<Vec<&'p str>
     while unsafe { *rest } != 0 {
         // SAFETY: P5, P11: it makes a copy of the first word in the pool, and moves `rest` to the next.
         let word = unsafe { sys::ap_getword_conf(pool.as_ptr(), &raw mut rest) };
-        // SAFETY: P5, in this pool.
+        // SAFETY: a string of httpd's own configuration tree ends with NUL (P5).
         let word = unsafe { CStr::from_ptr(word) };
         words.push(
             word.to_str().map_err(|_| {

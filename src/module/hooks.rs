@@ -137,7 +137,7 @@ impl<'p> Registrar<'p> {
 
     /// Checks the configuration as a whole.
     pub(crate) fn check_config<H: CheckConfigHook>(&self, order: Order) {
-        // SAFETY: P11, in `register_hooks`.
+        // SAFETY: P11: `register_hooks` runs this, and the function lives as long as the module.
         unsafe {
             sys::ap_hook_check_config(
                 Some(check_config::<H>),
@@ -150,7 +150,7 @@ impl<'p> Registrar<'p> {
 
     /// Comes before the configuration.
     pub(crate) fn pre_config<H: PreConfigHook>(&self, order: Order) {
-        // SAFETY: P11, in `register_hooks`.
+        // SAFETY: P11: `register_hooks` runs this, and the function lives as long as the module.
         unsafe {
             sys::ap_hook_pre_config(
                 Some(pre_config::<H>),
@@ -163,7 +163,7 @@ impl<'p> Registrar<'p> {
 
     /// Acts on the configuration.
     pub(crate) fn post_config<H: PostConfigHook>(&self, order: Order) {
-        // SAFETY: P11, in `register_hooks`.
+        // SAFETY: P11: `register_hooks` runs this, and the function lives as long as the module.
         unsafe {
             sys::ap_hook_post_config(
                 Some(post_config::<H>),
@@ -176,7 +176,7 @@ impl<'p> Registrar<'p> {
 
     /// Prepares a child.
     pub(crate) fn child_init<H: ChildInitHook>(&self, order: Order) {
-        // SAFETY: P11, in `register_hooks`.
+        // SAFETY: P11: `register_hooks` runs this, and the function lives as long as the module.
         unsafe {
             sys::ap_hook_child_init(
                 Some(child_init::<H>),
@@ -192,7 +192,7 @@ impl<'p> Registrar<'p> {
 ///
 /// As httpd calls a `register_hooks` function (P6).
 pub(super) unsafe fn register(pool: *mut sys::apr_pool_t, hooks: impl FnOnce(&Registrar<'_>)) {
-    // SAFETY: P3.
+    // SAFETY: P3: httpd gives the configuration's pool for the time of this call.
     let registrar = Registrar { pool: unsafe { Pool::from_ptr(pool) } };
     guard::callback("register_hooks", (), || hooks(&registrar));
 }
@@ -238,9 +238,9 @@ fn checked(
     run: fn(Pool<'_>, Server<'_>) -> Result<(), Vec<String>>,
 ) -> i32 {
     let failed = HookStatus::Http(http::StatusCode::INTERNAL_SERVER_ERROR).into_raw();
-    // SAFETY: P3.
+    // SAFETY: P3: httpd gives the configuration's pool for the time of this call.
     let pool = unsafe { Pool::from_ptr(pconf) };
-    // SAFETY: P3.
+    // SAFETY: P3: httpd gives its main server, which lives longer than this call.
     let Some(main) = (unsafe { Server::from_ptr(main) }) else { return failed };
     match run(pool, main) {
         Ok(()) => HookStatus::Ok.into_raw(),
@@ -259,7 +259,7 @@ unsafe extern "C" fn pre_config<H: PreConfigHook>(
     _ptemp: *mut sys::apr_pool_t,
 ) -> i32 {
     guard::callback("pre_config", (), || {
-        // SAFETY: P3.
+        // SAFETY: P3: httpd gives the configuration's pool for the time of this call.
         H::run(unsafe { Pool::from_ptr(pconf) });
     });
     HookStatus::Ok.into_raw()
@@ -272,7 +272,7 @@ unsafe extern "C" fn child_init<H: ChildInitHook>(
     guard::callback("child_init", (), || {
         // SAFETY: P3: the child's pool.
         let pool = unsafe { Pool::from_ptr(pchild) };
-        // SAFETY: P3.
+        // SAFETY: P3: httpd gives its main server, which lives longer than this call.
         if let Some(main) = unsafe { Server::from_ptr(main) } {
             H::run(pool, main);
         }

@@ -15,7 +15,7 @@ mod status_page;
 pub use config::Config;
 pub use directive::{Contexts, Directive, Parameters};
 
-pub(crate) use config::{Records, writable};
+pub(crate) use config::{Records, whole};
 pub(crate) use directive::Project;
 pub(crate) use hooks::{
     CheckConfigHook, ChildInitHook, Named, Order, PostConfigHook, PreConfigHook, Registrar,

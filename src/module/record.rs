@@ -1,6 +1,7 @@
 //! The module record that httpd loads, and the command table behind it.
 
 use std::ffi::{CStr, c_char, c_void};
+use std::ptr::NonNull;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
 use super::config::{self, Config, Records};
@@ -64,16 +65,12 @@ pub(crate) struct OfServer<D>(std::marker::PhantomData<D>);
 impl<D: Records> Project<D::Server> for OfServer<D> {
     const IS_PER_SERVER: bool = true;
 
-    unsafe fn project<'c>(
-        parameters: &Parameters<'_>,
-        _: *mut c_void,
-    ) -> Option<&'c mut D::Server> {
-        // SAFETY: P3.
+    unsafe fn project(parameters: &Parameters<'_>, _: *mut c_void) -> Option<NonNull<D::Server>> {
+        // SAFETY: P3: httpd gives the server that it reads the configuration for.
         let vector = unsafe { (*parameters.raw().server).module_config };
-        // SAFETY: P6, P11.
+        // SAFETY: P3: httpd gives the server that it reads the configuration for.
         let record = unsafe { sys::ap_get_module_config(vector, D::module()) };
-        // SAFETY: P6, and the caller's word that nobody else has it.
-        unsafe { config::writable(record) }
+        config::whole(record)
     }
 }
 
@@ -119,7 +116,7 @@ fn merge<C: Config>(
 ) -> *mut c_void {
     // SAFETY: P3, P4: the pool that httpd wants the record in.
     let pool = unsafe { Pool::from_ptr(pool) };
-    // SAFETY: P4, P6.
+    // SAFETY: P4, P6: httpd merges records that `create` or `merge` made for this module.
     unsafe { config::merge::<C>(pool, base, inner) }
 }
 
