@@ -13,6 +13,7 @@
 use std::borrow::Cow;
 use std::fs::OpenOptions;
 use std::io::Write as _;
+use std::path::PathBuf;
 use std::process::Command;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -34,6 +35,9 @@ struct Options {
     /// A file that gets a line for each time that the application is built.
     #[serde(default)]
     journal: Option<String>,
+    /// A file without which the application does not come to be built.
+    #[serde(default)]
+    gate: Option<PathBuf>,
 }
 
 fn quirks(options: Options) -> Result<impl Application> {
@@ -41,6 +45,11 @@ fn quirks(options: Options) -> Result<impl Application> {
     if let Some(journal) = options.journal {
         let mut journal = OpenOptions::new().create(true).append(true).open(journal)?;
         writeln!(journal, "{}", std::process::id())?;
+    }
+    if let Some(gate) = options.gate {
+        while !gate.exists() {
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
     Ok(app_fn(answer))
 }

@@ -20,7 +20,7 @@ pub(super) fn covering(
     sections
         .iter()
         .filter(|scope| servers.contains(&scope.server) && scope.covers(path))
-        .fold(usual, |chain, scope| chain.around(scope.section.options, pool, true))
+        .fold(usual, |chain, scope| chain.around(scope.section.options, pool))
 }
 
 /// The process group that plain `<Location>`s around a mount at `path` choose, the last of them.
@@ -117,7 +117,7 @@ impl<'c> Check<'c, '_> {
                             wrong.push(unknown(used, &line.name, &line.place));
                         }
                     });
-                    let options = self.usual.around(section.options, self.pool, true);
+                    let options = self.usual.around(section.options, self.pool);
                     wrong.extend(problem(used, options));
                 }
                 Place::Section(_) => {}
@@ -128,10 +128,7 @@ impl<'c> Check<'c, '_> {
                     let excused = || {
                         self.here().any(|scope| {
                             scope.location.is_none()
-                                && self.fits(
-                                    used,
-                                    options.around(scope.section.options, self.pool, true),
-                                )
+                                && self.fits(used, options.around(scope.section.options, self.pool))
                         })
                     };
                     if !self.fits(used, options) && !excused() {
@@ -166,7 +163,7 @@ impl<'c> Check<'c, '_> {
                 );
                 state::line(self.pool, line, knowing.len() > before);
             });
-            let options = |used| self.covering(used).around(scope.section.options, self.pool, true);
+            let options = |used| self.covering(used).around(scope.section.options, self.pool);
             if !knowing.iter().any(|used| self.fits(used, options(used))) {
                 wrong.extend(knowing.first().and_then(|used| problem(used, options(used))));
             }

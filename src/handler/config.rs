@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::groups::{Names, Selection};
 use super::mount::Mount;
 use super::options::Chain;
-use super::state::{self, Named};
+use super::state::Named;
 use crate::httpd::{Kept, Pool};
 use crate::module::Config;
 
@@ -84,7 +84,7 @@ impl Config for Gateway {
                 Choice::Unset => self.application,
                 said => said,
             },
-            options: self.options.around(inner.options, pool, state::is_configuration(pool)),
+            options: self.options.around(inner.options, pool),
             pass_authorization: inner.pass_authorization.or(self.pass_authorization),
             error_override: inner.error_override.or(self.error_override),
             map_head_to_get: inner.map_head_to_get.or(self.map_head_to_get),

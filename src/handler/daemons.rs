@@ -105,7 +105,7 @@ fn wanted(pool: Pool<'_>, group: &Definition, view: &View<'_>) -> Option<Vec<Wan
                 // What sections around the use say, the outermost first.
                 let (options, inner) = match &used.at {
                     Place::Section(section) => {
-                        (usual.around(section.options, pool, true), section.process_group)
+                        (usual.around(section.options, pool), section.process_group)
                     }
                     Place::Path(path) => (
                         check::covering(pool, usual, servers, &sections, path),

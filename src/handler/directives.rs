@@ -179,7 +179,7 @@ fn option(section: &mut Gateway, arguments: &[&str], at: &Parameters<'_>) -> Res
         return Err("the option's name is empty".into());
     }
     let line = Line { name: (*name).into(), value: (*value).into(), place: at.place() };
-    section.options = section.options.with(line, at.pool(), true);
+    section.options = section.options.with(line, at.pool());
     if at.path().is_some() {
         state::remember_section(record(at), at.server(), at.location());
     }

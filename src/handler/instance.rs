@@ -14,42 +14,45 @@ use crate::protocol::bridge::{PairBlock, Pairs};
 /// How long a factory that failed is left in peace.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// An application as built for one chain of options, found without a look-up.
+/// For how many combinations of sections an instance remembers its application. For others it is
+/// looked up among all that the process has built.
+const MOST_REMEMBERED: usize = 64;
+
+/// The application of a mount or of a `RustApp`, as built for the sections that apply to requests,
+/// found without a lock.
 #[derive(Default)]
 pub(super) struct Instance {
-    built: OnceLock<(usize, Arc<dyn Application>)>,
-    /// Its options as the bridge has them.
-    encoded: OnceLock<(usize, PairBlock)>,
+    first: OnceLock<Remembered>,
 }
 
-type Key = (usize, Options);
+/// A combination of sections, with what was made for it.
+struct Remembered {
+    identity: Box<[usize]>,
+    application: OnceLock<Arc<dyn Application>>,
+    /// Its options as the bridge has them.
+    encoded: OnceLock<PairBlock>,
+    next: OnceLock<Box<Self>>,
+}
 
-/// All that this process has built, or failed to build.
-static BUILT: Mutex<Option<HashMap<Key, Built>>> = Mutex::new(None);
-
-/// An application, or when it could not be built.
-type Built = std::result::Result<Arc<dyn Application>, Instant>;
-
-impl Instance {
-    /// The application for `options`; `None` when it cannot be built, which the log has said.
-    pub(super) fn get(&self, named: Kept<Named>, options: Chain) -> Option<Arc<dyn Application>> {
-        let identity = options.identity();
-        if let Some((built_for, application)) = self.built.get()
-            && Some(*built_for) == identity
-        {
-            return Some(Arc::clone(application));
+impl Remembered {
+    fn new(options: Chain) -> Self {
+        Self {
+            identity: options.identity(),
+            application: OnceLock::new(),
+            encoded: OnceLock::new(),
+            next: OnceLock::new(),
         }
-        let application = build(named, options)?;
-        if let Some(identity) = identity {
-            let _ = self.built.set((identity, Arc::clone(&application)));
-        }
-        Some(application)
     }
 }
 
 impl Instance {
-    /// The options that a process of a group builds the application for; those of one request
-    /// go into its pool.
+    /// The application for `options`; `None` when it cannot be built, which the log has said.
+    pub(super) fn get(&self, named: Kept<Named>, options: Chain) -> Option<Arc<dyn Application>> {
+        self.get_or_build(options, || build(named, options))
+    }
+
+    /// The options that a process of a group builds the application for. Where there are too many
+    /// combinations to remember, those of a request go into its pool.
     pub(super) fn encoded<'r>(
         &'r self,
         named: Kept<Named>,
@@ -57,14 +60,55 @@ impl Instance {
         request: &Request<'r>,
     ) -> Pairs<'r> {
         let encode = || daemons::encode(&options.resolve(|name| named.factory.knows(name)));
-        let Some(identity) = options.identity() else {
-            return request.pool().own(encode()).pairs();
-        };
-        match self.encoded.get_or_init(|| (identity, encode())) {
-            (made_for, block) if *made_for == identity => block.pairs(),
-            _ => request.pool().own(encode()).pairs(),
+        match self.remembered(options) {
+            Some(remembered) => remembered.encoded.get_or_init(encode).pairs(),
+            None => request.pool().own(encode()).pairs(),
         }
     }
+
+    fn get_or_build(
+        &self,
+        options: Chain,
+        build: impl FnOnce() -> Option<Arc<dyn Application>>,
+    ) -> Option<Arc<dyn Application>> {
+        let remembered = self.remembered(options);
+        if let Some(application) = remembered.and_then(|it| it.application.get()) {
+            return Some(Arc::clone(application));
+        }
+        let application = build()?;
+        if let Some(remembered) = remembered {
+            // Where another thread was first, it got the same application.
+            let _ = remembered.application.set(Arc::clone(&application));
+        }
+        Some(application)
+    }
+
+    /// Finds what is remembered for `options`, or begins to remember them.
+    fn remembered(&self, options: Chain) -> Option<&Remembered> {
+        let mut remembered = self.first.get_or_init(|| Remembered::new(options));
+        for _ in 1..MOST_REMEMBERED {
+            if options.is(&remembered.identity) {
+                return Some(remembered);
+            }
+            remembered = remembered.next.get_or_init(|| Box::new(Remembered::new(options)));
+        }
+        options.is(&remembered.identity).then_some(remembered)
+    }
+}
+
+type Key = (usize, Options);
+
+/// All that this process has built, or failed to build: a cell for each key. The lock on all of them
+/// is held for the look-up only, so that a slow factory keeps nobody waiting but who needs its
+/// application.
+static BUILT: Mutex<Option<HashMap<Key, Arc<Cell>>>> = Mutex::new(None);
+
+/// An application, or when it could not be built; nothing while it never was.
+type Cell = Mutex<Option<std::result::Result<Arc<dyn Application>, Instant>>>;
+
+fn cell(key: Key) -> Arc<Cell> {
+    let mut all = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
+    Arc::clone(all.get_or_insert_default().entry(key).or_default())
 }
 
 /// Builds an application for `options`, unless that was done before.
@@ -84,20 +128,18 @@ pub(super) fn build_for(
     options: Options,
     is_told: bool,
 ) -> Result<Arc<dyn Application>, Error> {
-    let key = (named.as_ptr() as usize, options);
-    let mut all = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
-    let all = all.get_or_insert_default();
-    match all.get(&key) {
+    let cell = cell((named.as_ptr() as usize, options.clone()));
+    let mut built = cell.lock().unwrap_or_else(PoisonError::into_inner);
+    match &*built {
         Some(Ok(application)) => return Ok(Arc::clone(application)),
         Some(Err(failed)) if failed.elapsed() < RETRY_AFTER => {
             return Err(Error::of(ErrorKind::Options, "it could not be built a moment ago"));
         }
         _ => {}
     }
-    let result = panic::catch(|| named.factory.build(&key.1)).and_then(|built| built);
-    match result {
+    match panic::catch(|| named.factory.build(&options)).and_then(|built| built) {
         Ok(application) => {
-            all.insert(key, Ok(Arc::clone(&application)));
+            *built = Some(Ok(Arc::clone(&application)));
             Ok(application)
         }
         Err(error) => {
@@ -106,8 +148,56 @@ pub(super) fn build_for(
                     format!("RUST0007: application {} cannot be built: {error}", named.name);
                 log::here(Level::Error, &message);
             }
-            all.insert(key, Err(Instant::now()));
+            *built = Some(Err(Instant::now()));
             Err(error)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::options::tests::{merged, section};
+    use super::*;
+    use crate::gateway::app_fn;
+
+    fn application() -> Arc<dyn Application> {
+        Arc::new(app_fn(|_, _| Err(Error::new("it is not called"))))
+    }
+
+    #[test]
+    fn options_from_several_sections_are_resolved_once() {
+        let [server, host, location] = ["server", "host", "location"].map(section);
+        let instance = Instance::default();
+        let mut built = 0;
+        for _ in 0..1000 {
+            // Two virtual hosts that share a mount, and sections nested in each.
+            for sections in
+                [&[server][..], &[host, server], &[location, server], &[location, host, server]]
+            {
+                let application = instance.get_or_build(merged(sections), || {
+                    built += 1;
+                    Some(application())
+                });
+                assert!(application.is_some());
+            }
+        }
+        assert_eq!(built, 4);
+    }
+
+    #[test]
+    fn what_is_remembered_is_bounded() {
+        let instance = Instance::default();
+        let sections: Vec<_> = (0..=MOST_REMEMBERED).map(|_| section("x")).collect();
+        let mut built = 0;
+        for _ in 0..2 {
+            for options in &sections {
+                let application = instance.get_or_build(*options, || {
+                    built += 1;
+                    Some(application())
+                });
+                assert!(application.is_some());
+            }
+        }
+        assert_eq!(built, MOST_REMEMBERED + 2, "all but the last are remembered");
     }
 }

@@ -7,16 +7,11 @@ use crate::httpd::{Kept, Pool};
 #[derive(Clone, Copy, Default)]
 pub(super) struct Chain(Option<Kept<Link>>);
 
-struct Link {
-    kind: Kind,
-    /// Whether this link was made with the configuration, so that its address tells it from others.
-    is_lasting: bool,
-}
-
-enum Kind {
-    /// A line, and those before it in the same section.
+enum Link {
+    /// A line, and those before it in the same section. It lasts as long as the configuration, since
+    /// .htaccess has none.
     Line { line: Line, before: Chain },
-    /// A section's lines within those of another.
+    /// A section's lines within those of another, perhaps made for one request.
     Nested { inner: Chain, outer: Chain },
 }
 
@@ -31,20 +26,17 @@ pub(super) struct Line {
 
 impl Chain {
     /// This with one more line.
-    pub(super) fn with(self, line: Line, pool: Pool<'_>, is_lasting: bool) -> Self {
-        Self::of(Link { kind: Kind::Line { line, before: self }, is_lasting }, pool)
+    pub(super) fn with(self, line: Line, pool: Pool<'_>) -> Self {
+        Self::of(Link::Line { line, before: self }, pool)
     }
 
     /// `inner` within this.
-    pub(super) fn around(self, inner: Self, pool: Pool<'_>, is_lasting: bool) -> Self {
+    pub(super) fn around(self, inner: Self, pool: Pool<'_>) -> Self {
         match (self.0, inner.0) {
             (None, _) => inner,
             (_, None) => self,
             (Some(outer), Some(innermost)) if outer.as_ptr() == innermost.as_ptr() => self,
-            _ => {
-                let kind = Kind::Nested { inner, outer: self };
-                Self::of(Link { kind, is_lasting }, pool)
-            }
+            _ => Self::of(Link::Nested { inner, outer: self }, pool),
         }
     }
 
@@ -54,24 +46,51 @@ impl Chain {
         Self(Some(unsafe { pool.keep(link) }))
     }
 
-    /// What tells this chain from others for as long as the process lives; `None` when it was made
-    /// for one request.
-    pub(super) fn identity(self) -> Option<usize> {
-        match self.0 {
-            None => Some(0),
-            Some(link) => link.is_lasting.then(|| link.as_ptr() as usize),
+    /// Returns what tells this chain from others of the configuration: the last lines of its
+    /// sections, the innermost first. It is the same for each request to which they apply.
+    pub(super) fn identity(self) -> Box<[usize]> {
+        let mut sections = Vec::new();
+        self.each_section(&mut |section| sections.push(section));
+        sections.into()
+    }
+
+    /// Whether this chain has that identity.
+    pub(super) fn is(self, identity: &[usize]) -> bool {
+        self.strip(identity).is_some_and(<[usize]>::is_empty)
+    }
+
+    /// Returns what is left of an identity that begins with this chain's.
+    fn strip(self, identity: &[usize]) -> Option<&[usize]> {
+        let Some(link) = self.0 else { return Some(identity) };
+        match &*link {
+            Link::Line { .. } => {
+                let (first, rest) = identity.split_first()?;
+                (*first == link.as_ptr() as usize).then_some(rest)
+            }
+            Link::Nested { inner, outer } => outer.strip(inner.strip(identity)?),
+        }
+    }
+
+    fn each_section(self, visit: &mut dyn FnMut(usize)) {
+        let Some(link) = self.0 else { return };
+        match &*link {
+            Link::Line { .. } => visit(link.as_ptr() as usize),
+            Link::Nested { inner, outer } => {
+                inner.each_section(visit);
+                outer.each_section(visit);
+            }
         }
     }
 
     /// Visits the lines, those that hold first.
     pub(super) fn each(self, visit: &mut dyn FnMut(&Line)) {
         let Some(link) = self.0 else { return };
-        match &link.kind {
-            Kind::Line { line, before } => {
+        match &*link {
+            Link::Line { line, before } => {
                 visit(line);
                 before.each(visit);
             }
-            Kind::Nested { inner, outer } => {
+            Link::Nested { inner, outer } => {
                 inner.each(visit);
                 outer.each(visit);
             }
@@ -87,5 +106,43 @@ impl Chain {
             }
         });
         options
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    fn leaked(link: Link) -> Chain {
+        // SAFETY: P3 holds for what lives forever.
+        Chain(Some(unsafe { Kept::from_ref(Box::leak(Box::new(link))) }))
+    }
+
+    /// A section with one line, as the configuration has it.
+    pub(in super::super) fn section(name: &str) -> Chain {
+        let line = Line { name: name.into(), value: "x".into(), place: String::new() };
+        leaked(Link::Line { line, before: Chain::default() })
+    }
+
+    /// Sections merged, the innermost first, as httpd does anew for each request.
+    pub(in super::super) fn merged(sections: &[Chain]) -> Chain {
+        let nest = |inner, &outer| leaked(Link::Nested { inner, outer });
+        sections[1..].iter().fold(sections[0], nest)
+    }
+
+    #[test]
+    fn an_identity_is_that_of_the_sections() {
+        let [a, b, c] = ["a", "b", "c"].map(section);
+        let none = Chain::default();
+        let chains =
+            [none, a, b, merged(&[a, b]), merged(&[b, a]), merged(&[a, b, c]), merged(&[a, c])];
+        for (at, one) in chains.iter().enumerate() {
+            for (other_at, other) in chains.iter().enumerate() {
+                assert_eq!(one.is(&other.identity()), at == other_at, "{at} {other_at}");
+            }
+        }
+        // Made again, and nested the other way round.
+        let again = leaked(Link::Nested { inner: a, outer: merged(&[b, c]) });
+        assert!(again.is(&merged(&[a, b, c]).identity()));
     }
 }

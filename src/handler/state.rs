@@ -154,11 +154,6 @@ fn state() -> Option<Kept<State>> {
     Some(unsafe { Kept::from_ref(state) })
 }
 
-/// Whether `pool` is the configuration's, and not a request's.
-pub(super) fn is_configuration(pool: Pool<'_>) -> bool {
-    state().is_some_and(|state| state.configuration == pool.as_ptr() as usize)
-}
-
 /// Looks up `name`, which may be `mod_x:name`, among this module's applications.
 pub(super) fn find(name: &str) -> Option<Kept<Named>> {
     let state = state()?;

@@ -34,6 +34,39 @@ mpm_tests! {
     }
 }
 
+/// A factory is foreign code: it may take its time, and only requests that need its application wait.
+#[test]
+fn h01_a_slow_build_stalls_no_other() {
+    let section = |path: &str, options: &str| {
+        format!("<Location {path}>\nRustApp quirks\n{options}\n</Location>")
+    };
+    let gate = "RustAppOption gate {root}/gate\nRustAppOption journal {root}/journal";
+    let server = quirks()
+        .mpm(Mpm::Event)
+        .children(1)
+        .file("journal", "")
+        .conf(&section("/slow", gate))
+        .conf(&section("/other", ""))
+        .conf(&section("/another", "RustAppOption gate /dev/null"))
+        .start();
+    let journal = server.root().join("journal");
+    fs::set_permissions(&journal, Permissions::from_mode(0o666)).unwrap();
+    let begun = || fs::read_to_string(&journal).unwrap().lines().count();
+    std::thread::scope(|scope| {
+        let slow: Vec<_> = (0..2).map(|_| scope.spawn(|| server.get("/slow/pid").status)).collect();
+        server.wait_for("the factory to run", || begun() == 1);
+        for path in ["/other/pid", "/another/pid", "/quirks/pid"] {
+            assert_eq!(server.get(path).status, 200, "{path}");
+        }
+        assert!(slow.iter().all(|thread| !thread.is_finished()));
+        server.write_file("gate", "");
+        for thread in slow {
+            assert_eq!(thread.join().unwrap(), 200);
+        }
+    });
+    assert_eq!(begun(), 1, "it was built twice");
+}
+
 #[test]
 fn h01_a_configtest_starts_nothing() {
     let server = quirks().file("journal", "").start();
