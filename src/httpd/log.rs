@@ -3,10 +3,12 @@
 use std::cell::Cell;
 use std::ffi::CString;
 use std::ptr;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 
 use super::request::Request;
 use super::server::Server;
+use super::syslog::Syslog;
 use crate::gateway::{Level, panic};
 use crate::sys;
 
@@ -15,6 +17,9 @@ static MODULE: AtomicPtr<sys::module> = AtomicPtr::new(ptr::null_mut());
 
 /// Whether this is a process that has none of httpd's log files.
 static DETACHED: AtomicBool = AtomicBool::new(false);
+
+/// The system's log, in such a process that has it instead of standard error.
+static SYSLOG: OnceLock<Syslog> = OnceLock::new();
 
 thread_local! {
     /// The request that this thread is working on. No destructor: threads of the parent have it.
@@ -40,17 +45,32 @@ pub(crate) fn module_name() -> Option<&'static str> {
     Some(name.strip_suffix(".c").unwrap_or(name))
 }
 
-/// From here on this process logs to standard error alone, for no server: its log files are not
-/// httpd's any more.
+/// Has this process log to standard error alone from here on, for no server: its log files are not
+/// httpd's any more. With `ErrorLog syslog` standard error is nothing, and the system's log is asked.
 pub(crate) fn only_to_stderr() {
     DETACHED.store(true, Ordering::Relaxed);
     if let Some(main) = Server::main() {
+        if let Some(syslog) = Syslog::of(main) {
+            let _ = SYSLOG.set(syslog);
+        }
         // SAFETY: the server is valid, as its type says (P3).
         let kept = unsafe { sys::rust_log_server_level(main.as_ptr(), module_index()) };
         // SAFETY: P13: one thread, in a process of its own; what is for no server is held against
         // this.
         unsafe { sys::ap_default_loglevel = kept };
     }
+}
+
+/// Runs `f`, which closes descriptors that are not its own: that of the system's log is closed before,
+/// as the C library would go on to use its number, and opened again afterwards where it is needed.
+pub(crate) fn with_syslog_closed<T>(f: impl FnOnce() -> T) -> T {
+    // SAFETY: P13: one thread.
+    unsafe { libc::closelog() };
+    let result = f();
+    if let Some(syslog) = SYSLOG.get() {
+        syslog.open();
+    }
+    result
 }
 
 /// The last level whose records are kept for `request`; `None` keeps all.
@@ -119,7 +139,8 @@ pub fn here(level: Level, message: &str) {
     }
     let current = CURRENT.get();
     if DETACHED.load(Ordering::Relaxed) {
-        write_server(ptr::null_mut(), raw(level), message);
+        let main = Server::main().filter(|_| SYSLOG.get().is_some());
+        write_server(main.map_or(ptr::null_mut(), Server::as_ptr), raw(level), message);
     } else if current.is_null() {
         server(Server::main(), level, message);
     } else {

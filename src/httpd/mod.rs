@@ -34,6 +34,7 @@ mod request;
 mod server;
 pub(crate) mod signals;
 mod status;
+mod syslog;
 mod table;
 pub(crate) mod unixd;
 

@@ -59,6 +59,16 @@ impl<'s> Server<'s> {
         })
     }
 
+    /// Returns what ErrorLog says where that is the system's log.
+    pub(super) fn syslog(self) -> Option<&'s [u8]> {
+        let name: *const c_char = self.raw().error_fname;
+        if name.is_null() || !self.raw().error_log.is_null() {
+            return None;
+        }
+        // SAFETY: P5, P3.
+        Some(unsafe { CStr::from_ptr(name) }.to_bytes())
+    }
+
     /// `ServerName`, or what httpd took for it.
     #[must_use]
     pub fn name(self) -> &'s [u8] {
