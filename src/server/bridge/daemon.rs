@@ -1,6 +1,7 @@
 //! What a daemon process is given by who forked it.
 
 use std::fmt;
+use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
@@ -74,6 +75,11 @@ impl fmt::Debug for Daemon {
     }
 }
 
+/// Returns a function that says of an error what could not be done.
+pub(super) fn broken(what: &'static str) -> impl Fn(io::Error) -> Ended {
+    move |error| Ended::Broken(io::Error::new(error.kind(), format!("cannot {what}: {error}")))
+}
+
 /// How the life of a daemon process ended.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -89,6 +95,6 @@ pub enum Ended {
         /// Threads that are still at their requests. Whoever ends the process ends them with it.
         abandoned: usize,
     },
-    /// The system did not give what it needs.
-    Broken(std::io::Error),
+    /// The system did not give what it needs. The error says what that was.
+    Broken(io::Error),
 }

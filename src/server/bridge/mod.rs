@@ -34,6 +34,7 @@ mod worker;
 
 use std::sync::Arc;
 
+use self::daemon::broken;
 use self::process::{Parts, Process};
 use self::start::Start;
 use self::timer::Timer;
@@ -53,7 +54,7 @@ pub fn run(daemon: Daemon) -> Ended {
     board.slots[slot].enter(std::process::id(), options.threads, monotonic_us());
     let watch = match Watch::new(daemon.lifeline, daemon.doorbell, daemon.signals) {
         Ok(watch) => watch,
-        Err(error) => return Ended::Broken(error),
+        Err(error) => return broken("watch its lifeline and its signals")(error),
     };
     watch.ring_doorbell();
     let start = Start { options: &options, board, slot, log: &log };
@@ -95,8 +96,9 @@ pub fn run(daemon: Daemon) -> Ended {
         }
         Err(error) => {
             let start = Start { options: &options, board, slot, log: &log_of_failure };
-            start.failed(&error.to_string());
-            Ended::Broken(error)
+            let what = "make its worker threads and what they wait for";
+            start.failed(&format!("cannot {what}: {error}"));
+            broken(what)(error)
         }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use super::daemon::{AbandonFn, Applications, BuildFn, Ended, LogFn};
+use super::daemon::{AbandonFn, Applications, BuildFn, Ended, LogFn, broken};
 use super::watch::{Found, Watch};
 use crate::gateway::{Level, panic};
 use crate::process::{Activation, Board, GroupOptions, Reason, State, startup_us};
@@ -39,7 +39,7 @@ impl Start<'_> {
                     until_us.map(|until| Duration::from_micros(until.saturating_sub(now_us)))
                 }
             };
-            let found = watch.wait(timeout).map_err(Ended::Broken)?;
+            let found = watch.wait(timeout).map_err(broken("wait for what happens"))?;
             if let Some(reason) = not_needed(&found) {
                 self.board.slots[self.slot].drain(reason, monotonic_us());
                 return Err(Ended::Unused(reason));
@@ -63,8 +63,10 @@ impl Start<'_> {
         watch: Watch,
         abandon: &Arc<AbandonFn>,
     ) -> Result<(Arc<dyn Applications>, Watch), Ended> {
-        let done = Arc::new(Event::new().map_err(Ended::Broken)?);
-        let watcher = self.watch_build(watch, done.clone(), abandon).map_err(Ended::Broken)?;
+        let done = Arc::new(Event::new().map_err(broken("make an event counter"))?);
+        let watcher = self
+            .watch_build(watch, done.clone(), abandon)
+            .map_err(broken("start the thread that watches the clock"))?;
         let built = panic::catch(build).unwrap_or_else(|error| Err(error.to_string()));
         done.ring();
         let Ok((watch, given_up)) = watcher.join() else {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::daemon::Ended;
+use super::daemon::{Ended, broken};
 use super::process::Process;
 use super::watch::{Found, Watch};
 use crate::gateway::{ErrorKind, Level};
@@ -31,6 +31,8 @@ pub(super) struct Timer {
     half_open: VecDeque<(u64, u64)>,
     /// When to accept again, if not now.
     accept_us: Option<u64>,
+    /// When the log was told that nothing can be accepted.
+    told_us: Option<u64>,
     lifeline_over: bool,
     /// What a signal or a command asked for.
     asked: Option<Reason>,
@@ -59,6 +61,7 @@ impl Timer {
             peers,
             half_open: VecDeque::new(),
             accept_us: None,
+            told_us: None,
             lifeline_over: false,
             asked: None,
             told: false,
@@ -81,7 +84,7 @@ impl Timer {
             let next_us = self.next_us(now_us, &facts);
             match self.wait_until(next_us) {
                 Ok(found) => self.happened(&found),
-                Err(error) => return Ended::Broken(error),
+                Err(error) => return broken("wait for what happens")(error),
             }
         }
     }

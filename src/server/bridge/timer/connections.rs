@@ -15,6 +15,9 @@ const HELLO_US: u64 = if cfg!(test) { 500_000 } else { 10_000_000 };
 /// How long nothing is accepted after that has failed: there were no descriptors left, say.
 const ACCEPT_PAUSE_US: u64 = 100_000;
 
+/// How long the log says nothing more of it.
+const TELL_AGAIN_US: u64 = 60_000_000;
+
 /// Connections that are accepted before anything else is looked at.
 const ACCEPT_AT_ONCE: usize = 256;
 
@@ -31,15 +34,18 @@ impl Timer {
     }
 
     fn accept_failed(&mut self, error: &io::Error, now_us: u64) {
-        self.process.log(
-            Level::Error,
-            &format!(
-                "RUST0040: process group {}: cannot accept connections: {error}; trying again in \
-                 {} ms",
-                self.process.options.name,
-                ACCEPT_PAUSE_US / 1000
-            ),
-        );
+        if self.told_us.is_none_or(|us| now_us >= us + TELL_AGAIN_US) {
+            self.told_us = Some(now_us);
+            self.process.log(
+                Level::Error,
+                &format!(
+                    "RUST0040: process group {}: cannot accept connections: {error}; it is tried \
+                     every {} ms, and told once a minute",
+                    self.process.options.name,
+                    ACCEPT_PAUSE_US / 1000
+                ),
+            );
+        }
         // It may not be there.
         let _ = self.watch.remove_listener(&self.listener);
         self.accept_us = Some(now_us + ACCEPT_PAUSE_US);
