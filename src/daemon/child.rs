@@ -11,7 +11,7 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::unistd::Pid;
 
 use super::group::{Descriptors, Group};
-use super::{identity, title};
+use super::{exit, identity, title};
 use crate::gateway::Level;
 use crate::httpd::{Kept, Server, log, signals, unixd};
 use crate::server::bridge::{self, Daemon, Ended};
@@ -33,10 +33,8 @@ pub(super) const fn is_told(code: i32) -> bool {
 
 /// The life of a daemon process. It never returns: what stands below on the stack is httpd's.
 pub(super) fn run(group: Kept<Group>, slot: usize) -> ! {
-    let code = crate::gateway::panic::catch(|| live(&group, slot)).unwrap_or_else(|error| {
-        log::here(Level::Error, &format!("RUST0034: process group {}: {error}", group.name()));
-        NOT_SET_UP
-    });
+    let code = crate::gateway::panic::catch(|| live(&group, slot))
+        .unwrap_or_else(|error| failed(&group, &error.to_string()));
     signals::end_process_with(code)
 }
 
@@ -49,16 +47,18 @@ fn live(group: &Group, slot: usize) -> i32 {
     let fds = group.fds.lock().unwrap_or_else(PoisonError::into_inner).take();
     group.lifeline.lock().unwrap_or_else(PoisonError::into_inner).take();
     let Some(Descriptors { mut listeners, lifeline }) = fds else {
-        return failed(group, "its descriptors are not there");
+        return failed(group, "httpd has closed the descriptors of the group's sockets");
     };
     let listener = listeners.swap_remove(slot);
     drop(listeners);
-    let Ok(doorbell) = group.doorbell.try_clone() else {
-        return failed(group, "there is no descriptor left");
+    let doorbell = match group.doorbell.try_clone() {
+        Ok(doorbell) => doorbell,
+        Err(error) => return failed(group, &format!("cannot copy a descriptor: {error}")),
     };
     if let Some(main) = main {
         title::set(main, &group.title);
     }
+    exit::watch(group.name());
     let signals = match prepare(group, &[&listener, &lifeline, &doorbell]) {
         Ok(signals) => signals,
         Err(error) => {
@@ -129,7 +129,9 @@ fn pause(group: &Group, lifeline: &OwnedFd) {
 }
 
 fn failed(group: &Group, what: &str) -> i32 {
-    log::here(Level::Error, &format!("RUST0034: process group {}: {what}", group.name()));
+    let (name, pid) = (group.name(), std::process::id());
+    let line = format!("RUST0034: process group {name}, process {pid}: cannot be set up: {what}");
+    log::here(Level::Error, &line);
     NOT_SET_UP
 }
 
@@ -142,7 +144,7 @@ fn prepare(group: &Group, kept: &[&OwnedFd]) -> Result<OwnedFd, String> {
     let signals = take_signals()?;
     let mut numbers: Vec<_> = kept.iter().map(|fd| fd.as_raw_fd()).collect();
     numbers.push(signals.as_raw_fd());
-    close_others(&numbers);
+    log::with_syslog_closed(|| close_others(&numbers));
     for (key, value) in &group.environment {
         set_environment(key, value)?;
     }
@@ -151,6 +153,7 @@ fn prepare(group: &Group, kept: &[&OwnedFd]) -> Result<OwnedFd, String> {
     }
     identity::limit(&group.options)?;
     group.identity.take_on()?;
+    exit::deny_fatal_status();
     Ok(signals)
 }
 
@@ -227,6 +230,7 @@ fn set_environment(key: &str, value: &CString) -> Result<(), String> {
 }
 
 fn nice(priority: i32) -> Result<(), String> {
-    rustix::process::setpriority_process(None, priority)
-        .map_err(|error| format!("cannot set cpu-priority to {priority}: {error}"))
+    rustix::process::setpriority_process(None, priority).map_err(|error| {
+        format!("cannot set cpu-priority={priority}: {error}; only root can go below httpd's own")
+    })
 }

@@ -161,14 +161,19 @@ impl<'e, 'r> Courier<'_, 'e, 'r> {
         let first_piece = upload.taken();
         let mut tried = Tried::new();
         let mut attempts = 0;
+        let mut unreachable = None;
         loop {
-            let hold = self.choose(&mut tried, started)?;
+            let hold = self.choose(&mut tried, started, &mut unreachable)?;
             let failure = match self.attempt(hold, packet, upload)? {
                 Attempt::Answered(outcome) => return Ok(outcome),
                 Attempt::NotConnected(failure) => {
                     // Its line of connections is full, mostly: another's may not be. When all have
                     // been tried, there is a pause.
                     tried.add(hold.slot);
+                    if failure.is_lasting() {
+                        unreachable = Some(failure);
+                        continue;
+                    }
                     if started.elapsed() >= self.group.options.connect_timeout {
                         return Err(failure);
                     }
@@ -195,8 +200,14 @@ impl<'e, 'r> Courier<'_, 'e, 'r> {
         }
     }
 
-    /// Takes hold of the least busy process; waits for one where none is ready yet.
-    fn choose(&self, tried: &mut Tried, started: Instant) -> Result<Hold, Failure> {
+    /// Takes hold of the least busy process; waits for one where none is ready yet, but not where
+    /// the socket of one that is cannot be reached.
+    fn choose(
+        &self,
+        tried: &mut Tried,
+        started: Instant,
+        unreachable: &mut Option<Failure>,
+    ) -> Result<Hold, Failure> {
         let board = &self.group.board;
         let mut pause = Duration::from_millis(1);
         loop {
@@ -212,6 +223,9 @@ impl<'e, 'r> Courier<'_, 'e, 'r> {
                     return Err(Failure::circuit_open(left.div_ceil(1_000_000)));
                 }
                 Err(_) => {
+                    if let Some(failure) = unreachable.take() {
+                        return Err(failure);
+                    }
                     // One that was tried may be another process by now.
                     *tried = Tried::new();
                     if started.elapsed() >= self.group.options.connect_timeout {
@@ -240,7 +254,10 @@ impl<'e, 'r> Courier<'_, 'e, 'r> {
             Ok(connection) => connection,
             Err(error) => {
                 board.release(hold.slot, hold.incarnation);
-                return Ok(Attempt::NotConnected(Failure::cannot_connect(hold.pid, &error)));
+                let socket = &self.group.seen[hold.slot];
+                return Ok(Attempt::NotConnected(Failure::cannot_connect(
+                    hold.pid, socket, &error,
+                )));
             }
         };
         let ticket = board.group.ticket();
@@ -308,7 +325,7 @@ impl<'e, 'r> Courier<'_, 'e, 'r> {
         match self.group.take_kept(hold.slot, hold.incarnation) {
             Some(connection) => Ok(connection),
             None => Connection::open(
-                &self.group.paths[hold.slot],
+                &self.group.seen[hold.slot],
                 hold.incarnation,
                 self.group.buffers(),
             ),

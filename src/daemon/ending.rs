@@ -4,8 +4,9 @@ use std::fmt;
 
 use nix::sys::signal::Signal;
 
-use super::{child, oom};
+use super::{child, exit, oom};
 use crate::httpd::other_child::WaitStatus;
+use crate::process::{Buried, State};
 
 /// How a process ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,9 +29,16 @@ impl Ending {
         Self { how, by_oom: how == How::Signaled(Signal::SIGKILL) && oom::has_struck() }
     }
 
-    /// Whether it went as it was told, or has said itself what went wrong.
-    pub(super) fn is_expected(self) -> bool {
-        matches!(self.how, How::Exited(code) if child::is_told(code))
+    /// Returns whether a process that left this behind ended in another way than a daemon process
+    /// does which was told to, or has said itself what went wrong. One that has not begun to end
+    /// ended by its application, whatever its exit status.
+    pub(super) fn is_crash(self, buried: &Buried) -> bool {
+        match (self.how, buried.state) {
+            (How::Signaled(_) | How::Lost, _) => true,
+            (How::Exited(_), State::Starting | State::Ready) => true,
+            (How::Exited(0), _) => buried.casualties > 0,
+            (How::Exited(code), _) => !child::is_told(code),
+        }
     }
 
     /// Whether it had nothing left to do.
@@ -86,6 +94,7 @@ impl fmt::Display for Ending {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.how {
             _ if self.by_oom => f.write_str("was killed as the system ran out of memory"),
+            How::Exited(exit::CALLED_EXIT) => f.write_str("called exit"),
             How::Signaled(signal) => write!(f, "was ended by {signal}"),
             How::Exited(code) => write!(f, "exited with status {code}"),
             How::Lost => f.write_str("was lost"),
@@ -111,20 +120,38 @@ mod tests {
         assert_eq!(said(101), "exited with status 101");
         assert_eq!(said(3 << 8), "exited with status 3");
         assert_eq!(said(134), "exited with status 134");
+        assert_eq!(said(73), "called exit");
     }
 
     #[test]
-    fn what_a_process_has_said_itself_is_expected() {
+    fn what_a_process_has_said_itself_is_no_crash() {
+        let is_crash = |status: Option<i32>, state: State, casualties: u32| {
+            let buried = Buried {
+                pid: 7,
+                state,
+                ready_us: None,
+                casualties,
+                load: 0,
+                requests: 0,
+                since_us: 0,
+            };
+            Ending::of(status).is_crash(&buried)
+        };
         for code in [0, 70, 71, 72] {
             for status in [code, code << 8] {
-                assert!(Ending::of(Some(status)).is_expected(), "{status}");
+                for state in [State::Empty, State::Dormant, State::Failed, State::Draining] {
+                    assert!(!is_crash(Some(status), state, 0), "{status}, {state:?}");
+                }
+                for state in [State::Starting, State::Ready] {
+                    assert!(is_crash(Some(status), state, 0), "{status}, {state:?}");
+                }
             }
         }
+        assert!(is_crash(Some(0), State::Draining, 1) && !is_crash(Some(72), State::Draining, 1));
         assert!(Ending::of(Some(0)).is_well() && !Ending::of(Some(72)).is_well());
-        for status in [1, 9, 100] {
-            assert!(!Ending::of(Some(status)).is_expected(), "{status}");
+        for status in [Some(1), Some(9), Some(73), Some(100), None] {
+            assert!(is_crash(status, State::Draining, 0), "{status:?}");
         }
-        assert!(!Ending::of(None).is_expected());
         assert_eq!(Ending::of(Some(71)).wait_status(), Some(71 << 8));
         assert_eq!(Ending::of(Some(11)).wait_status(), Some(11));
     }

@@ -1,5 +1,8 @@
 //! What goes wrong between httpd and a process group: a code, a status, a line in the log.
 
+use std::io::ErrorKind;
+use std::path::Path;
+
 use http::StatusCode;
 
 use crate::gateway::Level;
@@ -15,6 +18,8 @@ pub(super) struct Failure {
     /// In how many seconds it is worth trying again.
     retry_after: Option<u64>,
     level: Level,
+    /// Whether trying again makes no difference.
+    is_lasting: bool,
 }
 
 impl Failure {
@@ -55,9 +60,25 @@ impl Failure {
     }
 
     /// No process could be connected to.
-    pub(super) fn cannot_connect(pid: u32, error: &std::io::Error) -> Self {
-        let message = format!("cannot connect to daemon process {pid}: {error}");
-        Self::new("RUST0022", StatusCode::SERVICE_UNAVAILABLE, message).retry_after(5)
+    pub(super) fn cannot_connect(pid: u32, socket: &Path, error: &std::io::Error) -> Self {
+        let user = rustix::process::geteuid().as_raw();
+        let message = format!(
+            "cannot connect to daemon process {pid} at its socket \"{}\" as user id {user}: {error}",
+            socket.display()
+        );
+        let mut failure = Self::new("RUST0022", StatusCode::SERVICE_UNAVAILABLE, message);
+        // A full backlog has room again, and another process listens where one has died. What the
+        // file system says stays.
+        failure.is_lasting = !matches!(
+            error.kind(),
+            ErrorKind::WouldBlock | ErrorKind::ConnectionRefused | ErrorKind::Interrupted
+        );
+        failure.retry_after(5)
+    }
+
+    /// Returns whether another attempt would fail as well.
+    pub(super) const fn is_lasting(&self) -> bool {
+        self.is_lasting
     }
 
     /// Every thread is busy, and the line of waiting requests is full.
@@ -98,7 +119,7 @@ impl Failure {
     }
 
     fn new(code: &'static str, status: StatusCode, message: String) -> Self {
-        Self { code, status, message, retry_after: None, level: Level::Error }
+        Self { code, status, message, retry_after: None, level: Level::Error, is_lasting: false }
     }
 
     const fn retry_after(mut self, seconds: u64) -> Self {

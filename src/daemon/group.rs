@@ -25,6 +25,8 @@ pub(crate) struct Group {
     pub(super) token: [u8; 16],
     /// Each slot's socket.
     pub(super) paths: Vec<PathBuf>,
+    /// The same as httpd's children see them, whose root ChrootDir may have changed.
+    pub(super) seen: Vec<PathBuf>,
     /// What the processes are given, in the parent only.
     pub(super) fds: Mutex<Option<Descriptors>>,
     /// Wakes the processes that wait for something to do.

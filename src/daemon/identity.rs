@@ -19,6 +19,8 @@ pub(super) struct Identity {
     credentials: Option<Credentials>,
     chroot: Option<PathBuf>,
     home: Option<PathBuf>,
+    /// Whether the option `home` names the folder, and not the account.
+    is_home_given: bool,
     user_name: Option<String>,
     umask: Option<u32>,
 }
@@ -94,6 +96,7 @@ impl Identity {
             credentials,
             chroot: options.chroot.as_ref().map(PathBuf::from),
             home,
+            is_home_given: options.home.is_some(),
             user_name: user.map(|user| user.name),
             umask: options.umask,
         })
@@ -107,8 +110,8 @@ impl Identity {
     pub(super) fn take_on(&self) -> Result<(), String> {
         if let Some(root) = &self.chroot {
             nix::unistd::chroot(root.as_path())
-                .map_err(|error| failed("chroot to", root, error))?;
-            nix::unistd::chdir("/").map_err(|error| failed("chdir to", Path::new("/"), error))?;
+                .map_err(|error| failed("change the root to chroot=", root, error))?;
+            nix::unistd::chdir("/").map_err(|error| failed("enter ", Path::new("/"), error))?;
         }
         if let Some(Credentials { uid, gid, groups }) = &self.credentials {
             nix::unistd::setgroups(groups)
@@ -126,8 +129,20 @@ impl Identity {
             nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(mask));
         }
         if let Some(home) = &self.home {
-            nix::unistd::chdir(home.as_path())
-                .map_err(|error| failed("chdir to the home", home, error))?;
+            match nix::unistd::chdir(home.as_path()) {
+                Ok(()) => {}
+                Err(error) if self.is_home_given => {
+                    return Err(format!(
+                        "cannot enter home={} as user id {}: {error}; let that user enter each \
+                         folder of the path, or name another one",
+                        home.display(),
+                        Uid::effective()
+                    ));
+                }
+                // An account such as nobody has a home that is not there.
+                Err(_) => nix::unistd::chdir("/")
+                    .map_err(|error| failed("enter ", Path::new("/"), error))?,
+            }
         }
         Ok(())
     }
@@ -153,6 +168,46 @@ pub(crate) fn check(options: &GroupOptions) -> Result<(), String> {
     socket_owner(options).map(drop)
 }
 
+/// Checks that the folders are there that `options` name.
+///
+/// # Errors
+///
+/// Which one is not, and why.
+pub(super) fn check_folders(options: &GroupOptions) -> Result<(), String> {
+    let is_folder = |option: &str, path: &str, within: &Path| {
+        find_folder(within, Path::new(path)).map_err(|error| match &options.chroot {
+            Some(root) if option == "home" => {
+                format!("{option}={path}: below chroot={root}: {error}")
+            }
+            _ => format!("{option}={path}: {error}"),
+        })
+    };
+    let top = Path::new("/");
+    if let Some(root) = &options.chroot {
+        is_folder("chroot", root, top)?;
+    }
+    match &options.home {
+        Some(home) => is_folder("home", home, options.chroot.as_deref().map_or(top, Path::new)),
+        None => Ok(()),
+    }
+}
+
+/// Finds out whether `path` is a folder for a process whose root is `root`.
+fn find_folder(root: &Path, path: &Path) -> std::io::Result<()> {
+    let mut here = root.to_owned();
+    for part in path.strip_prefix("/").unwrap_or(path) {
+        here.push(part);
+        // A link below another root leads to what only a process with that root can tell.
+        if root != Path::new("/") && std::fs::symlink_metadata(&here)?.is_symlink() {
+            return Ok(());
+        }
+    }
+    match std::fs::metadata(&here)?.is_dir() {
+        true => Ok(()),
+        false => Err(std::io::ErrorKind::NotADirectory.into()),
+    }
+}
+
 /// Who may connect to the group's sockets: httpd's children. `None` where httpd is not root, and all
 /// is its own user's.
 ///
@@ -176,15 +231,12 @@ pub(super) fn socket_owner(options: &GroupOptions) -> Result<Option<Uid>, String
 /// Which limit could not be set.
 pub(super) fn limit(options: &GroupOptions) -> Result<(), String> {
     let set = |resource, name: &str, limit: u64| {
-        setrlimit(resource, limit, limit)
-            .map_err(|error| format!("cannot set {name} to {limit}: {error}"))
+        setrlimit(resource, limit, limit).map_err(|error| {
+            format!("cannot set {name}={limit}: {error}; httpd's own limit may be lower")
+        })
     };
-    if let Some(limit) = options.cpu_time_limit {
-        // The soft limit sends SIGXCPU, on which the process is replaced; the hard one kills.
-        let soft = limit.as_secs().max(1);
-        setrlimit(Resource::RLIMIT_CPU, soft, soft + 30)
-            .map_err(|error| format!("cannot set cpu-time-limit to {soft}: {error}"))?;
-    }
+    // `cpu-time-limit` is none of these: the process looks at its own time, and the system would kill it
+    // with its requests.
     if let Some(limit) = options.virtual_memory_limit {
         set(Resource::RLIMIT_AS, "virtual-memory-limit", limit)?;
     }
@@ -228,5 +280,5 @@ fn groups_of(user: Option<&User>, gid: Gid) -> Vec<Gid> {
 }
 
 fn failed(what: &str, path: &Path, error: nix::Error) -> String {
-    format!("cannot {what} {}: {error}", path.display())
+    format!("cannot {what}{}: {error}", path.display())
 }

@@ -53,10 +53,11 @@ pub(crate) fn start(
 ) -> Result<(), Vec<String>> {
     retired::adopt(pconf, main);
     oom::watch();
-    let prefix = match prefix {
-        Some(prefix) => of_module(prefix),
-        None => default_prefix(pconf).ok_or_else(|| vec!["RUST0034: no runtime folder".into()])?,
-    };
+    if plans.is_empty() {
+        return Ok(());
+    }
+    let prefix =
+        prefix_of_module(pconf, prefix).map_err(|error| vec![format!("RUST0034: {error}")])?;
     let (mut groups, mut wrong) = (Vec::new(), Vec::new());
     for plan in plans {
         let name = plan.options.name.clone();
@@ -84,6 +85,25 @@ pub(crate) fn start(
         }
     }
     Ok(())
+}
+
+/// Checks that a group with these options can be made: its accounts, its folders, its sockets.
+///
+/// # Errors
+///
+/// What is wrong, and what is allowed.
+pub(crate) fn check(
+    pconf: Pool<'_>,
+    prefix: Option<PathBuf>,
+    options: &GroupOptions,
+) -> Result<(), String> {
+    identity::check_folders(options)?;
+    let prefix = prefix_of_module(pconf, prefix)?;
+    socket::check(&prefix, &options.name, options.slots() as usize)?;
+    match unixd::children_have_root() {
+        Some(root) => socket::seen_below(root, &prefix).map(drop),
+        None => Ok(()),
+    }
 }
 
 /// Runs in each httpd child.
@@ -117,11 +137,15 @@ fn make(plan: Plan, prefix: &Path) -> Result<Group, String> {
     rustix::rand::getrandom(&mut token, rustix::rand::GetRandomFlags::empty())
         .map_err(|error| words("a token", &error))?;
     let owner = identity::socket_owner(&options)?;
-    let (mut paths, mut listeners) = (Vec::new(), Vec::new());
+    let (mut paths, mut seen, mut listeners) = (Vec::new(), Vec::new(), Vec::new());
     for slot in 0..slots {
         let path = socket::path(prefix, mpm::generation(), &options.name, slot);
         let backlog = i32::try_from(options.listen_backlog).unwrap_or(i32::MAX);
         listeners.push(socket::listen(&path, backlog, owner)?);
+        seen.push(match unixd::children_have_root() {
+            Some(root) => socket::seen_below(root, &path)?,
+            None => path.clone(),
+        });
         paths.push(path);
     }
     let mut environment = identity.environment();
@@ -139,6 +163,7 @@ fn make(plan: Plan, prefix: &Path) -> Result<Group, String> {
         board,
         token,
         paths,
+        seen,
         fds: Mutex::new(Some(Descriptors { listeners, lifeline: lifeline_read })),
         doorbell,
         lifeline: Mutex::new(Some(lifeline)),
@@ -172,25 +197,36 @@ fn of_module(prefix: PathBuf) -> PathBuf {
     }
 }
 
-fn default_prefix(pconf: Pool<'_>) -> Option<PathBuf> {
-    let path = pconf.runtime_path(log::module_name().unwrap_or("mod_rust"))?;
-    Some(PathBuf::from(path.to_str().ok()?))
+/// Returns the beginning of the paths of this module's sockets: `prefix` is RustSocketPrefix.
+fn prefix_of_module(pconf: Pool<'_>, prefix: Option<PathBuf>) -> Result<PathBuf, String> {
+    if let Some(prefix) = prefix {
+        return Ok(of_module(prefix));
+    }
+    let path = pconf.runtime_path(log::module_name().unwrap_or("mod_rust"));
+    path.and_then(|path| Some(PathBuf::from(path.to_str().ok()?))).ok_or_else(|| {
+        "DefaultRuntimeDir is not the path of a folder: set RustSocketPrefix to a path for the \
+         sockets of process groups"
+            .into()
+    })
 }
 
-/// Forks the process of a slot.
-fn fork(pconf: Pool<'_>, group: &Kept<Group>, slot: usize) {
+/// Forks the process of a slot, and returns whether that could be done.
+fn fork(pconf: Pool<'_>, group: &Kept<Group>, slot: usize) -> bool {
     match other_child::fork(pconf) {
         Ok(Forked::Child) => child::run(*group, slot),
         Ok(Forked::Parent(pid)) => {
             group.pids[slot].store(pid, Ordering::Relaxed);
             other_child::supervise(pconf, pid, on_end);
+            true
         }
         Err(error) => {
             let line = format!(
-                "RUST0034: process group {}: cannot fork a daemon process: {error}",
+                "RUST0034: process group {}: cannot fork a daemon process: {error}; allow httpd \
+                 more processes or memory (ulimit -u, TasksMax=), or give its groups fewer",
                 group.name()
             );
             log::server(Server::main(), Level::Error, &line);
+            false
         }
     }
 }
@@ -210,12 +246,29 @@ fn on_end(pid: i32, status: other_child::WaitStatus) {
         let now = os::monotonic_us();
         let buried = group.board.bury(slot, now);
         let ended = Ending::of(status);
-        let is_crash = !ended.is_expected();
+        let is_crash = ended.is_crash(&buried);
         if let Some(status) = ended.wait_status() {
             group.board.slots[slot].set_last_exit(status);
         }
-        group.board.lock(&group.options, std::process::id(), is_alive).died(&buried, is_crash, now);
+        let failure = group
+            .board
+            .lock(&group.options, std::process::id(), is_alive)
+            .died(&buried, is_crash, now);
+        let is_stopping = mpm::is_stopping();
+        // SAFETY: P3: the configuration's pool, which the running groups live in.
+        let pconf = unsafe { Pool::from_ptr(running.pool as *mut _) };
+        let is_forked = !is_stopping && fork(pconf, group, slot);
         if is_crash {
+            let next = match failure {
+                _ if is_stopping => "none takes its place, as httpd stops".to_owned(),
+                _ if !is_forked => {
+                    "none takes its place, as it cannot be forked (RUST0034 says why)".to_owned()
+                }
+                Some(failure) if failure.pause_us > 0 => {
+                    format!("the next is started in {} ms", failure.pause_us / 1000)
+                }
+                _ => "another takes its place".to_owned(),
+            };
             let what = match (buried.state, buried.casualties) {
                 (State::Ready | State::Draining | State::Failed, 1) => {
                     ", with 1 request in it".to_owned()
@@ -226,16 +279,10 @@ fn on_end(pid: i32, status: other_child::WaitStatus) {
                 _ => ", before it was ready".to_owned(),
             };
             let line = format!(
-                "RUST0031: process group {}: daemon process {pid} {ended}{what}; another takes its \
-                 place",
+                "RUST0031: process group {}: daemon process {pid} {ended}{what}; {next}",
                 group.name()
             );
             log::server(Server::main(), Level::Error, &line);
-        }
-        if !mpm::is_stopping() {
-            // SAFETY: P3: the configuration's pool, which the running groups live in.
-            let pconf = unsafe { Pool::from_ptr(running.pool as *mut _) };
-            fork(pconf, group, slot);
         }
         group.ring();
     });

@@ -65,6 +65,23 @@ pub(super) fn check_embedded(view: &View<'_>) -> Vec<String> {
     wrong
 }
 
+/// Finds what is wrong with the process groups that this module's applications need.
+pub(super) fn check_groups(pconf: Pool<'_>, view: &View<'_>) -> Vec<String> {
+    state::with_groups(|groups| {
+        let check = |group: &Definition| {
+            // Its users are looked at in any case, and a folder below a home of none says no more.
+            if daemon::check_identity(&group.options).is_err() {
+                return None;
+            }
+            wanted(pconf, group, view)?;
+            let error = daemon::check(pconf, state::socket_prefix(), &group.options).err()?;
+            let Definition { name, place, .. } = group;
+            Some(format!("RUST0107: {place}: RustDaemonProcess {name}: {error}"))
+        };
+        groups.iter().filter_map(check).collect()
+    })
+}
+
 /// Starts the process groups that this module's applications need.
 pub(super) fn start(pconf: Pool<'_>, view: &View<'_>) -> std::result::Result<(), Vec<String>> {
     let plans = state::with_groups(|groups| {

@@ -276,6 +276,7 @@ impl<M: Module> CheckConfigHook for Hook<M, Own> {
     fn run(pconf: Pool<'_>, main: Server<'_>) -> Result<(), Vec<String>> {
         let mut wrong = groups::check(main);
         wrong.extend(daemons::check_embedded(&view::<M>(main)));
+        wrong.extend(daemons::check_groups(pconf, &view::<M>(main)));
         let own = check::own(pconf, main, &|server| Gate::<M>::usual_dir(server).gateway.options);
         if let Err(more) = own {
             wrong.extend(more);

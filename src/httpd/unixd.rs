@@ -1,5 +1,9 @@
 //! What httpd's User and Group say: who its children are (`ap_unixd_config`).
 
+use std::ffi::{CStr, OsStr};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
+
 use crate::sys;
 
 /// The user id that httpd's children run as.
@@ -14,6 +18,19 @@ pub(crate) fn user_id() -> u32 {
 pub(crate) fn group_id() -> u32 {
     // SAFETY: written while the configuration is read only (P3).
     unsafe { sys::ap_unixd_config.group_id }
+}
+
+/// Returns what ChrootDir says, where httpd acts on it: the root directory of its children.
+#[must_use]
+pub(crate) fn children_have_root<'s>() -> Option<&'s Path> {
+    // SAFETY: written while the configuration is read only (P3).
+    let path = unsafe { sys::ap_unixd_config.chroot_dir };
+    if path.is_null() || !rustix::process::geteuid().is_root() {
+        return None;
+    }
+    // SAFETY: P3, P5: a word of the configuration, which lives as long as it.
+    let path = unsafe { CStr::from_ptr(path) };
+    Some(Path::new(OsStr::from_bytes(path.to_bytes())))
 }
 
 /// The user id that httpd's children have: User's if httpd was started as root, else its own.

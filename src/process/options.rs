@@ -53,7 +53,8 @@ pub struct GroupOptions {
     pub supplementary_groups: Option<Vec<String>>,
     /// The umask; `None` is httpd's.
     pub umask: Option<u32>,
-    /// The working directory; `None` is the user's home if it is not httpd's user.
+    /// The working directory; `None` is the user's home if it is not httpd's user, or `/` where that
+    /// cannot be entered.
     pub home: Option<String>,
     /// The root directory.
     pub chroot: Option<String>,

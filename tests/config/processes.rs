@@ -1,10 +1,11 @@
 //! Which process groups are started, by which module; and what their directives do to requests.
 
 use std::path::Path;
+use std::process::Command;
 
 use httpd_testkit::{Builder, Server, proc};
 
-use crate::support::{configtest, stock, taken, value};
+use crate::support::{configtest, refused, stock, taken, value};
 
 /// The names of the sockets in a folder.
 fn sockets(folder: &Path) -> Vec<String> {
@@ -52,27 +53,72 @@ fn groups_that_nobody_uses_are_not_started() {
     }
 }
 
-/// `httpd -t` makes no socket, and so starts nothing: where none can be made, only a start fails.
+/// What would only fail when the processes are made stops configtest, for groups that are used.
 #[test]
-fn configtest_starts_nothing() {
-    let lines = "RustSocketPrefix /nowhere/to/be/found/rust\nRustDaemonProcess shop\n\
-                 RustAppAlias /x hello process-group=shop\n";
-    taken(stock(), lines);
-    let builder = stock().conf(lines);
-    let error = builder.try_start().map(drop).expect_err("there is no such folder").to_string();
-    let expected =
-        "RUST0034: process group shop: cannot make the socket /nowhere/to/be/found/rust.";
-    assert!(error.contains(expected), "{error}");
+fn folders_and_paths_that_cannot_be_used_stop_configtest() {
+    let long = format!("RustSocketPrefix run/{}\n", "x".repeat(90));
+    for (before, options, expected) in [
+        (
+            "RustSocketPrefix /nowhere/to/be/found/rust\n",
+            "",
+            "the folder \"/nowhere/to/be/found\" of its sockets: No such file or directory (os error \
+             2); make the folder, or name another one with RustSocketPrefix or DefaultRuntimeDir",
+        ),
+        (
+            "RustSocketPrefix conf.txt/rust\n",
+            "",
+            "of its sockets: not a folder; make the folder, or name another one",
+        ),
+        (&long, "", "; expected 107 at most: set a shorter RustSocketPrefix"),
+        ("", "home=/nowhere", "home=/nowhere: No such file or directory"),
+        ("", "home=/etc/passwd", "home=/etc/passwd: not a directory"),
+    ] {
+        let group = format!("{before}RustDaemonProcess shop {options}\n");
+        let builder = || stock().file("conf.txt", "");
+        let lines = format!("{group}RustAppAlias /x hello process-group=shop\n");
+        let test = configtest(builder(), &lines);
+        refused(&lines, &test, "RUST0107: ");
+        refused(&lines, &test, expected);
+        // A group that nobody uses is not made.
+        taken(builder(), &group);
+    }
 }
 
 #[test]
-fn a_path_that_is_too_long_is_told() {
-    let prefix = "x".repeat(90);
-    let builder = stock()
-        .conf(&format!("RustSocketPrefix {{root}}/{prefix}\nRustDaemonProcess shop"))
-        .conf("RustAppAlias /x hello process-group=shop");
-    let error = builder.try_start().map(drop).expect_err("the path is too long").to_string();
-    assert!(error.contains("107 are allowed: set a shorter RustSocketPrefix"), "{error}");
+fn folders_that_only_root_can_use_stop_configtest() {
+    if !is_root() {
+        return;
+    }
+    for (lines, expected) in [
+        ("RustDaemonProcess shop chroot=/nowhere\n", "chroot=/nowhere: No such file or directory"),
+        (
+            "RustDaemonProcess shop chroot=/usr home=/nowhere\n",
+            "home=/nowhere: below chroot=/usr: No such file or directory",
+        ),
+        (
+            "ChrootDir /usr\nRustDaemonProcess shop\n",
+            "httpd's children cannot see its sockets in \"",
+        ),
+    ] {
+        let lines = format!("{lines}RustAppAlias /x hello process-group=shop\n");
+        let test = configtest(stock(), &lines);
+        refused(&lines, &test, "RUST0107: ");
+        refused(&lines, &test, expected);
+    }
+    // A folder in which nothing can be written.
+    let read_only =
+        ["unshare", "-m", "sh", "-c", "mount -t tmpfs -o ro none /mnt && exec \"$@\"", "sh"];
+    if !Command::new("unshare").args(["-m", "true"]).status().is_ok_and(|status| status.success()) {
+        return;
+    }
+    let lines = "RustSocketPrefix /mnt/rust\nRustDaemonProcess shop\n\
+                 RustAppAlias /x hello process-group=shop\n";
+    let test = configtest(stock().wrap(&read_only), lines);
+    refused(lines, &test, "of its sockets: Read-only file system (os error 30); make the folder");
+}
+
+fn is_root() -> bool {
+    std::os::unix::fs::MetadataExt::uid(&std::fs::metadata("/proc/self").unwrap()) == 0
 }
 
 /// Both orders of two modules.

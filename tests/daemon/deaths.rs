@@ -49,7 +49,7 @@ fn a_process_that_is_killed_under_a_request() {
 
 #[test]
 fn faults_end_one_process_and_one_request() {
-    let stage = setup("processes=2").allow(&["RUST0031", "RUST0020"]).start();
+    let stage = setup("processes=2").allow(&["RUST0031", "RUST0020", "RUST0042"]).start();
     let (mut held, of) = stage.hold("held");
     stage.signal(of, Signal::SEGV);
     assert_eq!(held.read_response().status, 502);
@@ -61,8 +61,8 @@ fn faults_end_one_process_and_one_request() {
     assert!(line.contains("RUST0031"), "{line}");
     let response = stage.get(&run("exit", "exit:1"));
     assert_eq!(response.status, 502, "{response:?}");
-    let line = stage.wait_log("exited with status 1");
-    assert!(line.contains("RUST0031"), "{line}");
+    let line = stage.wait_log("called exit(1)");
+    assert!(line.contains("RUST0042"), "{line}");
     stage.pid_of_answer();
     stage.app().wait_ready(2);
 }

@@ -4,9 +4,12 @@
 mod clients;
 mod deaths;
 mod ends;
+mod exits;
 mod limits;
+mod logs;
 mod options;
 mod processes;
+mod sockets;
 mod starts;
 mod states;
 mod status;

@@ -148,6 +148,32 @@ fn another_user_and_its_surroundings() {
 }
 
 #[test]
+fn a_user_whose_home_is_not_there() {
+    if !is_root() {
+        return;
+    }
+    let stage = setup("threads=1 user=nobody").start();
+    stage.app().wait_ready(1);
+    assert_eq!(own_status(&stage, "Uid"), four(&id("-u", "nobody")));
+    let home = Command::new("getent").args(["passwd", "nobody"]).output().unwrap();
+    let home = String::from_utf8(home.stdout).unwrap();
+    let home = home.split(':').nth(5).expect("a home");
+    let is_there = std::fs::metadata(home).is_ok();
+    assert_eq!(own(&stage, "cwd"), if is_there { home } else { "/" });
+}
+
+/// The process itself looks at its time, and is replaced: the system would kill it with its requests.
+#[test]
+fn no_limit_of_the_system_kills_for_cpu_time() {
+    let stage = setup("threads=1 cpu-time-limit=5").start();
+    let limits = own(&stage, "limits");
+    let limit = limits.lines().find(|line| line.starts_with("Max cpu time")).unwrap();
+    let fields: Vec<_> = limit.split_whitespace().skip(3).take(2).collect();
+    let httpds = std::fs::read_to_string(format!("/proc/{}/limits", stage.pid())).unwrap();
+    assert!(httpds.lines().any(|line| line == limit), "{fields:?}: not httpd's own");
+}
+
+#[test]
 fn a_root_of_its_own() {
     if !is_root() {
         return;

@@ -12,7 +12,8 @@ use std::fs::{self, OpenOptions};
 use std::io::{Read as _, Write as _};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::process::Command;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
@@ -36,7 +37,12 @@ struct Options {
     awaits: Option<String>,
     /// Its build ends the process as long as this file is missing.
     crashes: Option<String>,
+    /// With which exit status, if not by a signal.
+    status: Option<i32>,
 }
+
+/// What the step `fill` has opened.
+static FILES: Mutex<Vec<fs::File>> = Mutex::new(Vec::new());
 
 /// What the step `code` writes. A test changes it in the module's file.
 const CODE: &str = "the first code of the stage";
@@ -68,6 +74,7 @@ fn late_body(folder: PathBuf) -> impl Application {
 }
 
 fn build(options: Options) -> Result<Arc<dyn Application>> {
+    let status = options.status;
     let folder = options.folder;
     mark(&folder.join("built"))?;
     if let Some(file) = options.needs
@@ -81,7 +88,11 @@ fn build(options: Options) -> Result<Arc<dyn Application>> {
     if let Some(file) = options.crashes
         && !folder.join(file).exists()
     {
-        std::process::abort();
+        match status {
+            #[expect(clippy::exit, reason = "a test is about it")]
+            Some(status) => std::process::exit(status),
+            None => std::process::abort(),
+        }
     }
     let service = Box::new(late_body(folder.clone()));
     Ok(Arc::new(Stage { folder, service }))
@@ -153,6 +164,12 @@ impl Application for Stage {
                 };
                 start_response.start(200, [("Content-Type", "text/plain")])?;
                 Ok(Body::from(text))
+            }
+            b"/program" => {
+                let script = format!("exit {}", value("status").unwrap_or_default());
+                let ended = Command::new("sh").args(["-c", &script]).status()?;
+                start_response.start(200, [("Content-Type", "text/plain")])?;
+                Ok(Body::from(ended.to_string()))
             }
             b"/var" => {
                 let text = std::env::var(value("name").unwrap_or_default()).unwrap_or_default();
@@ -241,6 +258,17 @@ impl<'r> Run<'r, '_> {
             "grow" => {
                 vec![1_u8; number << 20].leak();
             }
+            // Descriptors, until there are none left; and the mark with the last one.
+            "fill" => {
+                let mut files = FILES.lock().unwrap_or_else(PoisonError::into_inner);
+                while let Ok(file) = fs::File::open("/dev/null") {
+                    files.push(file);
+                }
+                files.pop();
+                mark(&self.folder.join(format!("{}.here", self.name)))?;
+                files.extend(fs::File::open("/dev/null"));
+            }
+            "empty" => FILES.lock().unwrap_or_else(PoisonError::into_inner).clear(),
             "abort" => std::process::abort(),
             "exit" => std::process::exit(argument.parse().unwrap_or(0)),
             _ => return Err(Error::new(format!("no such step: {step}"))),

@@ -156,7 +156,12 @@ impl Group<'_> {
             let (generation, rest) = rest.split_once('.')?;
             let (group, slot) = rest.rsplit_once('.')?;
             let number = |text: &str| text.parse::<u64>().ok();
-            (group == self.name).then_some((number(generation)?, number(slot)?, path.clone()))
+            // A long name is cut, and ends with a checksum.
+            let is_own = match group.split_once('~') {
+                Some((start, _)) => self.name.len() > group.len() && self.name.starts_with(start),
+                None => group == self.name,
+            };
+            is_own.then_some((number(generation)?, number(slot)?, path.clone()))
         };
         let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
         let found: Vec<_> = entries.filter_map(|entry| parse(entry.path())).collect();

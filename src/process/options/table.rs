@@ -34,7 +34,12 @@ pub const OPTIONS: &[OptionDoc] = &[
     doc("group", "name or #gid", "the user's", "group of the processes"),
     doc("supplementary-groups", "list", "the user's", "supplementary groups, just these"),
     doc("umask", "octal", "httpd's", "umask of the processes"),
-    doc("home", "path", "the user's", "working directory; httpd's for httpd's own user"),
+    doc(
+        "home",
+        "path",
+        "the user's",
+        "working directory; httpd's for httpd's own user; / where it cannot enter its home",
+    ),
     doc("chroot", "path", "none", "root directory of the processes"),
     doc("lang", "text", "httpd's", "environment variable LANG"),
     doc("locale", "text", "httpd's", "environment variable LC_ALL"),

@@ -1,0 +1,121 @@
+//! Lines of daemon processes, wherever ErrorLog sends them.
+
+use std::fs::{self, OpenOptions, Permissions};
+use std::io::Write as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::os::unix::net::UnixDatagram;
+use std::path::PathBuf;
+use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use httpd_testkit::Signal;
+
+use crate::support::{Stage, pid, run, setup};
+
+/// Runs a command with a /dev of its own, in which `log` is the socket beside `$0`; and notes its
+/// folder, the server root, there.
+const OWN_DEV: &str = "\
+    set -e; at=$(dirname \"$0\"); pwd > \"$at/root\"; mkdir \"$at/dev\"; mount -t tmpfs none \"$at/dev\"
+    for file in null zero random urandom; do
+        touch \"$at/dev/$file\"; mount --bind /dev/$file \"$at/dev/$file\"
+    done
+    touch \"$at/dev/log\"; mount --bind \"$at/log\" \"$at/dev/log\"; mount --rbind \"$at/dev\" /dev
+    exec \"$@\"";
+
+/// Receives what is written to the system's log, and writes it to the file that the test kit reads.
+fn system_log(folder: PathBuf) -> UnixDatagram {
+    let socket = UnixDatagram::bind(folder.join("log")).unwrap();
+    fs::set_permissions(folder.join("log"), Permissions::from_mode(0o777)).unwrap();
+    let receiver = socket.try_clone().unwrap();
+    thread::spawn(move || {
+        let mut line = vec![0; 64 << 10];
+        while let Ok(length) = receiver.recv(&mut line) {
+            if length == 0 {
+                return;
+            }
+            let root = fs::read_to_string(folder.join("root")).unwrap();
+            let path = PathBuf::from(root.trim()).join("error_log");
+            let mut file = OpenOptions::new().create(true).append(true).open(path).unwrap();
+            file.write_all(&[&line[..length], b"\n"].concat()).unwrap();
+        }
+    });
+    socket
+}
+
+/// Brings a process to say something that belongs to no request, and one to die.
+fn speak(stage: &Stage) {
+    let first = stage.app().wait_ready(1)[0];
+    stage.signal(first, Signal::USR1);
+    stage.wait_gone(&[first]);
+    let line = stage.wait_log(&format!("process {first}: takes no more requests"));
+    assert!(line.contains("RUST0032"), "{line}");
+    let response = stage.get(&run("exit", "exit:5"));
+    assert_eq!(response.status, 502, "{response:?}");
+    let line = stage.wait_log("the application called exit(5)");
+    assert!(line.contains("RUST0042"), "{line}");
+    stage.wait_log("RUST0031");
+}
+
+#[test]
+fn lines_reach_the_systems_log() {
+    let is_root = fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0);
+    let may_mount = || Command::new("unshare").args(["-m", "true"]).status();
+    if !is_root || !may_mount().is_ok_and(|status| status.success()) {
+        return;
+    }
+    let setup = setup("threads=1 user=daemon").allow(&["RUST0031", "RUST0042", "RUST0020"]);
+    let folder = setup.folder();
+    let socket = system_log(folder.clone());
+    let beside = folder.join("sh").display().to_string();
+    let stage = setup
+        .with(|builder| {
+            builder
+                .wrap(&["unshare", "-m", "sh", "-c", OWN_DEV, &beside])
+                .conf("ErrorLog syslog:local3\nLogLevel info")
+        })
+        .start();
+    speak(&stage);
+    // A process's lines have httpd's facility and its name: local3 is 19 times 8, and info 6.
+    let name = |line: &str| {
+        line.split('[').next().and_then(|start| start.split(' ').next_back()).map(str::to_owned)
+    };
+    let line = stage.wait_log("takes no more requests");
+    assert!(line.starts_with("<158>"), "{line}");
+    assert_eq!(name(&line), name(&stage.wait_log("resuming normal operations")), "{line}");
+    drop(stage);
+    let _ = socket.shutdown(std::net::Shutdown::Both);
+}
+
+#[test]
+fn lines_reach_a_program() {
+    let stage = setup("threads=1")
+        .allow(&["RUST0031", "RUST0042", "RUST0020"])
+        .with(|builder| builder.conf("ErrorLog \"|$/bin/cat >> {root}/error_log\""))
+        .start();
+    speak(&stage);
+    // Nor can an application truncate what it writes to.
+    let fds = stage.get("/stage/fds").text().to_owned();
+    assert!(fds.lines().any(|line| line.starts_with("2 stays pipe:")), "{fds}");
+}
+
+#[test]
+fn a_process_without_descriptors_says_so_once() {
+    let stage = setup("threads=2")
+        .allow(&["RUST0040"])
+        .with(|builder| builder.wrap(&["prlimit", "--nofile=512"]))
+        .start();
+    stage.app().wait_ready(1);
+    let mut first = stage.send(&run("first", "fill,gate,empty"));
+    let process = stage.wait_mark("first");
+    let mut second = stage.send(&run("second", ""));
+    let line = stage.wait_log("RUST0040");
+    assert!(line.contains("Too many open files"), "{line}");
+    // It tries every 100 ms.
+    let begin = Instant::now();
+    stage.wait_for("more attempts", || begin.elapsed() > Duration::from_millis(600));
+    assert_eq!(stage.lines("RUST0040"), 1, "{}", stage.error_log());
+    stage.gates.open("first");
+    assert_eq!(pid(&first.read_response()), process);
+    assert_eq!(pid(&second.read_response()), process);
+}
