@@ -11,6 +11,7 @@
 #![forbid(unsafe_code)]
 
 use std::borrow::Cow;
+use std::ffi::CString;
 use std::fs::OpenOptions;
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -25,8 +26,8 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use mod_rust::gateway::{
     Application, Body, BodyStream, Environ, Error, Factory, Pace, Result, StartResponse, app_fn,
 };
-use mod_rust::httpd::{Brigade, HookStatus, Pool, Request};
-use mod_rust::module::{Config, Contexts, Directive};
+use mod_rust::httpd::{Brigade, HookStatus, Pattern, Pool, Request, Table};
+use mod_rust::module::{Config, Contexts, Directive, Parameters};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde::Deserialize;
 
@@ -240,10 +241,12 @@ fn decode(text: &[u8]) -> Cow<'_, [u8]> {
 }
 
 /// The module's directives: where it panics, and whether its hooks let requests through.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 struct Quirks {
     panic: Option<Place>,
     locked: Option<bool>,
+    /// The paths of requests that get values in their pool.
+    keep: Option<Arc<Pattern>>,
 }
 
 /// Whether the next record that is made panics.
@@ -252,7 +255,7 @@ static CREATE: AtomicBool = AtomicBool::new(false);
 impl Default for Quirks {
     fn default() -> Self {
         assert!(!CREATE.swap(false, Ordering::Relaxed), "a panic in a default");
-        Self { panic: None, locked: None }
+        Self { panic: None, locked: None, keep: None }
     }
 }
 
@@ -291,7 +294,11 @@ impl FromStr for Place {
 impl Config for Quirks {
     fn merge(&self, inner: &Self, _pool: Pool<'_>) -> Self {
         assert!(inner.panic != Some(Place::Merge), "a panic in a merge");
-        Self { panic: inner.panic.or(self.panic), locked: inner.locked.or(self.locked) }
+        Self {
+            panic: inner.panic.or(self.panic),
+            locked: inner.locked.or(self.locked),
+            keep: inner.keep.clone().or_else(|| self.keep.clone()),
+        }
     }
 }
 
@@ -301,7 +308,43 @@ fn set_panic(quirks: &mut Quirks, place: Place) {
     quirks.panic = Some(place);
 }
 
+fn set_keep(
+    quirks: &mut Quirks,
+    arguments: &[&str],
+    _: &Parameters<'_>,
+) -> std::result::Result<(), String> {
+    let [expression] = arguments else { return Err(String::new()) };
+    let pattern = Pattern::new(expression);
+    let pattern = pattern.ok_or_else(|| format!("\"{expression}\": no regular expression"))?;
+    quirks.keep = Some(Arc::new(pattern));
+    Ok(())
+}
+
+/// A value that says when it is dropped.
+struct Kept(Vec<u8>);
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        log::info!("dropped {}", self.0.escape_ascii());
+    }
+}
+
+/// Puts values into the request's pool, and hands one of them to the application.
+fn keep(request: &Request<'_>) {
+    let kept = request.pool().own(Kept(request.args().unwrap_or_default().to_vec()));
+    let name = kept.0.clone();
+    request.pool().on_clear(move || log::info!("cleared {}", name.escape_ascii()));
+    let table = Table::new(request.pool());
+    table.set(request.pool(), c"NAME", &kept.0);
+    let value = table.get(c"NAME").unwrap_or_default();
+    request.subprocess_env().set(request.pool(), c"QUIRKS_KEPT", value);
+}
+
 fn fixups(request: &Request<'_>, quirks: &Quirks) -> HookStatus {
+    let path = CString::new(request.uri()).unwrap_or_default();
+    if quirks.keep.as_ref().is_some_and(|pattern| pattern.find(&path).is_some()) {
+        keep(request);
+    }
     assert!(quirks.panic != Some(Place::Fixups), "a panic in a fixups hook");
     if quirks.locked == Some(true) {
         return HookStatus::Http(http::StatusCode::FORBIDDEN);
@@ -353,6 +396,13 @@ mod_rust::module! {
             Contexts::ALL,
             c"Where to panic: directive, merge, fixups, handler, and so on",
             set_panic,
+        ),
+        Directive::arguments(
+            c"QuirksKeep",
+            Contexts::DIRECTORY,
+            c"The paths of requests that get values in their pool",
+            "a regular expression",
+            set_keep,
         ),
         Directive::flag(
             c"QuirksLocked",

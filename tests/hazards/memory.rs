@@ -4,9 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use httpd_testkit::{Connection, Server};
+use httpd_testkit::{Connection, Server, mpm_tests};
 
-use crate::support::stock;
+use crate::support::{quirks, stock};
 
 /// Fails to compile where one of the types is `Send` or `Sync`: `what` is then ambiguous.
 macro_rules! assert_stays_on_its_thread {
@@ -42,6 +42,34 @@ fn h14_h15_what_must_not_compile_is_tested() {
     // E0521: borrowed data escapes; E0277: cannot be sent between threads.
     for code in ["compile_fail,E0521", "compile_fail,E0277"] {
         assert!(text.contains(code), "no doctest with {code}");
+    }
+}
+
+mpm_tests! {
+    /// httpd clears a request's pool when the last byte has gone out, under the event MPM on another
+    /// thread than the hook's.
+    fn h14_values_of_a_pool_go_with_it(mpm) {
+        let server = quirks()
+            .mpm(mpm)
+            .log_level("info")
+            .conf("<Location /probe>\nQuirksKeep ^/probe/(environ|bytes)\n</Location>")
+            .start();
+        for round in ["first", "second"] {
+            let mut slow = server.connect();
+            slow.write(format!("GET /probe/bytes/16000000?slow-{round} HTTP/1.1\r\nHost: x\r\n\r\n"));
+            let environ = server.get(&format!("/probe/environ?quick-{round}")).text().to_owned();
+            assert!(environ.contains(&format!("\"QUIRKS_KEPT\": \"quick-{round}\"")), "{environ}");
+            server.wait_log(&format!("dropped quick-{round}"));
+            let slow_one = format!("dropped slow-{round}");
+            assert!(!server.error_log().contains(&slow_one), "it is dropped before its end");
+            let response = slow.read_response();
+            assert_eq!((response.status, response.body.len()), (200, 16_000_000));
+            for line in [slow_one, format!("cleared slow-{round}")] {
+                server.wait_log(&line);
+            }
+            server.graceful();
+        }
+        assert_eq!(server.error_log().matches("dropped ").count(), 4);
     }
 }
 
