@@ -271,6 +271,8 @@ enum Place {
     HandlerOutput,
     /// In the handler, after a whole response.
     HandlerEnd,
+    /// No panic, but an error status after 1,000 bytes of the response.
+    HandlerError,
 }
 
 impl FromStr for Place {
@@ -286,6 +288,7 @@ impl FromStr for Place {
             "fixups-output" => Ok(Self::FixupsOutput),
             "handler-output" => Ok(Self::HandlerOutput),
             "handler-end" => Ok(Self::HandlerEnd),
+            "handler-error" => Ok(Self::HandlerError),
             _ => Err("expected a place of the list in examples/quirks.rs"),
         }
     }
@@ -358,6 +361,10 @@ fn fixups(request: &Request<'_>, quirks: &Quirks) -> HookStatus {
 
 fn handler(request: &Request<'_>, quirks: &Quirks) -> HookStatus {
     assert!(quirks.panic != Some(Place::Handler), "a panic in a handler");
+    if quirks.panic == Some(Place::HandlerError) {
+        output(request, false);
+        return HookStatus::Http(http::StatusCode::BAD_GATEWAY);
+    }
     if let Some(place @ (Place::HandlerOutput | Place::HandlerEnd)) = quirks.panic {
         output(request, place == Place::HandlerEnd);
         panic!("a panic in a handler after output");
@@ -382,13 +389,15 @@ fn broken((): ()) -> Result<Arc<dyn Application>> {
     panic!("a panic in a factory")
 }
 
+fn applications() -> Vec<(&'static str, Factory)> {
+    assert!(std::env::var_os("QUIRKS_PANIC").is_none(), "a panic in the list of applications");
+    vec![("quirks", Factory::with_options(quirks)), ("broken", Factory::with_options(broken))]
+}
+
 mod_rust::module! {
     /// `LoadModule quirks_module …/mod_quirks.so`
     pub static quirks_module: "mod_quirks.c";
-    applications = {
-        "quirks" => Factory::with_options(quirks),
-        "broken" => Factory::with_options(broken),
-    };
+    applications = applications;
     config = Quirks;
     directives = [
         Directive::value(

@@ -2,7 +2,7 @@
 
 use std::ffi::c_void;
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+use std::sync::atomic::AtomicU8;
 
 use super::guard;
 use crate::httpd::{Pool, Request, Server};
@@ -26,12 +26,9 @@ impl Config for () {
 /// whatever holds it answers 500. httpd would take a null for a section that says nothing.
 static FAILED: AtomicU8 = AtomicU8::new(0);
 
-/// How many records have failed since this configuration began to be read.
-static FAILURES: AtomicUsize = AtomicUsize::new(0);
-
 /// Makes a new record in `pool`, as httpd keeps it.
 pub(super) fn create<C: Config>(pool: Pool<'_>) -> *mut c_void {
-    guarded("create configuration", || pool.store(C::default()).as_ptr().cast())
+    guard::needed("create configuration", failed(), || pool.store(C::default()).as_ptr().cast())
 }
 
 /// Lays `inner` over `base`, in `pool`. A record that failed makes the result one, too.
@@ -51,7 +48,9 @@ pub(super) unsafe fn merge<C: Config>(
             let base = unsafe { base.as_ref() };
             // SAFETY: as for `base`.
             let inner = unsafe { inner.as_ref() };
-            guarded("merge configuration", || pool.store(base.merge(inner, pool)).as_ptr().cast())
+            guard::needed("merge configuration", failed(), || {
+                pool.store(base.merge(inner, pool)).as_ptr().cast()
+            })
         }
         _ => failed(),
     }
@@ -60,24 +59,6 @@ pub(super) unsafe fn merge<C: Config>(
 /// Returns the place of a record, unless it has failed.
 pub(crate) fn whole<C>(record: *mut c_void) -> Option<NonNull<C>> {
     if record == failed() { None } else { NonNull::new(record.cast()) }
-}
-
-/// Forgets the failures of an earlier configuration.
-pub(super) fn start_over() {
-    FAILURES.store(0, Ordering::Relaxed);
-}
-
-/// Returns how many records have failed since [`start_over`].
-pub(super) fn failures() -> usize {
-    FAILURES.load(Ordering::Relaxed)
-}
-
-fn guarded(name: &str, f: impl FnOnce() -> *mut c_void) -> *mut c_void {
-    let record = guard::callback(name, failed(), f);
-    if record == failed() {
-        FAILURES.fetch_add(1, Ordering::Relaxed);
-    }
-    record
 }
 
 fn failed() -> *mut c_void {

@@ -1,14 +1,20 @@
 //! The panic guard: no panic leaves a callback, as one that unwinds into C ends the whole child.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use crate::gateway::{Level, panic};
 use crate::httpd::{Brigade, HookStatus, Progress, Request, log};
 
 /// Runs a callback that httpd made for a request. A panic answers 500, or breaks off the response if
-/// that has begun, and is logged.
+/// that has begun, and is logged. So is an error status that comes too late: httpd would append its
+/// error page to the response.
 pub(super) fn request(request: &Request<'_>, f: impl FnOnce() -> HookStatus) -> i32 {
     let error = match panic::catch(f) {
+        Ok(HookStatus::Http(status)) if request.progress() == Progress::Begun => {
+            format!("answered {} after its response had begun", status.as_u16())
+        }
         Ok(status) => return status.into_raw(),
-        Err(error) => error,
+        Err(error) => error.to_string(),
     };
     // The client comes first: nothing that the log does may keep it from seeing what happened.
     let (status, what) = match request.progress() {
@@ -31,4 +37,26 @@ pub(super) fn callback<T>(name: &str, fallback: T, f: impl FnOnce() -> T) -> T {
         log::here(Level::Error, &format!("RUST0001: the callback {name} {error}"));
         fallback
     })
+}
+
+/// Whether a callback has panicked that the configuration is incomplete without.
+static INCOMPLETE: AtomicBool = AtomicBool::new(false);
+
+/// Runs a callback that the configuration is incomplete without, as [`callback`] does.
+pub(super) fn needed<T>(name: &str, fallback: T, f: impl FnOnce() -> T) -> T {
+    let done = callback(name, None, || Some(f()));
+    done.unwrap_or_else(|| {
+        INCOMPLETE.store(true, Ordering::Relaxed);
+        fallback
+    })
+}
+
+/// Forgets what an earlier configuration was without.
+pub(super) fn start_over() {
+    INCOMPLETE.store(false, Ordering::Relaxed);
+}
+
+/// Returns whether a callback of [`needed`] has panicked since [`start_over`].
+pub(super) fn is_incomplete() -> bool {
+    INCOMPLETE.load(Ordering::Relaxed)
 }

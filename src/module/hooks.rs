@@ -194,7 +194,7 @@ impl<'p> Registrar<'p> {
 pub(super) unsafe fn register(pool: *mut sys::apr_pool_t, hooks: impl FnOnce(&Registrar<'_>)) {
     // SAFETY: P3: httpd gives the configuration's pool for the time of this call.
     let registrar = Registrar { pool: unsafe { Pool::from_ptr(pool) } };
-    guard::callback("register_hooks", (), || hooks(&registrar));
+    guard::needed("register_hooks", (), || hooks(&registrar));
 }
 
 unsafe extern "C" fn request<H: RequestHook>(raw: *mut sys::request_rec) -> i32 {
@@ -258,11 +258,13 @@ unsafe extern "C" fn pre_config<H: PreConfigHook>(
     _plog: *mut sys::apr_pool_t,
     _ptemp: *mut sys::apr_pool_t,
 ) -> i32 {
-    guard::callback("pre_config", (), || {
+    let failed = HookStatus::Http(http::StatusCode::INTERNAL_SERVER_ERROR);
+    let status = guard::callback("pre_config", failed, || {
         // SAFETY: P3: httpd gives the configuration's pool for the time of this call.
         H::run(unsafe { Pool::from_ptr(pconf) });
+        HookStatus::Ok
     });
-    HookStatus::Ok.into_raw()
+    status.into_raw()
 }
 
 unsafe extern "C" fn child_init<H: ChildInitHook>(

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicPtr, Ordering};
 
 use super::config::{self, Config, Records};
 use super::directive::{Parameters, Project};
+use super::guard;
 use super::hooks::{self, CheckConfigHook, Order, Registrar};
 use crate::httpd::{Pool, Server};
 use crate::sys;
@@ -132,32 +133,28 @@ unsafe extern "C" fn register_hooks<D: Definition>(pool: *mut sys::apr_pool_t) {
         }
         LOADED.store(D::module(), Ordering::Relaxed);
         registrar.pool().on_clear(|| LOADED.store(std::ptr::null_mut(), Ordering::Relaxed));
-        config::start_over();
-        registrar.check_config::<Whole>(Order::First);
+        guard::start_over();
+        registrar.check_config::<Whole<D>>(Order::First);
         D::hooks(registrar);
     };
     // SAFETY: P6: httpd calls this as `register_hooks`.
     unsafe { hooks::register(pool, register) };
 }
 
-/// Looks whether the records of the configuration could be made, before anything reads them.
-struct Whole;
+/// Looks whether the module's hooks and records could be made, before anything relies on them.
+struct Whole<D>(std::marker::PhantomData<D>);
 
-impl CheckConfigHook for Whole {
+impl<D: Definition> CheckConfigHook for Whole<D> {
     fn run(pconf: Pool<'_>, main: Server<'_>) -> Result<(), Vec<String>> {
         main.remember_as_main(pconf);
-        match config::failures() {
-            0 => Ok(()),
-            1 => Err(vec![
-                "RUST0108: a configuration record could not be made; the line RUST0001 \
-                           above says why"
-                    .into(),
-            ]),
-            more => Err(vec![format!(
-                "RUST0108: {more} configuration records could not be made; the lines RUST0001 \
-                 above say why"
-            )]),
+        if !guard::is_incomplete() {
+            return Ok(());
         }
+        Err(vec![format!(
+            "RUST0108: module {}: its hooks, or a configuration record, could not be made; the line \
+             RUST0001 above says why",
+            D::NAME.to_string_lossy()
+        )])
     }
 }
 

@@ -138,7 +138,7 @@ fn h07_a_record_that_cannot_be_made_stops_configtest() {
         // The record that the virtual host begins with is a merged one.
         (
             "<VirtualHost *:1>\nQuirksPanic merge\n</VirtualHost>",
-            "RUST0108: a configuration record could not be made",
+            "RUST0108: module mod_quirks.c: its hooks, or a configuration record, could not be made",
         ),
         (
             "QuirksPanic create\n<Location /x>\nQuirksLocked On\n</Location>",
@@ -150,6 +150,13 @@ fn h07_a_record_that_cannot_be_made_stops_configtest() {
         for part in [expected, "RUST0001: the callback ", "quirks.rs:"] {
             assert!(test.output.contains(part), "{lines}: {part}: {}", test.output);
         }
+    }
+    // Without its hooks the module would let everything through.
+    let builder = Server::builder().module("mod_quirks.so");
+    let test = builder.env("QUIRKS_PANIC", "applications").configtest();
+    assert!(!test.ok, "{}", test.output);
+    for part in ["RUST0108: module mod_quirks.c", "RUST0001: the callback register_hooks"] {
+        assert!(test.output.contains(part), "{part}: {}", test.output);
     }
 }
 
@@ -195,7 +202,8 @@ fn late() -> Builder {
 }
 
 /// What a module's own hooks leave unfinished: their paths, and what the log says.
-const OWN: [(&str, &str); 2] = [
+const OWN: [(&str, &str); 3] = [
+    ("/own/error", "a hook answered 502 after its response had begun; breaking the response off"),
     ("/own/fixups", "a panic in a fixups hook after output; breaking the response off"),
     ("/own/handler", "a panic in a handler after output; breaking the response off"),
 ];
@@ -212,8 +220,10 @@ fn own() -> Builder {
         .conf(&section("fixups", "fixups-output"))
         .conf(&section("handler", "handler-output"))
         .conf(&section("end", "handler-end"))
+        .conf(&section("error", "handler-error"))
         .conf("RustDaemonProcess grouped\nRustAppAlias /grouped quirks process-group=grouped")
         .allow_log("after output")
+        .allow_log("after its response had begun")
         .allow_log("a panic in a Display")
 }
 
