@@ -330,10 +330,7 @@ impl Process {
         };
         self.log(
             Level::Warn,
-            &format!(
-                "RUST0036: process group {}: refused process {} of user {}: {why}{more}",
-                self.options.name, peer.pid, peer.uid
-            ),
+            &format!("RUST0036: process group {}: refused {peer}: {why}{more}", self.options.name),
         );
     }
 }

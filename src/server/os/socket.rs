@@ -1,9 +1,10 @@
 //! Unix stream sockets that do not block. None of these calls raises SIGPIPE.
 
+use std::fmt;
 use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
 use std::net::{IpAddr, SocketAddr};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags};
@@ -20,8 +21,17 @@ use super::epoll::timespec;
 pub struct Peer {
     /// The effective user id.
     pub uid: u32,
-    /// The process id.
+    /// The process id; 0 for a process that this one's pid namespace does not have.
     pub pid: i32,
+}
+
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self { pid: 0, uid } => write!(f, "a process of user {uid} in another pid namespace"),
+            Self { pid, uid } => write!(f, "process {pid} of user {uid}"),
+        }
+    }
 }
 
 /// What [`poll`] found for a descriptor.
@@ -60,8 +70,26 @@ pub fn accept(listener: impl AsFd) -> io::Result<Option<OwnedFd>> {
 ///
 /// As `getsockopt(2)`.
 pub fn peer(socket: impl AsFd) -> io::Result<Peer> {
-    let credentials = sockopt::socket_peercred(socket)?;
-    Ok(Peer { uid: credentials.uid.as_raw(), pid: credentials.pid.as_raw_nonzero().get() })
+    let mut credentials = libc::ucred { pid: 0, uid: 0, gid: 0 };
+    let mut length = size_of::<libc::ucred>() as libc::socklen_t;
+    // `rustix` takes it for granted that the process id is not 0.
+    // SAFETY: P21: both point to what the option has, of the size that is given.
+    let status = unsafe {
+        libc::getsockopt(
+            socket.as_fd().as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_PEERCRED,
+            (&raw mut credentials).cast(),
+            &raw mut length,
+        )
+    };
+    if status != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    if length as usize != size_of::<libc::ucred>() {
+        return Err(io::ErrorKind::InvalidData.into());
+    }
+    Ok(Peer { uid: credentials.uid, pid: credentials.pid })
 }
 
 /// Reads what is there: `Some(0)` at the end, `None` when there is nothing yet. Whatever the
@@ -259,8 +287,8 @@ pub fn peer_name(socket: impl AsFd) -> String {
     if let Some(address) = address.and_then(|address| SocketAddr::try_from(address).ok()) {
         return address.to_string();
     }
-    match sockopt::socket_peercred(socket) {
-        Ok(who) => format!("process {} of user {}", who.pid.as_raw_nonzero(), who.uid.as_raw()),
+    match peer(socket) {
+        Ok(peer) => peer.to_string(),
         Err(_) => "a peer that has gone".to_owned(),
     }
 }
@@ -343,5 +371,49 @@ mod tests {
         assert!(has_hung_up(&here));
         assert_eq!(receive(&here, &mut [0; 4]).unwrap(), Some(0));
         assert!(send(&here, b"x").is_err());
+    }
+
+    const SOCKET: &str = "MOD_RUST_TEST_SOCKET";
+
+    /// Listens in a pid namespace of its own, which the test below runs it in.
+    #[test]
+    fn inside_a_pid_namespace() {
+        let Ok(path) = std::env::var(SOCKET) else { return };
+        let listener = std::os::unix::net::UnixListener::bind(path).unwrap();
+        let (mut socket, _) = listener.accept().unwrap();
+        let who = peer(&socket).unwrap();
+        assert_eq!(peer_name(&socket), who.to_string());
+        socket.write_all(format!("{who}, {}", who.pid).as_bytes()).unwrap();
+    }
+
+    #[test]
+    fn a_peer_of_another_pid_namespace_has_no_id() {
+        let path = std::env::temp_dir().join(format!("mod_rust-peer-{}", std::process::id()));
+        let mut inner = std::process::Command::new("unshare")
+            .args(["--pid", "--fork", "--kill-child"])
+            .arg(std::env::current_exe().unwrap())
+            .args(["--exact", "server::os::socket::tests::inside_a_pid_namespace"])
+            .env(SOCKET, &path)
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut socket = loop {
+            match UnixStream::connect(&path) {
+                Ok(socket) => break Some(socket),
+                // Not every user may make a namespace.
+                Err(_) if inner.try_wait().unwrap().is_some() => break None,
+                Err(_) => std::thread::yield_now(),
+            }
+        };
+        if let Some(socket) = &mut socket {
+            let mut text = String::new();
+            socket.read_to_string(&mut text).unwrap();
+            let user = rustix::process::geteuid().as_raw();
+            assert_eq!(text, format!("a process of user {user} in another pid namespace, 0"));
+            assert!(inner.wait().unwrap().success());
+        }
+        let _ = std::fs::remove_file(&path);
+        assert!(socket.is_some() || !rustix::process::geteuid().is_root());
     }
 }
