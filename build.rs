@@ -128,7 +128,7 @@ mod httpd {
             .derive_copy(true)
             .prepend_enum_name(false)
             .allowlist_function(
-                "rust_.*|ap_hook_(handler|translate_name|map_to_storage|fixups|post_config|check_config|child_init|pre_config|log_transaction)",
+                "rust_.*|ap_hook_(handler|translate_name|map_to_storage|fixups|post_config|check_config|child_init|pre_config|log_transaction|monitor)",
             )
             .allowlist_function(ALLOWED_FUNCTIONS)
             .allowlist_type(

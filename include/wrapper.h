@@ -11,6 +11,7 @@
 #include "mod_log_config.h"
 #include "mod_status.h"
 #include "ap_mpm.h"
+#include "mpm_common.h"
 #include "util_filter.h"
 #include "util_script.h"
 #include "unixd.h"

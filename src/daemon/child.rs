@@ -11,11 +11,11 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::unistd::Pid;
 
 use super::group::{Descriptors, Group};
-use super::{exit, identity, title};
+use super::{exit, identity, mappings, title};
 use crate::gateway::Level;
 use crate::httpd::{Kept, Server, log, signals, unixd};
 use crate::server::bridge::{self, Daemon, Ended};
-use crate::server::os;
+use crate::server::os::{self, BoardMemory};
 
 /// The process ended as it should.
 const WELL: i32 = 0;
@@ -79,7 +79,7 @@ fn live(group: &Group, slot: usize) -> i32 {
         board: group.board,
         slot,
         incarnation: group.board.slots[slot].incarnation(),
-        token: group.token,
+        token: group.board.group.token(),
         peers: vec![unixd::children_run_as(), group.owner, httpd_runs_as],
         controllers: vec![0, httpd_runs_as],
         build: {
@@ -145,6 +145,11 @@ fn prepare(group: &Group, kept: &[&OwnedFd]) -> Result<OwnedFd, String> {
     let mut numbers: Vec<_> = kept.iter().map(|fd| fd.as_raw_fd()).collect();
     numbers.push(signals.as_raw_fd());
     log::with_syslog_closed(|| close_others(&numbers));
+    let board = group.memory.lock().unwrap_or_else(PoisonError::into_inner);
+    let board = board.as_ref().map_or(0..0, BoardMemory::range);
+    // SAFETY: P20: one thread, right after the fork; of shared memory it uses its group's board only.
+    unsafe { mappings::unmap_shared(&board) }
+        .map_err(|error| format!("cannot let go of httpd's shared memory: {error}"))?;
     for (key, value) in &group.environment {
         set_environment(key, value)?;
     }

@@ -15,7 +15,7 @@ use super::upload::Upload;
 use crate::adapter::{Facts, RequestExchange, RequestInput, conclude};
 use crate::gateway::{Error, Level, Outcome, Variables as _};
 use crate::httpd::{HookStatus, Request, log};
-use crate::process::{Choice, Hold, Tried};
+use crate::process::{Choice, Hold, LONGEST_PAUSE_US, Tried};
 use crate::protocol::bridge::{
     HEADER, HELLO, Limits, Pairs, RequestEncoder, RequestFacts, put_hello, stamp,
 };
@@ -108,7 +108,7 @@ impl Group {
         call: Call<'_>,
         upload: &mut Upload<'_, '_>,
     ) -> Result<(), crate::protocol::bridge::EncodeError> {
-        put_hello(packet, &self.token);
+        put_hello(packet, &self.board.group.token());
         let request = exchange.request();
         let mut encoder = RequestEncoder::begin(
             packet,
@@ -219,7 +219,10 @@ impl<'e, 'r> Courier<'_, 'e, 'r> {
                 }
                 Err(Choice::Open { until_us }) => {
                     board.group.refused(false);
-                    let left = until_us.saturating_sub(os::monotonic_us());
+                    // An application process can write any moment there.
+                    let longest = self.group.options.crash_backoff.as_micros() as u64;
+                    let longest = longest.max(LONGEST_PAUSE_US);
+                    let left = until_us.saturating_sub(os::monotonic_us()).min(longest);
                     return Err(Failure::circuit_open(left.div_ceil(1_000_000)));
                 }
                 Err(_) => {

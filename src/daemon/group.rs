@@ -11,7 +11,7 @@ use super::identity::Identity;
 use super::manager::has_ended;
 use crate::process::{Board, GroupOptions, GroupSnapshot, Hold};
 use crate::server::bridge::Applications;
-use crate::server::os;
+use crate::server::os::{self, BoardMemory};
 
 /// Makes the applications of a group, in its processes.
 pub(crate) type Build = dyn Fn() -> Result<Arc<dyn Applications>, String> + Send + Sync;
@@ -21,8 +21,8 @@ pub(crate) struct Group {
     pub(super) options: GroupOptions,
     pub(super) identity: Identity,
     pub(super) board: Board,
-    /// What a connection has to know.
-    pub(super) token: [u8; 16],
+    /// The board's mapping, until the configuration is over.
+    pub(super) memory: Mutex<Option<BoardMemory>>,
     /// Each slot's socket.
     pub(super) paths: Vec<PathBuf>,
     /// The same as httpd's children see them, whose root ChrootDir may have changed.
@@ -64,9 +64,11 @@ impl Group {
         self.board.snapshot(self.name(), os::monotonic_us())
     }
 
-    /// An httpd child does not need what only processes of the group do. It keeps the lifeline.
+    /// Lets go of what only processes of the group need. An httpd child keeps the lifeline, and the board
+    /// for as long as it lives: its threads may use that until then.
     pub(super) fn in_child(&self) {
         self.fds.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 
     /// A connection that was kept, to this very process.

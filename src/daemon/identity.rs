@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use nix::sys::resource::{Resource, setrlimit};
 use nix::unistd::{Gid, Group, Uid, User};
 
+use super::privileges;
 use crate::httpd::unixd;
 use crate::process::GroupOptions;
 
@@ -108,6 +109,7 @@ impl Identity {
     ///
     /// Which step failed: the process must not go on.
     pub(super) fn take_on(&self) -> Result<(), String> {
+        privileges::bound()?;
         if let Some(root) = &self.chroot {
             nix::unistd::chroot(root.as_path())
                 .map_err(|error| failed("change the root to chroot=", root, error))?;
@@ -120,6 +122,9 @@ impl Identity {
                 .map_err(|error| format!("cannot set the group id {gid}: {error}"))?;
             nix::unistd::setuid(*uid)
                 .map_err(|error| format!("cannot set the user id {uid}: {error}"))?;
+        }
+        privileges::drop_all(self.credentials.is_some())?;
+        if self.credentials.is_some() {
             // As `setuid` may have done nothing (CVE-2014-0240): who can become root again is root.
             if nix::unistd::setuid(Uid::from_raw(0)).is_ok() || Uid::effective().is_root() {
                 return Err("root's privileges are not gone".into());

@@ -18,8 +18,8 @@ use super::{child, oom, retired, socket, title};
 use crate::gateway::Level;
 use crate::httpd::other_child::{self, Forked};
 use crate::httpd::{Kept, Pool, ProcessPool, Server, log, mpm, unixd};
-use crate::process::{Board, GroupOptions, State};
-use crate::server::os::{self, Shared};
+use crate::process::{GroupOptions, State};
+use crate::server::os::{self, BoardMemory};
 
 /// How many requests of a process may wait without a thread's turn: services that await something.
 const MOST_PARKED: usize = 1024;
@@ -35,6 +35,8 @@ pub(crate) struct Plan {
 struct Running {
     groups: Vec<Kept<Group>>,
     pool: usize,
+    /// httpd's parent.
+    pid: u32,
 }
 
 static RUNNING: AtomicPtr<Running> = AtomicPtr::new(std::ptr::null_mut());
@@ -74,17 +76,50 @@ pub(crate) fn start(
     if groups.is_empty() {
         return Ok(());
     }
-    let running = pconf.own(Running { groups, pool: pconf.as_ptr() as usize });
+    let running =
+        pconf.own(Running { groups, pool: pconf.as_ptr() as usize, pid: std::process::id() });
     RUNNING.store(std::ptr::from_ref(running).cast_mut(), Ordering::Release);
     // SAFETY: P13: post_config runs in httpd's parent.
     let process = unsafe { main.process_pool() }.as_ptr() as usize;
     pconf.on_clear(move || retire(process));
+    fill(running);
+    Ok(())
+}
+
+/// Forks a process for each slot that has none. httpd's parent calls it from time to time, as the system
+/// may have refused an earlier fork.
+pub(crate) fn refill() {
+    with_running(|running| {
+        if let Some(running) = running
+            && running.pid == std::process::id()
+            && !mpm::is_stopping()
+        {
+            fill(running);
+        }
+    });
+}
+
+fn fill(running: &Running) {
+    // SAFETY: P3: the configuration's pool, which the running groups live in.
+    let pconf = unsafe { Pool::from_ptr(running.pool as *mut _) };
     for group in &running.groups {
-        for slot in 0..group.board.slots.len() {
-            fork(pconf, group, slot);
+        for (slot, pid) in group.pids.iter().enumerate() {
+            if pid.load(Ordering::Relaxed) != 0 {
+                continue;
+            }
+            if let Err(error) = fork(pconf, group, slot) {
+                // The system refuses the next one just the same: one line, and another try later.
+                let line = format!(
+                    "RUST0034: process group {}: cannot fork a daemon process: {error}; allow httpd \
+                     more processes or memory (ulimit -u, TasksMax=), or give its groups fewer; it is \
+                     tried again within ten seconds",
+                    group.name()
+                );
+                log::server(Server::main(), Level::Error, &line);
+                return;
+            }
         }
     }
-    Ok(())
 }
 
 /// Checks that a group with these options can be made: its accounts, its folders, its sockets.
@@ -127,7 +162,8 @@ fn make(plan: Plan, prefix: &Path) -> Result<Group, String> {
     let words = |what: &str, error: &dyn std::fmt::Display| format!("cannot make {what}: {error}");
     let slots = options.slots() as usize;
     let rows = options.threads as usize + MOST_PARKED;
-    let board = board(slots, rows).map_err(|error| words("the scoreboard", &error))?;
+    let (memory, board) =
+        BoardMemory::new(slots, rows).map_err(|error| words("the scoreboard", &error))?;
     board.prepare(&options, os::monotonic_us());
     let (lifeline_read, lifeline) =
         rustix::pipe::pipe_with(PipeFlags::CLOEXEC).map_err(|error| words("a pipe", &error))?;
@@ -136,6 +172,10 @@ fn make(plan: Plan, prefix: &Path) -> Result<Group, String> {
     let mut token = [0; 16];
     rustix::rand::getrandom(&mut token, rustix::rand::GetRandomFlags::empty())
         .map_err(|error| words("a token", &error))?;
+    board.group.set_token(token);
+    // The only other copy, which daemon processes of other groups would inherit.
+    token.fill(0);
+    std::hint::black_box(&token);
     let owner = identity::socket_owner(&options)?;
     let (mut paths, mut seen, mut listeners) = (Vec::new(), Vec::new(), Vec::new());
     for slot in 0..slots {
@@ -160,8 +200,8 @@ fn make(plan: Plan, prefix: &Path) -> Result<Group, String> {
         kept: (0..slots).map(|_| Mutex::default()).collect(),
         pids: (0..slots).map(|_| AtomicI32::new(0)).collect(),
         identity,
+        memory: Mutex::new(Some(memory)),
         board,
-        token,
         paths,
         seen,
         fds: Mutex::new(Some(Descriptors { listeners, lifeline: lifeline_read })),
@@ -173,15 +213,6 @@ fn make(plan: Plan, prefix: &Path) -> Result<Group, String> {
         environment,
         options,
     })
-}
-
-/// The scoreboard, in memory that all of the group's processes share. It stays mapped: worker
-/// threads of processes that outlive the configuration look at it.
-fn board(slots: usize, rows: usize) -> std::io::Result<Board> {
-    let group = Shared::<crate::process::Group>::new(1)?.leak();
-    let rows = Shared::<crate::process::Row>::new(slots * rows)?.leak();
-    let slots = Shared::<crate::process::Slot>::new(slots)?.leak();
-    Ok(Board::new(&group[0], slots, rows))
 }
 
 /// Modules that use one group have sockets of their own: names of other modules than the stock one
@@ -210,23 +241,14 @@ fn prefix_of_module(pconf: Pool<'_>, prefix: Option<PathBuf>) -> Result<PathBuf,
     })
 }
 
-/// Forks the process of a slot, and returns whether that could be done.
-fn fork(pconf: Pool<'_>, group: &Kept<Group>, slot: usize) -> bool {
-    match other_child::fork(pconf) {
-        Ok(Forked::Child) => child::run(*group, slot),
-        Ok(Forked::Parent(pid)) => {
+/// Forks the process of a slot.
+fn fork(pconf: Pool<'_>, group: &Kept<Group>, slot: usize) -> std::io::Result<()> {
+    match other_child::fork(pconf)? {
+        Forked::Child => child::run(*group, slot),
+        Forked::Parent(pid) => {
             group.pids[slot].store(pid, Ordering::Relaxed);
             other_child::supervise(pconf, pid, on_end);
-            true
-        }
-        Err(error) => {
-            let line = format!(
-                "RUST0034: process group {}: cannot fork a daemon process: {error}; allow httpd \
-                 more processes or memory (ulimit -u, TasksMax=), or give its groups fewer",
-                group.name()
-            );
-            log::server(Server::main(), Level::Error, &line);
-            false
+            Ok(())
         }
     }
 }
@@ -250,19 +272,18 @@ fn on_end(pid: i32, status: other_child::WaitStatus) {
         if let Some(status) = ended.wait_status() {
             group.board.slots[slot].set_last_exit(status);
         }
-        let failure = group
-            .board
-            .lock(&group.options, std::process::id(), is_alive)
-            .died(&buried, is_crash, now);
+        let failure = group.board.died(&group.options, &buried, is_crash, now);
         let is_stopping = mpm::is_stopping();
-        // SAFETY: P3: the configuration's pool, which the running groups live in.
-        let pconf = unsafe { Pool::from_ptr(running.pool as *mut _) };
-        let is_forked = !is_stopping && fork(pconf, group, slot);
+        if !is_stopping {
+            fill(running);
+        }
+        let is_forked = group.pids[slot].load(Ordering::Relaxed) != 0;
         if is_crash {
             let next = match failure {
                 _ if is_stopping => "none takes its place, as httpd stops".to_owned(),
                 _ if !is_forked => {
-                    "none takes its place, as it cannot be forked (RUST0034 says why)".to_owned()
+                    "none takes its place yet, as it cannot be forked (RUST0034 says why)"
+                        .to_owned()
                 }
                 Some(failure) if failure.pause_us > 0 => {
                     format!("the next is started in {} ms", failure.pause_us / 1000)
@@ -294,11 +315,21 @@ fn retire(process: usize) {
     let running = RUNNING.swap(std::ptr::null_mut(), Ordering::AcqRel);
     // SAFETY: P3: cleanups of pconf run before it is freed.
     let Some(running) = (unsafe { running.as_ref() }) else { return };
+    if running.pid != std::process::id() {
+        // A child of httpd's exits: the processes and their sockets are the parent's.
+        return;
+    }
     // SAFETY: P13: httpd's parent clears its configuration in its one thread; `start` took the
     // address of the process's pool, which outlives every configuration.
     let pool = unsafe { ProcessPool::from_ptr(process as *mut _) };
     for group in &running.groups {
         group.lifeline.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let memory = group.memory.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(memory) = memory {
+            // SAFETY: P12, P13: this is httpd's parent, whose one thread is here. Nobody finds the
+            // groups any more, and what drops them does not look at the board.
+            unsafe { memory.unmap() };
+        }
         group.in_child();
         for (pid, path) in std::iter::zip(&group.pids, &group.paths) {
             match pid.load(Ordering::Relaxed) {
@@ -329,10 +360,4 @@ pub(super) fn has_ended(pid: u32) -> bool {
         }
         Err(error) => error.kind() == std::io::ErrorKind::NotFound && Path::new("/proc/1").exists(),
     }
-}
-
-/// Whether the process of this id lives, so that it will free the group's lock. One that has ended
-/// and that this process has not waited for yet will not.
-pub(super) fn is_alive(pid: u32) -> bool {
-    !has_ended(pid)
 }

@@ -17,8 +17,8 @@ use crate::embedded;
 use crate::gateway::{Application, Level};
 use crate::httpd::{HookStatus, Kept, Pool, Request, Server, log};
 use crate::module::{
-    CheckConfigHook, ChildInitHook, Named, Order, PostConfigHook, PreConfigHook, Records,
-    Registrar, RequestHook, log_format,
+    CheckConfigHook, ChildInitHook, MonitorHook, Named, Order, PostConfigHook, PreConfigHook,
+    Records, Registrar, RequestHook, log_format,
 };
 
 /// The handler that answers with an application.
@@ -44,6 +44,7 @@ pub(super) fn register<M: Module>(registrar: &Registrar<'_>) {
     // The last of all: what other modules refuse has been refused by then.
     registrar.post_config::<Hook<M, Start>>(Order::ReallyLast);
     registrar.child_init::<Hook<M, Child>>(Order::Middle);
+    registrar.monitor::<Hook<M, Refill>>(Order::Middle);
     registrar.pre_config::<Hook<M, Formats>>(Order::Middle);
     registrar.status_page::<status_page::Page<M>>();
 }
@@ -57,6 +58,7 @@ struct Own;
 struct All;
 struct Start;
 struct Formats;
+struct Refill;
 struct Child;
 
 /// The first mount of the request's server that answers its path.
@@ -312,6 +314,12 @@ fn view<M: Module>(main: Server<'_>) -> View<'_> {
 impl<M: Module> CheckConfigHook for Hook<M, All> {
     fn run(pconf: Pool<'_>, _main: Server<'_>) -> Result<(), Vec<String>> {
         check::all(pconf)
+    }
+}
+
+impl<M: Module> MonitorHook for Hook<M, Refill> {
+    fn run() {
+        daemon::refill();
     }
 }
 

@@ -36,6 +36,12 @@ pub(crate) trait PreConfigHook: 'static {
     fn run(pconf: Pool<'_>);
 }
 
+/// Looks after things in httpd's parent from time to time.
+pub(crate) trait MonitorHook: 'static {
+    /// See [`Registrar::monitor`].
+    fn run();
+}
+
 /// Runs in each child, after the fork and before its first request.
 pub(crate) trait ChildInitHook: 'static {
     /// `pchild` is cleared when the child ends.
@@ -174,6 +180,19 @@ impl<'p> Registrar<'p> {
         }
     }
 
+    /// Looks after things in httpd's parent, every ten seconds or so.
+    pub(crate) fn monitor<H: MonitorHook>(&self, order: Order) {
+        // SAFETY: P11, in `register_hooks`.
+        unsafe {
+            sys::ap_hook_monitor(
+                Some(monitor::<H>),
+                std::ptr::null(),
+                std::ptr::null(),
+                order.raw(),
+            );
+        }
+    }
+
     /// Prepares a child.
     pub(crate) fn child_init<H: ChildInitHook>(&self, order: Order) {
         // SAFETY: P11: `register_hooks` runs this, and the function lives as long as the module.
@@ -186,6 +205,14 @@ impl<'p> Registrar<'p> {
             );
         }
     }
+}
+
+unsafe extern "C" fn monitor<H: MonitorHook>(
+    _pool: *mut sys::apr_pool_t,
+    _main: *mut sys::server_rec,
+) -> i32 {
+    guard::callback("monitor", (), H::run);
+    HookStatus::Declined.into_raw()
 }
 
 /// # Safety

@@ -18,8 +18,8 @@ pub use directive::{Contexts, Directive, Parameters};
 pub(crate) use config::{Records, whole};
 pub(crate) use directive::Project;
 pub(crate) use hooks::{
-    CheckConfigHook, ChildInitHook, Named, Order, PostConfigHook, PreConfigHook, Registrar,
-    RequestHook,
+    CheckConfigHook, ChildInitHook, MonitorHook, Named, Order, PostConfigHook, PreConfigHook,
+    Registrar, RequestHook,
 };
 pub(crate) use log_format::LogFormatHook;
 pub(crate) use record::{Commands, Definition, MOST_DIRECTIVES, NO_COMMANDS, OfServer, record};

@@ -5,9 +5,13 @@
 //! not the first: somebody may have killed it. A crash under a request is none: a single request that
 //! brings processes down must not keep all others out, and no more processes are started than requests
 //! kill.
+//!
+//! httpd's parent records deaths without the group's lock: a daemon process may hold that for ever. Two
+//! failures at the same moment may then count as one, which only shortens a pause.
 
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 
+use super::options::GroupOptions;
 use super::policy::Locked;
 use super::scoreboard::{Board, Buried};
 use super::slot::State;
@@ -52,20 +56,18 @@ impl Board {
         });
         if settled { 0 } else { self.group.failures() }
     }
-}
 
-impl Locked<'_> {
-    /// The process of `slot` could not build its applications, and is about to exit.
-    pub fn start_failed(&self, slot: usize, now_us: u64) -> Failure {
-        let process = &self.board.slots[slot];
-        let since_us = process.since_us();
-        process.advance(State::Starting, State::Failed, now_us);
-        self.failed(since_us, None, now_us)
-    }
-
-    /// A process was found dead; `crashed` is false if it exited with status 0.
-    /// `None` if that is no failed start, or one that it has counted itself.
-    pub fn died(&self, dead: &Buried, crashed: bool, now_us: u64) -> Option<Failure> {
+    /// Records that a process was found dead; `crashed` is false if it exited with status 0.
+    /// Returns `None` if that is not a failed start, or is one that the process recorded itself.
+    ///
+    /// It takes no lock and never waits, so that httpd's parent may call it.
+    pub fn died(
+        &self,
+        options: &GroupOptions,
+        dead: &Buried,
+        crashed: bool,
+        now_us: u64,
+    ) -> Option<Failure> {
         let failed = match dead.state {
             State::Starting => true,
             State::Ready => {
@@ -76,7 +78,7 @@ impl Locked<'_> {
                     && now_us.saturating_sub(ready_us) < SETTLED_US
             }
             State::Dormant => {
-                let pause_us = self.options.crash_backoff.as_micros() as u64;
+                let pause_us = options.crash_backoff.as_micros() as u64;
                 crashed && now_us.saturating_sub(dead.since_us) < pause_us
             }
             // It could not even be set up, whatever it says by its exit status.
@@ -86,21 +88,27 @@ impl Locked<'_> {
         if !failed && matches!(dead.state, State::Ready | State::Draining) {
             self.close_after_pause(now_us);
         }
-        failed.then(|| self.failed(dead.since_us, dead.ready_us, now_us))
+        failed.then(|| self.failed(options, dead.since_us, dead.ready_us, now_us))
     }
 
     /// A process has served: an earlier failure whose pause is over, and after which nobody tried
     /// again, says nothing about the next start.
     fn close_after_pause(&self, now_us: u64) {
-        if now_us >= self.board.group.not_before_us() {
-            self.board.group.open.store(0, SeqCst);
+        if now_us >= self.group.not_before_us() {
+            self.group.open.store(0, SeqCst);
         }
     }
 
-    fn failed(&self, since_us: u64, ready_us: Option<u64>, now_us: u64) -> Failure {
-        let group = self.board.group;
+    fn failed(
+        &self,
+        options: &GroupOptions,
+        since_us: u64,
+        ready_us: Option<u64>,
+        now_us: u64,
+    ) -> Failure {
+        let group = self.group;
         let last_us = group.last_failure_us.load(Relaxed);
-        let mut in_row = self.board.failures_in_row(now_us);
+        let mut in_row = self.failures_in_row(now_us);
         // Of processes that started together, all may fail for one reason. That is one failure.
         let first_of_wave = in_row == 0 || ready_us.unwrap_or(since_us) >= last_us;
         if first_of_wave {
@@ -108,13 +116,23 @@ impl Locked<'_> {
             group.last_failure_us.store(now_us, Relaxed);
         }
         let counted = if ready_us.is_some() { in_row - 1 } else { in_row };
-        let pause_us = pause(self.options.crash_backoff.as_micros() as u64, counted);
+        let pause_us = pause(options.crash_backoff.as_micros() as u64, counted);
         group.failures.store(in_row, Relaxed);
         if first_of_wave {
             group.not_before_us.store(now_us + pause_us, SeqCst);
             group.open.store(u32::from(pause_us > 0), SeqCst);
         }
         Failure { in_row, pause_us, first_of_wave }
+    }
+}
+
+impl Locked<'_> {
+    /// The process of `slot` could not build its applications, and is about to exit.
+    pub fn start_failed(&self, slot: usize, now_us: u64) -> Failure {
+        let process = &self.board.slots[slot];
+        let since_us = process.since_us();
+        process.advance(State::Starting, State::Failed, now_us);
+        self.board.failed(self.options, since_us, None, now_us)
     }
 }
 

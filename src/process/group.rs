@@ -38,6 +38,9 @@ pub struct Group {
     /// The highest ticket that fell out of the ring.
     forgotten: AtomicU64,
     casualties: [AtomicU64; CASUALTIES],
+    /// The secret that a connection begins with. It is here so that no other group's processes have it:
+    /// they unmap this memory.
+    token: [AtomicU64; 2],
 }
 
 impl Default for Group {
@@ -63,6 +66,7 @@ impl Default for Group {
             casualties_next: AtomicU64::new(0),
             forgotten: AtomicU64::new(0),
             casualties: [const { AtomicU64::new(0) }; CASUALTIES],
+            token: [const { AtomicU64::new(0) }; 2],
         }
     }
 }
@@ -71,6 +75,21 @@ impl Group {
     /// A ticket for a new request: none is given twice, and each is higher than those before.
     pub fn ticket(&self) -> u64 {
         self.tickets.fetch_add(1, Relaxed) + 1
+    }
+
+    /// Sets the secret that a connection begins with.
+    pub fn set_token(&self, token: [u8; 16]) {
+        let token = u128::from_ne_bytes(token);
+        self.token[0].store(token as u64, Relaxed);
+        self.token[1].store((token >> 64) as u64, Relaxed);
+    }
+
+    /// Returns the secret that a connection begins with.
+    #[must_use]
+    pub fn token(&self) -> [u8; 16] {
+        let [low, high] = &self.token;
+        let token = u128::from(low.load(Relaxed)) | u128::from(high.load(Relaxed)) << 64;
+        token.to_ne_bytes()
     }
 
     /// Processes that the group wants to have.

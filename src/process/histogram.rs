@@ -49,13 +49,13 @@ impl HistogramSnapshot {
     /// How many times were counted.
     #[must_use]
     pub fn count(&self) -> u64 {
-        self.counts.iter().sum()
+        self.counts.iter().fold(0, |sum: u64, count| sum.saturating_add(*count))
     }
 
     /// Adds those of `other`.
     pub fn add(&mut self, other: &Self) {
         for (count, more) in self.counts.iter_mut().zip(&other.counts) {
-            *count += more;
+            *count = count.saturating_add(*more);
         }
     }
 
@@ -68,14 +68,14 @@ impl HistogramSnapshot {
             return None;
         }
         let wanted = (q.clamp(0.0, 1.0) * total as f64).max(1.0);
-        let mut below = 0;
+        let mut below = 0_u64;
         for (index, count) in self.counts.iter().enumerate() {
-            if *count > 0 && (below + count) as f64 >= wanted {
+            if *count > 0 && below.saturating_add(*count) as f64 >= wanted {
                 let (from, to) = bounds(index);
                 let part = (wanted - below as f64) / *count as f64;
                 return Some(from + ((to - from) as f64 * part) as u64);
             }
-            below += count;
+            below = below.saturating_add(*count);
         }
         Some(bounds(BUCKETS - 1).1)
     }

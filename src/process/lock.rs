@@ -2,7 +2,16 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
+/// Turns of waiting before a process sleeps between two looks.
+const BUSY_TURNS: u32 = 64 * 64;
+/// Looks, a millisecond apart, before the lock is taken away from an owner that lives.
+const LOOKS: u32 = 1000;
+
 /// A spin lock that holds its owner's pid, for decisions of microseconds among processes.
+///
+/// Only the daemon processes of a group take it. httpd's processes never do, since an application can
+/// write to it, or be stopped while it has it. Its siblings take it away after a second or so: then two
+/// may decide the same thing at once, so that there is a process too many, which is better than none.
 ///
 /// An owner that died is found out by whoever wants the lock, by a test that it passes in. Where
 /// the owner's pid has been given to another process meanwhile, that test is wrong; so httpd's
@@ -19,14 +28,14 @@ impl Lock {
     /// If `pid` is 0.
     pub fn lock(&self, pid: u32, alive: impl Fn(u32) -> bool) -> LockGuard<'_> {
         assert!(pid != 0, "0 is no process");
-        let mut turns = 0_u32;
+        let (mut turns, mut looks) = (0_u32, 0);
         loop {
             // Acquire and Release: what one owner wrote, the next one sees.
             let Err(owner) = self.0.compare_exchange(0, pid, Ordering::Acquire, Ordering::Relaxed)
             else {
                 return LockGuard { lock: self, pid };
             };
-            turns = turns.wrapping_add(1);
+            turns += 1;
             if !turns.is_multiple_of(64) {
                 std::hint::spin_loop();
                 continue;
@@ -38,7 +47,19 @@ impl Lock {
             {
                 return LockGuard { lock: self, pid };
             }
-            std::thread::yield_now();
+            if turns < BUSY_TURNS {
+                std::thread::yield_now();
+                continue;
+            }
+            // A sleep a turn from here on, without the busy ones between two looks.
+            std::thread::sleep(std::time::Duration::from_millis(1));
+            looks += 1;
+            turns = BUSY_TURNS - 1;
+            if looks >= LOOKS
+                && self.0.compare_exchange(owner, pid, Ordering::Acquire, Ordering::Relaxed).is_ok()
+            {
+                return LockGuard { lock: self, pid };
+            }
         }
     }
 
@@ -104,6 +125,17 @@ mod tests {
         assert!(!lock.release_of(7), "no longer its lock");
         drop(guard);
         assert_eq!(lock.owner(), None);
+    }
+
+    #[test]
+    fn taken_away_from_one_that_keeps_it() {
+        let lock = Lock(AtomicU32::new(7));
+        drop(lock.lock(8, |_| true));
+        // What the stopped one does when it goes on.
+        assert!(!lock.release_of(7));
+        assert_eq!(lock.owner(), None);
+        let own = Lock(AtomicU32::new(8));
+        drop(own.lock(8, |_| true));
     }
 
     #[test]

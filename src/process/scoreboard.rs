@@ -218,7 +218,8 @@ impl Board {
     /// [`Choice::Full`], [`Choice::NoneReady`] or [`Choice::Open`].
     pub fn take(&self, tried: &Tried, now_us: u64) -> Result<Hold, Choice> {
         let mut looked_twice = false;
-        loop {
+        // A compromised process may change its state between the choice and the hold, each time.
+        for _ in 0..2 * self.slots.len() + 2 {
             match self.choose(tried, now_us) {
                 // It stopped taking requests meanwhile, so the next choice leaves it out.
                 Choice::Slot { index, .. } => {
@@ -232,6 +233,7 @@ impl Board {
                 none => return Err(none),
             }
         }
+        Err(Choice::NoneReady)
     }
 
     /// Gives a hold back, of which not a single byte was sent. Without effect if the process is

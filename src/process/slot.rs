@@ -53,6 +53,9 @@ impl State {
     }
 }
 
+/// Attempts to change a slot's load. Many more than honest processes need, however many there are.
+const MOST_TRIES: u32 = 1 << 16;
+
 /// One process of a group, in shared memory. All zero is an empty slot.
 #[derive(Debug, Default)]
 #[repr(C, align(64))]
@@ -257,11 +260,19 @@ impl Slot {
     }
 
     fn change(&self, incarnation: u32, to: impl Fn(Load) -> Option<u64>) -> Option<Load> {
-        let changed = self.load.fetch_update(SeqCst, SeqCst, |word| {
-            let load = Load(word);
-            if load.incarnation() == incarnation { to(load) } else { None }
-        });
-        changed.ok().and_then(|word| to(Load(word))).map(Load)
+        let mut word = self.load.load(SeqCst);
+        // Who writes to it all the time, as a compromised process can, must not hold others up.
+        for _ in 0..MOST_TRIES {
+            if Load(word).incarnation() != incarnation {
+                return None;
+            }
+            let next = to(Load(word))?;
+            match self.load.compare_exchange_weak(word, next, SeqCst, SeqCst) {
+                Ok(_) => return Some(Load(next)),
+                Err(seen) => word = seen,
+            }
+        }
+        None
     }
 
     /// The slot is nobody's. What children still take back has an old incarnation.
@@ -274,12 +285,10 @@ impl Slot {
         // still see the dead process's Ready.
         self.state.store(State::Empty as u32, SeqCst);
         meanwhile();
-        let mut word = self.load.load(SeqCst);
-        while let Err(seen) =
-            self.load.compare_exchange(word, Load(word).first_of_next_incarnation(), SeqCst, SeqCst)
-        {
-            word = seen;
-        }
+        // What a child adds between the two is lost, which is right: the child sees Empty, and takes
+        // back what it added from an incarnation that is over.
+        let word = Load(self.load.load(SeqCst));
+        self.load.store(word.first_of_next_incarnation(), SeqCst);
         self.pid.store(0, Relaxed);
         self.reason.store(0, Relaxed);
         self.ready_us.store(0, Relaxed);

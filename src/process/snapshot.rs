@@ -220,16 +220,21 @@ impl Counts {
 
     /// Adds those of `other`.
     pub fn add(&mut self, other: &Self) {
-        self.requests += other.requests;
-        self.errors += other.errors;
-        for (count, more) in self.statuses.iter_mut().zip(other.statuses) {
-            *count += more;
+        // An application process can write any number there.
+        for (sum, more) in [
+            (&mut self.requests, other.requests),
+            (&mut self.errors, other.errors),
+            (&mut self.bytes_in, other.bytes_in),
+            (&mut self.bytes_out, other.bytes_out),
+            (&mut self.queue_us, other.queue_us),
+            (&mut self.application_us, other.application_us),
+            (&mut self.total_us, other.total_us),
+        ]
+        .into_iter()
+        .chain(self.statuses.iter_mut().zip(other.statuses))
+        {
+            *sum = sum.saturating_add(more);
         }
-        self.bytes_in += other.bytes_in;
-        self.bytes_out += other.bytes_out;
-        self.queue_us += other.queue_us;
-        self.application_us += other.application_us;
-        self.total_us += other.total_us;
         self.queue.add(&other.queue);
         self.application.add(&other.application);
         self.total.add(&other.total);

@@ -5,6 +5,7 @@ mod clients;
 mod deaths;
 mod ends;
 mod exits;
+mod isolation;
 mod limits;
 mod logs;
 mod options;

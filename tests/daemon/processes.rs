@@ -11,7 +11,7 @@ use httpd_testkit::{mpm_tests, proc};
 use crate::support::{Stage, pid, run, setup};
 
 /// Processes take another user's place, and other processes' descriptors can be read, as root alone.
-fn is_root() -> bool {
+pub(crate) fn is_root() -> bool {
     std::fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0)
 }
 

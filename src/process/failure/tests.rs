@@ -143,7 +143,7 @@ fn which_deaths_are_failures() {
         (Buried { pid: 0, ..dead(Empty, None, 0, 0) }, false, true),
     ] {
         let world = World::new(&[]);
-        let failure = world.locked().died(&buried, crashed, now_us);
+        let failure = world.board.died(&world.options, &buried, crashed, now_us);
         assert_eq!(failure.is_some(), counts, "{buried:?}, crashed: {crashed}");
         assert_eq!(world.board.group.failures(), u32::from(counts));
     }
@@ -158,7 +158,10 @@ fn processes_that_die_before_they_say_anything_are_paused_too() {
         world.now_us += SECOND / 10;
         // Forked again at once, it dies while its privileges are dropped.
         let buried = world.board.bury(0, world.now_us);
-        pauses.push(world.locked().died(&buried, false, world.now_us).unwrap().pause_us / SECOND);
+        pauses.push(
+            world.board.died(&world.options, &buried, false, world.now_us).unwrap().pause_us
+                / SECOND,
+        );
     }
     assert_eq!(pauses, [1, 2, 4, 8]);
 }

@@ -69,7 +69,7 @@ impl World {
         crashed: bool,
     ) -> Option<super::super::Failure> {
         let buried = self.board.bury(slot, self.now_us);
-        let failure = self.locked().died(&buried, crashed, self.now_us);
+        let failure = self.board.died(&self.options, &buried, crashed, self.now_us);
         self.enter(slot);
         failure
     }

@@ -2,9 +2,11 @@
 //! counters, memory that processes share.
 //!
 //! Thin and without policy. All of it goes through `rustix`, whose calls are safe; the one thing
-//! that cannot be is shared memory ([`Shared`]), and descriptors that the process was started with.
+//! that cannot be is shared memory ([`Shared`], [`BoardMemory`]), and descriptors that the process was
+//! started with.
 #![cfg(target_os = "linux")]
 
+mod board;
 mod clock;
 mod epoll;
 mod event;
@@ -15,6 +17,7 @@ mod shared;
 mod socket;
 mod statm;
 
+pub use self::board::BoardMemory;
 pub use self::clock::{monotonic_us, wall_us};
 pub use self::epoll::{Epoll, Ready, Trigger};
 pub use self::event::{Event, drain_signals, is_at_end};

@@ -1,4 +1,4 @@
-//! Memory that a process shares with those that it forks: the scoreboard's.
+//! Memory that a process shares with those that it forks.
 
 use std::io;
 use std::ops::Deref;
@@ -51,12 +51,7 @@ impl<T: Zeroed> Shared<T> {
     /// When there is no memory, or none of that size can be had.
     pub fn new(length: usize) -> io::Result<Self> {
         let bytes = Self::bytes(length).ok_or(io::ErrorKind::InvalidInput)?;
-        let protection = ProtFlags::READ | ProtFlags::WRITE;
-        // SAFETY: no address is asked for, so that nothing that is mapped is touched.
-        let start =
-            unsafe { mmap_anonymous(std::ptr::null_mut(), bytes, protection, MapFlags::SHARED) }?;
-        let start = NonNull::new(start.cast()).ok_or(io::ErrorKind::OutOfMemory)?;
-        Ok(Self { start, length })
+        Ok(Self { start: map(bytes)?.cast(), length })
     }
 
     /// The slice, for as long as the process lives: the mapping is never taken away again.
@@ -72,6 +67,15 @@ impl<T: Zeroed> Shared<T> {
         assert!(align_of::<T>() <= 4096, "a mapping is aligned to a page");
         size_of::<T>().checked_mul(length).map(|bytes| bytes.max(1))
     }
+}
+
+/// Maps so many bytes, all zero and shared with what this process forks.
+pub(super) fn map(bytes: usize) -> io::Result<NonNull<u8>> {
+    let protection = ProtFlags::READ | ProtFlags::WRITE;
+    // SAFETY: P12: no address is asked for, so that nothing that is mapped is touched.
+    let start =
+        unsafe { mmap_anonymous(std::ptr::null_mut(), bytes, protection, MapFlags::SHARED) }?;
+    Ok(NonNull::new(start.cast()).ok_or(io::ErrorKind::OutOfMemory)?)
 }
 
 impl<T: Zeroed> Deref for Shared<T> {
