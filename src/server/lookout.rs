@@ -112,7 +112,7 @@ impl Lookout {
     /// A thread with a request waits for something else: another may look.
     pub(super) fn relieve(&self) {
         if self.looking.load(Ordering::Acquire) < self.wanted.load(Ordering::Relaxed) {
-            self.call(false);
+            self.call(1);
         }
     }
 
@@ -132,8 +132,10 @@ impl Lookout {
             }
         } else if is_quiet {
             ticks.calm = 0;
-            self.wanted.store((wanted * 2).clamp(1, self.all), Ordering::Relaxed);
-            self.call(true);
+            let more = (wanted * 2).clamp(1, self.all);
+            self.wanted.store(more, Ordering::Relaxed);
+            // Nobody looks now: all of them have to be called, and no more. There may be a thousand.
+            self.call(more);
             return;
         }
         if ticks.calm >= CALM {
@@ -150,13 +152,18 @@ impl Lookout {
     /// Nobody rests any more.
     pub(super) fn end(&self) {
         self.ended.store(true, Ordering::Release);
-        self.call(true);
+        self.call(u32::MAX);
     }
 
-    fn call(&self, all: bool) {
+    /// Wakes so many of those that rest.
+    fn call(&self, count: u32) {
         // Whoever is about to rest holds the lock until he hears.
         let _rest = self.rest.lock().unwrap_or_else(PoisonError::into_inner);
-        if all { self.call.notify_all() } else { self.call.notify_one() }
+        if count >= self.all {
+            self.call.notify_all();
+        } else {
+            (0..count).for_each(|_| self.call.notify_one());
+        }
     }
 }
 
