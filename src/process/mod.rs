@@ -24,6 +24,8 @@ mod scoreboard;
 mod slot;
 mod snapshot;
 pub mod units;
+mod unsent;
+mod waiters;
 
 pub use clock::{Clock, ManualClock};
 pub use counters::Finished;
@@ -41,3 +43,5 @@ pub use scale::{GROW_AFTER_US, SAMPLE_US, SHRINK_AFTER_US, Scaled};
 pub use scoreboard::{Board, Buried, Choice, Found, Hold, MOST_SLOTS, Tried};
 pub use slot::{Slot, State};
 pub use snapshot::{Counts, GroupSnapshot, RequestSnapshot, SlotSnapshot};
+pub use unsent::Unsent;
+pub use waiters::{Place, Waiters};

@@ -133,6 +133,12 @@ impl Row {
         self.ticket.load(SeqCst)
     }
 
+    /// Returns whether a thread works on it: there is a request, and it does not wait without a thread.
+    #[must_use]
+    pub fn is_working(&self) -> bool {
+        self.ticket() != 0 && self.phase.load(Relaxed) != Phase::Parked as u32
+    }
+
     /// When its request was taken up, if there is one.
     #[must_use]
     pub fn started_us(&self) -> Option<u64> {

@@ -13,13 +13,18 @@ use super::daemon::{Ended, broken};
 use super::process::Process;
 use super::watch::{Found, Watch};
 use crate::gateway::{ErrorKind, Level};
-use crate::process::{Drain, Drained, Facts, MEASURE_US, Reason, Scaled, Slot, State, earliest};
+use crate::process::{
+    Drain, Drained, Facts, MEASURE_US, Reason, Row, Scaled, Slot, State, Unsent, earliest,
+};
 use crate::protocol::bridge::{Limits, Timing, put_failed};
 use crate::server::lookout::{TICK_US, Ticks};
 use crate::server::os::{self, monotonic_us};
 
 /// How long a request that waited when it was broken off may take to come to its end.
 const CUT_GRACE_US: u64 = 1_000_000;
+
+/// How often a process at rest looks at its load.
+const REST_US: u64 = 60_000_000;
 
 /// The timer of a process.
 pub(super) struct Timer {
@@ -39,6 +44,7 @@ pub(super) struct Timer {
     told: bool,
     drain: Option<Drain>,
     measured_us: u64,
+    unsent: Unsent,
     scale_us: Option<u64>,
     ticks: Ticks,
 }
@@ -67,6 +73,7 @@ impl Timer {
             told: false,
             drain: None,
             measured_us: 0,
+            unsent: Unsent::default(),
             scale_us: None,
             ticks: Ticks::default(),
         })
@@ -159,6 +166,7 @@ impl Timer {
         if now_us >= self.measured_us + MEASURE_US {
             self.measured_us = now_us;
             slot.measure(os::resident_bytes().unwrap_or_default(), os::cpu_us());
+            self.take_off_unsent(now_us);
         }
         let rows = self.process.rows();
         let facts = Facts {
@@ -180,6 +188,19 @@ impl Timer {
             self.replace(&facts);
         }
         facts
+    }
+
+    /// Takes requests off the load that httpd children have left there when they were killed.
+    fn take_off_unsent(&mut self, now_us: u64) {
+        let rests = !self.process.rows().iter().any(Row::is_working);
+        let longest_us = self.process.options.connect_timeout.as_micros() as u64;
+        let count = self.unsent.look(rests, self.slot().running(), now_us, longest_us);
+        for _ in 0..count {
+            self.slot().release(self.process.incarnation);
+        }
+        if count > 0 {
+            self.process.less_load();
+        }
     }
 
     /// Asks for a replacement if there is a reason, and drains when there is one.
@@ -256,8 +277,9 @@ impl Timer {
         });
         let recycle = self.process.recycle.next_us(facts);
         let scale = if self.drain.is_some() { None } else { self.scale_us };
-        // Figures of a process at rest need no refreshing.
-        let measure = facts.busy.then_some(self.measured_us + MEASURE_US);
+        // Figures of a process at rest need no refreshing. Its load may hold what nobody will send.
+        let pause_us = if facts.busy { MEASURE_US } else { REST_US };
+        let measure = Some(self.measured_us + pause_us);
         let connections = self.next_of_connections_us();
         earliest([connections, drain, recycle, scale, measure, self.next_cut_us()])
     }

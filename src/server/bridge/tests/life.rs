@@ -59,6 +59,21 @@ fn a_stop_finishes_what_is_there() {
 }
 
 #[test]
+fn a_request_that_was_counted_and_never_sent_is_taken_off() {
+    let (house, lodger) = House::open(&["threads=2", "connect-timeout=1"], hello);
+    let holds = [(); 2].map(|()| house.board.take(&Tried::new(), monotonic_us()).unwrap());
+    assert_eq!(house.connect(0).get("/").text(), "hello");
+    assert!(house.board.slots[0].running() >= 2, "a child may still send it");
+    house.until("the load to be given back", || house.board.slots[0].running() == 0);
+    // It comes late, and takes nobody else's place.
+    house.board.release(0, holds[0].incarnation);
+    assert_eq!(house.board.slots[0].running(), 0);
+    assert_eq!(house.connect(0).get("/").text(), "hello");
+    lodger.signal(TERM);
+    assert_eq!(served(&lodger.ended()), (Reason::ShutdownSignal, 0));
+}
+
+#[test]
 fn a_stop_does_not_wait_for_ever() {
     let (gate, keeper) = gate();
     let (house, lodger) = House::open(&["threads=2", "shutdown-timeout=1"], gated(gate));
