@@ -2,20 +2,22 @@
 
 use std::cell::RefCell;
 use std::io;
-use std::thread;
-use std::time::{Duration, Instant};
+use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use super::answer::Answer;
 use super::connection::Connection;
 use super::failure::Failure;
 use super::group::Group;
+use super::kept::CONNECTIONS;
 use super::phases::Phases;
 use super::trip::{Ended, Trip};
 use super::upload::Upload;
+use super::waiting::Waiting;
 use crate::adapter::{Facts, RequestExchange, RequestInput, conclude};
 use crate::gateway::{Error, Level, Outcome, Variables as _};
 use crate::httpd::{HookStatus, Request, log};
-use crate::process::{Choice, Hold, LONGEST_PAUSE_US, Tried};
+use crate::process::{Choice, Hold, LONGEST_PAUSE_US, State, Tried};
 use crate::protocol::bridge::{
     HEADER, HELLO, Limits, Pairs, RequestEncoder, RequestFacts, put_hello, stamp,
 };
@@ -132,8 +134,21 @@ impl Group {
         let mut headers = encoder.headers();
         exchange.each_header(&mut |name, value| headers.header(name, value));
         headers.finish(&Limits::default())?;
-        upload.begin(packet);
+        upload.begin(packet, || self.is_crowded());
         Ok(())
+    }
+}
+
+impl Group {
+    /// Returns whether each process has so many requests that a small body should not be waited for
+    /// there: one for each thread, and half of those that may wait beside them.
+    fn is_crowded(&self) -> bool {
+        let threads = self.options.threads as usize;
+        let most = threads + self.board.rows_per_slot.saturating_sub(threads) / 2;
+        let mut ready =
+            self.board.slots.iter().filter(|slot| slot.state() == State::Ready).peekable();
+        ready.peek().is_some()
+            && ready.all(|slot| slot.running().saturating_add(slot.parked()) as usize >= most)
     }
 }
 
@@ -209,8 +224,10 @@ impl<'e, 'r> Courier<'_, 'e, 'r> {
         unreachable: &mut Option<Failure>,
     ) -> Result<Hold, Failure> {
         let board = &self.group.board;
-        let mut pause = Duration::from_millis(1);
+        let mut waiting = None;
         loop {
+            // Read before the look: a change after it ends the wait below.
+            let changes = board.group.changes().load(Ordering::SeqCst);
             match board.take(tried, os::monotonic_us()) {
                 Ok(hold) => return Ok(hold),
                 Err(Choice::Full) => {
@@ -230,16 +247,19 @@ impl<'e, 'r> Courier<'_, 'e, 'r> {
                         return Err(failure);
                     }
                     // One that was tried may be another process by now.
-                    *tried = Tried::new();
-                    if started.elapsed() >= self.group.options.connect_timeout {
-                        return Err(Failure::none_ready(started.elapsed()));
+                    let were_tried = std::mem::take(tried) != Tried::new();
+                    let waited = started.elapsed();
+                    let left = self.group.options.connect_timeout.saturating_sub(waited);
+                    if left.is_zero() {
+                        return Err(Failure::none_ready(waited));
                     }
-                    if pause == Duration::from_millis(1) {
+                    if waiting.is_none() {
+                        waiting = Some(Waiting::begin(self.group)?);
                         self.group.ring();
                     }
-                    // A process that starts has nobody's address: its state is looked at.
-                    thread::sleep(pause);
-                    pause = (pause * 2).min(Duration::from_millis(20));
+                    if let Some(waiting) = &mut waiting {
+                        waiting.wait(changes, were_tried, left);
+                    }
                 }
             }
         }
@@ -327,13 +347,26 @@ impl<'e, 'r> Courier<'_, 'e, 'r> {
     fn connect(&self, hold: Hold) -> io::Result<Connection> {
         match self.group.take_kept(hold.slot, hold.incarnation) {
             Some(connection) => Ok(connection),
-            None => Connection::open(
-                &self.group.seen[hold.slot],
-                hold.incarnation,
-                self.group.buffers(),
-            ),
+            None => match self.open(hold) {
+                // What is kept for others is worth less than this request.
+                Err(error) if is_out_of_descriptors(&error) && CONNECTIONS.clear() => {
+                    self.open(hold)
+                }
+                opened => opened,
+            },
         }
     }
+
+    fn open(&self, hold: Hold) -> io::Result<Connection> {
+        let path = &self.group.seen[hold.slot];
+        Connection::open(path, hold.incarnation, self.group.buffers())
+    }
+}
+
+/// Whether this process, or the system, can open no more files.
+fn is_out_of_descriptors(error: &io::Error) -> bool {
+    let errors = [rustix::io::Errno::MFILE, rustix::io::Errno::NFILE];
+    errors.iter().any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
 }
 
 /// HELLO with its header, which only a new connection sends.

@@ -87,6 +87,14 @@ impl Failure {
         Self::new("RUST0023", StatusCode::SERVICE_UNAVAILABLE, message.into()).retry_after(1)
     }
 
+    /// No process is ready, and as many requests wait for one as may.
+    pub(super) fn too_many_wait(most: u32) -> Self {
+        let message = format!(
+            "no daemon process is ready, and {most} requests wait for one already (threads + queue-size)"
+        );
+        Self::new("RUST0023", StatusCode::SERVICE_UNAVAILABLE, message).retry_after(1)
+    }
+
     /// Processes fail to start; the next is tried in so many seconds, or is tried now.
     pub(super) fn circuit_open(seconds: u64) -> Self {
         let next = if seconds == 0 { "now".to_owned() } else { format!("in {seconds} s") };

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::connection::{Buffers, Connection};
 use super::identity::Identity;
+use super::kept::{CONNECTIONS, Peer};
 use super::manager::has_ended;
 use crate::process::{Board, GroupOptions, GroupSnapshot, Hold};
 use crate::server::bridge::Applications;
@@ -36,6 +37,8 @@ pub(crate) struct Group {
     pub(super) build: Box<Build>,
     /// Ends what the applications have started, before a process exits.
     pub(super) finish: fn(),
+    /// The virtual host that it is for, by its address; `None` is all.
+    pub(super) server: Option<usize>,
     /// Who may connect, by user id.
     pub(super) owner: u32,
     pub(super) title: String,
@@ -43,8 +46,6 @@ pub(crate) struct Group {
     pub(super) environment: Vec<(&'static str, CString)>,
     /// The process of each slot, as httpd's parent knows it.
     pub(super) pids: Vec<AtomicI32>,
-    /// The connections that this httpd child keeps, by slot.
-    pub(super) kept: Vec<Mutex<Vec<Connection>>>,
 }
 
 /// What the processes of a group inherit from httpd's parent.
@@ -59,6 +60,11 @@ impl Group {
         &self.options.name
     }
 
+    /// Returns whether requests of the server at this address may be sent to it.
+    pub(crate) fn serves(&self, server: usize) -> bool {
+        self.options.listens() && self.server.is_none_or(|own| own == server)
+    }
+
     /// What its scoreboard says now.
     pub(crate) fn snapshot(&self) -> GroupSnapshot {
         self.board.snapshot(self.name(), os::monotonic_us())
@@ -71,24 +77,22 @@ impl Group {
         self.memory.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 
-    /// A connection that was kept, to this very process.
+    /// Takes a connection that was kept, to this very process.
     pub(super) fn take_kept(&self, slot: usize, incarnation: u32) -> Option<Connection> {
-        let mut kept = self.kept[slot].lock().unwrap_or_else(PoisonError::into_inner);
-        while let Some(connection) = kept.pop() {
-            if connection.incarnation == incarnation {
-                return Some(connection);
-            }
-            // The slot has another process by now: those are all of the old one, or dead.
-        }
-        None
+        // If the slot has another process by now, the others are the old one's.
+        CONNECTIONS.take(self.peer(slot), |connection| connection.incarnation == incarnation)
     }
 
     /// Keeps a connection for the next request.
     pub(super) fn keep(&self, slot: usize, mut connection: Connection) {
         if connection.is_at_rest() {
             connection.shrink();
-            self.kept[slot].lock().unwrap_or_else(PoisonError::into_inner).push(connection);
+            CONNECTIONS.put(self.peer(slot), connection);
         }
+    }
+
+    fn peer(&self, slot: usize) -> Peer {
+        Peer { group: std::ptr::from_ref(self).addr(), slot }
     }
 
     /// A connection to this process broke. If it has died, the others are told, so that one takes its

@@ -2,6 +2,7 @@
 //! their processes, and forks again what dies. It never waits and has no timer: whatever takes time
 //! is done in the processes themselves.
 
+use std::collections::HashMap;
 use std::ffi::CString;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI32, AtomicPtr, Ordering};
@@ -19,6 +20,7 @@ use crate::gateway::Level;
 use crate::httpd::other_child::{self, Forked};
 use crate::httpd::{Kept, Pool, ProcessPool, Server, log, mpm, unixd};
 use crate::process::{GroupOptions, State};
+use crate::server::bridge::announce;
 use crate::server::os::{self, BoardMemory};
 
 /// How many requests of a process may wait without a thread's turn: services that await something.
@@ -29,11 +31,14 @@ pub(crate) struct Plan {
     pub(crate) options: GroupOptions,
     pub(crate) build: Box<Build>,
     pub(crate) finish: fn(),
+    /// The virtual host that it is for, by its address; `None` is all.
+    pub(crate) server: Option<usize>,
 }
 
 /// The groups of the configuration that is in force.
 struct Running {
     groups: Vec<Kept<Group>>,
+    by_name: HashMap<String, usize>,
     pool: usize,
     /// httpd's parent.
     pid: u32,
@@ -76,8 +81,14 @@ pub(crate) fn start(
     if groups.is_empty() {
         return Ok(());
     }
-    let running =
-        pconf.own(Running { groups, pool: pconf.as_ptr() as usize, pid: std::process::id() });
+    let names = groups.iter().map(|group| group.name().to_owned());
+    let by_name = names.zip(0..).collect();
+    let running = pconf.own(Running {
+        groups,
+        by_name,
+        pool: pconf.as_ptr() as usize,
+        pid: std::process::id(),
+    });
     RUNNING.store(std::ptr::from_ref(running).cast_mut(), Ordering::Release);
     // SAFETY: P13: post_config runs in httpd's parent.
     let process = unsafe { main.process_pool() }.as_ptr() as usize;
@@ -146,6 +157,14 @@ pub(crate) fn in_child() {
     with_groups(|groups| groups.iter().for_each(|group| group.in_child()));
 }
 
+/// Returns the group of that name, if this module has processes for it.
+pub(crate) fn find(name: &str) -> Option<Kept<Group>> {
+    with_running(|running| {
+        let running = running?;
+        Some(running.groups[*running.by_name.get(name)?])
+    })
+}
+
 /// The groups of this module that run.
 pub(crate) fn with_groups<T>(visit: impl FnOnce(&[Kept<Group>]) -> T) -> T {
     with_running(|running| visit(running.map_or(&[], |running| &running.groups)))
@@ -157,7 +176,7 @@ fn with_running<T>(visit: impl FnOnce(Option<&Running>) -> T) -> T {
 }
 
 fn make(plan: Plan, prefix: &Path) -> Result<Group, String> {
-    let Plan { options, build, finish } = plan;
+    let Plan { options, build, finish, server } = plan;
     let identity = Identity::resolve(&options)?;
     let words = |what: &str, error: &dyn std::fmt::Display| format!("cannot make {what}: {error}");
     let slots = options.slots() as usize;
@@ -197,7 +216,6 @@ fn make(plan: Plan, prefix: &Path) -> Result<Group, String> {
     }
     Ok(Group {
         title: title::of(&options.display_name, &options.name),
-        kept: (0..slots).map(|_| Mutex::default()).collect(),
         pids: (0..slots).map(|_| AtomicI32::new(0)).collect(),
         identity,
         memory: Mutex::new(Some(memory)),
@@ -209,6 +227,7 @@ fn make(plan: Plan, prefix: &Path) -> Result<Group, String> {
         lifeline: Mutex::new(Some(lifeline)),
         build,
         finish,
+        server,
         owner: owner.map_or_else(unixd::children_run_as, Uid::as_raw),
         environment,
         options,
@@ -306,6 +325,7 @@ fn on_end(pid: i32, status: other_child::WaitStatus) {
             log::server(Server::main(), Level::Error, &line);
         }
         group.ring();
+        announce(group.board.group);
     });
 }
 

@@ -35,6 +35,19 @@ pub(super) struct Upload<'e, 'r> {
     taken: u64,
 }
 
+/// How long a step waits for the client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Patience {
+    /// Not at all.
+    None,
+    /// Until something comes.
+    First,
+    /// A moment for each part, so that the process is mostly woken with all of a small body.
+    Moment,
+    /// For all of the body.
+    All,
+}
+
 /// How far a step of the upload went.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Pumped {
@@ -69,7 +82,7 @@ impl<'e, 'r> Upload<'e, 'r> {
     /// sends the 100, which has to go before a head that may be the next frame.
     pub(super) fn release(&mut self) {
         if std::mem::take(&mut self.held) && !self.ended {
-            self.gather(false, false);
+            self.gather(Patience::None);
         }
     }
 
@@ -93,11 +106,17 @@ impl<'e, 'r> Upload<'e, 'r> {
         self.request.socket()
     }
 
-    /// Puts what has come already onto the packet that the request goes in.
-    pub(super) fn begin(&mut self, packet: &mut Vec<u8>) {
+    /// Puts what has come already onto the packet that the request goes in. Where `all` says so, waits
+    /// for the rest of a small body, as long as httpd's `Timeout` and mod_reqtimeout let its client take.
+    pub(super) fn begin(&mut self, packet: &mut Vec<u8>, all: impl FnOnce() -> bool) {
         if !self.ended && !self.held {
+            let is_small = self.length().is_some_and(|length| length <= PIECE as u64);
             std::mem::swap(packet, &mut self.frame);
-            self.gather(false, self.length().is_some_and(|length| length <= PIECE as u64));
+            self.gather(match is_small {
+                false => Patience::None,
+                true if all() => Patience::All,
+                true => Patience::Moment,
+            });
             std::mem::swap(packet, &mut self.frame);
             self.sent = 0;
         }
@@ -112,7 +131,7 @@ impl<'e, 'r> Upload<'e, 'r> {
             if self.ended || self.held {
                 return Ok(Pumped::Idle);
             }
-            self.gather(wait, false);
+            self.gather(if wait { Patience::First } else { Patience::None });
             if self.frame.is_empty() {
                 return Ok(Pumped::NoData);
             }
@@ -136,8 +155,8 @@ impl<'e, 'r> Upload<'e, 'r> {
     }
 
     /// Puts onto the frame what can be read now, up to a piece, and how the body ended if it did.
-    /// With `linger` the client is given a moment for more.
-    fn gather(&mut self, mut wait: bool, linger: bool) {
+    fn gather(&mut self, patience: Patience) {
+        let mut wait = matches!(patience, Patience::First | Patience::All);
         let start = self.frame.len();
         // The length is written when it is known.
         put_input(&mut self.frame, 1);
@@ -153,15 +172,16 @@ impl<'e, 'r> Upload<'e, 'r> {
             if self.frame.len() - data >= PIECE && !is_all {
                 break None;
             }
-            match self.input.fill(std::mem::take(&mut wait)) {
+            match self.input.fill(wait) {
                 Ok(Fill::Data(bytes)) => {
                     let room = PIECE - (self.frame.len() - data);
                     let taken = bytes.len().min(room);
                     self.frame.extend_from_slice(&bytes[..taken]);
                     self.input.consume(taken);
                     self.taken += taken as u64;
+                    wait = patience == Patience::All;
                 }
-                Ok(Fill::NotYet) if linger && comes_soon(self.request) => {}
+                Ok(Fill::NotYet) if patience == Patience::Moment && comes_soon(self.request) => {}
                 Ok(Fill::NotYet) => break None,
                 Ok(Fill::End) => break Some(Ok(())),
                 Err(error) => break Some(Err(error)),

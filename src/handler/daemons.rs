@@ -91,6 +91,7 @@ pub(super) fn start(pconf: Pool<'_>, view: &View<'_>) -> std::result::Result<(),
                 options: group.options.clone(),
                 build: Box::new(move || build(&wanted)),
                 finish: process::finish,
+                server: Some(group.server).filter(|own| *own != state::identity(view.main)),
             })
         };
         groups.iter().filter_map(plan).collect::<Vec<_>>()
@@ -252,18 +253,7 @@ fn decode(options: Pairs<'_>) -> Result<Options> {
     Ok(decoded)
 }
 
-/// The group of that name, if it may be used in the request's server.
+/// Returns the group of that name, if it may be used in the request's server.
 pub(super) fn find(name: &str, server: Server<'_>) -> Option<Kept<daemon::Group>> {
-    let is_allowed = state::with_groups(|groups| {
-        let main = Server::main();
-        groups.iter().any(|group| {
-            group.name == name
-                && group.options.listens()
-                && main.is_none_or(|main| is_visible(group.server, server, main))
-        })
-    });
-    if !is_allowed {
-        return None;
-    }
-    daemon::with_groups(|groups| groups.iter().find(|group| group.name() == name).copied())
+    daemon::find(name).filter(|group| group.serves(state::identity(server)))
 }

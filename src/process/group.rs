@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::sync::atomic::{AtomicU32, AtomicU64};
 
 use super::lock::Lock;
+use super::waiters::Waiters;
 
 /// Tickets of requests whose process died under them, before the oldest is forgotten.
 const CASUALTIES: usize = 1024;
@@ -29,7 +30,8 @@ pub struct Group {
     pub(super) started_us: AtomicU64,
     tickets: AtomicU64,
     pub(super) rotor: AtomicU32,
-    _reserved: AtomicU32,
+    /// Changes with the state of a process, or of the circuit.
+    changes: AtomicU32,
     /// When a child last found no process that takes requests.
     pub(super) wanted_us: AtomicU64,
     pub(super) refused_full: AtomicU64,
@@ -41,6 +43,8 @@ pub struct Group {
     /// The secret that a connection begins with. It is here so that no other group's processes have it:
     /// they unmap this memory.
     token: [AtomicU64; 2],
+    /// Requests that wait while no process is ready.
+    pub waiters: Waiters,
 }
 
 impl Default for Group {
@@ -59,7 +63,7 @@ impl Default for Group {
             started_us: AtomicU64::new(0),
             tickets: AtomicU64::new(0),
             rotor: AtomicU32::new(0),
-            _reserved: AtomicU32::new(0),
+            changes: AtomicU32::new(0),
             wanted_us: AtomicU64::new(0),
             refused_full: AtomicU64::new(0),
             refused_open: AtomicU64::new(0),
@@ -67,6 +71,7 @@ impl Default for Group {
             forgotten: AtomicU64::new(0),
             casualties: [const { AtomicU64::new(0) }; CASUALTIES],
             token: [const { AtomicU64::new(0) }; 2],
+            waiters: Waiters::default(),
         }
     }
 }
@@ -90,6 +95,19 @@ impl Group {
         let [low, high] = &self.token;
         let token = u128::from(low.load(Relaxed)) | u128::from(high.load(Relaxed)) << 64;
         token.to_ne_bytes()
+    }
+
+    /// Says that a process or the circuit has another state. Whoever waits on
+    /// [`changes`](Self::changes) has to be woken afterwards.
+    pub fn change(&self) {
+        self.changes.fetch_add(1, SeqCst);
+    }
+
+    /// Returns the word that [`change`](Self::change) changes. Read it before the look that says what to
+    /// wait for.
+    #[must_use]
+    pub const fn changes(&self) -> &AtomicU32 {
+        &self.changes
     }
 
     /// Processes that the group wants to have.

@@ -2,6 +2,7 @@
 //! least for each row of the table in docs/daemon-mode.md.
 
 mod clients;
+mod crowds;
 mod deaths;
 mod ends;
 mod exits;

@@ -23,6 +23,7 @@ use bytes::Bytes;
 use mod_rust::gateway::{
     Application, Body, Environ, Error, Factory, Result, StartResponse, Writer, service,
 };
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde::Deserialize;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -269,6 +270,12 @@ impl<'r> Run<'r, '_> {
                 files.extend(fs::File::open("/dev/null"));
             }
             "empty" => FILES.lock().unwrap_or_else(PoisonError::into_inner).clear(),
+            // The most descriptors that the process may have.
+            "files" => {
+                let limit = getrlimit(Resource::Nofile);
+                setrlimit(Resource::Nofile, Rlimit { current: Some(number as u64), ..limit })
+                    .map_err(std::io::Error::from)?;
+            }
             "abort" => std::process::abort(),
             "exit" => std::process::exit(argument.parse().unwrap_or(0)),
             _ => return Err(Error::new(format!("no such step: {step}"))),

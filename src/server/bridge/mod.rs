@@ -44,6 +44,7 @@ use crate::server::os::monotonic_us;
 
 pub use self::daemon::{AbandonFn, Applications, BuildFn, Daemon, Ended, LogFn};
 pub use self::desk::{log_here, logs_here};
+pub use self::watch::announce;
 
 /// Lives the life of a daemon process, in the calling thread and those that it starts.
 ///
@@ -52,7 +53,7 @@ pub use self::desk::{log_here, logs_here};
 pub fn run(daemon: Daemon) -> Ended {
     let Daemon { options, board, slot, log, .. } = daemon;
     board.slots[slot].enter(std::process::id(), options.threads, monotonic_us());
-    let watch = match Watch::new(daemon.lifeline, daemon.doorbell, daemon.signals) {
+    let watch = match Watch::new(daemon.lifeline, daemon.doorbell, daemon.signals, board.group) {
         Ok(watch) => watch,
         Err(error) => return broken("watch its lifeline and its signals")(error),
     };

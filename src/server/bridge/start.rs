@@ -6,7 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::daemon::{AbandonFn, Applications, BuildFn, Ended, LogFn, broken};
-use super::watch::{Found, Watch};
+use super::watch::{Found, Watch, announce};
 use crate::gateway::{Level, panic};
 use crate::process::{Activation, Board, GroupOptions, Reason, State, startup_us};
 use crate::server::os::{self, Event, monotonic_us};
@@ -135,6 +135,7 @@ impl Start<'_> {
         }
         let failure = group.start_failed(self.slot, monotonic_us());
         drop(group);
+        announce(self.board.group);
         let message = format!(
             "RUST0033: process group {}, process {pid}: cannot start: {why}; failure {} in a row, \
              the next start is in {} ms",

@@ -4,6 +4,7 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
+use crate::process::Group;
 use crate::server::os::{self, Epoll, Event, Ready, Signal, Trigger};
 
 const LIFELINE: u64 = 1;
@@ -20,6 +21,13 @@ pub(super) struct Watch {
     lifeline: OwnedFd,
     doorbell: Event,
     signals: Option<OwnedFd>,
+    group: &'static Group,
+}
+
+/// Wakes the requests that wait in httpd's children for a process to be ready, as a state has changed.
+pub fn announce(group: &Group) {
+    group.change();
+    os::wake_all(group.changes());
 }
 
 /// What has happened.
@@ -59,6 +67,7 @@ impl Watch {
         lifeline: OwnedFd,
         doorbell: OwnedFd,
         signals: Option<OwnedFd>,
+        group: &'static Group,
     ) -> io::Result<Self> {
         let epoll = Epoll::new()?;
         os::set_nonblocking(&lifeline)?;
@@ -69,7 +78,7 @@ impl Watch {
             os::set_nonblocking(signals)?;
             epoll.add(signals, SIGNALS, Trigger::Level)?;
         }
-        Ok(Self { epoll, lifeline, doorbell: doorbell.into(), signals })
+        Ok(Self { epoll, lifeline, doorbell: doorbell.into(), signals, group })
     }
 
     pub(super) fn add_listener(&self, listener: impl AsFd) -> io::Result<()> {
@@ -94,9 +103,10 @@ impl Watch {
         let _ = self.epoll.remove(bell);
     }
 
-    /// The state of this process has changed.
+    /// Tells the other processes and the requests that wait that this process has another state.
     pub(super) fn ring_doorbell(&self) {
         self.doorbell.ring();
+        announce(self.group);
     }
 
     /// Waits until something happens or `timeout` has passed.

@@ -10,6 +10,7 @@ mod board;
 mod clock;
 mod epoll;
 mod event;
+mod futex;
 #[cfg(feature = "serve")]
 mod inherit;
 mod process;
@@ -21,6 +22,7 @@ pub use self::board::BoardMemory;
 pub use self::clock::{monotonic_us, wall_us};
 pub use self::epoll::{Epoll, Ready, Trigger};
 pub use self::event::{Event, drain_signals, is_at_end};
+pub use self::futex::{wait_while, wake_all};
 #[cfg(feature = "serve")]
 pub(crate) use self::inherit::inherit;
 #[cfg(feature = "serve")]

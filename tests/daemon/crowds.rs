@@ -1,0 +1,166 @@
+//! Many requests at once: those that wait for a process, those whose clients are slow, and how much of
+//! a process and of an httpd child they take.
+
+use std::fs;
+
+use httpd_testkit::{Mpm, proc};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+use crate::support::{Stage, pid, run, setup};
+
+/// The one httpd child of a server that has no more.
+fn child_of(stage: &Stage) -> i32 {
+    let is_daemon = |pid| proc::title(pid).is_ok_and(|title| title.contains("rust:"));
+    let children = stage.children_pids();
+    *children.iter().find(|pid| !is_daemon(**pid)).expect("a child of httpd's")
+}
+
+#[test]
+fn few_wait_for_the_first_process_and_the_others_are_refused_at_once() {
+    const REQUESTS: usize = 12;
+    let stage = setup("threads=2 queue-size=3 connect-timeout=60")
+        .stage("awaits", "ready")
+        .allow(&["RUST0023"])
+        .with(|builder| builder.mpm(Mpm::Event).children(1).threads(REQUESTS + 4))
+        .start();
+    let mut sent: Vec<_> = (0..REQUESTS).map(|_| stage.send(&run("any", ""))).collect();
+    // httpd's own page is served meanwhile.
+    stage.wait_for("refusals", || stage.figure("app", "RefusedFull") == REQUESTS as u64 - 5);
+    let line = stage.wait_log("RUST0023");
+    assert!(line.contains("no daemon process is ready") && line.contains("5 requests"), "{line}");
+    stage.gates.create("ready");
+    let answers: Vec<_> = sent.iter_mut().map(|connection| connection.read_response()).collect();
+    let (served, refused): (Vec<_>, Vec<_>) =
+        answers.into_iter().partition(|response| response.status == 200);
+    assert_eq!((served.len(), refused.len()), (5, REQUESTS - 5), "{refused:?}");
+    for response in refused {
+        assert_eq!((response.status, response.header("retry-after")), (503, Some("1")));
+    }
+    stage.pid_of_answer();
+}
+
+/// A child that is killed leaves no place taken for longer than its requests would have waited.
+#[test]
+fn a_killed_child_takes_no_place_among_those_that_wait() {
+    let stage = setup("threads=1 queue-size=1 connect-timeout=1")
+        .stage("awaits", "ready")
+        .allow(&["RUST0023", "RUST0022", "AH00052"])
+        .with(|builder| builder.mpm(Mpm::Event).children(1).threads(8))
+        .start();
+    let waiting: Vec<_> = (0..3).map(|_| stage.send(&run("any", ""))).collect();
+    stage.wait_for("a refusal", || stage.figure("app", "RefusedFull") == 1);
+    stage.kill(child_of(&stage));
+    drop(waiting);
+    // Refused, or told that no process was ready: the latter has waited.
+    stage.wait_for("a place", || {
+        stage.get(&run("any", ""));
+        stage.lines("RUST0022") > 0
+    });
+    stage.gates.create("ready");
+    stage.app().wait_ready(1);
+    stage.pid_of_answer();
+}
+
+fn descriptors(pid: i32) -> usize {
+    proc::fds(pid).expect("its descriptors").len()
+}
+
+#[test]
+fn kept_connections_are_limited_and_given_up_for_a_request() {
+    const PROCESSES: usize = 16;
+    let stage = setup(&format!("processes={PROCESSES} threads=1"))
+        .with(|builder| {
+            let child = builder.mpm(Mpm::Event).children(1).threads(2);
+            child.conf("RustAppAlias /embedded stage")
+        })
+        .start();
+    stage.app().wait_ready(PROCESSES);
+    let child = child_of(&stage);
+    // One connection to httpd for all, as the child could not accept another one.
+    let mut client = stage.connect();
+    let mut get = |target: &str| {
+        client.write(format!("GET {target} HTTP/1.1\r\nHost: x\r\n\r\n"));
+        pid(&client.read_response())
+    };
+    let limit = |files: u32| format!("/embedded/run?name=any&steps=files:{files}");
+    let any = run("any", "");
+    get(&any);
+    let before = descriptors(child);
+    // A quarter of them is 10.
+    assert_eq!(get(&limit(40)), child);
+    // Processes that are equally busy take turns.
+    for _ in 0..2 * PROCESSES {
+        get(&any);
+    }
+    let after = descriptors(child);
+    assert!(after > before && after <= before + 10, "{before} {after}");
+    // The next process's connection needs a descriptor, and there are only those that are kept.
+    let is_free =
+        |number: &u32| fs::symlink_metadata(format!("/proc/{child}/fd/{number}")).is_err();
+    get(&limit((0..).find(is_free).expect("a number")));
+    for _ in 0..2 * PROCESSES {
+        get(&any);
+    }
+    assert_eq!(stage.lines("RUST0022"), 0, "{}", stage.error_log());
+}
+
+#[test]
+fn threads_that_are_not_needed_sleep_on() {
+    let stage = setup("threads=1000").start();
+    let of = stage.app().wait_ready(1)[0];
+    stage.pid_of_answer();
+    let switches = || -> u64 {
+        let tasks = fs::read_dir(format!("/proc/{of}/task")).expect("its threads");
+        let statuses =
+            tasks.filter_map(|task| fs::read_to_string(task.ok()?.path().join("status")).ok());
+        let of_one = |status: String| -> Option<u64> {
+            let line =
+                status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"))?;
+            line.trim().parse().ok()
+        };
+        statuses.filter_map(of_one).sum()
+    };
+    stage.wait_for("1000 threads", || proc::threads(of).is_ok_and(|count| count > 1000));
+    let before = switches();
+    // Two that take long keep all busy that look out for requests: others have to.
+    let mut held = ["first", "second", "third", "fourth"].map(|name| (name, stage.hold(name).0));
+    for (name, connection) in &mut held {
+        stage.gates.open(name);
+        pid(&connection.read_response());
+    }
+    let count = switches() - before;
+    assert!(count < 500, "{count} times threads went to sleep, for four requests");
+}
+
+#[test]
+fn slow_senders_leave_room_for_others() {
+    const SENDERS: usize = 1060;
+    let limit = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }).expect("a limit");
+    let stage = setup("threads=2 queue-size=5000 queue-timeout=0")
+        .with(|builder| builder.mpm(Mpm::Event).children(1).threads(SENDERS + 20))
+        .start();
+    stage.app().wait_ready(1);
+    let target = run("slow", "readall");
+    let mut senders: Vec<_> = (0..SENDERS)
+        .map(|_| {
+            let mut connection = stage.connect();
+            connection.write(format!(
+                "POST {target} HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nhello"
+            ));
+            connection
+        })
+        .collect();
+    stage.wait_for("all senders", || {
+        let status = stage.get("/server-status?auto");
+        let busy = status.text().lines().find_map(|line| line.strip_prefix("BusyWorkers: "));
+        busy.is_some_and(|busy| busy.parse::<usize>().unwrap() > SENDERS)
+    });
+    stage.pid_of_answer();
+    for sender in &mut senders {
+        sender.write("world");
+    }
+    for sender in &mut senders {
+        pid(&sender.read_response());
+    }
+}
