@@ -179,6 +179,9 @@ impl<'x, 'e, 'r> Answer<'x, 'e, 'r> {
     }
 
     fn body(&mut self, data: Bytes, flush: bool) -> Result<Step, Unexpected> {
+        if data.is_empty() && !flush {
+            return Err(Unexpected::Order("an empty BODY without FLUSH"));
+        }
         self.commit()?;
         self.length.pass(data.len() as u64)?;
         if !self.backlog.is_empty() || !has_room(self.request, self.exchange, data.len()) {

@@ -1,15 +1,21 @@
-//! What a slow client has no room for yet.
+//! The part of a response that a slow client has no room for yet.
 
 use std::collections::VecDeque;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
 use super::memory;
 
 /// Pieces of a body that wait for a slow client, so that the daemon process does not have to.
+///
+/// A piece shares the memory of the read that brought it, so one byte can hold on to a whole read.
+/// Small pieces are copied together, and a large one counts with what it costs beside its bytes: the
+/// memory is bounded by [`bytes`](Self::bytes), however the process cuts its frames.
 #[derive(Default)]
 pub(super) struct Backlog {
     pieces: VecDeque<Bytes>,
+    /// Small pieces that came after `pieces`.
+    tail: BytesMut,
     bytes: usize,
     /// The most that they have been.
     most: usize,
@@ -17,42 +23,67 @@ pub(super) struct Backlog {
     flush: bool,
 }
 
+/// A piece below this is copied, in bytes.
+const SMALL: usize = 8 * 1024;
+/// The size at which copied pieces become one, in bytes.
+const MERGED: usize = 64 * 1024;
+/// Memory that a piece takes beside its bytes: its place in the queue, and the counter it shares.
+const OVERHEAD: usize = 128;
 /// Where more than this was kept for a client, it goes back to the system when the response is over,
 /// in bytes: far more work than that costs.
 const GIVEN_BACK: usize = 1024 * 1024;
 
 impl Backlog {
-    /// How many bytes wait.
+    /// Returns how many bytes wait, with the overhead of their pieces.
     pub(super) const fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// Whether nothing waits.
+    /// Returns whether nothing waits.
     pub(super) fn is_empty(&self) -> bool {
-        self.pieces.is_empty()
+        self.pieces.is_empty() && self.tail.is_empty()
     }
 
-    /// A piece waits, and whether there is a flush behind it.
+    /// Adds a piece, and whether there is a flush behind it.
     pub(super) fn push(&mut self, piece: Bytes, flush: bool) {
-        self.bytes += piece.len();
-        self.most = self.most.max(self.bytes);
         self.flush |= flush;
-        self.pieces.push_back(piece);
+        if piece.len() < SMALL {
+            self.bytes += piece.len();
+            self.tail.extend_from_slice(&piece);
+            if self.tail.len() >= MERGED {
+                self.close_tail();
+            }
+        } else {
+            self.close_tail();
+            self.bytes += piece.len() + OVERHEAD;
+            self.pieces.push_back(piece);
+        }
+        self.most = self.most.max(self.bytes);
     }
 
-    /// The next piece, if there is room for one of its size.
+    /// Takes the next piece, if there is room for one of its size.
     pub(super) fn pop_if(&mut self, has_room: impl FnOnce(usize) -> bool) -> Option<Bytes> {
+        if self.pieces.is_empty() {
+            self.close_tail();
+        }
         let size = self.pieces.front()?.len();
         if !has_room(size) {
             return None;
         }
-        self.bytes -= size;
+        self.bytes -= size + OVERHEAD;
         self.pieces.pop_front()
     }
 
-    /// Whether what has been taken is to be flushed, asked once.
+    /// Returns whether what has been taken is to be flushed. It says so once.
     pub(super) fn take_flush(&mut self) -> bool {
         std::mem::take(&mut self.flush)
+    }
+
+    fn close_tail(&mut self) {
+        if !self.tail.is_empty() {
+            self.bytes += OVERHEAD;
+            self.pieces.push_back(std::mem::take(&mut self.tail).freeze());
+        }
     }
 }
 
@@ -60,7 +91,56 @@ impl Drop for Backlog {
     fn drop(&mut self) {
         if self.most > GIVEN_BACK {
             self.pieces.clear();
+            self.tail = BytesMut::new();
             memory::give_back();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn take_all(backlog: &mut Backlog) -> Vec<Bytes> {
+        std::iter::from_fn(|| backlog.pop_if(|_| true)).collect()
+    }
+
+    #[test]
+    fn gives_back_what_it_got_in_order() {
+        let mut backlog = Backlog::default();
+        let mut all = Vec::new();
+        for size in [1, 9_000, 3, 4, 8_191, 8_192, 100_000, 0, 7] {
+            let piece: Vec<u8> = (0..size).map(|at| (at % 251) as u8).collect();
+            all.extend_from_slice(&piece);
+            backlog.push(piece.into(), size == 4);
+        }
+        assert!(backlog.pop_if(|_| false).is_none());
+        assert_eq!(take_all(&mut backlog).concat(), all);
+        assert!(backlog.is_empty() && backlog.bytes() == 0);
+        assert!(backlog.take_flush() && !backlog.take_flush());
+    }
+
+    #[test]
+    fn pieces_of_a_byte_become_few() {
+        let read = Bytes::from(vec![b'x'; 64 * 1024]);
+        let mut backlog = Backlog::default();
+        for at in 0..200_000 {
+            let at = at % read.len();
+            backlog.push(read.slice(at..=at), false);
+        }
+        assert!(read.is_unique(), "a copy holds on to no read");
+        assert!(backlog.bytes() >= 200_000);
+        let pieces = take_all(&mut backlog);
+        assert!(pieces.len() <= 4, "{}", pieces.len());
+        assert_eq!((pieces.concat().len(), backlog.bytes()), (200_000, 0));
+    }
+
+    #[test]
+    fn what_a_piece_costs_is_counted() {
+        let mut backlog = Backlog::default();
+        for _ in 0..10 {
+            backlog.push(Bytes::from(vec![0; SMALL]), false);
+        }
+        assert_eq!(backlog.bytes(), 10 * (SMALL + OVERHEAD));
     }
 }

@@ -296,6 +296,8 @@ impl<'e, 'r> Courier<'_, 'e, 'r> {
             heard: Instant::now(),
             started: Instant::now(),
             silent_since: None,
+            stalled_since: None,
+            is_deaf: false,
         };
         connection.is_new = false;
         let mut answer = Answer::new(self.request, self.exchange, &self.group.options);

@@ -29,6 +29,19 @@ pub(super) enum Ended {
     },
 }
 
+/// Why a step did not send what there was to send.
+enum NotSent {
+    /// A write failed.
+    Write,
+    Ended(Ended),
+}
+
+impl From<Ended> for NotSent {
+    fn from(ended: Ended) -> Self {
+        Self::Ended(ended)
+    }
+}
+
 /// One request on one connection.
 pub(super) struct Trip<'t, 'c, 'e, 'r> {
     pub(super) courier: &'t Courier<'c, 'e, 'r>,
@@ -42,6 +55,10 @@ pub(super) struct Trip<'t, 'c, 'e, 'r> {
     pub(super) started: Instant,
     /// Since when the client, who has more to send, has sent nothing.
     pub(super) silent_since: Option<Instant>,
+    /// Since when the client, for whom a part of the response waits, has taken nothing.
+    pub(super) stalled_since: Option<Instant>,
+    /// The process takes nothing any more: a write has failed. It may have answered before.
+    pub(super) is_deaf: bool,
 }
 
 impl<'e, 'r> Trip<'_, '_, 'e, 'r> {
@@ -67,6 +84,7 @@ impl<'e, 'r> Trip<'_, '_, 'e, 'r> {
             } else if answer.is_behind() {
                 self.serve_client(connection, answer)?;
             } else {
+                self.stalled_since = None;
                 self.step(connection, upload, answer)?;
             }
         }
@@ -137,11 +155,15 @@ impl<'e, 'r> Trip<'_, '_, 'e, 'r> {
         let takes_more = (answer.backlog() as u64) < limit;
         let client = borrow(&socket);
         let bridge = takes_more.then(|| connection.socket());
-        let polled = os::poll(client, (false, true), bridge, Some(self.client_patience()));
+        // What the process sends meanwhile is no progress of the client's.
+        let stalled = self.stalled_since.get_or_insert_with(Instant::now).elapsed();
+        let left = self.client_patience().saturating_sub(stalled);
+        let polled = os::poll(client, (false, true), bridge, Some(left));
         let (client, bridge_is_ready) = polled.map_err(|_| self.gave_up())?;
         if client.writable {
+            self.stalled_since = None;
             answer.catch_up(false).map_err(Ended::Gone)?;
-        } else if !bridge_is_ready {
+        } else if !bridge_is_ready || left.is_zero() {
             return Err(self.gave_up());
         }
         if bridge_is_ready { self.receive(connection, false, answer) } else { Ok(()) }
@@ -168,8 +190,24 @@ impl<'e, 'r> Trip<'_, '_, 'e, 'r> {
         upload: &mut Upload<'e, 'r>,
         answer: &Answer<'_, 'e, 'r>,
     ) -> Result<(), Ended> {
-        let (pid, has_begun) = (self.hold.pid, answer.has_begun());
-        let lost = |_: io::Error| Ended::Lost { has_begun, failure: Failure::died(pid, has_begun) };
+        if !self.is_deaf {
+            match self.send_and_receive(connection, upload, answer) {
+                // The process may have answered before it closed: that is read first.
+                Err(NotSent::Write) => self.is_deaf = true,
+                Err(NotSent::Ended(ended)) => return Err(ended),
+                Ok(()) => return Ok(()),
+            }
+        }
+        self.receive(connection, true, answer)
+    }
+
+    fn send_and_receive(
+        &mut self,
+        connection: &mut Connection,
+        upload: &mut Upload<'e, 'r>,
+        answer: &Answer<'_, 'e, 'r>,
+    ) -> Result<(), NotSent> {
+        let lost = |_: io::Error| NotSent::Write;
         if self.sent < self.packet.len() {
             let sent = connection.send(&[IoSlice::new(&self.packet[self.sent..])]).map_err(lost)?;
             self.sent += sent;
@@ -177,25 +215,25 @@ impl<'e, 'r> Trip<'_, '_, 'e, 'r> {
                 // It may be waiting for room itself.
                 let timeout = Some(self.patience());
                 os::poll(connection.socket(), (true, true), None, timeout).map_err(lost)?;
-                return self.receive(connection, false, answer);
+                return Ok(self.receive(connection, false, answer)?);
             }
             if self.sent < self.packet.len() {
                 return Ok(());
             }
         }
         if upload.is_over() || upload.is_held() {
-            return self.receive(connection, true, answer);
+            return Ok(self.receive(connection, true, answer)?);
         }
         match upload.pump(connection, false).map_err(lost)? {
-            Pumped::Idle => self.receive(connection, true, answer),
+            Pumped::Idle => Ok(self.receive(connection, true, answer)?),
             Pumped::Some => {
                 self.silent_since = None;
-                self.receive(connection, false, answer)
+                Ok(self.receive(connection, false, answer)?)
             }
             Pumped::NoRoom => {
                 let timeout = Some(self.patience());
                 os::poll(connection.socket(), (true, true), None, timeout).map_err(lost)?;
-                self.receive(connection, false, answer)
+                Ok(self.receive(connection, false, answer)?)
             }
             Pumped::NoData => {
                 let Some(socket) = upload.socket() else {
@@ -222,7 +260,7 @@ impl<'e, 'r> Trip<'_, '_, 'e, 'r> {
                     // Where the time is up, reading finds nothing and says so.
                     upload.pump(connection, true).map_err(lost)?;
                 }
-                self.receive(connection, false, answer)
+                Ok(self.receive(connection, false, answer)?)
             }
         }
     }

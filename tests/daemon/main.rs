@@ -6,6 +6,7 @@ mod crowds;
 mod deaths;
 mod ends;
 mod exits;
+mod hostile;
 mod isolation;
 mod limits;
 mod logs;

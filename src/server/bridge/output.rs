@@ -48,6 +48,9 @@ impl Output {
 
     /// Adds a piece of the body.
     pub(super) fn body(&mut self, data: &Bytes) {
+        if data.is_empty() {
+            return;
+        }
         if data.len() <= COPY {
             self.small(data);
             return;
