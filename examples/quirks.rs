@@ -414,6 +414,18 @@ mod_rust::module! {
             set_keep,
         ),
         Directive::flag(
+            c"QuirksThread",
+            Contexts::SERVER,
+            c"On to start a thread that never ends, in httpd's parent",
+            |_, _| {
+                std::thread::spawn(|| {
+                    loop {
+                        std::thread::sleep(Duration::from_millis(1));
+                    }
+                });
+            },
+        ),
+        Directive::flag(
             c"QuirksLocked",
             Contexts::DIRECTORY_AND_HTACCESS,
             c"On to answer 403",

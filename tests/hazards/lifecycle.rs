@@ -34,6 +34,21 @@ mpm_tests! {
     }
 }
 
+/// A module's own code may start a thread while httpd reads its configuration, which httpd then reads
+/// again: the thread keeps the code that it runs.
+#[test]
+fn h03_a_thread_in_the_parent_keeps_its_code() {
+    let server = quirks().conf("QuirksThread On").start();
+    let started = proc::threads(server.pid()).expect("the parent is there");
+    assert!(started > 1, "the parent has no thread more");
+    for _ in 0..2 {
+        server.graceful();
+        assert_eq!(server.get("/quirks/pid").status, 200);
+    }
+    let threads = proc::threads(server.pid()).expect("the parent is there");
+    assert_eq!(threads, started + 2, "a thread has ended");
+}
+
 /// A factory is foreign code: it may take its time, and only requests that need its application wait.
 #[test]
 fn h01_a_slow_build_stalls_no_other() {
