@@ -65,7 +65,7 @@ impl<'s> Server<'s> {
         if name.is_null() || !self.raw().error_log.is_null() {
             return None;
         }
-        // SAFETY: P5, P3.
+        // SAFETY: the name ends with NUL (P5), and lives as long as the server (P3).
         Some(unsafe { CStr::from_ptr(name) }.to_bytes())
     }
 
