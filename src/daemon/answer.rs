@@ -119,7 +119,6 @@ impl<'x, 'e, 'r> Answer<'x, 'e, 'r> {
                 Step::Done { outcome, close: end.close, timing: end.timing }
             }
             Message::Status(status) => {
-                self.must_not_have_begun()?;
                 let out = self.request.err_headers_out();
                 for (name, value) in status.headers {
                     out.add(self.request.pool(), name, value);
@@ -131,7 +130,6 @@ impl<'x, 'e, 'r> Answer<'x, 'e, 'r> {
                 }
             }
             Message::Redirect(redirect) => {
-                self.must_not_have_begun()?;
                 let target = std::str::from_utf8(redirect.target)
                     .map_err(|_| Unexpected::Order("a REDIRECT that is not UTF-8"))?;
                 Step::Done {
@@ -159,7 +157,6 @@ impl<'x, 'e, 'r> Answer<'x, 'e, 'r> {
     }
 
     fn head(&mut self, head: &ResponseHead<'_>) -> Result<Step, Unexpected> {
-        self.must_not_have_begun()?;
         let status = code(head.status)?;
         let reason = (!head.reason.is_empty()).then_some(head.reason);
         let status = Status::with_reason(status, reason)
@@ -310,20 +307,13 @@ impl<'x, 'e, 'r> Answer<'x, 'e, 'r> {
 
     fn commit(&mut self) -> Result<(), Unexpected> {
         match self.head {
-            Head::Awaited => return Err(Unexpected::Order("a body or an end without a HEAD")),
+            Head::Awaited => return Err(Unexpected::Order("a body without a HEAD")),
             Head::Held { length, .. } => self.exchange.commit(length),
             Head::Committed => {}
             Head::Instead(_) => return Err(Unexpected::Order("a body behind a whole FILE")),
         }
         self.head = Head::Committed;
         Ok(())
-    }
-
-    fn must_not_have_begun(&self) -> Result<(), Unexpected> {
-        match self.head {
-            Head::Awaited => Ok(()),
-            _ => Err(Unexpected::Order("a second answer to one request")),
-        }
     }
 }
 

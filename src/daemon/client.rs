@@ -19,7 +19,7 @@ use crate::gateway::{Error, Level, Outcome, Variables as _};
 use crate::httpd::{HookStatus, Request, log};
 use crate::process::{Choice, Hold, LONGEST_PAUSE_US, State, Tried};
 use crate::protocol::bridge::{
-    HEADER, HELLO, Limits, Pairs, RequestEncoder, RequestFacts, put_hello, stamp,
+    Flow, HEADER, HELLO, Limits, Pairs, RequestEncoder, RequestFacts, put_hello, stamp,
 };
 use crate::server::os;
 
@@ -286,6 +286,7 @@ impl<'e, 'r> Courier<'_, 'e, 'r> {
         let ticket = board.group.ticket();
         let sent_us = os::monotonic_us();
         stamp(&mut packet[HELLO_FRAME..], ticket, sent_us, hold.incarnation);
+        let flow = Flow::of_request(packet[REQUEST_FLAGS]);
         self.phases.connected(hold, started, sent_us);
         let mut trip = Trip {
             courier: self,
@@ -293,6 +294,7 @@ impl<'e, 'r> Courier<'_, 'e, 'r> {
             ticket,
             packet: if connection.is_new { packet } else { &packet[HELLO_FRAME..] },
             sent: 0,
+            flow,
             heard: Instant::now(),
             started: Instant::now(),
             silent_since: None,
@@ -373,3 +375,5 @@ fn is_out_of_descriptors(error: &io::Error) -> bool {
 
 /// HELLO with its header, which only a new connection sends.
 const HELLO_FRAME: usize = HEADER + HELLO;
+/// Where the flags of the REQUEST behind it stand.
+const REQUEST_FLAGS: usize = HELLO_FRAME + 5;

@@ -11,6 +11,7 @@ use super::failure::Failure;
 use super::upload::{Pumped, Upload, borrow};
 use crate::gateway::{Error, ErrorKind, Outcome};
 use crate::process::{Hold, State};
+use crate::protocol::bridge::Flow;
 use crate::server::os;
 
 /// How often httpd's input filters are asked while a client sends nothing: mod_reqtimeout has a limit
@@ -50,6 +51,8 @@ pub(super) struct Trip<'t, 'c, 'e, 'r> {
     pub(super) packet: &'t [u8],
     /// How much of the packet has gone.
     pub(super) sent: usize,
+    /// The turn of the frames that the process sends.
+    pub(super) flow: Flow,
     /// When the process was last heard of.
     pub(super) heard: Instant,
     pub(super) started: Instant,
@@ -104,6 +107,9 @@ impl<'e, 'r> Trip<'_, '_, 'e, 'r> {
             })?;
             let Some((header, payload)) = next else { return Ok(None) };
             let had_begun = answer.has_begun();
+            self.flow
+                .pass(header.kind, header.flags)
+                .map_err(|error| Ended::Failed(Failure::protocol(pid, had_begun, &error)))?;
             let step = answer
                 .on(header, payload, || connection.take_descriptor())
                 .map_err(|error| Ended::Failed(Failure::protocol(pid, had_begun, &error)))?;

@@ -114,6 +114,13 @@ fn answers() -> Vec<(&'static str, Vec<u8>, Seen)> {
         ("a body that is too short", [sent_head(10), body("12345"), end(&[])].concat(), Broken),
         ("a body that ends in the midst", [sent_head(10), body("12345")].concat(), Broken),
         ("chunks without an end", [sent_head(UNKNOWN), body("12345")].concat(), Broken),
+        ("CONTINUE without a body", frame(Kind::Continue, 0, &[]), BadGateway),
+        (
+            "FILE behind a body",
+            [sent_head(9), body("12345"), frame(Kind::File, 0, &[0; 16])].concat(),
+            Broken,
+        ),
+        ("REPLY", frame(Kind::Reply, 0, b"{}"), BadGateway),
         ("an empty BODY", [sent_head(UNKNOWN), body("")].concat(), Broken),
         ("status 99", head_with(0, 99, UNKNOWN, "", &[]), BadGateway),
         ("status 101", head_with(0, 101, UNKNOWN, "", &[]), BadGateway),

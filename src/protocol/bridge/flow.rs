@@ -59,6 +59,18 @@ impl Flow {
         Self { greeted: false, stage: Stage::Rest, input: Input::Ended }
     }
 
+    /// Returns the state behind a REQUEST with these flags, for a peer that looks only at what it
+    /// receives.
+    #[must_use]
+    pub const fn of_request(flags: u8) -> Self {
+        let input = match (flags & flags::BODY, flags & flags::EXPECT) {
+            (0, _) => Input::Ended,
+            (_, 0) => Input::Open,
+            _ => Input::Held,
+        };
+        Self { greeted: true, stage: Stage::Waiting, input }
+    }
+
     /// A frame passes, whichever side has sent it.
     ///
     /// # Errors
@@ -104,14 +116,7 @@ impl Flow {
         let resting = stage == Stage::Rest && input == Input::Ended;
         let (greeted, stage, input) = match kind {
             Kind::Hello if resting && !greeted => (true, stage, input),
-            Kind::Request if resting && greeted => {
-                let input = match (flags & flags::BODY, flags & flags::EXPECT) {
-                    (0, _) => Input::Ended,
-                    (_, 0) => Input::Open,
-                    _ => Input::Held,
-                };
-                (greeted, Stage::Waiting, input)
-            }
+            Kind::Request if resting && greeted => return Some(Self::of_request(flags)),
             Kind::Input if input == Input::Open => (greeted, stage, input),
             Kind::InputEnd if input == Input::Open => (greeted, stage, Input::Ended),
             Kind::InputFailed if input == Input::Open => (greeted, stage, Input::Ended),
