@@ -17,6 +17,7 @@ use crate::gateway::{
     Variables, Woken,
 };
 use crate::httpd::{Brigade, Request, log};
+use crate::server::os::monotonic_us;
 use crate::server::place;
 
 /// How much is collected before it goes through the filters, in bytes. Above 65,535 the core output
@@ -27,7 +28,7 @@ const PASS_ABOVE: usize = 48 * 1024;
 const FILTER_ERROR: i32 = crate::sys::AP_FILTER_ERROR;
 
 /// How often at most it is looked whether the client is still there, in microseconds.
-const LOOK_EVERY_US: i64 = 100_000;
+const LOOK_EVERY_US: u64 = 100_000;
 
 /// A request of httpd.s as an exchange.
 pub(crate) struct RequestExchange<'e, 'r> {
@@ -39,7 +40,7 @@ pub(crate) struct RequestExchange<'e, 'r> {
     gone: Cell<bool>,
     /// Whether a filter has answered in the application's place.
     answered: Cell<bool>,
-    looked_us: Cell<i64>,
+    looked_us: Cell<u64>,
     /// How many headers there were before the application set its own.
     headers_before: Cell<Option<usize>>,
     /// The response has neither chunks nor a length on the wire (HTTP/1.0).
@@ -177,9 +178,8 @@ impl<'e, 'r> RequestExchange<'e, 'r> {
 
     /// Looks at the socket now and then, as httpd notices a client's going only when a write fails.
     fn look(&self) -> Result<()> {
-        // SAFETY: a pure reading of the clock.
-        let now = unsafe { crate::sys::apr_time_now() };
-        if now - self.looked_us.get() >= LOOK_EVERY_US {
+        let now = monotonic_us();
+        if now.saturating_sub(self.looked_us.get()) >= LOOK_EVERY_US {
             self.looked_us.set(now);
             if self.request().has_client_gone() {
                 self.gone.set(true);

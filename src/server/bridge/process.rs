@@ -17,7 +17,7 @@ use crate::process::{Board, Finished, GroupOptions, Phase, Recycle, Row, Slot};
 use crate::protocol::bridge::{Limits, Reason as Refusal, TOKEN, put_refused};
 use crate::server::crew::Crew;
 use crate::server::lookout::Lookout;
-use crate::server::os::{self, Epoll, Event, Trigger, monotonic_us, wall_us};
+use crate::server::os::{self, Epoll, Event, Trigger, monotonic_us};
 use crate::server::turns::Turns;
 
 /// The token of the event that wakes the worker threads; no connection has it.
@@ -59,8 +59,6 @@ pub(super) struct Process {
     enough: AtomicBool,
     log: Arc<LogFn>,
     on_worker_thread: fn(),
-    /// Wall clock less CLOCK_MONOTONIC.
-    wall_offset_us: u64,
     draining: AtomicBool,
     stopping: AtomicBool,
     stop: Event,
@@ -114,7 +112,6 @@ impl Process {
             enough: AtomicBool::new(false),
             log: parts.log,
             on_worker_thread: parts.on_worker_thread,
-            wall_offset_us: wall_us().saturating_sub(monotonic_us()),
             draining: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
             stop,
@@ -133,10 +130,6 @@ impl Process {
 
     pub(super) fn rows(&self) -> &'static [Row] {
         self.board.rows_of(self.slot)
-    }
-
-    pub(super) const fn wall_us(&self, monotonic_us: u64) -> u64 {
-        monotonic_us + self.wall_offset_us
     }
 
     /// A line that belongs to no request.

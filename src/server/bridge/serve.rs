@@ -15,7 +15,7 @@ use super::worker::Worker;
 use crate::gateway::{Error, Outcome, Result, run};
 use crate::process::Finished;
 use crate::protocol::bridge::{Limits, Peer, Reason as Refusal, RequestHead, split};
-use crate::server::os::{self, monotonic_us};
+use crate::server::os::{self, monotonic_us, wall_us};
 
 /// A request that waited longer than this for a thread may have lost its client, which is worth a
 /// system call to find out.
@@ -75,10 +75,12 @@ pub(super) fn serve(
         return Served::Closed;
     }
     (*from, *to) = (0, 0);
+    // Of this request: the wall clock may have been set since the one before.
+    let wall_offset_us = wall_us().saturating_sub(started_us);
     let times = Times {
-        queue_start: process.wall_us(facts.sent_us),
-        daemon_start: process.wall_us(started_us),
-        application_start: process.wall_us(started_us),
+        queue_start: facts.sent_us.saturating_add(wall_offset_us),
+        daemon_start: started_us + wall_offset_us,
+        application_start: started_us + wall_offset_us,
     };
     let inbox = Inbox::new(
         connection,
@@ -130,7 +132,7 @@ pub(super) fn serve(
         bytes_out: tally.bytes_out,
         queue_us,
         application_us: now_us.saturating_sub(started_us),
-        total_us: process.wall_us(now_us).saturating_sub(facts.start_us),
+        total_us: (now_us + wall_offset_us).saturating_sub(facts.start_us),
         ignored: facts.ignored,
     };
     process.record(&finished, now_us);
