@@ -277,6 +277,9 @@ impl<'e, 'r> Courier<'_, 'e, 'r> {
             Ok(connection) => connection,
             Err(error) => {
                 board.release(hold.slot, hold.incarnation);
+                // Nobody listens where the process has died, and httpd's parent does not hold the
+                // socket: that is of an earlier configuration, or of `httpd -X`.
+                self.group.look_after(hold);
                 let socket = &self.group.seen[hold.slot];
                 return Ok(Attempt::NotConnected(Failure::cannot_connect(
                     hold.pid, socket, &error,
@@ -329,6 +332,7 @@ impl<'e, 'r> Courier<'_, 'e, 'r> {
             Err(Ended::Lost { has_begun, failure }) => {
                 if trip.sent == 0 {
                     board.release(hold.slot, hold.incarnation);
+                    self.group.look_after(hold);
                     return Ok(Attempt::Untouched(failure));
                 }
                 // The connection must be closed before the question, so that a process which lives
