@@ -62,7 +62,7 @@ pub const OPTIONS: &[OptionDoc] = &[
         "0",
         "send buffer of the sockets; 0 is the system's, and `256K` once a response had to wait for room",
     ),
-    doc("header-buffer-size", "size", "1M", "largest head of a response: over it 502"),
+    doc("header-buffer-size", "size", "1M", "largest head of a response: over it 500"),
     doc("response-buffer-size", "size", "8M", "what httpd keeps of a response for a slow client"),
     doc("response-flush-delay", "time", "0", "how long a flush waits for more to go along"),
     doc("maximum-requests", "count", "0", "requests after which a process is replaced; 0 is off"),
