@@ -65,15 +65,11 @@ fn end(status: Option<c_int>) -> ! {
 const FATAL: u32 = 15;
 
 /// Takes the right to exit with httpd's fatal status away from the calling process, and from all that
-/// it starts: one that tries is ended by SIGSYS. The process can gain no privileges afterwards
-/// (prctl(2), `PR_SET_NO_NEW_PRIVS`). Where the system cannot do it, nothing is changed.
+/// it starts: one that tries is ended by SIGSYS. The process has no_new_privs already, which the
+/// system asks for. Where it has no such filters, nothing is changed.
 pub(super) fn deny_fatal_status() {
     let mut program = program();
     let program = libc::sock_fprog { len: program.len() as u16, filter: program.as_mut_ptr() };
-    // SAFETY: it takes numbers.
-    if unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) } != 0 {
-        return;
-    }
     // SAFETY: P13: one thread; the program is there for the time of the call, and `len` is its length.
     unsafe {
         libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const program, 0, 0)
