@@ -4,7 +4,7 @@
 //! connections, none of them for long, and closes first what was not used for longest.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Resource, getrlimit};
@@ -28,6 +28,8 @@ pub(super) struct Peer {
 pub(super) struct Connections<C = Connection> {
     /// The connections of one child, since it never changes its configuration.
     entries: Mutex<VecDeque<Entry<C>>>,
+    /// How many there may be.
+    most: OnceLock<usize>,
 }
 
 struct Entry<C> {
@@ -41,7 +43,7 @@ pub(super) static CONNECTIONS: Connections = Connections::new();
 
 impl<C> Connections<C> {
     const fn new() -> Self {
-        Self { entries: Mutex::new(VecDeque::new()) }
+        Self { entries: Mutex::new(VecDeque::new()), most: OnceLock::new() }
     }
 
     /// Takes out the connection to `peer` that was used last and that `is_good`. Closes those to `peer`
@@ -66,7 +68,7 @@ impl<C> Connections<C> {
 
     /// Keeps a connection. Closes those that were kept for too long, or are too many.
     pub(super) fn put(&self, peer: Peer, connection: C) {
-        self.put_at(Instant::now(), most(), peer, connection);
+        self.put_at(Instant::now(), *self.most.get_or_init(most), peer, connection);
     }
 
     fn put_at(&self, now: Instant, most: usize, peer: Peer, connection: C) {

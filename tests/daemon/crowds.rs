@@ -3,7 +3,7 @@
 
 use std::fs;
 
-use httpd_testkit::{Mpm, proc};
+use httpd_testkit::{Mpm, mpm_tests, proc};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::support::{Stage, pid, run, setup};
@@ -15,28 +15,36 @@ fn child_of(stage: &Stage) -> i32 {
     *children.iter().find(|pid| !is_daemon(**pid)).expect("a child of httpd's")
 }
 
-#[test]
-fn few_wait_for_the_first_process_and_the_others_are_refused_at_once() {
-    const REQUESTS: usize = 12;
-    let stage = setup("threads=2 queue-size=3 connect-timeout=60")
-        .stage("awaits", "ready")
-        .allow(&["RUST0023"])
-        .with(|builder| builder.mpm(Mpm::Event).children(1).threads(REQUESTS + 4))
-        .start();
-    let mut sent: Vec<_> = (0..REQUESTS).map(|_| stage.send(&run("any", ""))).collect();
-    // httpd's own page is served meanwhile.
-    stage.wait_for("refusals", || stage.figure("app", "RefusedFull") == REQUESTS as u64 - 5);
-    let line = stage.wait_log("RUST0023");
-    assert!(line.contains("no daemon process is ready") && line.contains("5 requests"), "{line}");
-    stage.gates.create("ready");
-    let answers: Vec<_> = sent.iter_mut().map(|connection| connection.read_response()).collect();
-    let (served, refused): (Vec<_>, Vec<_>) =
-        answers.into_iter().partition(|response| response.status == 200);
-    assert_eq!((served.len(), refused.len()), (5, REQUESTS - 5), "{refused:?}");
-    for response in refused {
-        assert_eq!((response.status, response.header("retry-after")), (503, Some("1")));
+/// The target of a request that is answered at once.
+fn any() -> String {
+    run("any", "")
+}
+
+mpm_tests! {
+    fn few_wait_for_the_first_process_and_the_others_are_refused_at_once(mpm) {
+        const REQUESTS: usize = 12;
+        // Those that wait are in several children.
+        let (children, threads) = if mpm == Mpm::Prefork { (REQUESTS + 4, 1) } else { (2, REQUESTS) };
+        let stage = setup("threads=2 queue-size=3 connect-timeout=60")
+            .stage("awaits", "ready")
+            .allow(&["RUST0023"])
+            .with(|builder| builder.mpm(mpm).children(children).threads(threads))
+            .start();
+        let mut sent: Vec<_> = (0..REQUESTS).map(|_| stage.send(&any())).collect();
+        // httpd's own page is served meanwhile.
+        stage.wait_for("refusals", || stage.figure("app", "RefusedFull") == REQUESTS as u64 - 5);
+        let line = stage.wait_log("RUST0023");
+        assert!(line.contains("no daemon process is ready") && line.contains("5 requests"), "{line}");
+        stage.gates.create("ready");
+        let answers: Vec<_> = sent.iter_mut().map(|connection| connection.read_response()).collect();
+        let (served, refused): (Vec<_>, Vec<_>) =
+            answers.into_iter().partition(|response| response.status == 200);
+        assert_eq!((served.len(), refused.len()), (5, REQUESTS - 5), "{refused:?}");
+        for response in refused {
+            assert_eq!((response.status, response.header("retry-after")), (503, Some("1")));
+        }
+        stage.pid_of_answer();
     }
-    stage.pid_of_answer();
 }
 
 /// A child that is killed leaves no place taken for longer than its requests would have waited.
@@ -47,13 +55,13 @@ fn a_killed_child_takes_no_place_among_those_that_wait() {
         .allow(&["RUST0023", "RUST0022", "AH00052"])
         .with(|builder| builder.mpm(Mpm::Event).children(1).threads(8))
         .start();
-    let waiting: Vec<_> = (0..3).map(|_| stage.send(&run("any", ""))).collect();
+    let waiting: Vec<_> = (0..3).map(|_| stage.send(&any())).collect();
     stage.wait_for("a refusal", || stage.figure("app", "RefusedFull") == 1);
     stage.kill(child_of(&stage));
     drop(waiting);
     // Refused, or told that no process was ready: the latter has waited.
     stage.wait_for("a place", || {
-        stage.get(&run("any", ""));
+        stage.get(&any());
         stage.lines("RUST0022") > 0
     });
     stage.gates.create("ready");
@@ -71,10 +79,15 @@ fn kept_connections_are_limited_and_given_up_for_a_request() {
     let stage = setup(&format!("processes={PROCESSES} threads=1"))
         .with(|builder| {
             let child = builder.mpm(Mpm::Event).children(1).threads(2);
-            child.conf("RustAppAlias /embedded stage")
+            child.conf(
+                "RustAppAlias /embedded stage\n\
+                 RustDaemonProcess other threads=1 connect-timeout=1\n\
+                 RustAppAlias /other stage process-group=other",
+            )
         })
         .start();
     stage.app().wait_ready(PROCESSES);
+    stage.group("other").wait_ready(1);
     let child = child_of(&stage);
     // One connection to httpd for all, as the child could not accept another one.
     let mut client = stage.connect();
@@ -83,25 +96,23 @@ fn kept_connections_are_limited_and_given_up_for_a_request() {
         pid(&client.read_response())
     };
     let limit = |files: u32| format!("/embedded/run?name=any&steps=files:{files}");
-    let any = run("any", "");
+    let any = any();
+    // A quarter of them is 10. The child looks once.
+    assert_eq!(get(&limit(40)), child);
     get(&any);
     let before = descriptors(child);
-    // A quarter of them is 10.
-    assert_eq!(get(&limit(40)), child);
     // Processes that are equally busy take turns.
     for _ in 0..2 * PROCESSES {
         get(&any);
     }
     let after = descriptors(child);
     assert!(after > before && after <= before + 10, "{before} {after}");
-    // The next process's connection needs a descriptor, and there are only those that are kept.
+    // Another group's connection needs a descriptor, and there are only those that are kept.
     let is_free =
         |number: &u32| fs::symlink_metadata(format!("/proc/{child}/fd/{number}")).is_err();
     get(&limit((0..).find(is_free).expect("a number")));
-    for _ in 0..2 * PROCESSES {
-        get(&any);
-    }
-    assert_eq!(stage.lines("RUST0022"), 0, "{}", stage.error_log());
+    get("/other/run?name=any");
+    get(&any);
 }
 
 #[test]
