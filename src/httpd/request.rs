@@ -324,16 +324,16 @@ impl<'r> Request<'r> {
     /// Returns how far the response has come, that of an internal redirect included.
     pub(crate) fn progress(&self) -> Progress {
         let mut progress = Progress::Nothing;
-        let mut next: *const sys::request_rec = self.as_ptr();
-        // SAFETY: P1: the requests that an internal redirect made live as long as the first one.
-        while let Some(raw) = unsafe { next.as_ref() } {
-            if raw.eos_sent != 0 {
+        let mut next = Some(self.request);
+        // The requests that an internal redirect made live as long as the first one.
+        while let Some(request) = next {
+            if field!(request, eos_sent) != 0 {
                 return Progress::Complete;
             }
-            if raw.sent_bodyct != 0 {
+            if field!(request, sent_bodyct) != 0 {
                 progress = Progress::Begun;
             }
-            next = raw.next;
+            next = NonNull::new(field!(request, next));
         }
         // A subrequest's output is a part of another response, whose head says nothing of it.
         if self.is_subrequest() && self.passed.get() { Progress::Begun } else { progress }
