@@ -1,10 +1,9 @@
 //! The throwaway server root: a folder that the unprivileged children can read.
 
 use std::fs::{self, Permissions};
-use std::io::{self, Write as _};
+use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Component, Path, PathBuf};
-use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
 
@@ -36,11 +35,7 @@ impl Root {
         }
         self.folder(path.parent().unwrap_or(Path::new("")))?;
         let file = self.path().join(path);
-        if mode & 0o111 == 0 {
-            fs::write(&file, bytes)?;
-        } else {
-            write_program(&file, bytes)?;
-        }
+        fs::write(&file, bytes)?;
         fs::set_permissions(&file, Permissions::from_mode(mode))
     }
 
@@ -97,18 +92,6 @@ pub(crate) fn is_open_to_all(folder: &Path) -> bool {
     folder.canonicalize().is_ok_and(|folder| {
         folder.ancestors().all(|part| fs::metadata(part).is_ok_and(|meta| meta.mode() & 0o001 != 0))
     })
-}
-
-/// Writes a file that is to be executed. Another process writes it: had this one the file open for
-/// writing while another thread forks, the fork would have it too, and executing it fails until that
-/// fork has executed something itself (ETXTBSY).
-fn write_program(file: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut cat =
-        Command::new("sh").args(["-c", "cat > \"$0\""]).arg(file).stdin(Stdio::piped()).spawn()?;
-    let written = cat.stdin.take().map_or(Ok(()), |mut stdin| stdin.write_all(bytes));
-    let status = cat.wait()?;
-    written?;
-    if status.success() { Ok(()) } else { Err(io::Error::other(format!("cat: {status}"))) }
 }
 
 #[cfg(test)]
