@@ -421,6 +421,7 @@ mod_rust::module! {
                 std::thread::spawn(|| {
                     loop {
                         std::thread::sleep(Duration::from_millis(1));
+                        mod_rust::httpd::log::here(mod_rust::gateway::Level::Debug, "a thread of its own");
                     }
                 });
             },

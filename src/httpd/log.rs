@@ -2,9 +2,10 @@
 
 use std::cell::Cell;
 use std::ffi::CString;
+use std::io::{self, Write as _};
 use std::ptr;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, Ordering};
 
 use super::request::Request;
 use super::server::Server;
@@ -26,9 +27,13 @@ thread_local! {
     static CURRENT: Cell<*mut sys::request_rec> = const { Cell::new(ptr::null_mut()) };
 }
 
-/// Names the module on whose behalf is logged from now on.
+/// The process that reads the configuration: httpd's parent.
+static PARENT: AtomicU32 = AtomicU32::new(0);
+
+/// Names the module on whose behalf is logged from now on. Called while httpd reads its configuration.
 pub(crate) fn set_module(module: *mut sys::module) {
     MODULE.store(module, Ordering::Relaxed);
+    PARENT.store(std::process::id(), Ordering::Relaxed);
 }
 
 /// The module's name, as in `LogLevel` and in the names of files: `mod_x`.
@@ -142,7 +147,7 @@ pub fn here(level: Level, message: &str) {
         let main = Server::main().filter(|_| SYSLOG.get().is_some());
         write_server(main.map_or(ptr::null_mut(), Server::as_ptr), raw(level), message);
     } else if current.is_null() {
-        server(Server::main(), level, message);
+        server(main_server(), level, message);
     } else {
         write_request(current, level, message);
     }
@@ -161,7 +166,10 @@ pub(super) fn guarded(what: &str, f: impl FnOnce()) {
 pub fn here_logs(level: Level) -> bool {
     let current = CURRENT.get();
     let kept = if current.is_null() {
-        let Some(main) = Server::main() else { return true };
+        let Some(main) = main_server() else {
+            return !is_beside_parent()
+                || matches!(level, Level::Error | Level::Warn | Level::Info);
+        };
         // SAFETY: the server is valid, as its type says (P3).
         unsafe { sys::rust_log_server_level(main.as_ptr(), module_index()) }
     } else {
@@ -169,6 +177,19 @@ pub fn here_logs(level: Level) -> bool {
         unsafe { sys::rust_log_request_level(current, module_index()) }
     };
     raw(level) <= kept
+}
+
+/// Returns the main server, for a thread that may look at it.
+fn main_server<'s>() -> Option<Server<'s>> {
+    if is_beside_parent() { None } else { Server::main() }
+}
+
+/// Whether this is another thread of httpd's parent than httpd's own, started by a module's code.
+/// httpd clears the configuration and opens its logs while such a thread runs, so it looks at neither.
+fn is_beside_parent() -> bool {
+    let process = std::process::id();
+    process == PARENT.load(Ordering::Relaxed)
+        && rustix::thread::gettid().as_raw_nonzero().get().cast_unsigned() != process
 }
 
 fn write_request(request: *mut sys::request_rec, level: Level, message: &str) {
@@ -189,6 +210,11 @@ fn write_request(request: *mut sys::request_rec, level: Level, message: &str) {
 }
 
 fn write_server(server: *mut sys::server_rec, level: i32, message: &str) {
+    if server.is_null() && is_beside_parent() {
+        // Nobody is to be told where standard error cannot be written to.
+        let _ = writeln!(io::stderr(), "mod_rust: {message}");
+        return;
+    }
     let message = text(message);
     // SAFETY: P3, P11; the format takes one string.
     unsafe {
