@@ -69,10 +69,6 @@ pub(super) fn check_embedded(view: &View<'_>) -> Vec<String> {
 pub(super) fn check_groups(pconf: Pool<'_>, view: &View<'_>) -> Vec<String> {
     state::with_groups(|groups| {
         let check = |group: &Definition| {
-            // Its users are looked at in any case, and a folder below a home of none says no more.
-            if daemon::check_identity(&group.options).is_err() {
-                return None;
-            }
             wanted(pconf, group, view)?;
             let error = daemon::check(pconf, state::socket_prefix(), &group.options).err()?;
             let Definition { name, place, .. } = group;

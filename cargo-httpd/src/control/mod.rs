@@ -48,7 +48,11 @@ pub(crate) fn groups(at: &Where) -> Result<Vec<Group>> {
     let mut groups = Vec::new();
     for (key, slots) in found {
         match is_alive(&slots) {
-            Ok(true) => groups.push(Group { key, slots, ready: RefCell::default() }),
+            Ok(true) => {
+                let mut group = Group { key, slots, ready: RefCell::default() };
+                group.complete_name()?;
+                groups.push(group);
+            }
             Ok(false) => {}
             Err(error) => return Err(not_let_in(&error, &key)),
         }
@@ -114,6 +118,18 @@ impl Group {
         let (status, value) = parse().with_context(what)?;
         self.ready.replace(status.ready().map(|(slot, _)| slot).collect());
         Ok(Some((status, value)))
+    }
+
+    /// Puts the whole name in place of one that the socket's name has cut, as far as a process of the
+    /// group says it.
+    fn complete_name(&mut self) -> Result<()> {
+        let Some((start, _)) = self.key.group.split_once('~') else { return Ok(()) };
+        if let Some((_, value)) = self.status()?
+            && let Some(name) = value["name"].as_str().filter(|name| name.starts_with(start))
+        {
+            self.key.group = name.to_owned();
+        }
+        Ok(())
     }
 
     /// Tells the process `pid`, which `status` showed at `slot`, to finish its requests and go; another
@@ -284,6 +300,20 @@ mod tests {
         assert!(error.contains("process 9") && error.contains("process 10 is here now"), "{error}");
         assert_eq!(server.join().unwrap(), [&b"status"[..], b"drain 9", b"drain 9"]);
         drop(dormant);
+        std::fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn a_name_that_was_cut_is_completed() {
+        let folder = folder("cut");
+        let name = "a".repeat(64);
+        let cut = format!("{}~0123abcd", &name[..15]);
+        let text = format!("{{\"name\":\"{name}\",\"processes\":[]}}");
+        let server =
+            slot(&folder.join(format!("r.5.0.{cut}.0.sock")), vec![Vec::new(), reply(&text)]);
+        let at = Where::of_prefix(&folder.join("r"));
+        assert_eq!(group(&at, &name).unwrap().key.group, name);
+        assert_eq!(server.join().unwrap(), [&b"status"[..]]);
         std::fs::remove_dir_all(folder).unwrap();
     }
 

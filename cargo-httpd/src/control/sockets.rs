@@ -1,4 +1,5 @@
 //! The sockets of process groups on this machine: `<prefix>.<parent>.<generation>.<group>.<slot>.sock`.
+//! A long name of a group is cut there, and ends with `~` and a checksum.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
