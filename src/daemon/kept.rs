@@ -3,7 +3,7 @@
 //! A child may have hundreds of groups, and few descriptors. So it keeps a limited number of
 //! connections, none of them for long, and closes first what was not used for longest.
 
-use std::collections::VecDeque;
+use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -14,56 +14,60 @@ use super::connection::Connection;
 /// How long a connection is kept that nobody uses.
 const LONGEST: Duration = Duration::from_secs(60);
 
+/// How often the child looks for connections that were kept for too long.
+const PAUSE: Duration = Duration::from_secs(1);
+
 /// The most connections that a child keeps, however many descriptors it may have.
 const MOST: u64 = 1024;
 
 /// The process at the other end of a connection: its group, by its address, and its slot.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Peer {
     pub(super) group: usize,
     pub(super) slot: usize,
 }
 
-/// Connections at rest, in the order in which they were last used.
+/// Connections at rest.
 pub(super) struct Connections<C = Connection> {
-    /// The connections of one child, since it never changes its configuration.
-    entries: Mutex<VecDeque<Entry<C>>>,
+    entries: Mutex<Entries<C>>,
     /// How many there may be.
     most: OnceLock<usize>,
 }
 
+struct Entries<C> {
+    /// Those to each process, in the order in which they were last used.
+    of: BTreeMap<Peer, Vec<Entry<C>>>,
+    count: usize,
+    /// When the child last looked for old ones.
+    looked: Option<Instant>,
+}
+
 struct Entry<C> {
-    peer: Peer,
     since: Instant,
     connection: C,
 }
 
-/// The connections of this process. httpd's parent and the daemon processes keep none.
+/// The connections of this process. httpd's parent and the daemon processes keep none. A child never
+/// changes its configuration, so that a group's address is one group's.
 pub(super) static CONNECTIONS: Connections = Connections::new();
 
 impl<C> Connections<C> {
     const fn new() -> Self {
-        Self { entries: Mutex::new(VecDeque::new()), most: OnceLock::new() }
+        let entries = Entries { of: BTreeMap::new(), count: 0, looked: None };
+        Self { entries: Mutex::new(entries), most: OnceLock::new() }
     }
 
     /// Takes out the connection to `peer` that was used last and that `is_good`. Closes those to `peer`
-    /// that are not good.
+    /// that were used later and are not.
     pub(super) fn take(&self, peer: Peer, is_good: impl Fn(&C) -> bool) -> Option<C> {
-        let mut bad = Vec::new();
         let mut entries = self.entries();
-        let mut end = entries.len();
-        while let Some(index) = entries.range(..end).rposition(|entry| entry.peer == peer) {
-            end = index;
-            let Some(entry) = entries.remove(index) else { break };
-            if is_good(&entry.connection) {
-                drop(entries);
-                return Some(entry.connection);
-            }
-            bad.push(entry);
-        }
-        // They are closed without the lock.
+        let of_peer = entries.of.get_mut(&peer)?;
+        let kept = of_peer.iter().rposition(|entry| is_good(&entry.connection));
+        let mut taken = of_peer.split_off(kept.unwrap_or(0));
+        entries.count -= taken.len();
+        // The others are closed without the lock.
         drop(entries);
-        None
+        kept.map(|_| taken.swap_remove(0).connection)
     }
 
     /// Keeps a connection. Closes those that were kept for too long, or are too many.
@@ -73,23 +77,55 @@ impl<C> Connections<C> {
 
     fn put_at(&self, now: Instant, most: usize, peer: Peer, connection: C) {
         let mut entries = self.entries();
-        entries.push_back(Entry { peer, since: now, connection });
-        let is_old = |entry: &Entry<C>| now.saturating_duration_since(entry.since) >= LONGEST;
-        let excess = entries.len().saturating_sub(most);
-        let old = entries.iter().take_while(|entry| is_old(entry)).count();
-        let closed: Vec<_> = entries.drain(..excess.max(old)).collect();
+        entries.of.entry(peer).or_default().push(Entry { since: now, connection });
+        entries.count += 1;
+        let closed = entries.trim(now, most);
+        // They are closed without the lock.
         drop(entries);
         drop(closed);
     }
 
     /// Closes all connections, as the process has no descriptor left. Returns whether there were any.
     pub(super) fn clear(&self) -> bool {
-        let closed = std::mem::take(&mut *self.entries());
-        !closed.is_empty()
+        let mut entries = self.entries();
+        let closed = std::mem::take(&mut entries.of);
+        let count = std::mem::take(&mut entries.count);
+        drop(entries);
+        drop(closed);
+        count > 0
     }
 
-    fn entries(&self) -> MutexGuard<'_, VecDeque<Entry<C>>> {
+    fn entries(&self) -> MutexGuard<'_, Entries<C>> {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<C> Entries<C> {
+    /// Takes out what was kept for too long. If more than `most` are left, takes out those that were not
+    /// used for longest, some more than it has to, so that this is rare.
+    fn trim(&mut self, now: Instant, most: usize) -> Vec<Entry<C>> {
+        let mut closed = Vec::new();
+        let looked = *self.looked.get_or_insert(now);
+        if now.saturating_duration_since(looked) >= PAUSE {
+            self.looked = Some(now);
+            self.take_out(&mut closed, |since| now.saturating_duration_since(since) >= LONGEST);
+        }
+        if self.count > most {
+            let excess = self.count - (most - most / 8);
+            let mut times: Vec<_> = self.of.values().flatten().map(|entry| entry.since).collect();
+            let last = *times.select_nth_unstable(excess - 1).1;
+            self.take_out(&mut closed, |since| since <= last);
+        }
+        closed
+    }
+
+    fn take_out(&mut self, closed: &mut Vec<Entry<C>>, is_old: impl Fn(Instant) -> bool) {
+        for of_peer in self.of.values_mut() {
+            let old = of_peer.partition_point(|entry| is_old(entry.since));
+            closed.extend(of_peer.drain(..old));
+        }
+        self.of.retain(|_, of_peer| !of_peer.is_empty());
+        self.count = self.of.values().map(Vec::len).sum();
     }
 }
 
@@ -117,17 +153,26 @@ mod tests {
         assert_eq!(kept.take(A, |_| true), Some(1));
         assert_eq!(kept.take(A, |_| true), None);
         assert_eq!(kept.take(B, |_| false), None);
+        assert_eq!(kept.entries().count, 0);
         assert!(!kept.clear());
     }
 
     #[test]
     fn no_more_than_may_be_and_the_oldest_go() {
         let kept = Connections::new();
-        for number in 0..10 {
-            kept.put_at(Instant::now(), 3, if number % 2 == 0 { A } else { B }, number);
+        let start = Instant::now();
+        for number in 0..100_u32 {
+            let now = start + Duration::from_millis(1) * number;
+            kept.put_at(now, 16, if number % 3 == 0 { A } else { B }, number);
+            let entries = kept.entries();
+            let mut left: Vec<_> =
+                entries.of.values().flatten().map(|entry| entry.connection).collect();
+            left.sort_unstable();
+            assert_eq!(left.len(), entries.count);
+            assert!(left.len() <= 16 && left.len() >= 14.min(number as usize + 1), "{left:?}");
+            let newest: Vec<_> = (0..=number).skip(number as usize + 1 - left.len()).collect();
+            assert_eq!(left, newest);
         }
-        let left: Vec<_> = kept.entries().iter().map(|entry| entry.connection).collect();
-        assert_eq!(left, [7, 8, 9]);
     }
 
     #[test]
