@@ -191,3 +191,25 @@ fn a_full_group_refuses_at_once() {
     assert!(stage.gates.marks("third").is_empty());
     assert_eq!(stage.figure("app", "RefusedFull"), 1);
 }
+
+/// As docs/limits.md says: a header counts twice, once as a variable.
+#[test]
+fn a_head_that_does_not_fit_the_bridge() {
+    let stage = only("threads=1")
+        .with(|builder| builder.conf("LimitRequestFieldSize 2000000"))
+        .allow(&["RUST0028"])
+        .start();
+    stage.app().wait_ready(1);
+    let ask = |length: usize| {
+        let mut connection = stage.connect();
+        let (target, header) = (run("any", ""), "x".repeat(length));
+        connection.write(format!("GET {target} HTTP/1.1\r\nHost: x\r\nX-Big: {header}\r\n\r\n"));
+        connection.read_response()
+    };
+    pid(&ask(500_000));
+    let response = ask(540_000);
+    assert_eq!(response.status, 431, "{response:?}");
+    let line = stage.wait_log("RUST0028");
+    assert!(line.contains("allowed are 1048576"), "{line}");
+    stage.pid_of_answer();
+}

@@ -92,3 +92,28 @@ fn a_replacement_that_cannot_start_leaves_the_old_process_be() {
     stage.wait_gone(&[old]);
     stage.pid_of_answer();
 }
+
+/// A folder that is there for root, and so for `configtest`, and not for the process.
+#[test]
+fn a_process_that_cannot_be_set_up_says_what_failed() {
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+    if !std::fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0) {
+        return;
+    }
+    let closed = std::env::temp_dir().join(format!("mod_rust-closed-{}", std::process::id()));
+    std::fs::create_dir(&closed).unwrap();
+    std::fs::set_permissions(&closed, std::fs::Permissions::from_mode(0o700)).unwrap();
+    let stage = setup(&format!("threads=1 home={} crash-backoff=100ms", closed.display()))
+        .allow(&["RUST0034", "RUST0024", "RUST0022"])
+        .start();
+    let line = stage.wait_log("RUST0034");
+    let expected =
+        format!(": cannot be set up: cannot enter home={} as user id ", closed.display());
+    assert!(line.contains("process group app, process ") && line.contains(&expected), "{line}");
+    assert!(line.contains("Permission denied; let that user enter each folder"), "{line}");
+    // Once it can be, it is.
+    std::fs::set_permissions(&closed, std::fs::Permissions::from_mode(0o755)).unwrap();
+    stage.app().wait_ready(1);
+    stage.pid_of_answer();
+    std::fs::remove_dir(closed).unwrap();
+}
