@@ -8,11 +8,25 @@ use crate::httpd::{Brigade, Read, ReadError, Request};
 /// How much the filters are asked for at once, in bytes.
 const READ_SIZE: i64 = 64 * 1024;
 
+/// How often in a row filters may take bytes and give none. DEFLATE does so for a block's head; a filter
+/// that never gives anything must not keep the thread for ever.
+const EMPTY_READS: u32 = 10_000;
+
 /// The request body of an exchange. Nothing is read, and no 100 Continue sent, before it is asked
 /// for.
 pub(crate) struct RequestInput<'e, 'r> {
     request: &'e Request<'r>,
     length: Option<u64>,
+    /// Whether content filters may change the body. Its length is not known then.
+    is_filtered: bool,
+    /// How many bytes the content filters may give, and how many they gave. HTTP_IN bounds only
+    /// what goes into them.
+    limit: Option<u64>,
+    given: u64,
+    /// Whether filters may have bytes that the socket does not tell of.
+    may_buffer: bool,
+    /// How many reads in a row gave nothing, although there was something to read.
+    empty_reads: u32,
     brigade: Option<Brigade<'r>>,
     /// How much of the first bucket has been consumed, and what it had when it was read.
     taken: usize,
@@ -25,9 +39,24 @@ impl<'e, 'r> RequestInput<'e, 'r> {
     ///
     /// The status that httpd answers a bad announcement of the body with.
     pub(crate) fn new(request: &'e Request<'r>) -> Result<Self, i32> {
-        let length = request.body_length()?;
-        let ended = length == Some(0);
-        Ok(Self { request, length, brigade: None, taken: 0, first: 0, ended })
+        let announced = request.body_length()?;
+        let ended = announced == Some(0);
+        let is_filtered = !ended && request.has_input_filter();
+        let length = if is_filtered { None } else { announced };
+        let limit = if is_filtered { request.body_limit() } else { None };
+        Ok(Self {
+            request,
+            length,
+            limit,
+            given: 0,
+            is_filtered,
+            may_buffer: is_filtered || request.scheme() == b"https",
+            empty_reads: 0,
+            brigade: None,
+            taken: 0,
+            first: 0,
+            ended,
+        })
     }
 
     /// Whether a part of the body has not been read.
@@ -48,6 +77,39 @@ impl<'e, 'r> RequestInput<'e, 'r> {
             _ => Error::of(ErrorKind::InputMalformed, "the request body is malformed or cut off"),
         }
     }
+
+    /// Reads from the filters until they give something; without `wait`, only what can be read
+    /// now. Returns whether they gave something.
+    ///
+    /// Filters may take bytes and give none, or give the end only at the next read. So the client's
+    /// socket alone does not tell that there is nothing to read.
+    fn read(&mut self, wait: bool) -> Result<bool> {
+        let request = self.request;
+        let brigade = self.brigade.get_or_insert_with(|| Brigade::new(request));
+        let mut is_last = !self.is_filtered;
+        while self.empty_reads < EMPTY_READS {
+            self.empty_reads += 1;
+            match request.read(brigade, wait, READ_SIZE) {
+                Ok(()) if !brigade.is_empty() => return Ok(true),
+                Ok(()) => {}
+                Err(ReadError::NotYet) if self.may_buffer && request.has_pending_input(brigade) => {
+                    is_last = !self.is_filtered;
+                }
+                Err(ReadError::NotYet) if is_last => {
+                    self.empty_reads = 0;
+                    return Ok(false);
+                }
+                Err(ReadError::NotYet) => is_last = true,
+                Err(error) => return Err(self.failed(error)),
+            }
+        }
+        self.ended = true;
+        request.close_after();
+        Err(Error::of(
+            ErrorKind::InputMalformed,
+            format!("the input filters gave nothing in {EMPTY_READS} reads"),
+        ))
+    }
 }
 
 impl InputSource for RequestInput<'_, '_> {
@@ -60,7 +122,13 @@ impl InputSource for RequestInput<'_, '_> {
             let brigade = self.brigade.get_or_insert_with(|| Brigade::new(self.request));
             match brigade.read_first(wait) {
                 Read::Data(data, length) => {
-                    self.first = length;
+                    if self.first == 0 {
+                        self.given = self.given.saturating_add(length as u64);
+                    }
+                    (self.first, self.empty_reads) = (length, 0);
+                    if self.limit.is_some_and(|limit| self.given > limit) {
+                        return Err(self.failed(ReadError::Refused(413)));
+                    }
                     // SAFETY: P8: the bucket stays until `consume` has taken all of it, and that
                     // takes `&mut self`, which ends the slice's life.
                     let data = unsafe { std::slice::from_raw_parts(data, length) };
@@ -69,11 +137,8 @@ impl InputSource for RequestInput<'_, '_> {
                 Read::End => self.ended = true,
                 Read::NotYet => return Ok(Fill::NotYet),
                 Read::Failed(status) => return Err(self.failed(ReadError::Failed(status))),
-                Read::Empty => match self.request.read(brigade, wait, READ_SIZE) {
-                    Ok(()) => {}
-                    Err(ReadError::NotYet) => return Ok(Fill::NotYet),
-                    Err(error) => return Err(self.failed(error)),
-                },
+                Read::Empty if self.read(wait)? => {}
+                Read::Empty => return Ok(Fill::NotYet),
             }
         }
         Ok(Fill::End)

@@ -26,13 +26,18 @@ pub(crate) struct Facts<'r> {
 pub(super) struct RequestVariables<'e, 'r> {
     request: &'e Request<'r>,
     facts: Facts<'r>,
+    /// Whether content filters may change the request body: what the client said of its length does
+    /// not hold for the application then.
+    is_filtered: bool,
     /// Whether httpd has put the CGI variables into `subprocess_env`.
     built: Cell<bool>,
 }
 
 impl<'e, 'r> RequestVariables<'e, 'r> {
-    pub(super) const fn new(request: &'e Request<'r>, facts: Facts<'r>) -> Self {
-        Self { request, facts, built: Cell::new(false) }
+    pub(super) fn new(request: &'e Request<'r>, facts: Facts<'r>) -> Self {
+        // Filters take themselves out of the chain: it is looked at before anything is read.
+        let is_filtered = request.has_input_filter();
+        Self { request, facts, is_filtered, built: Cell::new(false) }
     }
 
     pub(super) const fn facts(&self) -> &Facts<'r> {
@@ -53,6 +58,7 @@ impl<'e, 'r> RequestVariables<'e, 'r> {
             b"CONTENT_TYPE" => {
                 return request.headers_in().get(c"Content-Type").or_else(|| self.late(key));
             }
+            b"CONTENT_LENGTH" if self.is_filtered => return None,
             b"CONTENT_LENGTH" => {
                 return request.headers_in().get(c"Content-Length").or_else(|| self.late(key));
             }
@@ -79,10 +85,7 @@ impl<'e, 'r> RequestVariables<'e, 'r> {
 
     /// All of them.
     pub(super) fn each(&self, visit: &mut dyn FnMut(&[u8], &[u8])) {
-        self.table().each(|key, value| match key {
-            b"REQUEST_METHOD" => visit(key, self.method()),
-            _ => visit(key, value),
-        });
+        self.each_of_table(visit);
         for key in GATEWAY_KEYS {
             if let Some(value) = self.gateway(key.as_bytes()) {
                 visit(&[b"gateway.", key.as_bytes()].concat(), value);
@@ -97,10 +100,7 @@ impl<'e, 'r> RequestVariables<'e, 'r> {
 
     /// All but those that say which process runs the application: what goes over the bridge.
     pub(super) fn each_but_the_process(&self, visit: &mut dyn FnMut(&[u8], &[u8])) {
-        self.table().each(|key, value| match key {
-            b"REQUEST_METHOD" => visit(key, self.method()),
-            _ => visit(key, value),
-        });
+        self.each_of_table(visit);
         for (name, key) in SENT_OF_GATEWAY {
             if let Some(value) = self.gateway(key) {
                 visit(name, value);
@@ -111,6 +111,33 @@ impl<'e, 'r> RequestVariables<'e, 'r> {
                 visit(name, value);
             }
         }
+    }
+
+    /// The value of a request header.
+    pub(super) fn header(&self, name: &[u8]) -> Option<&'r [u8]> {
+        if self.is_hidden(name) { None } else { self.request.headers_in().get_bytes(name) }
+    }
+
+    /// Visits every request header.
+    pub(super) fn each_header(&self, visit: &mut dyn FnMut(&[u8], &[u8])) {
+        self.request.headers_in().each(|name, value| {
+            if !self.is_hidden(name) {
+                visit(name, value);
+            }
+        });
+    }
+
+    /// Returns whether the application is not to see a header: HTTP_IN needs it where it is.
+    fn is_hidden(&self, name: &[u8]) -> bool {
+        self.is_filtered && name.eq_ignore_ascii_case(b"content-length")
+    }
+
+    fn each_of_table(&self, visit: &mut dyn FnMut(&[u8], &[u8])) {
+        self.table().each(|key, value| match key {
+            b"REQUEST_METHOD" => visit(key, self.method()),
+            b"CONTENT_LENGTH" if self.is_filtered => {}
+            _ => visit(key, value),
+        });
     }
 
     /// httpd's CGI variables, in the request's environment.

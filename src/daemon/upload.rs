@@ -175,6 +175,10 @@ impl<'e, 'r> Upload<'e, 'r> {
             match self.input.fill(wait) {
                 Ok(Fill::Data(bytes)) => {
                     let room = PIECE - (self.frame.len() - data);
+                    if room == 0 {
+                        // More than was announced: it goes in the next piece.
+                        break None;
+                    }
                     let taken = bytes.len().min(room);
                     self.frame.extend_from_slice(&bytes[..taken]);
                     self.input.consume(taken);

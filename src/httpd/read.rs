@@ -62,7 +62,10 @@ impl<'r> Request<'r> {
         let error = match (refused, status) {
             (Some(refused), _) => ReadError::Refused(refused),
             // Without anything to read, a filter that does not wait may give an empty brigade.
-            (None, sys::RUST_APR_SUCCESS) if wait || !brigade.is_empty() => return Ok(()),
+            (None, sys::RUST_APR_SUCCESS) if wait || !brigade.is_empty() => {
+                self.reads.set(self.reads.get().wrapping_add(1));
+                return Ok(());
+            }
             (None, sys::RUST_APR_SUCCESS | sys::RUST_APR_EAGAIN) if !wait => ReadError::NotYet,
             (None, status) => ReadError::Failed(status),
         };
@@ -75,6 +78,43 @@ impl<'r> Request<'r> {
             self.send_continue();
         }
         Err(error)
+    }
+
+    /// Returns how often a read of the body gave something: a change tells that the client sends.
+    #[must_use]
+    pub(crate) fn reads(&self) -> u32 {
+        self.reads.get()
+    }
+
+    /// Whether content filters stand before the filters of the protocol. What they give may be longer
+    /// or shorter than what the client sends.
+    #[must_use]
+    pub(crate) fn has_input_filter(&self) -> bool {
+        field!(self, input_filters) != field!(self, proto_input_filters)
+    }
+
+    /// The limit on the request body in bytes (`LimitRequestBody`), if there is one.
+    #[must_use]
+    pub(crate) fn body_limit(&self) -> Option<u64> {
+        // SAFETY: P1, P11.
+        let limit = unsafe { sys::ap_get_limit_req_body(self.as_ptr()) };
+        u64::try_from(limit).ok().filter(|&limit| limit > 0)
+    }
+
+    /// Whether bytes of the client's can be read without waiting: from its socket, or from filters
+    /// of the connection that have read them already (mod_ssl, the core). `spare` is empty, and
+    /// stays so.
+    #[must_use]
+    pub(crate) fn has_pending_input(&self, spare: &mut Brigade<'r>) -> bool {
+        let connection = field!(self, connection);
+        let (mode, block) = (sys::AP_MODE_SPECULATIVE, sys::APR_NONBLOCK_READ);
+        // SAFETY: P1, P2, P11: a speculative read leaves the bytes where they are.
+        let status = unsafe {
+            sys::ap_get_brigade((*connection).input_filters, spare.as_ptr(), mode, block, 1)
+        };
+        let is_pending = status == sys::RUST_APR_SUCCESS && !spare.is_empty();
+        spare.clear();
+        is_pending
     }
 
     /// Whether the client waits for a 100 Continue, which the first read sends.

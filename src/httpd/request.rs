@@ -31,6 +31,8 @@ pub struct Request<'r> {
     request: NonNull<sys::request_rec>,
     /// Whether something went to the output filters through this wrapper.
     passed: Cell<bool>,
+    /// How often a read of the body gave something.
+    pub(super) reads: Cell<u32>,
     lifetime: Invariant<'r>,
 }
 
@@ -63,7 +65,7 @@ impl<'r> Request<'r> {
     pub const unsafe fn from_ptr(request: *mut sys::request_rec) -> Self {
         // SAFETY: httpd hands out no null requests.
         let request = unsafe { NonNull::new_unchecked(request) };
-        Self { request, passed: Cell::new(false), lifetime: PhantomData }
+        Self { request, passed: Cell::new(false), reads: Cell::new(0), lifetime: PhantomData }
     }
 
     /// The record itself.
