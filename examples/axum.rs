@@ -51,6 +51,43 @@ async fn variable(
     }
 }
 
+/// The environ from a thread that the service waits for without letting its own thread answer. Only
+/// a wrong service does that.
+async fn joined(
+    Path(name): Path<String>,
+    Extension(environ): Extension<ServiceEnviron>,
+) -> Response {
+    match std::thread::spawn(move || environ.get(name)).join() {
+        Ok(Some(value)) => value.into_response(),
+        Ok(None) => StatusCode::NOT_FOUND.into_response(),
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
+
+/// All of the environ, from a task.
+async fn everything(Extension(environ): Extension<ServiceEnviron>) -> Result<String, StatusCode> {
+    let names = tokio::spawn(async move {
+        let mut names = String::new();
+        environ.each(|name, _| names += &format!("{}\n", name.escape_ascii()));
+        names
+    });
+    names.await.map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)
+}
+
+/// The environ from a task that outlives the response's head, piece by piece.
+async fn later(Extension(environ): Extension<ServiceEnviron>) -> Body {
+    let (sender, receiver) = mpsc::channel(1);
+    tokio::spawn(async move {
+        for name in ["SCRIPT_NAME", "PATH_INFO", "REQUEST_METHOD"] {
+            let value = environ.get(name).unwrap_or_default();
+            if sender.send(Ok::<_, Infallible>(value)).await.is_err() {
+                return;
+            }
+        }
+    });
+    Body::from_stream(ReceiverStream::new(receiver))
+}
+
 /// The whole request body back.
 async fn echo(body: Bytes) -> Bytes {
     body
@@ -59,6 +96,15 @@ async fn echo(body: Bytes) -> Bytes {
 /// Each frame of the request body back as it comes, trailers among them.
 async fn duplex(body: Body) -> Body {
     body
+}
+
+/// The first frame of the request body back a moment after it came, while a task waits for the next.
+async fn first(body: Body) -> Result<Bytes, StatusCode> {
+    let mut frames = body.into_data_stream();
+    let first = frames.next().await.and_then(Result::ok).ok_or(StatusCode::BAD_REQUEST)?;
+    tokio::spawn(async move { while frames.next().await.is_some() {} });
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    Ok(first)
 }
 
 async fn wait(Path(ms): Path<u64>) -> String {
@@ -131,9 +177,13 @@ fn router() -> Router {
         .route("/farewell", post(farewell))
         .route("/", get(hello))
         .route("/count", post(count))
+        .route("/environ", get(everything))
         .route("/environ/{name}", get(variable))
+        .route("/joined/{name}", get(joined))
+        .route("/later", get(later))
         .route("/echo", post(echo))
         .route("/duplex", post(duplex))
+        .route("/first", post(first))
         .route("/wait/{ms}", get(wait))
         .route("/stream/{pieces}", get(stream))
         .route("/slow/{pieces}", get(slow))

@@ -5,6 +5,7 @@ use std::cell::{Cell, OnceCell, RefCell};
 use std::ffi::CStr;
 use std::sync::Arc;
 use std::task::Waker;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
@@ -47,6 +48,9 @@ pub(crate) struct RequestExchange<'e, 'r> {
     unframed: Cell<bool>,
     /// The client sends no more, but its earlier requests wait to be answered.
     half_closed: Cell<bool>,
+    /// The reads of the body that had given something when it was last waited for, and since when
+    /// there have been no more.
+    silence: Cell<Option<(u32, Instant)>>,
     shared: OnceCell<Arc<Shared>>,
 }
 
@@ -73,6 +77,7 @@ impl<'e, 'r> RequestExchange<'e, 'r> {
             headers_before: Cell::new(None),
             unframed: Cell::new(false),
             half_closed: Cell::new(false),
+            silence: Cell::new(None),
             shared: OnceCell::new(),
         }
     }
@@ -167,13 +172,32 @@ impl<'e, 'r> RequestExchange<'e, 'r> {
 
     /// Cuts the tie to those who still have the environ. They keep a copy of what they might ask for.
     pub(super) fn end_sharing(&self) {
+        self.keep_for_others();
+        if let Some(shared) = self.shared.get() {
+            shared.end();
+        }
+    }
+
+    /// Copies the environ for those who still have it, before this thread waits where it cannot
+    /// answer them: for a slow client, say.
+    fn keep_for_others(&self) {
         if let Some(shared) = self.shared.get() {
             // One reference is this exchange's own.
             if Arc::strong_count(shared) > 1 {
                 shared.freeze(self);
             }
-            shared.end();
         }
+    }
+
+    /// Returns for how long the client has sent nothing of its body.
+    fn silence(&self) -> Duration {
+        let (reads, now) = (self.request().reads(), Instant::now());
+        let since = match self.silence.get() {
+            Some((before, since)) if before == reads => since,
+            _ => now,
+        };
+        self.silence.set(Some((reads, since)));
+        now.duration_since(since)
     }
 
     /// Looks at the socket now and then, as httpd notices a client's going only when a write fails.
@@ -204,11 +228,11 @@ impl Variables for RequestExchange<'_, '_> {
     }
 
     fn header(&self, name: &[u8]) -> Option<&[u8]> {
-        self.request().headers_in().get_bytes(name)
+        self.variables.header(name)
     }
 
     fn each_header(&self, visit: &mut dyn FnMut(&[u8], &[u8])) {
-        self.request().headers_in().each(visit);
+        self.variables.each_header(visit);
     }
 
     fn header_count(&self) -> usize {
@@ -253,6 +277,7 @@ impl Exchange for RequestExchange<'_, '_> {
     }
 
     fn commit(&self, length: Option<u64>) {
+        self.keep_for_others();
         let request = self.request();
         if let Some(length) = length {
             request.set_content_length(length);
@@ -364,18 +389,26 @@ impl Exchange for RequestExchange<'_, '_> {
 
     fn park(&self, interest: Interest) -> Woken {
         if let Some(shared) = self.shared.get() {
-            // Others may want to see the environ while this thread waits.
-            shared.freeze(self);
+            shared.answer(self);
         }
         let request = self.request();
         let watched = interest == Interest::Input || !self.half_closed.get();
         let socket = if watched { request.socket() } else { None };
-        match wait::park(socket, interest, request.server().timeout()) {
+        let silent = if socket.is_none() && interest == Interest::Input {
+            self.silence()
+        } else {
+            Duration::ZERO
+        };
+        match wait::park(socket, interest, request.server().timeout(), silent) {
             Woken::Gone if !request.has_client_gone() => {
                 self.half_closed.set(true);
                 Woken::Called
             }
-            Woken::Called if request.is_aborted() => Woken::Gone,
+            Woken::Called | Woken::Input if request.is_aborted() => Woken::Gone,
+            Woken::MustBlock => {
+                self.keep_for_others();
+                Woken::MustBlock
+            }
             woken => woken,
         }
     }

@@ -12,3 +12,4 @@ pub(crate) use conclude::conclude;
 pub(crate) use exchange::RequestExchange;
 pub(crate) use input::RequestInput;
 pub(crate) use variables::Facts;
+pub(crate) use wait::pause;

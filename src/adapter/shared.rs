@@ -1,43 +1,78 @@
 //! The environ for what outlives the hook: a service's request, in whatever thread it is by then.
 
 use std::sync::atomic::{AtomicPtr, Ordering};
-use std::sync::{Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
 use std::thread::{self, ThreadId};
+use std::time::{Duration, Instant};
 
 use super::exchange::RequestExchange;
-use crate::gateway::{SharedVariables, Variables as _};
+use crate::gateway::{Level, SharedVariables, Variables as _};
+use crate::httpd::log;
+use crate::server::place;
 
-/// The environ of an exchange. On the exchange's own thread it is the live view; for others it is
-/// there from the moment that the exchange's thread first waits, or is done.
+/// How long another thread waits for the thread that has the request.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The environ of an exchange. On the exchange's own thread it is the live view. Other threads ask,
+/// and that thread answers when it waits; when it is done, it leaves a copy to whoever has this.
 pub(super) struct Shared {
     owner: ThreadId,
     /// The exchange, until it is over. Only its own thread looks behind the pointer.
     live: AtomicPtr<()>,
-    frozen: Mutex<Option<Frozen>>,
-    is_frozen: Condvar,
+    state: Mutex<State>,
+    is_answered: Condvar,
 }
 
-type Frozen = Vec<(Box<[u8]>, Box<[u8]>)>;
+type Variables = Vec<(Box<[u8]>, Value)>;
+type Value = Box<[u8]>;
+
+#[derive(Default)]
+struct State {
+    /// Wakes the thread that has the request, once it has waited.
+    owner: Option<Waker>,
+    /// The keys that other threads wait for, and whether one waits for all of them.
+    wanted: Vec<Box<[u8]>>,
+    wants_all: bool,
+    /// The answers for single keys, and for all.
+    known: Vec<(Box<[u8]>, Option<Value>)>,
+    all: Option<Arc<Variables>>,
+}
 
 impl Shared {
     pub(super) fn new(exchange: &RequestExchange<'_, '_>) -> Self {
         Self {
             owner: thread::current().id(),
             live: AtomicPtr::new(std::ptr::from_ref(exchange).cast_mut().cast()),
-            frozen: Mutex::new(None),
-            is_frozen: Condvar::new(),
+            state: Mutex::default(),
+            is_answered: Condvar::new(),
         }
     }
 
-    /// Makes the environ visible to other threads.
-    pub(super) fn freeze(&self, exchange: &RequestExchange<'_, '_>) {
-        let mut frozen = self.frozen.lock().unwrap_or_else(PoisonError::into_inner);
-        if frozen.is_none() {
-            let mut all = Vec::new();
-            exchange.each(&mut |key, value| all.push((key.into(), value.into())));
-            *frozen = Some(all);
-            self.is_frozen.notify_all();
+    /// Answers what other threads have asked. The exchange's thread calls it before it waits; who
+    /// asks later wakes it.
+    pub(super) fn answer(&self, exchange: &RequestExchange<'_, '_>) {
+        let mut state = self.lock();
+        if state.owner.is_none() {
+            state.owner = Some(place::waker());
         }
+        if state.wanted.is_empty() && !state.wants_all {
+            return;
+        }
+        if state.wants_all {
+            state.freeze(exchange);
+        }
+        for key in std::mem::take(&mut state.wanted) {
+            let value = exchange.get(&key).map(Box::from);
+            state.known.push((key, value));
+        }
+        self.is_answered.notify_all();
+    }
+
+    /// Copies the environ for other threads, which need not ask any more.
+    pub(super) fn freeze(&self, exchange: &RequestExchange<'_, '_>) {
+        self.lock().freeze(exchange);
+        self.is_answered.notify_all();
     }
 
     /// The exchange is over: nothing of it is looked at from here on.
@@ -45,48 +80,106 @@ impl Shared {
         self.live.store(std::ptr::null_mut(), Ordering::Relaxed);
     }
 
-    fn with<T>(
-        &self,
-        live: impl FnOnce(&RequestExchange<'_, '_>) -> T,
-        frozen: impl FnOnce(&Frozen) -> T,
-    ) -> T {
-        if thread::current().id() == self.owner {
-            let exchange = self.live.load(Ordering::Relaxed).cast::<RequestExchange<'_, '_>>();
-            // SAFETY: P2: this is the exchange's own thread, which has it on its stack until it
-            // calls `end`.
-            if let Some(exchange) = unsafe { exchange.as_ref() } {
-                return live(exchange);
-            }
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Calls `read` with the exchange, if this is its thread and it is not over.
+    fn live<T>(&self, read: impl FnOnce(&RequestExchange<'_, '_>) -> T) -> Option<T> {
+        if thread::current().id() != self.owner {
+            return None;
         }
-        let mut guard = self.frozen.lock().unwrap_or_else(PoisonError::into_inner);
+        let exchange = self.live.load(Ordering::Relaxed).cast::<RequestExchange<'_, '_>>();
+        // SAFETY: P2: this is the exchange's own thread, which has it on its stack until it calls
+        // `end`; `RequestExchange::with` lends it and never moves it.
+        unsafe { exchange.as_ref() }.map(read)
+    }
+
+    /// Returns the answer that `find` finds, after `want` has asked for it if need be. `None` when
+    /// the thread that has the request does not answer: it waits for something else, this thread
+    /// maybe.
+    fn ask<T>(
+        &self,
+        want: impl FnOnce(&mut State),
+        find: impl Fn(&State) -> Option<T>,
+    ) -> Option<T> {
+        let mut state = self.lock();
+        if let Some(found) = find(&state) {
+            return Some(found);
+        }
+        want(&mut state);
+        if let Some(owner) = state.owner.clone() {
+            drop(state);
+            owner.wake();
+            state = self.lock();
+        }
+        let deadline = Instant::now() + PATIENCE;
         loop {
-            if let Some(all) = &*guard {
-                return frozen(all);
+            if let Some(found) = find(&state) {
+                return Some(found);
             }
-            guard = self.is_frozen.wait(guard).unwrap_or_else(PoisonError::into_inner);
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            state = self
+                .is_answered
+                .wait_timeout(state, left)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
+        }
+        drop(state);
+        let seconds = PATIENCE.as_secs();
+        log::here(
+            Level::Error,
+            &format!(
+                "RUST0019: a thread asked for a request's environ, and the thread that has the request \
+                 did not answer within {seconds} s; the value counts as absent"
+            ),
+        );
+        None
+    }
+}
+
+impl State {
+    fn freeze(&mut self, exchange: &RequestExchange<'_, '_>) {
+        self.wants_all = false;
+        if self.all.is_none() {
+            self.all = Some(Arc::new(copy(exchange)));
         }
     }
+
+    /// Returns the value of `key`, if it is known whether there is one.
+    fn find(&self, key: &[u8]) -> Option<Option<Vec<u8>>> {
+        if let Some(all) = &self.all {
+            let found = all.iter().find(|(name, _)| **name == *key);
+            return Some(found.map(|(_, value)| value.to_vec()));
+        }
+        let (_, value) = self.known.iter().find(|(name, _)| **name == *key)?;
+        Some(value.as_ref().map(|value| value.to_vec()))
+    }
+}
+
+fn copy(exchange: &RequestExchange<'_, '_>) -> Variables {
+    let mut all = Variables::new();
+    exchange.each(&mut |key, value| all.push((key.into(), value.into())));
+    all
 }
 
 impl SharedVariables for Shared {
     fn get(&self, key: &[u8]) -> Option<Vec<u8>> {
-        self.with(
-            |exchange| exchange.get(key).map(<[u8]>::to_vec),
-            |all| all.iter().find(|(name, _)| **name == *key).map(|(_, value)| value.to_vec()),
-        )
+        if let Some(value) = self.live(|exchange| exchange.get(key).map(<[u8]>::to_vec)) {
+            return value;
+        }
+        self.ask(|state| state.wanted.push(key.into()), |state| state.find(key)).flatten()
     }
 
     fn each(&self, visit: &mut dyn FnMut(&[u8], &[u8])) {
         // The visitor may take its time: what it sees is not locked meanwhile.
-        let all = self.with(
-            |exchange| {
-                let mut all = Frozen::new();
-                exchange.each(&mut |key, value| all.push((key.into(), value.into())));
-                all
-            },
-            Frozen::clone,
-        );
-        for (key, value) in &all {
+        let all = self
+            .live(|exchange| Arc::new(copy(exchange)))
+            .or_else(|| self.ask(|state| state.wants_all = true, |state| state.all.clone()));
+        for (key, value) in all.iter().flat_map(|all| all.iter()) {
             visit(key, value);
         }
     }

@@ -11,20 +11,40 @@ use crate::server::place;
 /// else tells that its client has gone.
 const LOOK_AFTER: Duration = Duration::from_millis(250);
 
-/// Waits for the waker; with a socket, also for what `interest` names, at most `timeout`.
-pub(super) fn park(socket: Option<RawFd>, interest: Interest, timeout: Duration) -> Woken {
-    if interest == Interest::Input && socket.is_none() {
+/// The bounds of [`pause`].
+const PAUSES: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(50));
+
+/// Returns how long to wait before the body of a connection without a socket is read again, when its
+/// client has sent nothing for `silent`. A piece of it is late by half of that time at most.
+pub(crate) fn pause(silent: Duration) -> Duration {
+    (silent / 2).clamp(PAUSES.0, PAUSES.1)
+}
+
+/// Waits for the waker; with a socket, also for what `interest` names, at most `timeout`. Without a
+/// socket it comes back after a pause for a look at the input, of which nothing has come for `silent`.
+pub(super) fn park(
+    socket: Option<RawFd>,
+    interest: Interest,
+    timeout: Duration,
+    silent: Duration,
+) -> Woken {
+    let input = interest == Interest::Input;
+    if input && socket.is_none() && silent >= timeout {
+        // Reading will find nothing and say that the time is up.
         return Woken::MustBlock;
     }
     place::park_with(|event| {
         if let Some(socket) = socket {
             return wait(socket, event, interest, timeout);
         }
-        if os::poll(event, (true, false), None, Some(LOOK_AFTER)).is_ok() {
+        let longest = if input { pause(silent).min(timeout - silent) } else { LOOK_AFTER };
+        let is_called = os::poll(event, (true, false), None, Some(longest))
+            .is_ok_and(|(polled, _)| polled.readable);
+        if is_called {
             // Also one that rang for an earlier wait, after that had ended: it must not ring on.
             event.clear();
         }
-        Woken::Called
+        if input && !is_called { Woken::Input } else { Woken::Called }
     })
 }
 

@@ -9,6 +9,7 @@ use super::client::Courier;
 use super::connection::{Connection, Received};
 use super::failure::Failure;
 use super::upload::{Pumped, Upload, borrow};
+use crate::adapter::pause;
 use crate::gateway::{Error, ErrorKind, Outcome};
 use crate::process::{Hold, State};
 use crate::protocol::bridge::Flow;
@@ -242,19 +243,22 @@ impl<'e, 'r> Trip<'_, '_, 'e, 'r> {
                 Ok(self.receive(connection, false, answer)?)
             }
             Pumped::NoData => {
-                let Some(socket) = upload.socket() else {
-                    // A stream of HTTP/2 has no socket to wait for: its next piece is waited for,
-                    // after a look at what the process says.
-                    self.receive(connection, false, answer)?;
-                    if connection.is_at_rest() {
-                        upload.pump(connection, true).map_err(lost)?;
-                    }
-                    return Ok(());
-                };
-                let client = borrow(&socket);
                 let timeout = self.courier.request.server().timeout();
                 let silent = self.silent_since.get_or_insert_with(Instant::now).elapsed();
                 let left = timeout.saturating_sub(silent);
+                let Some(socket) = upload.socket() else {
+                    // A stream of HTTP/2 has no socket to wait for. The process is waited for, and
+                    // the client's next piece looked for after a pause.
+                    if left.is_zero() {
+                        upload.pump(connection, true).map_err(lost)?;
+                    } else {
+                        let longest = Some(pause(silent).min(left));
+                        os::poll(connection.socket(), (true, false), None, longest)
+                            .map_err(lost)?;
+                    }
+                    return Ok(self.receive(connection, false, answer)?);
+                };
+                let client = borrow(&socket);
                 let (polled, client_is_ready) = os::poll(
                     connection.socket(),
                     (true, false),
@@ -262,7 +266,10 @@ impl<'e, 'r> Trip<'_, '_, 'e, 'r> {
                     Some(left.min(LOOK_EVERY)),
                 )
                 .map_err(lost)?;
-                if client_is_ready || (left <= LOOK_EVERY && !polled.readable) {
+                // What the client has sent may be a part of a chunk's or a record's head, so it is
+                // not read blocking.
+                let is_quiet = !client_is_ready && !polled.readable;
+                if is_quiet && left <= LOOK_EVERY {
                     // Where the time is up, reading finds nothing and says so.
                     upload.pump(connection, true).map_err(lost)?;
                 }

@@ -96,22 +96,23 @@ impl<'r> Request<'r> {
     /// The limit on the request body in bytes (`LimitRequestBody`), if there is one.
     #[must_use]
     pub(crate) fn body_limit(&self) -> Option<u64> {
-        // SAFETY: P1, P11.
+        // SAFETY: P1, P11: the wrapper keeps the record valid, and httpd only reads it here.
         let limit = unsafe { sys::ap_get_limit_req_body(self.as_ptr()) };
         u64::try_from(limit).ok().filter(|&limit| limit > 0)
     }
 
     /// Whether bytes of the client's can be read without waiting: from its socket, or from filters
     /// of the connection that have read them already (mod_ssl, the core). `spare` is empty, and
-    /// stays so.
+    /// stays so: a speculative read leaves the bytes where they are.
     #[must_use]
     pub(crate) fn has_pending_input(&self, spare: &mut Brigade<'r>) -> bool {
         let connection = field!(self, connection);
         let (mode, block) = (sys::AP_MODE_SPECULATIVE, sys::APR_NONBLOCK_READ);
-        // SAFETY: P1, P2, P11: a speculative read leaves the bytes where they are.
-        let status = unsafe {
-            sys::ap_get_brigade((*connection).input_filters, spare.as_ptr(), mode, block, 1)
-        };
+        // SAFETY: P1: the connection outlives its requests.
+        let filters = unsafe { (*connection).input_filters };
+        // SAFETY: P11: the filters are those of this request's connection, and the brigade is this
+        // call's alone (`&mut`).
+        let status = unsafe { sys::ap_get_brigade(filters, spare.as_ptr(), mode, block, 1) };
         let is_pending = status == sys::RUST_APR_SUCCESS && !spare.is_empty();
         spare.clear();
         is_pending

@@ -25,6 +25,11 @@ pub(crate) fn environ_in_every_task(api: Builder) {
     assert_eq!(get("PATH_INFO").text(), "/environ/PATH_INFO");
     assert_eq!(get("mod_rust.application").text(), "api");
     assert_eq!(get("NOTHING").status, 404);
+    let all = server.get("/api/environ");
+    for name in ["COLOUR", "SCRIPT_NAME", "gateway.version", "mod_rust.pid"] {
+        assert!(all.text().lines().any(|line| line == name), "no {name}: {}", all.text());
+    }
+    assert_eq!(server.get("/api/later").text(), "/api/laterGET");
 }
 
 pub(crate) fn bodies_both_ways(api: Builder) {

@@ -2,6 +2,7 @@
 //! and in a process group.
 
 mod checks;
+mod filters;
 mod resources;
 
 use std::time::{Duration, Instant};
@@ -39,6 +40,17 @@ in_both_modes! {
     tracing_goes_to_the_error_log
     the_environ_is_there_when_the_last_byte_goes
     a_client_that_leaves_ends_the_wait
+}
+
+/// A service that waits for a thread which asks for the environ gets no answer, and does not hang.
+#[test]
+fn a_joined_thread_that_asks_for_the_environ() {
+    let server = embedded(Mpm::Event).allow_log("RUST0019").start();
+    assert_eq!(server.get("/api/joined/SCRIPT_NAME").status, 404);
+    server.wait_log("RUST0019");
+    // In daemon mode the environ has been sent.
+    let server = daemon(Mpm::Event).start();
+    assert_eq!(server.get("/api/joined/SCRIPT_NAME").text(), "/api");
 }
 
 /// A client that has shut down its sending side counts as gone, and may still read: whatever it

@@ -29,6 +29,11 @@ impl ServiceEnviron {
     }
 
     /// The value of `key`: `REMOTE_USER`, `SSL_CLIENT_S_DN`, `gateway.url_scheme`, …
+    ///
+    /// In httpd's children another thread than the request's own asks that one, which answers when
+    /// the service waits. A service that waits for the asking thread without an `await` (by `join`,
+    /// say) keeps it from that: after five seconds the value counts as absent, and the ErrorLog says
+    /// so. Take what such a thread needs before it starts.
     #[must_use]
     pub fn get(&self, key: impl AsRef<[u8]>) -> Option<Vec<u8>> {
         let key = key.as_ref();
