@@ -164,8 +164,8 @@ impl Builder {
     }
 
     /// Runs httpd under another program, as `valgrind` or `strace -f -D -o file`, with deadlines 20
-    /// times as long. What valgrind finds, in the children too, fails the test. Without it, that of
-    /// `HTTPD_TESTKIT_WRAP`, split at blanks; an empty one means none.
+    /// times as long. What valgrind finds, in the children too, fails the test. Without it, and within
+    /// it, that of `HTTPD_TESTKIT_WRAP`, split at blanks; an empty one means none at all.
     pub fn wrap(mut self, command: &[&str]) -> Self {
         self.wrap = Some(command.iter().map(|word| (*word).to_owned()).collect());
         self
@@ -235,13 +235,15 @@ impl Builder {
         self.threads.unwrap_or(8)
     }
 
-    /// The words before httpd's own command line.
+    /// The words before httpd's own command line: the builder's program, and within it that of the
+    /// environment.
     pub(crate) fn wrap_words(&self) -> Vec<String> {
-        let from_env = || {
-            let words = std::env::var("HTTPD_TESTKIT_WRAP").unwrap_or_default();
-            words.split_whitespace().map(str::to_owned).collect()
-        };
-        self.wrap.clone().unwrap_or_else(from_env)
+        let mut words = self.wrap.clone().unwrap_or_default();
+        if self.wrap.is_none() || !words.is_empty() {
+            let within = std::env::var("HTTPD_TESTKIT_WRAP").unwrap_or_default();
+            words.extend(within.split_whitespace().map(str::to_owned));
+        }
+        words
     }
 
     /// How long anything may take that should take no time.
