@@ -92,7 +92,8 @@ fn error(line: &str) -> Option<(usize, String)> {
 
 /// Compiles a program and returns what rustc says of it; nothing where it compiles.
 fn compile(library: &Path, source: &str) -> String {
-    rustc(library, &["--crate-type=lib", "--emit=metadata", "-o", "/dev/null"], source)
+    // To standard output: rustc puts a file in the place of its output, of /dev/null too.
+    rustc(library, &["--crate-type=lib", "--emit=metadata=-"], source)
 }
 
 /// Runs rustc on a program that uses the library.
@@ -108,6 +109,7 @@ fn rustc(library: &Path, arguments: &[&str], source: &str) -> String {
         .arg(format!("mod_rust={}", library.display()))
         .arg("-")
         .stdin(Stdio::piped())
+        .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .spawn()
         .expect("rustc");

@@ -3,15 +3,22 @@
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt};
 use std::os::unix::net::UnixListener;
 use std::process::Command;
+use std::time::Instant;
 
 use crate::client::{self, Client};
-use crate::program::{Folder, Program, Signal, is_gone, put_program, send, stage};
+use crate::program::{Folder, PATIENCE, Program, Signal, is_gone, put_program, send, stage};
 
 /// The kernel alone would give all connections to one of them, for as long as it keeps up.
 #[test]
 fn workers_share_connections() {
     let program = Program::start(&["--scgi", "127.0.0.1:0", "--workers", "2"]);
     let address = program.address("scgi");
+    // The address is told when the first of them serves.
+    let first = client::pid(&address);
+    let end = Instant::now() + PATIENCE;
+    while client::pid(&address) == first {
+        assert!(Instant::now() < end, "no other worker has answered");
+    }
     let mut counts = std::collections::BTreeMap::<u32, usize>::new();
     for _ in 0..20 {
         *counts.entry(client::pid(&address)).or_default() += 1;
