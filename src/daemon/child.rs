@@ -14,6 +14,7 @@ use super::group::{Descriptors, Group};
 use super::{exit, identity, mappings, title};
 use crate::gateway::Level;
 use crate::httpd::{Kept, Server, log, signals, unixd};
+use crate::process::Reason;
 use crate::server::bridge::{self, Daemon, Ended};
 use crate::server::os::{self, BoardMemory};
 
@@ -90,6 +91,10 @@ fn live(group: &Group, slot: usize) -> i32 {
         log: Arc::new(log::here),
         on_worker_thread: signals::block_all,
         abandon: Arc::new(move |reason| {
+            if reason == Reason::GenerationOver {
+                // Nobody is left to serve: that is no fault of the applications.
+                signals::end_process_with(WELL)
+            }
             let line = format!(
                 "RUST0033: process group {name}: the applications were not built in time \
                  ({}); the process is given up",

@@ -117,3 +117,16 @@ fn a_process_that_cannot_be_set_up_says_what_failed() {
     stage.pid_of_answer();
     std::fs::remove_dir(closed).unwrap();
 }
+
+/// A process that still builds when its generation ends has nobody to serve. That is no error line.
+#[test]
+fn a_generation_that_ends_while_it_is_built() {
+    let stage = setup("threads=1 startup-timeout=0").stage("awaits", "go").start();
+    stage.wait_for("a build", || !stage.gates.built().is_empty());
+    let first = stage.gates.built()[0];
+    stage.graceful();
+    stage.wait_log(&format!("daemon process {first} of an earlier configuration has served"));
+    stage.gates.create("go");
+    stage.app().wait_ready(1);
+    stage.pid_of_answer();
+}
