@@ -110,6 +110,15 @@ impl<'e> Response<'e> {
 
     fn commit(&self, length: Option<u64>) -> Result<()> {
         self.check_length(length)?;
+        if let Some(length) = self.length.get().or(length)
+            && i64::try_from(length).is_err()
+        {
+            // No server counts further: httpd would send a negative number.
+            return Err(Error::of(
+                ErrorKind::ContentLength,
+                format!("Content-Length \"{length}\": too large; expected at most {}", i64::MAX),
+            ));
+        }
         self.check_input()?;
         self.check_status()?;
         if self.length.get().is_none() {

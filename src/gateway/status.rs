@@ -25,10 +25,13 @@ impl<'a> Status<'a> {
         self.reason
     }
 
-    /// Whether a response with this status may have a body (RFC 9110, 6.4.1).
+    /// Whether a response with this status may have a body (RFC 9110, 6.4.1 and 15.3.6).
     #[must_use]
     pub fn has_body(self) -> bool {
-        self.code != StatusCode::NO_CONTENT && self.code != StatusCode::NOT_MODIFIED
+        !matches!(
+            self.code,
+            StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::NOT_MODIFIED
+        )
     }
 
     /// A status with a reason phrase, if there is one.

@@ -140,7 +140,7 @@ impl Response<'_> {
         Ok(Pulled::Whole(stream.trailers()))
     }
 
-    /// A response that has no body to send: HEAD, 204, 304. `length` is what a GET's would have.
+    /// Sends a response that has no body: HEAD, 204, 205, 304. `length` is what a GET's would have.
     fn send_head(&self, length: Option<u64>) -> Result<Sent> {
         let (status, may_have_body) = self.started()?;
         if self.committed.get() {
@@ -160,11 +160,12 @@ impl Response<'_> {
                     ),
                 );
             }
-            // A 304 says what a 200 would have; a 204 must not say anything (RFC 9110, 8.6).
-            if status == StatusCode::NO_CONTENT {
+            // A 304 says what a 200 would have; a 204 must not say anything (RFC 9110, 8.6), and a
+            // 205 has to say that there is nothing (15.3.6).
+            if status != StatusCode::NOT_MODIFIED {
                 self.length.set(None);
             }
-            self.commit(None)?;
+            self.commit((status == StatusCode::RESET_CONTENT).then_some(0))?;
         }
         self.exchange.finish(None)?;
         Ok(Sent::Whole)

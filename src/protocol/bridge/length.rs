@@ -16,7 +16,7 @@ impl BodyLength {
     #[must_use]
     pub const fn new(status: u16, announced: Option<u64>, head_request: bool) -> Self {
         let announced = match status {
-            204 | 304 => Some(0),
+            204 | 205 | 304 => Some(0),
             _ if head_request => Some(0),
             _ => announced,
         };

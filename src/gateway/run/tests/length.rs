@@ -149,7 +149,7 @@ fn a_head_says_what_a_get_would() {
 #[test]
 fn statuses_without_a_body() {
     static RUNS: AtomicU32 = AtomicU32::new(0);
-    for (status, length) in [(204, None), (304, Some(&b"5"[..]))] {
+    for (status, length) in [(204, None), (205, Some(&b"0"[..])), (304, Some(&b"5"[..]))] {
         for body in [(|| Body::from("hello")) as fn() -> Body<'static>, Body::empty, || {
             stream(|_pace| {
                 RUNS.fetch_add(1, Ordering::Relaxed);
@@ -165,7 +165,8 @@ fn statuses_without_a_body() {
             assert!(response.is_complete(), "{response:?}");
             assert_eq!(response.status().as_u16(), status);
             assert!(response.body().is_empty());
-            // RFC 9110, 8.6: a 304 may say what a 200 would have sent, a 204 may not.
+            // RFC 9110, 8.6: a 304 may say what a 200 would have sent, a 204 may not. A 205 says that
+            // there is nothing (15.3.6).
             assert_eq!(response.header("content-length"), length);
         }
     }
@@ -179,6 +180,22 @@ fn statuses_without_a_body() {
         matches!(response.log(), [(Level::Warn, line)] if line.contains("204")),
         "{response:?}"
     );
+}
+
+#[test]
+fn a_length_that_no_server_counts_to() {
+    for length in ["9223372036854775808", "18446744073709551615"] {
+        let given = app_fn(move |_environ, start_response: StartResponse<'_>| {
+            start_response.start(200, [("Content-Length", length)])?;
+            Ok(Body::empty())
+        });
+        assert_eq!(failed(&Request::head("/").call(&given)), ErrorKind::ContentLength);
+        let known = app_fn(move |_environ, start_response: StartResponse<'_>| {
+            start_response.start(200, [("", ""); 0])?;
+            Ok(stream(|_pace| Ok(None)).with_length(length.parse().ok()))
+        });
+        assert_eq!(failed(&Request::head("/").call(&known)), ErrorKind::ContentLength);
+    }
 }
 
 #[test]
