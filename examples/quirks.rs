@@ -12,7 +12,7 @@
 
 use std::borrow::Cow;
 use std::ffi::CString;
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::Command;
@@ -24,7 +24,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use mod_rust::gateway::{
-    Application, Body, BodyStream, Environ, Error, Factory, Pace, Result, StartResponse, app_fn,
+    Application, Body, BodyStream, Environ, Error, Factory, FileBody, Pace, Result, StartResponse,
+    app_fn,
 };
 use mod_rust::httpd::{Brigade, HookStatus, Pattern, Pool, Request, Table};
 use mod_rust::module::{Config, Contexts, Directive, Parameters};
@@ -151,6 +152,33 @@ fn answer<'x>(mut environ: Environ<'x>, start_response: StartResponse<'x>) -> Re
             start_response.start(200, [("Content-Type", "text/plain")])?;
             let some = Bytes::from(vec![b'x'; usize::try_from(query.number("n")).unwrap_or(0)]);
             Ok(Body::from_chunks([Ok(some), Err(Error::from_source(Undisplayable))]))
+        }
+        // HTML of `n` lines, and then an error, or the end if `end` is given. With `ready` nothing is
+        // flushed in between; `length` is the Content-Length.
+        b"/late" => {
+            start_response.start(200, [("Content-Type", "text/html; charset=utf-8")])?;
+            let lines = usize::try_from(query.number("n")).unwrap_or(0);
+            let some = (lines > 0).then(|| Ok(Bytes::from("<p>xxx</p>\n".repeat(lines))));
+            let end = query.get(b"end").is_none().then(|| Err(Error::new("a late error")));
+            let chunks = some.into_iter().chain(end);
+            let body = match query.get(b"ready") {
+                Some(_) => Body::from_ready(chunks.collect::<Vec<_>>()),
+                None => Body::from_chunks(chunks.collect::<Vec<_>>()),
+            };
+            Ok(body.with_length(query.text("length").parse().ok()))
+        }
+        // The file `path`, from its beginning.
+        b"/file" => {
+            let path = query.text("path");
+            start_response.start(200, [("Content-Type", "application/octet-stream")])?;
+            Ok(Body::file(FileBody::new(File::open(path)?)?))
+        }
+        // A head that takes the place of another, which has a type and a header.
+        b"/replace" => {
+            start_response
+                .start(200, [("Content-Type", "application/x-first"), ("X-First", "1")])?;
+            start_response.replace(503, [("X-Second", "2")], Error::new("a second thought"))?;
+            Ok(Body::from("sorry\n"))
         }
         other => Err(Error::with_status(
             http::StatusCode::NOT_FOUND,

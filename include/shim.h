@@ -27,6 +27,9 @@ void rust_bucket_delete(apr_bucket *b);
 /* Copies a few bytes to the end of a brigade. Pieces that follow each other share buckets, which
  * apr_brigade_write does only until the first is full. */
 void rust_brigade_copy(apr_bucket_brigade *bb, const char *data, apr_size_t length);
+/* Appends a part of a file, which is read and not mapped. */
+void rust_brigade_file(apr_bucket_brigade *bb, apr_file_t *file, apr_off_t start, apr_off_t length,
+                       apr_pool_t *pool);
 int rust_bucket_is_eos(const apr_bucket *b);
 int rust_bucket_is_metadata(const apr_bucket *b);
 /* The status of the first error bucket (AP_BUCKET_IS_ERROR), or 0. */

@@ -23,7 +23,16 @@ pub(crate) fn conclude<'r>(
             }
             HookStatus::Ok
         }
-        Outcome::Status(status) => HookStatus::Http(status),
+        Outcome::Status(status) if exchange.answer_condition(status) => {
+            if is_unread {
+                exchange.flush_end();
+            }
+            HookStatus::Ok
+        }
+        Outcome::Status(status) => {
+            exchange.withdraw();
+            HookStatus::Http(status)
+        }
         Outcome::Redirect(target) => {
             // The redirect changes the request that the environ is a view of.
             exchange.end_sharing();
@@ -36,9 +45,10 @@ pub(crate) fn conclude<'r>(
             HookStatus::Ok
         }
         Outcome::Failed(_) | Outcome::Broken(_) if exchange.is_answered() => HookStatus::Ok,
-        Outcome::Failed(error) if !exchange.has_passed() => {
+        Outcome::Failed(error) | Outcome::Broken(error) if !exchange.has_begun() => {
             let status = error.status();
             let what = format!("answering {}", status.as_u16());
+            exchange.withdraw();
             if error.kind() == ErrorKind::ClientGone {
                 exchange.part();
                 report(request, name, &error, &what);

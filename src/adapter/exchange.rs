@@ -3,6 +3,8 @@
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::ffi::CStr;
+use std::fs::File;
+use std::os::unix::fs::FileExt as _;
 use std::sync::Arc;
 use std::task::Waker;
 use std::time::{Duration, Instant};
@@ -15,15 +17,21 @@ use super::variables::{Facts, RequestVariables};
 use super::wait;
 use crate::gateway::{
     Error, ErrorKind, Exchange, FileBody, Interest, Level, Result, SharedVariables, Status,
-    Variables, Woken,
+    Variables, Woken, header,
 };
-use crate::httpd::{Brigade, Request, log};
+use crate::httpd::{Brigade, Progress, Request, SoFar, log};
 use crate::server::os::monotonic_us;
 use crate::server::place;
 
 /// How much is collected before it goes through the filters, in bytes. Above 65,535 the core output
 /// filter writes blocking (server/core.c, `AP_FLUSH_MAX_THRESHOLD`), whatever the last piece's size.
 const PASS_ABOVE: usize = 48 * 1024;
+
+/// How much of a file is copied at once, in bytes.
+const COPIED_AT_ONCE: u64 = 32 * 1024;
+
+/// The reason why a response breaks whose file is shorter than it was.
+const SHRUNK: &str = "the file that answers has become shorter while it was sent";
 
 /// What filters return when they have answered themselves (`AP_FILTER_ERROR`).
 const FILTER_ERROR: i32 = crate::sys::AP_FILTER_ERROR;
@@ -37,13 +45,20 @@ pub(crate) struct RequestExchange<'e, 'r> {
     /// What has been written and not passed on.
     out: RefCell<Option<Brigade<'r>>>,
     pending: Cell<usize>,
-    passed: Cell<bool>,
     gone: Cell<bool>,
     /// Whether a filter has answered in the application's place.
     answered: Cell<bool>,
     looked_us: Cell<u64>,
     /// How many headers there were before the application set its own.
     headers_before: Cell<Option<usize>>,
+    /// The response's status and type before the application set its own.
+    before: SoFar<'r>,
+    /// The application's status.
+    status: Cell<i32>,
+    /// Whether a condition of the request makes another status of a file's 200.
+    instead: Cell<bool>,
+    /// The file that answers, and the end of the part of it that does.
+    file: RefCell<Option<(File, u64)>>,
     /// The response has neither chunks nor a length on the wire (HTTP/1.0).
     unframed: Cell<bool>,
     /// The client sends no more, but its earlier requests wait to be answered.
@@ -70,11 +85,14 @@ impl<'e, 'r> RequestExchange<'e, 'r> {
             variables: RequestVariables::new(request, facts),
             out: RefCell::new(None),
             pending: Cell::new(0),
-            passed: Cell::new(false),
             gone: Cell::new(false),
             answered: Cell::new(false),
             looked_us: Cell::new(0),
             headers_before: Cell::new(None),
+            before: request.answer_so_far(),
+            status: Cell::new(0),
+            instead: Cell::new(false),
+            file: RefCell::new(None),
             unframed: Cell::new(false),
             half_closed: Cell::new(false),
             silence: Cell::new(None),
@@ -102,16 +120,28 @@ impl<'e, 'r> RequestExchange<'e, 'r> {
         self.variables.facts().error_override
     }
 
-    /// Nothing of a response that has begun will go out after all.
+    /// Takes back what was set of a response: httpd answers with an error of its own.
     pub(crate) fn withdraw(&self) {
         if self.unframed.replace(false) {
             self.request().reset_on_close(false);
         }
+        self.request().restore_status(&self.before);
     }
 
-    /// Whether anything of the response has gone to the filters.
-    pub(crate) const fn has_passed(&self) -> bool {
-        self.passed.get()
+    /// Returns whether anything of the response has gone out, or may have. While a filter still holds
+    /// its head back, an error page may take its place.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.request().progress() != Progress::Nothing
+    }
+
+    /// Answers with a status that a condition of the request makes of a file's 200, if one does. It
+    /// goes through the filters, as those of httpd's own files do.
+    pub(crate) fn answer_condition(&self, status: StatusCode) -> bool {
+        if self.instead.get() {
+            self.request().set_status(status.as_u16(), None);
+            let _ = self.pass(Brigade::push_end);
+        }
+        self.instead.get()
     }
 
     /// Whether an output filter has answered in the application's place.
@@ -128,7 +158,6 @@ impl<'e, 'r> RequestExchange<'e, 'r> {
     pub(crate) fn break_off(&self) {
         let out = self.out.take().unwrap_or_else(|| Brigade::new(self.request()));
         self.pending.set(0);
-        self.passed.set(true);
         self.request().break_off(out);
     }
 
@@ -155,19 +184,40 @@ impl<'e, 'r> RequestExchange<'e, 'r> {
         let out = out.get_or_insert_with(|| Brigade::new(self.request()));
         add(out);
         self.pending.set(0);
-        self.passed.set(true);
+        let was_out = self.request().is_head_out();
         let result = self.request().pass(out);
         if self.request().is_aborted() {
             self.gone.set(true);
             return Err(gone());
         }
         result.map_err(|status| {
-            // A filter that found a range unsatisfiable, say, has sent an error page.
-            if status == FILTER_ERROR {
+            // A filter that found a range unsatisfiable, or that denies the response, has sent an
+            // error page. Not each says so as it returns.
+            let request = self.request();
+            let denied = !was_out && request.is_head_out() && request.status() != self.status.get();
+            if status == FILTER_ERROR || denied {
                 self.answered.set(true);
             }
             Error::of(ErrorKind::Output, format!("an output filter failed: APR status {status}"))
         })
+    }
+
+    /// Writes a part of a file that httpd's child cannot open again. The place in the file stays as it
+    /// is, since others may read it through the same descriptor.
+    fn copy_file(&self, file: &File, start: u64, length: u64) -> Result<()> {
+        let (mut at, end) = (start, start + length);
+        while at < end {
+            let size = (end - at).min(COPIED_AT_ONCE);
+            let mut piece = vec![0; usize::try_from(size).unwrap_or_default()];
+            let count = file.read_at(&mut piece, at).map_err(Error::from_source)?;
+            if count == 0 {
+                return Err(Error::new(SHRUNK));
+            }
+            piece.truncate(count);
+            at += count as u64;
+            self.write(piece.into())?;
+        }
+        Ok(())
     }
 
     /// Cuts the tie to those who still have the environ. They keep a copy of what they might ask for.
@@ -251,9 +301,13 @@ impl Exchange for RequestExchange<'_, '_> {
         match self.headers_before.get() {
             None => self.headers_before.set(Some(headers.len())),
             // A second head takes the place of the first, but not of what other modules set.
-            Some(before) => headers.truncate(before),
+            Some(before) => {
+                headers.truncate(before);
+                request.restore_content_type(&self.before);
+            }
         }
         let code = status.code();
+        self.status.set(i32::from(code.as_u16()));
         // For a status that httpd has no words for it would say 500.
         let reason = match status.reason() {
             None if !Request::knows_status(code.as_u16()) => {
@@ -312,29 +366,33 @@ impl Exchange for RequestExchange<'_, '_> {
             let message = format!("RUST0008: no validators for the file that answers: {error}");
             log::request(request, Level::Warn, &message);
         }
-        StatusCode::from_u16(u16::try_from(request.meets_conditions()).ok()?).ok()
+        let status = StatusCode::from_u16(u16::try_from(request.meets_conditions()).ok()?).ok();
+        self.instead.set(status.is_some());
+        status
     }
 
     fn file(&self, file: FileBody) -> Result<()> {
         let request = self.request();
-        let adopted =
-            request.adopt_file(file.file(), self.variables.facts().sendfile).map_err(|status| {
-                Error::new(format!("the file that answers cannot be opened: APR status {status}"))
-            })?;
+        let (start, length) = (file.start(), file.length());
+        // It may be readable for the application's user alone, who has opened it.
+        let Ok(adopted) = request.adopt_file(file.file(), self.variables.facts().sendfile) else {
+            return self.copy_file(file.file(), start, length);
+        };
         let mut out = self.out.borrow_mut();
         let out = out.get_or_insert_with(|| Brigade::new(request));
-        out.push_file(adopted, file.start(), file.length());
+        out.push_file(adopted, start, length);
+        *self.file.borrow_mut() = Some((file.into_file(), start + length));
         Ok(())
     }
 
     fn overrides(&self, _status: StatusCode) -> bool {
         let overridden = self.variables.facts().error_override;
         if overridden {
-            // An error document keeps only these headers, and without its challenge a 401 is none.
+            // An error document has none of the other headers.
             let request = self.request();
             request.headers_out().each(|name, value| {
-                if name.eq_ignore_ascii_case(b"www-authenticate") {
-                    request.err_headers_out().add(request.pool(), name, value);
+                if header::stays_with_error(name) {
+                    request.keep_with_error(name, value);
                 }
             });
         }
@@ -360,14 +418,21 @@ impl Exchange for RequestExchange<'_, '_> {
                 request.trailers_out().add(request.pool(), name, value.as_bytes());
             }
         }
-        if !self.unframed.get() {
-            return self.pass(Brigade::push_end);
-        }
+        let is_unframed = self.unframed.get();
         self.pass(|out| {
             out.push_end();
-            out.push_flush();
+            if is_unframed {
+                out.push_flush();
+            }
         })?;
-        self.request().reset_on_close(false);
+        if let Some((file, end)) = &*self.file.borrow()
+            && file.metadata().is_ok_and(|metadata| metadata.len() < *end)
+        {
+            return Err(Error::new(SHRUNK));
+        }
+        if is_unframed {
+            self.request().reset_on_close(false);
+        }
         Ok(())
     }
 

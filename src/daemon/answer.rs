@@ -119,9 +119,8 @@ impl<'x, 'e, 'r> Answer<'x, 'e, 'r> {
                 Step::Done { outcome, close: end.close, timing: end.timing }
             }
             Message::Status(status) => {
-                let out = self.request.err_headers_out();
                 for (name, value) in status.headers {
-                    out.add(self.request.pool(), name, value);
+                    self.request.keep_with_error(name, value);
                 }
                 Step::Done {
                     outcome: Outcome::Status(code(status.status)?),
@@ -157,6 +156,9 @@ impl<'x, 'e, 'r> Answer<'x, 'e, 'r> {
     }
 
     fn head(&mut self, head: &ResponseHead<'_>) -> Result<Step, Unexpected> {
+        if head.length.is_some_and(|length| i64::try_from(length).is_err()) {
+            return Err(Unexpected::Order("a HEAD with a length beyond what httpd can say"));
+        }
         let status = code(head.status)?;
         let reason = (!head.reason.is_empty()).then_some(head.reason);
         let status = Status::with_reason(status, reason)

@@ -84,7 +84,7 @@ impl Group {
         match ended {
             Ok(outcome) => conclude(request, exchange, upload.is_unread(), outcome),
             Err(failure) => {
-                let is_broken = exchange.has_passed();
+                let is_broken = exchange.has_begun();
                 failure.report(request, self.name(), is_broken);
                 if is_broken {
                     exchange.break_off();
@@ -349,7 +349,7 @@ impl<'e, 'r> Courier<'_, 'e, 'r> {
 
     /// The client cannot be given the response.
     pub(super) fn stopped(&self, error: Error) -> Outcome {
-        if self.exchange.has_passed() { Outcome::Broken(error) } else { Outcome::Failed(error) }
+        if self.exchange.has_begun() { Outcome::Broken(error) } else { Outcome::Failed(error) }
     }
 
     fn connect(&self, hold: Hold) -> io::Result<Connection> {

@@ -33,6 +33,15 @@ pub fn is_hop_by_hop(name: &[u8]) -> bool {
         && HOP_BY_HOP.iter().any(|hop| hop.as_bytes().eq_ignore_ascii_case(name))
 }
 
+/// Returns whether the server's own answer to an error keeps this header of the application's: a 401
+/// needs its challenge, a 405 its methods, a 503 its time.
+#[must_use]
+pub fn stays_with_error(name: &[u8]) -> bool {
+    [&b"WWW-Authenticate"[..], b"Allow", b"Retry-After"]
+        .iter()
+        .any(|kept| kept.eq_ignore_ascii_case(name))
+}
+
 /// Whether `name` is `Content-Length`, in any case. It must be a token.
 pub(super) fn is_content_length(name: &[u8]) -> bool {
     // It comes with most responses: two comparisons of eight bytes, which overlap.

@@ -149,6 +149,9 @@ impl<M: Module> RequestHook for Hook<M, Handler> {
             },
             (Choice::Unset | Choice::Off, None) => return HookStatus::Declined,
         };
+        if request.refuses_path_info() {
+            return HookStatus::Http(http::StatusCode::NOT_FOUND);
+        }
         let host: &Host = Gate::<M>::server(request.server());
         let facts = facts(request, gateway, named, noted.mount);
         let answering = Answering { request, gateway, host, named, mount, noted };

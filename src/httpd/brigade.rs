@@ -89,11 +89,12 @@ impl<'r> Brigade<'r> {
         self.push(bucket);
     }
 
-    /// Adds a part of a file at the end. The file is closed with the pool.
+    /// Adds a part of a file at the end. The file is closed with the pool. It is never mapped into
+    /// memory: one that shrinks under the mapping would end the whole child (SIGBUS).
     pub(crate) fn push_file(&mut self, file: OpenFile<'r>, start: u64, length: u64) {
         // SAFETY: P8, P11; the file belongs to the pool.
         unsafe {
-            sys::apr_brigade_insert_file(
+            sys::rust_brigade_file(
                 self.brigade,
                 file.as_ptr(),
                 start.cast_signed(),

@@ -50,7 +50,7 @@ pub(crate) use brigade::Read;
 pub(crate) use connection::ClientTimeout;
 pub(crate) use pool::{Kept, ProcessPool, SharedKey};
 pub(crate) use read::ReadError;
-pub(crate) use request::Progress;
+pub(crate) use request::{Progress, SoFar};
 
 /// The mark of a wrapper that is bound to exactly the lifetime `'a` (invariant) and to its thread,
 /// neither `Send` nor `Sync` (P2).

@@ -47,6 +47,14 @@ pub(crate) enum Progress {
     Complete,
 }
 
+/// A response's status and type at some moment, in a record of httpd's.
+#[derive(Debug)]
+pub(crate) struct SoFar<'r> {
+    pub(crate) status: i32,
+    content_type: *const c_char,
+    lifetime: Invariant<'r>,
+}
+
 /// The file that answers, as httpd's record has it; times in microseconds since 1970.
 pub(super) struct FileInfo {
     pub(super) size: i64,
@@ -234,6 +242,28 @@ impl<'r> Request<'r> {
         self.table(field!(self, err_headers_out))
     }
 
+    /// Adds a header to what stays with an error document.
+    pub(crate) fn keep_with_error(&self, name: &[u8], value: &[u8]) {
+        let pool = self.pool();
+        self.err_headers_out().add(pool, name, value);
+        if !name.eq_ignore_ascii_case(b"allow") {
+            return;
+        }
+        // httpd makes this header anew, of the methods that it knows to be allowed.
+        let mut reset = sys::REPLACE_ALLOW.cast_signed();
+        for method in value.split(|&byte| byte == b',').map(<[u8]>::trim_ascii) {
+            if method.is_empty() {
+                continue;
+            }
+            let method = pool.c_str(method);
+            let end = std::ptr::null::<c_char>();
+            // SAFETY: P11: `self` keeps the record valid (P1); the one method ends with NUL and lives
+            // in the request's pool, and the list of methods with null.
+            unsafe { sys::ap_allow_methods(self.as_ptr(), reset, method.as_ptr(), end) };
+            reset = sys::MERGE_ALLOW.cast_signed();
+        }
+    }
+
     /// The trailer fields of the request, once its body has been read.
     #[must_use]
     pub fn trailers_in(&self) -> Table<'r> {
@@ -291,6 +321,33 @@ impl<'r> Request<'r> {
         field!(self, status)
     }
 
+    /// Takes note of the response's status and type as they are now.
+    pub(crate) fn answer_so_far(&self) -> SoFar<'r> {
+        SoFar {
+            status: self.status(),
+            content_type: field!(self, content_type),
+            lifetime: PhantomData,
+        }
+    }
+
+    /// Sets the response's type to what it was.
+    pub(crate) fn restore_content_type(&self, before: &SoFar<'r>) {
+        field!(self, content_type = before.content_type);
+    }
+
+    /// Sets the response's status to what it was. An error status that a handler returns would else
+    /// pass for an error in an error document.
+    pub(crate) fn restore_status(&self, before: &SoFar<'r>) {
+        field!(self, status = before.status);
+        field!(self, status_line = std::ptr::null());
+    }
+
+    /// Whether `AcceptPathInfo Off` refuses the request, as its path goes on behind what answers it.
+    pub(crate) fn refuses_path_info(&self) -> bool {
+        field!(self, used_path_info) == sys::AP_REQ_REJECT_PATH_INFO.cast_signed()
+            && !self.path_info().is_empty()
+    }
+
     /// The response's type. httpd adds AddDefaultCharset's.
     pub fn set_content_type(&self, content_type: &[u8]) {
         let content_type = self.pool().c_str(content_type);
@@ -341,22 +398,61 @@ impl<'r> Request<'r> {
         if self.is_subrequest() && self.passed.get() { Progress::Begun } else { progress }
     }
 
+    /// Returns whether the head that this request's response belongs to has gone out.
+    pub(crate) fn is_head_out(&self) -> bool {
+        field!(self.answering(), sent_bodyct) != 0
+    }
+
+    /// Returns the record whose head goes out for this request: the page's in a subrequest, and the
+    /// last one of internal redirects.
+    fn answering(&self) -> NonNull<sys::request_rec> {
+        let mut record = self.request;
+        // A subrequest's page, and what internal redirects made of it, live as long as it does.
+        while let Some(main) = NonNull::new(field!(record, main)) {
+            record = main;
+        }
+        while let Some(next) = NonNull::new(field!(record, next)) {
+            record = next;
+        }
+        record
+    }
+
     /// Ends a response that has begun so that the client sees that it is not whole. `out` holds what
     /// is still to be passed on.
     pub(crate) fn break_off(&self, mut out: Brigade<'r>) {
         self.set_no_cache();
         self.close_after();
-        let framed = self.has_framing() || self.headers_out().get(c"Content-Length").is_some();
-        out.push_error(http::StatusCode::BAD_GATEWAY.as_u16(), self.pool());
-        out.push_end();
-        if !framed {
-            out.push_flush();
-        }
+        out.push_flush();
         let _ = self.pass(&mut out);
+        let is_secondary = self.is_secondary();
+        let is_late = !self.is_head_out() || self.progress() == Progress::Complete;
+        if is_late && !is_secondary {
+            // Either a filter holds the head of the page that this is a part of, and would end the
+            // page well, or the response's end has gone out before its error was known.
+            self.reset();
+            return;
+        }
+        let record = self.answering();
+        let length = self.table(field!(record, headers_out)).get(c"Content-Length");
+        let is_framed = field!(record, chunked) != 0 || length.is_some();
+        let filters = field!(record, proto_output_filters);
+        // A content filter may hold the error back, or lose it: httpd's own filters get it at once.
+        out.push_error(http::StatusCode::BAD_GATEWAY.as_u16(), self.pool());
+        if !self.is_subrequest() {
+            out.push_end();
+        }
+        self.pass_to(filters, &mut out);
         // Without framing the end of the connection is the end of the body: it must be no clean one.
-        if !framed && !self.is_secondary() {
+        if !is_framed && !is_secondary {
             self.reset();
         }
+    }
+
+    /// Passes `brigade` to `filters`, a part of this request's output filters.
+    fn pass_to(&self, filters: *mut sys::ap_filter_t, brigade: &mut Brigade<'r>) {
+        // SAFETY: P11: the filters are those of this request, and so is the brigade, by 'r.
+        unsafe { sys::ap_pass_brigade(filters, brigade.as_ptr()) };
+        brigade.clear();
     }
 
     /// What the request says of its body: `Ok(None)` when it is chunked.

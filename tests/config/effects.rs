@@ -66,7 +66,7 @@ pub(crate) fn error_statuses_get_the_servers_documents() {
         assert!(response.end.is_complete(), "{target}: {response:?}");
     }
     let closed = server.get("/closed");
-    assert_eq!(closed.header("retry-after"), None, "{closed:?}");
+    assert_eq!(closed.header("retry-after"), Some("3600"), "{closed:?}");
     let head = server.request("HEAD", "/on/status/404").send();
     assert_eq!((head.status, head.body.len()), (404, 0));
     // The connection goes on.

@@ -4,6 +4,9 @@
 mod abi;
 mod buckets;
 mod client;
+mod files;
+mod filters;
+mod heads;
 mod hooks;
 mod input;
 mod lifecycle;

@@ -101,6 +101,13 @@ pub(crate) const CAPABILITIES: &[Capability] = &[
         fedora: &["nghttp2"],
     },
     Capability {
+        name: "mod_security",
+        need: Need::Test,
+        probe: Probe::Module("security2"),
+        debian: &["libapache2-mod-security2"],
+        fedora: &["mod_security"],
+    },
+    Capability {
         name: "kill",
         need: Need::Test,
         probe: Probe::Program("kill"),

@@ -3,21 +3,20 @@
 use http::StatusCode;
 
 use super::BridgeExchange;
-use crate::gateway::{Error, ErrorKind, Result};
+use crate::gateway::{Error, ErrorKind, Result, header};
 use crate::protocol::bridge::{
     EncodeError, FieldsEncoder, Limits, Message, Peer, Timing, put_failed, put_redirect, split,
 };
 use crate::server::os::monotonic_us;
 
 impl BridgeExchange<'_, '_> {
-    /// httpd answers with this status itself, and with what the application said of
-    /// authentication: without its challenge a 401 is none.
+    /// Lets httpd answer with this status itself, and with the headers that stay with an error.
     pub(in crate::server::bridge) fn end_with_status(&self, status: StatusCode) -> Result<()> {
         self.status.set(status.as_u16());
         let mut headers = Vec::new();
         if self.environ.head().facts.error_override {
             self.each_begun(|name, value| {
-                if name.eq_ignore_ascii_case(b"www-authenticate") {
+                if header::stays_with_error(name) {
                     headers.push((name.to_vec(), value.to_vec()));
                 }
             });
