@@ -95,6 +95,9 @@ impl Builder {
 
     fn command(&self) -> Command {
         let mut command = cargo::args(cargo::command(), &self.args);
+        if self.args.iter().any(|arg| arg == "--release") {
+            cargo::hide_crates(&mut command);
+        }
         command.arg("--message-format=json-render-diagnostics");
         command.stdin(Stdio::null()).stdout(Stdio::piped());
         command

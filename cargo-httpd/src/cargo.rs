@@ -13,6 +13,27 @@ pub(crate) fn command() -> Command {
     command
 }
 
+/// Keeps the folder of this machine's crates out of what `command` builds: a panic's place, which an
+/// application's log shows, would name it. Flags of the user's stay in force.
+pub(crate) fn hide_crates(command: &mut Command) {
+    let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
+    let Some(home) = home.or_else(|| Some(std::env::home_dir()?.join(".cargo"))) else { return };
+    let flags = with_remapped(std::env::var(BUILD_FLAGS).ok().as_deref(), &home);
+    if let Some(flags) = flags {
+        command.env(BUILD_FLAGS, flags);
+    }
+}
+
+/// Flags that cargo adds to those of its configuration files. It overlooks them where RUSTFLAGS is set.
+const BUILD_FLAGS: &str = "CARGO_BUILD_RUSTFLAGS";
+
+/// The flags with one more. `None` where cargo would take a part of the path for another flag.
+fn with_remapped(flags: Option<&str>, home: &Path) -> Option<String> {
+    let home = home.to_str().filter(|home| !home.contains([' ', '=']))?;
+    let flag = format!("--remap-path-prefix={home}=cargo");
+    Some(flags.into_iter().chain([flag.as_str()]).collect::<Vec<_>>().join(" "))
+}
+
 /// Keeps from a program that is no part of the build, like httpd, what cargo set for this process:
 /// an application would find it in its environ.
 pub(crate) fn keep_from(command: &mut Command, target_dir: &Path) {
@@ -137,6 +158,15 @@ mod tests {
         };
         assert_eq!(cdylibs(&messages, &["one"]), [expected]);
         assert_eq!(cdylibs(&messages, &["three"]), []);
+    }
+
+    #[test]
+    fn the_folder_of_crates_is_remapped_beside_the_users_flags() {
+        let flag = "--remap-path-prefix=/home/a/.cargo=cargo";
+        let home = Path::new("/home/a/.cargo");
+        assert_eq!(with_remapped(None, home).as_deref(), Some(flag));
+        assert_eq!(with_remapped(Some("-Cx=y"), home), Some(format!("-Cx=y {flag}")));
+        assert_eq!(with_remapped(None, Path::new("/home/a b/.cargo")), None);
     }
 
     #[test]

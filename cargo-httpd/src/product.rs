@@ -108,6 +108,7 @@ impl ProductArgs {
             cargo::args(cargo::command(), ["build", "--package", &package.name, "--bin", name]);
         if !self.debug {
             command.arg("--release");
+            cargo::hide_crates(&mut command);
         }
         let shown = cargo::shown(&command);
         let step = progress.hand_over(&format!("Building: {shown}"));

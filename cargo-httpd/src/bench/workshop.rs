@@ -147,7 +147,10 @@ fn compile_c(args: &[String], source: &Path, product: PathBuf) -> Result<PathBuf
 
 /// Builds with cargo, optimised, and returns the file that `target` is built as.
 fn cargo_build(root: &Path, args: &[&str], target: &str) -> Result<PathBuf> {
-    let output = cargo::command()
+    let mut command = cargo::command();
+    // The flags of `cargo httpd build`, or each would rebuild what the other has built.
+    cargo::hide_crates(&mut command);
+    let output = command
         .current_dir(root)
         .args(["build", "--release", "--message-format", "json-render-diagnostics"])
         .args(args)
