@@ -11,12 +11,12 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::unistd::Pid;
 
 use super::group::{Descriptors, Group};
-use super::{exit, identity, mappings, title};
+use super::{exit, identity, manager, mappings, title};
 use crate::gateway::Level;
 use crate::httpd::{Kept, Server, log, signals, unixd};
 use crate::process::Reason;
 use crate::server::bridge::{self, Daemon, Ended};
-use crate::server::os::{self, BoardMemory};
+use crate::server::os;
 
 /// The process ended as it should.
 const WELL: i32 = 0;
@@ -46,16 +46,20 @@ fn live(group: &Group, slot: usize) -> i32 {
     // is the main ErrorLog.
     log::only_to_stderr();
     let fds = group.fds.lock().unwrap_or_else(PoisonError::into_inner).take();
-    group.lifeline.lock().unwrap_or_else(PoisonError::into_inner).take();
-    let Some(Descriptors { mut listeners, lifeline }) = fds else {
+    manager::close_lifeline();
+    let Some(Descriptors { mut listeners, lifeline: inherited }) = fds else {
         return failed(group, "httpd has closed the descriptors of the group's sockets");
     };
     let listener = listeners.swap_remove(slot);
     drop(listeners);
-    let doorbell = match group.doorbell.try_clone() {
-        Ok(doorbell) => doorbell,
-        Err(error) => return failed(group, &format!("cannot copy a descriptor: {error}")),
+    let (doorbell, lifeline) = match (group.doorbell.try_clone(), inherited.try_clone()) {
+        (Ok(doorbell), Ok(lifeline)) => (doorbell, lifeline),
+        (Err(error), _) | (_, Err(error)) => {
+            return failed(group, &format!("cannot copy a descriptor: {error}"));
+        }
     };
+    // All that is not kept is closed below, whoever owns it: it must not be dropped after that.
+    drop(inherited);
     if let Some(main) = main {
         title::set(main, &group.title);
     }
@@ -150,10 +154,8 @@ fn prepare(group: &Group, kept: &[&OwnedFd]) -> Result<OwnedFd, String> {
     let mut numbers: Vec<_> = kept.iter().map(|fd| fd.as_raw_fd()).collect();
     numbers.push(signals.as_raw_fd());
     log::with_syslog_closed(|| close_others(&numbers));
-    let board = group.memory.lock().unwrap_or_else(PoisonError::into_inner);
-    let board = board.as_ref().map_or(0..0, BoardMemory::range);
     // SAFETY: P20: one thread, right after the fork; of shared memory it uses its group's board only.
-    unsafe { mappings::unmap_shared(&board) }
+    unsafe { mappings::unmap_shared(&group.pages) }
         .map_err(|error| format!("cannot let go of httpd's shared memory: {error}"))?;
     for (key, value) in &group.environment {
         set_environment(key, value)?;

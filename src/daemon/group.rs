@@ -1,6 +1,7 @@
 //! A process group that runs: what httpd's parent has made of it, and its children inherit.
 
 use std::ffi::CString;
+use std::ops::Range;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicI32;
@@ -12,7 +13,7 @@ use super::kept::{CONNECTIONS, Peer};
 use super::manager::has_ended;
 use crate::process::{Board, GroupOptions, GroupSnapshot, Hold};
 use crate::server::bridge::Applications;
-use crate::server::os::{self, BoardMemory};
+use crate::server::os;
 
 /// Makes the applications of a group, in its processes.
 pub(crate) type Build = dyn Fn() -> Result<Arc<dyn Applications>, String> + Send + Sync;
@@ -22,8 +23,8 @@ pub(crate) struct Group {
     pub(super) options: GroupOptions,
     pub(super) identity: Identity,
     pub(super) board: Board,
-    /// The board's mapping, until the configuration is over.
-    pub(super) memory: Mutex<Option<BoardMemory>>,
+    /// The addresses of the board's pages, which no other group's board is on.
+    pub(super) pages: Range<usize>,
     /// Each slot's socket.
     pub(super) paths: Vec<PathBuf>,
     /// The same as httpd's children see them, whose root ChrootDir may have changed.
@@ -32,8 +33,6 @@ pub(crate) struct Group {
     pub(super) fds: Mutex<Option<Descriptors>>,
     /// Wakes the processes that wait for something to do.
     pub(super) doorbell: OwnedFd,
-    /// Open as long as somebody is there who can send requests.
-    pub(super) lifeline: Mutex<Option<OwnedFd>>,
     pub(super) build: Box<Build>,
     /// Ends what the applications have started, before a process exits.
     pub(super) finish: fn(),
@@ -51,7 +50,7 @@ pub(crate) struct Group {
 /// What the processes of a group inherit from httpd's parent.
 pub(super) struct Descriptors {
     pub(super) listeners: Vec<OwnedFd>,
-    pub(super) lifeline: OwnedFd,
+    pub(super) lifeline: Arc<OwnedFd>,
 }
 
 impl Group {
@@ -70,11 +69,9 @@ impl Group {
         self.board.snapshot(self.name(), os::monotonic_us())
     }
 
-    /// Lets go of what only processes of the group need. An httpd child keeps the lifeline, and the board
-    /// for as long as it lives: its threads may use that until then.
+    /// Lets go of what only processes of the group need.
     pub(super) fn in_child(&self) {
         self.fds.lock().unwrap_or_else(PoisonError::into_inner).take();
-        self.memory.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 
     /// Takes a connection that was kept, to this very process.

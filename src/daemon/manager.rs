@@ -4,9 +4,10 @@
 
 use std::collections::HashMap;
 use std::ffi::CString;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI32, AtomicPtr, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use nix::unistd::Uid;
 use rustix::event::EventfdFlags;
@@ -21,7 +22,7 @@ use crate::httpd::other_child::{self, Forked};
 use crate::httpd::{Kept, Pool, ProcessPool, Server, log, mpm, unixd};
 use crate::process::{GroupOptions, State};
 use crate::server::bridge::announce;
-use crate::server::os::{self, BoardMemory};
+use crate::server::os::{self, BoardMemory, Placed, Shape};
 
 /// How many requests of a process may wait without a thread's turn: services that await something.
 const MOST_PARKED: usize = 1024;
@@ -42,6 +43,11 @@ struct Running {
     pool: usize,
     /// httpd's parent.
     pid: u32,
+    /// The groups' scoreboards, in httpd's parent until the configuration is over.
+    memory: Mutex<Option<BoardMemory>>,
+    /// The write end of the pipe that tells the processes whether somebody can still send requests: it is
+    /// open in httpd's parent and children as long as they know the groups.
+    lifeline: Mutex<Option<OwnedFd>>,
 }
 
 static RUNNING: AtomicPtr<Running> = AtomicPtr::new(std::ptr::null_mut());
@@ -65,10 +71,19 @@ pub(crate) fn start(
     }
     let prefix =
         prefix_of_module(pconf, prefix).map_err(|error| vec![format!("RUST0034: {error}")])?;
+    let failed = |what: &str, error: &dyn std::fmt::Display| {
+        vec![format!("RUST0034: process groups: cannot make {what}: {error}")]
+    };
+    let shapes: Vec<_> = plans.iter().map(|plan| shape(&plan.options)).collect();
+    let (memory, boards) =
+        BoardMemory::new(&shapes).map_err(|error| failed("their scoreboards", &error))?;
+    let (lifeline_read, lifeline) =
+        rustix::pipe::pipe_with(PipeFlags::CLOEXEC).map_err(|error| failed("a pipe", &error))?;
+    let lifeline_read = Arc::new(lifeline_read);
     let (mut groups, mut wrong) = (Vec::new(), Vec::new());
-    for plan in plans {
+    for (plan, board) in std::iter::zip(plans, boards) {
         let name = plan.options.name.clone();
-        match make(plan, &prefix) {
+        match make(plan, &prefix, board, lifeline_read.clone()) {
             // SAFETY: P3: in pconf; those who refer to it are records and hooks of this configuration,
             // and daemon processes, which never clear it.
             Ok(group) => groups.push(unsafe { pconf.keep(group) }),
@@ -88,6 +103,8 @@ pub(crate) fn start(
         by_name,
         pool: pconf.as_ptr() as usize,
         pid: std::process::id(),
+        memory: Mutex::new(Some(memory)),
+        lifeline: Mutex::new(Some(lifeline)),
     });
     RUNNING.store(std::ptr::from_ref(running).cast_mut(), Ordering::Release);
     // SAFETY: P13: post_config runs in httpd's parent.
@@ -152,9 +169,28 @@ pub(crate) fn check(
     }
 }
 
-/// Runs in each httpd child.
+/// Lets go of what an httpd child does not need. It keeps the lifeline, and the scoreboards for as long as
+/// it lives: its threads may use them until then.
 pub(crate) fn in_child() {
-    with_groups(|groups| groups.iter().for_each(|group| group.in_child()));
+    with_running(|running| {
+        if let Some(running) = running {
+            running.memory.lock().unwrap_or_else(PoisonError::into_inner).take();
+            running.groups.iter().for_each(|group| group.in_child());
+        }
+    });
+}
+
+/// Closes this process's end of the lifeline: it sends no requests.
+pub(super) fn close_lifeline() {
+    with_running(|running| {
+        let lifeline = running.map(|running| &running.lifeline);
+        lifeline.map(|end| end.lock().unwrap_or_else(PoisonError::into_inner).take());
+    });
+}
+
+fn shape(options: &GroupOptions) -> Shape {
+    let rows_per_slot = options.threads as usize + MOST_PARKED;
+    Shape { slots: options.slots() as usize, rows_per_slot }
 }
 
 /// Returns the group of that name, if this module has processes for it.
@@ -175,17 +211,17 @@ fn with_running<T>(visit: impl FnOnce(Option<&Running>) -> T) -> T {
     visit(unsafe { RUNNING.load(Ordering::Acquire).as_ref() })
 }
 
-fn make(plan: Plan, prefix: &Path) -> Result<Group, String> {
+fn make(
+    plan: Plan,
+    prefix: &Path,
+    (board, pages): Placed,
+    lifeline: Arc<OwnedFd>,
+) -> Result<Group, String> {
     let Plan { options, build, finish, server } = plan;
     let identity = Identity::resolve(&options)?;
     let words = |what: &str, error: &dyn std::fmt::Display| format!("cannot make {what}: {error}");
     let slots = options.slots() as usize;
-    let rows = options.threads as usize + MOST_PARKED;
-    let (memory, board) =
-        BoardMemory::new(slots, rows).map_err(|error| words("the scoreboard", &error))?;
     board.prepare(&options, os::monotonic_us());
-    let (lifeline_read, lifeline) =
-        rustix::pipe::pipe_with(PipeFlags::CLOEXEC).map_err(|error| words("a pipe", &error))?;
     let doorbell = rustix::event::eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)
         .map_err(|error| words("an event counter", &error))?;
     let mut token = [0; 16];
@@ -218,13 +254,12 @@ fn make(plan: Plan, prefix: &Path) -> Result<Group, String> {
         title: title::of(&options.display_name, &options.name),
         pids: (0..slots).map(|_| AtomicI32::new(0)).collect(),
         identity,
-        memory: Mutex::new(Some(memory)),
+        pages,
         board,
         paths,
         seen,
-        fds: Mutex::new(Some(Descriptors { listeners, lifeline: lifeline_read })),
+        fds: Mutex::new(Some(Descriptors { listeners, lifeline })),
         doorbell,
-        lifeline: Mutex::new(Some(lifeline)),
         build,
         finish,
         server,
@@ -342,14 +377,14 @@ fn retire(process: usize) {
     // SAFETY: P13: httpd's parent clears its configuration in its one thread; `start` took the
     // address of the process's pool, which outlives every configuration.
     let pool = unsafe { ProcessPool::from_ptr(process as *mut _) };
+    running.lifeline.lock().unwrap_or_else(PoisonError::into_inner).take();
+    let memory = running.memory.lock().unwrap_or_else(PoisonError::into_inner).take();
+    if let Some(memory) = memory {
+        // SAFETY: P12, P13: this is httpd's parent, whose one thread is here. Nobody finds the groups any
+        // more, and what drops them does not look at their boards.
+        unsafe { memory.unmap() };
+    }
     for group in &running.groups {
-        group.lifeline.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let memory = group.memory.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(memory) = memory {
-            // SAFETY: P12, P13: this is httpd's parent, whose one thread is here. Nobody finds the
-            // groups any more, and what drops them does not look at the board.
-            unsafe { memory.unmap() };
-        }
         group.in_child();
         for (pid, path) in std::iter::zip(&group.pids, &group.paths) {
             match pid.load(Ordering::Relaxed) {

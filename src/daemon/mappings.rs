@@ -36,7 +36,7 @@ fn shared(kept: &Range<usize>) -> io::Result<Vec<Range<usize>>> {
     while maps.read_until(b'\n', &mut line)? > 0 {
         let mapping = Mapping::parse(&line).ok_or(io::ErrorKind::InvalidData)?;
         if mapping.is_shared && !mapping.is_public() {
-            // The kernel shows adjacent mappings of one segment as one; `kept` is a segment of its own.
+            // One mapping has the scoreboards of all groups.
             for part in [
                 mapping.range.start..mapping.range.end.min(kept.start),
                 mapping.range.start.max(kept.end)..mapping.range.end,
@@ -110,19 +110,22 @@ mod tests {
 
     #[test]
     fn all_shared_memory_but_that_to_keep() {
-        let (kept, _) = crate::server::os::BoardMemory::new(1, 1).unwrap();
-        let (other, _) = crate::server::os::BoardMemory::new(1, 1).unwrap();
+        use crate::server::os::{BoardMemory, Shape};
+        let shape = Shape { slots: 1, rows_per_slot: 1 };
+        // Side by side in one mapping, and in another one.
+        let (_memory, boards) = BoardMemory::new(&[shape; 3]).unwrap();
+        let [before, kept, after] = [0, 1, 2].map(|number: usize| boards[number].1.clone());
+        let (_other, boards) = BoardMemory::new(&[shape]).unwrap();
+        let other = boards[0].1.clone();
         let covers = |ranges: &[Range<usize>], wanted: &Range<usize>| {
             ranges.iter().any(|range| range.start <= wanted.start && wanted.end <= range.end)
         };
-        let ranges = shared(&kept.range()).unwrap();
-        assert!(covers(&ranges, &other.range()) && !covers(&ranges, &kept.range()));
+        let ranges = shared(&kept).unwrap();
+        for gone in [&before, &after, &other] {
+            assert!(covers(&ranges, gone), "{gone:?}: {ranges:?}");
+        }
         let page = rustix::param::page_size();
         assert!(ranges.iter().all(|range| range.start % page == 0 && range.end % page == 0));
-        assert!(
-            ranges.iter().all(|range| {
-                range.end <= kept.range().start || range.start >= kept.range().end
-            })
-        );
+        assert!(ranges.iter().all(|range| range.end <= kept.start || range.start >= kept.end));
     }
 }

@@ -10,6 +10,7 @@ mod hostile;
 mod isolation;
 mod limits;
 mod logs;
+mod many;
 mod options;
 mod processes;
 mod sockets;

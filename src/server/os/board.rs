@@ -1,5 +1,4 @@
-//! The memory of a process group's scoreboard: one mapping, which httpd's processes and the group's own
-//! daemon processes share.
+//! The memory of process groups' scoreboards, which httpd's processes share with the daemon processes.
 
 use std::io;
 use std::ops::Range;
@@ -10,7 +9,8 @@ use rustix::mm::munmap;
 use super::shared::{Zeroed, map};
 use crate::process::{Board, Group, Row, Slot};
 
-/// The mapping of one scoreboard: the group's part, then all slots, then all rows.
+/// The mapping of the scoreboards of a configuration's groups, one after the other, each on pages of its
+/// own. One mapping, as each fork of httpd's copies all mappings that httpd has.
 ///
 /// It stays mapped when this is dropped: only [`BoardMemory::unmap`] takes it away.
 #[derive(Debug)]
@@ -19,55 +19,73 @@ pub struct BoardMemory {
     bytes: usize,
 }
 
-impl BoardMemory {
-    /// Maps a scoreboard, all zero, with so many rows for each slot.
-    ///
-    /// # Errors
-    ///
-    /// When there is no memory, or none of that size can be had.
-    pub fn new(slots: usize, rows_per_slot: usize) -> io::Result<(Self, Board)> {
+/// The size of a scoreboard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shape {
+    /// How many slots it has.
+    pub slots: usize,
+    /// How many rows each slot has.
+    pub rows_per_slot: usize,
+}
+
+/// A scoreboard and the addresses of its pages.
+pub type Placed = (Board, Range<usize>);
+
+impl Shape {
+    /// Returns where the slots and the rows begin, and where the scoreboard ends: at a whole page.
+    fn layout(self) -> Option<(usize, usize, usize)> {
         const {
             // Each part begins where the one before ends, so that the sizes must suit the alignments.
             assert!(align_of::<Group>() <= 64 && size_of::<Group>().is_multiple_of(64));
             assert!(align_of::<Slot>() <= 64 && size_of::<Slot>().is_multiple_of(64));
             assert!(align_of::<Row>() <= 64 && size_of::<Row>().is_multiple_of(64));
         }
-        let rows = slots.checked_mul(rows_per_slot).ok_or(io::ErrorKind::InvalidInput)?;
-        let size = |size: usize, count: usize| size.checked_mul(count);
+        let rows = self.slots.checked_mul(self.rows_per_slot)?;
         let slots_at = size_of::<Group>();
-        let rows_at = size(size_of::<Slot>(), slots).and_then(|size| size.checked_add(slots_at));
-        let bytes =
-            size(size_of::<Row>(), rows).zip(rows_at).and_then(|(size, at)| size.checked_add(at));
-        let (Some(rows_at), Some(bytes)) = (rows_at, bytes) else {
-            return Err(io::ErrorKind::InvalidInput.into());
-        };
-        // The kernel maps whole pages.
-        let bytes = bytes
-            .checked_next_multiple_of(rustix::param::page_size())
-            .ok_or(io::ErrorKind::InvalidInput)?;
-        let start = map(bytes)?;
-        // SAFETY: P12: mapped, zero, and it begins with this; it stays until `unmap`, whose caller answers
-        // for the references.
-        let group = unsafe { part::<Group>(start, 0, 1) };
-        // SAFETY: P12: as above; aligned, as the mapping is to a page and all sizes are multiples of 64.
-        let slots = unsafe { part::<Slot>(start, slots_at, slots) };
-        // SAFETY: P12: as above; `bytes` counts them.
-        let rows = unsafe { part::<Row>(start, rows_at, rows) };
-        Ok((Self { start, bytes }, Board::new(&group[0], slots, rows)))
+        let rows_at = size_of::<Slot>().checked_mul(self.slots)?.checked_add(slots_at)?;
+        let end = size_of::<Row>().checked_mul(rows)?.checked_add(rows_at)?;
+        Some((slots_at, rows_at, end.checked_next_multiple_of(rustix::param::page_size())?))
+    }
+}
+
+impl BoardMemory {
+    /// Maps a scoreboard for each of `shapes`, all zero. Returns each with its place.
+    ///
+    /// # Errors
+    ///
+    /// When there is no memory, or none of that size can be had.
+    pub fn new(shapes: &[Shape]) -> io::Result<(Self, Vec<Placed>)> {
+        let too_large = || io::Error::from(io::ErrorKind::InvalidInput);
+        let mut bytes = 0_usize;
+        for shape in shapes {
+            let (.., end) = shape.layout().ok_or_else(too_large)?;
+            bytes = bytes.checked_add(end).ok_or_else(too_large)?;
+        }
+        let start = map(bytes.max(1))?;
+        let mut boards = Vec::with_capacity(shapes.len());
+        let mut at = 0;
+        for shape in shapes {
+            let (slots_at, rows_at, end) = shape.layout().ok_or_else(too_large)?;
+            // SAFETY: P12: mapped, zero, and each scoreboard begins with this; it stays until `unmap`,
+            // whose caller answers for the references.
+            let group = unsafe { part::<Group>(start, at, 1) };
+            // SAFETY: P12: as above; aligned, as pages are and all sizes are multiples of 64.
+            let slots = unsafe { part::<Slot>(start, at + slots_at, shape.slots) };
+            let rows = shape.slots * shape.rows_per_slot;
+            // SAFETY: P12: as above; `layout` counts them.
+            let rows = unsafe { part::<Row>(start, at + rows_at, rows) };
+            let first = start.as_ptr().addr() + at;
+            boards.push((Board::new(&group[0], slots, rows), first..first + end));
+            at += end;
+        }
+        Ok((Self { start, bytes: bytes.max(1) }, boards))
     }
 
-    /// The addresses of the mapping.
-    #[must_use]
-    pub fn range(&self) -> Range<usize> {
-        let start = self.start.as_ptr().addr();
-        start..start + self.bytes
-    }
-
-    /// Unmaps the scoreboard in this process. Other processes keep theirs.
+    /// Unmaps the scoreboards in this process. Other processes keep theirs.
     ///
     /// # Safety
     ///
-    /// Nothing in this process uses the [`Board`] of this memory from here on, on any thread.
+    /// Nothing in this process uses a [`Board`] of this memory from here on, on any thread.
     pub unsafe fn unmap(self) {
         // SAFETY: P12: mapped by `new`, and by the contract nothing refers to it any more.
         let _ = unsafe { munmap(self.start.as_ptr().cast(), self.bytes) };
@@ -95,35 +113,54 @@ mod tests {
     use super::*;
     use crate::process::{GroupOptions, State, Tried};
 
+    /// One scoreboard in a mapping of its own.
+    fn one(slots: usize, rows_per_slot: usize) -> (BoardMemory, Board) {
+        let (memory, boards) = BoardMemory::new(&[Shape { slots, rows_per_slot }]).unwrap();
+        (memory, boards[0].0)
+    }
+
     #[test]
-    fn one_mapping_holds_all_parts() {
-        let (memory, board) = BoardMemory::new(3, 5).unwrap();
-        assert_eq!((board.slots.len(), board.rows.len(), board.rows_per_slot), (3, 15, 5));
-        let range = memory.range();
-        let last = (&raw const board.rows[14]).addr();
-        assert_eq!(
-            (last + size_of::<Row>()).next_multiple_of(4096),
-            range.end.next_multiple_of(4096)
-        );
-        assert_eq!(std::ptr::from_ref(board.group).addr(), range.start);
-        board.slots[2].enter(7, 1, 1);
-        board.rows[14].begin(9, 1, &[b"GET"]);
-        assert_eq!((board.slots[2].pid(), board.rows[14].ticket()), (7, 9));
+    fn one_mapping_holds_all_scoreboards() {
+        let shapes = [(3, 5), (1, 1), (2, 40)];
+        let shapes = shapes.map(|(slots, rows_per_slot)| Shape { slots, rows_per_slot });
+        let (memory, boards) = BoardMemory::new(&shapes).unwrap();
+        let start = memory.start.as_ptr().addr();
+        let mut at = start;
+        for (shape, (board, range)) in std::iter::zip(&shapes, &boards) {
+            assert_eq!(
+                (board.slots.len(), board.rows_per_slot),
+                (shape.slots, shape.rows_per_slot)
+            );
+            assert_eq!((range.start, range.start % rustix::param::page_size()), (at, 0));
+            assert_eq!(std::ptr::from_ref(board.group).addr(), range.start);
+            let last = &raw const board.rows[board.rows.len() - 1];
+            assert!(last.addr() + size_of::<Row>() <= range.end);
+            board.slots[shape.slots - 1].enter(7, 1, 1);
+            board.rows[board.rows.len() - 1].begin(at as u64, 1, &[b"GET"]);
+            at = range.end;
+        }
+        assert_eq!(at, start + memory.bytes);
+        for (board, range) in &boards {
+            let ticket = board.rows[board.rows.len() - 1].ticket();
+            assert_eq!((board.slots[0].incarnation(), ticket), (0, range.start as u64));
+        }
         let is_mapped = || {
             let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
-            maps.contains(&format!("{:x}-", range.start))
+            maps.contains(&format!("{start:x}-"))
         };
         assert!(is_mapped());
-        // SAFETY: P12: the board of this test is not used below.
+        // SAFETY: P12: the boards of this test are not used below.
         unsafe { memory.unmap() };
         assert!(!is_mapped());
-        assert!(BoardMemory::new(usize::MAX, 2).is_err());
-        assert!(BoardMemory::new(1, usize::MAX / 8).is_err());
+        for (slots, rows_per_slot) in [(usize::MAX, 2), (1, usize::MAX / 8)] {
+            assert!(BoardMemory::new(&[Shape { slots, rows_per_slot }]).is_err());
+        }
     }
 
     /// Overwrites every byte, as a compromised application process can.
     fn fill(memory: &BoardMemory, mut byte: impl FnMut() -> u8) {
-        for at in memory.range() {
+        let start = memory.start.as_ptr().addr();
+        for at in start..start + memory.bytes {
             let at = std::ptr::with_exposed_provenance::<std::sync::atomic::AtomicU8>(at);
             // SAFETY: P12: it is mapped, and every byte is changed through atomics.
             unsafe { &*at }.store(byte(), std::sync::atomic::Ordering::Relaxed);
@@ -133,7 +170,7 @@ mod tests {
     #[test]
     fn garbage_neither_panics_nor_holds_anybody_up() {
         let options = GroupOptions::parse("g", &["processes=3", "threads=2"]).unwrap();
-        let (memory, board) = BoardMemory::new(3, 2).unwrap();
+        let (memory, board) = one(3, 2);
         let _ = memory.start.as_ptr().expose_provenance();
         let mut random = 1_u64;
         for round in 0..300_u32 {
@@ -185,7 +222,7 @@ mod tests {
     fn a_hostile_writer_holds_nobody_up() {
         use std::sync::atomic::{AtomicBool, Ordering};
         let options = GroupOptions::parse("g", &["processes=2"]).unwrap();
-        let (memory, board) = BoardMemory::new(2, 2).unwrap();
+        let (memory, board) = one(2, 2);
         let _ = memory.start.as_ptr().expose_provenance();
         let stop = AtomicBool::new(false);
         thread::scope(|scope| {

@@ -18,7 +18,7 @@ mod shared;
 mod socket;
 mod statm;
 
-pub use self::board::BoardMemory;
+pub use self::board::{BoardMemory, Placed, Shape};
 pub use self::clock::{monotonic_us, wall_us};
 pub use self::epoll::{Epoll, Ready, Trigger};
 pub use self::event::{Event, drain_signals, is_at_end};
