@@ -7,10 +7,11 @@ use std::process::{Command, Stdio};
 use httpd_testkit::{Builder, Connection, Mpm, Server};
 
 /// The filters, each below a path of its own; every application below each of them.
-const FILTERS: [(&str, &str); 3] = [
+const FILTERS: [(&str, &str); 4] = [
     ("inflated", "SetInputFilter DEFLATE"),
     ("shorter", "SetInputFilter Sed\nInputSed \"s/shorten/s/g\""),
     ("longer", "SetInputFilter Sed\nInputSed \"s/l/ll/g\""),
+    ("external", "SetInputFilter double"),
 ];
 
 /// Servers in both modes with the axum application at `/NAME/api` and the probe at `/NAME/probe`.
@@ -23,7 +24,9 @@ fn servers(add: impl Fn(Builder) -> Builder) -> [Server; 2] {
                 .module("mod_rust.so")
                 .load("deflate")
                 .load("sed")
+                .load("ext_filter")
                 .mpm(Mpm::Event)
+                .conf("ExtFilterDefine double mode=input cmd=\"/bin/sed s/l/ll/g\"")
                 .conf(groups)
                 .conf(&format!("RustAppAlias /api api {api}\nRustAppAlias /probe probe {probe}"));
             for (name, filter) in FILTERS {
