@@ -156,7 +156,7 @@ fn prepare(group: &Group, kept: &[&OwnedFd]) -> Result<OwnedFd, String> {
     log::with_syslog_closed(|| close_others(&numbers));
     // SAFETY: P20: one thread, right after the fork; of shared memory it uses its group's board only.
     unsafe { mappings::unmap_shared(&group.pages) }
-        .map_err(|error| format!("cannot let go of httpd's shared memory: {error}"))?;
+        .map_err(|error| format!("cannot let go of httpd's shared memory: {error}; mount /proc"))?;
     for (key, value) in &group.environment {
         set_environment(key, value)?;
     }
