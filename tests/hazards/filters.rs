@@ -112,6 +112,48 @@ fn h08_no_content_filter_makes_a_broken_response_look_whole() {
     assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
 
+/// Filters of a page that includes an application: what the application breaks off, the page is not to
+/// end well.
+#[test]
+fn h08_a_page_does_not_look_whole_when_what_it_includes_breaks_off() {
+    let filters = [
+        ("plain", "SetOutputFilter INCLUDES"),
+        ("sed", "SetOutputFilter INCLUDES;Sed\nOutputSed s/xxx/yy/"),
+        ("security", "SetOutputFilter INCLUDES\nSecRuleEngine On\nSecResponseBodyAccess On"),
+        ("buffer", "SetOutputFilter INCLUDES;BUFFER"),
+    ];
+    let mut builder = filtered().mpm(Mpm::Event).http2(true);
+    for (mode, options) in MODES {
+        builder = builder.conf(&format!("RustAppAlias /{mode}/plain quirks{options}"));
+    }
+    let mut paths = Vec::new();
+    for (name, directives) in filters {
+        builder = builder.conf(&format!(
+            "<Directory {{htdocs}}/{name}>\nOptions +Includes\n{directives}\n</Directory>"
+        ));
+        for (mode, _) in MODES {
+            for late in LATE {
+                let file = format!("{name}/{mode}-{}.html", late.replace(['?', '&', '='], "-"));
+                let page = format!("before <!--#include virtual=\"/{mode}/plain/{late}\" -->");
+                builder = builder.file(&format!("htdocs/{file}"), format!("{page} after\n"));
+                paths.push(format!("/{file}"));
+            }
+        }
+    }
+    let server = builder.start();
+    let mut failures = Vec::new();
+    for path in paths {
+        failures.extend(whole_http_1(&server, &path, "1.1"));
+        failures.extend(whole_http_1(&server, &path, "1.0"));
+        let output = server.curl(&["--http2-prior-knowledge", &server.url(&path)]);
+        if output.exit == Some(0) && output.status == Some(200) {
+            failures.push(format!("HTTP/2 {path}: {} bytes", output.stdout.len()));
+        }
+    }
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+    server.wait_log("breaking the response off");
+}
+
 #[test]
 fn h08_a_filter_that_denies_a_response_has_answered() {
     let server = filtered()
