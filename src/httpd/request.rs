@@ -422,14 +422,19 @@ impl<'r> Request<'r> {
     pub(crate) fn break_off(&self, mut out: Brigade<'r>) {
         self.set_no_cache();
         self.close_after();
-        out.push_flush();
-        let _ = self.pass(&mut out);
         let is_secondary = self.is_secondary();
-        let is_late = !self.is_head_out() || self.progress() == Progress::Complete;
-        if is_late && !is_secondary {
-            // Either a filter holds the head of the page that this is a part of, and would end the
-            // page well, or the response's end has gone out before its error was known.
-            self.reset();
+        let is_complete = self.progress() == Progress::Complete;
+        if !is_complete {
+            out.push_flush();
+            let _ = self.pass(&mut out);
+        }
+        if is_complete || (!self.is_head_out() && !is_secondary) {
+            // Either the response's end has gone out before its error was known, or a filter holds the
+            // head of the page that this is a part of, and would end the page well. HTTP/2 sees an end
+            // that comes before the length.
+            if !is_secondary {
+                self.reset();
+            }
             return;
         }
         let record = self.answering();
