@@ -15,8 +15,8 @@ use crate::process::{Hold, State};
 use crate::protocol::bridge::Flow;
 use crate::server::os;
 
-/// How often httpd's input filters are asked while a client sends nothing: mod_reqtimeout has a limit
-/// of its own, which it tells only who reads.
+/// How often a wait is broken off to look at what else there is. mod_reqtimeout, for one, tells that a
+/// client sends too slowly only when somebody reads.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Why a trip has no outcome.
@@ -54,7 +54,7 @@ pub(super) struct Trip<'t, 'c, 'e, 'r> {
     pub(super) sent: usize,
     /// The turn of the frames that the process sends.
     pub(super) flow: Flow,
-    /// When the process was last heard of.
+    /// When the process last took or sent something.
     pub(super) heard: Instant,
     pub(super) started: Instant,
     /// Since when the client, who has more to send, has sent nothing.
@@ -219,11 +219,9 @@ impl<'e, 'r> Trip<'_, '_, 'e, 'r> {
             let sent = connection.send(&[IoSlice::new(&self.packet[self.sent..])]).map_err(lost)?;
             self.sent += sent;
             if sent == 0 {
-                // It may be waiting for room itself.
-                let timeout = Some(self.patience());
-                os::poll(connection.socket(), (true, true), None, timeout).map_err(lost)?;
-                return Ok(self.receive(connection, false, answer)?);
+                return self.wait_for_room(connection, answer);
             }
+            self.heard = Instant::now();
             if self.sent < self.packet.len() {
                 return Ok(());
             }
@@ -235,13 +233,10 @@ impl<'e, 'r> Trip<'_, '_, 'e, 'r> {
             Pumped::Idle => Ok(self.receive(connection, true, answer)?),
             Pumped::Some => {
                 self.silent_since = None;
+                self.heard = Instant::now();
                 Ok(self.receive(connection, false, answer)?)
             }
-            Pumped::NoRoom => {
-                let timeout = Some(self.patience());
-                os::poll(connection.socket(), (true, true), None, timeout).map_err(lost)?;
-                Ok(self.receive(connection, false, answer)?)
-            }
+            Pumped::NoRoom => self.wait_for_room(connection, answer),
             Pumped::NoData => {
                 let timeout = self.courier.request.server().timeout();
                 let silent = self.silent_since.get_or_insert_with(Instant::now).elapsed();
@@ -276,6 +271,20 @@ impl<'e, 'r> Trip<'_, '_, 'e, 'r> {
                 Ok(self.receive(connection, false, answer)?)
             }
         }
+    }
+
+    /// Waits until the process takes more, or says something: it may be waiting for room itself. One
+    /// that does neither is given up in the end.
+    fn wait_for_room(
+        &mut self,
+        connection: &mut Connection,
+        answer: &Answer<'_, 'e, 'r>,
+    ) -> Result<(), NotSent> {
+        let timeout = Some(self.patience().min(LOOK_EVERY));
+        let polled = os::poll(connection.socket(), (true, true), None, timeout);
+        let (polled, _) = polled.map_err(|_| NotSent::Write)?;
+        let is_stuck = !(polled.readable || polled.writable);
+        Ok(self.receive(connection, is_stuck, answer)?)
     }
 
     fn receive(

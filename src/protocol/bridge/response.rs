@@ -63,6 +63,11 @@ impl<'a> ResponseHead<'a> {
         let mut reader = Reader::new(frame);
         let status = reader.status(200, FINAL)?;
         let length = reader.length()?;
+        // As httpd keeps it: an off_t, which has a sign.
+        if let Some(found) = length.filter(|&length| i64::try_from(length).is_err()) {
+            let (what, allowed) = ("the length", "a number below 2^63, or 2^64 - 1 for none");
+            return Err(reader.refuse_at(2, Problem::Value { what, found, allowed }));
+        }
         let reason = reader.bytes()?;
         if !crate::gateway::header::is_value(reason) {
             let allowed = "without control characters (RFC 9112, 4)";
@@ -222,9 +227,9 @@ impl<'a> Redirect<'a> {
     pub(super) fn decode(frame: &Frame<'a>) -> Result<Self, FrameError> {
         let mut reader = Reader::new(frame);
         let target = reader.bytes()?;
-        if target.contains(&0) {
-            let problem = Problem::Bytes { what: "the target", allowed: "without NUL" };
-            return Err(reader.refuse_at(4, problem));
+        if target.first() != Some(&b'/') || target.contains(&0) {
+            let allowed = "a path that begins with \"/\", without NUL";
+            return Err(reader.refuse_at(4, Problem::Bytes { what: "the target", allowed }));
         }
         let timing = Timing::decode(&mut reader)?;
         reader.finish()?;

@@ -324,7 +324,11 @@ fn headers_of_the_framing_and_the_connection() {
 
 #[test]
 fn other_values_that_there_are_not() {
-    let redirect = Redirect { target: b"/a\0b", close: false, timing: TIMING };
+    let redirect =
+        |target| encoded(&Message::Redirect(Redirect { target, close: false, timing: TIMING }));
+    let long = Some(1 << 63);
+    let (reason, headers) = (&b""[..], Pairs::default());
+    let long = ResponseHead { status: 200, length: long, reason, headers, flush: false };
     for (bytes, text) in [
         (
             frame_of(Kind::Request, 0, &[0; 60]),
@@ -353,8 +357,21 @@ fn other_values_that_there_are_not() {
              below 2^63 with the start",
         ),
         (
-            encoded(&Message::Redirect(redirect)),
-            "REDIRECT, byte 12: the target has to be without NUL",
+            encoded(&Message::Head(long)),
+            "HEAD, byte 10: the length is 9223372036854775808; allowed is a number below 2^63, or \
+             2^64 - 1 for none",
+        ),
+        (
+            redirect(b"/a\0b"),
+            "REDIRECT, byte 12: the target has to be a path that begins with \"/\", without NUL",
+        ),
+        (
+            redirect(b"http://a/"),
+            "REDIRECT, byte 12: the target has to be a path that begins with \"/\", without NUL",
+        ),
+        (
+            redirect(b""),
+            "REDIRECT, byte 12: the target has to be a path that begins with \"/\", without NUL",
         ),
         (frame_of(Kind::Control, 0, b"ab\xff"), "CONTROL, byte 10: a command has to be UTF-8"),
         (frame_of(Kind::Reply, 0, b"\xff"), "REPLY, byte 8: an answer has to be UTF-8"),
