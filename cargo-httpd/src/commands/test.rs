@@ -182,7 +182,8 @@ fn checks(project: &Project) -> Vec<Step> {
             steps.push(without_headers(step));
         }
     }
-    let doc = Step::new("documentation", ["doc", "--workspace", "--no-deps"]);
+    let doc =
+        Step::new("documentation", ["doc", "--workspace", "--no-deps"]).args(gateways(project));
     steps.push(doc.env("RUSTDOCFLAGS", "-D warnings"));
     steps
 }

@@ -61,10 +61,10 @@ pub trait Sink {
         false
     }
 
-    /// As [`Exchange::waker`].
+    /// As [`Exchange::waker`](crate::gateway::Exchange::waker).
     fn waker(&self) -> Waker;
 
-    /// As [`Exchange::park`].
+    /// As [`Exchange::park`](crate::gateway::Exchange::park).
     fn park(&self, interest: Interest) -> Woken;
 }
 
