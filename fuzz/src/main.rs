@@ -12,9 +12,9 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-const TARGETS: [&str; 10] = [
-    "response", "target", "options", "input", "probe", "bridge", "cgi_head", "fastcgi", "scgi",
-    "uwsgi",
+const TARGETS: [&str; 12] = [
+    "response", "target", "options", "input", "probe", "bridge", "answer", "daemon", "cgi_head",
+    "fastcgi", "scgi", "uwsgi",
 ];
 
 /// Seconds for each target with `--smoke`.

@@ -1,0 +1,165 @@
+//! Whatever a daemon process says of one request: what the child's state machine passes is one
+//! response at most, each frame in its turn, and as long as it says.
+#![no_main]
+
+use arbitrary::Arbitrary;
+use libfuzzer_sys::fuzz_target;
+use mod_rust::protocol::bridge::{
+    BodyLength, FieldsEncoder, Flow, HeadEncoder, Limits, Message, Peer, Timing, flags, put_body,
+    put_continue, put_end, put_file, put_log, put_redirect, split,
+};
+
+#[derive(Arbitrary, Debug)]
+struct Plan {
+    has_body: bool,
+    expect: bool,
+    head_request: bool,
+    frames: Vec<Sent>,
+}
+
+#[derive(Arbitrary, Debug)]
+enum Sent {
+    Continue,
+    Head { status: u16, length: Option<u8>, flush: bool, name: Vec<u8>, value: Vec<u8> },
+    Body { data: Vec<u8>, flush: bool },
+    File { length: u8, whole: bool },
+    End { close: bool },
+    Trailers { name: Vec<u8>, value: Vec<u8> },
+    Redirect(Vec<u8>),
+    Log(Vec<u8>),
+    Raw(Vec<u8>),
+}
+
+/// What the client would have got, counted apart from the state machine.
+#[derive(Default, Debug)]
+struct Model {
+    head: Option<(u16, Option<u64>)>,
+    bytes: u64,
+    files: u32,
+    bodies: u32,
+    continues: u32,
+    is_over: bool,
+}
+
+fuzz_target!(|plan: Plan| {
+    let stream = stream(&plan.frames);
+    let has_body = if plan.has_body { flags::BODY } else { 0 };
+    let expect = if plan.has_body && plan.expect { flags::EXPECT } else { 0 };
+    let mut flow = Flow::of_request(has_body | expect);
+    let mut length = BodyLength::new(200, None, false);
+    let mut model = Model::default();
+    let mut rest = &stream[..];
+    // As `daemon::trip` does: the connection is closed at the first error.
+    while let Ok(Some(frame)) = split(rest, Peer::Daemon, &Limits::default()) {
+        rest = &rest[frame.size..];
+        if flow.pass(frame.kind, frame.flags).is_err() {
+            break;
+        }
+        let Ok(message) = frame.message() else { break };
+        assert!(!model.is_over, "{message:?} behind the last frame: {plan:?}");
+        match message {
+            Message::Continue => model.continues += 1,
+            Message::Head(head) => {
+                assert!(model.head.is_none(), "two heads");
+                model.head = Some((head.status, head.length));
+                length = BodyLength::new(head.status, head.length, plan.head_request);
+                head.headers.iter().for_each(|(name, value)| field(name, value));
+            }
+            Message::Body(data, _) => {
+                model.bodies += 1;
+                model.bytes += data.len() as u64;
+                if length.pass(data.len() as u64).is_err() {
+                    break;
+                }
+            }
+            Message::File(file) => {
+                model.files += 1;
+                model.bytes += file.length;
+                if length.pass(file.length).is_err() {
+                    break;
+                }
+            }
+            Message::End(end) => {
+                end.trailers.iter().for_each(|(name, value)| field(name, value));
+                if length.end().is_err() {
+                    break;
+                }
+                whole(&model, plan.head_request);
+                model.is_over = true;
+            }
+            Message::Status(status) => {
+                assert!(model.head.is_none());
+                status.headers.iter().for_each(|(name, value)| field(name, value));
+                model.is_over = true;
+            }
+            Message::Redirect(redirect) => {
+                assert!(model.head.is_none() && redirect.target.starts_with(b"/"));
+                model.is_over = true;
+            }
+            Message::Failed(_) | Message::Refused(_) => model.is_over = true,
+            Message::Log(_) => {}
+            other => panic!("{other:?} is not a part of a response"),
+        }
+        assert!(model.continues <= u32::from(expect != 0), "CONTINUE unasked, or twice");
+        assert!(model.head.is_some() || model.bodies + model.files == 0, "a body without a head");
+        assert!(model.files <= 1 && (model.files == 0 || model.bodies == 0), "{model:?}");
+        assert_eq!(flow.is_answering(), !model.is_over);
+    }
+});
+
+/// A response that passes for a whole one.
+fn whole(model: &Model, head_request: bool) {
+    let (status, length) = model.head.expect("END without HEAD");
+    assert!((200..600).contains(&status));
+    if head_request || matches!(status, 204 | 304) {
+        assert_eq!(model.bytes, 0);
+    } else if let Some(length) = length {
+        assert!(i64::try_from(length).is_ok());
+        assert_eq!(model.bytes, length);
+    }
+}
+
+/// A field that cannot split a response.
+fn field(name: &[u8], value: &[u8]) {
+    assert!(!name.is_empty() && !name.iter().any(|byte| b":\r\n\0 ".contains(byte)));
+    assert!(!value.iter().any(|byte| b"\r\n\0".contains(byte)));
+    for framing in ["content-length", "transfer-encoding", "connection", "upgrade", "te"] {
+        assert!(!name.eq_ignore_ascii_case(framing.as_bytes()), "{framing} has passed");
+    }
+}
+
+fn stream(frames: &[Sent]) -> Vec<u8> {
+    let mut out = Vec::new();
+    let (limits, timing) = (Limits::default(), Timing::default());
+    for frame in frames {
+        match frame {
+            Sent::Continue => put_continue(&mut out),
+            Sent::Head { status, length, flush, name, value } => {
+                // Mostly one that there is.
+                let status = if status % 4 == 0 { *status } else { 200 + status % 400 };
+                let mut head = HeadEncoder::begin(&mut out, status, b"");
+                if !name.is_empty() {
+                    head.header(&mut out, name, value);
+                }
+                let _ = head.commit(&mut out, length.map(u64::from), *flush, &limits);
+            }
+            Sent::Body { data, flush } => {
+                put_body(&mut out, data.len() as u32, *flush);
+                out.extend_from_slice(data);
+            }
+            Sent::File { length, whole } => put_file(&mut out, 0, u64::from(*length), *whole),
+            Sent::End { close } => put_end(&mut out, *close, &timing),
+            Sent::Trailers { name, value } => {
+                let mut end = FieldsEncoder::end(&mut out, false, &timing);
+                end.header(name, value);
+                let _ = end.finish(&limits);
+            }
+            Sent::Redirect(target) => {
+                let _ = put_redirect(&mut out, target, false, &timing, &limits);
+            }
+            Sent::Log(text) => put_log(&mut out, mod_rust::gateway::Level::Info, text, &limits),
+            Sent::Raw(bytes) => out.extend_from_slice(bytes),
+        }
+    }
+    out
+}
