@@ -96,6 +96,11 @@ impl<'c> Inbox<'c> {
         self.full.get()
     }
 
+    /// Notes that there may be more to read without an event that says so.
+    pub(super) fn look_again(&self) {
+        self.full.set(true);
+    }
+
     pub(super) const fn is_broken(&self) -> bool {
         self.broken.get()
     }

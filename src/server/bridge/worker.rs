@@ -123,10 +123,14 @@ impl Worker {
     /// `hung_up` nobody wants an answer, and no event tells of the end behind what is to be read.
     fn attend(&mut self, connection: &Arc<Connection>, hung_up: bool) {
         let mut kept = self.take_up(connection);
+        // An event that found the connection taken may have told of the end, behind what is to be
+        // read: then a read that brings less than there is room for is not the last.
+        let mut drains = hung_up;
         loop {
-            let Ok(mut full) = self.receive(connection) else {
+            let Ok((read, mut full)) = self.receive(connection) else {
                 return self.gone(connection, &kept);
             };
+            full |= drains && read;
             loop {
                 match self.frame(connection, &mut kept) {
                     Next::Go => {}
@@ -137,7 +141,8 @@ impl Worker {
                         Served::Released => return,
                         Served::Closed => return self.close(connection),
                         Served::Kept(leftover, is_full) => {
-                            full = is_full;
+                            drains |= is_full;
+                            full = drains;
                             self.take_back(leftover, &mut kept);
                         }
                     },
@@ -150,12 +155,13 @@ impl Worker {
             if connection.release() {
                 return;
             }
+            drains = true;
             kept = self.take_up(connection);
         }
     }
 
-    /// Reads what is there; whether there may be more.
-    fn receive(&mut self, connection: &Connection) -> Result<bool, ()> {
+    /// Reads what is there. Returns whether that is anything, and whether there may be more.
+    fn receive(&mut self, connection: &Connection) -> Result<(bool, bool), ()> {
         if self.from == self.to {
             (self.from, self.to) = (0, 0);
         }
@@ -173,9 +179,9 @@ impl Worker {
             Ok(Some(read)) if read > 0 => {
                 let full = read == room.len();
                 self.to += read;
-                Ok(full)
+                Ok((true, full))
             }
-            Ok(None) => Ok(false),
+            Ok(None) => Ok((false, false)),
             Ok(Some(_)) | Err(_) => Err(()),
         }
     }

@@ -105,7 +105,12 @@ impl BridgeExchange<'_, '_> {
         // for that finds the connection free.
         if self.inbox.is_at_rest() && !self.released.get() {
             self.inbox.unmute();
-            self.released.set(self.inbox.connection.release());
+            let is_released = self.inbox.connection.release();
+            self.released.set(is_released);
+            if !is_released {
+                // The event that kept it is used up: what it tells of is still to be read.
+                self.inbox.look_again();
+            }
         }
         self.write_out(true)?;
         self.over.set(true);
