@@ -300,6 +300,7 @@ impl<'e, 'r> Courier<'_, 'e, 'r> {
             flow,
             heard: Instant::now(),
             started: Instant::now(),
+            looked: Instant::now(),
             silent_since: None,
             stalled_since: None,
             is_deaf: false,

@@ -57,6 +57,8 @@ pub(super) struct Trip<'t, 'c, 'e, 'r> {
     /// When the process last took or sent something.
     pub(super) heard: Instant,
     pub(super) started: Instant,
+    /// When the client was last looked for while the process was sending.
+    pub(super) looked: Instant,
     /// Since when the client, who has more to send, has sent nothing.
     pub(super) silent_since: Option<Instant>,
     /// Since when the client, for whom a part of the response waits, has taken nothing.
@@ -297,6 +299,11 @@ impl<'e, 'r> Trip<'_, '_, 'e, 'r> {
         match connection.receive(wait) {
             Ok(Received::Some) => {
                 self.heard = Instant::now();
+                // A process that never pauses gives no other chance to see that the client has left.
+                if self.heard.saturating_duration_since(self.looked) >= LOOK_EVERY {
+                    self.looked = self.heard;
+                    self.look_for_client()?;
+                }
                 Ok(())
             }
             Ok(Received::Nothing) if wait => match self.look_around(has_begun) {
@@ -314,12 +321,17 @@ impl<'e, 'r> Trip<'_, '_, 'e, 'r> {
         }
     }
 
+    fn look_for_client(&self) -> Result<(), Ended> {
+        if !self.courier.request.has_client_gone() {
+            return Ok(());
+        }
+        let gone = Error::of(ErrorKind::ClientGone, "the client left while it was served");
+        Err(Ended::Gone(gone))
+    }
+
     /// Whether it makes sense to wait on.
     fn look_around(&self, has_begun: bool) -> Result<(), Ended> {
-        if self.courier.request.has_client_gone() {
-            let gone = Error::of(ErrorKind::ClientGone, "the client left while it was served");
-            return Err(Ended::Gone(gone));
-        }
+        self.look_for_client()?;
         let options = &self.courier.group.options;
         let slot = &self.courier.group.board.slots[self.hold.slot];
         if slot.incarnation() != self.hold.incarnation || slot.state() == State::Failed {

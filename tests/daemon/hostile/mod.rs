@@ -12,6 +12,7 @@ use std::thread;
 use std::time::Duration;
 
 use httpd_testkit::{BodyEnd, ClientErrorKind, mpm_tests, proc};
+use mod_rust::protocol::bridge::flags;
 
 use self::peer::{Act, Hostile};
 use self::table::{Row, Seen, body, end, flushed_head};
@@ -112,7 +113,9 @@ fn with_peer(
 /// The answer was complete before httpd could write the rest of the body.
 #[test]
 fn an_answer_that_came_before_a_write_failed_counts() {
-    let refused = table::status(413, &[]);
+    let mut refused = table::status(413, &[]);
+    // The connection is not kept, as the peer closes it.
+    refused[5] |= flags::CLOSE;
     // httpd is in the midst of writing when the connection ends.
     let (_peer, stage) = with_peer("", move |peer| {
         let _ = peer.read_exact(&mut vec![0; 1_000_000]);
@@ -191,4 +194,21 @@ fn flushes_for_a_client_that_does_not_read() {
     let grown = proc::anon_kib(child).expect("its memory").saturating_sub(before);
     assert!(grown < 12 * 1024, "{grown} KiB");
     while client.read_chunk().is_some() {}
+}
+
+/// A process that writes log lines without end does not keep the thread of a client that has left.
+#[test]
+fn a_flood_of_log_lines_ends_with_its_client() {
+    let (sender, receiver) = mpsc::channel();
+    let (_peer, stage) = with_peer("", move |peer| {
+        // Level trace: httpd need not write them.
+        let lines = table::log(5, "a line").repeat(100);
+        let _ = sender.send(());
+        // Until httpd closes the connection.
+        while peer.write_all(&lines).is_ok() {}
+    });
+    let client = stage.send(&support::run("0", ""));
+    receiver.recv().expect("the peer has begun");
+    client.reset();
+    stage.wait_log("RUST0003");
 }

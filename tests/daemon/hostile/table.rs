@@ -138,7 +138,7 @@ fn failed(error: u8, status: u16, message: &str) -> Vec<u8> {
     frame(23, 0, &[&[error][..], &status, &bytes(message.as_bytes()), &TIMING].concat())
 }
 
-fn log(level: u8, text: &str) -> Vec<u8> {
+pub(super) fn log(level: u8, text: &str) -> Vec<u8> {
     frame(24, 0, &[vec![level], bytes(text.as_bytes())].concat())
 }
 
