@@ -1,6 +1,7 @@
 //! Many requests at once: those that wait for a process, those whose clients are slow, and how much of
 //! a process and of an httpd child they take.
 
+use std::collections::BTreeSet;
 use std::fs;
 
 use httpd_testkit::{Mpm, mpm_tests, proc};
@@ -83,8 +84,11 @@ fn a_killed_child_takes_no_place_among_those_that_wait() {
     stage.pid_of_answer();
 }
 
-fn descriptors(pid: i32) -> usize {
-    proc::fds(pid).expect("its descriptors").len()
+/// Returns the numbers of a process's descriptors.
+fn numbers(pid: i32) -> BTreeSet<u32> {
+    let entries = fs::read_dir(format!("/proc/{pid}/fd")).expect("its descriptors");
+    let number = |entry: fs::DirEntry| entry.file_name().to_str()?.parse().ok();
+    entries.filter_map(|entry| number(entry.ok()?)).collect()
 }
 
 #[test]
@@ -114,17 +118,27 @@ fn kept_connections_are_limited_and_given_up_for_a_request() {
     // A quarter of them is 10. The child looks once.
     assert_eq!(get(&limit(40)), child);
     get(&any);
-    let before = descriptors(child);
+    let others = numbers(child);
+    let before = others.len();
     // Processes that are equally busy take turns.
     for _ in 0..2 * PROCESSES {
         get(&any);
     }
-    let after = descriptors(child);
+    let after = numbers(child).len();
     assert!(after > before && after <= before + 10, "{before} {after}");
-    // Another group's connection needs a descriptor, and there are only those that are kept.
-    let is_free =
-        |number: &u32| fs::symlink_metadata(format!("/proc/{child}/fd/{number}")).is_err();
-    get(&limit((0..).find(is_free).expect("a number")));
+    // Another group's connection needs a descriptor, and there are only those that are kept. Some of
+    // them have to be below the lowest number that is free.
+    let mut tries = 0..100;
+    let lowest_free = loop {
+        assert!(tries.next().is_some(), "no kept connection is below {others:?}");
+        let used = numbers(child);
+        let lowest_free = (0..).find(|number| !used.contains(number)).expect("a number");
+        if used.difference(&others).any(|kept| *kept < lowest_free) {
+            break lowest_free;
+        }
+        get(&any);
+    };
+    get(&limit(lowest_free));
     get("/other/run?name=any");
     get(&any);
 }
