@@ -408,7 +408,7 @@ fn output(request: &Request<'_>, whole: bool) {
     if whole {
         brigade.push_end();
     }
-    // Where the client has gone the test sees it.
+    // The test sees it where the client has gone.
     let _ = request.pass(&mut brigade);
 }
 

@@ -83,7 +83,7 @@ pub use gateway::{Application, Body, Environ, Error, Factory, Result, StartRespo
 #[cfg(all(target_os = "linux", feature = "serve"))]
 pub use server::serve::{Gateway, serve};
 
-/// What [`module!`] expands to. It is not for use by hand.
+/// The expansion of [`module!`]. It is not for use by hand.
 #[cfg(feature = "httpd")]
 #[doc(hidden)]
 pub mod __private {

@@ -30,7 +30,7 @@ enum Sent {
     Raw(Vec<u8>),
 }
 
-/// What the client would have got, counted apart from the state machine.
+/// The response that the client would have got, counted apart from the state machine.
 #[derive(Default, Debug)]
 struct Model {
     head: Option<(u16, Option<u64>)>,
@@ -49,7 +49,7 @@ fuzz_target!(|plan: Plan| {
     let mut length = BodyLength::new(200, None, false);
     let mut model = Model::default();
     let mut rest = &stream[..];
-    // As `daemon::trip` does: the connection is closed at the first error.
+    // The connection is closed at the first error, as `daemon::trip` does.
     while let Ok(Some(frame)) = split(rest, Peer::Daemon, &Limits::default()) {
         rest = &rest[frame.size..];
         if flow.pass(frame.kind, frame.flags).is_err() {

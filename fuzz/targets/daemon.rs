@@ -24,7 +24,7 @@ const GROUP: [u8; TOKEN] = *b"sixteen bytes 16";
 const LONG: Duration = Duration::from_secs(8);
 
 fuzz_target!(|given: &[u8]| {
-    // How the stream is cut, then what is in it.
+    // First the cuts of the stream, then its content.
     let Some((&how, plan)) = given.split_first() else { return };
     let stream = stream(plan);
     let mut peer = connect();

@@ -27,7 +27,7 @@ use crate::server::place;
 /// filter writes blocking (server/core.c, `AP_FLUSH_MAX_THRESHOLD`), whatever the last piece's size.
 const PASS_ABOVE: usize = 48 * 1024;
 
-/// How much of a file is copied at once, in bytes.
+/// The size of a piece in which a file is copied, in bytes.
 const COPIED_AT_ONCE: u64 = 32 * 1024;
 
 /// The reason why a response breaks whose file is shorter than it was.

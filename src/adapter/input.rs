@@ -8,7 +8,7 @@ use crate::httpd::{Brigade, Read, ReadError, Request};
 /// How much the filters are asked for at once, in bytes.
 const READ_SIZE: i64 = 64 * 1024;
 
-/// How often in a row filters may take bytes and give none. DEFLATE does so for a block's head; a filter
+/// The times in a row that filters may take bytes and give none. DEFLATE does so for a block's head; a filter
 /// that never gives anything must not keep the thread for ever.
 const EMPTY_READS: u32 = 10_000;
 
@@ -19,13 +19,13 @@ pub(crate) struct RequestInput<'e, 'r> {
     length: Option<u64>,
     /// Whether content filters may change the body. Its length is not known then.
     is_filtered: bool,
-    /// How many bytes the content filters may give, and how many they gave. HTTP_IN bounds only
+    /// The number of bytes that the content filters may give, and that they gave. HTTP_IN bounds only
     /// what goes into them.
     limit: Option<u64>,
     given: u64,
     /// Whether filters may have bytes that the socket does not tell of.
     may_buffer: bool,
-    /// How many reads in a row gave nothing, although there was something to read.
+    /// The number of reads in a row that gave nothing, although there was something to read.
     empty_reads: u32,
     brigade: Option<Brigade<'r>>,
     /// How much of the first bucket has been consumed, and what it had when it was read.

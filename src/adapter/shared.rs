@@ -11,7 +11,7 @@ use crate::gateway::{Level, SharedVariables, Variables as _};
 use crate::httpd::log;
 use crate::server::place;
 
-/// How long another thread waits for the thread that has the request.
+/// The time for which another thread waits for the thread that has the request.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The environ of an exchange. On the exchange's own thread it is the live view. Other threads ask,

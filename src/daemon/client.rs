@@ -357,7 +357,7 @@ impl<'e, 'r> Courier<'_, 'e, 'r> {
         match self.group.take_kept(hold.slot, hold.incarnation) {
             Some(connection) => Ok(connection),
             None => match self.open(hold) {
-                // What is kept for others is worth less than this request.
+                // Connections kept for others are worth less than this request.
                 Err(error) if is_out_of_descriptors(&error) && CONNECTIONS.clear() => {
                     self.open(hold)
                 }
@@ -380,5 +380,5 @@ fn is_out_of_descriptors(error: &io::Error) -> bool {
 
 /// HELLO with its header, which only a new connection sends.
 const HELLO_FRAME: usize = HEADER + HELLO;
-/// Where the flags of the REQUEST behind it stand.
+/// The place of the flags in the REQUEST behind it.
 const REQUEST_FLAGS: usize = HELLO_FRAME + 5;

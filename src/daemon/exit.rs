@@ -56,7 +56,7 @@ fn end(status: Option<c_int>) -> ! {
             let _ = panic::catch(|| log::here(Level::Error, &line));
             signals::end_process_with(CALLED_EXIT)
         }
-        // What the application has forked is its own business.
+        // A process that the application has forked is its own business.
         _ => signals::end_process_with(status.unwrap_or(1)),
     }
 }

@@ -11,10 +11,10 @@ use rustix::process::{Resource, getrlimit};
 
 use super::connection::Connection;
 
-/// How long a connection is kept that nobody uses.
+/// The time for which an unused connection is kept.
 const LONGEST: Duration = Duration::from_secs(60);
 
-/// How often the child looks for connections that were kept for too long.
+/// The interval at which the child looks for connections that were kept for too long.
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// The most connections that a child keeps, however many descriptors it may have.
@@ -30,7 +30,7 @@ pub(super) struct Peer {
 /// Connections at rest.
 pub(super) struct Connections<C = Connection> {
     entries: Mutex<Entries<C>>,
-    /// How many there may be.
+    /// The number that there may be.
     most: OnceLock<usize>,
 }
 

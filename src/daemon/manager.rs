@@ -154,7 +154,7 @@ fn fill(running: &Running) {
 ///
 /// # Errors
 ///
-/// What is wrong, and what is allowed.
+/// The fault, and what is allowed.
 pub(crate) fn check(
     pconf: Pool<'_>,
     prefix: Option<PathBuf>,

@@ -15,7 +15,7 @@ use crate::process::{Hold, State};
 use crate::protocol::bridge::Flow;
 use crate::server::os;
 
-/// How often a wait is broken off to look at what else there is. mod_reqtimeout, for one, tells that a
+/// The interval at which a wait is broken off to look at what else there is. mod_reqtimeout, for one, tells that a
 /// client sends too slowly only when somebody reads.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
@@ -164,7 +164,7 @@ impl<'e, 'r> Trip<'_, '_, 'e, 'r> {
         let takes_more = (answer.backlog() as u64) < limit;
         let client = borrow(&socket);
         let bridge = takes_more.then(|| connection.socket());
-        // What the process sends meanwhile is no progress of the client's.
+        // Data from the process is not progress of the client.
         let stalled = self.stalled_since.get_or_insert_with(Instant::now).elapsed();
         let left = self.client_patience().saturating_sub(stalled);
         let polled = os::poll(client, (false, true), bridge, Some(left));
@@ -263,7 +263,7 @@ impl<'e, 'r> Trip<'_, '_, 'e, 'r> {
                     Some(left.min(LOOK_EVERY)),
                 )
                 .map_err(lost)?;
-                // What the client has sent may be a part of a chunk's or a record's head, so it is
+                // The client's bytes may be a part of a chunk's or a record's head, so it is
                 // not read blocking.
                 let is_quiet = !client_is_ready && !polled.readable;
                 if is_quiet && left <= LOOK_EVERY {

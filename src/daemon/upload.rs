@@ -35,7 +35,7 @@ pub(super) struct Upload<'e, 'r> {
     taken: u64,
 }
 
-/// How long a step waits for the client.
+/// The wait of a step for the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Patience {
     /// Not at all.

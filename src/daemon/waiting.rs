@@ -8,11 +8,11 @@ use super::group::Group;
 use crate::process::Place;
 use crate::server::os;
 
-/// How long a request waits for a change before it looks by itself: whoever made it may have been
+/// The time for which a request waits for a change before it looks by itself: whoever made it may have been
 /// killed before it could tell.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
-/// How often a request looks when it is told of changes, in one wait. A compromised process could tell
+/// The number of looks of a request that is told of changes, in one wait. A compromised process could tell
 /// without end.
 const MOST_LOOKS: u32 = 64;
 

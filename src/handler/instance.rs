@@ -77,7 +77,7 @@ impl Instance {
         }
         let application = build()?;
         if let Some(remembered) = remembered {
-            // Where another thread was first, it got the same application.
+            // Another thread that was first got the same application.
             let _ = remembered.application.set(Arc::clone(&application));
         }
         Some(application)

@@ -28,7 +28,7 @@ impl Pattern {
                 sys::AP_REG_EXTENDED.cast_signed(),
             )
         };
-        // Where it failed there is nothing to free (`ap_pregcomp` does not either).
+        // A failed call leaves nothing to free (`ap_pregcomp` frees nothing either).
         (status == 0).then_some(Self(regex))
     }
 

@@ -240,7 +240,7 @@ impl<T: ?Sized> Kept<T> {
     ///
     /// # Safety
     ///
-    /// As for [`from_ref`](Self::from_ref).
+    /// The contract of [`from_ref`](Self::from_ref).
     #[must_use]
     pub(crate) const unsafe fn from_ptr(value: NonNull<T>) -> Self {
         Self(value)

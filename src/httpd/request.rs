@@ -31,12 +31,12 @@ pub struct Request<'r> {
     request: NonNull<sys::request_rec>,
     /// Whether something went to the output filters through this wrapper.
     passed: Cell<bool>,
-    /// How often a read of the body gave something.
+    /// The number of reads of the body that gave something.
     pub(super) reads: Cell<u32>,
     lifetime: Invariant<'r>,
 }
 
-/// How far a response has come.
+/// The progress of a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Progress {
     /// Its head has not gone out: an error page may take its place.
@@ -489,7 +489,7 @@ impl<'r> Request<'r> {
     /// Goes on with another path of this server (`ap_internal_redirect`), as a GET.
     pub fn internal_redirect(&self, target: &[u8]) {
         let target = self.pool().c_str(target);
-        // As mod_cgi does for a local redirect.
+        // mod_cgi does the same for a local redirect.
         field!(self, method = c"GET".as_ptr());
         field!(self, method_number = sys::M_GET.cast_signed());
         self.headers_in().unset(c"Content-Length");

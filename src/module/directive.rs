@@ -15,7 +15,7 @@ use crate::sys;
 /// Where a directive may stand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Contexts {
-    /// As httpd has it. To httpd, what may stand in .htaccess may stand in servers as well.
+    /// The bits as httpd has them. To httpd, what may stand in .htaccess may stand in servers as well.
     overrides: u32,
     in_servers: bool,
 }

@@ -131,7 +131,7 @@ mod tests {
     fn taken_away_from_one_that_keeps_it() {
         let lock = Lock(AtomicU32::new(7));
         drop(lock.lock(8, |_| true));
-        // What the stopped one does when it goes on.
+        // The stopped process goes on.
         assert!(!lock.release_of(7));
         assert_eq!(lock.owner(), None);
         let own = Lock(AtomicU32::new(8));

@@ -261,7 +261,7 @@ impl Slot {
 
     fn change(&self, incarnation: u32, to: impl Fn(Load) -> Option<u64>) -> Option<Load> {
         let mut word = self.load.load(SeqCst);
-        // Who writes to it all the time, as a compromised process can, must not hold others up.
+        // A compromised process can write to it all the time, and must not hold others up.
         for _ in 0..MOST_TRIES {
             if Load(word).incarnation() != incarnation {
                 return None;
@@ -285,7 +285,7 @@ impl Slot {
         // still see the dead process's Ready.
         self.state.store(State::Empty as u32, SeqCst);
         meanwhile();
-        // What a child adds between the two is lost, which is right: the child sees Empty, and takes
+        // A count that a child adds between the two is lost, which is right: the child sees Empty, and takes
         // back what it added from an incarnation that is over.
         let word = Load(self.load.load(SeqCst));
         self.load.store(word.first_of_next_incarnation(), SeqCst);

@@ -53,7 +53,7 @@ fn groups_that_nobody_uses_are_not_started() {
     }
 }
 
-/// What would only fail when the processes are made stops configtest, for groups that are used.
+/// A fault that would only show when the processes are made stops configtest, for groups that are used.
 #[test]
 fn folders_and_paths_that_cannot_be_used_stop_configtest() {
     let long = format!("RustSocketPrefix run/{}\n", "x".repeat(90));

@@ -131,7 +131,7 @@ fn others_are_well(stage: &Stage) {
 }
 
 fn tampered(arguments: &str) -> Stage {
-    // What becomes of the group itself is its own business.
+    // The fate of the group itself is its own business.
     let codes: Vec<String> = (20..45).map(|code| format!("RUST00{code}")).collect();
     let codes: Vec<&str> = codes.iter().map(String::as_str).collect();
     let stage =
@@ -151,7 +151,7 @@ fn a_lock_that_is_held_for_ever_does_not_hold_httpd() {
     let stage = tampered("");
     let process = stage.app().pids()[0];
     for byte in [1, 0, 0xff] {
-        // As a pid, 0x01010101 is none, so that it is 1 in the lock alone that counts: the first word.
+        // 0x01010101 is not a pid, so that it is 1 in the lock alone that counts: the first word.
         let tamperer = Tamperer::of(stage.app().pids()[0]);
         assert!(tamperer.fill(|| byte));
         tamperer.memory.write_all_at(&1_u32.to_ne_bytes(), tamperer.start).unwrap();

@@ -192,7 +192,7 @@ fn a_full_group_refuses_at_once() {
     assert_eq!(stage.figure("app", "RefusedFull"), 1);
 }
 
-/// As docs/limits.md says: a header counts twice, once as a variable.
+/// A header counts twice, once as a variable, as docs/limits.md says.
 #[test]
 fn a_head_that_does_not_fit_the_bridge() {
     let stage = only("threads=1")

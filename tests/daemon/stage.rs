@@ -42,7 +42,7 @@ struct Options {
     status: Option<i32>,
 }
 
-/// What the step `fill` has opened.
+/// The files that the step `fill` has opened.
 static FILES: Mutex<Vec<fs::File>> = Mutex::new(Vec::new());
 
 /// What the step `code` writes. A test changes it in the module's file.

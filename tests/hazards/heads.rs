@@ -32,7 +32,7 @@ fn h08_an_error_before_anything_has_gone_out_is_an_error_page() {
             let old = send(&server, format!("GET {path} HTTP/1.0\r\n\r\n")).read_response();
             assert_eq!((old.status, old.text()), (500, "sorry\n"), "{path}: HTTP/1.0");
         }
-        // What has gone out cannot be taken back.
+        // A part that has gone out cannot be taken back.
         let response = server.get(&format!("{mode}/late?n=30000&ready"));
         assert!(response.status == 200 && response.end.is_truncated(), "{mode}: {response:?}");
     }

@@ -201,7 +201,7 @@ fn late() -> Builder {
     quirks().allow_log("a late panic").allow_log("but the body ended after")
 }
 
-/// What a module's own hooks leave unfinished: their paths, and what the log says.
+/// The responses that a module's own hooks leave unfinished: their paths, and what the log says.
 const OWN: [(&str, &str); 3] = [
     ("/own/error", "a hook answered 502 after its response had begun; breaking the response off"),
     ("/own/fixups", "a panic in a fixups hook after output; breaking the response off"),

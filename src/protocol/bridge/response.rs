@@ -63,7 +63,7 @@ impl<'a> ResponseHead<'a> {
         let mut reader = Reader::new(frame);
         let status = reader.status(200, FINAL)?;
         let length = reader.length()?;
-        // As httpd keeps it: an off_t, which has a sign.
+        // httpd keeps it as an off_t, which has a sign.
         if let Some(found) = length.filter(|&length| i64::try_from(length).is_err()) {
             let (what, allowed) = ("the length", "a number below 2^63, or 2^64 - 1 for none");
             return Err(reader.refuse_at(2, Problem::Value { what, found, allowed }));

@@ -23,7 +23,7 @@ use crate::server::os::{self, monotonic_us};
 /// How long a request that waited when it was broken off may take to come to its end.
 const CUT_GRACE_US: u64 = 1_000_000;
 
-/// How often a process at rest looks at its load.
+/// The interval at which a process at rest looks at its load.
 const REST_US: u64 = 60_000_000;
 
 /// The timer of a process.

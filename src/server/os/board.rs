@@ -22,9 +22,9 @@ pub struct BoardMemory {
 /// The size of a scoreboard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shape {
-    /// How many slots it has.
+    /// The number of its slots.
     pub slots: usize,
-    /// How many rows each slot has.
+    /// The number of rows of each slot.
     pub rows_per_slot: usize,
 }
 
@@ -187,7 +187,7 @@ mod tests {
                 }),
             }
             let now = u64::from(round);
-            // What httpd's children do with it.
+            // The part of httpd's children.
             let mut tried = Tried::new();
             for _ in 0..4 {
                 if let Ok(hold) = board.take(&tried, now) {
@@ -205,7 +205,7 @@ mod tests {
             let again = snapshot.counts.clone();
             snapshot.counts.add(&again);
             assert!(!snapshot.to_json().is_empty());
-            // What httpd's parent does, in this order.
+            // The part of httpd's parent, in its order.
             for slot in 0..3 {
                 let buried = board.bury(slot, now);
                 board.slots[slot].set_last_exit(9);

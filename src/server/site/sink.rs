@@ -61,10 +61,10 @@ pub trait Sink {
         false
     }
 
-    /// As [`Exchange::waker`](crate::gateway::Exchange::waker).
+    /// Does what [`Exchange::waker`](crate::gateway::Exchange::waker) does.
     fn waker(&self) -> Waker;
 
-    /// As [`Exchange::park`](crate::gateway::Exchange::park).
+    /// Does what [`Exchange::park`](crate::gateway::Exchange::park) does.
     fn park(&self, interest: Interest) -> Woken;
 }
 

@@ -18,10 +18,10 @@ use self::peer::{Act, Hostile};
 use self::table::{Row, Seen, body, end, flushed_head};
 use crate::support::{self, Setup, Stage, setup};
 
-/// How many requests go out at once.
+/// The number of requests that go out at once.
 const THREADS: usize = 6;
 
-/// What the log says of such processes.
+/// The codes that the log has for such processes.
 const CODES: [&str; 9] = [
     "RUST0006", "RUST0011", "RUST0020", "RUST0021", "RUST0025", "RUST0027", "RUST0028", "AH00124",
     "RUST0005",
@@ -83,7 +83,7 @@ mpm_tests! {
         stage.app().wait_ready(1);
         let child = child(&stage);
         let _hostile = Hostile::new(&stage, move |name| acts[name].clone());
-        // What waits for a time-out does not keep the others.
+        // A row that waits for a time-out does not keep the others.
         let see_some = |first| {
             let some = rows.iter().skip(first).step_by(THREADS);
             let seen = some.map(|row| (row, see(&stage, row)));

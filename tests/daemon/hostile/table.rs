@@ -53,7 +53,7 @@ impl Ask {
     }
 }
 
-/// What the client sees.
+/// The client's view of the answer.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Seen {
     /// A whole response of this status.
@@ -204,7 +204,7 @@ pub(super) fn rows(root: &Path) -> Vec<Row> {
         Seen::Broken,
     );
 
-    // What would split the response, in each frame that has fields.
+    // Headers that would split the response, in each frame that has fields.
     for (name, value, label) in [
         ("Content-Length", "0", ["head-length", "status-length", "end-length"]),
         ("transfer-encoding", "chunked", ["head-te", "status-te", "end-te"]),

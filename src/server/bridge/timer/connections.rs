@@ -15,7 +15,7 @@ const HELLO_US: u64 = if cfg!(test) { 500_000 } else { 10_000_000 };
 /// How long nothing is accepted after that has failed: there were no descriptors left, say.
 const ACCEPT_PAUSE_US: u64 = 100_000;
 
-/// How long the log says nothing more of it.
+/// The time for which the log says nothing more of it.
 const TELL_AGAIN_US: u64 = 60_000_000;
 
 /// Connections that are accepted before anything else is looked at.
