@@ -68,6 +68,11 @@ impl<'a> ResponseHead<'a> {
             let (what, allowed) = ("the length", "a number below 2^63, or 2^64 - 1 for none");
             return Err(reader.refuse_at(2, Problem::Value { what, found, allowed }));
         }
+        // It has no body, and httpd would send the length: the next response would be taken for it.
+        if let (205, Some(found @ 1..)) = (status, length) {
+            let (what, allowed) = ("the length", "0 with status 205 (RFC 9110, 15.3.6)");
+            return Err(reader.refuse_at(2, Problem::Value { what, found, allowed }));
+        }
         let reason = reader.bytes()?;
         if !crate::gateway::header::is_value(reason) {
             let allowed = "without control characters (RFC 9112, 4)";

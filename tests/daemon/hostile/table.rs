@@ -238,6 +238,9 @@ pub(super) fn rows(root: &Path) -> Vec<Row> {
     row("length-2-63", Ask::Head, sends(&[negative, end()]), bad());
     let negative = head(200, Some(u64::MAX - 1), 0, "", &[]);
     row("length-2-64", Ask::Head, sends(&[negative, end()]), bad());
+    // Whatever comes next on the client's connection would be its body.
+    let reset = head(205, Some(165), 0, "", &[]);
+    row("length-205", Ask::Get, sends(&[reset, end()]), bad());
     row("failed-kind", Ask::Get, sends(&[failed(99, 500, "x")]), bad());
     row("failed-status", Ask::Get, sends(&[failed(1, 200, "x")]), bad());
     row("failed", Ask::Get, sends(&[failed(1, 500, "x\r\ny\0z")]), Seen::Status(500));

@@ -329,6 +329,7 @@ fn other_values_that_there_are_not() {
     let long = Some(1 << 63);
     let (reason, headers) = (&b""[..], Pairs::default());
     let long = ResponseHead { status: 200, length: long, reason, headers, flush: false };
+    let reset = ResponseHead { status: 205, length: Some(165), ..long };
     for (bytes, text) in [
         (
             frame_of(Kind::Request, 0, &[0; 60]),
@@ -355,6 +356,10 @@ fn other_values_that_there_are_not() {
             frame_of(Kind::File, 0, &[0xff; 16]),
             "FILE, byte 16: the length is 18446744073709551615; allowed is a number that ends \
              below 2^63 with the start",
+        ),
+        (
+            encoded(&Message::Head(reset)),
+            "HEAD, byte 10: the length is 165; allowed is 0 with status 205 (RFC 9110, 15.3.6)",
         ),
         (
             encoded(&Message::Head(long)),
