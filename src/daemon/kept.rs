@@ -38,7 +38,7 @@ struct Entries<C> {
     /// Those to each process, in the order in which they were last used.
     of: BTreeMap<Peer, Vec<Entry<C>>>,
     count: usize,
-    /// When the child last looked for old ones.
+    /// The time at which the child last looked for old ones.
     looked: Option<Instant>,
 }
 

@@ -54,10 +54,10 @@ pub(super) struct Trip<'t, 'c, 'e, 'r> {
     pub(super) sent: usize,
     /// The turn of the frames that the process sends.
     pub(super) flow: Flow,
-    /// When the process last took or sent something.
+    /// The time at which the process last took or sent something.
     pub(super) heard: Instant,
     pub(super) started: Instant,
-    /// When the client was last looked for while the process was sending.
+    /// The time at which the client was last looked for while the process was sending.
     pub(super) looked: Instant,
     /// Since when the client, who has more to send, has sent nothing.
     pub(super) silent_since: Option<Instant>,

@@ -8,12 +8,12 @@ use super::group::Group;
 use crate::process::Place;
 use crate::server::os;
 
-/// The time for which a request waits for a change before it looks by itself: whoever made it may have been
-/// killed before it could tell.
+/// The time for which a request waits for a change before it looks by itself. The process that made
+/// the change may have been killed before it could tell.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
-/// The number of looks of a request that is told of changes, in one wait. A compromised process could tell
-/// without end.
+/// The number of looks of a request that is told of changes, in one wait. A compromised process could
+/// tell without end.
 const MOST_LOOKS: u32 = 64;
 
 /// A request that waits for a process to be ready, counted until it does no more.
