@@ -71,7 +71,8 @@ impl ServeArgs {
         let httpd = Httpd::locate()?;
         step.done(&format!("{} ({})", httpd.server_string(), httpd.program().display()));
 
-        let server_root = ServerRoot::place(&project.target_dir, port, ensure::is_root());
+        let (target_dir, library) = (&project.target_dir, &selection.target.name);
+        let server_root = ServerRoot::place(target_dir, library, port, ensure::is_root());
         Ok(Site {
             selection,
             httpd,

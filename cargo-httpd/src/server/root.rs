@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use rustix::process::{Pid, test_kill_process};
 
-use super::conf::Parts;
+use super::conf::{GROUP, Parts};
 use crate::built_module::BuiltModule;
 use crate::progress::say;
 
@@ -18,6 +18,9 @@ const PID_FILE: &str = "run/httpd.pid";
 const SAMPLE: &str = "A file on disk, sent by httpd: ask for a part of it with a Range header, and \
     again with If-None-Match and its ETag.\n";
 
+/// The longest path of a Unix socket, in bytes (unix(7), `sun_path`).
+const LONGEST_SOCKET: usize = 107;
+
 /// A server root: `conf/`, `run/`, `htdocs/`, and `modules` that leads to httpd's own.
 pub(crate) struct ServerRoot {
     path: PathBuf,
@@ -26,22 +29,39 @@ pub(crate) struct ServerRoot {
 }
 
 impl ServerRoot {
-    /// Where the server root for `port` belongs: below the target folder, or below the system's folder
-    /// for temporary files where httpd's children, under another account, could not enter that.
-    pub(crate) fn place(target_dir: &Path, port: u16, as_root: bool) -> PathBuf {
-        let usual = target_dir.join("httpd");
-        if as_root && !others_may_enter(&usual) {
-            let name = format!("cargo-httpd-run-{port}-{}", std::process::id());
-            return std::env::temp_dir().join(name);
+    /// Returns the place of the server root for `port`, which serves the module with the library
+    /// `library`: below the target folder, or below the system's folder for temporary files. It is the
+    /// latter where httpd's children, under another account, cannot enter the target folder, and where
+    /// the paths of a process group's sockets would be too long.
+    pub(crate) fn place(target_dir: &Path, library: &str, port: u16, as_root: bool) -> PathBuf {
+        let usual = Self::usual_place(target_dir, port);
+        // As src/daemon/socket.rs makes them, with its longest numbers and our own group.
+        let socket =
+            format!("{}/run/rust.mod_{library}.4194304.2147483647.{GROUP}.0.sock", usual.display());
+        if socket.len() > LONGEST_SOCKET
+            || as_root && !others_may_enter(&target_dir.join("httpd"))
+        {
+            return std::env::temp_dir().join(temporary_name(port, &std::process::id().to_string()));
         }
-        usual.join(format!("run-{port}"))
+        usual
     }
 
-    /// The process id of the httpd that runs with the server root for `port`, if one does.
+    /// Returns the process id of the httpd that runs with a server root for `port`, if one does.
     pub(crate) fn running(target_dir: &Path, port: u16) -> Option<i32> {
-        let file = Self::place(target_dir, port, false).join(PID_FILE);
-        let pid = fs::read_to_string(file).ok()?.trim().parse().ok()?;
-        test_kill_process(Pid::from_raw(pid)?).is_ok().then_some(pid)
+        let start = temporary_name(port, "");
+        let temporary = fs::read_dir(std::env::temp_dir()).into_iter().flatten().flatten();
+        let temporary =
+            temporary.filter(|entry| entry.file_name().to_string_lossy().starts_with(&start));
+        std::iter::once(Self::usual_place(target_dir, port))
+            .chain(temporary.map(|entry| entry.path()))
+            .find_map(|root| {
+                let pid = fs::read_to_string(root.join(PID_FILE)).ok()?.trim().parse().ok()?;
+                test_kill_process(Pid::from_raw(pid)?).is_ok().then_some(pid)
+            })
+    }
+
+    fn usual_place(target_dir: &Path, port: u16) -> PathBuf {
+        target_dir.join(format!("httpd/run-{port}"))
     }
 
     /// Makes the folder; what an earlier run left there goes away. Nobody may be listening on its port.
@@ -109,6 +129,11 @@ impl Drop for ServerRoot {
     }
 }
 
+/// Returns the name of a server root in the system's folder for temporary files.
+fn temporary_name(port: u16, process: &str) -> String {
+    format!("cargo-httpd-run-{port}-{process}")
+}
+
 /// True if every folder on the way to `path` that exists lets any account through.
 fn others_may_enter(path: &Path) -> bool {
     use std::os::unix::fs::PermissionsExt;
@@ -166,11 +191,22 @@ mod tests {
         fs::create_dir(&closed).unwrap();
         fs::set_permissions(&closed, fs::Permissions::from_mode(0o700)).unwrap();
         let target = closed.join("target");
-        assert_eq!(ServerRoot::place(&target, 80, false), target.join("httpd/run-80"));
-        let place = ServerRoot::place(&target, 80, true);
+        assert_eq!(ServerRoot::place(&target, "shop", 80, false), target.join("httpd/run-80"));
+        let place = ServerRoot::place(&target, "shop", 80, true);
         assert!(!place.starts_with(&closed), "{place:?}");
         fs::set_permissions(&closed, fs::Permissions::from_mode(0o755)).unwrap();
-        assert_eq!(ServerRoot::place(&target, 80, true), target.join("httpd/run-80"));
+        assert_eq!(ServerRoot::place(&target, "shop", 80, true), target.join("httpd/run-80"));
         fs::remove_dir(&closed).unwrap();
+    }
+
+    #[test]
+    fn a_deep_folder_is_left_for_the_temporary_one() {
+        let module = "hello_shop";
+        // The rest of the path takes 71 bytes.
+        for (length, usual) in [(107 - 71, true), (107 - 70, false)] {
+            let target = PathBuf::from(format!("/{:x<1$}", "", length - 1));
+            let root = ServerRoot::place(&target, module, 8080, false);
+            assert_eq!(root.starts_with(&target), usual, "{length}: {root:?}");
+        }
     }
 }
