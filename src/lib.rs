@@ -29,7 +29,8 @@
 //! | --- | --- | --- |
 //! | [`gateway`] | the application contract: pure, without `unsafe`, the same behind every server | no |
 //! | [`protocol`] | codecs without I/O: the bridge between httpd and daemon processes, FastCGI, SCGI, uwsgi, CGI | no |
-//! | [`process`] | process groups as data and decisions: options, scoreboard, policies | no |
+//! | [`process_group`] | process groups as data and decisions: options, scoreboard, policies | no |
+//! | [`os`] | system calls of Linux | no |
 //! | [`server`] | drivers: the loop of a daemon process, the gateways | no |
 //! | `sys` | httpd, APR and APR-util as bindgen sees them | yes |
 //! | `httpd` | safe wrappers of what httpd hands to a hook | yes |
@@ -58,10 +59,12 @@ compile_error!("mod_rust needs panic = \"unwind\": with \"abort\" a panic ends t
 #[forbid(unsafe_code)]
 pub mod gateway;
 
+pub mod os;
 #[forbid(unsafe_code)]
-pub mod process;
+pub mod process_group;
 #[forbid(unsafe_code)]
 pub mod protocol;
+#[forbid(unsafe_code)]
 pub mod server;
 
 #[cfg(feature = "httpd")]

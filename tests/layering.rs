@@ -6,28 +6,41 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each layer with those that it may import.
-const LAYERS: [(&str, &[&str]); 11] = [
+const LAYERS: [(&str, &[&str]); 12] = [
     ("gateway", &[]),
     ("protocol", &["gateway"]),
-    ("process", &["gateway"]),
-    ("server", &["gateway", "process", "protocol"]),
+    ("process_group", &["gateway"]),
+    ("os", &["process_group"]),
+    ("server", &["gateway", "os", "process_group", "protocol"]),
     ("sys", &[]),
     ("httpd", &["gateway", "sys"]),
     ("module", &["gateway", "httpd", "sys"]),
-    ("adapter", &["gateway", "httpd", "server", "sys"]),
+    ("adapter", &["gateway", "httpd", "os", "server", "sys"]),
     ("embedded", &["adapter", "gateway", "httpd"]),
-    ("daemon", &["adapter", "gateway", "httpd", "process", "protocol", "server", "sys"]),
+    (
+        "daemon",
+        &["adapter", "gateway", "httpd", "os", "process_group", "protocol", "server", "sys"],
+    ),
     (
         "handler",
         &[
-            "adapter", "daemon", "embedded", "gateway", "httpd", "module", "process", "protocol",
-            "server", "sys",
+            "adapter",
+            "daemon",
+            "embedded",
+            "gateway",
+            "httpd",
+            "module",
+            "os",
+            "process_group",
+            "protocol",
+            "server",
+            "sys",
         ],
     ),
 ];
 
 /// Layers without a line of unsafe code.
-const SAFE: [&str; 3] = ["gateway", "process", "protocol"];
+const SAFE: [&str; 4] = ["gateway", "process_group", "protocol", "server"];
 
 fn sources(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();

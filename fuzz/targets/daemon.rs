@@ -10,13 +10,13 @@ use std::time::Duration;
 
 use libfuzzer_sys::fuzz_target;
 use mod_rust::gateway::{Application, Body, Environ, Error, Level, Result, StartResponse, app_fn};
-use mod_rust::process::{Board, GroupOptions, State};
+use mod_rust::os::{self, Event, monotonic_us};
+use mod_rust::process_group::{GroupOptions, ProcessState, Scoreboard};
 use mod_rust::protocol::bridge::{
     Flow, InputFailure, Kind, Limits, Pairs, Peer, RequestEncoder, RequestFacts, TOKEN, put_header,
     put_hello, put_input_end, put_input_failed, put_input_stop, split,
 };
-use mod_rust::server::bridge::{Applications, Daemon, run};
-use mod_rust::server::os::{self, Event, monotonic_us};
+use mod_rust::server::daemon_process::{Applications, Daemon, run};
 
 const GROUP: [u8; TOKEN] = *b"sixteen bytes 16";
 
@@ -137,7 +137,7 @@ fn check(stream: &[u8], answers: &[u8]) {
 
 /// A process group of one process, whose end nobody waits for.
 struct House {
-    board: Board,
+    board: Scoreboard,
     path: std::path::PathBuf,
 }
 
@@ -182,7 +182,7 @@ fn house() -> &'static House {
         let _ = std::fs::remove_file(&path);
         let listener = UnixListener::bind(&path).expect("a socket");
         let options = GroupOptions::parse("house", &["threads=2"]).expect("options");
-        let board = Board::leaked(options.slots() as usize, 2);
+        let board = Scoreboard::leaked(options.slots() as usize, 2);
         board.prepare(&options, monotonic_us());
         // Open for as long as this process lives.
         let (lifeline, kept) = std::io::pipe().expect("a pipe");
@@ -212,7 +212,7 @@ fn house() -> &'static House {
             abandon: Arc::new(|_| ()),
         };
         std::thread::spawn(move || run(daemon));
-        while board.slots[0].state() != State::Ready {
+        while board.slots[0].state() != ProcessState::Ready {
             std::thread::yield_now();
         }
         House { board, path }

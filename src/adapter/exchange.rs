@@ -20,8 +20,8 @@ use crate::gateway::{
     Variables, Woken, header,
 };
 use crate::httpd::{Brigade, Progress, Request, SoFar, log};
-use crate::server::os::monotonic_us;
-use crate::server::place;
+use crate::os::monotonic_us;
+use crate::server::workers::parker;
 
 /// How much is collected before it goes through the filters, in bytes. Above 65,535 the core output
 /// filter writes blocking (server/core.c, `AP_FLUSH_MAX_THRESHOLD`), whatever the last piece's size.
@@ -449,7 +449,7 @@ impl Exchange for RequestExchange<'_, '_> {
     }
 
     fn waker(&self) -> Waker {
-        place::waker()
+        parker::waker()
     }
 
     fn park(&self, interest: Interest) -> Woken {

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::exchange::RequestExchange;
 use crate::gateway::{Level, SharedVariables, Variables as _};
 use crate::httpd::log;
-use crate::server::place;
+use crate::server::workers::parker;
 
 /// The time for which another thread waits for the thread that has the request.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -54,7 +54,7 @@ impl Shared {
     pub(super) fn answer(&self, exchange: &RequestExchange<'_, '_>) {
         let mut state = self.lock();
         if state.owner.is_none() {
-            state.owner = Some(place::waker());
+            state.owner = Some(parker::waker());
         }
         if state.wanted.is_empty() && !state.wants_all {
             return;

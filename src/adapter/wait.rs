@@ -4,8 +4,8 @@ use std::os::fd::{AsFd as _, BorrowedFd, RawFd};
 use std::time::Duration;
 
 use crate::gateway::{Interest, Woken};
-use crate::server::os::{self, Event};
-use crate::server::place;
+use crate::os::{self, Event};
+use crate::server::workers::parker;
 
 /// How often a connection that has no socket of its own (an HTTP/2 stream) is looked after: nothing
 /// else tells that its client has gone.
@@ -33,7 +33,7 @@ pub(super) fn park(
         // Reading will find nothing and say that the time is up.
         return Woken::MustBlock;
     }
-    place::park_with(|event| {
+    parker::park_with(|event| {
         if let Some(socket) = socket {
             return wait(socket, event, interest, timeout);
         }

@@ -4,8 +4,6 @@ use std::collections::VecDeque;
 
 use bytes::{Bytes, BytesMut};
 
-use super::memory;
-
 /// Pieces of a body that wait for a slow client, so that the daemon process does not have to.
 ///
 /// A piece shares the memory of the read that brought it, so one byte can hold on to a whole read.
@@ -92,8 +90,20 @@ impl Drop for Backlog {
         if self.most > GIVEN_BACK {
             self.pieces.clear();
             self.tail = BytesMut::new();
-            memory::give_back();
+            trim_heap();
         }
+    }
+}
+
+/// Gives freed memory back to the system.
+///
+/// malloc keeps it in the thread's arena. Where something small lies above it, malloc gives none of
+/// it back by itself, and each arena would keep the size of its largest response for good.
+fn trim_heap() {
+    #[cfg(target_env = "gnu")]
+    {
+        // SAFETY: P17: it may be called at any time, and takes a number.
+        unsafe { libc::malloc_trim(0) };
     }
 }
 

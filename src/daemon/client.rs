@@ -5,23 +5,23 @@ use std::io;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use super::answer::Answer;
+use super::attempt::{Attempt, Ended};
 use super::connection::Connection;
 use super::failure::Failure;
 use super::group::Group;
-use super::kept::CONNECTIONS;
-use super::phases::Phases;
-use super::trip::{Ended, Trip};
-use super::upload::Upload;
+use super::idle_connections::CONNECTIONS;
+use super::phase_times::PhaseTimes;
+use super::request_body::RequestBody;
+use super::response::Response;
 use super::waiting::Waiting;
 use crate::adapter::{Facts, RequestExchange, RequestInput, conclude};
 use crate::gateway::{Error, Level, Outcome, Variables as _};
 use crate::httpd::{HookStatus, Request, log};
-use crate::process::{Choice, Hold, LONGEST_PAUSE_US, State, Tried};
+use crate::os;
+use crate::process_group::{LONGEST_PAUSE_US, Lease, ProcessChoice, ProcessState, TriedSlots};
 use crate::protocol::bridge::{
     Flow, HEADER, HELLO, Limits, Pairs, RequestEncoder, RequestFacts, put_hello, stamp,
 };
-use crate::server::os;
 
 /// Which application a process of the group is to run.
 #[derive(Clone, Copy)]
@@ -49,7 +49,7 @@ impl Group {
         request: &Request<'r>,
         call: Call<'r>,
         facts: Facts<'r>,
-        phases: &Phases,
+        phases: &PhaseTimes,
     ) -> HookStatus {
         let input = match RequestInput::new(request) {
             Ok(input) => input,
@@ -66,17 +66,17 @@ impl Group {
         exchange: &RequestExchange<'e, 'r>,
         call: Call<'r>,
         input: RequestInput<'e, 'r>,
-        phases: &Phases,
+        phases: &PhaseTimes,
     ) -> HookStatus {
-        let mut upload = Upload::new(request, input);
+        let mut upload = RequestBody::new(request, input);
         let mut packet = PACKET.take();
         packet.clear();
         let ended = self
             .pack(&mut packet, exchange, call, &mut upload)
             .map_err(|error| Failure::too_large(&error))
             .and_then(|()| {
-                let courier = Courier { group: self, request, exchange, phases };
-                courier.carry(&mut packet, &mut upload)
+                let dispatcher = Dispatcher { group: self, request, exchange, phases };
+                dispatcher.carry(&mut packet, &mut upload)
             });
         if packet.capacity() <= KEPT_PACKET {
             PACKET.set(packet);
@@ -108,7 +108,7 @@ impl Group {
         packet: &mut Vec<u8>,
         exchange: &RequestExchange<'_, '_>,
         call: Call<'_>,
-        upload: &mut Upload<'_, '_>,
+        upload: &mut RequestBody<'_, '_>,
     ) -> Result<(), crate::protocol::bridge::EncodeError> {
         put_hello(packet, &self.board.group.token());
         let request = exchange.request();
@@ -146,22 +146,22 @@ impl Group {
         let threads = self.options.threads as usize;
         let most = threads + self.board.rows_per_slot.saturating_sub(threads) / 2;
         let mut ready =
-            self.board.slots.iter().filter(|slot| slot.state() == State::Ready).peekable();
+            self.board.slots.iter().filter(|slot| slot.state() == ProcessState::Ready).peekable();
         ready.peek().is_some()
             && ready.all(|slot| slot.running().saturating_add(slot.parked()) as usize >= most)
     }
 }
 
 /// One request under way.
-pub(super) struct Courier<'c, 'e, 'r> {
+pub(super) struct Dispatcher<'c, 'e, 'r> {
     pub(super) group: &'c Group,
     pub(super) request: &'e Request<'r>,
     pub(super) exchange: &'c RequestExchange<'e, 'r>,
-    pub(super) phases: &'c Phases,
+    pub(super) phases: &'c PhaseTimes,
 }
 
 /// How one attempt ended that may be followed by another.
-enum Attempt {
+enum AttemptEnd {
     Answered(Outcome),
     /// The process could not be connected to.
     NotConnected(Failure),
@@ -169,22 +169,26 @@ enum Attempt {
     Untouched(Failure),
 }
 
-impl<'e, 'r> Courier<'_, 'e, 'r> {
+impl<'e, 'r> Dispatcher<'_, 'e, 'r> {
     /// Carries the request to a process, and to another where the first took nothing of it.
-    fn carry(&self, packet: &mut [u8], upload: &mut Upload<'e, 'r>) -> Result<Outcome, Failure> {
+    fn carry(
+        &self,
+        packet: &mut [u8],
+        upload: &mut RequestBody<'e, 'r>,
+    ) -> Result<Outcome, Failure> {
         let started = Instant::now();
         let first_piece = upload.taken();
-        let mut tried = Tried::new();
+        let mut tried = TriedSlots::new();
         let mut attempts = 0;
         let mut unreachable = None;
         loop {
-            let hold = self.choose(&mut tried, started, &mut unreachable)?;
-            let failure = match self.attempt(hold, packet, upload)? {
-                Attempt::Answered(outcome) => return Ok(outcome),
-                Attempt::NotConnected(failure) => {
+            let lease = self.choose(&mut tried, started, &mut unreachable)?;
+            let failure = match self.attempt(lease, packet, upload)? {
+                AttemptEnd::Answered(outcome) => return Ok(outcome),
+                AttemptEnd::NotConnected(failure) => {
                     // Its line of connections is full, mostly: another's may not be. When all have
                     // been tried, there is a pause.
-                    tried.add(hold.slot);
+                    tried.add(lease.slot);
                     if failure.is_lasting() {
                         unreachable = Some(failure);
                         continue;
@@ -194,7 +198,7 @@ impl<'e, 'r> Courier<'_, 'e, 'r> {
                     }
                     continue;
                 }
-                Attempt::Untouched(failure) => failure,
+                AttemptEnd::Untouched(failure) => failure,
             };
             attempts += 1;
             // What has left the packet behind cannot be sent a second time.
@@ -209,7 +213,7 @@ impl<'e, 'r> Courier<'_, 'e, 'r> {
                     "RUST0038: process group {}: daemon process {} took nothing of the request; it \
                      goes to another",
                     self.group.name(),
-                    hold.pid
+                    lease.pid
                 ),
             );
         }
@@ -219,22 +223,22 @@ impl<'e, 'r> Courier<'_, 'e, 'r> {
     /// the socket of one that is cannot be reached.
     fn choose(
         &self,
-        tried: &mut Tried,
+        tried: &mut TriedSlots,
         started: Instant,
         unreachable: &mut Option<Failure>,
-    ) -> Result<Hold, Failure> {
+    ) -> Result<Lease, Failure> {
         let board = &self.group.board;
         let mut waiting = None;
         loop {
             // Read before the look: a change after it ends the wait below.
             let changes = board.group.changes().load(Ordering::SeqCst);
             match board.take(tried, os::monotonic_us()) {
-                Ok(hold) => return Ok(hold),
-                Err(Choice::Full) => {
+                Ok(lease) => return Ok(lease),
+                Err(ProcessChoice::Full) => {
                     board.group.refused(true);
                     return Err(Failure::full());
                 }
-                Err(Choice::Open { until_us }) => {
+                Err(ProcessChoice::Open { until_us }) => {
                     board.group.refused(false);
                     // An application process can write any moment there.
                     let longest = self.group.options.crash_backoff.as_micros() as u64;
@@ -247,7 +251,7 @@ impl<'e, 'r> Courier<'_, 'e, 'r> {
                         return Err(failure);
                     }
                     // One that was tried may be another process by now.
-                    let were_tried = std::mem::take(tried) != Tried::new();
+                    let were_tried = std::mem::take(tried) != TriedSlots::new();
                     let waited = started.elapsed();
                     let left = self.group.options.connect_timeout.saturating_sub(waited);
                     if left.is_zero() {
@@ -267,33 +271,33 @@ impl<'e, 'r> Courier<'_, 'e, 'r> {
 
     fn attempt(
         &self,
-        hold: Hold,
+        lease: Lease,
         packet: &mut [u8],
-        upload: &mut Upload<'e, 'r>,
-    ) -> Result<Attempt, Failure> {
+        upload: &mut RequestBody<'e, 'r>,
+    ) -> Result<AttemptEnd, Failure> {
         let board = &self.group.board;
         let started = os::monotonic_us();
-        let mut connection = match self.connect(hold) {
+        let mut connection = match self.connect(lease) {
             Ok(connection) => connection,
             Err(error) => {
-                board.release(hold.slot, hold.incarnation);
+                board.release(lease.slot, lease.incarnation);
                 // Nobody listens where the process has died, and httpd's parent does not hold the
                 // socket: that is of an earlier configuration, or of `httpd -X`.
-                self.group.look_after(hold);
-                let socket = &self.group.seen[hold.slot];
-                return Ok(Attempt::NotConnected(Failure::cannot_connect(
-                    hold.pid, socket, &error,
+                self.group.look_after(lease);
+                let socket = &self.group.seen[lease.slot];
+                return Ok(AttemptEnd::NotConnected(Failure::cannot_connect(
+                    lease.pid, socket, &error,
                 )));
             }
         };
         let ticket = board.group.ticket();
         let sent_us = os::monotonic_us();
-        stamp(&mut packet[HELLO_FRAME..], ticket, sent_us, hold.incarnation);
+        stamp(&mut packet[HELLO_FRAME..], ticket, sent_us, lease.incarnation);
         let flow = Flow::of_request(packet[REQUEST_FLAGS]);
-        self.phases.connected(hold, started, sent_us);
-        let mut trip = Trip {
-            courier: self,
-            hold,
+        self.phases.connected(lease, started, sent_us);
+        let mut attempt = Attempt {
+            dispatcher: self,
+            lease,
             ticket,
             packet: if connection.is_new { packet } else { &packet[HELLO_FRAME..] },
             sent: 0,
@@ -306,12 +310,12 @@ impl<'e, 'r> Courier<'_, 'e, 'r> {
             is_deaf: false,
         };
         connection.is_new = false;
-        let mut answer = Answer::new(self.request, self.exchange, &self.group.options);
-        match trip.run(&mut connection, upload, &mut answer) {
+        let mut answer = Response::new(self.request, self.exchange, &self.group.options);
+        match attempt.run(&mut connection, upload, &mut answer) {
             Ok((outcome, is_kept)) => {
                 // Another request may use it while this client is given the rest.
                 if is_kept {
-                    self.group.keep(hold.slot, connection);
+                    self.group.keep(lease.slot, connection);
                 }
                 let outcome = match outcome {
                     Outcome::Complete => match answer.complete() {
@@ -326,24 +330,24 @@ impl<'e, 'r> Courier<'_, 'e, 'r> {
                     other => other,
                 };
                 self.phases.ended();
-                Ok(Attempt::Answered(outcome))
+                Ok(AttemptEnd::Answered(outcome))
             }
             Err(Ended::Failed(failure)) => Err(failure),
-            Err(Ended::Gone(error)) => Ok(Attempt::Answered(self.stopped(error))),
+            Err(Ended::Gone(error)) => Ok(AttemptEnd::Answered(self.stopped(error))),
             Err(Ended::Lost { has_begun, failure }) => {
-                if trip.sent == 0 {
-                    board.release(hold.slot, hold.incarnation);
-                    self.group.look_after(hold);
-                    return Ok(Attempt::Untouched(failure));
+                if attempt.sent == 0 {
+                    board.release(lease.slot, lease.incarnation);
+                    self.group.look_after(lease);
+                    return Ok(AttemptEnd::Untouched(failure));
                 }
                 // The connection must be closed before the question, so that a process which lives
                 // does not take the request up after it.
                 drop(connection);
-                self.group.look_after(hold);
-                if has_begun || board.find_ticket(&hold, ticket).may_have_started() {
+                self.group.look_after(lease);
+                if has_begun || board.find_ticket(&lease, ticket).may_have_started() {
                     return Err(failure);
                 }
-                Ok(Attempt::Untouched(failure))
+                Ok(AttemptEnd::Untouched(failure))
             }
         }
     }
@@ -353,22 +357,22 @@ impl<'e, 'r> Courier<'_, 'e, 'r> {
         if self.exchange.has_begun() { Outcome::Broken(error) } else { Outcome::Failed(error) }
     }
 
-    fn connect(&self, hold: Hold) -> io::Result<Connection> {
-        match self.group.take_kept(hold.slot, hold.incarnation) {
+    fn connect(&self, lease: Lease) -> io::Result<Connection> {
+        match self.group.take_kept(lease.slot, lease.incarnation) {
             Some(connection) => Ok(connection),
-            None => match self.open(hold) {
+            None => match self.open(lease) {
                 // Connections kept for others are worth less than this request.
                 Err(error) if is_out_of_descriptors(&error) && CONNECTIONS.clear() => {
-                    self.open(hold)
+                    self.open(lease)
                 }
                 opened => opened,
             },
         }
     }
 
-    fn open(&self, hold: Hold) -> io::Result<Connection> {
-        let path = &self.group.seen[hold.slot];
-        Connection::open(path, hold.incarnation, self.group.buffers())
+    fn open(&self, lease: Lease) -> io::Result<Connection> {
+        let path = &self.group.seen[lease.slot];
+        Connection::open(path, lease.incarnation, self.group.buffers())
     }
 }
 

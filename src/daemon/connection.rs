@@ -10,8 +10,8 @@ use std::time::Duration;
 use bytes::{Buf as _, Bytes, BytesMut};
 use rustix::net::{AddressFamily, SendFlags, SocketAddrUnix, SocketFlags, SocketType};
 
+use crate::os;
 use crate::protocol::bridge::{Frame, FrameError, HEADER, Header, Limits, Peer};
-use crate::server::os;
 
 /// How much is read at once, in bytes: a small answer does not need more, and connections that are
 /// kept should not keep memory with them.

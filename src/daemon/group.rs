@@ -9,11 +9,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::connection::{Buffers, Connection};
 use super::identity::Identity;
-use super::kept::{CONNECTIONS, Peer};
-use super::manager::has_ended;
-use crate::process::{Board, GroupOptions, GroupSnapshot, Hold};
-use crate::server::bridge::Applications;
-use crate::server::os;
+use super::idle_connections::{CONNECTIONS, Peer};
+use super::parent::has_ended;
+use crate::os;
+use crate::process_group::{GroupOptions, GroupSnapshot, Lease, Scoreboard};
+use crate::server::daemon_process::Applications;
 
 /// Makes the applications of a group, in its processes.
 pub(crate) type Build = dyn Fn() -> Result<Arc<dyn Applications>, String> + Send + Sync;
@@ -22,7 +22,7 @@ pub(crate) type Build = dyn Fn() -> Result<Arc<dyn Applications>, String> + Send
 pub(crate) struct Group {
     pub(super) options: GroupOptions,
     pub(super) identity: Identity,
-    pub(super) board: Board,
+    pub(super) board: Scoreboard,
     /// The addresses of the board's pages, which no other group's board is on.
     pub(super) pages: Range<usize>,
     /// Each slot's socket.
@@ -94,9 +94,9 @@ impl Group {
 
     /// A connection to this process broke. If it has died, the others are told, so that one takes its
     /// place now: httpd's parent looks once a second only.
-    pub(super) fn look_after(&self, hold: Hold) {
-        if has_ended(hold.pid)
-            && self.board.slots[hold.slot].found_dead(hold.incarnation, os::monotonic_us())
+    pub(super) fn look_after(&self, lease: Lease) {
+        if has_ended(lease.pid)
+            && self.board.slots[lease.slot].found_dead(lease.incarnation, os::monotonic_us())
         {
             self.ring();
         }

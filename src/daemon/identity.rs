@@ -11,7 +11,7 @@ use nix::unistd::{Gid, Group, Uid, User};
 
 use super::privileges;
 use crate::httpd::unixd;
-use crate::process::GroupOptions;
+use crate::process_group::GroupOptions;
 
 /// The identity of a group's processes.
 #[derive(Clone, Debug)]

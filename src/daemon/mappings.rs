@@ -114,7 +114,7 @@ mod tests {
 
     #[test]
     fn all_shared_memory_but_that_to_keep() {
-        use crate::server::os::{BoardMemory, Shape};
+        use crate::os::{BoardMemory, Shape};
         let shape = Shape { slots: 1, rows_per_slot: 1 };
         // Side by side in one mapping, and in another one.
         let (_memory, boards) = BoardMemory::new(&[shape; 3]).unwrap();

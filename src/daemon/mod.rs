@@ -1,34 +1,35 @@
 //! Daemon mode: process groups that httpd forks and supervises, and the way of requests to them.
 //!
-//! `manager` is the part of httpd's parent, `child` what a process does before it serves, and `client`
-//! the part of httpd's children, which have the requests.
+//! | process | modules |
+//! | --- | --- |
+//! | httpd's parent | `parent` starts groups and replaces processes; `exit_status`, `previous_generation` |
+//! | a process of a group, before it serves | `setup`, with `identity`, `privileges`, `mappings`, `title` |
+//! | an httpd child, which has the request | `client` chooses a process; `attempt` is one try; `request_body`, `response` |
 
-mod answer;
+mod attempt;
 mod backlog;
-mod child;
 mod client;
 mod connection;
-mod ending;
 mod exit;
+mod exit_status;
 mod failure;
 mod group;
 mod identity;
-mod kept;
-mod manager;
+mod idle_connections;
 mod mappings;
-mod memory;
-mod oom;
-mod phases;
+mod parent;
+mod phase_times;
+mod previous_generation;
 mod privileges;
-mod retired;
+mod request_body;
+mod response;
+mod setup;
 mod socket;
 mod title;
-mod trip;
-mod upload;
 mod waiting;
 
 pub(crate) use client::Call;
 pub(crate) use group::Group;
 pub(crate) use identity::check as check_identity;
-pub(crate) use manager::{Plan, check, find, in_child, refill, start, with_groups};
-pub(crate) use phases::Phases;
+pub(crate) use parent::{Plan, check, find, in_child, refill, start, with_groups};
+pub(crate) use phase_times::PhaseTimes;

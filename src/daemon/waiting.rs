@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::failure::Failure;
 use super::group::Group;
-use crate::process::Place;
-use crate::server::os;
+use crate::os;
+use crate::process_group::WaitingRequest;
 
 /// The time for which a request waits for a change before it looks by itself. The process that made
 /// the change may have been killed before it could tell.
@@ -19,7 +19,7 @@ const MOST_LOOKS: u32 = 64;
 /// A request that waits for a process to be ready, counted until it does no more.
 pub(super) struct Waiting<'g> {
     group: &'g Group,
-    place: Place,
+    place: WaitingRequest,
     looks: u32,
 }
 

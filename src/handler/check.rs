@@ -4,7 +4,7 @@
 use super::config::Choice;
 use super::groups::Selection;
 use super::options::Chain;
-use super::state::{self, Place, Scope, Use};
+use super::registry::{self, Place, Scope, Use};
 use crate::gateway::Error;
 use crate::httpd::{Kept, Pool, Server, mpm};
 
@@ -46,11 +46,11 @@ pub(super) fn own(
     main: Server<'_>,
     usual: &dyn Fn(Server<'_>) -> Chain,
 ) -> Result<(), Vec<String>> {
-    let sections = state::sections();
+    let sections = registry::sections();
     let mut wrong = Vec::new();
-    state::with_uses(|uses| {
+    registry::with_uses(|uses| {
         for server in main.iter() {
-            let servers = [state::identity(main), state::identity(server)];
+            let servers = [registry::identity(main), registry::identity(server)];
             let check = Check { pool, servers, usual: usual(server), sections: &sections, uses };
             check.lines();
             check.uses(&mut wrong);
@@ -69,9 +69,9 @@ pub(super) fn own(
 ///
 /// A line for each mistake.
 pub(super) fn all(pool: Pool<'_>) -> Result<(), Vec<String>> {
-    let mut wrong = state::all_wrong(pool);
-    wrong.extend(state::wrong_names(pool).iter().map(|reason| format!("RUST0101: {reason}")));
-    wrong.extend(state::unknown_lines(pool).iter().map(|line| {
+    let mut wrong = registry::all_wrong(pool);
+    wrong.extend(registry::wrong_names(pool).iter().map(|reason| format!("RUST0101: {reason}")));
+    wrong.extend(registry::unknown_lines(pool).iter().map(|line| {
         format!("RUST0103: {line}: no application that it applies to has an option of that name")
     }));
     // httpd compares the major module magic number only. A record that has grown since its release
@@ -102,7 +102,7 @@ impl<'c> Check<'c, '_> {
     fn lines(&self) {
         self.usual.each(&mut |line| {
             let known = self.uses.iter().any(|used| used.application.factory.knows(&line.name));
-            state::line(self.pool, line, known);
+            registry::line(self.pool, line, known);
         });
     }
 
@@ -161,7 +161,7 @@ impl<'c> Check<'c, '_> {
                 knowing.extend(
                     mounted.iter().filter(|used| used.application.factory.knows(&line.name)),
                 );
-                state::line(self.pool, line, knowing.len() > before);
+                registry::line(self.pool, line, knowing.len() > before);
             });
             let options = |used| self.covering(used).around(scope.section.options, self.pool);
             if !knowing.iter().any(|used| self.fits(used, options(used))) {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::groups::{Names, Selection};
 use super::mount::Mount;
 use super::options::Chain;
-use super::state::Named;
+use super::registry::Named;
 use crate::httpd::{Kept, Pool};
 use crate::module::Config;
 

@@ -7,13 +7,13 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use super::config::Choice;
 use super::groups::{Definition, Selection, is_visible};
 use super::options::Chain;
-use super::state::{self, Named, Place};
+use super::registry::{self, Named, Place};
 use super::{check, instance, process};
 use crate::daemon::{self, Plan};
 use crate::gateway::{Application, Error, ErrorKind, Options, Result};
 use crate::httpd::{Kept, Pool, Server};
 use crate::protocol::bridge::{PairBlock, Pairs};
-use crate::server::bridge::Applications;
+use crate::server::daemon_process::Applications;
 
 /// An application with its options, which a process builds before it takes requests.
 type Wanted = (u32, Options);
@@ -31,11 +31,11 @@ pub(super) struct View<'v> {
 
 /// The uses that would run in httpd's children where none may.
 pub(super) fn check_embedded(view: &View<'_>) -> Vec<String> {
-    let sections = state::sections();
+    let sections = registry::sections();
     let mut wrong = Vec::new();
-    state::with_uses(|uses| {
+    registry::with_uses(|uses| {
         for server in view.main.iter().filter(|server| (view.restricted)(*server)) {
-            let servers = [state::identity(view.main), state::identity(server)];
+            let servers = [registry::identity(view.main), registry::identity(server)];
             for used in uses {
                 let inner = match &used.at {
                     Place::Section(section) if used.server == servers[1] => section.process_group,
@@ -67,10 +67,10 @@ pub(super) fn check_embedded(view: &View<'_>) -> Vec<String> {
 
 /// Finds what is wrong with the process groups that this module's applications need.
 pub(super) fn check_groups(pconf: Pool<'_>, view: &View<'_>) -> Vec<String> {
-    state::with_groups(|groups| {
+    registry::with_groups(|groups| {
         let check = |group: &Definition| {
             wanted(pconf, group, view)?;
-            let error = daemon::check(pconf, state::socket_prefix(), &group.options).err()?;
+            let error = daemon::check(pconf, registry::socket_prefix(), &group.options).err()?;
             let Definition { name, place, .. } = group;
             Some(format!("RUST0107: {place}: RustDaemonProcess {name}: {error}"))
         };
@@ -80,32 +80,32 @@ pub(super) fn check_groups(pconf: Pool<'_>, view: &View<'_>) -> Vec<String> {
 
 /// Starts the process groups that this module's applications need.
 pub(super) fn start(pconf: Pool<'_>, view: &View<'_>) -> std::result::Result<(), Vec<String>> {
-    let plans = state::with_groups(|groups| {
+    let plans = registry::with_groups(|groups| {
         let plan = |group: &Definition| {
             let wanted = wanted(pconf, group, view)?;
             Some(Plan {
                 options: group.options.clone(),
                 build: Box::new(move || build(&wanted)),
                 finish: process::finish,
-                server: Some(group.server).filter(|own| *own != state::identity(view.main)),
+                server: Some(group.server).filter(|own| *own != registry::identity(view.main)),
             })
         };
         groups.iter().filter_map(plan).collect::<Vec<_>>()
     });
-    daemon::start(pconf, view.main, state::socket_prefix(), plans)
+    daemon::start(pconf, view.main, registry::socket_prefix(), plans)
 }
 
 /// What the processes of `group` build; `None` when no application of this module's can be sent to
 /// it.
 fn wanted(pool: Pool<'_>, group: &Definition, view: &View<'_>) -> Option<Vec<Wanted>> {
-    let sections = state::sections();
+    let sections = registry::sections();
     let (mut wanted, mut is_needed) = (Vec::new(), false);
-    state::with_uses(|uses| {
+    registry::with_uses(|uses| {
         for server in view.main.iter() {
             if !is_visible(group.server, server, view.main) {
                 continue;
             }
-            let servers = [state::identity(view.main), state::identity(server)];
+            let servers = [registry::identity(view.main), registry::identity(server)];
             for used in uses {
                 let is_here = match used.at {
                     Place::Section(_) => used.server == servers[1],
@@ -165,7 +165,7 @@ fn wanted(pool: Pool<'_>, group: &Definition, view: &View<'_>) -> Option<Vec<Wan
 /// Builds the applications of a process: those that are known beforehand now, others when asked for.
 fn build(wanted: &[Wanted]) -> std::result::Result<Arc<dyn Applications>, String> {
     process::start_daemon();
-    let named = state::applications();
+    let named = registry::applications();
     let applications = OfModule {
         usual: named.iter().map(|_| OnceLock::new()).collect(),
         named,
@@ -251,5 +251,5 @@ fn decode(options: Pairs<'_>) -> Result<Options> {
 
 /// Returns the group of that name, if it may be used in the request's server.
 pub(super) fn find(name: &str, server: Server<'_>) -> Option<Kept<daemon::Group>> {
-    daemon::find(name).filter(|group| group.serves(state::identity(server)))
+    daemon::find(name).filter(|group| group.serves(registry::identity(server)))
 }

@@ -9,10 +9,10 @@ use super::groups::{Definition, Selection};
 use super::instance::Instance;
 use super::mount::{At, Mount};
 use super::options::Line;
-use super::state::{self, Place, Use};
+use super::registry::{self, Place, Use};
 use crate::httpd::{Kept, Pattern};
 use crate::module::{Contexts, Directive, Parameters};
-use crate::process::{GroupOptions, units};
+use crate::process_group::{GroupOptions, units};
 
 /// Directives of a section.
 pub(super) const SECTION: &[Directive<Gateway>] = &[
@@ -142,21 +142,21 @@ fn application(section: &mut Gateway, arguments: &[&str], at: &Parameters<'_>) -
         return Ok(());
     }
     if at.is_htaccess() {
-        state::resolve_now(name)?;
+        registry::resolve_now(name)?;
     } else {
-        state::want(at.pool(), name, "RustApp", &at.place());
+        registry::want(at.pool(), name, "RustApp", &at.place());
     }
-    section.application = match state::find(name) {
+    section.application = match registry::find(name) {
         None => Choice::Other,
         Some(application) => {
             if !at.is_htaccess() {
-                state::used(Use {
+                registry::used(Use {
                     application,
                     process_group: None,
                     directive: format!("RustApp {name}"),
                     place: at.place(),
                     at: Place::Section(record(at)),
-                    server: state::identity(at.server()),
+                    server: registry::identity(at.server()),
                 });
             }
             Choice::Own(application)
@@ -181,7 +181,7 @@ fn option(section: &mut Gateway, arguments: &[&str], at: &Parameters<'_>) -> Res
     let line = Line { name: (*name).into(), value: (*value).into(), place: at.place() };
     section.options = section.options.with(line, at.pool());
     if at.path().is_some() {
-        state::remember_section(record(at), at.server(), at.location());
+        registry::remember_section(record(at), at.server(), at.location());
     }
     Ok(())
 }
@@ -224,17 +224,17 @@ fn mount(
         };
         let selection = Selection::parse(group)?;
         if let Selection::Named(name) = &selection {
-            state::want_group(name, "process-group=", &at.place(), at.server());
+            registry::want_group(name, "process-group=", &at.place(), at.server());
         }
         if process_group.replace(selection).is_some() {
             return Err(format!("option \"{option}\": process-group is given twice"));
         }
     }
     let pool = at.pool();
-    state::want(pool, name, directive, &at.place());
-    let application = state::find(name);
+    registry::want(pool, name, directive, &at.place());
+    let application = registry::find(name);
     if let Some(application) = application {
-        state::used(Use {
+        registry::used(Use {
             application,
             process_group: process_group.clone(),
             directive: directive.to_owned(),
@@ -243,7 +243,7 @@ fn mount(
                 At::Path(path) => Place::Path(path.clone()),
                 At::Pattern(_) => Place::Pattern,
             },
-            server: state::identity(at.server()),
+            server: registry::identity(at.server()),
         });
     }
     let file: &CStr = pool.c_str(format!("rust:{name}").as_bytes());
@@ -264,17 +264,17 @@ fn import(_: &mut Host, arguments: &[&str], at: &Parameters<'_>) -> Result {
         return Err(format!("option \"{option}\": expected the name of a process group"));
     };
     let place = at.place();
-    state::want_group(&group, IMPORT, &place, at.server());
-    state::want(at.pool(), name, IMPORT, &place);
-    if let Some(application) = state::find(name) {
-        state::used(Use {
+    registry::want_group(&group, IMPORT, &place, at.server());
+    registry::want(at.pool(), name, IMPORT, &place);
+    if let Some(application) = registry::find(name) {
+        registry::used(Use {
             application,
             process_group: Some(Selection::Named(group)),
             directive: format!("{IMPORT} {name}"),
             place,
             // It answers nowhere: the options outside of sections are its own.
             at: Place::Pattern,
-            server: state::identity(at.server()),
+            server: registry::identity(at.server()),
         });
     }
     Ok(())
@@ -287,13 +287,13 @@ fn process_group(section: &mut Gateway, arguments: &[&str], at: &Parameters<'_>)
     let [name] = arguments else { return usage() };
     let selection = Selection::parse(name)?;
     if let Selection::Named(name) = &selection {
-        state::want_group(name, "RustProcessGroup", &at.place(), at.server());
+        registry::want_group(name, "RustProcessGroup", &at.place(), at.server());
     }
     // SAFETY: P3: the directive does not stand in .htaccess, so this is pconf; sections' records refer
     // to it.
     section.process_group = Some(unsafe { at.pool().keep(selection) });
     if at.path().is_some() {
-        state::remember_section(record(at), at.server(), at.location());
+        registry::remember_section(record(at), at.server(), at.location());
     }
     Ok(())
 }
@@ -307,7 +307,7 @@ fn restrict_process(section: &mut Gateway, arguments: &[&str], at: &Parameters<'
         match Selection::parse(name)? {
             Selection::Embedded => {}
             Selection::Named(_) => {
-                state::want_group(name, "RustRestrictProcess", &at.place(), at.server());
+                registry::want_group(name, "RustRestrictProcess", &at.place(), at.server());
             }
             Selection::Variable(_) => {
                 return Err(format!(
@@ -325,10 +325,10 @@ fn restrict_process(section: &mut Gateway, arguments: &[&str], at: &Parameters<'
 fn daemon_process(_: &mut Host, arguments: &[&str], at: &Parameters<'_>) -> Result {
     let [name, options @ ..] = arguments else { return usage() };
     let options = GroupOptions::parse(name, options)?;
-    state::define(Definition {
+    registry::define(Definition {
         name: (*name).to_owned(),
         options,
-        server: state::identity(at.server()),
+        server: registry::identity(at.server()),
         place: at.place(),
     })
 }
@@ -343,7 +343,7 @@ fn socket_prefix(_: &mut Host, arguments: &[&str], at: &Parameters<'_>) -> Resul
     }
     let path = at.pool().server_path(path).and_then(|path| path.to_str().ok());
     let path = path.ok_or_else(|| format!("\"{}\" is no path", arguments[0]))?;
-    state::set_socket_prefix(PathBuf::from(path));
+    registry::set_socket_prefix(PathBuf::from(path));
     Ok(())
 }
 

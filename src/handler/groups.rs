@@ -1,10 +1,10 @@
 //! Process groups in the configuration: their definitions, and which of them a request goes to.
 
 use super::directives;
-use super::state::{self, WantedGroup};
+use super::registry::{self, WantedGroup};
 use crate::daemon;
 use crate::httpd::{Kept, Request, Server};
-use crate::process::GroupOptions;
+use crate::process_group::GroupOptions;
 
 /// One `RustDaemonProcess`.
 pub(super) struct Definition {
@@ -91,13 +91,13 @@ pub(super) fn destination<'a, 'r: 'a>(
 /// Whether a group that is defined in the server `defined` may be used in `server`: those of the
 /// main server everywhere, others in their own virtual host.
 pub(super) fn is_visible(defined: usize, server: Server<'_>, main: Server<'_>) -> bool {
-    defined == state::identity(main) || defined == state::identity(server)
+    defined == registry::identity(main) || defined == registry::identity(server)
 }
 
 /// What is wrong with the process groups of the configuration: names that are not there, and users
 /// that are not.
 pub(super) fn check(main: Server<'_>) -> Vec<String> {
-    state::with_groups(|groups| {
+    registry::with_groups(|groups| {
         let mut wrong = Vec::new();
         for group in groups {
             if let Err(error) = daemon::check_identity(&group.options) {
@@ -105,10 +105,10 @@ pub(super) fn check(main: Server<'_>) -> Vec<String> {
                 wrong.push(format!("RUST0107: {place}: RustDaemonProcess {name}: {error}"));
             }
         }
-        state::with_wanted_groups(|names| {
+        registry::with_wanted_groups(|names| {
             for wanted in names {
                 let Some(server) =
-                    main.iter().find(|server| state::identity(*server) == wanted.server)
+                    main.iter().find(|server| registry::identity(*server) == wanted.server)
                 else {
                     continue;
                 };

@@ -9,8 +9,10 @@ use super::daemons::View;
 use super::groups::{Destination, Selection};
 use super::instance::Instance;
 use super::mount::Mount;
-use super::noted::Noted;
-use super::{Gate, Module, access_log, check, daemons, groups, process, slow, state, status_page};
+use super::request_note::RequestNote;
+use super::{
+    Gate, Module, access_log, check, daemons, groups, process, registry, slow, status_page,
+};
 use crate::adapter::Facts;
 use crate::daemon::{self, Call, Group};
 use crate::embedded;
@@ -34,7 +36,7 @@ pub(super) fn register<M: Module>(registrar: &Registrar<'_>) {
     log::set_module(M::record());
     let module = M::NAME.to_str().unwrap_or_default();
     let module = module.strip_suffix(".c").unwrap_or(module);
-    state::start(module, M::applications(), registrar.pool());
+    registry::start(module, M::applications(), registrar.pool());
     registrar.translate_name::<Hook<M, Translate>>(AFTER, BEFORE, Order::Middle);
     registrar.map_to_storage::<Hook<M, Storage>>(&[], &[], Order::First);
     registrar.fixups::<Hook<M, Fixups>>(&[], &[], Order::First);
@@ -87,7 +89,7 @@ fn claim<M: Module>(request: &Request<'_>, mount: Kept<Mount>, path_info: usize)
     if request.is_subrequest() {
         request.stand_in_for_file();
     }
-    Gate::<M>::note(request, Noted::of(Some(mount)));
+    Gate::<M>::note(request, RequestNote::of(Some(mount)));
 }
 
 impl<M: Module> RequestHook for Hook<M, Storage> {
@@ -134,7 +136,7 @@ impl<M: Module> RequestHook for Hook<M, Handler> {
                 // A fast internal redirect (DirectoryIndex) brings the handler and not the note.
                 let is_mount = request.filename().is_some_and(|name| name.starts_with(b"rust:"));
                 let mount = is_mount.then(|| mounted::<M>(request)).flatten();
-                Gate::<M>::note(request, Noted::of(mount.map(|(mount, _)| mount)))
+                Gate::<M>::note(request, RequestNote::of(mount.map(|(mount, _)| mount)))
             }
         };
         let (named, mount) = match (gateway.application, noted.mount) {
@@ -166,7 +168,7 @@ impl<M: Module> RequestHook for Hook<M, Handler> {
 fn facts<'r>(
     request: &Request<'r>,
     gateway: &Gateway,
-    named: Kept<state::Named>,
+    named: Kept<registry::Named>,
     mount: Option<Kept<Mount>>,
 ) -> Facts<'r> {
     Facts {
@@ -189,10 +191,10 @@ struct Answering<'a, 'r> {
     request: &'a Request<'r>,
     gateway: &'a Gateway,
     host: &'a Host,
-    named: Kept<state::Named>,
+    named: Kept<registry::Named>,
     /// The mount, if it is that which chose the application.
     mount: Option<Kept<Mount>>,
-    noted: &'a Noted,
+    noted: &'a RequestNote,
 }
 
 impl<'r> Answering<'_, 'r> {
@@ -264,7 +266,7 @@ impl<'r> Answering<'_, 'r> {
 /// The application that answers, built before or now.
 fn built(
     usual: Option<&Instance>,
-    named: Kept<state::Named>,
+    named: Kept<registry::Named>,
     gateway: &Gateway,
 ) -> Option<Arc<dyn Application>> {
     match usual {
@@ -273,7 +275,7 @@ fn built(
     }
 }
 
-fn name_of<'r>(named: Kept<state::Named>, request: &Request<'r>) -> &'r str {
+fn name_of<'r>(named: Kept<registry::Named>, request: &Request<'r>) -> &'r str {
     &named.get(request).name
 }
 
@@ -287,7 +289,7 @@ impl<M: Module> CheckConfigHook for Hook<M, Own> {
             wrong.extend(more);
         }
         // All mistakes are told at once, when every module has looked: [`All`].
-        state::found_wrong(pconf, &wrong);
+        registry::found_wrong(pconf, &wrong);
         Ok(())
     }
 }
@@ -331,10 +333,10 @@ impl<M: Module> ChildInitHook for Hook<M, Child> {
     fn run(pchild: Pool<'_>, main: Server<'_>) {
         process::start(pchild);
         daemon::in_child();
-        let sections = state::sections();
+        let sections = registry::sections();
         for server in main.iter() {
             let usual = Gate::<M>::usual_dir(server).gateway.options;
-            let servers = [state::identity(main), state::identity(server)];
+            let servers = [registry::identity(main), registry::identity(server)];
             let host: &Host = Gate::<M>::server(server);
             for mount in &host.mounts {
                 let options = match mount.path() {

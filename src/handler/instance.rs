@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::daemons;
 use super::options::Chain;
-use super::state::Named;
+use super::registry::Named;
 use crate::gateway::{Application, Error, ErrorKind, Level, Options, panic};
 use crate::httpd::{Kept, Request, log};
 use crate::protocol::bridge::{PairBlock, Pairs};

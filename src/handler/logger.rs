@@ -5,7 +5,7 @@ use log::{LevelFilter, Log, Metadata, Record};
 
 use crate::gateway::Level;
 use crate::httpd;
-use crate::server::bridge;
+use crate::server::daemon_process;
 
 struct ErrorLog;
 
@@ -29,7 +29,7 @@ const fn level(level: log::Level) -> Level {
 
 /// Whether records of this level are kept for the request that this thread works on.
 fn is_kept(level: Level) -> bool {
-    bridge::logs_here(level).unwrap_or_else(|| httpd::log::here_logs(level))
+    daemon_process::logs_here(level).unwrap_or_else(|| httpd::log::here_logs(level))
 }
 
 impl Log for ErrorLog {
@@ -44,7 +44,7 @@ impl Log for ErrorLog {
         }
         let line = format!("{}: {}", record.target(), record.args());
         // In a daemon process the request's ErrorLog is at the other end of the bridge.
-        if !bridge::log_here(level, &line) {
+        if !daemon_process::log_here(level, &line) {
             httpd::log::here(level, &line);
         }
     }

@@ -13,11 +13,11 @@ mod instance;
 mod logger;
 mod macros;
 mod mount;
-mod noted;
 mod options;
 mod process;
+mod registry;
+mod request_note;
 mod slow;
-mod state;
 mod status_page;
 
 use std::ffi::{CStr, c_void};
@@ -32,7 +32,7 @@ use crate::module::{
 };
 use crate::sys;
 use config::{Host, Section};
-use noted::Noted;
+use request_note::RequestNote;
 
 /// A module of [`module!`](crate::module!)'s, which alone implements this.
 ///
@@ -91,7 +91,7 @@ pub const fn record<M: Module>(symbol: &str) -> sys::module {
 unsafe impl<M: Module> Records for Gate<M> {
     type Dir = Section<M::Config>;
     type Server = Host;
-    type Note = Noted;
+    type Note = RequestNote;
 
     fn module() -> *mut sys::module {
         M::record()

@@ -4,7 +4,7 @@ use std::ffi::CStr;
 
 use super::groups::Selection;
 use super::instance::Instance;
-use super::state::Named;
+use super::registry::Named;
 use crate::httpd::{Kept, Pattern};
 
 /// One `RustAppAlias` or `RustAppAliasMatch`.

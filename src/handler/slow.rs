@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::noted::Noted;
+use super::request_note::RequestNote;
 use crate::gateway::Level;
 use crate::httpd::{Request, log};
 
@@ -10,7 +10,7 @@ use crate::httpd::{Request, log};
 pub(super) fn report(
     request: &Request<'_>,
     application: &str,
-    noted: &Noted,
+    noted: &RequestNote,
     threshold: Duration,
     started: Instant,
 ) {

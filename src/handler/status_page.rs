@@ -8,7 +8,7 @@ use super::Module;
 use crate::daemon::{self, Group};
 use crate::httpd::Request;
 use crate::module::StatusPageHook;
-use crate::process::{GroupSnapshot, HistogramSnapshot, SlotSnapshot, State};
+use crate::process_group::{GroupSnapshot, HistogramSnapshot, ProcessState, SlotSnapshot};
 
 /// The section of a module.
 pub(super) struct Page<M>(PhantomData<M>);
@@ -75,11 +75,11 @@ fn html(text: &mut String, group: &GroupSnapshot) -> std::fmt::Result {
         quantiles(&counts.total)
     )?;
     text.push_str(
-        "<table border=\"0\"><tr><th>Slot</th><th>PID</th><th>State</th><th>Requests</th>\
+        "<table border=\"0\"><tr><th>Slot</th><th>PID</th><th>ProcessState</th><th>Requests</th>\
          <th>Busy</th><th>Parked</th><th>RSS MiB</th><th>CPU s</th><th>Age s</th><th>Deaths</th>\
          <th>Working on</th></tr>\n",
     );
-    for slot in group.slots.iter().filter(|slot| slot.state != State::Empty) {
+    for slot in group.slots.iter().filter(|slot| slot.state != ProcessState::Empty) {
         row(text, group, slot)?;
     }
     text.push_str("</table>\n");
@@ -136,7 +136,7 @@ fn escape(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::process::Board;
+    use crate::process_group::Scoreboard;
 
     #[test]
     fn what_clients_send_is_escaped() {
@@ -145,7 +145,7 @@ mod tests {
 
     #[test]
     fn both_forms_name_the_group() {
-        let board = Board::leaked(2, 2);
+        let board = Scoreboard::leaked(2, 2);
         let snapshot = board.snapshot("shop", 5);
         let (mut page, mut lines) = (String::new(), String::new());
         html(&mut page, &snapshot).unwrap();

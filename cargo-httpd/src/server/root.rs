@@ -38,10 +38,10 @@ impl ServerRoot {
         // As src/daemon/socket.rs makes them, with its longest numbers and our own group.
         let socket =
             format!("{}/run/rust.mod_{library}.4194304.2147483647.{GROUP}.0.sock", usual.display());
-        if socket.len() > LONGEST_SOCKET
-            || as_root && !others_may_enter(&target_dir.join("httpd"))
+        if socket.len() > LONGEST_SOCKET || as_root && !others_may_enter(&target_dir.join("httpd"))
         {
-            return std::env::temp_dir().join(temporary_name(port, &std::process::id().to_string()));
+            return std::env::temp_dir()
+                .join(temporary_name(port, &std::process::id().to_string()));
         }
         usual
     }

@@ -5,8 +5,8 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use crate::gateway::{Error, ErrorKind, Fill, InputSource, Result};
+use crate::os;
 use crate::protocol::params::Params;
-use crate::server::os;
 
 const BUFFER: usize = 64 * 1024;
 

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 
 use crate::gateway::{Error, ErrorKind, Interest, Result, Woken};
-use crate::server::os::{self, Event};
+use crate::os::{self, Event};
 use crate::server::site::{Head, Sink};
 
 /// What is smaller goes out together.

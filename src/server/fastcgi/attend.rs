@@ -8,11 +8,11 @@ use super::response::reply;
 use super::run::{Left, run};
 use super::traffic::Request;
 use crate::gateway::Level;
+use crate::os::monotonic_us;
 use crate::protocol::fastcgi::{HEADER, Header, Kind, Role};
-use crate::server::engine::{
+use crate::server::stream::{
     Buffer, Complaint, Connection, Due, EngineProcess as Process, Received, Worker, expect_soon,
 };
-use crate::server::os::monotonic_us;
 
 /// Works on a connection that the calling thread has claimed, until there is nothing to read, or
 /// another thread reads on, or it is closed. Once its peer has `hung_up` no other event tells of the

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::response::stderr;
 use super::traffic::{Head, Line};
 use crate::gateway::Level;
-use crate::server::engine::{Connection, EngineProcess as Process};
 use crate::server::site::{self, RequestLog};
+use crate::server::stream::{Connection, EngineProcess as Process};
 
 /// Room of a head that is kept for the next one, in bytes.
 const KEEP: usize = 16 * 1024;

@@ -10,7 +10,7 @@ use super::response::reply;
 use super::traffic::{Line, Request};
 use crate::gateway::{Error, ErrorKind, Fill, InputSource, Result};
 use crate::protocol::fastcgi::{HEADER, Header, Kind, Role};
-use crate::server::engine::{BodyEnd, Buffer, Inbound, Received, gone};
+use crate::server::stream::{BodyEnd, Buffer, Inbound, Received, gone};
 
 /// Where input is to be found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

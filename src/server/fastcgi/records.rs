@@ -6,13 +6,13 @@ use std::sync::atomic::Ordering;
 use super::desk::Spare;
 use super::traffic::{Entry, INBOX, Request, Table};
 use crate::gateway::Level;
+use crate::os::monotonic_us;
 use crate::protocol::fastcgi::{
     self as fcgi, Capacity, Flow, HEADER, Header, Kind, Message, ProtocolStatus, Role,
     Step as Flowed,
 };
 use crate::protocol::params::{Limits, Params};
-use crate::server::engine::{Buffer, Complaint, Connection, EngineProcess as Process};
-use crate::server::os::monotonic_us;
+use crate::server::stream::{Buffer, Complaint, Connection, EngineProcess as Process};
 
 /// The record of a stream whose content is on its way.
 #[derive(Clone, Copy, Debug, Default)]

@@ -10,11 +10,11 @@ use http::HeaderMap;
 use super::traffic::Line;
 use crate::gateway::{Interest, Level, Result, Woken};
 use crate::protocol::fastcgi::{Kind, put_stream};
-use crate::server::engine::{
+use crate::server::site::{Head, Sink};
+use crate::server::stream::{
     Connection, EngineProcess as Process, Framing, Inbound, Output, gone, send,
 };
-use crate::server::place::Client;
-use crate::server::site::{Head, Sink};
+use crate::server::workers::parker::Client;
 
 /// The longest line that goes to the web server's log, in bytes.
 const LINE: usize = 8 * 1024;

@@ -9,11 +9,11 @@ use super::input::{Input, Mode};
 use super::records::Piece;
 use super::response::Response;
 use super::traffic::Request;
+use crate::os::{self, monotonic_us};
 use crate::protocol::fastcgi::{Kind, ProtocolStatus, put_end, put_stream_end};
-use crate::server::engine::{Connection, Framing, Inbound, Worker};
-use crate::server::os::{self, monotonic_us};
-use crate::server::place::Client;
 use crate::server::site::{self, Ending};
+use crate::server::stream::{Connection, Framing, Inbound, Worker};
+use crate::server::workers::parker::Client;
 
 /// What became of the connection, as far as the calling thread is concerned.
 #[derive(Clone, Copy, Debug)]

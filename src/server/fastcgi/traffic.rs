@@ -6,7 +6,7 @@ use std::task::Waker;
 
 use crate::protocol::fastcgi::{Flow, ParamsReader, Role};
 use crate::protocol::params::Params;
-use crate::server::engine::{Connection, Due, EngineProcess as Process, us};
+use crate::server::stream::{Connection, Due, EngineProcess as Process, us};
 
 /// What of a request's input is kept for it while it does not read, in bytes.
 pub(super) const INBOX: usize = 256 * 1024;

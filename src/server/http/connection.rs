@@ -22,7 +22,7 @@ use super::exchange::{Shared, answer};
 use super::executor::Executor;
 use super::variables::Ends;
 use crate::gateway::Level;
-use crate::server::os::{self, Event};
+use crate::os::{self, Event};
 use crate::server::site::Site;
 
 /// A listening socket, TCP or Unix.

@@ -17,7 +17,7 @@ pub(super) struct Executor {
     work: Condvar,
     ended: Condvar,
     /// How many may work at once.
-    turns: usize,
+    permits: usize,
 }
 
 #[derive(Default)]
@@ -33,12 +33,12 @@ struct State {
 
 impl Executor {
     /// `turns` threads, started as they are needed.
-    pub(super) fn new(turns: usize) -> Arc<Self> {
+    pub(super) fn new(permits: usize) -> Arc<Self> {
         Arc::new(Self {
             state: Mutex::default(),
             work: Condvar::new(),
             ended: Condvar::new(),
-            turns: turns.max(1),
+            permits: permits.max(1),
         })
     }
 
@@ -91,7 +91,7 @@ impl Executor {
     }
 
     fn wake(self: &Arc<Self>, state: &mut State) -> io::Result<()> {
-        let wanted = state.queue.len().min(self.turns.saturating_sub(state.working));
+        let wanted = state.queue.len().min(self.permits.saturating_sub(state.working));
         if wanted == 0 {
             return Ok(());
         }
@@ -113,7 +113,7 @@ impl Executor {
         let mut state = self.state();
         state.idle -= 1;
         loop {
-            if state.working < self.turns
+            if state.working < self.permits
                 && let Some(job) = state.queue.pop_front()
             {
                 state.working += 1;
@@ -123,7 +123,7 @@ impl Executor {
                 state.working -= 1;
                 continue;
             }
-            if state.stopping || state.idle >= self.turns {
+            if state.stopping || state.idle >= self.permits {
                 state.threads -= 1;
                 self.ended.notify_all();
                 return;

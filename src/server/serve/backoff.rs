@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 /// The first pause; it doubles.
 const FIRST: Duration = Duration::from_secs(1);
 /// The longest, as for process groups.
-const LONGEST: Duration = Duration::from_micros(crate::process::LONGEST_PAUSE_US);
+const LONGEST: Duration = Duration::from_micros(crate::process_group::LONGEST_PAUSE_US);
 /// A worker that served for so long shows that workers can.
-const SETTLED: Duration = Duration::from_micros(crate::process::SETTLED_US);
+const SETTLED: Duration = Duration::from_micros(crate::process_group::SETTLED_US);
 
 /// Counts deaths that come soon after one another.
 #[derive(Debug, Default)]

@@ -13,7 +13,7 @@ use super::gateway::Gateway;
 use super::privileges::Privileges;
 use super::{applications, words};
 use crate::gateway::Level;
-use crate::process::units;
+use crate::process_group::units;
 use crate::server::site::{Limits, Mode, Timeouts, parse_level};
 
 /// More of the same, before the command line's own: for web servers that start a program without

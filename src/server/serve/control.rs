@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 
 use super::listen::Bound;
-use crate::server::os;
+use crate::os;
 use crate::server::site::Mode;
 
 /// What makes a process a worker: the master's id, the number of its line to the master, then

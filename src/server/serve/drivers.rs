@@ -8,7 +8,7 @@ use std::thread;
 
 use super::config::Config;
 use super::listen::Bound;
-use crate::server::os::Event;
+use crate::os::Event;
 use crate::server::site::Site;
 
 /// Drivers that run, each in its own thread.
@@ -94,8 +94,8 @@ impl Drivers {
         listeners: Vec<Bound>,
         sender: &Sender<io::Result<()>>,
     ) -> io::Result<()> {
-        use crate::server::engine::{self, Listener, Protocol};
         use crate::server::site::Mode;
+        use crate::server::stream::{self, Listener, Protocol};
 
         let listeners: Vec<_> = listeners
             .into_iter()
@@ -116,7 +116,7 @@ impl Drivers {
             return Ok(());
         }
         let site = Arc::clone(site);
-        self.run("mod_rust-engine", sender, move |drain| engine::run(site, listeners, drain))
+        self.run("mod_rust-engine", sender, move |drain| stream::run(site, listeners, drain))
     }
 
     #[cfg(not(any(feature = "fastcgi", feature = "scgi", feature = "uwsgi")))]

@@ -12,7 +12,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use super::control::{self, Ear, Said};
 use super::listen::Bound;
-use crate::server::os;
+use crate::os;
 
 /// What the master starts workers with.
 #[derive(Debug)]

@@ -17,7 +17,7 @@ use rustix::net::{
 
 use super::address::Address;
 use super::config::{Config, Wanted};
-use crate::server::os;
+use crate::os;
 use crate::server::site::Mode;
 
 /// Connections that wait to be accepted; the kernel's `somaxconn` bounds it further.

@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::facts::{Facts, Mode};
 use super::{Mounted, path};
 use crate::gateway::{GATEWAY_VERSION, SharedVariables};
+use crate::os::wall_us;
 use crate::protocol::params::Params;
-use crate::server::os::wall_us;
 
 /// A view of a request's variables as an environ.
 pub struct Environ<'e> {

@@ -7,9 +7,9 @@
 
 use std::sync::Arc;
 
-use super::engine::single::{self, Decoded, Speech};
-use super::engine::{Connection, Worker};
 use super::site::{Head, Mode};
+use super::stream::single::{self, Decoded, Speech};
+use super::stream::{Connection, Worker};
 use crate::protocol::params::{Limits, Params};
 use crate::protocol::uwsgi;
 

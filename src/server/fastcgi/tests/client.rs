@@ -7,7 +7,7 @@ use crate::protocol::fastcgi::{
     End, Kind, Message, Role, put_abort, put_begin, put_params, put_stream, put_stream_end, split,
 };
 use crate::protocol::params::Params;
-use crate::server::engine::tests::{Stream, head_and_body};
+use crate::server::stream::tests::{Stream, head_and_body};
 
 /// What came for a request.
 #[derive(Debug, Default)]

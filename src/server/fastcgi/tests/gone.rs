@@ -5,8 +5,8 @@ use std::time::Duration;
 use super::Client;
 use super::client::{head, request};
 use crate::protocol::fastcgi::{ProtocolStatus, Role};
-use crate::server::engine::Protocol;
-use crate::server::engine::tests::{Gate, House, errands};
+use crate::server::stream::Protocol;
+use crate::server::stream::tests::{Gate, House, errands};
 
 #[test]
 fn an_abort_while_the_body_comes() {

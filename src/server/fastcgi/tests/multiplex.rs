@@ -5,8 +5,8 @@ use std::thread;
 use super::Client;
 use super::client::{head, request};
 use crate::protocol::fastcgi::{Kind, ProtocolStatus, Role, put_stream, put_stream_end};
-use crate::server::engine::Protocol;
-use crate::server::engine::tests::{Gate, House, errands};
+use crate::server::stream::Protocol;
+use crate::server::stream::tests::{Gate, House, errands};
 
 #[test]
 fn one_is_answered_while_another_waits() {
@@ -87,8 +87,8 @@ fn an_inbox_that_is_full() {
     put_stream_end(&mut rest, Kind::STDIN, 2);
     rest.extend(request(3, "/hello", b""));
     let mut writer = match &client.stream {
-        crate::server::engine::tests::Stream::Unix(stream) => stream.try_clone().unwrap(),
-        crate::server::engine::tests::Stream::Tcp(_) => unreachable!("it is a Unix socket"),
+        crate::server::stream::tests::Stream::Unix(stream) => stream.try_clone().unwrap(),
+        crate::server::stream::tests::Stream::Tcp(_) => unreachable!("it is a Unix socket"),
     };
     let sender = thread::spawn(move || std::io::Write::write_all(&mut writer, &rest).unwrap());
     gate.until_arrived(2);

@@ -7,8 +7,8 @@ use crate::protocol::fastcgi::{
     Header, Kind, Role, put_begin, put_header, put_params, put_stream, put_stream_end,
 };
 use crate::protocol::params::Params;
-use crate::server::engine::Protocol;
-use crate::server::engine::tests::{Gate, House, errands, read_to_end};
+use crate::server::stream::Protocol;
+use crate::server::stream::tests::{Gate, House, errands, read_to_end};
 
 #[test]
 fn each_ends_the_connection_with_its_line() {

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use super::connection::{Listener, run};
 use crate::gateway::{Application, Level};
-use crate::server::os::Event;
+use crate::os::Event;
 use crate::server::site::{Facts, Limits, Log, Mount, Mounts, Site, Timeouts};
 
 pub(super) const PATIENCE: Duration = Duration::from_secs(20);

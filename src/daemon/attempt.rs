@@ -1,0 +1,363 @@
+//! One request on one connection to a daemon process: frames go out and come in, and the client on the
+//! other side is kept up with. [`client`](super::client) chooses the connection, and what follows.
+
+use std::io::{self, IoSlice};
+use std::time::{Duration, Instant};
+
+use super::client::Dispatcher;
+use super::connection::{Connection, Received};
+use super::failure::Failure;
+use super::request_body::{Pumped, RequestBody, borrow};
+use super::response::{Response, Step};
+use crate::adapter::pause;
+use crate::gateway::{Error, ErrorKind, Outcome};
+use crate::os;
+use crate::process_group::{Lease, ProcessState};
+use crate::protocol::bridge::Flow;
+
+/// The interval at which a wait is broken off to look at what else there is. mod_reqtimeout, for one, tells that a
+/// client sends too slowly only when somebody reads.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// Why a trip has no outcome.
+pub(super) enum Ended {
+    Failed(Failure),
+    /// The client has left.
+    Gone(Error),
+    /// The connection broke.
+    Lost {
+        has_begun: bool,
+        failure: Failure,
+    },
+}
+
+/// Why a step did not send what there was to send.
+enum NotSent {
+    /// A write failed.
+    Write,
+    Ended(Ended),
+}
+
+impl From<Ended> for NotSent {
+    fn from(ended: Ended) -> Self {
+        Self::Ended(ended)
+    }
+}
+
+/// One request on one connection.
+pub(super) struct Attempt<'t, 'c, 'e, 'r> {
+    pub(super) dispatcher: &'t Dispatcher<'c, 'e, 'r>,
+    pub(super) lease: Lease,
+    pub(super) ticket: u64,
+    pub(super) packet: &'t [u8],
+    /// How much of the packet has gone.
+    pub(super) sent: usize,
+    /// The turn of the frames that the process sends.
+    pub(super) flow: Flow,
+    /// The time at which the process last took or sent something.
+    pub(super) heard: Instant,
+    pub(super) started: Instant,
+    /// The time at which the client was last looked for while the process was sending.
+    pub(super) looked: Instant,
+    /// Since when the client, who has more to send, has sent nothing.
+    pub(super) silent_since: Option<Instant>,
+    /// Since when the client, for whom a part of the response waits, has taken nothing.
+    pub(super) stalled_since: Option<Instant>,
+    /// The process takes nothing any more: a write has failed. It may have answered before.
+    pub(super) is_deaf: bool,
+}
+
+impl<'e, 'r> Attempt<'_, '_, 'e, 'r> {
+    /// Sends, receives, and carries out. Returns also whether the connection can be kept.
+    pub(super) fn run(
+        &mut self,
+        connection: &mut Connection,
+        upload: &mut RequestBody<'e, 'r>,
+        answer: &mut Response<'_, 'e, 'r>,
+    ) -> Result<(Outcome, bool), Ended> {
+        loop {
+            if let Some(done) = self.frames(connection, upload, answer)? {
+                return Ok(done);
+            }
+            if let Some(due) = answer.flush_due() {
+                let left = due.saturating_duration_since(Instant::now());
+                let polled = os::poll(connection.socket(), (true, false), None, Some(left));
+                if polled.is_ok_and(|(polled, _)| polled.readable) {
+                    self.receive(connection, false, answer)?;
+                } else {
+                    answer.flush_now().map_err(Ended::Gone)?;
+                }
+            } else if answer.is_behind() {
+                self.serve_client(connection, answer)?;
+            } else {
+                self.stalled_since = None;
+                self.step(connection, upload, answer)?;
+            }
+        }
+    }
+
+    /// Carries out the frames that have come.
+    fn frames(
+        &mut self,
+        connection: &mut Connection,
+        upload: &mut RequestBody<'e, 'r>,
+        answer: &mut Response<'_, 'e, 'r>,
+    ) -> Result<Option<(Outcome, bool)>, Ended> {
+        let pid = self.lease.pid;
+        loop {
+            let next = connection.next_frame().map_err(|error| {
+                Ended::Failed(Failure::protocol(pid, answer.has_begun(), &error))
+            })?;
+            let Some((header, payload)) = next else { return Ok(None) };
+            let had_begun = answer.has_begun();
+            self.flow
+                .pass(header.kind, header.flags)
+                .map_err(|error| Ended::Failed(Failure::protocol(pid, had_begun, &error)))?;
+            let step = answer
+                .on(header, payload, || connection.take_descriptor())
+                .map_err(|error| Ended::Failed(Failure::protocol(pid, had_begun, &error)))?;
+            if !had_begun && answer.has_begun() {
+                self.dispatcher.phases.first_byte();
+            }
+            match step {
+                Step::More => {}
+                Step::WantsInput => upload.release(),
+                Step::Done { outcome, close, timing } => {
+                    self.dispatcher.phases.reported(&timing);
+                    let is_kept = !close && self.settle(connection, upload);
+                    return Ok(Some((outcome, is_kept)));
+                }
+                // The process sees the connection closed, and its application that nobody reads.
+                Step::Stop(error) => return Ok(Some((self.dispatcher.stopped(error), false))),
+                Step::Refused { reason, message } => {
+                    let failure = Failure::refused(pid, &format!("{reason}: {message}"));
+                    return Err(Ended::Lost { has_begun: had_begun, failure });
+                }
+            }
+        }
+    }
+
+    /// Leaves the connection at rest, if it can be.
+    fn settle(&self, connection: &Connection, upload: &RequestBody<'e, 'r>) -> bool {
+        if self.sent < self.packet.len() {
+            return false;
+        }
+        match upload.stop() {
+            None => false,
+            Some(stop) => {
+                stop.is_empty() || connection.send_all(&stop, Duration::from_secs(1)).is_ok()
+            }
+        }
+    }
+
+    /// The client is slower than the process: gives it what it has room for, and takes in what the
+    /// process sends meanwhile, up to `response-buffer-size`.
+    fn serve_client(
+        &mut self,
+        connection: &mut Connection,
+        answer: &mut Response<'_, 'e, 'r>,
+    ) -> Result<(), Ended> {
+        let Some(socket) = self.dispatcher.request.socket() else {
+            return answer.catch_up(true).map_err(Ended::Gone);
+        };
+        let limit = self.dispatcher.group.options.response_buffer_size;
+        let takes_more = (answer.backlog() as u64) < limit;
+        let client = borrow(&socket);
+        let bridge = takes_more.then(|| connection.socket());
+        // Data from the process is not progress of the client.
+        let stalled = self.stalled_since.get_or_insert_with(Instant::now).elapsed();
+        let left = self.client_patience().saturating_sub(stalled);
+        let polled = os::poll(client, (false, true), bridge, Some(left));
+        let (client, bridge_is_ready) = polled.map_err(|_| self.gave_up())?;
+        if client.writable {
+            self.stalled_since = None;
+            answer.catch_up(false).map_err(Ended::Gone)?;
+        } else if !bridge_is_ready || left.is_zero() {
+            return Err(self.gave_up());
+        }
+        if bridge_is_ready { self.receive(connection, false, answer) } else { Ok(()) }
+    }
+
+    fn gave_up(&self) -> Ended {
+        let timeout = self.client_patience();
+        Ended::Gone(Error::of(
+            ErrorKind::ClientGone,
+            format!("the client took nothing of the response for {} s", timeout.as_secs_f64()),
+        ))
+    }
+
+    /// How long the client may take nothing.
+    fn client_patience(&self) -> Duration {
+        let options = &self.dispatcher.group.options;
+        options.response_socket_timeout.unwrap_or_else(|| self.patience())
+    }
+
+    /// Sends what can be sent, receives what has come, and waits where there is neither.
+    fn step(
+        &mut self,
+        connection: &mut Connection,
+        upload: &mut RequestBody<'e, 'r>,
+        answer: &Response<'_, 'e, 'r>,
+    ) -> Result<(), Ended> {
+        if !self.is_deaf {
+            match self.send_and_receive(connection, upload, answer) {
+                // The process may have answered before it closed: that is read first.
+                Err(NotSent::Write) => self.is_deaf = true,
+                Err(NotSent::Ended(ended)) => return Err(ended),
+                Ok(()) => return Ok(()),
+            }
+        }
+        self.receive(connection, true, answer)
+    }
+
+    fn send_and_receive(
+        &mut self,
+        connection: &mut Connection,
+        upload: &mut RequestBody<'e, 'r>,
+        answer: &Response<'_, 'e, 'r>,
+    ) -> Result<(), NotSent> {
+        let lost = |_: io::Error| NotSent::Write;
+        if self.sent < self.packet.len() {
+            let sent = connection.send(&[IoSlice::new(&self.packet[self.sent..])]).map_err(lost)?;
+            self.sent += sent;
+            if sent == 0 {
+                return self.wait_for_room(connection, answer);
+            }
+            self.heard = Instant::now();
+            if self.sent < self.packet.len() {
+                return Ok(());
+            }
+        }
+        if upload.is_over() || upload.is_held() {
+            return Ok(self.receive(connection, true, answer)?);
+        }
+        match upload.pump(connection, false).map_err(lost)? {
+            Pumped::Idle => Ok(self.receive(connection, true, answer)?),
+            Pumped::Some => {
+                self.silent_since = None;
+                self.heard = Instant::now();
+                Ok(self.receive(connection, false, answer)?)
+            }
+            Pumped::NoRoom => self.wait_for_room(connection, answer),
+            Pumped::NoData => {
+                let timeout = self.dispatcher.request.server().timeout();
+                let silent = self.silent_since.get_or_insert_with(Instant::now).elapsed();
+                let left = timeout.saturating_sub(silent);
+                let Some(socket) = upload.socket() else {
+                    // A stream of HTTP/2 has no socket to wait for. The process is waited for, and
+                    // the client's next piece looked for after a pause.
+                    if left.is_zero() {
+                        upload.pump(connection, true).map_err(lost)?;
+                    } else {
+                        let longest = Some(pause(silent).min(left));
+                        os::poll(connection.socket(), (true, false), None, longest)
+                            .map_err(lost)?;
+                    }
+                    return Ok(self.receive(connection, false, answer)?);
+                };
+                let client = borrow(&socket);
+                let (polled, client_is_ready) = os::poll(
+                    connection.socket(),
+                    (true, false),
+                    Some(client),
+                    Some(left.min(LOOK_EVERY)),
+                )
+                .map_err(lost)?;
+                // The client's bytes may be a part of a chunk's or a record's head, so it is
+                // not read blocking.
+                let is_quiet = !client_is_ready && !polled.readable;
+                if is_quiet && left <= LOOK_EVERY {
+                    // Where the time is up, reading finds nothing and says so.
+                    upload.pump(connection, true).map_err(lost)?;
+                }
+                Ok(self.receive(connection, false, answer)?)
+            }
+        }
+    }
+
+    /// Waits until the process takes more, or says something: it may be waiting for room itself. One
+    /// that does neither is given up in the end.
+    fn wait_for_room(
+        &mut self,
+        connection: &mut Connection,
+        answer: &Response<'_, 'e, 'r>,
+    ) -> Result<(), NotSent> {
+        let timeout = Some(self.patience().min(LOOK_EVERY));
+        let polled = os::poll(connection.socket(), (true, true), None, timeout);
+        let (polled, _) = polled.map_err(|_| NotSent::Write)?;
+        let is_stuck = !(polled.readable || polled.writable);
+        Ok(self.receive(connection, is_stuck, answer)?)
+    }
+
+    fn receive(
+        &mut self,
+        connection: &mut Connection,
+        wait: bool,
+        answer: &Response<'_, 'e, 'r>,
+    ) -> Result<(), Ended> {
+        let has_begun = answer.has_begun();
+        match connection.receive(wait) {
+            Ok(Received::Some) => {
+                self.heard = Instant::now();
+                // A process that never pauses gives no other chance to see that the client has left.
+                if self.heard.saturating_duration_since(self.looked) >= LOOK_EVERY {
+                    self.looked = self.heard;
+                    self.look_for_client()?;
+                }
+                Ok(())
+            }
+            Ok(Received::Nothing) if wait => match self.look_around(has_begun) {
+                // What it has sent in its last moment comes first.
+                Err(lost @ Ended::Lost { .. }) => match connection.receive(false) {
+                    Ok(Received::Some) => Ok(()),
+                    _ => Err(lost),
+                },
+                result => result,
+            },
+            Ok(Received::Nothing) => Ok(()),
+            Ok(Received::End) | Err(_) => {
+                Err(Ended::Lost { has_begun, failure: Failure::died(self.lease.pid, has_begun) })
+            }
+        }
+    }
+
+    fn look_for_client(&self) -> Result<(), Ended> {
+        if !self.dispatcher.request.has_client_gone() {
+            return Ok(());
+        }
+        let gone = Error::of(ErrorKind::ClientGone, "the client left while it was served");
+        Err(Ended::Gone(gone))
+    }
+
+    /// Whether it makes sense to wait on.
+    fn look_around(&self, has_begun: bool) -> Result<(), Ended> {
+        self.look_for_client()?;
+        let options = &self.dispatcher.group.options;
+        let slot = &self.dispatcher.group.board.slots[self.lease.slot];
+        if slot.incarnation() != self.lease.incarnation || slot.state() == ProcessState::Failed {
+            // It died before it had taken the connection: the parent keeps the socket for the next.
+            return Err(Ended::Lost {
+                has_begun,
+                failure: Failure::died(self.lease.pid, has_begun),
+            });
+        }
+        if let Some(timeout) = options.queue_timeout
+            && !has_begun
+            && self.started.elapsed() >= timeout
+            && !self.dispatcher.group.board.find_ticket(&self.lease, self.ticket).may_have_started()
+        {
+            return Err(Ended::Failed(Failure::queued(timeout)));
+        }
+        let timeout = self.patience();
+        if self.heard.elapsed() >= timeout {
+            return Err(Ended::Failed(Failure::silent(self.lease.pid, timeout)));
+        }
+        Ok(())
+    }
+
+    /// How long the process may say nothing.
+    fn patience(&self) -> Duration {
+        let options = &self.dispatcher.group.options;
+        options.socket_timeout.unwrap_or_else(|| self.dispatcher.request.server().timeout())
+    }
+}

@@ -1,0 +1,374 @@
+//! The daemon process's frames, carried out on the request in httpd.
+
+use std::fs::File;
+use std::os::fd::OwnedFd;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+
+use super::backlog::Backlog;
+use super::connection::frame;
+use super::request_body::borrow;
+use crate::adapter::RequestExchange;
+use crate::gateway::{Error, Exchange as _, FileBody, Outcome, Status, Variables as _};
+use crate::httpd::{ClientTimeout, Request};
+use crate::os;
+use crate::process_group::GroupOptions;
+use crate::protocol::bridge::{
+    self, BodyLength, FrameError, Header, Kind, LengthError, Message, Pairs, ResponseHead, Timing,
+};
+
+/// What a frame leads to.
+pub(super) enum Step {
+    /// More frames.
+    More,
+    /// The application reads the request body.
+    WantsInput,
+    /// The daemon process has done with the request.
+    Done { outcome: Outcome, close: bool, timing: Timing },
+    /// The client cannot be answered as the application wants: it has gone, or a filter failed.
+    Stop(Error),
+    /// The peer does not take the request.
+    Refused { reason: bridge::Reason, message: String },
+}
+
+/// A response under way.
+pub(super) struct Response<'x, 'e, 'r> {
+    request: &'e Request<'r>,
+    exchange: &'x RequestExchange<'e, 'r>,
+    head: Head,
+    /// The body against the head's length.
+    length: BodyLength,
+    /// What the client has no room for yet.
+    backlog: Backlog,
+    trailers: Option<HeaderMap>,
+    options: &'x GroupOptions,
+    /// When what has come is to be flushed.
+    due: Option<Instant>,
+}
+
+/// How far the head is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Head {
+    Awaited,
+    /// It has come, and waits for what follows: a file may make another status of it.
+    Held {
+        length: Option<u64>,
+        status: u16,
+    },
+    Committed,
+    /// httpd answers with this status, as a condition of the request holds.
+    Instead(StatusCode),
+}
+
+impl<'x, 'e, 'r> Response<'x, 'e, 'r> {
+    pub(super) fn new(
+        request: &'e Request<'r>,
+        exchange: &'x RequestExchange<'e, 'r>,
+        options: &'x GroupOptions,
+    ) -> Self {
+        let length = BodyLength::new(200, None, false);
+        let backlog = Backlog::default();
+        let (head, trailers, due) = (Head::Awaited, None, None);
+        Self { request, exchange, head, length, backlog, trailers, options, due }
+    }
+
+    /// Whether a part of the response has come.
+    pub(super) fn has_begun(&self) -> bool {
+        self.head != Head::Awaited
+    }
+
+    /// Carries one frame out.
+    ///
+    /// # Errors
+    ///
+    /// A frame that is malformed, or does not belong here.
+    pub(super) fn on(
+        &mut self,
+        header: Header,
+        payload: Bytes,
+        descriptor: impl FnOnce() -> Option<OwnedFd>,
+    ) -> Result<Step, Unexpected> {
+        let _limit = self.client_timeout();
+        // What comes most, without a look at the others.
+        if header.kind == Kind::Body {
+            return self.body(payload, header.flags & bridge::flags::FLUSH != 0);
+        }
+        Ok(match frame(header, &payload).message()? {
+            Message::Continue => Step::WantsInput,
+            Message::Log(log) => {
+                self.exchange.log(log.level, &String::from_utf8_lossy(log.text));
+                Step::More
+            }
+            Message::Head(head) => self.head(&head)?,
+            Message::File(file) => {
+                let descriptor =
+                    descriptor().ok_or(Unexpected::Order("a FILE without its descriptor"))?;
+                self.file(file, File::from(descriptor))?
+            }
+            Message::End(end) => {
+                if let Head::Instead(status) = self.head {
+                    let outcome = Outcome::Status(status);
+                    return Ok(Step::Done { outcome, close: end.close, timing: end.timing });
+                }
+                self.commit()?;
+                self.length.end()?;
+                self.trailers = (!end.trailers.is_empty()).then(|| fields(end.trailers));
+                let outcome = Outcome::Complete;
+                Step::Done { outcome, close: end.close, timing: end.timing }
+            }
+            Message::Status(status) => {
+                for (name, value) in status.headers {
+                    self.request.keep_with_error(name, value);
+                }
+                Step::Done {
+                    outcome: Outcome::Status(code(status.status)?),
+                    close: status.close,
+                    timing: status.timing,
+                }
+            }
+            Message::Redirect(redirect) => {
+                let target = std::str::from_utf8(redirect.target)
+                    .map_err(|_| Unexpected::Order("a REDIRECT that is not UTF-8"))?;
+                Step::Done {
+                    outcome: Outcome::Redirect(target.to_owned()),
+                    close: redirect.close,
+                    timing: redirect.timing,
+                }
+            }
+            Message::Failed(failed) => {
+                let message = String::from_utf8_lossy(failed.message).into_owned();
+                let error = Error::of(failed.kind, message).answering(code(failed.status)?);
+                let outcome = if self.head == Head::Committed {
+                    Outcome::Broken(error)
+                } else {
+                    Outcome::Failed(error)
+                };
+                Step::Done { outcome, close: failed.close, timing: failed.timing }
+            }
+            Message::Refused(refused) => Step::Refused {
+                reason: refused.reason,
+                message: String::from_utf8_lossy(refused.message).into_owned(),
+            },
+            _ => return Err(Unexpected::Order("a frame that has no place in a response")),
+        })
+    }
+
+    fn head(&mut self, head: &ResponseHead<'_>) -> Result<Step, Unexpected> {
+        if head.length.is_some_and(|length| i64::try_from(length).is_err()) {
+            return Err(Unexpected::Order("a HEAD with a length beyond what httpd can say"));
+        }
+        let status = code(head.status)?;
+        let reason = (!head.reason.is_empty()).then_some(head.reason);
+        let status = Status::with_reason(status, reason)
+            .map_err(|_| Unexpected::Order("a HEAD with a status line that is none"))?;
+        self.exchange.begin(status);
+        for (name, value) in head.headers {
+            self.exchange.put_header(name, value);
+        }
+        let is_head = self.exchange.get(b"REQUEST_METHOD") == Some(b"HEAD");
+        self.length = BodyLength::new(head.status, head.length, is_head);
+        self.head = Head::Held { length: head.length, status: head.status };
+        if !head.flush {
+            return Ok(Step::More);
+        }
+        self.commit()?;
+        Ok(self.flush())
+    }
+
+    fn body(&mut self, data: Bytes, flush: bool) -> Result<Step, Unexpected> {
+        if data.is_empty() && !flush {
+            return Err(Unexpected::Order("an empty BODY without FLUSH"));
+        }
+        self.commit()?;
+        self.length.pass(data.len() as u64)?;
+        if !self.backlog.is_empty() || !has_room(self.request, self.exchange, data.len()) {
+            self.backlog.push(data, flush);
+            return Ok(Step::More);
+        }
+        if !data.is_empty()
+            && let Err(error) = self.exchange.write(data)
+        {
+            return Ok(Step::Stop(error));
+        }
+        Ok(if flush { self.flush() } else { Step::More })
+    }
+
+    /// How many bytes wait for the client.
+    pub(super) const fn backlog(&self) -> usize {
+        self.backlog.bytes()
+    }
+
+    /// Whether anything waits for the client.
+    pub(super) fn is_behind(&self) -> bool {
+        !self.backlog.is_empty()
+    }
+
+    /// Gives the client what it has room for; with `wait`, everything.
+    ///
+    /// # Errors
+    ///
+    /// The client has gone, or a filter failed.
+    pub(super) fn catch_up(&mut self, wait: bool) -> Result<(), Error> {
+        let _limit = self.client_timeout();
+        let (request, exchange) = (self.request, self.exchange);
+        let may_pass = |bytes| wait || has_room(request, exchange, bytes);
+        while let Some(piece) = self.backlog.pop_if(may_pass) {
+            exchange.write(piece)?;
+        }
+        let is_done = self.backlog.is_empty();
+        if is_done && self.backlog.take_flush() { exchange.flush() } else { Ok(()) }
+    }
+
+    /// The rest of a response that is complete.
+    ///
+    /// # Errors
+    ///
+    /// As [`Response::catch_up`].
+    pub(super) fn complete(&mut self) -> Result<(), Error> {
+        // No flush before the end: it goes out with it.
+        self.backlog.take_flush();
+        let _limit = self.client_timeout();
+        self.catch_up(true)?;
+        self.exchange.finish(self.trailers.take())
+    }
+
+    /// httpd may wait for the client in a write: not longer than `response-socket-timeout`, while this
+    /// is kept.
+    fn client_timeout(&self) -> Option<ClientTimeout<'e>> {
+        let timeout = self.options.response_socket_timeout?;
+        self.request.client_timeout(timeout)
+    }
+
+    /// A file. A HEAD gets it with a length of 0, for its validators.
+    fn file(&mut self, part: bridge::File, file: File) -> Result<Step, Unexpected> {
+        let Head::Held { length, status } = self.head else {
+            return Err(Unexpected::Order("a FILE without a HEAD just before it"));
+        };
+        self.length.pass(part.length)?;
+        let body = if part.whole {
+            FileBody::new(file)
+        } else {
+            FileBody::range(file, part.start, part.length)
+        };
+        let body = match body {
+            Ok(body) => body,
+            Err(error) => return Ok(Step::Stop(Error::from_source(error))),
+        };
+        if part.whole
+            && status == 200
+            && let Some(instead) = self.exchange.conditions(&body)
+        {
+            self.head = Head::Instead(instead);
+            return Ok(Step::More);
+        }
+        self.exchange.commit(length);
+        self.head = Head::Committed;
+        if part.length == 0 {
+            return Ok(Step::More);
+        }
+        // It may have grown since the head was made.
+        let body = match FileBody::range(body.into_file(), part.start, part.length) {
+            Ok(body) => body,
+            Err(error) => return Ok(Step::Stop(Error::from_source(error))),
+        };
+        Ok(match self.exchange.file(body) {
+            Ok(()) => Step::More,
+            Err(error) => Step::Stop(error),
+        })
+    }
+
+    /// When what has come is to be flushed, if it is.
+    pub(super) const fn flush_due(&self) -> Option<Instant> {
+        self.due
+    }
+
+    /// Flushes what has come.
+    ///
+    /// # Errors
+    ///
+    /// As [`Response::catch_up`].
+    pub(super) fn flush_now(&mut self) -> Result<(), Error> {
+        self.due = None;
+        let _limit = self.client_timeout();
+        self.exchange.flush()
+    }
+
+    fn flush(&mut self) -> Step {
+        let delay = self.options.response_flush_delay;
+        if !delay.is_zero() {
+            self.due.get_or_insert_with(|| Instant::now() + delay);
+            return Step::More;
+        }
+        match self.exchange.flush() {
+            Ok(()) => Step::More,
+            Err(error) => Step::Stop(error),
+        }
+    }
+
+    fn commit(&mut self) -> Result<(), Unexpected> {
+        match self.head {
+            Head::Awaited => return Err(Unexpected::Order("a body without a HEAD")),
+            Head::Held { length, .. } => self.exchange.commit(length),
+            Head::Committed => {}
+            Head::Instead(_) => return Err(Unexpected::Order("a body behind a whole FILE")),
+        }
+        self.head = Head::Committed;
+        Ok(())
+    }
+}
+
+/// Why the bridge is not to be trusted any further.
+#[derive(Debug)]
+pub(super) enum Unexpected {
+    Frame(FrameError),
+    Length(LengthError),
+    Order(&'static str),
+}
+
+impl From<LengthError> for Unexpected {
+    fn from(error: LengthError) -> Self {
+        Self::Length(error)
+    }
+}
+
+impl From<FrameError> for Unexpected {
+    fn from(error: FrameError) -> Self {
+        Self::Frame(error)
+    }
+}
+
+impl std::fmt::Display for Unexpected {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Frame(error) => error.fmt(f),
+            Self::Length(error) => error.fmt(f),
+            Self::Order(what) => f.write_str(what),
+        }
+    }
+}
+
+/// Whether so many bytes can be given to httpd's filters without waiting for the client.
+fn has_room(request: &Request<'_>, exchange: &RequestExchange<'_, '_>, bytes: usize) -> bool {
+    if !exchange.would_pass(bytes) {
+        return true;
+    }
+    let Some(socket) = request.socket() else { return true };
+    let zero = Some(Duration::ZERO);
+    os::poll(borrow(&socket), (false, true), None, zero).is_ok_and(|(polled, _)| polled.writable)
+}
+
+fn code(status: u16) -> Result<StatusCode, Unexpected> {
+    StatusCode::from_u16(status).map_err(|_| Unexpected::Order("a status that is none"))
+}
+
+/// Trailers: what cannot be one was refused by the daemon process.
+fn fields(pairs: Pairs<'_>) -> HeaderMap {
+    pairs
+        .iter()
+        .filter_map(|(name, value)| {
+            Some((HeaderName::from_bytes(name).ok()?, HeaderValue::from_bytes(value).ok()?))
+        })
+        .collect()
+}

@@ -1,0 +1,49 @@
+//! Process groups as plain data and decisions: options, scoreboard, policies. No clock, no fork.
+//!
+//! The parent of httpd reads [`GroupOptions`] and lays out a [`Scoreboard`] in shared memory; its
+//! children choose a process there, and the daemon processes keep their part of it up to date and
+//! decide together, under its lock ([`LockedGroup`]), who starts, who drains, and how many they are.
+//! Times in the scoreboard are microseconds of CLOCK_MONOTONIC, and a [`Clock`] says which it is.
+
+mod clock;
+mod counters;
+mod deadline;
+mod failure;
+mod group_score;
+mod histogram;
+mod json;
+mod load;
+mod lock;
+mod options;
+mod policy;
+mod process_score;
+mod reason;
+mod recycle;
+mod scale;
+mod scoreboard;
+mod snapshot;
+pub mod units;
+mod unsent;
+mod waiters;
+mod worker_score;
+
+pub use clock::{Clock, ManualClock};
+pub use counters::Finished;
+pub use deadline::{DRAIN_POLL_US, Drain, DrainAction, earliest, startup_us};
+pub use failure::{LONGEST_PAUSE_US, SETTLED_US, StartFailure};
+pub use group_score::GroupScore;
+pub use histogram::{Histogram, HistogramSnapshot};
+pub use lock::{Lock, LockGuard};
+pub use options::{GroupOptions, OPTIONS, OptionDoc};
+pub use policy::{Activation, LockedGroup};
+pub use process_score::{ProcessScore, ProcessState};
+pub use reason::Reason;
+pub use recycle::{MEASURE_US, ProcessUsage, Recycle};
+pub use scale::{GROW_AFTER_US, SAMPLE_US, SHRINK_AFTER_US, Scaled};
+pub use scoreboard::{
+    DeadProcess, Lease, MOST_SLOTS, ProcessChoice, Scoreboard, TicketLocation, TriedSlots,
+};
+pub use snapshot::{Counts, GroupSnapshot, RequestSnapshot, SlotSnapshot};
+pub use unsent::Unsent;
+pub use waiters::{Waiters, WaitingRequest};
+pub use worker_score::{Phase, TEXT_BYTES, WorkerScore};

@@ -1,0 +1,250 @@
+//! A worker thread's desk: the request that it works on, as the process's timer sees it.
+//!
+//! All that the thread writes goes over its desk, so that the timer can break a request off between
+//! two writes and nothing of the thread's comes after that.
+
+use std::cell::RefCell;
+use std::io::{self, IoSlice};
+use std::os::fd::BorrowedFd;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::connection::Connection;
+use crate::gateway::{Error, ErrorKind, Level, Result};
+use crate::os;
+use crate::protocol::bridge::{Limits, put_log};
+
+/// The desk of one worker thread.
+#[derive(Debug, Default)]
+pub(super) struct Desk {
+    job: Mutex<Option<Job>>,
+}
+
+/// The request on a desk.
+#[derive(Debug)]
+pub(super) struct Job {
+    pub(super) connection: Arc<Connection>,
+    pub(super) started_us: u64,
+    /// The last level that the request's log keeps; `None` for all.
+    level: Option<Level>,
+    /// A frame has gone out in part.
+    partial: bool,
+    /// The last frame has gone out.
+    over: bool,
+    /// The timer has broken it off, and when.
+    pub(super) cut_us: Option<u64>,
+    /// The thread has given its turn away and waits.
+    pub(super) parked: bool,
+}
+
+/// What became of a request when its thread had done with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Left {
+    Whole,
+    /// The timer has answered it, and taken it off the process's load.
+    Cut,
+}
+
+/// What is to be written: framing and small data in one piece, large data between.
+pub(super) trait Pieces {
+    /// Fills `slices` with what follows the first `done` bytes, and returns how many.
+    fn fill<'s>(&'s self, done: usize, slices: &mut [IoSlice<'s>]) -> usize;
+
+    /// All bytes.
+    fn length(&self) -> usize;
+}
+
+impl Pieces for [u8] {
+    fn fill<'s>(&'s self, done: usize, slices: &mut [IoSlice<'s>]) -> usize {
+        slices[0] = IoSlice::new(&self[done..]);
+        1
+    }
+
+    fn length(&self) -> usize {
+        self.len()
+    }
+}
+
+impl Desk {
+    pub(super) fn begin(&self, connection: Arc<Connection>, started_us: u64, level: Option<Level>) {
+        *self.job() = Some(Job {
+            connection,
+            started_us,
+            level,
+            partial: false,
+            over: false,
+            cut_us: None,
+            parked: false,
+        });
+    }
+
+    /// Takes the request off; `None` if there was none.
+    pub(super) fn end(&self) -> Option<Left> {
+        let job = self.job().take()?;
+        Some(if job.cut_us.is_some() { Left::Cut } else { Left::Whole })
+    }
+
+    /// Writes all of `pieces`, which are whole frames, the `last` of the request or not. `wait`
+    /// is called when there is no room, and comes back when there is.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::ClientGone`] when nobody is there to take it, or the request was broken off.
+    pub(super) fn write(
+        &self,
+        pieces: &(impl Pieces + ?Sized),
+        last: bool,
+        mut wait: impl FnMut(&Connection) -> Result<()>,
+    ) -> Result<()> {
+        let (mut done, length) = (0, pieces.length());
+        while done < length {
+            let mut slot = self.job();
+            let Some(job) = slot.as_mut().filter(|job| job.can_be_cut()) else {
+                return Err(cut());
+            };
+            let mut slices = [IoSlice::new(&[]); SLICES];
+            let count = pieces.fill(done, &mut slices);
+            let sent = match &slices[..count] {
+                [one] => os::send(&*job.connection, one),
+                slices => os::send_vectored(&*job.connection, slices),
+            };
+            let offered: usize = slices[..count].iter().map(|slice| slice.len()).sum();
+            let sent = sent.map_err(|error| gone(&error))?.unwrap_or(0);
+            done += sent;
+            job.partial = done > 0 && done < length;
+            job.over |= last && done == length;
+            if sent < offered {
+                // There is no more room: that need not be found out once more.
+                let connection = job.connection.clone();
+                drop(slot);
+                wait(&connection)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes a frame that a descriptor goes with.
+    ///
+    /// # Errors
+    ///
+    /// As [`Desk::write`].
+    pub(super) fn write_with_descriptor(
+        &self,
+        frame: &[u8],
+        descriptor: BorrowedFd<'_>,
+        mut wait: impl FnMut(&Connection) -> Result<()>,
+    ) -> Result<()> {
+        loop {
+            let mut slot = self.job();
+            let Some(job) = slot.as_mut().filter(|job| job.can_be_cut()) else {
+                return Err(cut());
+            };
+            match os::send_with_descriptor(&*job.connection, frame, descriptor) {
+                Ok(Some(sent)) if sent == frame.len() => return Ok(()),
+                Ok(Some(sent)) => {
+                    job.partial = true;
+                    drop(slot);
+                    return self.write(&frame[sent..], false, wait);
+                }
+                Ok(None) => {
+                    let connection = job.connection.clone();
+                    drop(slot);
+                    wait(&connection)?;
+                }
+                Err(error) => return Err(gone(&error)),
+            }
+        }
+    }
+
+    /// Whether the request's log keeps records of this level; `None` without a request, or when
+    /// its last frame is out.
+    pub(super) fn logs(&self, level: Level) -> Option<bool> {
+        let job = self.job();
+        let job = job.as_ref().filter(|job| !job.over)?;
+        Some(job.level.is_none_or(|last| level <= last))
+    }
+
+    /// Writes a line for the request's log. It does not come with the response, so that it is
+    /// there whatever happens next. `false` when nobody is there to take it any more.
+    pub(super) fn log(&self, level: Level, message: &str) -> bool {
+        let mut line = Vec::with_capacity(message.len() + 16);
+        put_log(&mut line, level, message.as_bytes(), &Limits::default());
+        self.write(&line[..], false, wait_to_write).is_ok()
+    }
+
+    /// For the timer, and for the thread itself.
+    pub(super) fn job(&self) -> MutexGuard<'_, Option<Job>> {
+        self.job.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Job {
+    /// Whether the timer may break it off.
+    pub(super) const fn can_be_cut(&self) -> bool {
+        !self.over && self.cut_us.is_none()
+    }
+
+    /// Sends `frame` as the last of the request if it can be sent, and closes the connection.
+    pub(super) fn cut(&mut self, frame: &[u8], now_us: u64) {
+        if !self.partial {
+            // What does not fit now is not waited for: the child finds the connection broken.
+            let _ = os::send(&*self.connection, frame);
+        }
+        os::shutdown(&*self.connection);
+        self.cut_us = Some(now_us);
+    }
+}
+
+/// How many pieces go in one call at most.
+const SLICES: usize = 32;
+
+/// Waits until there is room to write, and looks at nothing else.
+pub(super) fn wait_to_write(connection: &Connection) -> Result<()> {
+    let (polled, _) =
+        os::poll(connection, (false, true), None, None).map_err(|error| gone(&error))?;
+    if polled.hung_up && !polled.writable { Err(left()) } else { Ok(()) }
+}
+
+/// Nobody is there to take the response.
+pub(super) fn left() -> Error {
+    Error::of(ErrorKind::ClientGone, "the client went away")
+}
+
+fn gone(error: &io::Error) -> Error {
+    Error::of(ErrorKind::ClientGone, format!("the httpd child closed the bridge: {error}"))
+}
+
+fn cut() -> Error {
+    Error::of(ErrorKind::ClientGone, "the request was answered in the application's place")
+}
+
+thread_local! {
+    static DESK: RefCell<Option<Arc<Desk>>> = const { RefCell::new(None) };
+}
+
+/// Makes `desk` the calling thread's.
+pub(super) fn sit_down(desk: Arc<Desk>) {
+    DESK.with_borrow_mut(|own| *own = Some(desk));
+}
+
+/// Writes a line for the log of the request that the calling thread works on, for code that has no
+/// exchange at hand. `false` when the thread works on none, or nobody takes it any more.
+pub fn log_here(level: Level, message: &str) -> bool {
+    let Some(desk) = own_desk() else { return false };
+    match desk.logs(level) {
+        Some(true) => desk.log(level, message),
+        Some(false) => true,
+        None => false,
+    }
+}
+
+/// Whether the log of the request that the calling thread works on keeps records of this level;
+/// `None` when it works on none.
+#[must_use]
+pub fn logs_here(level: Level) -> Option<bool> {
+    own_desk()?.logs(level)
+}
+
+/// The thread may be ending, or just have sat down.
+fn own_desk() -> Option<Arc<Desk>> {
+    DESK.try_with(|own| own.try_borrow().ok()?.clone()).ok().flatten()
+}

@@ -1,0 +1,328 @@
+//! One request of an httpd child as the gateway's exchange.
+
+mod ending;
+
+use std::cell::{Cell, OnceCell, RefCell};
+use std::fs::File;
+use std::os::fd::AsFd as _;
+use std::sync::Arc;
+use std::task::Waker;
+
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode};
+
+use super::connection::Connection;
+use super::desk::{Desk, left, wait_to_write};
+use super::inbox::Inbox;
+use super::output::Output;
+use super::process::Process;
+use super::variables::{Environ, Frozen};
+use crate::gateway::{
+    Error, ErrorKind, Exchange, FileBody, Interest, Level, Result, SharedVariables, Status,
+    Variables, Woken,
+};
+use crate::os::monotonic_us;
+use crate::process_group::{Phase, WorkerScore};
+use crate::protocol::bridge::{FieldsEncoder, HeadEncoder, put_end, put_file};
+use crate::server::workers::parker::{self, Client};
+
+/// A request in a daemon process.
+pub(super) struct BridgeExchange<'e, 'c> {
+    pub(super) process: &'e Arc<Process>,
+    environ: Environ<'e>,
+    desk: &'e Desk,
+    row: &'e WorkerScore,
+    inbox: &'e Inbox<'c>,
+    output: RefCell<&'e mut Output>,
+    head: RefCell<Option<HeadEncoder>>,
+    /// The status, as soon as it is begun.
+    status: Cell<u16>,
+    /// Why there is no head, though it was committed.
+    unsent: RefCell<Option<Error>>,
+    /// A HEAD's file, whose validators only httpd's child can tell.
+    file_of_head: RefCell<Option<(File, u64, bool)>>,
+    gone: Cell<bool>,
+    /// The connection was given back with the last frame: it may be another thread's by now.
+    released: Cell<bool>,
+    /// The last frame is written.
+    over: Cell<bool>,
+    sent: Cell<u64>,
+    queue_us: u64,
+    started_us: u64,
+    head_us: Cell<u64>,
+    shared: OnceCell<Arc<Frozen>>,
+}
+
+/// What becomes of a request, as far as it is counted.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Tally {
+    pub(super) status: u16,
+    pub(super) bytes_out: u64,
+    /// The connection was given back.
+    pub(super) released: bool,
+    /// The last frame was written, and the connection can go on.
+    pub(super) over: bool,
+}
+
+impl<'e, 'c> BridgeExchange<'e, 'c> {
+    #[allow(clippy::too_many_arguments, reason = "made in one place, of what that place has")]
+    pub(super) fn new(
+        process: &'e Arc<Process>,
+        environ: Environ<'e>,
+        (desk, row): (&'e Desk, &'e WorkerScore),
+        inbox: &'e Inbox<'c>,
+        output: &'e mut Output,
+        queue_us: u64,
+        started_us: u64,
+    ) -> Self {
+        output.clear();
+        Self {
+            process,
+            environ,
+            desk,
+            row,
+            inbox,
+            output: RefCell::new(output),
+            head: RefCell::new(None),
+            status: Cell::new(0),
+            unsent: RefCell::new(None),
+            file_of_head: RefCell::new(None),
+            gone: Cell::new(false),
+            released: Cell::new(false),
+            over: Cell::new(false),
+            sent: Cell::new(0),
+            queue_us,
+            started_us,
+            head_us: Cell::new(0),
+            shared: OnceCell::new(),
+        }
+    }
+
+    pub(super) fn tally(&self) -> Tally {
+        Tally {
+            status: self.status.get(),
+            bytes_out: self.sent.get(),
+            released: self.released.get(),
+            over: self.over.get(),
+        }
+    }
+
+    pub(super) fn is_gone(&self) -> bool {
+        self.gone.get() || self.inbox.is_broken()
+    }
+
+    /// Writes what is collected.
+    fn write_out(&self, last: bool) -> Result<()> {
+        if self.is_gone() {
+            return Err(left());
+        }
+        let mut output = self.output.borrow_mut();
+        let written =
+            self.desk.write(&**output, last, |connection| self.wait_to_write(connection, last));
+        output.clear();
+        if written.is_err() {
+            self.gone.set(true);
+        }
+        written
+    }
+
+    /// Waits until the httpd child has room, which for a large response is its client's affair.
+    fn wait_to_write(&self, connection: &Connection, last: bool) -> Result<()> {
+        if connection.widen() || !self.inbox.is_slow(true)? {
+            return Ok(());
+        }
+        self.process.wait_for_client(self.desk, self.row, self.inbox.phase.get(), || {
+            // With the last frame the connection may have become another thread's to read.
+            if last { wait_to_write(connection) } else { self.inbox.wait_to_write(connection) }
+        })
+    }
+
+    fn send_file(&self, file: &File, start: u64, length: u64, whole: bool) -> Result<()> {
+        if !self.output.borrow().is_empty() {
+            self.write_out(false)?;
+        }
+        let mut frame = Vec::with_capacity(32);
+        put_file(&mut frame, start, length, whole);
+        let sent = self.desk.write_with_descriptor(&frame, file.as_fd(), |connection| {
+            self.wait_to_write(connection, false)
+        });
+        if sent.is_err() {
+            self.gone.set(true);
+        }
+        sent
+    }
+
+    /// Nothing can be sent any more, because of the client or because of the head.
+    fn check(&self) -> Result<()> {
+        if let Some(error) = &*self.unsent.borrow() {
+            return Err(Error::of(error.kind(), error.to_string()));
+        }
+        if self.is_gone() { Err(left()) } else { Ok(()) }
+    }
+}
+
+impl Variables for BridgeExchange<'_, '_> {
+    fn get(&self, key: &[u8]) -> Option<&[u8]> {
+        self.environ.get(key)
+    }
+
+    fn each(&self, visit: &mut dyn FnMut(&[u8], &[u8])) {
+        self.environ.each(visit);
+    }
+
+    fn header(&self, name: &[u8]) -> Option<&[u8]> {
+        self.environ.head().headers.get_ignore_case(name)
+    }
+
+    fn each_header(&self, visit: &mut dyn FnMut(&[u8], &[u8])) {
+        self.environ.head().headers.iter().for_each(|(name, value)| visit(name, value));
+    }
+
+    fn header_count(&self) -> usize {
+        self.environ.head().headers.iter().count()
+    }
+
+    fn raw_target(&self) -> &[u8] {
+        self.environ.head().facts.target
+    }
+}
+
+impl Exchange for BridgeExchange<'_, '_> {
+    fn begin(&self, status: Status<'_>) {
+        let mut output = self.output.borrow_mut();
+        let mut head = self.head.borrow_mut();
+        if let Some(head) = head.take() {
+            head.abandon(&mut output.frames);
+        }
+        let (code, reason) = (status.code().as_u16(), status.reason().unwrap_or_default());
+        self.status.set(code);
+        *head = Some(HeadEncoder::begin(&mut output.frames, code, reason));
+    }
+
+    fn put_header(&self, name: &[u8], value: &[u8]) {
+        if let Some(head) = &mut *self.head.borrow_mut() {
+            head.header(&mut self.output.borrow_mut().frames, name, value);
+        }
+    }
+
+    fn commit(&self, length: Option<u64>) {
+        let Some(head) = self.head.borrow_mut().take() else { return };
+        let mut output = self.output.borrow_mut();
+        match head.commit(&mut output.frames, length, false, &self.process.limits) {
+            Ok(size) => {
+                let start = output.frames.len() - size;
+                output.head_put(start);
+                let now_us = monotonic_us();
+                self.head_us.set(now_us);
+                self.inbox.phase.set(Phase::Body);
+                self.row.head_sent(now_us);
+            }
+            Err(error) => {
+                let message = format!("{error} (header-buffer-size)");
+                *self.unsent.borrow_mut() = Some(Error::of(ErrorKind::InvalidHeader, message));
+            }
+        }
+    }
+
+    fn write(&self, data: Bytes) -> Result<()> {
+        self.check()?;
+        self.sent.set(self.sent.get() + data.len() as u64);
+        let mut output = self.output.borrow_mut();
+        output.body(&data);
+        if !output.is_due() {
+            return Ok(());
+        }
+        drop(output);
+        self.write_out(false)
+    }
+
+    /// The httpd child knows the file too, and does them. For a HEAD it has to be told of the file.
+    fn conditions(&self, file: &FileBody) -> Option<StatusCode> {
+        if self.get(b"REQUEST_METHOD") == Some(b"HEAD")
+            && let Ok(duplicate) = file.file().try_clone()
+        {
+            let kept = (duplicate, file.start(), file.is_whole());
+            *self.file_of_head.borrow_mut() = Some(kept);
+        }
+        None
+    }
+
+    fn overrides(&self, _status: StatusCode) -> bool {
+        self.environ.head().facts.error_override
+    }
+
+    fn file(&self, file: FileBody) -> Result<()> {
+        self.check()?;
+        self.sent.set(self.sent.get() + file.length());
+        self.send_file(file.file(), file.start(), file.length(), file.is_whole())
+    }
+
+    fn flush(&self) -> Result<()> {
+        self.check()?;
+        self.output.borrow_mut().flush();
+        self.write_out(false)
+    }
+
+    fn finish(&self, trailers: Option<HeaderMap>) -> Result<()> {
+        self.check()?;
+        let file = self.file_of_head.borrow_mut().take();
+        if let Some((file, start, whole)) = file {
+            // For its validators: a HEAD has no body.
+            self.send_file(&file, start, 0, whole)?;
+        }
+        let close = self.process.is_draining();
+        self.last(|frames, timing| match trailers {
+            None => {
+                put_end(frames, close, timing);
+                Ok(())
+            }
+            Some(trailers) => {
+                let mut encoder = FieldsEncoder::end(frames, close, timing);
+                for (name, value) in &trailers {
+                    encoder.header(name.as_str().as_bytes(), value.as_bytes());
+                }
+                encoder.finish(&self.process.limits).map(drop)
+            }
+        })
+    }
+
+    fn logs(&self, level: Level) -> bool {
+        self.desk.logs(level).unwrap_or(true)
+    }
+
+    fn log(&self, level: Level, message: &str) {
+        match self.desk.logs(level) {
+            Some(true) if self.desk.log(level, message) => {}
+            Some(false) => {}
+            // The client and the child have gone; or the child has its last frame, and may have sent
+            // another request.
+            Some(true) | None => self.process.log(level, message),
+        }
+    }
+
+    fn share(&self) -> Arc<dyn SharedVariables> {
+        self.shared.get_or_init(|| Arc::new(self.environ.freeze())).clone()
+    }
+
+    fn waker(&self) -> Waker {
+        parker::waker()
+    }
+
+    fn park(&self, interest: Interest) -> Woken {
+        if self.is_gone() {
+            return Woken::Gone;
+        }
+        if interest == Interest::Input {
+            if self.inbox.has_ahead() {
+                return Woken::Input;
+            }
+            self.inbox.mute();
+        }
+        parker::park(self.inbox.connection, Client::Whole, interest, None, |wait| {
+            self.process.park(self.desk, self.row);
+            let woken = wait();
+            self.process.unpark(self.desk, self.row, self.inbox.phase.get());
+            woken
+        })
+    }
+}

@@ -1,0 +1,258 @@
+//! The request body as it comes over the bridge.
+//!
+//! A worker may write a response while the child still writes the body. When its write would
+//! block, it takes in what the child sends, up to a bound; beyond that it just waits. That cannot end
+//! in a deadlock: the child always reads what the process sends, whether or not it can get rid of its
+//! own, so it is the side that guarantees progress.
+//!
+//! A client that is slow to send holds a thread, and not the turn of one that works.
+
+use std::sync::Arc;
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use super::desk::{Desk, wait_to_write};
+use super::inbox::{BUFFER, Buffer, Inbox, State, closed};
+use super::process::Process;
+use crate::gateway::{Error, ErrorKind, Fill, InputSource, Result};
+use crate::os;
+use crate::process_group::WorkerScore;
+use crate::protocol::bridge::{
+    Frame, HEADER, Header, Kind, Limits, Message, Pairs, Peer, put_continue, split,
+};
+
+/// The request body of one exchange.
+pub(super) struct Input<'e, 'c> {
+    process: &'e Arc<Process>,
+    inbox: &'e Inbox<'c>,
+    desk: &'e Desk,
+    row: &'e WorkerScore,
+    length: Option<u64>,
+    /// A CONTINUE is to be sent before anything can come.
+    expect: bool,
+    /// What came with the REQUEST, and has not been used. It comes before what is in `buffer`.
+    first: &'e [u8],
+    buffer: &'e mut Buffer,
+    /// What is left of the INPUT that is being read.
+    piece: usize,
+    trailers: Option<HeaderMap>,
+    taken: u64,
+}
+
+/// What an exchange leaves on its connection.
+#[derive(Debug, Default)]
+pub(super) struct Leftover {
+    pub(super) rest: Vec<u8>,
+    pub(super) skip: u32,
+    pub(super) body: bool,
+}
+
+impl<'e, 'c> Input<'e, 'c> {
+    pub(super) fn new(
+        process: &'e Arc<Process>,
+        inbox: &'e Inbox<'c>,
+        (desk, row): (&'e Desk, &'e WorkerScore),
+        (length, expect): (Option<u64>, bool),
+        first: &'e [u8],
+        buffer: &'e mut Buffer,
+    ) -> Self {
+        buffer.empty();
+        Self {
+            process,
+            inbox,
+            desk,
+            row,
+            length,
+            expect,
+            first,
+            buffer,
+            piece: 0,
+            trailers: None,
+            taken: 0,
+        }
+    }
+
+    /// What has been read and not been used, as far as it lies together.
+    fn unread(&self) -> &[u8] {
+        if self.first.is_empty() { self.buffer.unread() } else { self.first }
+    }
+
+    fn use_up(&mut self, amount: usize) {
+        match self.first.split_at_checked(amount) {
+            Some((_, rest)) if !self.first.is_empty() => self.first = rest,
+            _ => self.buffer.from += amount,
+        }
+    }
+
+    /// How many bytes of the body the application has got.
+    pub(super) const fn taken(&self) -> u64 {
+        self.taken
+    }
+
+    /// What was read and not used goes back to the connection.
+    pub(super) fn into_leftover(self) -> Leftover {
+        let mut ahead = self.inbox.ahead.borrow_mut();
+        if !self.first.is_empty() {
+            self.buffer.put(self.first);
+        }
+        let unread = self.buffer.unread();
+        let used = self.piece.min(unread.len());
+        let rest = match &unread[used..] {
+            [] if used == unread.len() && self.piece == used => std::mem::take(&mut *ahead),
+            unread => {
+                // Of an INPUT that is not all there the rest is skipped when it comes.
+                let missing = self.piece - used;
+                let skipped = missing.min(ahead.len());
+                let rest = [unread, &ahead[skipped..]].concat();
+                self.buffer.empty();
+                return Leftover {
+                    rest,
+                    skip: (missing - skipped) as u32,
+                    body: self.inbox.is_open(),
+                };
+            }
+        };
+        self.buffer.empty();
+        Leftover { rest, skip: 0, body: self.inbox.is_open() }
+    }
+
+    /// Looks at the next frame. `true` when it has made a difference: there is data, or the end.
+    fn step(&mut self) -> Result<bool> {
+        let unread = self.unread();
+        let Some(header) = unread.first_chunk::<HEADER>() else { return Ok(false) };
+        let limits = Limits::default();
+        let header = Header::decode(header, Peer::Child, &limits)
+            .map_err(|error| self.violated(&error.to_string()))?;
+        if header.kind == Kind::Input {
+            self.use_up(HEADER);
+            self.piece = header.length as usize;
+            return Ok(true);
+        }
+        let frame = split(unread, Peer::Child, &limits)
+            .map_err(|error| self.violated(&error.to_string()))?;
+        let Some(frame) = frame else { return Ok(false) };
+        let (size, (state, trailers)) = (frame.size, self.ended(&frame)?);
+        self.trailers = trailers;
+        self.use_up(size);
+        self.inbox.behind.set(self.unread().len());
+        self.inbox.state.set(state);
+        Ok(true)
+    }
+
+    /// What the last frame of a body makes of it.
+    fn ended(&self, frame: &Frame<'_>) -> Result<(State, Option<HeaderMap>)> {
+        match frame.message() {
+            Ok(Message::InputEnd(trailers)) if trailers.is_empty() => Ok((State::Ended, None)),
+            Ok(Message::InputEnd(trailers)) => Ok((State::Ended, Some(header_map(&trailers)))),
+            Ok(Message::InputFailed(failure)) => Ok((State::Failed(failure.error_kind()), None)),
+            // It stops only when it has the whole response, and then nobody is here to read.
+            Ok(Message::InputStop) => Ok((State::Failed(ErrorKind::InputMalformed), None)),
+            Ok(_) => Err(self.violated(&format!("{} within a request", frame.kind))),
+            Err(error) => Err(self.violated(&error.to_string())),
+        }
+    }
+
+    fn violated(&self, what: &str) -> Error {
+        self.inbox.broken.set(true);
+        Error::of(ErrorKind::InputMalformed, format!("the httpd child broke the protocol: {what}"))
+    }
+
+    /// Gets more bytes; `false` when there are none.
+    fn more(&mut self, wait: bool) -> Result<bool> {
+        let inbox = self.inbox;
+        if !self.first.is_empty() {
+            // A frame that is not all there.
+            self.buffer.put(std::mem::take(&mut self.first));
+        }
+        {
+            let mut ahead = inbox.ahead.borrow_mut();
+            if !ahead.is_empty() {
+                self.buffer.put(&ahead);
+                ahead.clear();
+                return Ok(true);
+            }
+        }
+        if inbox.broken.get() {
+            return Err(closed());
+        }
+        if std::mem::take(&mut self.expect) {
+            let mut frame = Vec::with_capacity(HEADER);
+            put_continue(&mut frame);
+            self.desk.write(&frame[..], false, wait_to_write)?;
+        }
+        loop {
+            if let Some(read) = inbox.receive(self.buffer.room(BUFFER / 2))? {
+                self.buffer.to += read;
+                return Ok(true);
+            }
+            if !wait {
+                return Ok(false);
+            }
+            inbox.mute();
+            if inbox.is_slow(false)? {
+                self.process
+                    .wait_for_client(self.desk, self.row, inbox.phase.get(), || {
+                        inbox.waits(|| os::poll(inbox.connection, (true, false), None, None))
+                    })
+                    .map_err(|_| closed())?;
+            }
+        }
+    }
+}
+
+impl InputSource for Input<'_, '_> {
+    fn length(&self) -> Option<u64> {
+        self.length
+    }
+
+    fn fill(&mut self, wait: bool) -> Result<Fill<'_>> {
+        loop {
+            let there = self.piece.min(self.unread().len());
+            if there > 0 {
+                return Ok(Fill::Data(&self.unread()[..there]));
+            }
+            match self.inbox.state.get() {
+                State::Open => {}
+                State::Ended => return Ok(Fill::End),
+                State::Failed(kind) => return Err(Error::of(kind, failure(kind))),
+            }
+            if self.piece == 0 && self.step()? {
+                continue;
+            }
+            if !self.more(wait)? {
+                return Ok(Fill::NotYet);
+            }
+        }
+    }
+
+    fn consume(&mut self, amount: usize) {
+        debug_assert!(amount <= self.piece);
+        self.use_up(amount);
+        self.piece -= amount;
+        self.taken += amount as u64;
+    }
+
+    fn trailers(&mut self) -> Option<HeaderMap> {
+        self.trailers.take()
+    }
+}
+
+fn header_map(pairs: &Pairs<'_>) -> HeaderMap {
+    let fields = pairs.iter().filter_map(|(name, value)| {
+        Some((HeaderName::from_bytes(name).ok()?, HeaderValue::from_bytes(value).ok()?))
+    });
+    let mut map = HeaderMap::new();
+    fields.for_each(|(name, value)| {
+        map.append(name, value);
+    });
+    map
+}
+
+const fn failure(kind: ErrorKind) -> &'static str {
+    match kind {
+        ErrorKind::InputTooLarge => "the request body exceeds LimitRequestBody",
+        ErrorKind::InputTimeout => "the client sent nothing for too long",
+        ErrorKind::ClientGone => "the client went away while it was sending",
+        _ => "the request body is malformed or cut off",
+    }
+}

@@ -1,0 +1,105 @@
+//! The life of a daemon process: dormant until its group needs it, then serving requests that httpd
+//! children send over the bridge, then draining. Plain Rust; `daemon` forks the process and drops its
+//! privileges, and calls [`run()`] in it.
+//!
+//! The thread that calls [`run()`] accepts connections, keeps time and watches signals. As many
+//! worker threads as the group's `threads` wait on one epoll for all connections; each takes one
+//! event at a time. A small request costs the process three system calls: epoll_wait, recv and
+//! send. An idle connection costs no thread.
+//!
+//! A request that waits for a future (`Exchange::park`), or for a client that is slow to send its body
+//! or to take a response that is larger than httpd keeps, gives its turn away: then another thread is
+//! started, unless there is one without work. So `threads` bounds how much is worked on at once, and
+//! not how many requests may wait.
+#![cfg(target_os = "linux")]
+#![forbid(unsafe_code)]
+
+mod connection;
+mod control;
+mod daemon;
+mod desk;
+mod exchange;
+mod inbox;
+mod input;
+mod output;
+mod process;
+mod serve;
+mod start;
+#[cfg(test)]
+mod tests;
+mod timer;
+mod variables;
+mod watch;
+mod worker;
+
+use std::sync::Arc;
+
+use self::daemon::broken;
+use self::process::{Parts, Process};
+use self::start::Start;
+use self::timer::Timer;
+use self::watch::Watch;
+use crate::os::monotonic_us;
+use crate::process_group::Recycle;
+
+pub use self::daemon::{AbandonFn, Applications, BuildFn, Daemon, Ended, LogFn};
+pub use self::desk::{log_here, logs_here};
+pub use self::watch::announce;
+
+/// Lives the life of a daemon process, in the calling thread and those that it starts.
+///
+/// When it comes back the process has nothing left to do. Threads may still be at requests that
+/// were given up: end the process, do not wait for them.
+pub fn run(daemon: Daemon) -> Ended {
+    let Daemon { options, board, slot, log, .. } = daemon;
+    board.slots[slot].enter(std::process::id(), options.threads, monotonic_us());
+    let watch = match Watch::new(daemon.lifeline, daemon.doorbell, daemon.signals, board.group) {
+        Ok(watch) => watch,
+        Err(error) => return broken("watch its lifeline and its signals")(error),
+    };
+    watch.ring_doorbell();
+    let start = Start { options: &options, board, slot, log: &log };
+    let built = start
+        .wait_until_needed(&watch)
+        .and_then(|()| start.build(daemon.build, watch, &daemon.abandon));
+    let (applications, watch) = match built {
+        Ok(built) => built,
+        Err(ended) => return ended,
+    };
+    let now_us = monotonic_us();
+    let chance = now_us ^ u64::from(std::process::id()) << 32 ^ (slot as u64) << 56;
+    let recycle = Recycle::new(&options, now_us, chance);
+    let log_of_failure = log.clone();
+    let parts = Parts {
+        options: options.clone(),
+        board,
+        slot,
+        incarnation: daemon.incarnation,
+        token: daemon.token,
+        controllers: daemon.controllers,
+        applications,
+        log,
+        on_worker_thread: daemon.on_worker_thread,
+        recycle,
+    };
+    let timer = Process::new(parts).map(Arc::new).and_then(|process| {
+        process.start_threads()?;
+        let timer = Timer::new(process.clone(), watch, daemon.listener, daemon.peers)?;
+        Ok((process, timer))
+    });
+    match timer {
+        Ok((process, timer)) => {
+            if !timer::becomes_ready(&process) {
+                let _ = process.stop(std::time::Duration::from_secs(1));
+                return Ended::NotBuilt("the start was given up".to_owned());
+            }
+            timer.run()
+        }
+        Err(error) => {
+            let start = Start { options: &options, board, slot, log: &log_of_failure };
+            let what = "make its worker threads and what they wait for";
+            start.failed(&format!("cannot {what}: {error}"));
+            broken(what)(error)
+        }
+    }
+}

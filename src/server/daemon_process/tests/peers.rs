@@ -1,0 +1,176 @@
+//! Peers that are not httpd children, or are no good ones.
+
+use std::io::{Read as _, Write as _};
+
+use super::{Ask, Ending, House, Peer};
+use crate::gateway::{Body, Environ, Result, StartResponse};
+use crate::protocol::bridge::{
+    HEADER, Header, Kind, MAGIC, Message, Peer as Side, Reason, put_control, put_hello,
+    put_input_end, split,
+};
+
+fn hello<'x>(_: Environ<'x>, start_response: StartResponse<'x>) -> Result<Body<'x>> {
+    start_response.start(200, [("A", "b")])?;
+    Ok(Body::from("hello"))
+}
+
+/// What the process says to these bytes before it closes the connection.
+fn refusal(house: &House, bytes: &[u8]) -> Reason {
+    let mut stream = house.connect_raw(0);
+    stream.write_all(bytes).unwrap();
+    let mut said = Vec::new();
+    // What was sent and not read makes the end of the connection an error.
+    let _ = stream.read_to_end(&mut said);
+    let frame = split(&said, Side::Daemon, &Default::default()).unwrap().expect("a REFUSED");
+    let Message::Refused(refused) = frame.message().unwrap() else { panic!("{frame:?}") };
+    refused.reason
+}
+
+fn greeting() -> Vec<u8> {
+    let mut out = Vec::new();
+    put_hello(&mut out, &super::house::GROUP_TOKEN);
+    out
+}
+
+#[test]
+fn garbage_is_refused() {
+    let (house, _lodger) = House::open(&["threads=2"], hello);
+    let mut request = Vec::new();
+    Ask::get("/").encode(&mut request, 1, 0);
+    let with = |parts: &[&[u8]]| parts.concat();
+    let mut other_token = Vec::new();
+    put_hello(&mut other_token, b"another 16 bytes");
+    let mut other_version = greeting();
+    other_version[HEADER + MAGIC.len()] = 9;
+    let mut body = Vec::new();
+    put_input_end(&mut body);
+    let huge = Header { kind: Kind::Request, flags: 0, length: u32::MAX }.encode();
+    let daemons = Header { kind: Kind::End, flags: 0, length: 28 }.encode();
+    for (bytes, reason) in [
+        (&b"GET / HTTP/1.1\r\n\r\n"[..], Reason::Protocol),
+        (&[0xff; 64], Reason::Protocol),
+        (&[0; 8], Reason::Protocol),
+        (&request, Reason::Protocol),
+        (&body, Reason::Protocol),
+        (&other_token, Reason::Token),
+        (&other_version, Reason::Version),
+        (&with(&[&greeting(), &huge]), Reason::Protocol),
+        (&with(&[&greeting(), &daemons]), Reason::Protocol),
+        (&with(&[&greeting(), &greeting()]), Reason::Protocol),
+        (&with(&[&greeting(), &body]), Reason::Protocol),
+        (&with(&[&greeting(), &[0xee; 100]]), Reason::Protocol),
+    ] {
+        assert_eq!(refusal(&house, bytes), reason, "{bytes:?}");
+    }
+    let line = house.line_with("RUST0036");
+    assert!(line.contains("house") && line.contains("user"), "{line}");
+    // There is an end of such lines, and none of serving.
+    for _ in 0..50 {
+        assert_eq!(refusal(&house, b"nonsense"), Reason::Protocol);
+    }
+    let lines = house.lines();
+    let told = lines.iter().filter(|(_, line)| line.contains("RUST0036")).count();
+    assert!(told <= 12, "{told} lines");
+    assert_eq!(house.connect(0).get("/").text(), "hello");
+    house.until("the load", || house.board.slots[0].is_idle());
+    assert_eq!(house.board.slots[0].requests_here(), 1);
+}
+
+#[test]
+fn a_bad_request_of_a_good_peer_comes_off_the_load() {
+    let (house, _lodger) = House::open(&["threads=1"], hello);
+    let mut request = Vec::new();
+    Ask::get("/").encode(&mut request, 1, 0);
+    // The count of bytes of a field within.
+    request[HEADER + 40] = 0xff;
+    house.board.acquire(0).unwrap();
+    assert_eq!(refusal(&house, &[greeting(), request].concat()), Reason::Protocol);
+    house.until("the load", || house.board.slots[0].is_idle());
+}
+
+#[test]
+fn users_who_may_not() {
+    let mut house = House::new(&["threads=1"], 0, vec![std::sync::Arc::new(hello)]);
+    let own = house.uids.0[0];
+    house.uids = (vec![own + 1], vec![own + 2]);
+    let _lodger = house.fork(0);
+    house.until_state(0, crate::process_group::ProcessState::Ready);
+    // He is refused before he has said a word.
+    let mut said = Vec::new();
+    house.connect_raw(0).read_to_end(&mut said).unwrap();
+    let frame = split(&said, Side::Daemon, &Default::default()).unwrap().unwrap();
+    let Message::Refused(refused) = frame.message().unwrap() else { panic!("{frame:?}") };
+    assert_eq!(refused.reason, Reason::User);
+    house.line_with("may not connect");
+}
+
+#[test]
+fn control_is_for_some_users() {
+    let control = |command| {
+        let mut out = greeting();
+        put_control(&mut out, command, &Default::default()).unwrap();
+        out
+    };
+    let mut house = House::new(&["threads=1"], 0, vec![std::sync::Arc::new(hello)]);
+    house.uids.1.clear();
+    let _lodger = house.fork(0);
+    house.until_state(0, crate::process_group::ProcessState::Ready);
+    assert_eq!(refusal(&house, &control("status")), Reason::User);
+
+    let (house, lodger) = House::open(&["threads=1"], hello);
+    assert_eq!(house.connect(0).get("/").text(), "hello");
+    let mut peer = Peer::new(house.connect_raw(0), house.board, 0);
+    peer.write(&control("status"));
+    let Some(Ending::Reply(json)) = peer.answer().ending else { panic!() };
+    assert!(json.contains("\"house\"") && json.contains("\"ready\""), "{json}");
+    let mut again = Vec::new();
+    put_control(&mut again, "dance", &Default::default()).unwrap();
+    peer.write(&again);
+    let Some(Ending::Reply(json)) = peer.answer().ending else { panic!() };
+    assert!(json.contains("unknown command"), "{json}");
+    again.clear();
+    put_control(&mut again, "drain 1", &Default::default()).unwrap();
+    peer.write(&again);
+    let Some(Ending::Reply(json)) = peer.answer().ending else { panic!() };
+    assert!(json.contains("is here now, not 1"), "{json}");
+    assert!(house.board.slots[0].reason().is_none());
+    // Without HELLO, as an administrator's tool has no token.
+    let mut tool = Peer::new(house.connect_raw(0), house.board, 0);
+    again.clear();
+    put_control(&mut again, "status", &Default::default()).unwrap();
+    tool.write(&again);
+    assert!(matches!(tool.answer().ending, Some(Ending::Reply(_))));
+    again.clear();
+    let drain = format!("drain {}", std::process::id());
+    put_control(&mut again, &drain, &Default::default()).unwrap();
+    peer.write(&again);
+    assert!(matches!(peer.answer().ending, Some(Ending::Reply(_))));
+    // There is no other process: it goes on until there is one.
+    house.until("its wish", || house.board.slots[0].reason().is_some());
+    assert!(lodger.is_running());
+    assert_eq!(house.connect(0).get("/").text(), "hello");
+    let second = house.fork(1);
+    house.until_state(1, crate::process_group::ProcessState::Ready);
+    assert!(matches!(
+        lodger.ended(),
+        crate::server::daemon_process::Ended::Served { abandoned: 0, .. }
+    ));
+    assert_eq!(house.connect(1).get("/").text(), "hello");
+    drop(second);
+}
+
+#[test]
+fn who_says_nothing_is_put_out() {
+    let (house, _lodger) = House::open(&["threads=1"], hello);
+    let mut silent = house.connect_raw(0);
+    let mut slow = house.connect_raw(0);
+    slow.write_all(&greeting()[..20]).unwrap();
+    let mut good = house.connect(0);
+    assert_eq!(good.get("/").text(), "hello");
+    let mut said = Vec::new();
+    assert_eq!(silent.read_to_end(&mut said).unwrap(), 0);
+    let _ = slow.read_to_end(&mut said);
+    assert!(said.is_empty());
+    house.line_with("HELLO in time");
+    assert_eq!(good.get("/").text(), "hello");
+}

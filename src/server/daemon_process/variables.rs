@@ -1,0 +1,144 @@
+//! The environ of a request: what the httpd child sent, and what the process itself knows better.
+
+use std::cell::OnceCell;
+
+use crate::gateway::SharedVariables;
+use crate::process_group::GroupOptions;
+use crate::protocol::bridge::{PairBlock, RequestHead};
+
+/// What the process says of itself in every environ.
+#[derive(Clone, Debug)]
+pub(super) struct Facts {
+    group: Vec<u8>,
+    pid: Vec<u8>,
+    multithread: bool,
+    multiprocess: bool,
+    run_once: bool,
+}
+
+impl Facts {
+    pub(super) fn new(options: &GroupOptions) -> Self {
+        Self {
+            group: options.name.clone().into_bytes(),
+            pid: std::process::id().to_string().into_bytes(),
+            multithread: options.threads > 1,
+            multiprocess: options.multiprocess,
+            run_once: options.threads == 1 && options.maximum_requests == Some(1),
+        }
+    }
+}
+
+/// When a request came how far, in microseconds since the epoch.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Times {
+    /// The httpd child sent it.
+    pub(super) queue_start: u64,
+    /// A thread of the process took it up.
+    pub(super) daemon_start: u64,
+    /// The application was called.
+    pub(super) application_start: u64,
+}
+
+/// The keys that the process answers itself, whatever came.
+const OWN: [&[u8]; 9] = [
+    b"gateway.multithread",
+    b"gateway.multiprocess",
+    b"gateway.run_once",
+    b"mod_rust.mode",
+    b"mod_rust.process_group",
+    b"mod_rust.pid",
+    b"mod_rust.queue_start",
+    b"mod_rust.daemon_start",
+    b"mod_rust.application_start",
+];
+
+/// A view of a REQUEST as an environ.
+#[derive(Debug)]
+pub(super) struct Environ<'e> {
+    head: RequestHead<'e>,
+    facts: &'e Facts,
+    times: Times,
+    /// The numbers of `times` in the order of [`OWN`], as text, once they are asked for.
+    texts: [OnceCell<String>; 3],
+}
+
+impl<'e> Environ<'e> {
+    pub(super) const fn new(head: RequestHead<'e>, facts: &'e Facts, times: Times) -> Self {
+        Self { head, facts, times, texts: [const { OnceCell::new() }; 3] }
+    }
+
+    pub(super) const fn head(&self) -> &RequestHead<'e> {
+        &self.head
+    }
+
+    pub(super) fn get(&self, key: &[u8]) -> Option<&[u8]> {
+        if is_own(key) {
+            return Some(self.own(key));
+        }
+        self.head.variables.get(key)
+    }
+
+    pub(super) fn each(&self, visit: &mut dyn FnMut(&[u8], &[u8])) {
+        for (key, value) in &self.head.variables {
+            if !is_own(key) {
+                visit(key, value);
+            }
+        }
+        for key in OWN {
+            visit(key, self.own(key));
+        }
+    }
+
+    /// A copy that outlives the request.
+    pub(super) fn freeze(&self) -> Frozen {
+        let mut all = PairBlock::new();
+        self.each(&mut |key, value| {
+            // It cannot be too long: it came in such a pair.
+            let _ = all.push(key, value);
+        });
+        Frozen { all }
+    }
+
+    fn own(&self, key: &[u8]) -> &[u8] {
+        let Facts { group, pid, multithread, multiprocess, run_once } = self.facts;
+        match key {
+            b"gateway.multithread" => flag(*multithread),
+            b"gateway.multiprocess" => flag(*multiprocess),
+            b"gateway.run_once" => flag(*run_once),
+            b"mod_rust.mode" => b"daemon",
+            b"mod_rust.process_group" => group,
+            b"mod_rust.pid" => pid,
+            b"mod_rust.queue_start" => self.text(0, self.times.queue_start),
+            b"mod_rust.daemon_start" => self.text(1, self.times.daemon_start),
+            _ => self.text(2, self.times.application_start),
+        }
+    }
+
+    fn text(&self, index: usize, time_us: u64) -> &[u8] {
+        self.texts[index].get_or_init(|| time_us.to_string()).as_bytes()
+    }
+}
+
+fn is_own(key: &[u8]) -> bool {
+    // Most keys are in capitals.
+    key.first().is_some_and(u8::is_ascii_lowercase) && OWN.contains(&key)
+}
+
+const fn flag(on: bool) -> &'static [u8] {
+    if on { b"1" } else { b"0" }
+}
+
+/// The environ for what outlives the request: a service's, in whatever thread it is by then.
+pub(super) struct Frozen {
+    all: PairBlock,
+}
+
+impl SharedVariables for Frozen {
+    fn get(&self, key: &[u8]) -> Option<Vec<u8>> {
+        self.all.pairs().get(key).map(<[u8]>::to_vec)
+    }
+
+    fn each(&self, visit: &mut dyn FnMut(&[u8], &[u8])) {
+        self.all.pairs().iter().for_each(|(key, value)| visit(key, value));
+    }
+}

@@ -1,0 +1,318 @@
+//! A worker thread: waits for connections that have something to read, and reads frames.
+
+use std::os::fd::AsFd as _;
+use std::sync::Arc;
+
+use super::connection::{Connection, Kept};
+use super::control;
+use super::desk::{self, Desk, Left};
+use super::inbox::Buffer;
+use super::input::Leftover;
+use super::output::Output;
+use super::process::{Process, STOP};
+use super::serve::{self, Served};
+use crate::gateway::{Level, panic};
+use crate::os::{self, Ready};
+use crate::process_group::WorkerScore;
+use crate::protocol::bridge::{
+    FrameError, HEADER, Header, Kind, Limits, Message, Peer, Reason as Refusal, split,
+};
+
+/// Room to read requests into, in bytes. It grows for a larger one, and shrinks again.
+const READ: usize = 128 * 1024;
+
+/// What a worker thread has, and keeps from one request to the next.
+pub(super) struct Worker {
+    pub(super) process: Arc<Process>,
+    pub(super) row: &'static WorkerScore,
+    pub(super) desk: Arc<Desk>,
+    /// What was read and not used: `read[from..to]`.
+    pub(super) read: Vec<u8>,
+    pub(super) from: usize,
+    pub(super) to: usize,
+    pub(super) output: Output,
+    pub(super) input: Buffer,
+    pub(super) spare: Vec<u8>,
+}
+
+/// The life of the thread that has this row.
+pub(super) fn work(process: &Arc<Process>, row: usize) {
+    let desk = process.desks[row].clone();
+    desk::sit_down(desk.clone());
+    let mut worker = Worker {
+        process: process.clone(),
+        row: &process.rows()[row],
+        desk,
+        read: vec![0; READ],
+        from: 0,
+        to: 0,
+        output: Output::default(),
+        input: Buffer::default(),
+        spare: Vec::new(),
+    };
+    // One event at a time: the next one may be another thread's.
+    let mut ready = Ready::with_capacity(1);
+    loop {
+        if !process.pollers.enter(process.pool_size.patience()) {
+            if process.is_one_too_many() {
+                return;
+            }
+            continue;
+        }
+        let waited = process.epoll.wait(&mut ready, process.pool_size.patience());
+        if process.pollers.leave() {
+            process.ticker.ring();
+        }
+        if let Err(error) = waited {
+            process
+                .log(Level::Error, &format!("a worker thread cannot wait for requests: {error}"));
+            break;
+        }
+        if process.is_stopping() {
+            break;
+        }
+        let Some((token, hung_up)) = ready.found().next() else {
+            if process.is_one_too_many() {
+                return;
+            }
+            continue;
+        };
+        if token != STOP
+            && let Some(connection) = process.connections.get(token)
+            && connection.claim()
+        {
+            process.permits.take();
+            worker.attend_safely(&connection, hung_up);
+            process.permits.give();
+        }
+        if process.is_one_too_many() {
+            return;
+        }
+    }
+    process.pool_size.leaves();
+}
+
+/// What to do after a frame.
+enum Next {
+    /// Look at the next one.
+    Go,
+    /// More bytes are wanted for it.
+    More,
+    /// A request: its frame has so many bytes.
+    Request(usize),
+    /// The connection is of no further use.
+    Close,
+}
+
+impl Worker {
+    /// A panic in the kit itself ends the connection, not the thread.
+    fn attend_safely(&mut self, connection: &Arc<Connection>, hung_up: bool) {
+        if let Err(error) = panic::catch(|| self.attend(connection, hung_up)) {
+            self.process.log(Level::Error, &format!("RUST0041: a worker thread {error}"));
+            self.process.connections.remove(connection.token());
+            os::shutdown(connection.as_fd());
+            self.row.end();
+            if self.desk.end() == Some(Left::Whole) {
+                self.process.slot().release(self.process.incarnation);
+            }
+            self.process.less_load();
+        }
+    }
+
+    /// Works on a connection until it has nothing to read, or is closed. Once its child has
+    /// `hung_up` nobody wants an answer, and no event tells of the end behind what is to be read.
+    fn attend(&mut self, connection: &Arc<Connection>, hung_up: bool) {
+        let mut kept = self.take_up(connection);
+        // An event that found the connection taken may have told of the end, behind what is to be
+        // read: then a read that brings less than there is room for is not the last.
+        let mut drains = hung_up;
+        loop {
+            let Ok((read, mut full)) = self.receive(connection) else {
+                return self.gone(connection, &kept);
+            };
+            full |= drains && read;
+            loop {
+                match self.frame(connection, &mut kept) {
+                    Next::Go => {}
+                    Next::More => break,
+                    Next::Close => return self.close(connection),
+                    Next::Request(_) if hung_up => return self.gone(connection, &kept),
+                    Next::Request(size) => match serve::serve(self, connection, size, full) {
+                        Served::Released => return,
+                        Served::Closed => return self.close(connection),
+                        Served::Kept(leftover, is_full) => {
+                            drains |= is_full;
+                            full = drains;
+                            self.take_back(leftover, &mut kept);
+                        }
+                    },
+                }
+            }
+            if full || hung_up {
+                continue;
+            }
+            self.put_down(connection, kept);
+            if connection.release() {
+                return;
+            }
+            drains = true;
+            kept = self.take_up(connection);
+        }
+    }
+
+    /// Reads what is there. Returns whether that is anything, and whether there may be more.
+    fn receive(&mut self, connection: &Connection) -> Result<(bool, bool), ()> {
+        if self.from == self.to {
+            (self.from, self.to) = (0, 0);
+        }
+        if self.to == self.read.len() {
+            if self.from > 0 {
+                self.read.copy_within(self.from..self.to, 0);
+                (self.from, self.to) = (0, self.to - self.from);
+            } else {
+                // No longer than a frame may be, which its header has been asked for already.
+                self.read.resize(self.read.len() * 2, 0);
+            }
+        }
+        let room = &mut self.read[self.to..];
+        match os::receive(connection.as_fd(), room) {
+            Ok(Some(read)) if read > 0 => {
+                let full = read == room.len();
+                self.to += read;
+                Ok((true, full))
+            }
+            Ok(None) => Ok((false, false)),
+            Ok(Some(_)) | Err(_) => Err(()),
+        }
+    }
+
+    /// What the connection kept goes into the buffer.
+    fn take_up(&mut self, connection: &Connection) -> Kept {
+        let mut kept = std::mem::take(&mut *connection.kept());
+        self.fill(&kept.rest);
+        kept.rest.clear();
+        kept
+    }
+
+    /// What is in the buffer goes to the connection.
+    fn put_down(&mut self, connection: &Connection, mut kept: Kept) {
+        kept.rest.extend_from_slice(&self.read[self.from..self.to]);
+        (self.from, self.to) = (0, 0);
+        if self.read.len() > READ {
+            self.read.truncate(READ);
+            self.read.shrink_to_fit();
+        }
+        *connection.kept() = kept;
+    }
+
+    /// What a request has left on its connection goes into the buffer.
+    fn take_back(&mut self, leftover: Leftover, kept: &mut Kept) {
+        self.fill(&leftover.rest);
+        kept.skip = leftover.skip;
+        kept.body = leftover.body;
+        self.spare = leftover.rest;
+        self.spare.clear();
+        self.spare.shrink_to(READ);
+    }
+
+    fn fill(&mut self, bytes: &[u8]) {
+        if self.read.len() < bytes.len() + HEADER {
+            self.read.resize(bytes.len() + READ, 0);
+        }
+        self.read[..bytes.len()].copy_from_slice(bytes);
+        (self.from, self.to) = (0, bytes.len());
+    }
+
+    /// Looks at the frame that comes first in the buffer.
+    fn frame(&mut self, connection: &Connection, kept: &mut Kept) -> Next {
+        let unread = &self.read[self.from..self.to];
+        if kept.skip > 0 {
+            let skipped = unread.len().min(kept.skip as usize);
+            self.from += skipped;
+            kept.skip -= skipped as u32;
+            return if kept.skip > 0 { Next::More } else { Next::Go };
+        }
+        let Some(header) = unread.first_chunk::<HEADER>() else { return Next::More };
+        let limits = Limits::default();
+        let header = match Header::decode(header, Peer::Child, &limits) {
+            Ok(header) => header,
+            Err(error) => return self.violated(connection, kept, &error),
+        };
+        let good = match header.kind {
+            Kind::Hello => !connection.is_greeted(),
+            // An administrator's tool does not know the token.
+            Kind::Control => !kept.body,
+            Kind::Input | Kind::InputEnd | Kind::InputFailed | Kind::InputStop => kept.body,
+            _ => connection.is_greeted() && !kept.body,
+        };
+        if !good {
+            let why = format!("{} does not belong here", header.kind);
+            return self.refuse(connection, kept, Refusal::Protocol, &why);
+        }
+        if header.kind == Kind::Input {
+            self.from += HEADER;
+            kept.skip = header.length;
+            return Next::Go;
+        }
+        let frame = match split(unread, Peer::Child, &limits) {
+            Ok(Some(frame)) => frame,
+            Ok(None) => return Next::More,
+            Err(error) => return self.violated(connection, kept, &error),
+        };
+        let size = frame.size;
+        if frame.kind == Kind::Request {
+            return Next::Request(size);
+        }
+        match frame.message() {
+            Ok(Message::Hello(hello)) if hello.knows(&self.process.token) => {
+                connection.set_greeted();
+            }
+            Ok(Message::Hello(_)) => {
+                let why = "its token is not the process group's";
+                return self.refuse(connection, kept, Refusal::Token, why);
+            }
+            Ok(Message::Control(command)) => {
+                if !control::command(&self.process, connection, command) {
+                    return Next::Close;
+                }
+            }
+            // The rest of a body, which nobody wants: here it ends.
+            Ok(_) => kept.body = false,
+            Err(error) => return self.violated(connection, kept, &error),
+        }
+        self.from += size;
+        Next::Go
+    }
+
+    fn violated(&self, connection: &Connection, kept: &Kept, error: &FrameError) -> Next {
+        self.refuse(connection, kept, Refusal::of_error(error), &error.to_string())
+    }
+
+    fn refuse(&self, connection: &Connection, kept: &Kept, reason: Refusal, why: &str) -> Next {
+        self.process.refuse(connection, reason, why);
+        self.give_up_request(connection, kept);
+        Next::Close
+    }
+
+    /// The other end has closed.
+    fn gone(&self, connection: &Connection, kept: &Kept) {
+        self.give_up_request(connection, kept);
+        self.close(connection);
+    }
+
+    /// A child that has written a part of a REQUEST counts on this process to take it off its load.
+    fn give_up_request(&self, connection: &Connection, kept: &Kept) {
+        let unread = &self.read[self.from..self.to];
+        let is_request = unread.get(4).is_none_or(|&kind| kind == Kind::Request.number());
+        if connection.is_greeted() && !kept.body && !unread.is_empty() && is_request {
+            self.process.slot().release(self.process.incarnation);
+            self.process.less_load();
+        }
+    }
+
+    fn close(&self, connection: &Connection) {
+        self.process.connections.remove(connection.token());
+        os::shutdown(connection.as_fd());
+        self.process.less_load();
+    }
+}

@@ -1,0 +1,113 @@
+//! Log lines about peers. A flood of them is counted, not logged line by line.
+
+use std::sync::{Mutex, PoisonError};
+
+use crate::gateway::Level;
+use crate::os::monotonic_us;
+use crate::server::site::Log;
+
+/// Lines of a kind, in a minute at most.
+const MOST: u32 = 20;
+
+const MINUTE_US: u64 = 60_000_000;
+
+/// What there is to complain of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::server) enum Complaint {
+    /// Its address may not connect.
+    Refused,
+    /// It did not send in time.
+    Late,
+    /// It broke the protocol, or asked for too much.
+    Violation,
+    /// There are as many connections as there may be.
+    Full,
+    /// It did not take its response in time.
+    Slow,
+    /// There are as many requests as there may be.
+    Overloaded,
+}
+
+impl Complaint {
+    const COUNT: usize = 6;
+
+    const fn code(self) -> &'static str {
+        match self {
+            Self::Refused => "RUST0052",
+            Self::Late => "RUST0053",
+            Self::Violation => "RUST0054",
+            Self::Full => "RUST0055",
+            Self::Slow => "RUST0056",
+            Self::Overloaded => "RUST0057",
+        }
+    }
+}
+
+/// How many lines of each kind were logged lately.
+#[derive(Debug, Default)]
+pub(super) struct Complaints {
+    kinds: [Mutex<Lately>; Complaint::COUNT],
+}
+
+#[derive(Debug, Default)]
+struct Lately {
+    since_us: u64,
+    logged: u32,
+    left_out: u64,
+}
+
+impl Complaints {
+    /// Logs a line, unless there were too many like it within the minute.
+    pub(super) fn log(
+        &self,
+        log: &Log,
+        complaint: Complaint,
+        level: Level,
+        message: impl FnOnce() -> String,
+    ) {
+        if !log.logs(level) {
+            return;
+        }
+        let Some(note) = self.count(complaint, monotonic_us()) else { return };
+        log.line(level, &format!("{}: {}{note}", complaint.code(), message()));
+    }
+
+    /// What to add to the line; `None` when there is to be none.
+    fn count(&self, complaint: Complaint, now_us: u64) -> Option<String> {
+        let mut lately =
+            self.kinds[complaint as usize].lock().unwrap_or_else(PoisonError::into_inner);
+        let mut note = String::new();
+        if lately.since_us == 0 || now_us.saturating_sub(lately.since_us) >= MINUTE_US {
+            if lately.left_out > 0 {
+                note = format!("; before it {} more like it", lately.left_out);
+            }
+            *lately = Lately { since_us: now_us, logged: 0, left_out: 0 };
+        }
+        lately.logged += 1;
+        if lately.logged > MOST {
+            lately.left_out += 1;
+            return None;
+        }
+        if lately.logged == MOST {
+            note.push_str("; more like it within the minute are only counted");
+        }
+        Some(note)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flood_is_counted() {
+        let complaints = Complaints::default();
+        let count = |now_us| complaints.count(Complaint::Late, now_us);
+        assert_eq!(count(5).as_deref(), Some(""));
+        let logged = (0..100).filter(|_| count(6).is_some()).count();
+        assert_eq!(logged as u32, MOST - 1);
+        assert_eq!(complaints.count(Complaint::Slow, 6).as_deref(), Some(""));
+        assert_eq!(count(5 + MINUTE_US).as_deref(), Some("; before it 81 more like it"));
+        assert_eq!(count(5 + MINUTE_US).as_deref(), Some(""));
+    }
+}

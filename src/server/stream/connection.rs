@@ -1,0 +1,152 @@
+//! A connection: its socket, who works on it, and until when something has to come.
+
+use std::fmt;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::{LINGER, LONGEST_LINGER};
+use crate::os::{self, monotonic_us};
+use crate::server::workers::connections::{Claims, Entry};
+use crate::server::workers::send_buffer::SendBuffer;
+
+/// One connection of a web server.
+pub(in crate::server) struct Connection {
+    socket: OwnedFd,
+    token: u64,
+    /// Which listener it came by.
+    origin: usize,
+    claims: Claims,
+    pub(super) room: SendBuffer,
+    due: AtomicU64,
+    /// It lingers until then at most.
+    last_us: AtomicU64,
+    kept: Mutex<Kept>,
+    #[cfg(feature = "fastcgi")]
+    pub(in crate::server) traffic: crate::server::fastcgi::Traffic,
+}
+
+/// What a connection keeps while nobody works on it.
+#[derive(Debug, Default)]
+pub(in crate::server) struct Kept {
+    /// Bytes that were read and not used: a part of a head.
+    pub(in crate::server) rest: Vec<u8>,
+    /// The record that is being read.
+    #[cfg(feature = "fastcgi")]
+    pub(in crate::server) piece: crate::server::fastcgi::Piece,
+}
+
+/// What a connection has to do in time, or it is closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::server) enum Due {
+    /// The first byte of a connection.
+    FirstByte,
+    /// The whole of a head.
+    Head,
+    /// The next request of one that is kept.
+    Request,
+    /// Its end: what it still sends is thrown away.
+    End,
+}
+
+impl Due {
+    const ALL: [Self; 4] = [Self::FirstByte, Self::Head, Self::Request, Self::End];
+}
+
+impl Connection {
+    pub(super) fn new(socket: OwnedFd, token: u64, origin: usize) -> Self {
+        Self {
+            socket,
+            token,
+            origin,
+            claims: Claims::default(),
+            room: SendBuffer::new(false),
+            due: AtomicU64::new(0),
+            last_us: AtomicU64::new(0),
+            kept: Mutex::default(),
+            #[cfg(feature = "fastcgi")]
+            traffic: crate::server::fastcgi::Traffic::default(),
+        }
+    }
+
+    pub(in crate::server) const fn origin(&self) -> usize {
+        self.origin
+    }
+
+    /// As [`Claims::claim`].
+    pub(in crate::server) fn claim(&self) -> bool {
+        self.claims.claim()
+    }
+
+    /// As [`Claims::release`].
+    pub(in crate::server) fn release(&self) -> bool {
+        self.claims.release()
+    }
+
+    /// What it keeps. Only who has claimed it asks.
+    pub(in crate::server) fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Something has to come until then.
+    pub(in crate::server) fn expect(&self, due: Due, at_us: u64) {
+        self.due.store(at_us << 2 | due as u64, Ordering::Release);
+    }
+
+    /// Whoever works on it keeps time himself.
+    pub(in crate::server) fn expect_nothing(&self) {
+        self.due.store(0, Ordering::Release);
+    }
+
+    /// The response is out, and the other end is told so; what it still sends is thrown away, so that
+    /// it gets its whole response. As httpd's `ap_lingering_close`.
+    pub(in crate::server) fn linger(&self) {
+        os::shutdown_write(self);
+        let now_us = monotonic_us();
+        self.last_us.store(now_us + super::us(LONGEST_LINGER), Ordering::Relaxed);
+        self.expect(Due::End, now_us + super::us(LINGER));
+    }
+
+    /// More came while it lingers, so that it does for longer.
+    pub(in crate::server) fn lingers_on(&self) {
+        let until_us = monotonic_us() + super::us(LINGER);
+        self.expect(Due::End, until_us.min(self.last_us.load(Ordering::Relaxed)));
+    }
+
+    /// What has to come, and until when.
+    pub(in crate::server) fn due(&self) -> Option<(Due, u64)> {
+        let due = self.due.load(Ordering::Acquire);
+        (due != 0).then(|| (Due::ALL[(due & 3) as usize], due >> 2))
+    }
+
+    /// Whether requests run on it, though nobody has claimed it.
+    pub(super) fn is_busy(&self) -> bool {
+        #[cfg(feature = "fastcgi")]
+        return self.traffic.is_busy();
+        #[cfg(not(feature = "fastcgi"))]
+        false
+    }
+
+    /// Who is at its other end.
+    pub(in crate::server) fn peer_name(&self) -> String {
+        os::peer_name(self)
+    }
+}
+
+impl AsFd for Connection {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+impl Entry for Connection {
+    fn token(&self) -> u64 {
+        self.token
+    }
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection").field("token", &self.token).finish_non_exhaustive()
+    }
+}

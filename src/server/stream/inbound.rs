@@ -1,0 +1,351 @@
+//! The reading side of a connection while a request has it: what its input and its response share.
+
+use std::cell::{Cell, RefCell};
+use std::os::fd::AsFd as _;
+use std::sync::Arc;
+use std::task::Waker;
+use std::time::{Duration, Instant};
+
+use super::ahead::Ahead;
+use super::buffer::{Buffer, Received};
+use super::complaints::Complaint;
+use super::connection::Connection;
+use super::process::Process;
+use crate::gateway::{Error, ErrorKind, Interest, Level, Result, Woken};
+use crate::os;
+use crate::server::workers::connections::Entry as _;
+use crate::server::workers::parker::{self, Client};
+
+/// What is taken in at once, in bytes.
+const TAKE: usize = 32 * 1024;
+
+/// How long a client is waited for before its thread is given to another request.
+const MOMENT: Duration = Duration::from_millis(2);
+
+/// How the end of a body is known.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::server) enum BodyEnd {
+    /// Only who reads it knows.
+    Unknown,
+    /// So many bytes are to come. The last one stays in the socket: closed with it, the connection is
+    /// reset, whatever closes it.
+    Bytes(u64),
+    /// A STDIN record of this request without content is to come.
+    #[cfg(feature = "fastcgi")]
+    Stdin(crate::server::fastcgi::Scan),
+}
+
+impl BodyEnd {
+    /// Bytes have come.
+    pub(in crate::server) fn pass(&mut self, bytes: &[u8]) {
+        match self {
+            Self::Unknown => {}
+            Self::Bytes(left) => *left = left.saturating_sub(bytes.len() as u64),
+            #[cfg(feature = "fastcgi")]
+            Self::Stdin(scan) => scan.pass(bytes),
+        }
+    }
+
+    const fn is_here(self) -> bool {
+        match self {
+            // There is nothing to wait for.
+            Self::Unknown | Self::Bytes(0) => true,
+            Self::Bytes(_) => false,
+            #[cfg(feature = "fastcgi")]
+            Self::Stdin(scan) => scan.is_over(),
+        }
+    }
+}
+
+/// Where bytes of a request that runs come from.
+pub(in crate::server) struct Inbound<'c> {
+    pub(in crate::server) process: &'c Arc<Process>,
+    pub(in crate::server) connection: &'c Arc<Connection>,
+    client: Client,
+    /// Bytes that were read, but not by who reads the body.
+    ahead: RefCell<Ahead>,
+    /// How the end of the body is known among the bytes that come.
+    end: Cell<BodyEnd>,
+    /// The web server sends no more of the body, or reads nothing, once the response has begun.
+    half_duplex: bool,
+    /// More of the body may come, and this thread is the one to read it.
+    open: Cell<bool>,
+    /// The last read filled its buffer: there may be more without an event that says so.
+    full: Cell<bool>,
+    /// The other end sends no more.
+    ended: Cell<bool>,
+    muted: Cell<bool>,
+    /// The client has been waited for, and will be again.
+    slow: Cell<bool>,
+    /// The time for the next piece of the body is up.
+    late: Cell<bool>,
+}
+
+impl<'c> Inbound<'c> {
+    /// `room` is for what is taken in.
+    pub(in crate::server) const fn new(
+        process: &'c Arc<Process>,
+        connection: &'c Arc<Connection>,
+        client: Client,
+        half_duplex: bool,
+        room: Vec<u8>,
+    ) -> Self {
+        Self {
+            process,
+            connection,
+            client,
+            ahead: RefCell::new(Ahead::new(room)),
+            end: Cell::new(BodyEnd::Unknown),
+            half_duplex,
+            open: Cell::new(false),
+            full: Cell::new(false),
+            ended: Cell::new(false),
+            muted: Cell::new(false),
+            slow: Cell::new(false),
+            late: Cell::new(false),
+        }
+    }
+
+    /// The room for what is taken in, for another request.
+    pub(in crate::server) fn into_room(self) -> Vec<u8> {
+        self.ahead.into_inner().into_memory()
+    }
+
+    /// Whether this thread reads the connection, and more of a body is to come.
+    pub(in crate::server) const fn is_open(&self) -> bool {
+        self.open.get()
+    }
+
+    pub(in crate::server) fn set_open(&self, open: bool) {
+        self.open.set(open);
+    }
+
+    pub(in crate::server) const fn is_full(&self) -> bool {
+        self.full.get()
+    }
+
+    pub(in crate::server) fn set_full(&self, full: bool) {
+        self.full.set(full);
+    }
+
+    pub(in crate::server) const fn has_ended(&self) -> bool {
+        self.ended.get()
+    }
+
+    pub(in crate::server) fn has_ahead(&self) -> bool {
+        !self.ahead.borrow().is_empty()
+    }
+
+    /// Other threads are not woken for what is read here anyway.
+    fn mute(&self) {
+        if !self.muted.replace(true) {
+            // Without it others wake for nothing.
+            let _ = self.process.epoll.mute(self.connection, self.connection.token());
+        }
+    }
+
+    /// Others may hear of what comes again.
+    pub(in crate::server) fn unmute(&self) {
+        if self.muted.replace(false) {
+            let _ = self.process.epoll.unmute(self.connection, self.connection.token());
+        }
+    }
+
+    /// Reads what is there: what was taken in before, or from the socket.
+    pub(in crate::server) fn receive(&self, buffer: &mut Buffer) -> Received {
+        {
+            let mut ahead = self.ahead.borrow_mut();
+            if !ahead.is_empty() {
+                // What cannot be read again is lost, and the request with it.
+                return ahead.take(buffer).map_or(Received::End, |()| Received::Some);
+            }
+        }
+        if self.ended.get() {
+            return Received::End;
+        }
+        // What is wrong with the socket ends it.
+        let before = buffer.len();
+        let received = match self.end.get() {
+            BodyEnd::Bytes(1) => buffer.look(self.connection, 1),
+            BodyEnd::Bytes(left) => buffer.receive_at_most(self.connection, all_but_one(left)),
+            _ => buffer.receive(self.connection),
+        };
+        let received = received.unwrap_or(Received::End);
+        self.came(&buffer.unread()[before..]);
+        self.full.set(received == Received::Full);
+        self.ended.set(received == Received::End);
+        received
+    }
+
+    /// Waits until there is something to read, or the end.
+    pub(in crate::server) fn wait_to_read(&self) -> Result<()> {
+        let limit = self.process.site.timeouts.body;
+        self.mute();
+        let start = Instant::now();
+        loop {
+            let left = limit.saturating_sub(start.elapsed());
+            if left.is_zero() || self.late.get() {
+                return Err(too_late(limit));
+            }
+            let polled = if self.slow.get() {
+                self.process.wait_for_client(|| self.poll(true, false, left))
+            } else {
+                self.poll(true, false, left.min(MOMENT))
+            }?;
+            if polled.readable || polled.hung_up {
+                return Ok(());
+            }
+            self.slow.set(true);
+        }
+    }
+
+    /// Waits until there is room to write, and takes in what comes meanwhile.
+    pub(in crate::server) fn wait_to_write(&self) -> Result<()> {
+        if self.connection.room.widen(self.connection) {
+            return Ok(());
+        }
+        let limit = self.process.site.timeouts.send;
+        let start = Instant::now();
+        loop {
+            let read = self.open.get() && !self.ended.get();
+            if read {
+                self.mute();
+            }
+            let left = limit.saturating_sub(start.elapsed());
+            if left.is_zero() {
+                return Err(self.too_slow(limit));
+            }
+            let polled = if self.slow.get() {
+                self.process.wait_for_client(|| self.poll(read, true, left))
+            } else {
+                self.poll(read, true, left.min(MOMENT))
+            }?;
+            if polled.closed || (self.client == Client::Whole && polled.hung_up) {
+                return Err(gone());
+            }
+            if read && polled.readable {
+                self.take_in()?;
+            }
+            if polled.writable {
+                return Ok(());
+            }
+            self.slow.set(!polled.readable || self.slow.get());
+        }
+    }
+
+    /// Before a response begins that is not all of it: takes in what is left of the body, if the web
+    /// server wants it so.
+    pub(in crate::server) fn absorb(&self) -> Result<()> {
+        if self.half_duplex {
+            while self.open.get() && !self.ended.get() && !self.end.get().is_here() {
+                self.wait_to_read()?;
+                self.take_in()?;
+            }
+        }
+        Ok(())
+    }
+
+    fn take_in(&self) -> Result<()> {
+        let mut room = [0; TAKE];
+        let (read, most) = match self.end.get() {
+            BodyEnd::Bytes(1) => (os::look(self.connection, &mut room[..1]), 1),
+            BodyEnd::Bytes(left) => {
+                let most = all_but_one(left).min(TAKE);
+                (os::receive(self.connection, &mut room[..most]), most)
+            }
+            _ => (os::receive(self.connection, &mut room), TAKE),
+        };
+        let read = read.unwrap_or(Some(0));
+        self.full.set(read == Some(most));
+        self.ended.set(read == Some(0));
+        let bytes = &room[..read.unwrap_or(0)];
+        self.came(bytes);
+        self.ahead.borrow_mut().put(bytes).map_err(|error| {
+            let what = format!("the request body cannot be kept in a temporary file: {error}");
+            Error::of(ErrorKind::Output, what)
+        })
+    }
+
+    /// The end of the body is to be found so in what comes from now on.
+    pub(in crate::server) fn set_end(&self, end: BodyEnd) {
+        self.end.set(end);
+    }
+
+    fn came(&self, bytes: &[u8]) {
+        let mut end = self.end.get();
+        end.pass(bytes);
+        self.end.set(end);
+    }
+
+    fn poll(&self, read: bool, write: bool, timeout: Duration) -> Result<os::Polled> {
+        let timeout = Some(timeout);
+        let polled = match self.client {
+            Client::Whole => os::poll(self.connection, (read, write), None, timeout),
+            Client::MayHalfClose => os::poll_open(self.connection, (read, write), None, timeout),
+        };
+        polled.map(|(polled, _)| polled).map_err(|_| gone())
+    }
+
+    fn too_slow(&self, limit: Duration) -> Error {
+        self.process.complain(self.connection, Complaint::Slow, Level::Warn, || {
+            format!(
+                "it took nothing of its response for {limit:?} (--send-timeout); closing the \
+                 connection"
+            )
+        });
+        Error::of(ErrorKind::ClientGone, "the client took nothing of the response for too long")
+    }
+
+    pub(in crate::server) fn waker() -> Waker {
+        parker::waker()
+    }
+
+    /// Waits for the waker, for the client's going, and for what `interest` names, if this thread
+    /// reads the connection.
+    pub(in crate::server) fn park(&self, interest: Interest) -> Woken {
+        let mut interest = interest;
+        let mut limit = None;
+        if interest == Interest::Input {
+            if self.has_ahead() || self.ended.get() {
+                return Woken::Input;
+            }
+            if self.open.get() {
+                self.mute();
+                limit = Some(self.process.site.timeouts.body);
+            } else {
+                interest = Interest::Waker;
+            }
+        }
+        let start = Instant::now();
+        let connection = self.connection.as_fd();
+        let woken =
+            parker::park(connection, self.client, interest, limit, |wait| self.process.park(wait));
+        if limit.is_some_and(|limit| start.elapsed() >= limit) && woken == Woken::Called {
+            self.late.set(true);
+            return Woken::Input;
+        }
+        woken
+    }
+
+    /// Why there will be no more input, if the time for it is up.
+    pub(in crate::server) fn check_time(&self) -> Result<()> {
+        if self.late.get() { Err(too_late(self.process.site.timeouts.body)) } else { Ok(()) }
+    }
+}
+
+/// How many of the bytes that are to come may be taken out of the socket.
+fn all_but_one(left: u64) -> usize {
+    usize::try_from(left.saturating_sub(1)).unwrap_or(usize::MAX)
+}
+
+fn too_late(limit: Duration) -> Error {
+    Error::of(
+        ErrorKind::InputTimeout,
+        format!("nothing of the request body came for {limit:?} (--body-timeout)"),
+    )
+}
+
+/// Nobody is there to take the response.
+pub(in crate::server) fn gone() -> Error {
+    Error::of(ErrorKind::ClientGone, "the client went away")
+}

@@ -1,0 +1,139 @@
+//! The engine of the byte-stream protocols: connections, worker threads, deadlines and the drain.
+//! `server::serve` opens the listeners and calls [`run()`] in each worker process; `server::fastcgi`,
+//! `server::scgi` and `server::uwsgi` say what the bytes mean.
+//!
+//! The thread that calls [`run()`] accepts connections and keeps time. As many worker threads as the
+//! site's limits say wait on one epoll for all connections; each takes one event at a time, reads what
+//! there is without waiting, and runs the application once a head is whole. An idle connection and one
+//! that is slow to send its head hold no thread. A small request on a kept connection costs three
+//! system calls: epoll_wait, recv and send.
+//!
+//! A request that waits for a future, or for a client that is slow to send its body or to take its
+//! response, gives its turn away: then another thread is started, unless there is one without work. So
+//! the number of threads bounds how much is worked on at once, and not how many requests may wait.
+#![cfg(target_os = "linux")]
+
+mod acceptor;
+mod ahead;
+mod buffer;
+mod complaints;
+mod connection;
+mod inbound;
+mod output;
+mod process;
+#[cfg(any(feature = "scgi", feature = "uwsgi"))]
+pub(in crate::server) mod single;
+#[cfg(test)]
+pub(in crate::server) mod tests;
+mod wire;
+mod worker;
+
+use std::io;
+use std::net::IpAddr;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::time::Duration;
+
+use self::acceptor::Acceptor;
+use self::process::Process;
+use crate::os::{Event, monotonic_us};
+use crate::server::site::Site;
+
+pub(in crate::server) use self::buffer::{Buffer, Received};
+pub(in crate::server) use self::complaints::Complaint;
+pub(in crate::server) use self::connection::{Connection, Due};
+pub(in crate::server) use self::inbound::{BodyEnd, Inbound, gone};
+pub(in crate::server) use self::output::{Framing, Output};
+pub(in crate::server) use self::process::Process as EngineProcess;
+#[cfg(feature = "fastcgi")]
+pub(in crate::server) use self::wire::send;
+pub(in crate::server) use self::worker::Worker;
+
+/// How long a peer that has its whole response may take to send something more, which is thrown away.
+const LINGER: Duration = Duration::from_secs(2);
+
+/// How long that goes on.
+const LONGEST_LINGER: Duration = Duration::from_secs(30);
+
+/// How long a connection that was just accepted may take to send something when the process drains.
+const SOON: Duration = Duration::from_secs(1);
+
+/// The process drains: what a connection was opened for has to come soon.
+pub(in crate::server) fn expect_soon(connection: &Connection) {
+    let at_us = monotonic_us() + us(SOON);
+    if connection.due().is_none_or(|(due, due_us)| due == Due::FirstByte && due_us > at_us) {
+        connection.expect(Due::FirstByte, at_us);
+    }
+}
+
+/// In microseconds; a time without end is one that no sum with it overflows.
+pub(in crate::server) fn us(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX).min(u64::MAX >> 4)
+}
+
+/// What a listener speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Protocol {
+    /// FastCGI 1.0.
+    #[cfg(feature = "fastcgi")]
+    FastCgi,
+    /// SCGI.
+    #[cfg(feature = "scgi")]
+    Scgi,
+    /// uWSGI's binary protocol.
+    #[cfg(feature = "uwsgi")]
+    Uwsgi,
+}
+
+impl Protocol {
+    /// Its name, as on the command line.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            #[cfg(feature = "fastcgi")]
+            Self::FastCgi => "fastcgi",
+            #[cfg(feature = "scgi")]
+            Self::Scgi => "scgi",
+            #[cfg(feature = "uwsgi")]
+            Self::Uwsgi => "uwsgi",
+        }
+    }
+}
+
+/// A listening socket, of TCP or of the Unix domain.
+#[derive(Debug)]
+pub struct Listener {
+    /// The socket.
+    pub socket: OwnedFd,
+    /// What is spoken on it.
+    pub protocol: Protocol,
+    /// Its address, for people.
+    pub name: String,
+    /// Who may connect; empty for everybody (`FCGI_WEB_SERVER_ADDRS`). A peer on a Unix socket has no
+    /// address and may.
+    pub allowed: Vec<IpAddr>,
+}
+
+/// Serves until `drain` is rung, and then until no connection is left or the site's graceful time is
+/// up.
+///
+/// Threads may still be at requests that were given up when it comes back: end the process, do not
+/// wait for them.
+///
+/// # Errors
+///
+/// When there are no descriptors or threads to be had at the start, or epoll fails.
+pub fn run(site: Arc<Site>, listeners: Vec<Listener>, drain: Event) -> io::Result<()> {
+    let origins = listeners
+        .iter()
+        .map(|listener| process::Origin {
+            protocol: listener.protocol,
+            name: listener.name.clone(),
+        })
+        .collect();
+    let process = Arc::new(Process::new(site, origins)?);
+    let acceptor = Acceptor::new(process.clone(), listeners, drain)?;
+    process.start_threads()?;
+    acceptor.run()
+}

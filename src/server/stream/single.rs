@@ -1,0 +1,325 @@
+//! Protocols with one request a connection: a head, a body of known length, a response that ends with
+//! the connection. SCGI and uwsgi differ in how their heads are written.
+//!
+//! A client may close its sending side behind the request, and still gets its answer.
+//!
+//! Only a Content-Length tells a response that broke off from one that is whole: both end with the
+//! connection. Therefore the last bytes of a request stay in the socket until its response is out. A
+//! connection that is closed before is reset by the kernel then, also where this process was killed, and
+//! also on a Unix socket.
+
+use std::cell::{Cell, RefCell};
+use std::sync::Arc;
+use std::task::Waker;
+
+use bytes::Bytes;
+use http::HeaderMap;
+
+use super::buffer::{Buffer, Received};
+use super::complaints::Complaint;
+use super::connection::{Connection, Due};
+use super::inbound::{BodyEnd, Inbound, gone};
+use super::output::{Framing, Output};
+use super::{Worker, wire};
+use crate::gateway::{Error, ErrorKind, Fill, InputSource, Interest, Level, Result, Woken};
+use crate::os::{self, monotonic_us};
+use crate::protocol::params::{Limits, Params};
+use crate::server::site::{self, Ending, Head, Mode, Sink};
+use crate::server::workers::connections::Entry as _;
+use crate::server::workers::parker::Client;
+
+/// How many bytes are looked at before they are read: most requests without a body, and a part of others.
+const LOOK: usize = 16 * 1024;
+
+/// Room of a head that is kept for the next one, in bytes.
+const KEEP: usize = 16 * 1024;
+
+/// A protocol.
+pub(in crate::server) struct Speech {
+    pub(in crate::server) mode: Mode,
+    /// Decodes a head: the bytes that it takes, and those of the body behind it.
+    pub(in crate::server) decode: fn(&[u8], &Limits, &mut Params) -> Decoded,
+    /// Writes a response's head.
+    pub(in crate::server) write_head: fn(&Head<'_>, &mut Vec<u8>),
+}
+
+/// What of a head there is.
+pub(in crate::server) type Decoded = std::result::Result<Option<(usize, u64)>, String>;
+
+/// Works on a connection that the calling thread has claimed.
+pub(in crate::server) fn attend(
+    worker: &mut Worker,
+    connection: &Arc<Connection>,
+    speech: &Speech,
+    hung_up: bool,
+) {
+    let lingers = connection.due().is_some_and(|(due, _)| due == Due::End);
+    if lingers {
+        return throw_away(worker, connection, hung_up);
+    }
+    let process = worker.process.clone();
+    let limits = Limits { head: process.site.limits.head, ..Limits::default() };
+    worker.buffer.clear();
+    {
+        let mut kept = connection.kept();
+        if !kept.rest.is_empty() {
+            worker.buffer.put(&kept.rest);
+            kept.rest.clear();
+        }
+    }
+    loop {
+        let before = worker.buffer.len();
+        let received = worker.buffer.look(connection, LOOK).unwrap_or(Received::End);
+        let seen = worker.buffer.len() - before;
+        if received != Received::NotYet {
+            match (speech.decode)(worker.buffer.unread(), &limits, &mut worker.params) {
+                Ok(Some((size, length))) => {
+                    worker.buffer.consume(size);
+                    if length > worker.buffer.len() as u64 {
+                        worker.buffer.take_seen(connection, seen);
+                    }
+                    let full = received == Received::Full;
+                    return serve(worker, connection, speech, length, full);
+                }
+                Ok(None) => worker.buffer.take_seen(connection, seen),
+                Err(why) => {
+                    process.complain(connection, Complaint::Violation, Level::Warn, || {
+                        format!("{why}; closing the connection")
+                    });
+                    return process.forget(connection);
+                }
+            }
+        }
+        match received {
+            Received::Full => continue,
+            Received::Some if hung_up => continue,
+            Received::End => {
+                if !worker.buffer.is_empty() {
+                    process.complain(connection, Complaint::Violation, Level::Info, || {
+                        let count = worker.buffer.len();
+                        format!("it closed within a request head, of which {count} bytes came")
+                    });
+                }
+                return process.forget(connection);
+            }
+            Received::Some | Received::NotYet => {}
+        }
+        put_down(worker, connection);
+        if connection.release() {
+            return;
+        }
+        let mut kept = connection.kept();
+        worker.buffer.put(&kept.rest);
+        kept.rest.clear();
+    }
+}
+
+/// What is in the buffer goes to the connection.
+fn put_down(worker: &mut Worker, connection: &Connection) {
+    let process = &worker.process;
+    let due = connection.due().map(|(due, _)| due);
+    if !worker.buffer.is_empty() && due == Some(Due::FirstByte) {
+        connection.expect(Due::Head, monotonic_us() + super::us(process.site.timeouts.head));
+    }
+    if worker.buffer.is_empty() && process.is_draining() {
+        // It may just have been accepted: what it was opened for is on its way.
+        super::expect_soon(connection);
+    }
+    connection.kept().rest.extend_from_slice(worker.buffer.unread());
+    worker.buffer.clear();
+}
+
+/// Runs the request whose head is in `worker.params`. `full` says that there may be more to read
+/// without an event that tells.
+fn serve(
+    worker: &mut Worker,
+    connection: &Arc<Connection>,
+    speech: &Speech,
+    length: u64,
+    full: bool,
+) {
+    connection.expect_nothing();
+    let Worker { process, buffer, output, ahead, params, .. } = worker;
+    // Of the web servers lighttpd alone reads a response while it still sends the body.
+    let software = params.get(b"SERVER_SOFTWARE").unwrap_or_default();
+    let half_duplex = !software.starts_with(b"lighttpd");
+    let room = std::mem::take(ahead);
+    let inbound = Inbound::new(process, connection, Client::MayHalfClose, half_duplex, room);
+    inbound.set_end(BodyEnd::Bytes(length.saturating_sub(buffer.len() as u64)));
+    inbound.set_open(length > buffer.len() as u64);
+    inbound.set_full(full);
+    output.begin(Framing::Raw);
+    let response = Response {
+        inbound: &inbound,
+        speech,
+        output: RefCell::new(output),
+        gone: Cell::new(false),
+        over: Cell::new(false),
+    };
+    let mut input = Input { inbound: &inbound, buffer, length, left: length };
+    let ending = site::serve(&process.site, speech.mode, params, &response, &mut input);
+    let unread = input.left > 0 && !inbound.has_ended();
+    let ending = match ending {
+        Ending::Whole if response.send().is_err() => Ending::Gone,
+        ending => ending,
+    };
+    if ending != Ending::Whole {
+        // A client that has half-closed must not take what it got for the whole. On a Unix socket
+        // only a Content-Length tells.
+        os::reset_on_close(connection);
+    }
+    buffer.clear();
+    params.shrink_to(KEEP);
+    *ahead = inbound.into_room();
+    if ending == Ending::Whole && unread {
+        return linger(worker, connection);
+    }
+    if ending == Ending::Whole {
+        // The end of the request, so that the connection is closed without a reset.
+        let _ = worker.buffer.receive(connection);
+        worker.buffer.clear();
+    }
+    worker.process.forget(connection);
+}
+
+/// The response is out, but not all of the request is in: were the connection closed now, the rest
+/// would make it a reset, and the response could be lost.
+fn linger(worker: &mut Worker, connection: &Arc<Connection>) {
+    connection.linger();
+    let _ = worker.process.epoll.unmute(connection, connection.token());
+    throw_away(worker, connection, true);
+}
+
+/// Reads what is there, for nobody.
+fn throw_away(worker: &mut Worker, connection: &Arc<Connection>, hung_up: bool) {
+    loop {
+        worker.buffer.clear();
+        let received = worker.buffer.receive(connection).unwrap_or(Received::End);
+        if matches!(received, Received::Full | Received::Some) {
+            connection.lingers_on();
+        }
+        match received {
+            Received::End => return worker.process.forget(connection),
+            Received::Full => {}
+            Received::Some if hung_up => {}
+            Received::Some | Received::NotYet => {
+                worker.buffer.clear();
+                if connection.release() {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+/// The request body.
+struct Input<'r, 'c> {
+    inbound: &'r Inbound<'c>,
+    buffer: &'r mut Buffer,
+    length: u64,
+    left: u64,
+}
+
+impl Input<'_, '_> {
+    fn there(&self) -> usize {
+        usize::try_from(self.left).unwrap_or(usize::MAX).min(self.buffer.len())
+    }
+}
+
+impl InputSource for Input<'_, '_> {
+    fn length(&self) -> Option<u64> {
+        Some(self.length)
+    }
+
+    fn fill(&mut self, wait: bool) -> Result<Fill<'_>> {
+        while self.left > 0 && self.buffer.is_empty() {
+            match self.inbound.receive(self.buffer) {
+                Received::Full | Received::Some => {}
+                Received::End => {
+                    let came = self.length - self.left;
+                    let length = self.length;
+                    return Err(Error::of(
+                        ErrorKind::InputMalformed,
+                        format!("the request body ended after {came} of {length} bytes"),
+                    ));
+                }
+                Received::NotYet if wait => self.inbound.wait_to_read()?,
+                Received::NotYet => {
+                    self.inbound.check_time()?;
+                    return Ok(Fill::NotYet);
+                }
+            }
+        }
+        let there = self.there();
+        if self.left <= self.buffer.len() as u64 {
+            // All of it is here.
+            self.inbound.set_open(false);
+        }
+        Ok(if there == 0 { Fill::End } else { Fill::Data(&self.buffer.unread()[..there]) })
+    }
+
+    fn consume(&mut self, amount: usize) {
+        debug_assert!(amount <= self.there());
+        self.buffer.consume(amount);
+        self.left -= amount as u64;
+    }
+}
+
+/// The response.
+struct Response<'r, 'c> {
+    inbound: &'r Inbound<'c>,
+    speech: &'r Speech,
+    output: RefCell<&'r mut Output>,
+    gone: Cell<bool>,
+    over: Cell<bool>,
+}
+
+impl Response<'_, '_> {
+    fn send_part(&self) -> Result<()> {
+        self.inbound.absorb()?;
+        self.send()
+    }
+
+    fn send(&self) -> Result<()> {
+        if self.gone.get() {
+            return Err(gone());
+        }
+        let sent = wire::send(self.inbound, &mut self.output.borrow_mut());
+        self.gone.set(sent.is_err());
+        sent
+    }
+}
+
+impl Sink for Response<'_, '_> {
+    fn head(&self, head: &Head<'_>) -> Result<()> {
+        let mut output = self.output.borrow_mut();
+        output.head(|into| (self.speech.write_head)(head, into));
+        Ok(())
+    }
+
+    fn write(&self, data: Bytes) -> Result<()> {
+        let mut output = self.output.borrow_mut();
+        output.body(data);
+        let is_due = output.is_due();
+        drop(output);
+        if is_due || self.gone.get() { self.send_part() } else { Ok(()) }
+    }
+
+    fn flush(&self) -> Result<()> {
+        self.send_part()
+    }
+
+    /// It is sent when the ending is known.
+    fn finish(&self, _trailers: Option<HeaderMap>) -> Result<()> {
+        self.over.set(true);
+        Ok(())
+    }
+
+    fn waker(&self) -> Waker {
+        Inbound::waker()
+    }
+
+    fn park(&self, interest: Interest) -> Woken {
+        if self.gone.get() { Woken::Gone } else { self.inbound.park(interest) }
+    }
+}

@@ -1,0 +1,129 @@
+//! More connections than anybody needs.
+
+use std::io::{Read as _, Write as _};
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+use super::house::PROTOCOLS;
+use super::{Gate, House, Stream, errands};
+use crate::os::resident_bytes;
+use crate::server::stream::Protocol;
+
+/// Both ends of so many connections are in this process.
+const CROWD: usize = 10_000;
+
+fn request(protocol: Protocol) -> Vec<u8> {
+    match protocol {
+        #[cfg(feature = "fastcgi")]
+        Protocol::FastCgi => {
+            use crate::protocol::fastcgi::{Kind, Role, put_begin, put_params, put_stream_end};
+            let mut params = crate::protocol::params::Params::new();
+            params.push(b"REQUEST_METHOD", b"GET");
+            params.push(b"SCRIPT_NAME", b"/hello");
+            params.push(b"HTTP_COOKIE", &[b'c'; 1000]);
+            let mut wire = Vec::new();
+            put_begin(&mut wire, 1, Role::RESPONDER, true);
+            put_params(&mut wire, 1, &params).unwrap();
+            put_stream_end(&mut wire, Kind::STDIN, 1);
+            wire
+        }
+        #[cfg(any(feature = "scgi", feature = "uwsgi"))]
+        _ => super::single::head(protocol, "/hello", 0),
+    }
+}
+
+fn hello(stream: &mut Stream, protocol: Protocol) {
+    stream.write_all(&request(protocol)).unwrap();
+    let mut answer = vec![0; 4096];
+    let read = stream.read(&mut answer).unwrap();
+    let answer = String::from_utf8_lossy(&answer[..read]).into_owned();
+    assert!(answer.contains("Hello, world"), "{answer}");
+}
+
+/// Raises RLIMIT_NOFILE for so many connections; how many there is room for.
+fn room_for(connections: usize) -> usize {
+    let wanted = 2 * connections as u64 + 1000;
+    let limits = getrlimit(Resource::Nofile);
+    let most = limits.maximum.unwrap_or(u64::MAX).max(wanted);
+    let raised = Rlimit { current: Some(wanted), maximum: Some(most) };
+    if setrlimit(Resource::Nofile, raised).is_ok() {
+        return connections;
+    }
+    // Who may not raise it gets as many as there can be.
+    let maximum = limits.maximum.unwrap_or(wanted);
+    let raised = Rlimit { current: Some(maximum), maximum: limits.maximum };
+    setrlimit(Resource::Nofile, raised).expect("the soft limit up to the hard one");
+    connections.min((maximum as usize).saturating_sub(1000) / 2)
+}
+
+/// Connections that send nothing, that stop within their heads, and that are kept.
+#[test]
+fn idle_and_stalled_connections_cost_little() {
+    let crowd = room_for(CROWD);
+    let house = House::open_with(errands(&Gate::default()), |limits, times| {
+        limits.connections = crowd + 10;
+        times.head = std::time::Duration::from_secs(600);
+    });
+    for protocol in PROTOCOLS {
+        hello(&mut house.unix(protocol), protocol);
+    }
+    let before = resident_bytes().unwrap();
+    let wires = PROTOCOLS.map(request);
+    let held: Vec<Stream> = (0..crowd)
+        .map(|index| {
+            let protocol = index % PROTOCOLS.len();
+            let mut stream = house.unix(PROTOCOLS[protocol]);
+            match index / PROTOCOLS.len() % 3 {
+                0 => {}
+                1 => stream.write_all(&wires[protocol][..wires[protocol].len() - 2]).unwrap(),
+                _ => {
+                    if PROTOCOLS[protocol].name() == "fastcgi" {
+                        hello(&mut stream, PROTOCOLS[protocol]);
+                    } else {
+                        stream.write_all(&wires[protocol][..1]).unwrap();
+                    }
+                }
+            }
+            stream
+        })
+        .collect();
+    for protocol in PROTOCOLS {
+        for _ in 0..20 {
+            hello(&mut house.unix(protocol), protocol);
+        }
+    }
+    let grown = resident_bytes().unwrap().saturating_sub(before);
+    let each = grown / crowd as u64;
+    assert!(each < 8 * 1024, "{each} bytes a connection, of which 1 KiB is a head");
+    drop(held);
+}
+
+/// As many as are allowed; the next waits until one of them has gone, and a line says so once.
+#[test]
+fn no_more_connections_than_allowed() {
+    let house = House::open_with(errands(&Gate::default()), |limits, _| limits.connections = 3);
+    for protocol in PROTOCOLS {
+        let mut held: Vec<Stream> = (0..3).map(|_| house.tcp(protocol)).collect();
+        house.line_with(&["RUST0055", "3 connections", "--max-connections"]);
+        let mut next = house.tcp(protocol);
+        next.write_all(&request(protocol)).unwrap();
+        hello(&mut held[0], protocol);
+        drop(held);
+        let mut answer = vec![0; 4096];
+        let read = next.read(&mut answer).unwrap();
+        assert!(String::from_utf8_lossy(&answer[..read]).contains("Hello, world"));
+    }
+}
+
+#[cfg(feature = "fastcgi")]
+#[test]
+fn addresses_that_may_not_connect() {
+    let house = House::open_for(errands(&Gate::default()), |_, _| {}, &["192.0.2.1"]);
+    let mut stream = house.tcp(Protocol::FastCgi);
+    assert_eq!(stream.read(&mut [0; 16]).unwrap_or(0), 0);
+    house.line_with(&["RUST0052", "peer 127.0.0.1", "FCGI_WEB_SERVER_ADDRS"]);
+    // A Unix socket's peer has no address.
+    hello(&mut house.unix(Protocol::FastCgi), Protocol::FastCgi);
+    let house = House::open_for(errands(&Gate::default()), |_, _| {}, &["::ffff:127.0.0.1"]);
+    hello(&mut house.tcp(Protocol::FastCgi), Protocol::FastCgi);
+}

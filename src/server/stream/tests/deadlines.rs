@@ -1,0 +1,158 @@
+//! Peers that are late or slow.
+
+use std::io::{Read as _, Write as _};
+use std::time::Duration;
+
+use super::house::PROTOCOLS;
+use super::{Gate, House, Stream, errands, head_and_body, read_to_end};
+use crate::server::stream::Protocol;
+
+const SHORT: Duration = Duration::from_millis(300);
+
+/// The beginning of a request of this path, and what is left of it. A body of `length` bytes follows,
+/// of which one byte is in the beginning.
+fn request(protocol: Protocol, path: &str, length: usize) -> (Vec<u8>, Vec<u8>) {
+    let body = vec![b'b'; length];
+    match protocol {
+        #[cfg(feature = "fastcgi")]
+        Protocol::FastCgi => {
+            use crate::protocol::fastcgi::{Kind, put_begin, put_params, put_stream};
+            let (path, query) = path.split_once('?').unwrap_or((path, ""));
+            let mut params = crate::protocol::params::Params::new();
+            params.push(b"REQUEST_METHOD", b"POST");
+            params.push(b"SCRIPT_NAME", path.as_bytes());
+            params.push(b"QUERY_STRING", query.as_bytes());
+            params.push(b"CONTENT_LENGTH", length.to_string().as_bytes());
+            let mut wire = Vec::new();
+            put_begin(&mut wire, 1, crate::protocol::fastcgi::Role::RESPONDER, true);
+            put_params(&mut wire, 1, &params).unwrap();
+            let mut rest = Vec::new();
+            if length > 0 {
+                put_stream(&mut wire, Kind::STDIN, 1, &body[..1]);
+                put_stream(&mut rest, Kind::STDIN, 1, &body[1..]);
+            }
+            crate::protocol::fastcgi::put_stream_end(&mut rest, Kind::STDIN, 1);
+            (wire, rest)
+        }
+        #[cfg(any(feature = "scgi", feature = "uwsgi"))]
+        _ => {
+            let mut wire = super::single::head(protocol, path, length);
+            if length == 0 {
+                let rest = wire.split_off(20);
+                return (wire, rest);
+            }
+            wire.push(b'b');
+            (wire, body[1..].to_vec())
+        }
+    }
+}
+
+fn ask(stream: &mut Stream, protocol: Protocol, path: &str) {
+    let (begin, rest) = request(protocol, path, 0);
+    stream.write_all(&begin).unwrap();
+    stream.write_all(&rest).unwrap();
+}
+
+#[test]
+fn heads_that_do_not_come() {
+    let house = House::open_with(errands(&Gate::default()), |_, times| times.head = SHORT);
+    for protocol in PROTOCOLS {
+        for door in [House::tcp, House::unix] {
+            let mut stream = door(&house, protocol);
+            let (begin, _) = request(protocol, "/hello", 0);
+            stream.write_all(&begin[..begin.len().min(12)]).unwrap();
+            assert!(read_to_end(&mut stream).0.is_empty());
+        }
+        let unit = ["RUST0053", "[warn]", protocol.name(), "no whole request head within 300ms"];
+        house.line_with(&[&unit[..], &["--head-timeout", "peer 127.0.0.1:"]].concat());
+        for mut stream in house.both(protocol) {
+            assert!(read_to_end(&mut stream).0.is_empty());
+        }
+        house.line_with(&["RUST0053", "[info]", protocol.name(), "it sent nothing within 300ms"]);
+    }
+}
+
+#[test]
+fn bodies_that_do_not_come() {
+    let house = House::open_with(errands(&Gate::default()), |_, times| times.body = SHORT);
+    for protocol in PROTOCOLS {
+        for mut stream in house.both(protocol) {
+            let (begin, _) = request(protocol, "/count", 10);
+            stream.write_all(&begin).unwrap();
+            let mut answer = String::new();
+            while !answer.contains(" 408 Request Timeout") {
+                let mut some = vec![0; 4096];
+                let read = stream.read(&mut some).unwrap();
+                assert!(read > 0, "{answer}");
+                answer.push_str(&String::from_utf8_lossy(&some[..read]));
+            }
+        }
+    }
+}
+
+#[test]
+fn responses_that_are_not_taken() {
+    let house = House::open_with(errands(&Gate::default()), |limits, times| {
+        times.send = SHORT;
+        limits.threads = 1;
+    });
+    for protocol in PROTOCOLS {
+        for door in [House::tcp, House::unix] {
+            let mut stream = door(&house, protocol);
+            ask(&mut stream, protocol, "/large?50000000");
+            // Not one thread is held while it is waited for.
+            let mut other = house.unix(protocol);
+            ask(&mut other, protocol, "/hello");
+            let mut some = [0; 512];
+            assert!(other.read(&mut some).unwrap() > 0);
+            let peer = if stream.is_tcp() { "peer 127.0.0.1" } else { "peer process" };
+            house.line_with(&["RUST0056", protocol.name(), peer, "300ms (--send-timeout)"]);
+            let (all, _) = read_to_end(&mut stream);
+            assert!(all.len() < 50_000_000);
+        }
+    }
+}
+
+/// More slow readers than threads: others are served meanwhile, and they get all in the end.
+#[test]
+fn slow_readers() {
+    const SIZE: usize = 3_000_000;
+    let house = House::open_with(errands(&Gate::default()), |limits, _| limits.threads = 2);
+    for protocol in PROTOCOLS {
+        let mut slow: Vec<Stream> = (0..12)
+            .map(|_| {
+                let mut stream = house.tcp(protocol);
+                ask(&mut stream, protocol, &format!("/large?{SIZE}"));
+                stream
+            })
+            .collect();
+        for _ in 0..20 {
+            let mut other = house.unix(protocol);
+            ask(&mut other, protocol, "/hello");
+            let mut some = [0; 512];
+            assert!(other.read(&mut some).unwrap() > 0);
+        }
+        for stream in &mut slow {
+            let mut came = 0;
+            let mut buffer = vec![0; 256 * 1024];
+            while came < SIZE {
+                let read = stream.read(&mut buffer).unwrap();
+                assert!(read > 0, "only {came} bytes came");
+                came += read;
+            }
+        }
+    }
+}
+
+#[cfg(feature = "fastcgi")]
+#[test]
+fn a_kept_connection_that_is_not_used() {
+    let house = House::open_with(errands(&Gate::default()), |_, times| times.keep_alive = SHORT);
+    for mut stream in house.both(Protocol::FastCgi) {
+        ask(&mut stream, Protocol::FastCgi, "/hello");
+        let (answer, ended) = read_to_end(&mut stream);
+        ended.unwrap();
+        assert!(head_and_body(&answer).1.starts_with(b"Hello, world\n"));
+    }
+    house.line_with(&["RUST0053", "[debug]", "no other request within 300ms (--keep-alive)"]);
+}

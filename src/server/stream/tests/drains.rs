@@ -1,0 +1,92 @@
+//! The end of a process.
+
+use std::io::Write as _;
+use std::time::Duration;
+
+use super::house::PROTOCOLS;
+use super::{Gate, House, errands, read_to_end};
+
+/// A request without a body, of which the last byte is apart.
+fn request(protocol: crate::server::stream::Protocol, path: &str) -> Vec<u8> {
+    match protocol {
+        #[cfg(feature = "fastcgi")]
+        crate::server::stream::Protocol::FastCgi => {
+            use crate::protocol::fastcgi::{Kind, Role, put_begin, put_params, put_stream_end};
+            let mut params = crate::protocol::params::Params::new();
+            params.push(b"REQUEST_METHOD", b"GET");
+            params.push(b"SCRIPT_NAME", path.as_bytes());
+            let mut wire = Vec::new();
+            put_begin(&mut wire, 1, Role::RESPONDER, true);
+            put_params(&mut wire, 1, &params).unwrap();
+            put_stream_end(&mut wire, Kind::STDIN, 1);
+            wire
+        }
+        #[cfg(any(feature = "scgi", feature = "uwsgi"))]
+        _ => super::single::head(protocol, path, 0),
+    }
+}
+
+/// What runs is answered, what has begun to come is served, what is idle is closed.
+#[test]
+fn requests_in_flight_are_answered() {
+    let gate = Gate::default();
+    let house = House::open(errands(&gate));
+    let mut running = Vec::new();
+    for protocol in PROTOCOLS {
+        let mut stream = house.tcp(protocol);
+        stream.write_all(&request(protocol, "/gate")).unwrap();
+        running.push(stream);
+    }
+    gate.until_arrived(running.len());
+    let mut begun = Vec::new();
+    for protocol in PROTOCOLS {
+        let mut stream = house.unix(protocol);
+        let wire = request(protocol, "/hello");
+        stream.write_all(&wire[..wire.len() - 3]).unwrap();
+        begun.push((stream, wire));
+    }
+    #[cfg(feature = "fastcgi")]
+    let mut kept = {
+        use std::io::Read as _;
+        let mut stream = house.unix(crate::server::stream::Protocol::FastCgi);
+        stream.write_all(&request(crate::server::stream::Protocol::FastCgi, "/hello")).unwrap();
+        assert!(stream.read(&mut [0; 4096]).unwrap() > 0);
+        stream
+    };
+    house.drain();
+    // When the listeners are closed it drains.
+    while house.try_tcp(PROTOCOLS[0]).is_ok() {
+        std::thread::yield_now();
+    }
+    #[cfg(feature = "fastcgi")]
+    assert!(read_to_end(&mut kept).0.is_empty());
+    gate.open();
+    for (mut stream, wire) in begun {
+        stream.write_all(&wire[wire.len() - 3..]).unwrap();
+        let (answer, ended) = read_to_end(&mut stream);
+        ended.unwrap();
+        assert!(String::from_utf8_lossy(&answer).contains("Hello, world"), "{answer:?}");
+    }
+    for mut stream in running {
+        let (answer, ended) = read_to_end(&mut stream);
+        ended.unwrap();
+        assert!(String::from_utf8_lossy(&answer).contains("through"), "{answer:?}");
+    }
+    let log = house.ended();
+    assert!(!log.contains("RUST00"), "{log}");
+}
+
+#[test]
+fn what_takes_too_long_is_given_up() {
+    let gate = Gate::default();
+    let house = House::open_with(errands(&gate), |_, times| {
+        times.graceful = Duration::from_millis(200);
+    });
+    let mut stream = house.tcp(PROTOCOLS[0]);
+    stream.write_all(&request(PROTOCOLS[0], "/gate")).unwrap();
+    gate.until_arrived(1);
+    house.drain();
+    let log = house.ended();
+    assert!(log.contains("RUST0059") && log.contains("--graceful-timeout"), "{log}");
+    gate.open();
+}

@@ -1,0 +1,9 @@
+//! The worker pool of a process: the number of its threads, the permits to work, the threads that
+//! wait for readable connections, and the requests that are parked.
+
+pub(crate) mod connections;
+pub(crate) mod parker;
+pub(crate) mod permits;
+pub(crate) mod pollers;
+pub(crate) mod send_buffer;
+pub(crate) mod size;

@@ -1,0 +1,226 @@
+//! Who looks out for requests: as few threads as there are cores for, as long as requests are short.
+//!
+//! To wake a thread costs more than a small request. A thread that has done with one and looks at
+//! once finds the next without having slept, if no other was woken for it. So only a few wait for
+//! connections ([`Pollers::enter`]), and the others rest. When all that look have requests and none
+//! of them has come back within a tick of the timer, requests take long here, and twice as many may
+//! look. What that was not needed for a while is taken back.
+
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Condvar, Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+/// How long a request may wait for a thread because those that look are busy.
+pub(crate) const TICK_US: u64 = 1_000;
+
+/// Ticks after which one fewer looks, if nobody was missing meanwhile.
+const CALM: u32 = 256;
+
+/// The threads of a process that wait for requests.
+#[derive(Debug)]
+pub(crate) struct Pollers {
+    /// As few as these, and as many.
+    few: u32,
+    all: u32,
+    /// How many may look now.
+    wanted: AtomicU32,
+    looking: AtomicU32,
+    /// How many requests they have found.
+    found: AtomicU64,
+    /// The timer ticks.
+    ticking: AtomicBool,
+    ended: AtomicBool,
+    rest: Mutex<()>,
+    call: Condvar,
+}
+
+/// What the timer remembers from tick to tick.
+#[derive(Debug, Default)]
+pub(crate) struct Ticks {
+    found: u64,
+    calm: u32,
+}
+
+impl Pollers {
+    /// For `threads` threads in each of so many processes.
+    pub(crate) fn new(threads: u32, processes: u32) -> Self {
+        let cores = thread::available_parallelism().map_or(1, |cores| cores.get() as u32);
+        let few = cores.div_ceil(processes.max(1)).min(threads).max(1);
+        Self {
+            few,
+            all: threads,
+            wanted: AtomicU32::new(few),
+            looking: AtomicU32::new(0),
+            found: AtomicU64::new(0),
+            ticking: AtomicBool::new(false),
+            ended: AtomicBool::new(false),
+            rest: Mutex::new(()),
+            call: Condvar::new(),
+        }
+    }
+
+    /// Joins those that look, once there are too few; `false` if there were enough for all of
+    /// `patience`.
+    pub(crate) fn enter(&self, patience: Option<Duration>) -> bool {
+        if self.try_enter() {
+            return true;
+        }
+        let rest = self.rest.lock().unwrap_or_else(PoisonError::into_inner);
+        let goes_on = |(): &mut ()| !self.try_enter();
+        match patience {
+            None => {
+                let _rest =
+                    self.call.wait_while(rest, goes_on).unwrap_or_else(PoisonError::into_inner);
+                true
+            }
+            Some(patience) => {
+                let (_rest, waited) = self
+                    .call
+                    .wait_timeout_while(rest, patience, goes_on)
+                    .unwrap_or_else(PoisonError::into_inner);
+                !waited.timed_out()
+            }
+        }
+    }
+
+    fn try_enter(&self) -> bool {
+        let wanted = self.wanted.load(Ordering::Relaxed);
+        let more = |looking| (looking < wanted).then(|| looking + 1);
+        if self.looking.fetch_update(Ordering::AcqRel, Ordering::Relaxed, more).is_ok() {
+            return true;
+        }
+        let has_ended = self.ended.load(Ordering::Acquire);
+        if has_ended {
+            // Whoever enters leaves again.
+            self.looking.fetch_add(1, Ordering::AcqRel);
+        }
+        has_ended
+    }
+
+    /// Leaves with a request, or without. `true` if nobody looks any more and the timer has to be
+    /// woken to see to it.
+    pub(crate) fn leave(&self) -> bool {
+        self.found.fetch_add(1, Ordering::Relaxed);
+        let before = self.looking.fetch_sub(1, Ordering::AcqRel);
+        before <= 1
+            && self.wanted.load(Ordering::Relaxed) < self.all
+            && !self.ticking.load(Ordering::Relaxed)
+            && !self.ticking.swap(true, Ordering::AcqRel)
+    }
+
+    /// A thread with a request waits for something else: another may look.
+    pub(crate) fn relieve(&self) {
+        if self.looking.load(Ordering::Acquire) < self.wanted.load(Ordering::Relaxed) {
+            self.call(1);
+        }
+    }
+
+    /// The timer's part, once a tick while it is [ticking](Self::is_ticking).
+    pub(crate) fn tick(&self, ticks: &mut Ticks) {
+        let found = self.found.load(Ordering::Relaxed);
+        let is_quiet = found == std::mem::replace(&mut ticks.found, found);
+        let wanted = self.wanted.load(Ordering::Relaxed);
+        if self.looking.load(Ordering::Acquire) > 0 {
+            ticks.calm += 1;
+            if is_quiet {
+                // Before the last look: whoever leaves from here on wakes the timer again.
+                self.ticking.store(false, Ordering::SeqCst);
+                if self.looking.load(Ordering::SeqCst) == 0 {
+                    self.ticking.store(true, Ordering::SeqCst);
+                }
+            }
+        } else if is_quiet {
+            ticks.calm = 0;
+            let more = (wanted * 2).clamp(1, self.all);
+            self.wanted.store(more, Ordering::Relaxed);
+            // Nobody looks now: all of them have to be called, and no more. There may be a thousand.
+            self.call(more);
+            return;
+        }
+        if ticks.calm >= CALM {
+            ticks.calm = 0;
+            self.wanted.store((wanted - 1).max(self.few), Ordering::Relaxed);
+        }
+    }
+
+    /// Whether the timer is to tick.
+    pub(crate) fn is_ticking(&self) -> bool {
+        self.ticking.load(Ordering::Acquire)
+    }
+
+    /// Nobody rests any more.
+    pub(crate) fn end(&self) {
+        self.ended.store(true, Ordering::Release);
+        self.call(u32::MAX);
+    }
+
+    /// Wakes so many of those that rest.
+    fn call(&self, count: u32) {
+        // Whoever is about to rest holds the lock until he hears.
+        let _rest = self.rest.lock().unwrap_or_else(PoisonError::into_inner);
+        if count >= self.all {
+            self.call.notify_all();
+        } else {
+            (0..count).for_each(|_| self.call.notify_one());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pollers(few: u32, all: u32) -> Pollers {
+        let pollers = Pollers { few, ..Pollers::new(all, 1) };
+        pollers.wanted.store(few, Ordering::Relaxed);
+        pollers
+    }
+
+    #[test]
+    fn a_few_look_and_more_when_requests_take_long() {
+        let pollers = pollers(1, 4);
+        let mut ticks = Ticks::default();
+        assert!(pollers.enter(None));
+        assert!(!pollers.enter(Some(Duration::ZERO)), "one is enough");
+        assert!(pollers.leave(), "nobody looks: the timer is woken");
+        assert!(pollers.is_ticking());
+        pollers.tick(&mut ticks);
+        assert!(
+            !pollers.enter(Some(Duration::ZERO)) || pollers.looking.load(Ordering::Relaxed) == 1
+        );
+        assert!(!pollers.leave(), "it ticks already");
+        // Nothing was found since the last tick, and nobody looks.
+        pollers.tick(&mut ticks);
+        pollers.tick(&mut ticks);
+        assert!(pollers.wanted.load(Ordering::Relaxed) >= 2);
+        assert!(pollers.enter(Some(Duration::ZERO)) && pollers.enter(Some(Duration::ZERO)));
+        for _ in 0..8 * CALM {
+            pollers.tick(&mut ticks);
+        }
+        assert_eq!(pollers.wanted.load(Ordering::Relaxed), 1);
+        assert!(!pollers.is_ticking(), "all is quiet");
+    }
+
+    #[test]
+    fn who_rests_is_called() {
+        let pollers = pollers(1, 2);
+        assert!(pollers.enter(None));
+        thread::scope(|scope| {
+            let other = scope.spawn(|| pollers.enter(None));
+            pollers.leave();
+            let mut ticks = Ticks::default();
+            while !other.is_finished() {
+                pollers.tick(&mut ticks);
+                thread::yield_now();
+            }
+        });
+        pollers.end();
+        assert!(pollers.enter(None) && pollers.enter(None) && pollers.enter(None));
+        for _ in 0..4 {
+            pollers.leave();
+        }
+        assert_eq!(pollers.looking.load(Ordering::Relaxed), 0);
+        assert!(pollers.enter(None), "and again");
+    }
+}
