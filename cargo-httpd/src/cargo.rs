@@ -46,7 +46,8 @@ pub(crate) fn keep_from(command: &mut Command, target_dir: &Path) {
     };
 }
 
-fn forget_this_tool(command: &mut Command) {
+/// Removes the variables that cargo sets for this process alone.
+pub(crate) fn forget_this_tool(command: &mut Command) {
     for (name, _) in std::env::vars_os() {
         if name.to_str().is_some_and(is_about_this_tool) {
             command.env_remove(name);
@@ -106,6 +107,17 @@ pub(crate) fn cdylibs(messages: &str, packages: &[&str]) -> Vec<Artifact> {
     messages.lines().filter_map(artifact).collect()
 }
 
+/// Returns the program `name` of a package, as `cargo build --message-format=json` prints it.
+pub(crate) fn executable(messages: &str, package: &str, name: &str) -> Option<PathBuf> {
+    messages.lines().find_map(|line| {
+        let message: Value = serde_json::from_str(line).ok()?;
+        let fits = message["reason"] == "compiler-artifact"
+            && message["package_id"] == package
+            && message["target"]["name"] == name;
+        fits.then(|| message["executable"].as_str().map(PathBuf::from)).flatten()
+    })
+}
+
 /// The variables that cargo sets for the program that `cargo run` starts.
 fn is_about_this_tool(name: &str) -> bool {
     name.starts_with("CARGO_PKG_")
@@ -158,6 +170,23 @@ mod tests {
         };
         assert_eq!(cdylibs(&messages, &["one"]), [expected]);
         assert_eq!(cdylibs(&messages, &["three"]), []);
+    }
+
+    #[test]
+    fn the_program_among_the_messages() {
+        let message = |package: &str, name: &str, executable: &str| {
+            format!(
+                r#"{{"reason":"compiler-artifact","package_id":"{package}","target":{{"name":"{name}"}},"executable":{executable}}}"#
+            )
+        };
+        let messages = [
+            message("p", "shop", "null"),
+            message("q", "gate", r#""/t/other""#),
+            message("p", "gate", r#""/t/gate""#),
+        ]
+        .join("\n");
+        assert_eq!(executable(&messages, "p", "gate"), Some("/t/gate".into()));
+        assert_eq!(executable(&messages, "p", "shop"), None);
     }
 
     #[test]

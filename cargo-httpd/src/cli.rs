@@ -5,11 +5,11 @@ use std::ffi::OsString;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
-use crate::bench::BenchArgs;
 use crate::commands::{
-    Execute, build::BuildArgs, conf::ConfArgs, doctor::DoctorArgs, drain_process::DrainProcessArgs,
-    groups::GroupsArgs, install::InstallArgs, new::NewArgs, package::PackageArgs,
-    restart_group::RestartGroupArgs, run::RunArgs, test::TestArgs, uninstall::UninstallArgs,
+    Execute, bench::BenchArgs, build::BuildArgs, conf::ConfArgs, doctor::DoctorArgs,
+    drain_process::DrainProcessArgs, groups::GroupsArgs, install::InstallArgs, new::NewArgs,
+    package::PackageArgs, restart_group::RestartGroupArgs, run::RunArgs, test::TestArgs,
+    uninstall::UninstallArgs,
 };
 
 /// Rust web applications inside a real Apache httpd.
@@ -123,6 +123,16 @@ mod tests {
         };
         assert!(args.ci);
         assert_eq!(args.test_args, ["--nocapture", "a"]);
+    }
+
+    #[test]
+    fn the_benchmark_gets_its_options() {
+        let Command::Bench(args) =
+            parsed("cargo-httpd httpd bench --smoke --peers a,b --help").unwrap().command
+        else {
+            panic!()
+        };
+        assert!(format!("{args:?}").contains(r#"["--smoke", "--peers", "a,b", "--help"]"#));
     }
 
     #[test]

@@ -6,8 +6,6 @@
 #![forbid(unsafe_code)]
 
 mod asan;
-#[allow(unreachable_pub, reason = "written as the interface of a crate of its own")]
-mod bench;
 mod builder;
 mod built_module;
 mod cargo;

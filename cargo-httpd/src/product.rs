@@ -6,7 +6,6 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use serde_json::Value;
 
 use crate::builder::Builder;
 use crate::built_module::BuiltModule;
@@ -117,7 +116,7 @@ impl ProductArgs {
         let Some(messages) = output else {
             bail!("the build failed, as said above; repeat it with `{shown}`")
         };
-        let file = executable(&messages, &package.id, name)
+        let file = cargo::executable(&messages, &package.id, name)
             .with_context(|| format!("cargo built no program `{name}`"))?;
         step.done(&format!("Built {}", short(&file).display()));
         Ok(Program { name: name.to_owned(), file })
@@ -130,37 +129,4 @@ fn output(mut command: Command) -> Result<Option<String>> {
     let output = output.context("cargo does not run")?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     Ok(output.status.success().then_some(text))
-}
-
-/// The program `name` among the messages of `cargo build`.
-fn executable(messages: &str, package: &str, name: &str) -> Option<PathBuf> {
-    messages.lines().find_map(|line| {
-        let message: Value = serde_json::from_str(line).ok()?;
-        let fits = message["reason"] == "compiler-artifact"
-            && message["package_id"] == package
-            && message["target"]["name"] == name;
-        fits.then(|| message["executable"].as_str().map(PathBuf::from)).flatten()
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_program_among_the_messages() {
-        let message = |package: &str, name: &str, executable: &str| {
-            format!(
-                r#"{{"reason":"compiler-artifact","package_id":"{package}","target":{{"name":"{name}"}},"executable":{executable}}}"#
-            )
-        };
-        let messages = [
-            message("p", "shop", "null"),
-            message("q", "gate", r#""/t/other""#),
-            message("p", "gate", r#""/t/gate""#),
-        ]
-        .join("\n");
-        assert_eq!(executable(&messages, "p", "gate"), Some("/t/gate".into()));
-        assert_eq!(executable(&messages, "p", "shop"), None);
-    }
 }

@@ -49,6 +49,19 @@ fn a_system_without_a_known_package_manager_gets_the_list() {
 }
 
 #[test]
+fn bench_needs_a_checkout_and_has_its_options_there() {
+    let output = Project::new().output(&["bench", "--smoke"]);
+    assert_eq!(output.status.code(), Some(1));
+    let said = text(&output.stderr);
+    assert!(said.contains("run `cargo httpd bench` in a checkout of mod_rust"), "{said}");
+
+    let output = Project::of_workspace().output(&["bench", "--help"]);
+    let said = text(&output.stdout);
+    assert!(output.status.success(), "{said}{}", text(&output.stderr));
+    assert!(said.contains("Usage: cargo httpd bench") && said.contains("--smoke"), "{said}");
+}
+
+#[test]
 fn build_names_the_module_after_its_symbol() {
     let project = Project::new();
     let output = project.output(&["build", "--debug"]);

@@ -8,8 +8,7 @@ use anyhow::{Result, bail};
 use clap::Args;
 
 use super::Execute;
-use crate::bench;
-use crate::ensure::{self, Capability, Checked, Finding, Manager, Need};
+use crate::ensure::{self, BENCHMARK_USES, Capability, Checked, Finding, Manager, Need};
 
 /// Say what is found on this machine, and what is missing.
 ///
@@ -84,10 +83,10 @@ fn report(checked: &Checked) -> String {
     }
 }
 
-/// What the benchmark has it for.
+/// Returns the use that the benchmark has for a capability.
 fn purpose(capability: &Capability) -> Option<&'static str> {
     let (_, purpose) =
-        bench::NEEDS.iter().find(|(package, _)| capability.debian.first() == Some(package))?;
+        BENCHMARK_USES.iter().find(|(package, _)| capability.debian.first() == Some(package))?;
     Some(purpose)
 }
 

@@ -1,6 +1,6 @@
 //! The subcommands, one file each.
 
-mod bench;
+pub(crate) mod bench;
 pub(crate) mod build;
 pub(crate) mod conf;
 pub(crate) mod doctor;

@@ -48,7 +48,7 @@ const MEASURING: [&str; 11] = [
     "what_was_kept_for_clients",
 ];
 /// A package outside the workspace, with applications that nobody here wrote.
-const APPLICATIONS: &str = "applications/Cargo.toml";
+const APPLICATIONS: &str = "tests/applications/Cargo.toml";
 /// A package outside the workspace, which answers to `--smoke`.
 const FUZZERS: &str = "fuzz/Cargo.toml";
 

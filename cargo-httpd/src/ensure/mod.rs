@@ -12,7 +12,7 @@ use anyhow::{Result, bail};
 
 pub(crate) use finding::{Finding, program};
 pub(crate) use packages::{Manager, by_hand, is_root};
-pub(crate) use table::{CAPABILITIES, Capability, Need};
+pub(crate) use table::{BENCHMARK_USES, CAPABILITIES, Capability, Need};
 
 use crate::progress::Step;
 

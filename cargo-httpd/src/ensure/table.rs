@@ -219,6 +219,19 @@ pub(crate) const CAPABILITIES: &[Capability] = &[
 pub(crate) const SERVICES: &[(&str, &str)] =
     &[("nginx", "nginx"), ("lighttpd", "lighttpd"), ("php8.2-fpm", "php8.2-fpm")];
 
+/// Packages of Debian and Ubuntu that the benchmark uses beside those of a build, and their uses.
+pub(crate) const BENCHMARK_USES: &[(&str, &str)] = &[
+    ("wrk", "makes the load"),
+    ("valgrind", "counts instructions, with --instr"),
+    ("strace", "counts system calls, with --instr"),
+    ("libapache2-mod-wsgi-py3", "mod_wsgi, a rival"),
+    ("libapache2-mod-fcgid", "mod_fcgid, a rival"),
+    ("python3-venv", "mod_wsgi and uWSGI from PyPI, with --rivals"),
+    ("python3", "mod_wsgi's interpreter"),
+    ("nginx", "stands in front, with --gateways"),
+    ("php8.2-fpm", "PHP-FPM, a rival, with --gateways"),
+];
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -237,7 +250,7 @@ mod tests {
 
     #[test]
     fn the_benchmark_finds_its_packages_here() {
-        for (package, _) in crate::bench::NEEDS {
+        for (package, _) in BENCHMARK_USES {
             let rows = CAPABILITIES.iter().filter(|row| row.debian.contains(package));
             assert!(
                 rows.into_iter()

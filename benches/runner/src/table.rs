@@ -2,26 +2,26 @@
 
 /// Rows of cells below a heading. Numbers stand to the right: every column but the first, and but those
 /// whose heading starts with `<`.
-pub(super) struct Table {
+pub(crate) struct Table {
     rows: Vec<Vec<String>>,
     left: Vec<bool>,
 }
 
 impl Table {
     /// A table with these columns.
-    pub(super) fn new(heading: &[&str]) -> Self {
+    pub(crate) fn new(heading: &[&str]) -> Self {
         let left = heading.iter().enumerate().map(|(i, cell)| i == 0 || cell.starts_with('<'));
         let cells = heading.iter().map(|cell| cell.trim_start_matches('<').to_owned());
         Self { left: left.collect(), rows: vec![cells.collect()] }
     }
 
     /// Adds a row with as many cells.
-    pub(super) fn row(&mut self, cells: Vec<String>) {
+    pub(crate) fn row(&mut self, cells: Vec<String>) {
         self.rows.push(cells);
     }
 
     /// The table, each column as wide as its widest cell.
-    pub(super) fn render(&self) -> String {
+    pub(crate) fn render(&self) -> String {
         let columns = self.rows[0].len();
         let width = |column: usize| {
             let cells = self.rows.iter().filter_map(|row| row.get(column));

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::endpoint::Endpoint;
-use super::peer::{BARE, DAEMON, OURS, PEERS};
-use super::results::{Count, Row};
+use crate::endpoint::Endpoint;
+use crate::peer::{BARE, DAEMON, OURS, PEERS};
+use crate::results::{Count, Row};
 
 /// What a request may cost over the C handler's, in CPU time and in instructions.
 const RATIOS: [(Endpoint, f64, Option<f64>); 4] = [
@@ -24,21 +24,21 @@ const IDLE_MIB: f64 = 2.0;
 
 /// One bar.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub(super) struct Bar {
+pub(crate) struct Bar {
     /// What is compared.
-    pub(super) what: String,
+    pub(crate) what: String,
     /// The largest value that holds; `None` for a figure that is only shown.
-    pub(super) limit: Option<f64>,
+    pub(crate) limit: Option<f64>,
     /// Against the C handler that claims its URLs; `None` if it was not measured.
-    pub(super) value: Option<f64>,
+    pub(crate) value: Option<f64>,
     /// The same against the C handler by SetHandler, to be shown beside it.
-    pub(super) plain: Option<f64>,
+    pub(crate) plain: Option<f64>,
     /// Whether it holds, if it was measured and has a limit.
-    pub(super) holds: Option<bool>,
+    pub(crate) holds: Option<bool>,
 }
 
 /// Computes all of them.
-pub(super) fn bars(
+pub(crate) fn bars(
     rows: &[Row],
     counts: &[Count],
     idle_child_kib: &BTreeMap<&'static str, u64>,
@@ -129,8 +129,8 @@ fn bar(what: String, limit: Option<f64>, value: Option<f64>, plain: Option<f64>)
 
 #[cfg(test)]
 mod tests {
-    use super::super::results::Ratio;
     use super::*;
+    use crate::results::Ratio;
 
     #[test]
     fn a_bar_holds_up_to_its_limit() {

@@ -1,16 +1,16 @@
 //! The results as Markdown, for the terminal and for a file.
 
-use super::bars::Bar;
-use super::endpoint::Endpoint;
-use super::peer::{DAEMON, LIMIT, OURS, PLAIN};
-use super::results::{Count, Ratio, Results, Row};
-use super::table::Table;
+use crate::bars::Bar;
+use crate::endpoint::Endpoint;
+use crate::peer::{DAEMON, LIMIT, OURS, PLAIN};
+use crate::results::{Count, Ratio, Results, Row};
+use crate::table::Table;
 
 /// Rows of the table of functions.
 const FUNCTIONS: usize = 15;
 
 /// Everything that was measured, the bars last.
-pub(super) fn report(results: &Results) -> String {
+pub(crate) fn report(results: &Results) -> String {
     let mut text = head(results);
     for endpoint in Endpoint::ALL {
         let rows: Vec<_> = results.rows.iter().filter(|row| row.endpoint == endpoint).collect();
@@ -33,7 +33,7 @@ pub(super) fn report(results: &Results) -> String {
 }
 
 /// The counted instructions and system calls, if there are any.
-pub(super) fn counts(results: &Results) -> String {
+pub(crate) fn counts(results: &Results) -> String {
     let mut text = String::new();
     if !results.counts.is_empty() {
         text.push_str(
@@ -54,7 +54,7 @@ pub(super) fn counts(results: &Results) -> String {
     text
 }
 
-pub(super) fn head(results: &Results) -> String {
+pub(crate) fn head(results: &Results) -> String {
     let (machine, settings) = (&results.machine, &results.settings);
     let mut text = format!(
         "{}, {} cores, {} MiB; {}, Linux {}; {}, {} MPM; {}; {}; mod_rust {}; {}.\n",
@@ -99,7 +99,7 @@ pub(super) fn head(results: &Results) -> String {
     text
 }
 
-pub(super) fn heading(endpoint: Endpoint) -> String {
+pub(crate) fn heading(endpoint: Endpoint) -> String {
     format!("\n**{}** ({})\n\n", endpoint.name(), endpoint.description())
 }
 
@@ -190,7 +190,7 @@ fn compare(ours: &[(String, f64)], theirs: &[(String, f64)]) -> Vec<(String, f64
     both
 }
 
-pub(super) fn bar_line(bar: &Bar) -> String {
+pub(crate) fn bar_line(bar: &Bar) -> String {
     let Bar { what, value, .. } = bar;
     let plain = bar.plain.map_or(String::new(), |plain| format!(" (SetHandler: {plain:.3})"));
     match (value, bar.limit, bar.holds) {
@@ -206,12 +206,12 @@ pub(super) fn bar_line(bar: &Bar) -> String {
     }
 }
 
-pub(super) fn title(results: &Results, peer: &str) -> String {
+pub(crate) fn title(results: &Results, peer: &str) -> String {
     let found = results.peers.iter().find(|(name, _)| *name == peer);
     found.map_or(peer, |(_, title)| title).to_owned()
 }
 
-pub(super) fn ratio(ratio: Option<Ratio>) -> String {
+pub(crate) fn ratio(ratio: Option<Ratio>) -> String {
     match ratio {
         None => "-".into(),
         Some(r) if r.min == r.max => format!("{:.2}", r.median),
@@ -220,7 +220,7 @@ pub(super) fn ratio(ratio: Option<Ratio>) -> String {
 }
 
 /// The number with so many decimals, thousands apart; a dash for none.
-pub(super) fn number(value: Option<f64>, decimals: usize) -> String {
+pub(crate) fn number(value: Option<f64>, decimals: usize) -> String {
     let Some(value) = value.filter(|value| value.is_finite()) else { return "-".into() };
     let text = format!("{value:.decimals$}");
     let (whole, fraction) = text.split_at(text.find('.').unwrap_or(text.len()));

@@ -9,13 +9,13 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 
 /// Instructions by shared object and function.
-pub(super) type Costs = BTreeMap<(String, String), f64>;
+pub(crate) type Costs = BTreeMap<(String, String), f64>;
 
 /// Sums up the files of a folder, one a process, and returns the costs and how many files there were.
 ///
 /// # Errors
 /// When there is none, or one is cut short.
-pub(super) fn read_folder(folder: &Path) -> Result<(Costs, usize)> {
+pub(crate) fn read_folder(folder: &Path) -> Result<(Costs, usize)> {
     let mut costs = Costs::new();
     let mut files = 0;
     for entry in std::fs::read_dir(folder)? {
@@ -36,7 +36,7 @@ pub(super) fn read_folder(folder: &Path) -> Result<(Costs, usize)> {
 }
 
 /// Costs of the long run less those of the short one, for one of the requests that differ.
-pub(super) fn difference(long: &Costs, short: &Costs, requests: f64) -> Costs {
+pub(crate) fn difference(long: &Costs, short: &Costs, requests: f64) -> Costs {
     let keys = long.keys().chain(short.keys());
     keys.map(|key| {
         let of = |costs: &Costs| costs.get(key).copied().unwrap_or(0.0);
@@ -46,12 +46,12 @@ pub(super) fn difference(long: &Costs, short: &Costs, requests: f64) -> Costs {
 }
 
 /// The sum of all.
-pub(super) fn total(costs: &Costs) -> f64 {
+pub(crate) fn total(costs: &Costs) -> f64 {
     costs.values().sum()
 }
 
 /// Sums by object, or by `function (object)`; the largest first, without what is less than `least`.
-pub(super) fn ranking(costs: &Costs, functions: bool, least: f64) -> Vec<(String, f64)> {
+pub(crate) fn ranking(costs: &Costs, functions: bool, least: f64) -> Vec<(String, f64)> {
     let mut sums: HashMap<String, f64> = HashMap::new();
     for ((object, function), cost) in costs {
         let object = object.rsplit('/').next().unwrap_or(object);

@@ -1,50 +1,50 @@
 //! Who takes part: one table, one row a peer.
 
-use super::endpoint::Endpoint::{self, Axum, Crowd, Echo, Environ, Hello, Stream};
+use crate::endpoint::Endpoint::{self, Axum, Crowd, Echo, Environ, Hello, Stream};
 
 /// The C handler whose URLs are claimed before the file walk, as mod_rust's mounts are: every ratio
 /// and every bar is against it.
-pub(super) const LIMIT: &str = "c-mount";
+pub(crate) const LIMIT: &str = "c-mount";
 /// The C handler as a plain module has it, reached by `SetHandler` for a URL with a file behind it.
-pub(super) const PLAIN: &str = "c-handler";
+pub(crate) const PLAIN: &str = "c-handler";
 /// What is measured.
-pub(super) const OURS: &str = "mod_rust";
+pub(crate) const OURS: &str = "mod_rust";
 /// The same applications in a process group.
-pub(super) const DAEMON: &str = "mod_rust-daemon";
+pub(crate) const DAEMON: &str = "mod_rust-daemon";
 /// httpd without any of these modules.
-pub(super) const BARE: &str = "static";
+pub(crate) const BARE: &str = "static";
 
 /// One way to get an answer out of httpd.
-pub(super) struct Peer {
+pub(crate) struct Peer {
     /// Its name on the command line and in the JSON.
-    pub(super) name: &'static str,
+    pub(crate) name: &'static str,
     /// Its name in the tables.
-    pub(super) title: &'static str,
+    pub(crate) title: &'static str,
     /// Modules of the installed httpd that it needs, without `mod_`.
-    pub(super) modules: &'static [&'static str],
+    pub(crate) modules: &'static [&'static str],
     /// The module that this project builds for it, and its symbol.
-    pub(super) own: Option<(Product, &'static str)>,
+    pub(crate) own: Option<(Product, &'static str)>,
     /// The process behind httpd.
-    pub(super) backend: Option<Backend>,
+    pub(crate) backend: Option<Backend>,
     /// Its directives: a file in the checkout.
-    pub(super) conf: &'static str,
+    pub(crate) conf: &'static str,
     /// What it can answer.
-    pub(super) endpoints: &'static [Endpoint],
+    pub(crate) endpoints: &'static [Endpoint],
     /// The package of Debian and Ubuntu that brings its modules.
-    pub(super) package: &'static str,
+    pub(crate) package: &'static str,
     /// False if callgrind's own start would swamp it: a process for each request.
-    pub(super) callgrind: bool,
+    pub(crate) callgrind: bool,
     /// True if `--smoke` runs it.
-    pub(super) smoke: bool,
+    pub(crate) smoke: bool,
     /// True if the application runs in a process of its own, whoever starts that.
-    pub(super) outside: bool,
+    pub(crate) outside: bool,
     /// Seconds of warm-up, where one is not enough.
-    pub(super) warm_up_s: u32,
+    pub(crate) warm_up_s: u32,
 }
 
 /// Something built from the checkout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Product {
+pub(crate) enum Product {
     /// `benches/c_handler`, by the C compiler.
     CHandler,
     /// `benches/cgi`, by the C compiler.
@@ -73,7 +73,7 @@ pub(super) enum Product {
 
 /// A process behind httpd, and how it is reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Backend {
+pub(crate) enum Backend {
     /// HTTP over TCP.
     AxumTcp,
     /// HTTP over a Unix socket.
@@ -99,7 +99,7 @@ pub(super) enum Backend {
 
 impl Peer {
     /// What has to be built before it can start.
-    pub(super) fn products(&self) -> Vec<Product> {
+    pub(crate) fn products(&self) -> Vec<Product> {
         let own = self.own.map(|(product, _)| product);
         let backend = self.backend.map(|backend| match backend {
             Backend::AxumTcp | Backend::AxumUnix => Product::AxumBackend,
@@ -120,17 +120,17 @@ impl Peer {
     }
 
     /// True if nginx stands in front, and not httpd.
-    pub(super) fn is_behind_nginx(&self) -> bool {
+    pub(crate) fn is_behind_nginx(&self) -> bool {
         self.conf.starts_with("benches/conf/nginx/")
     }
 
     /// True for what the daemon mode is compared with: the others' applications out of process.
-    pub(super) fn is_outside_rival(&self) -> bool {
+    pub(crate) fn is_outside_rival(&self) -> bool {
         self.outside && !self.is_essential()
     }
 
     /// True for the peers of this project: one of them that fails is a failure of the benchmark.
-    pub(super) fn is_essential(&self) -> bool {
+    pub(crate) fn is_essential(&self) -> bool {
         self.own.is_some()
     }
 }
@@ -142,7 +142,7 @@ const BACKENDS: &[Endpoint] = &[Hello, Crowd, Echo, Stream];
 const HTTPD: &str = "apache2";
 
 /// Every peer, in the order of the tables.
-pub(super) const PEERS: &[Peer] = &[
+pub(crate) const PEERS: &[Peer] = &[
     Peer {
         name: LIMIT,
         title: "C handler that claims its URLs (the limit)",
@@ -383,7 +383,7 @@ mod tests {
 
     #[test]
     fn every_peer_has_its_configuration() {
-        let checkout = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+        let checkout = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
         for peer in PEERS {
             let conf = std::path::Path::new(checkout).join(peer.conf);
             assert!(conf.is_file(), "{}", conf.display());

@@ -4,125 +4,125 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::bars::Bar;
-use super::endpoint::Endpoint;
-use super::gateways;
-use super::load::Figures;
-use super::machine::Machine;
-use super::peer::{LIMIT, PLAIN};
+use crate::bars::Bar;
+use crate::endpoint::Endpoint;
+use crate::gateways;
+use crate::load::Figures;
+use crate::machine::Machine;
+use crate::peer::{LIMIT, PLAIN};
 
 /// Everything that a benchmark found.
 #[derive(Debug, Serialize)]
-pub(super) struct Results {
-    pub(super) machine: Machine,
-    pub(super) settings: Settings,
+pub(crate) struct Results {
+    pub(crate) machine: Machine,
+    pub(crate) settings: Settings,
     /// Names and titles of those that took part, in the order of the tables.
-    pub(super) peers: Vec<(&'static str, &'static str)>,
+    pub(crate) peers: Vec<(&'static str, &'static str)>,
     /// Who was left out, and why.
-    pub(super) left_out: Vec<String>,
+    pub(crate) left_out: Vec<String>,
     /// PSS of an idle httpd child in KiB, by peer.
-    pub(super) idle_child_kib: BTreeMap<&'static str, u64>,
-    pub(super) rows: Vec<Row>,
-    pub(super) counts: Vec<Count>,
-    pub(super) bars: Vec<Bar>,
-    pub(super) runs: Vec<Run>,
+    pub(crate) idle_child_kib: BTreeMap<&'static str, u64>,
+    pub(crate) rows: Vec<Row>,
+    pub(crate) counts: Vec<Count>,
+    pub(crate) bars: Vec<Bar>,
+    pub(crate) runs: Vec<Run>,
 }
 
 /// How it was measured.
 #[derive(Clone, Debug, Serialize)]
-pub(super) struct Settings {
-    pub(super) mpm: &'static str,
-    pub(super) rounds: u32,
-    pub(super) duration_s: u32,
-    pub(super) warm_up_s: u32,
-    pub(super) connections: u32,
-    pub(super) threads: u32,
+pub(crate) struct Settings {
+    pub(crate) mpm: &'static str,
+    pub(crate) rounds: u32,
+    pub(crate) duration_s: u32,
+    pub(crate) warm_up_s: u32,
+    pub(crate) connections: u32,
+    pub(crate) threads: u32,
     /// httpd on core 0, wrk on core 1.
-    pub(super) pinned: bool,
+    pub(crate) pinned: bool,
     /// Cores used by others, above which a run does not count, if there is such a bound.
-    pub(super) max_others: Option<f64>,
+    pub(crate) max_others: Option<f64>,
 }
 
 /// One measured run.
 #[derive(Clone, Debug, Serialize)]
-pub(super) struct Run {
-    pub(super) round: u32,
-    pub(super) peer: &'static str,
-    pub(super) endpoint: Endpoint,
-    pub(super) rps: f64,
+pub(crate) struct Run {
+    pub(crate) round: u32,
+    pub(crate) peer: &'static str,
+    pub(crate) endpoint: Endpoint,
+    pub(crate) rps: f64,
     /// CPU microseconds a request of all the peer's processes, where they can be told.
-    pub(super) cpu_us: Option<f64>,
-    pub(super) user_us: Option<f64>,
-    pub(super) system_us: Option<f64>,
+    pub(crate) cpu_us: Option<f64>,
+    pub(crate) user_us: Option<f64>,
+    pub(crate) system_us: Option<f64>,
     /// The part of the program behind the web server, where it is started with it.
-    pub(super) behind_us: Option<f64>,
+    pub(crate) behind_us: Option<f64>,
     /// How often its threads were switched away from, a request.
-    pub(super) behind_switches: Option<f64>,
+    pub(crate) behind_switches: Option<f64>,
     /// wrk's, a request.
-    pub(super) client_us: f64,
-    pub(super) pss_mib: f64,
+    pub(crate) client_us: f64,
+    pub(crate) pss_mib: f64,
     /// Cores that others used meanwhile.
-    pub(super) others: f64,
+    pub(crate) others: f64,
     /// False if that was too much: the run is no part of the medians.
-    pub(super) counted: bool,
-    pub(super) figures: Figures,
+    pub(crate) counted: bool,
+    pub(crate) figures: Figures,
 }
 
 /// A ratio in every round that has both sides.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub(super) struct Ratio {
-    pub(super) median: f64,
-    pub(super) min: f64,
-    pub(super) max: f64,
+pub(crate) struct Ratio {
+    pub(crate) median: f64,
+    pub(crate) min: f64,
+    pub(crate) max: f64,
 }
 
 /// A line of a table: one peer at one endpoint.
 #[derive(Clone, Debug, Serialize)]
-pub(super) struct Row {
-    pub(super) endpoint: Endpoint,
-    pub(super) peer: &'static str,
-    pub(super) counted: usize,
-    pub(super) not_counted: usize,
-    pub(super) rps: f64,
-    pub(super) cpu_us: Option<f64>,
+pub(crate) struct Row {
+    pub(crate) endpoint: Endpoint,
+    pub(crate) peer: &'static str,
+    pub(crate) counted: usize,
+    pub(crate) not_counted: usize,
+    pub(crate) rps: f64,
+    pub(crate) cpu_us: Option<f64>,
     /// The part of the program behind the web server, and how often its threads were switched.
-    pub(super) behind_us: Option<f64>,
-    pub(super) behind_switches: Option<f64>,
+    pub(crate) behind_us: Option<f64>,
+    pub(crate) behind_switches: Option<f64>,
     /// That part over that of mod_rust's FastCGI behind the same web server.
-    pub(super) behind_to_ours: Option<Ratio>,
+    pub(crate) behind_to_ours: Option<Ratio>,
     /// CPU a request, over the C handler that claims its URLs.
-    pub(super) cpu_to_limit: Option<Ratio>,
+    pub(crate) cpu_to_limit: Option<Ratio>,
     /// The same over the C handler by SetHandler.
-    pub(super) cpu_to_plain: Option<Ratio>,
-    pub(super) rps_to_limit: Option<Ratio>,
-    pub(super) p50_us: f64,
-    pub(super) p99_us: f64,
-    pub(super) client_us: f64,
-    pub(super) pss_mib: f64,
-    pub(super) errors: u64,
-    pub(super) requests: u64,
+    pub(crate) cpu_to_plain: Option<Ratio>,
+    pub(crate) rps_to_limit: Option<Ratio>,
+    pub(crate) p50_us: f64,
+    pub(crate) p99_us: f64,
+    pub(crate) client_us: f64,
+    pub(crate) pss_mib: f64,
+    pub(crate) errors: u64,
+    pub(crate) requests: u64,
 }
 
 /// Counts of one request of one peer.
 #[derive(Clone, Debug, Serialize)]
-pub(super) struct Count {
-    pub(super) endpoint: Endpoint,
-    pub(super) peer: &'static str,
+pub(crate) struct Count {
+    pub(crate) endpoint: Endpoint,
+    pub(crate) peer: &'static str,
     /// In user space, of all processes.
-    pub(super) instructions: Option<f64>,
-    pub(super) instructions_to_limit: Option<f64>,
-    pub(super) instructions_to_plain: Option<f64>,
+    pub(crate) instructions: Option<f64>,
+    pub(crate) instructions_to_limit: Option<f64>,
+    pub(crate) instructions_to_plain: Option<f64>,
     /// By name, the most frequent first.
-    pub(super) system_calls: Option<Vec<(String, f64)>>,
+    pub(crate) system_calls: Option<Vec<(String, f64)>>,
     /// Instructions by shared object and by function, the costliest first.
-    pub(super) objects: Vec<(String, f64)>,
-    pub(super) functions: Vec<(String, f64)>,
+    pub(crate) objects: Vec<(String, f64)>,
+    pub(crate) functions: Vec<(String, f64)>,
 }
 
 #[cfg(test)]
 impl Row {
     /// A line with nothing in it.
-    pub(super) fn blank(endpoint: Endpoint, peer: &'static str) -> Self {
+    pub(crate) fn blank(endpoint: Endpoint, peer: &'static str) -> Self {
         Self {
             endpoint,
             peer,
@@ -147,7 +147,7 @@ impl Row {
 }
 
 /// The middle value, or the mean of the two in the middle; `None` of nothing.
-pub(super) fn median(values: impl IntoIterator<Item = f64>) -> Option<f64> {
+pub(crate) fn median(values: impl IntoIterator<Item = f64>) -> Option<f64> {
     let mut values: Vec<f64> = values.into_iter().collect();
     values.sort_by(f64::total_cmp);
     let middle = values.len() / 2;
@@ -159,7 +159,7 @@ pub(super) fn median(values: impl IntoIterator<Item = f64>) -> Option<f64> {
 }
 
 /// Makes the table's lines of the runs: medians, and ratios within the same round.
-pub(super) fn rows(peers: &[(&'static str, &'static str)], runs: &[Run]) -> Vec<Row> {
+pub(crate) fn rows(peers: &[(&'static str, &'static str)], runs: &[Run]) -> Vec<Row> {
     let mut rows = Vec::new();
     for endpoint in Endpoint::ALL {
         for (peer, _) in peers {
@@ -211,7 +211,7 @@ pub(super) fn rows(peers: &[(&'static str, &'static str)], runs: &[Run]) -> Vec<
 }
 
 /// Fills in the ratios of the instruction counts.
-pub(super) fn compare_counts(counts: &mut [Count]) {
+pub(crate) fn compare_counts(counts: &mut [Count]) {
     let of = |counts: &[Count], peer: &str, endpoint: Endpoint| {
         let found = counts.iter().find(|c| c.peer == peer && c.endpoint == endpoint.reference());
         found.and_then(|count| count.instructions)
@@ -236,8 +236,8 @@ fn ratio(values: impl IntoIterator<Item = f64>) -> Option<Ratio> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::peer::OURS;
     use super::*;
+    use crate::peer::OURS;
 
     fn run(round: u32, peer: &'static str, endpoint: Endpoint, cpu_us: f64, counted: bool) -> Run {
         let text = "{\"requests\":10,\"duration_us\":1,\"bytes\":2,\"p50_us\":1,\"p99_us\":2,\

@@ -9,15 +9,15 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-use super::account::Method;
-use super::callgrind;
-use super::check;
-use super::client::{Client, request};
-use super::endpoint::Endpoint;
-use super::plan::Plan;
-use super::results::Count;
-use super::server::{Launch, Server, Size, Tool};
-use super::strace;
+use crate::account::Method;
+use crate::callgrind;
+use crate::check;
+use crate::client::{Client, request};
+use crate::endpoint::Endpoint;
+use crate::plan::Plan;
+use crate::results::Count;
+use crate::server::{Launch, Server, Size, Tool};
+use crate::strace;
 
 /// Everything is slow under these tools.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -28,7 +28,7 @@ const FUNCTIONS: usize = 200;
 ///
 /// # Errors
 /// When the peer does not start or answer, or a tool leaves no counts.
-pub(super) fn count(
+pub(crate) fn count(
     plan: &Plan,
     endpoint: Endpoint,
     method: &Method,

@@ -7,14 +7,13 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, anyhow, bail};
 
-use super::checkout::Checkout;
-use super::peer::Product;
-use super::rivals::Rivals;
-use super::sys;
-use crate::cargo;
+use crate::checkout::{Checkout, cargo};
+use crate::peer::Product;
+use crate::rivals::Rivals;
+use crate::sys;
 
 /// Builds each product once.
-pub(super) struct Workshop<'a> {
+pub(crate) struct Workshop<'a> {
     checkout: &'a Checkout,
     rivals: Rivals,
     /// What was built, or why it could not be.
@@ -26,7 +25,7 @@ impl<'a> Workshop<'a> {
     ///
     /// # Errors
     /// When they cannot be written.
-    pub(super) fn open(checkout: &'a Checkout) -> Result<Self> {
+    pub(crate) fn open(checkout: &'a Checkout) -> Result<Self> {
         let workshop = Self { checkout, rivals: checkout.rivals(), products: BTreeMap::new() };
         let htdocs = workshop.htdocs();
         std::fs::create_dir_all(&htdocs)?;
@@ -53,17 +52,17 @@ impl<'a> Workshop<'a> {
     }
 
     /// The served files.
-    pub(super) fn htdocs(&self) -> PathBuf {
+    pub(crate) fn htdocs(&self) -> PathBuf {
         self.checkout.scratch().join("htdocs")
     }
 
     /// The scripts, where httpd's children can read them.
-    pub(super) fn apps(&self) -> PathBuf {
+    pub(crate) fn apps(&self) -> PathBuf {
         self.checkout.scratch().join("apps")
     }
 
     /// What came from PyPI.
-    pub(super) fn rivals(&self) -> &Rivals {
+    pub(crate) fn rivals(&self) -> &Rivals {
         &self.rivals
     }
 
@@ -71,7 +70,7 @@ impl<'a> Workshop<'a> {
     ///
     /// # Errors
     /// When the compiler or cargo fails; its messages went to standard error.
-    pub(super) fn product(&mut self, product: Product) -> Result<PathBuf> {
+    pub(crate) fn product(&mut self, product: Product) -> Result<PathBuf> {
         if !self.products.contains_key(&product) {
             let built = self.build(product).map_err(|error| format!("{error:#}"));
             self.products.insert(product, built);
@@ -147,10 +146,8 @@ fn compile_c(args: &[String], source: &Path, product: PathBuf) -> Result<PathBuf
 
 /// Builds with cargo, optimised, and returns the file that `target` is built as.
 fn cargo_build(root: &Path, args: &[&str], target: &str) -> Result<PathBuf> {
-    let mut command = cargo::command();
-    // The flags of `cargo httpd build`, or each would rebuild what the other has built.
-    cargo::hide_crates(&mut command);
-    let output = command
+    // `cargo httpd bench` set the flags of `cargo httpd build`: both share what was built.
+    let output = cargo()
         .current_dir(root)
         .args(["build", "--release", "--message-format", "json-render-diagnostics"])
         .args(args)

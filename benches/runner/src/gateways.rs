@@ -1,12 +1,12 @@
 //! `cargo httpd bench --gateways`: the gateway programs of mod_rust behind nginx and httpd, beside those
 //! of other crates, PHP-FPM and uWSGI. What counts is the CPU time of the application's processes.
 
-use super::bars::Bar;
-use super::endpoint::Endpoint::{self, Hello, Stream};
-use super::peer::{Backend, Peer};
-use super::report;
-use super::results::{Results, Row};
-use super::table::Table;
+use crate::bars::Bar;
+use crate::endpoint::Endpoint::{self, Hello, Stream};
+use crate::peer::{Backend, Peer};
+use crate::report;
+use crate::results::{Results, Row};
+use crate::table::Table;
 
 /// mod_rust over FastCGI behind nginx, and behind httpd.
 const OURS: [&str; 2] = ["nginx-fastcgi", "httpd-fastcgi"];
@@ -47,7 +47,7 @@ const fn proxied(name: &'static str, title: &'static str, backend: Backend) -> P
 const FASTCGI: &str = "benches/conf/nginx/fastcgi.conf";
 
 /// Every one of them, in the order of the tables.
-pub(super) const GATEWAYS: &[Peer] = &[
+pub(crate) const GATEWAYS: &[Peer] = &[
     gateway(OURS[0], "nginx, FastCGI to mod_rust", FASTCGI, Backend::GatewayFastCgi),
     gateway("nginx-outer_cgi", "nginx, FastCGI to outer_cgi", FASTCGI, Backend::OuterCgi),
     gateway("nginx-tokio-fastcgi", "nginx, FastCGI to tokio-fastcgi", FASTCGI, Backend::FcgiUnix),
@@ -83,13 +83,13 @@ pub(super) const GATEWAYS: &[Peer] = &[
 ];
 
 /// mod_rust's FastCGI behind the same server as `peer`, if that is one of these.
-pub(super) fn ours_behind_the_same(peer: &str) -> Option<&'static str> {
+pub(crate) fn ours_behind_the_same(peer: &str) -> Option<&'static str> {
     let known = GATEWAYS.iter().any(|gateway| gateway.name == peer);
     OURS.into_iter().find(|ours| known && ours.split('-').next() == peer.split('-').next())
 }
 
 /// The bars: no more than the best of the crates, for a hello no more than PHP-FPM and uWSGI.
-pub(super) fn bars(rows: &[Row]) -> Vec<Bar> {
+pub(crate) fn bars(rows: &[Row]) -> Vec<Bar> {
     let crates = [Backend::OuterCgi, Backend::FcgiUnix, Backend::FastCgiCrate];
     let others = [Backend::PhpFpm, Backend::UwsgiUnix];
     let mut bars = Vec::new();
@@ -123,7 +123,7 @@ fn bar(rows: &[Row], endpoint: Endpoint, ours: &str, rivals: &[Backend], of: &st
 }
 
 /// The report of these.
-pub(super) fn report(results: &Results) -> String {
+pub(crate) fn report(results: &Results) -> String {
     let mut text = report::head(results);
     for endpoint in BOTH {
         let rows: Vec<_> = results.rows.iter().filter(|row| row.endpoint == *endpoint).collect();
@@ -167,12 +167,12 @@ pub(super) fn report(results: &Results) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::results::Ratio;
     use super::*;
+    use crate::results::Ratio;
 
     #[test]
     fn each_has_its_configuration_and_a_name_of_its_own() {
-        let checkout = std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
+        let checkout = std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
         for (index, gateway) in GATEWAYS.iter().enumerate() {
             assert!(checkout.join(gateway.conf).is_file(), "{}", gateway.conf);
             assert!(GATEWAYS[..index].iter().all(|other| other.name != gateway.name));

@@ -12,12 +12,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-use super::account::{self, Account, Cpu, Method};
-use super::client::{Client, request};
-use super::endpoint::Endpoint;
-use super::peer::Backend;
-use super::plan::{Behind, Plan};
-use super::sys;
+use crate::account::{self, Account, Cpu, Method};
+use crate::client::{Client, request};
+use crate::endpoint::Endpoint;
+use crate::peer::Backend;
+use crate::plan::{Behind, Plan};
+use crate::sys;
 
 /// Between two looks at something that has no descriptor to wait for.
 const PAUSE: Duration = Duration::from_millis(10);
@@ -28,7 +28,7 @@ const PORT_TRIES: u32 = 5;
 
 /// What a server's processes are started under.
 #[derive(Clone)]
-pub(super) enum Tool {
+pub(crate) enum Tool {
     /// Nothing.
     None,
     /// On one core.
@@ -41,7 +41,7 @@ pub(super) enum Tool {
 
 /// How many children and threads httpd has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Size {
+pub(crate) enum Size {
     /// One child with as little as it can have: it starts quickly.
     Small,
     /// What is measured.
@@ -52,19 +52,19 @@ pub(super) enum Size {
 
 /// How a server is started.
 #[derive(Clone)]
-pub(super) struct Launch<'a> {
+pub(crate) struct Launch<'a> {
     /// How CPU time is read.
-    pub(super) method: &'a Method,
+    pub(crate) method: &'a Method,
     /// What the processes run under.
-    pub(super) tool: Tool,
+    pub(crate) tool: Tool,
     /// How large httpd is.
-    pub(super) size: Size,
+    pub(crate) size: Size,
     /// How long anything may take to start or to stop.
-    pub(super) patience: Duration,
+    pub(crate) patience: Duration,
 }
 
 /// A running peer. Dropping it ends it.
-pub(super) struct Server {
+pub(crate) struct Server {
     port: u16,
     httpd: u32,
     /// The web server's processes.
@@ -81,7 +81,7 @@ impl Server {
     ///
     /// # Errors
     /// When a process ends or there is no answer in time. The error holds the end of the logs.
-    pub(super) fn start(plan: &Plan, launch: &Launch<'_>) -> Result<Self> {
+    pub(crate) fn start(plan: &Plan, launch: &Launch<'_>) -> Result<Self> {
         let mut tries = 1;
         loop {
             match Self::try_start(plan, launch) {
@@ -97,27 +97,27 @@ impl Server {
     }
 
     /// Where httpd listens.
-    pub(super) fn port(&self) -> u16 {
+    pub(crate) fn port(&self) -> u16 {
         self.port
     }
 
     /// CPU time of all its processes so far.
-    pub(super) fn cpu(&self) -> Cpu {
+    pub(crate) fn cpu(&self) -> Cpu {
         self.account.cpu() + self.behind.cpu()
     }
 
     /// The part of the program behind the web server.
-    pub(super) fn behind(&self) -> &Account {
+    pub(crate) fn behind(&self) -> &Account {
         &self.behind
     }
 
     /// Proportional set size of all processes, in KiB.
-    pub(super) fn pss_kib(&self) -> u64 {
+    pub(crate) fn pss_kib(&self) -> u64 {
         self.account.pss_kib() + self.behind.pss_kib()
     }
 
     /// PSS of one of httpd's children, on average, in KiB; 0 without children.
-    pub(super) fn child_pss_kib(&self) -> u64 {
+    pub(crate) fn child_pss_kib(&self) -> u64 {
         let children = account::children(self.httpd);
         let sum: u64 = children.iter().copied().map(account::pss_kib).sum();
         sum / (children.len().max(1) as u64)
@@ -127,7 +127,7 @@ impl Server {
     ///
     /// # Errors
     /// When a process had to be killed: then what it should have written may be missing.
-    pub(super) fn stop(mut self) -> Result<()> {
+    pub(crate) fn stop(mut self) -> Result<()> {
         if self.end() {
             Ok(())
         } else {

@@ -9,13 +9,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use super::sys;
+use crate::sys;
 
 const PREFIX: &str = "mod_rust-bench";
 
 /// How CPU time is read on this machine.
 #[derive(Clone, Debug)]
-pub(super) enum Method {
+pub(crate) enum Method {
     /// In cgroups below this folder.
     Cgroup(PathBuf),
     /// From `/proc`.
@@ -23,20 +23,20 @@ pub(super) enum Method {
 }
 
 /// The processes of one running peer.
-pub(super) struct Account {
+pub(crate) struct Account {
     cgroup: Option<PathBuf>,
     roots: Vec<u32>,
 }
 
 /// CPU time in microseconds.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Cpu {
+pub(crate) struct Cpu {
     /// In all.
-    pub(super) total: u64,
+    pub(crate) total: u64,
     /// In user space, as the kernel's ticks sample it.
-    pub(super) user: u64,
+    pub(crate) user: u64,
     /// In the kernel, likewise.
-    pub(super) system: u64,
+    pub(crate) system: u64,
 }
 
 impl std::ops::Add for Cpu {
@@ -53,7 +53,7 @@ impl std::ops::Add for Cpu {
 
 impl Method {
     /// Tries to run a process in a cgroup of its own.
-    pub(super) fn find() -> Self {
+    pub(crate) fn find() -> Self {
         let Some(parent) = own_cgroup() else { return Self::Proc };
         remove_stale(&parent);
         let Some(folder) = make_cgroup(&parent) else { return Self::Proc };
@@ -71,12 +71,12 @@ impl Method {
     }
 
     /// True if processes that ended without being waited for count.
-    pub(super) fn is_complete(&self) -> bool {
+    pub(crate) fn is_complete(&self) -> bool {
         matches!(self, Self::Cgroup(_))
     }
 
     /// What the report says of it.
-    pub(super) fn description(&self) -> &'static str {
+    pub(crate) fn description(&self) -> &'static str {
         match self {
             Self::Cgroup(_) => "cgroup v2 (every process, those that ended included)",
             Self::Proc => "/proc (children that nobody waits for are missing)",
@@ -86,7 +86,7 @@ impl Method {
 
 impl Account {
     /// An account without processes.
-    pub(super) fn open(method: &Method) -> Self {
+    pub(crate) fn open(method: &Method) -> Self {
         let cgroup = match method {
             Method::Cgroup(parent) => make_cgroup(parent),
             Method::Proc => None,
@@ -95,17 +95,17 @@ impl Account {
     }
 
     /// The file that a process writes its id to, to belong to this account with all its children.
-    pub(super) fn entrance(&self) -> Option<PathBuf> {
+    pub(crate) fn entrance(&self) -> Option<PathBuf> {
         self.cgroup.as_ref().map(|folder| folder.join("cgroup.procs"))
     }
 
     /// Counts a process that was started, and its children.
-    pub(super) fn add(&mut self, pid: u32) {
+    pub(crate) fn add(&mut self, pid: u32) {
         self.roots.push(pid);
     }
 
     /// Every process of the account that is there now.
-    pub(super) fn pids(&self) -> Vec<u32> {
+    pub(crate) fn pids(&self) -> Vec<u32> {
         if let Some(folder) = &self.cgroup {
             let text = fs::read_to_string(folder.join("cgroup.procs")).unwrap_or_default();
             return text.lines().filter_map(|line| line.parse().ok()).collect();
@@ -122,7 +122,7 @@ impl Account {
     }
 
     /// CPU time so far.
-    pub(super) fn cpu(&self) -> Cpu {
+    pub(crate) fn cpu(&self) -> Cpu {
         match &self.cgroup {
             Some(folder) => read_cpu_stat(folder).unwrap_or_default(),
             None => {
@@ -133,12 +133,12 @@ impl Account {
     }
 
     /// How often a thread of them has been switched away from so far, of those that are there.
-    pub(super) fn switches(&self) -> u64 {
+    pub(crate) fn switches(&self) -> u64 {
         self.pids().into_iter().map(switches).sum()
     }
 
     /// Proportional set size of all processes, in KiB.
-    pub(super) fn pss_kib(&self) -> u64 {
+    pub(crate) fn pss_kib(&self) -> u64 {
         self.pids().into_iter().map(pss_kib).sum()
     }
 }
@@ -153,7 +153,7 @@ impl Drop for Account {
 }
 
 /// The direct children of a process.
-pub(super) fn children(pid: u32) -> Vec<u32> {
+pub(crate) fn children(pid: u32) -> Vec<u32> {
     let tasks = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
     let lists = tasks.filter_map(|task| fs::read_to_string(task.path().join("children")).ok());
     lists
@@ -162,7 +162,7 @@ pub(super) fn children(pid: u32) -> Vec<u32> {
 }
 
 /// Proportional set size of one process, in KiB; nothing if it is gone.
-pub(super) fn pss_kib(pid: u32) -> u64 {
+pub(crate) fn pss_kib(pid: u32) -> u64 {
     let text = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap_or_default();
     let line = text.lines().find_map(|line| line.strip_prefix("Pss:"));
     line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or(0)
@@ -181,7 +181,7 @@ fn parse_switches(status: &str) -> u64 {
 }
 
 /// CPU microseconds of the children that this tool has waited for, and of theirs.
-pub(super) fn waited_children_us() -> u64 {
+pub(crate) fn waited_children_us() -> u64 {
     let text = fs::read_to_string("/proc/self/stat").unwrap_or_default();
     parse_stat(&text).map_or(0, |stat| to_us(stat.children_user + stat.children_system))
 }

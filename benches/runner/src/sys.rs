@@ -8,39 +8,39 @@ use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
 /// A command that the kernel ends with SIGTERM when this tool ends, however it ends: an interrupted
 /// benchmark leaves no server behind. util-linux's setpriv arranges it and becomes the program.
-pub(super) fn command(program: impl AsRef<OsStr>) -> Command {
+pub(crate) fn command(program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new("setpriv");
     command.args(["--pdeathsig", "TERM", "--"]).arg(program);
     command
 }
 
 /// True if a folder of `PATH` holds that program.
-pub(super) fn has_program(name: &str) -> bool {
+pub(crate) fn has_program(name: &str) -> bool {
     find_program(name).is_some()
 }
 
 /// That program in the first folder of `PATH` that holds it, or where Debian has those of the
 /// administrator.
-pub(super) fn find_program(name: &str) -> Option<PathBuf> {
+pub(crate) fn find_program(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let folders = std::env::split_paths(&path).chain([PathBuf::from("/usr/sbin")]);
     folders.map(|folder| folder.join(name)).find(|program| program.is_file())
 }
 
 /// Asks a child to end. It must not have been waited for, so that its id is still its own.
-pub(super) fn terminate(child: &Child) {
+pub(crate) fn terminate(child: &Child) {
     // One that is gone already needs no signal.
     let _ = kill_process(Pid::from_child(child), Signal::TERM);
 }
 
 /// Kills a child, not yet waited for, with all of its process group, which must be its own.
-pub(super) fn kill_group(child: &Child) {
+pub(crate) fn kill_group(child: &Child) {
     // A group that is gone already needs no signal.
     let _ = kill_process_group(Pid::from_child(child), Signal::KILL);
 }
 
 /// Kills a process. One that is gone already is no error.
-pub(super) fn kill(pid: u32) {
+pub(crate) fn kill(pid: u32) {
     let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
     if let Some(pid) = pid.filter(|pid| !pid.is_init()) {
         let _ = kill_process(pid, Signal::KILL);
@@ -48,6 +48,6 @@ pub(super) fn kill(pid: u32) {
 }
 
 /// How many ticks a second `/proc` counts in.
-pub(super) fn ticks_per_second() -> u64 {
+pub(crate) fn ticks_per_second() -> u64 {
     rustix::param::clock_ticks_per_second().max(1)
 }

@@ -7,30 +7,30 @@ use std::time::Instant;
 use httpd_config::Httpd;
 use serde::Serialize;
 
-use super::sys;
+use crate::sys;
 
 /// What stands above the tables.
 #[derive(Debug, Serialize)]
-pub(super) struct Machine {
-    pub(super) date: String,
-    pub(super) cpu: String,
-    pub(super) cores: usize,
-    pub(super) memory_mib: u64,
-    pub(super) kernel: String,
-    pub(super) system: String,
-    pub(super) httpd: String,
-    pub(super) rustc: String,
-    pub(super) wrk: String,
-    pub(super) mod_rust: String,
+pub(crate) struct Machine {
+    pub(crate) date: String,
+    pub(crate) cpu: String,
+    pub(crate) cores: usize,
+    pub(crate) memory_mib: u64,
+    pub(crate) kernel: String,
+    pub(crate) system: String,
+    pub(crate) httpd: String,
+    pub(crate) rustc: String,
+    pub(crate) wrk: String,
+    pub(crate) mod_rust: String,
     /// Names and versions of the rivals from PyPI.
-    pub(super) rivals: Vec<String>,
+    pub(crate) rivals: Vec<String>,
     /// What CPU times are read from.
-    pub(super) cpu_time: &'static str,
+    pub(crate) cpu_time: &'static str,
 }
 
 impl Machine {
     /// Asks the system and the programs.
-    pub(super) fn describe(httpd: &Httpd, cpu_time: &'static str, rivals: Vec<String>) -> Self {
+    pub(crate) fn describe(httpd: &Httpd, cpu_time: &'static str, rivals: Vec<String>) -> Self {
         let read = |file| fs::read_to_string(file).unwrap_or_default();
         let memory: u64 = field(&read("/proc/meminfo"), "MemTotal", ':')
             .and_then(|value| value.split(' ').next()?.parse().ok())
@@ -55,21 +55,21 @@ impl Machine {
 }
 
 /// How much the machine has worked so far.
-pub(super) struct Load {
+pub(crate) struct Load {
     at: Instant,
     busy_us: u64,
 }
 
 impl Load {
     /// Looks at it now.
-    pub(super) fn now() -> Self {
+    pub(crate) fn now() -> Self {
         let text = fs::read_to_string("/proc/stat").unwrap_or_default();
         let busy_us = busy_ticks(&text) * 1_000_000 / sys::ticks_per_second();
         Self { at: Instant::now(), busy_us }
     }
 
     /// How many cores others used since then, where `ours_us` is what the benchmark used.
-    pub(super) fn others_since(&self, ours_us: u64) -> f64 {
+    pub(crate) fn others_since(&self, ours_us: u64) -> f64 {
         let now = Self::now();
         let elapsed = (now.at - self.at).as_micros().max(1) as f64;
         let busy = now.busy_us.saturating_sub(self.busy_us) as f64;

@@ -11,13 +11,13 @@ use anyhow::{Context, Result, bail};
 const PACKAGES: [&str; 2] = ["mod_wsgi", "uWSGI"];
 
 /// The Python environment, made or not.
-pub(super) struct Rivals {
+pub(crate) struct Rivals {
     folder: PathBuf,
 }
 
 impl Rivals {
     /// Where it belongs in that target folder.
-    pub(super) fn below(target: &Path) -> Self {
+    pub(crate) fn below(target: &Path) -> Self {
         Self { folder: target.join("httpd/rivals") }
     }
 
@@ -25,7 +25,7 @@ impl Rivals {
     ///
     /// # Errors
     /// When python3 or pip fails; their messages went to standard error.
-    pub(super) fn install(&self) -> Result<()> {
+    pub(crate) fn install(&self) -> Result<()> {
         // The system's Python, for which mod_wsgi is linked; a version manager's may have no libpython.
         let system = Path::new("/usr/bin/python3");
         let python = if system.exists() { system.as_os_str() } else { OsStr::new("python3") };
@@ -40,7 +40,7 @@ impl Rivals {
     }
 
     /// mod_wsgi of that environment: its DSO, and the environment for `WSGIPythonHome`.
-    pub(super) fn wsgi(&self) -> Option<(PathBuf, &Path)> {
+    pub(crate) fn wsgi(&self) -> Option<(PathBuf, &Path)> {
         let versions = std::fs::read_dir(self.folder.join("lib")).ok()?.flatten();
         let folders = versions.map(|v| v.path().join("site-packages/mod_wsgi/server"));
         let files = folders.flat_map(|folder| std::fs::read_dir(folder).into_iter().flatten());
@@ -57,7 +57,7 @@ impl Rivals {
     ///
     /// # Errors
     /// When there is none: the error says how to get one.
-    pub(super) fn uwsgi(&self) -> Result<(PathBuf, Vec<String>)> {
+    pub(crate) fn uwsgi(&self) -> Result<(PathBuf, Vec<String>)> {
         let own = self.folder.join("bin/uwsgi");
         if own.is_file() {
             let home = self.folder.display().to_string();
@@ -73,7 +73,7 @@ impl Rivals {
     }
 
     /// Names and versions of what pip installed, for the report.
-    pub(super) fn versions(&self) -> Vec<String> {
+    pub(crate) fn versions(&self) -> Vec<String> {
         let folders = std::fs::read_dir(self.folder.join("lib")).into_iter().flatten().flatten();
         let packages = folders
             .filter_map(|folder| std::fs::read_dir(folder.path().join("site-packages")).ok())

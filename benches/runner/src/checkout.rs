@@ -2,17 +2,17 @@
 
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use super::rivals::Rivals;
-use crate::project::Project;
+use crate::rivals::Rivals;
 
 /// A longer path leaves no room for a Unix socket's name, which may have 107 bytes in all.
 const LONGEST_SCRATCH: usize = 64;
 
-/// The checkout of mod_rust that the tool runs in.
-pub(super) struct Checkout {
+/// The checkout of mod_rust that the benchmark measures.
+pub(crate) struct Checkout {
     root: PathBuf,
     target: PathBuf,
     scratch: PathBuf,
@@ -20,20 +20,14 @@ pub(super) struct Checkout {
 }
 
 impl Checkout {
-    /// The workspace around the current folder.
+    /// Finds the workspace that this program was built from, and makes the scratch folders.
     ///
     /// # Errors
-    /// When it is not mod_rust's, or the scratch folder cannot be made.
-    pub(super) fn find() -> Result<Self> {
-        let project = Project::load()
-            .context("cargo httpd bench measures mod_rust itself: run it in a checkout of it")?;
-        let (root, target) = (project.root, project.target_dir);
-        if !root.join("benches/c_handler").is_dir() {
-            bail!(
-                "cargo httpd bench measures mod_rust itself: run it in a checkout of it, not in `{}`",
-                root.display()
-            );
-        }
+    /// When cargo does not describe the workspace, or a scratch folder cannot be made.
+    pub(crate) fn find() -> Result<Self> {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2);
+        let root = root.context("the benchmark's package has no folder two levels up")?.to_owned();
+        let target = target_folder(&root)?;
         let wanted = target.join("httpd/bench");
         std::fs::create_dir_all(&wanted)
             .with_context(|| format!("cannot make `{}`", wanted.display()))?;
@@ -49,27 +43,27 @@ impl Checkout {
     }
 
     /// The workspace's root.
-    pub(super) fn root(&self) -> &Path {
+    pub(crate) fn root(&self) -> &Path {
         &self.root
     }
 
     /// What comes from PyPI, installed or not.
-    pub(super) fn rivals(&self) -> Rivals {
+    pub(crate) fn rivals(&self) -> Rivals {
         Rivals::below(&self.target)
     }
 
     /// Where the results go unless the command line says otherwise.
-    pub(super) fn default_json(&self) -> PathBuf {
+    pub(crate) fn default_json(&self) -> PathBuf {
         self.target.join("httpd/bench.json")
     }
 
     /// Where servers run and products are built. httpd's children can read it.
-    pub(super) fn scratch(&self) -> &Path {
+    pub(crate) fn scratch(&self) -> &Path {
         &self.scratch
     }
 
     /// True if the scratch folder is outside the target folder.
-    pub(super) fn is_temporary(&self) -> bool {
+    pub(crate) fn is_temporary(&self) -> bool {
         self.temporary
     }
 }
@@ -83,8 +77,26 @@ impl Drop for Checkout {
     }
 }
 
+/// Returns the folder that cargo builds in.
+fn target_folder(root: &Path) -> Result<PathBuf> {
+    let mut command = cargo();
+    command.current_dir(root).args(["metadata", "--no-deps", "--format-version", "1"]);
+    let output = command.output().context("cargo does not run")?;
+    if !output.status.success() {
+        bail!("cargo metadata: {}", String::from_utf8_lossy(&output.stderr).trim());
+    }
+    let metadata: serde_json::Value = serde_json::from_slice(&output.stdout)?;
+    let target = metadata["target_directory"].as_str();
+    Ok(target.context("cargo metadata: no target folder in its answer")?.into())
+}
+
+/// Returns a command that runs the cargo that built this program.
+pub(crate) fn cargo() -> Command {
+    Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+}
+
 /// True if this process is root: then httpd's children run as another user.
-pub(super) fn is_root() -> bool {
+pub(crate) fn is_root() -> bool {
     std::fs::metadata("/proc/self").is_ok_and(|meta| meta.uid() == 0)
 }
 

@@ -3,14 +3,14 @@
 use serde::Serialize;
 
 /// Bytes that `/echo` gets.
-pub(super) const ECHO_SIZE: usize = 65536;
+pub(crate) const ECHO_SIZE: usize = 65536;
 /// Connections of the run that looks at the slowest requests.
 const CROWD: u32 = 64;
 
 /// One of the requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum Endpoint {
+pub(crate) enum Endpoint {
     /// `GET /hello`: 13 bytes of known length.
     Hello,
     /// `GET /hello` again, on more connections than the applications have threads: for the slowest.
@@ -27,11 +27,11 @@ pub(super) enum Endpoint {
 
 impl Endpoint {
     /// All of them, in the order of the tables.
-    pub(super) const ALL: [Self; 6] =
+    pub(crate) const ALL: [Self; 6] =
         [Self::Hello, Self::Crowd, Self::Axum, Self::Echo, Self::Stream, Self::Environ];
 
     /// Its name on the command line and in the tables.
-    pub(super) fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Hello => "hello",
             Self::Crowd => "crowd",
@@ -43,7 +43,7 @@ impl Endpoint {
     }
 
     /// The path that is requested.
-    pub(super) fn path(self) -> &'static str {
+    pub(crate) fn path(self) -> &'static str {
         match self {
             Self::Hello | Self::Crowd => "/hello",
             Self::Axum => "/axum",
@@ -54,7 +54,7 @@ impl Endpoint {
     }
 
     /// What a table says about it.
-    pub(super) fn description(self) -> &'static str {
+    pub(crate) fn description(self) -> &'static str {
         match self {
             Self::Hello => "GET, 13 bytes",
             Self::Crowd => "hello on 64 connections: what the slowest wait for",
@@ -66,7 +66,7 @@ impl Endpoint {
     }
 
     /// The endpoint of the C handler that it is compared with.
-    pub(super) fn reference(self) -> Self {
+    pub(crate) fn reference(self) -> Self {
         match self {
             Self::Axum => Self::Hello,
             other => other,
@@ -74,22 +74,22 @@ impl Endpoint {
     }
 
     /// Connections of its own, where the number is what it is about.
-    pub(super) fn connections(self) -> Option<u32> {
+    pub(crate) fn connections(self) -> Option<u32> {
         (self == Self::Crowd).then_some(CROWD)
     }
 
     /// True if one request of it is worth counting: a crowd's is a hello's.
-    pub(super) fn is_counted(self) -> bool {
+    pub(crate) fn is_counted(self) -> bool {
         self != Self::Crowd
     }
 
     /// Bytes to post, for a POST.
-    pub(super) fn post(self) -> Option<usize> {
+    pub(crate) fn post(self) -> Option<usize> {
         (self == Self::Echo).then_some(ECHO_SIZE)
     }
 
     /// Requests of the short and of the long run whose difference gives the counts of one request.
-    pub(super) fn count_requests(self) -> (u32, u32) {
+    pub(crate) fn count_requests(self) -> (u32, u32) {
         match self {
             Self::Hello | Self::Crowd | Self::Axum | Self::Environ => (200, 1200),
             Self::Echo | Self::Stream => (20, 120),

@@ -1,9 +1,11 @@
-//! `cargo httpd bench`: what a request costs in mod_rust, in a C handler that does the same, and in the
-//! other ways to run an application with httpd, side by side in one run.
+//! The benchmark of mod_rust, which `cargo httpd bench` builds and starts.
 //!
-//! The method is in docs/benchmark.md. In short: every peer must give the same answers; then rounds are
-//! interleaved, with a fresh server for each run, and every figure is a ratio to the C handler in the
-//! same round. Only processes started here are stopped, and everything listens on loopback.
+//! It measures the cost of a request in mod_rust, in a C handler that gives the same answer, and in
+//! the other ways to run an application with httpd. docs/benchmark.md describes the method. In
+//! short: every peer must give the same answers; rounds are interleaved, with a fresh server for
+//! each run; every figure is a ratio to the C handler in the same round. The benchmark stops only
+//! processes that it started, and everything listens on loopback.
+#![forbid(unsafe_code)]
 
 mod account;
 mod bars;
@@ -29,39 +31,30 @@ mod table;
 mod workshop;
 
 use std::collections::BTreeMap;
+use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use clap::Parser;
 use httpd_config::{Httpd, Mpm};
 
-use self::account::Method;
-use self::checkout::Checkout;
-use self::endpoint::Endpoint;
-use self::load::Load;
-use self::machine::Machine;
-use self::peer::{PEERS, Peer};
-use self::plan::Plan;
-use self::results::{Results, Row, Settings};
-use self::server::{Launch, Server, Size, Tool};
-use self::workshop::Workshop;
-
-/// Packages of Debian and Ubuntu that the benchmark uses beside those of a build, and what for.
-pub const NEEDS: &[(&str, &str)] = &[
-    ("wrk", "makes the load"),
-    ("valgrind", "counts instructions, with --instr"),
-    ("strace", "counts system calls, with --instr"),
-    ("libapache2-mod-wsgi-py3", "mod_wsgi, a rival"),
-    ("libapache2-mod-fcgid", "mod_fcgid, a rival"),
-    ("python3-venv", "mod_wsgi and uWSGI from PyPI, with --rivals"),
-    ("python3", "mod_wsgi's interpreter"),
-    ("nginx", "stands in front, with --gateways"),
-    ("php8.2-fpm", "PHP-FPM, a rival, with --gateways"),
-];
+use crate::account::Method;
+use crate::checkout::Checkout;
+use crate::endpoint::Endpoint;
+use crate::load::Load;
+use crate::machine::Machine;
+use crate::peer::{PEERS, Peer};
+use crate::plan::Plan;
+use crate::results::{Results, Row, Settings};
+use crate::server::{Launch, Server, Size, Tool};
+use crate::workshop::Workshop;
 
 /// Compare the cost of a request with a C handler and with the rivals that are installed
-#[derive(Debug, clap::Args)]
-pub struct BenchArgs {
+#[derive(Debug, clap::Parser)]
+#[command(name = "mod-rust-bench", bin_name = "cargo httpd bench", version)]
+struct BenchArgs {
     /// Rounds; in each, every peer is measured once at every endpoint
     #[arg(long, default_value_t = 5, value_name = "N")]
     rounds: u32,
@@ -109,12 +102,23 @@ pub struct BenchArgs {
     markdown: Option<PathBuf>,
 }
 
+fn main() -> ExitCode {
+    match execute(&BenchArgs::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // A closed standard error leaves nobody to tell.
+            let _ = writeln!(std::io::stderr(), "error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
 /// Runs the benchmark and prints its report.
 ///
 /// # Errors
 /// When the C handler or mod_rust cannot be built, started or give a wrong answer, or wrk does not run;
 /// with `--smoke` also when a request failed.
-pub fn execute(args: &BenchArgs) -> Result<()> {
+fn execute(args: &BenchArgs) -> Result<()> {
     if !cfg!(target_os = "linux") {
         bail!("cargo httpd bench reads CPU times from /proc and cgroups: it needs Linux");
     }

@@ -4,16 +4,16 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::time::Duration;
 
-use super::endpoint::Endpoint;
+use crate::endpoint::Endpoint;
 
 /// One connection.
-pub(super) struct Client {
+pub(crate) struct Client {
     stream: BufReader<TcpStream>,
 }
 
 /// How the end of a body was told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Framing {
+pub(crate) enum Framing {
     /// By its Content-Length.
     Length,
     /// By the last chunk.
@@ -24,26 +24,26 @@ pub(super) enum Framing {
 
 /// An answer, complete.
 #[derive(Debug)]
-pub(super) struct Response {
+pub(crate) struct Response {
     /// The status code.
-    pub(super) status: u16,
+    pub(crate) status: u16,
     /// Names in lower case, in order.
-    pub(super) headers: Vec<(String, String)>,
+    pub(crate) headers: Vec<(String, String)>,
     /// How the body ended.
-    pub(super) framing: Framing,
+    pub(crate) framing: Framing,
     /// The body, decoded.
-    pub(super) body: Vec<u8>,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Response {
     /// The first header of that name, given in lower case.
-    pub(super) fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 }
 
 /// The bytes of a request, head and body.
-pub(super) fn request(endpoint: Endpoint, query: &str, headers: &str, body: &[u8]) -> Vec<u8> {
+pub(crate) fn request(endpoint: Endpoint, query: &str, headers: &str, body: &[u8]) -> Vec<u8> {
     let path = endpoint.path();
     let mut bytes = match endpoint.post() {
         Some(_) => format!(
@@ -63,7 +63,7 @@ impl Client {
     ///
     /// # Errors
     /// When nobody listens.
-    pub(super) fn connect(port: u16, timeout: Duration) -> io::Result<Self> {
+    pub(crate) fn connect(port: u16, timeout: Duration) -> io::Result<Self> {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let stream = TcpStream::connect_timeout(&address, timeout)?;
         stream.set_nodelay(true)?;
@@ -76,7 +76,7 @@ impl Client {
     ///
     /// # Errors
     /// When the connection breaks, or what comes is not HTTP/1.1.
-    pub(super) fn send(&mut self, request: &[u8]) -> io::Result<Response> {
+    pub(crate) fn send(&mut self, request: &[u8]) -> io::Result<Response> {
         self.stream.get_mut().write_all(request)?;
         read_response(&mut self.stream)
     }

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 /// Calls by name.
-pub(super) type Calls = BTreeMap<String, f64>;
+pub(crate) type Calls = BTreeMap<String, f64>;
 
 /// Sums up the summaries of a folder, one a program. `None` while one of them is not complete.
-pub(super) fn read_folder(folder: &Path) -> Option<Calls> {
+pub(crate) fn read_folder(folder: &Path) -> Option<Calls> {
     let mut calls = Calls::new();
     let mut files = 0;
     for entry in std::fs::read_dir(folder).ok()?.flatten() {
@@ -21,7 +21,7 @@ pub(super) fn read_folder(folder: &Path) -> Option<Calls> {
 
 /// Calls of the long run less those of the short one, for one of the requests that differ; the most
 /// frequent first, without what happens less than once in twenty requests.
-pub(super) fn difference(long: &Calls, short: &Calls, requests: f64) -> Vec<(String, f64)> {
+pub(crate) fn difference(long: &Calls, short: &Calls, requests: f64) -> Vec<(String, f64)> {
     let mut calls: Vec<_> = long
         .iter()
         .map(|(name, count)| {

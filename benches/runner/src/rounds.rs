@@ -5,25 +5,25 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-use super::account::Method;
-use super::endpoint::Endpoint;
-use super::load::Load;
-use super::machine;
-use super::peer::Product;
-use super::plan::Plan;
-use super::results::{Run, Settings};
-use super::server::{Launch, Server, Size, Tool};
+use crate::account::Method;
+use crate::endpoint::Endpoint;
+use crate::load::Load;
+use crate::machine;
+use crate::peer::Product;
+use crate::plan::Plan;
+use crate::results::{Run, Settings};
+use crate::server::{Launch, Server, Size, Tool};
 
 /// A run that others disturbed is done again, so often.
 const REPEATS: u32 = 2;
 
 /// What every run has in common.
-pub(super) struct Rounds<'a> {
-    pub(super) plans: &'a [Plan],
-    pub(super) endpoints: &'a [Endpoint],
-    pub(super) settings: &'a Settings,
-    pub(super) load: &'a Load,
-    pub(super) method: &'a Method,
+pub(crate) struct Rounds<'a> {
+    pub(crate) plans: &'a [Plan],
+    pub(crate) endpoints: &'a [Endpoint],
+    pub(crate) settings: &'a Settings,
+    pub(crate) load: &'a Load,
+    pub(crate) method: &'a Method,
 }
 
 impl Rounds<'_> {
@@ -31,7 +31,7 @@ impl Rounds<'_> {
     ///
     /// # Errors
     /// When a peer, which was checked before, does not start or wrk does not run.
-    pub(super) fn run(&self) -> Result<Vec<Run>> {
+    pub(crate) fn run(&self) -> Result<Vec<Run>> {
         let mut runs = Vec::new();
         for round in 0..self.settings.rounds {
             for endpoint in self.endpoints {

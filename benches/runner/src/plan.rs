@@ -6,22 +6,22 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use httpd_config::{Httpd, Mpm};
 
-use super::checkout::{Checkout, is_root};
-use super::peer::{Backend, Peer, Product};
-use super::server::Size;
-use super::sys;
-use super::workshop::Workshop;
+use crate::checkout::{Checkout, is_root};
+use crate::peer::{Backend, Peer, Product};
+use crate::server::Size;
+use crate::sys;
+use crate::workshop::Workshop;
 
 /// A peer that can be started.
-pub(super) struct Plan {
+pub(crate) struct Plan {
     /// Whom it is for.
-    pub(super) peer: &'static Peer,
+    pub(crate) peer: &'static Peer,
     /// The program behind httpd.
-    pub(super) backend: Option<Behind>,
+    pub(crate) backend: Option<Behind>,
     /// Where it may write while it runs.
-    pub(super) run: PathBuf,
+    pub(crate) run: PathBuf,
     /// The web server's program.
-    pub(super) front: PathBuf,
+    pub(crate) front: PathBuf,
     head: String,
     confs: PathBuf,
     conf: PathBuf,
@@ -29,11 +29,11 @@ pub(super) struct Plan {
 }
 
 /// A program behind httpd that is started with it.
-pub(super) struct Behind {
-    pub(super) kind: Backend,
-    pub(super) program: PathBuf,
+pub(crate) struct Behind {
+    pub(crate) kind: Backend,
+    pub(crate) program: PathBuf,
     /// Its arguments, without where it listens.
-    pub(super) args: Vec<String>,
+    pub(crate) args: Vec<String>,
 }
 
 impl Plan {
@@ -41,7 +41,7 @@ impl Plan {
     ///
     /// # Errors
     /// When a module is not installed or a product does not build. The error names the package.
-    pub(super) fn make(
+    pub(crate) fn make(
         peer: &'static Peer,
         httpd: &Httpd,
         mpm: Mpm,
@@ -132,7 +132,7 @@ impl Plan {
     }
 
     /// The web server's arguments, of which the last names its configuration.
-    pub(super) fn front_args(&self, conf: &Path) -> Vec<OsString> {
+    pub(crate) fn front_args(&self, conf: &Path) -> Vec<OsString> {
         if self.peer.is_behind_nginx() {
             // Before it has read its configuration it would log elsewhere.
             let log = self.run.join("error.log");
@@ -150,7 +150,7 @@ impl Plan {
     }
 
     /// The web server's configuration.
-    pub(super) fn front_conf(&self, port: u16, backend: Option<&str>, size: Size) -> String {
+    pub(crate) fn front_conf(&self, port: u16, backend: Option<&str>, size: Size) -> String {
         if self.peer.is_behind_nginx() {
             let conf = self.head.replace("${PORT}", &port.to_string());
             return conf.replace("${BACKEND}", backend.unwrap_or_default());

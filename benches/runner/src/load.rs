@@ -7,57 +7,57 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 
-use super::account;
-use super::endpoint::Endpoint;
-use super::sys;
+use crate::account;
+use crate::endpoint::Endpoint;
+use crate::sys;
 
 /// Between two looks at the memory while wrk runs.
 const SAMPLE: Duration = Duration::from_millis(200);
 
 /// How wrk is called.
 #[derive(Clone)]
-pub(super) struct Load {
+pub(crate) struct Load {
     /// The script in the checkout.
-    pub(super) script: PathBuf,
+    pub(crate) script: PathBuf,
     /// Connections kept open, where the endpoint has no number of its own.
-    pub(super) connections: u32,
+    pub(crate) connections: u32,
     /// wrk's threads.
-    pub(super) threads: u32,
+    pub(crate) threads: u32,
     /// The core that it is bound to.
-    pub(super) pin: Option<usize>,
+    pub(crate) pin: Option<usize>,
 }
 
 /// What wrk counted in one run. Times are in microseconds.
 #[derive(Clone, Copy, Debug, Deserialize, Serialize)]
-pub(super) struct Figures {
-    pub(super) requests: u64,
-    pub(super) duration_us: u64,
-    pub(super) bytes: u64,
-    pub(super) p50_us: u64,
-    pub(super) p99_us: u64,
-    pub(super) max_us: u64,
-    pub(super) err_connect: u64,
+pub(crate) struct Figures {
+    pub(crate) requests: u64,
+    pub(crate) duration_us: u64,
+    pub(crate) bytes: u64,
+    pub(crate) p50_us: u64,
+    pub(crate) p99_us: u64,
+    pub(crate) max_us: u64,
+    pub(crate) err_connect: u64,
     /// Mostly a kept connection that the server closed under a request.
-    pub(super) err_read: u64,
-    pub(super) err_write: u64,
+    pub(crate) err_read: u64,
+    pub(crate) err_write: u64,
     /// Answers that are not 2xx or 3xx.
-    pub(super) err_status: u64,
-    pub(super) err_timeout: u64,
+    pub(crate) err_status: u64,
+    pub(crate) err_timeout: u64,
     /// wrk's own CPU time.
     #[serde(default)]
-    pub(super) client_us: u64,
+    pub(crate) client_us: u64,
 }
 
 impl Figures {
     /// Failed requests of every kind.
-    pub(super) fn errors(&self) -> u64 {
+    pub(crate) fn errors(&self) -> u64 {
         self.err_connect + self.err_read + self.err_write + self.err_status + self.err_timeout
     }
 }
 
 impl Load {
     /// The load of a benchmark in that checkout.
-    pub(super) fn script(root: &Path) -> PathBuf {
+    pub(crate) fn script(root: &Path) -> PathBuf {
         root.join("benches/wrk/load.lua")
     }
 
@@ -65,7 +65,7 @@ impl Load {
     ///
     /// # Errors
     /// When wrk does not run, or does not say what it counted.
-    pub(super) fn run(
+    pub(crate) fn run(
         &self,
         port: u16,
         endpoint: Endpoint,

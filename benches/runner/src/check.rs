@@ -2,15 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use super::client::{Framing, Response};
-use super::endpoint::{ECHO_SIZE, Endpoint};
-use super::peer::{BARE, Peer};
+use crate::client::{Framing, Response};
+use crate::endpoint::{ECHO_SIZE, Endpoint};
+use crate::peer::{BARE, Peer};
 
 /// Headers that the environ must show.
-pub(super) const ENVIRON_HEADERS: &str = "User-Agent: bench/1\r\nAccept: text/html, */*;q=0.1\r\n\
+pub(crate) const ENVIRON_HEADERS: &str = "User-Agent: bench/1\r\nAccept: text/html, */*;q=0.1\r\n\
     Accept-Language: de\r\nCookie: a=1; b=2\r\nX-Bench-Header: one\r\n";
 /// The query that it must show.
-pub(super) const ENVIRON_QUERY: &str = "?a=1&b=%20";
+pub(crate) const ENVIRON_QUERY: &str = "?a=1&b=%20";
 
 /// Keys that differ between two runs of the same peer, or by where the URL leads in the file system.
 const LOCAL_KEYS: [&str; 6] = [
@@ -23,10 +23,10 @@ const LOCAL_KEYS: [&str; 6] = [
 ];
 
 /// An environ as `/environ` shows it.
-pub(super) type Environ = BTreeMap<String, String>;
+pub(crate) type Environ = BTreeMap<String, String>;
 
 /// The body to post: no two neighbouring blocks are alike.
-pub(super) fn echo_body() -> Vec<u8> {
+pub(crate) fn echo_body() -> Vec<u8> {
     (0..ECHO_SIZE).map(|i| (i % 251) as u8).collect()
 }
 
@@ -34,7 +34,7 @@ pub(super) fn echo_body() -> Vec<u8> {
 ///
 /// # Errors
 /// What differs, in one line.
-pub(super) fn verify(
+pub(crate) fn verify(
     peer: &Peer,
     endpoint: Endpoint,
     response: &Response,
@@ -74,7 +74,7 @@ pub(super) fn verify(
 ///
 /// # Errors
 /// The first key that differs.
-pub(super) fn verify_environ(
+pub(crate) fn verify_environ(
     peer: &Peer,
     environ: &Environ,
     reference: Option<&Environ>,
@@ -138,8 +138,8 @@ fn parse_environ(body: &[u8]) -> Result<Environ, String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::peer::{LIMIT, OURS, PEERS};
     use super::*;
+    use crate::peer::{LIMIT, OURS, PEERS};
 
     fn peer(name: &str) -> &'static Peer {
         PEERS.iter().find(|peer| peer.name == name).unwrap()
