@@ -8,7 +8,7 @@ use sd_notify::NotifyState;
 /// Tells it something. Without systemd nobody is told.
 fn tell(states: &[NotifyState<'_>]) {
     // A service manager that does not listen is no reason to stop.
-    let _ = sd_notify::notify(false, states);
+    let _ = sd_notify::notify(states);
 }
 
 pub(super) fn ready(status: &str) {
@@ -33,6 +33,6 @@ pub(super) fn stopping() {
 ///
 /// When these variables are for this process and make no sense.
 pub(super) fn sockets() -> Result<Vec<(RawFd, String)>, String> {
-    let named = sd_notify::listen_fds_with_names(false);
+    let named = sd_notify::listen_fds_with_names();
     named.map(Iterator::collect).map_err(|error| format!("socket activation: {error}"))
 }
