@@ -109,6 +109,11 @@ fn command(gateway: &Gateway) -> Command {
         )
         .arg(count("max-connections", "1024", "Connections at once in each worker"))
         .arg(
+            flag("queue-size", "N", "Requests that wait for a thread in each worker")
+                .default_value("1024")
+                .value_parser(value_parser!(u32).range(0..=1_000_000)),
+        )
+        .arg(
             flag("max-head", "SIZE", "Of a request: all variables, or the HTTP headers")
                 .default_value("128K")
                 .value_parser(head_size),
@@ -119,6 +124,7 @@ fn command(gateway: &Gateway) -> Command {
                 .value_parser(units::size),
         )
         .arg(time("head-timeout", "20s", "For a whole request head"))
+        .arg(time("queue-timeout", "45s", "For a thread, once the request head is here"))
         .arg(time("body-timeout", "60s", "For the next piece of a request body"))
         .arg(time("send-timeout", "60s", "For room for the next piece of a response"))
         .arg(time("keep-alive", "75s", "For the next request on a connection"))
@@ -172,11 +178,13 @@ fn config(gateway: &Gateway, matches: &ArgMatches) -> Result<Config, String> {
         limits: Limits {
             threads: number("threads"),
             connections: number("max-connections"),
+            queue: number("queue-size"),
             head: *matches.get_one::<usize>("max-head").expect("it has a default"),
             body: Some(body).filter(|&body| body > 0),
         },
         timeouts: Timeouts {
             head: time("head-timeout"),
+            queue: time("queue-timeout"),
             body: time("body-timeout"),
             send: time("send-timeout"),
             keep_alive: time("keep-alive"),

@@ -67,6 +67,8 @@ pub struct Limits {
     pub threads: usize,
     /// Connections at once; further ones wait in the listener's queue.
     pub connections: usize,
+    /// Requests that may wait for a thread; further ones are refused with 503.
+    pub queue: usize,
     /// A request's head in bytes: all its variables, or its HTTP headers.
     pub head: usize,
     /// A request's body in bytes; `None` for no limit.
@@ -75,7 +77,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { threads: 15, connections: 1024, head: 64 * 1024, body: None }
+        Self { threads: 15, connections: 1024, queue: 1024, head: 64 * 1024, body: None }
     }
 }
 
@@ -84,6 +86,8 @@ impl Default for Limits {
 pub struct Timeouts {
     /// For a whole request head, from its first byte; and for the first byte of a connection.
     pub head: Duration,
+    /// For a thread, once the head of a request is here.
+    pub queue: Duration,
     /// For the next piece of a request body.
     pub body: Duration,
     /// For room to write the next piece of a response.
@@ -98,6 +102,7 @@ impl Default for Timeouts {
     fn default() -> Self {
         Self {
             head: Duration::from_secs(20),
+            queue: Duration::from_secs(45),
             body: Duration::from_secs(60),
             send: Duration::from_secs(60),
             keep_alive: Duration::from_secs(75),
