@@ -2,10 +2,10 @@
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::os::Peer;
-use crate::server::workers::connections::{Claims, Entry, Table};
+use crate::server::workers::connections::{Claims, Entry};
 use crate::server::workers::send_buffer::SendBuffer;
 
 /// One connection.
@@ -33,8 +33,18 @@ pub(super) struct Kept {
 }
 
 impl Connection {
-    pub(super) const fn token(&self) -> u64 {
-        self.token
+    /// Makes the connection with this token; `has_buffer_set` where `send-buffer-size` sets how much the
+    /// kernel buffers.
+    pub(super) fn new(socket: OwnedFd, token: u64, peer: Peer, has_buffer_set: bool) -> Self {
+        Self {
+            socket,
+            token,
+            peer,
+            greeted: AtomicBool::new(false),
+            claims: Claims::default(),
+            room: SendBuffer::new(has_buffer_set),
+            kept: Mutex::default(),
+        }
     }
 
     pub(super) const fn peer(&self) -> Peer {
@@ -54,17 +64,7 @@ impl Connection {
         self.room.widen(self)
     }
 
-    /// As [`Claims::claim`].
-    pub(super) fn claim(&self) -> bool {
-        self.claims.claim()
-    }
-
-    /// As [`Claims::release`].
-    pub(super) fn release(&self) -> bool {
-        self.claims.release()
-    }
-
-    /// What it keeps. Only who has claimed it asks.
+    /// What it keeps. Only the thread that has claimed the connection asks.
     pub(super) fn kept(&self) -> MutexGuard<'_, Kept> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -80,45 +80,8 @@ impl Entry for Connection {
     fn token(&self) -> u64 {
         self.token
     }
-}
 
-/// All connections of a process.
-#[derive(Debug)]
-pub(super) struct Connections {
-    table: Table<Connection>,
-    /// `send-buffer-size` says how much room there is.
-    has_room_set: bool,
-}
-
-impl Connections {
-    pub(super) fn new(most: usize, has_room_set: bool) -> Self {
-        Self { table: Table::new(most), has_room_set }
-    }
-
-    /// Takes a connection in, unless there are too many: then its socket comes back.
-    pub(super) fn add(&self, socket: OwnedFd, peer: Peer) -> Result<Arc<Connection>, OwnedFd> {
-        let has_room_set = self.has_room_set;
-        self.table.add(socket, |socket, token| Connection {
-            socket,
-            token,
-            peer,
-            greeted: AtomicBool::new(false),
-            claims: Claims::default(),
-            room: SendBuffer::new(has_room_set),
-            kept: Mutex::default(),
-        })
-    }
-
-    pub(super) fn get(&self, token: u64) -> Option<Arc<Connection>> {
-        self.table.get(token)
-    }
-
-    /// Takes a connection out. It is closed when nobody has it any more.
-    pub(super) fn remove(&self, token: u64) {
-        self.table.remove(token);
-    }
-
-    pub(super) fn count(&self) -> usize {
-        self.table.count()
+    fn claims(&self) -> &Claims {
+        &self.claims
     }
 }

@@ -319,10 +319,7 @@ impl Exchange for BridgeExchange<'_, '_> {
             self.inbox.mute();
         }
         parker::park(self.inbox.connection, Client::Whole, interest, None, |wait| {
-            self.process.park(self.desk, self.row);
-            let woken = wait();
-            self.process.unpark(self.desk, self.row, self.inbox.phase.get());
-            woken
+            self.process.park(self.desk, self.row, self.inbox.phase.get(), wait)
         })
     }
 }

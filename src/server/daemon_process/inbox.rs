@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use super::connection::Connection;
 use super::desk::wait_to_write;
+use super::process::Process;
 use crate::gateway::{Error, ErrorKind, Result};
-use crate::os::{self, Epoll, monotonic_us};
+use crate::os::{self, monotonic_us};
 use crate::process_group::Phase;
+use crate::server::workers::pool::Pool;
 
 /// Room to read into, in bytes: an INPUT of 64 KiB and what comes with it.
 pub(super) const BUFFER: usize = 128 * 1024;
@@ -33,7 +35,7 @@ pub(super) enum State {
 /// What input and output of an exchange share: the reading side of its connection.
 pub(super) struct Inbox<'c> {
     pub(super) connection: &'c Connection,
-    epoll: &'c Epoll,
+    pool: &'c Pool<Process>,
     /// Bytes that were read, but not by who reads the body.
     pub(super) ahead: RefCell<Vec<u8>>,
     pub(super) state: Cell<State>,
@@ -56,7 +58,7 @@ impl<'c> Inbox<'c> {
     /// `behind` bytes came with the REQUEST behind it; `room` is for what is taken in.
     pub(super) fn new(
         connection: &'c Connection,
-        epoll: &'c Epoll,
+        pool: &'c Pool<Process>,
         room: Vec<u8>,
         has_body: bool,
         behind: usize,
@@ -64,7 +66,7 @@ impl<'c> Inbox<'c> {
     ) -> Self {
         Self {
             connection,
-            epoll,
+            pool,
             ahead: RefCell::new(room),
             state: Cell::new(if has_body { State::Open } else { State::Ended }),
             behind: Cell::new(if has_body { 0 } else { behind }),
@@ -129,14 +131,13 @@ impl<'c> Inbox<'c> {
     /// Workers are not woken for what is read here anyway.
     pub(super) fn mute(&self) {
         if !self.muted.replace(true) {
-            // Without it others wake for nothing.
-            let _ = self.epoll.mute(self.connection, self.connection.token());
+            self.pool.mute(self.connection);
         }
     }
 
     pub(super) fn unmute(&self) {
         if self.muted.replace(false) {
-            let _ = self.epoll.unmute(self.connection, self.connection.token());
+            self.pool.unmute(self.connection);
         }
     }
 

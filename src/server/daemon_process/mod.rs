@@ -41,6 +41,7 @@ use self::timer::Timer;
 use self::watch::Watch;
 use crate::os::monotonic_us;
 use crate::process_group::Recycle;
+use crate::server::workers::pool::Pool;
 
 pub use self::daemon::{AbandonFn, Applications, BuildFn, Daemon, Ended, LogFn};
 pub use self::desk::{log_here, logs_here};
@@ -83,14 +84,14 @@ pub fn run(daemon: Daemon) -> Ended {
         recycle,
     };
     let timer = Process::new(parts).map(Arc::new).and_then(|process| {
-        process.start_threads()?;
+        Pool::start(&process)?;
         let timer = Timer::new(process.clone(), watch, daemon.listener, daemon.peers)?;
         Ok((process, timer))
     });
     match timer {
         Ok((process, timer)) => {
             if !timer::becomes_ready(&process) {
-                let _ = process.stop(std::time::Duration::from_secs(1));
+                let _ = process.pool.stop(std::time::Duration::from_secs(1));
                 return Ended::NotBuilt("the start was given up".to_owned());
             }
             timer.run()

@@ -84,7 +84,7 @@ pub(super) fn serve(
     };
     let inbox = Inbox::new(
         connection,
-        &process.epoll,
+        &process.pool,
         std::mem::take(spare),
         facts.has_body(),
         behind.len(),

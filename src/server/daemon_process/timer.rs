@@ -19,7 +19,7 @@ use crate::process_group::{
     Unsent, WorkerScore, earliest,
 };
 use crate::protocol::bridge::{Limits, Timing, put_failed};
-use crate::server::workers::pollers::{TICK_US, Ticks};
+use crate::server::workers::pollers::Ticks;
 
 /// How long a request that waited when it was broken off may take to come to its end.
 const CUT_GRACE_US: u64 = 1_000_000;
@@ -60,7 +60,7 @@ impl Timer {
         os::set_nonblocking(&listener)?;
         watch.add_listener(&listener)?;
         watch.add_bell(&process.bell)?;
-        watch.add_ticker(&process.ticker)?;
+        watch.add_ticker(process.pool.ticker())?;
         Ok(Self {
             process,
             watch,
@@ -102,12 +102,9 @@ impl Timer {
         loop {
             let now_us = monotonic_us();
             let left = until_us.map(|us| us.saturating_sub(now_us));
-            let is_ticking = self.process.pollers.is_ticking();
-            let wait = if is_ticking { Some(left.unwrap_or(TICK_US).min(TICK_US)) } else { left };
-            let found = self.watch.wait(wait.map(Duration::from_micros))?;
-            if is_ticking {
-                self.process.pollers.tick(&mut self.ticks);
-            }
+            let left = left.map(Duration::from_micros);
+            let pool = &self.process.pool;
+            let found = pool.wait(&mut self.ticks, left, |timeout| self.watch.wait(timeout))?;
             let is_time = until_us.is_some_and(|us| monotonic_us() >= us);
             if is_time || found.is_something() {
                 return Ok(found);
@@ -154,7 +151,7 @@ impl Timer {
     /// The slot is in the state Draining.
     fn drains(&mut self, reason: Reason, now_us: u64) {
         self.drain = Some(Drain::new(&self.process.options, reason, now_us));
-        self.process.set_draining();
+        self.process.pool.drain();
         self.watch.ring_doorbell();
         self.tell(reason, "takes no more requests");
     }
@@ -262,7 +259,7 @@ impl Timer {
         // When all children have gone, nobody takes back any more what a dead one has left.
         let idle = self.slot().is_idle()
             || (self.lifeline_over
-                && self.process.connections.count() == 0
+                && self.process.pool.connections.count() == 0
                 && self.process.rows().iter().all(|row| row.ticket() == 0));
         match drain.check(idle, now_us) {
             DrainAction::Exit => Some((drain.reason(), false)),
@@ -300,7 +297,7 @@ impl Timer {
         }
         // A thread at rest ends at once; one that is stuck is not waited for any longer.
         let patience = if gave_up { Duration::from_millis(100) } else { Duration::from_secs(1) };
-        Ended::Served { reason, abandoned: self.process.stop(patience) }
+        Ended::Served { reason, abandoned: self.process.pool.stop(patience) }
     }
 }
 

@@ -9,14 +9,15 @@ use super::desk::{self, Desk, Left};
 use super::inbox::Buffer;
 use super::input::Leftover;
 use super::output::Output;
-use super::process::{Process, STOP};
+use super::process::Process;
 use super::serve::{self, Served};
-use crate::gateway::{Level, panic};
-use crate::os::{self, Ready};
+use crate::gateway::{Error, Level};
+use crate::os;
 use crate::process_group::WorkerScore;
 use crate::protocol::bridge::{
     FrameError, HEADER, Header, Kind, Limits, Message, Peer, Reason as Refusal, split,
 };
+use crate::server::workers::connections::Entry as _;
 
 /// Room to read requests into, in bytes. It grows for a larger one, and shrinks again.
 const READ: usize = 128 * 1024;
@@ -35,63 +36,6 @@ pub(super) struct Worker {
     pub(super) spare: Vec<u8>,
 }
 
-/// The life of the thread that has this row.
-pub(super) fn work(process: &Arc<Process>, row: usize) {
-    let desk = process.desks[row].clone();
-    desk::sit_down(desk.clone());
-    let mut worker = Worker {
-        process: process.clone(),
-        row: &process.rows()[row],
-        desk,
-        read: vec![0; READ],
-        from: 0,
-        to: 0,
-        output: Output::default(),
-        input: Buffer::default(),
-        spare: Vec::new(),
-    };
-    // One event at a time: the next one may be another thread's.
-    let mut ready = Ready::with_capacity(1);
-    loop {
-        if !process.pollers.enter(process.pool_size.patience()) {
-            if process.is_one_too_many() {
-                return;
-            }
-            continue;
-        }
-        let waited = process.epoll.wait(&mut ready, process.pool_size.patience());
-        if process.pollers.leave() {
-            process.ticker.ring();
-        }
-        if let Err(error) = waited {
-            process
-                .log(Level::Error, &format!("a worker thread cannot wait for requests: {error}"));
-            break;
-        }
-        if process.is_stopping() {
-            break;
-        }
-        let Some((token, hung_up)) = ready.found().next() else {
-            if process.is_one_too_many() {
-                return;
-            }
-            continue;
-        };
-        if token != STOP
-            && let Some(connection) = process.connections.get(token)
-            && connection.claim()
-        {
-            process.permits.take();
-            worker.attend_safely(&connection, hung_up);
-            process.permits.give();
-        }
-        if process.is_one_too_many() {
-            return;
-        }
-    }
-    process.pool_size.leaves();
-}
-
 /// What to do after a frame.
 enum Next {
     /// Look at the next one.
@@ -105,23 +49,40 @@ enum Next {
 }
 
 impl Worker {
-    /// A panic in the kit itself ends the connection, not the thread.
-    fn attend_safely(&mut self, connection: &Arc<Connection>, hung_up: bool) {
-        if let Err(error) = panic::catch(|| self.attend(connection, hung_up)) {
-            self.process.log(Level::Error, &format!("RUST0041: a worker thread {error}"));
-            self.process.connections.remove(connection.token());
-            os::shutdown(connection.as_fd());
-            self.row.end();
-            if self.desk.end() == Some(Left::Whole) {
-                self.process.slot().release(self.process.incarnation);
-            }
-            self.process.less_load();
+    /// Makes the state of the thread that has this row of the scoreboard.
+    pub(super) fn new(process: &Arc<Process>, row: usize) -> Self {
+        let desk = process.desks[row].clone();
+        desk::sit_down(desk.clone());
+        Self {
+            process: process.clone(),
+            row: &process.rows()[row],
+            desk,
+            read: vec![0; READ],
+            from: 0,
+            to: 0,
+            output: Output::default(),
+            input: Buffer::default(),
+            spare: Vec::new(),
         }
+    }
+
+    /// Ends a request that a panic outside of the application has broken off, and its connection.
+    pub(super) fn panicked(&mut self, connection: Option<&Connection>, error: &Error) {
+        self.process.log(Level::Error, &format!("RUST0041: a worker thread {error}"));
+        if let Some(connection) = connection {
+            self.process.pool.connections.remove(connection.token());
+            os::shutdown(connection.as_fd());
+        }
+        self.row.end();
+        if self.desk.end() == Some(Left::Whole) {
+            self.process.slot().release(self.process.incarnation);
+        }
+        self.process.less_load();
     }
 
     /// Works on a connection until it has nothing to read, or is closed. Once its child has
     /// `hung_up` nobody wants an answer, and no event tells of the end behind what is to be read.
-    fn attend(&mut self, connection: &Arc<Connection>, hung_up: bool) {
+    pub(super) fn serve(&mut self, connection: &Arc<Connection>, hung_up: bool) {
         let mut kept = self.take_up(connection);
         // An event that found the connection taken may have told of the end, behind what is to be
         // read: then a read that brings less than there is room for is not the last.
@@ -311,7 +272,7 @@ impl Worker {
     }
 
     fn close(&self, connection: &Connection) {
-        self.process.connections.remove(connection.token());
+        self.process.pool.connections.remove(connection.token());
         os::shutdown(connection.as_fd());
         self.process.less_load();
     }

@@ -13,6 +13,7 @@ use crate::protocol::fastcgi::{HEADER, Header, Kind, Role};
 use crate::server::stream::{
     Buffer, Complaint, Connection, Due, EngineProcess as Process, Received, Worker, expect_soon,
 };
+use crate::server::workers::connections::Entry as _;
 
 /// Works on a connection that the calling thread has claimed, until there is nothing to read, or
 /// another thread reads on, or it is closed. Once its peer has `hung_up` no other event tells of the
@@ -77,33 +78,21 @@ pub(in crate::server) fn attend(worker: &mut Worker, connection: &Arc<Connection
     }
 }
 
-/// A worker thread is to work on a connection that stays claimed until it does.
-pub(super) fn hold(process: &Process, connection: &Arc<Connection>) {
-    let connection = Arc::clone(connection);
-    process.send_on(Box::new(move |worker| {
-        worker.safely(Some(&connection), |worker| attend(worker, &connection, true));
-    }));
-}
-
 /// Another thread is to run the request.
 pub(super) fn run_elsewhere(
     process: &Process,
     connection: &Arc<Connection>,
     request: Box<Request>,
 ) {
-    let connection = Arc::clone(connection);
-    process.send_on(Box::new(move |worker| {
-        worker.safely(Some(&connection), |worker| {
-            let is_over = request.line.inbox().over;
-            let mode = if is_over { Mode::Over } else { Mode::Fed };
-            if let Left::Claimed(piece, _) =
-                run(worker, &connection, request, Piece::default(), mode, false)
-            {
-                put_down(worker, &connection, piece);
-                attend(worker, &connection, true);
-            }
-        });
-    }));
+    process.submit(connection, move |worker, connection| {
+        let mode = if request.line.inbox().over { Mode::Over } else { Mode::Fed };
+        if let Left::Claimed(piece, _) =
+            run(worker, connection, request, Piece::default(), mode, false)
+        {
+            put_down(worker, connection, piece);
+            worker.process.resume(connection);
+        }
+    });
 }
 
 /// The peer broke the protocol, which costs it the connection.
@@ -215,7 +204,7 @@ fn begin(
             drop(kept);
             worker.buffer.clear();
             if has_rest || !connection.release() {
-                hold(process, connection);
+                process.resume(connection);
             }
             return run(worker, connection, request, Piece::default(), Mode::Fed, false);
         }
@@ -228,7 +217,7 @@ fn begin(
     drop(kept);
     worker.buffer.truncate(end);
     if has_rest || !connection.release() {
-        hold(process, connection);
+        process.resume(connection);
     }
     let mode = if is_over { Mode::Over } else { Mode::Whole };
     let _ = run(worker, connection, request, piece, mode, false);

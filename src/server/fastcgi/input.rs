@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::attend::{hold, run_elsewhere, violated};
+use super::attend::{run_elsewhere, violated};
 use super::desk::Spare;
 use super::records::{Piece, Reader, Scan, Step};
 use super::response::reply;
@@ -11,6 +11,7 @@ use super::traffic::{Line, Request};
 use crate::gateway::{Error, ErrorKind, Fill, InputSource, Result};
 use crate::protocol::fastcgi::{HEADER, Header, Kind, Role};
 use crate::server::stream::{BodyEnd, Buffer, Inbound, Received, gone};
+use crate::server::workers::connections::Entry as _;
 
 /// Where input is to be found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -196,7 +197,7 @@ impl<'r, 'c> Input<'r, 'c> {
         let has_rest = !connection.kept().rest.is_empty() || self.inbound.is_full();
         self.inbound.unmute();
         if has_rest || !connection.release() {
-            hold(self.inbound.process, connection);
+            self.inbound.process.resume(connection);
         }
     }
 
@@ -268,7 +269,7 @@ impl<'r, 'c> Input<'r, 'c> {
         let connection = self.inbound.connection;
         let choked = std::mem::take(&mut connection.traffic.table().choked);
         if choked && connection.claim() {
-            hold(self.inbound.process, connection);
+            self.inbound.process.resume(connection);
         }
     }
 

@@ -4,7 +4,6 @@ use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::attend::hold;
 use super::input::{Input, Mode};
 use super::records::Piece;
 use super::response::Response;
@@ -13,6 +12,7 @@ use crate::os::{self, monotonic_us};
 use crate::protocol::fastcgi::{Kind, ProtocolStatus, put_end, put_stream_end};
 use crate::server::site::{self, Ending};
 use crate::server::stream::{Connection, Framing, Inbound, Worker};
+use crate::server::workers::connections::Entry as _;
 use crate::server::workers::parker::Client;
 
 /// What became of the connection, as far as the calling thread is concerned.
@@ -79,7 +79,7 @@ pub(super) fn run(
             // be lost.
             connection.linger();
             if mode != Mode::Claimed && connection.claim() {
-                hold(process, connection);
+                process.resume(connection);
             }
             claimed(true)
         }
@@ -159,7 +159,7 @@ fn take_off(inbound: &Inbound<'_>, request: &Request) -> bool {
     let choked = std::mem::take(&mut table.choked);
     drop(table);
     if choked && !closes && connection.claim() {
-        hold(process, connection);
+        process.resume(connection);
     }
     closes
 }

@@ -15,7 +15,7 @@ use super::us;
 use crate::gateway::Level;
 use crate::os::{self, Epoll, Event, Ready, Trigger, monotonic_us};
 use crate::server::workers::connections::Entry as _;
-use crate::server::workers::pollers::{TICK_US, Ticks};
+use crate::server::workers::pollers::Ticks;
 
 /// Tokens of what the acceptor waits for; a listener has its index.
 const DRAIN: u64 = u64::MAX;
@@ -57,7 +57,7 @@ impl Acceptor {
         let epoll = Epoll::new()?;
         epoll.add(&drain, DRAIN, Trigger::Level)?;
         epoll.add(&process.bell, BELL, Trigger::Level)?;
-        epoll.add(&process.ticker, TICKER, Trigger::Level)?;
+        epoll.add(process.pool.ticker(), TICKER, Trigger::Level)?;
         let timeouts = &process.site.timeouts;
         let least = timeouts.head.min(timeouts.keep_alive);
         // So much later than said a connection may be closed.
@@ -96,24 +96,20 @@ impl Acceptor {
                 self.sweep(now_us);
             }
             if let Some(until_us) = self.drained_us {
-                let left = self.process.connections.count();
+                let left = self.process.pool.connections.count();
                 if left == 0 || now_us >= until_us {
                     return self.end(left);
                 }
             }
             let timeout = self.next_us().map(|at_us| at_us.saturating_sub(now_us));
-            let is_ticking = self.process.pollers.is_ticking();
-            let timeout =
-                if is_ticking { Some(timeout.unwrap_or(TICK_US).min(TICK_US)) } else { timeout };
-            self.epoll.wait(&mut ready, timeout.map(Duration::from_micros))?;
-            if is_ticking {
-                self.process.pollers.tick(&mut self.ticks);
-            }
+            let timeout = timeout.map(Duration::from_micros);
+            let wait = |timeout| self.epoll.wait(&mut ready, timeout);
+            self.process.pool.wait(&mut self.ticks, timeout, wait)?;
             for token in ready.tokens() {
                 match token {
                     DRAIN => self.begin_to_drain()?,
                     BELL => self.rung()?,
-                    TICKER => self.process.ticker.clear(),
+                    TICKER => self.process.pool.ticker().clear(),
                     index => self.accept(index as usize)?,
                 }
             }
@@ -122,7 +118,7 @@ impl Acceptor {
 
     /// When there is something to do, if nothing happens before.
     fn next_us(&self) -> Option<u64> {
-        let sweep = (self.process.connections.count() > 0).then_some(self.sweep_us);
+        let sweep = (self.process.pool.connections.count() > 0).then_some(self.sweep_us);
         [sweep, self.accept_us, self.drained_us].into_iter().flatten().min()
     }
 
@@ -149,7 +145,7 @@ impl Acceptor {
             if !self.accepting {
                 return Ok(());
             }
-            if self.process.connections.count() >= limit {
+            if self.process.pool.connections.count() >= limit {
                 return self.is_full(index, limit);
             }
             match os::accept(&self.listeners[index].0) {
@@ -187,7 +183,7 @@ impl Acceptor {
         self.watch(false)?;
         self.process.full.store(true, Ordering::Release);
         // One may have gone before that was set.
-        if self.process.connections.count() < limit {
+        if self.process.pool.connections.count() < limit {
             self.process.bell.ring();
         }
         Ok(())
@@ -206,13 +202,13 @@ impl Acceptor {
             return;
         }
         let make = |socket, token| Connection::new(socket, token, index);
-        let Ok(connection) = process.connections.add(socket, make) else { return };
+        let Ok(connection) = process.pool.connections.add(socket, make) else { return };
         let now_us = monotonic_us();
         connection.expect(Due::FirstByte, now_us + us(process.site.timeouts.head));
-        if process.connections.count() == 1 {
+        if process.pool.connections.count() == 1 {
             self.sweep_us = now_us + self.every_us;
         }
-        if process.epoll.add(&*connection, connection.token(), Trigger::Edge).is_err() {
+        if process.pool.watch(&connection).is_err() {
             process.forget(&connection);
         }
     }
@@ -221,7 +217,7 @@ impl Acceptor {
     fn rung(&mut self) -> io::Result<()> {
         self.process.bell.clear();
         let has_room =
-            self.process.connections.count() < self.process.site.limits.connections.max(1);
+            self.process.pool.connections.count() < self.process.site.limits.connections.max(1);
         if has_room && self.process.full.swap(false, Ordering::AcqRel) && self.drained_us.is_none()
         {
             self.watch(true)?;
@@ -235,15 +231,12 @@ impl Acceptor {
         self.watch(false)?;
         self.listeners.clear();
         self.accept_us = None;
-        self.process.set_draining();
+        self.process.pool.drain();
         let graceful = us(self.process.site.timeouts.graceful);
         self.drained_us = Some(monotonic_us().saturating_add(graceful));
-        self.process.connections.each(|connection| {
+        self.process.pool.connections.each(|connection| {
             if connection.claim() {
-                let connection = connection.clone();
-                self.process.send_on(Box::new(move |worker| {
-                    worker.safely(Some(&connection), |worker| worker.attend(&connection, true));
-                }));
+                self.process.resume(connection);
             }
         });
         Ok(())
@@ -259,14 +252,14 @@ impl Acceptor {
         }
         // A thread at rest ends at once; one that is stuck is not waited for any longer.
         let patience = Duration::from_millis(if left > 0 { 100 } else { 1000 });
-        self.process.stop(patience);
+        self.process.pool.stop(patience);
         Ok(())
     }
 
     /// Closes connections whose time is up.
     fn sweep(&mut self, now_us: u64) {
         let process = &self.process;
-        process.connections.each(|connection| {
+        process.pool.connections.each(|connection| {
             let is_due = || connection.due().filter(|(_, at_us)| now_us >= *at_us);
             if is_due().is_none() || !connection.claim() {
                 return;
@@ -278,12 +271,7 @@ impl Acceptor {
                 }
                 _ => {
                     if !connection.release() {
-                        let connection = connection.clone();
-                        process.send_on(Box::new(move |worker| {
-                            worker.safely(Some(&connection), |worker| {
-                                worker.attend(&connection, true)
-                            });
-                        }));
+                        process.resume(connection);
                     }
                 }
             }

@@ -73,16 +73,6 @@ impl Connection {
         self.origin
     }
 
-    /// As [`Claims::claim`].
-    pub(in crate::server) fn claim(&self) -> bool {
-        self.claims.claim()
-    }
-
-    /// As [`Claims::release`].
-    pub(in crate::server) fn release(&self) -> bool {
-        self.claims.release()
-    }
-
     /// What it keeps. Only who has claimed it asks.
     pub(in crate::server) fn kept(&self) -> MutexGuard<'_, Kept> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
@@ -142,6 +132,10 @@ impl AsFd for Connection {
 impl Entry for Connection {
     fn token(&self) -> u64 {
         self.token
+    }
+
+    fn claims(&self) -> &Claims {
+        &self.claims
     }
 }
 

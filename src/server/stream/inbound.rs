@@ -13,7 +13,6 @@ use super::connection::Connection;
 use super::process::Process;
 use crate::gateway::{Error, ErrorKind, Interest, Level, Result, Woken};
 use crate::os;
-use crate::server::workers::connections::Entry as _;
 use crate::server::workers::parker::{self, Client};
 
 /// What is taken in at once, in bytes.
@@ -139,15 +138,14 @@ impl<'c> Inbound<'c> {
     /// Other threads are not woken for what is read here anyway.
     fn mute(&self) {
         if !self.muted.replace(true) {
-            // Without it others wake for nothing.
-            let _ = self.process.epoll.mute(self.connection, self.connection.token());
+            self.process.pool.mute(self.connection);
         }
     }
 
     /// Others may hear of what comes again.
     pub(in crate::server) fn unmute(&self) {
         if self.muted.replace(false) {
-            let _ = self.process.epoll.unmute(self.connection, self.connection.token());
+            self.process.pool.unmute(self.connection);
         }
     }
 

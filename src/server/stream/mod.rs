@@ -38,6 +38,7 @@ use self::acceptor::Acceptor;
 use self::process::Process;
 use crate::os::{Event, monotonic_us};
 use crate::server::site::Site;
+use crate::server::workers::pool::Pool;
 
 pub(in crate::server) use self::buffer::{Buffer, Received};
 pub(in crate::server) use self::complaints::Complaint;
@@ -134,6 +135,6 @@ pub fn run(site: Arc<Site>, listeners: Vec<Listener>, drain: Event) -> io::Resul
         .collect();
     let process = Arc::new(Process::new(site, origins)?);
     let acceptor = Acceptor::new(process.clone(), listeners, drain)?;
-    process.start_threads()?;
+    Pool::start(&process)?;
     acceptor.run()
 }

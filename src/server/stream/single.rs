@@ -186,7 +186,7 @@ fn serve(
 /// would make it a reset, and the response could be lost.
 fn linger(worker: &mut Worker, connection: &Arc<Connection>) {
     connection.linger();
-    let _ = worker.process.epoll.unmute(connection, connection.token());
+    worker.process.pool.unmute(connection);
     throw_away(worker, connection, true);
 }
 

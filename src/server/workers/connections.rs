@@ -32,14 +32,27 @@ impl Claims {
 /// Entries that are made at once.
 const CHUNK: usize = 256;
 
-/// What a [`Table`] holds: it knows its token.
+/// A connection of a [`Table`].
 pub(crate) trait Entry {
-    /// The token that it was given.
+    /// Returns the token that the table gave it.
     fn token(&self) -> u64;
+
+    /// Returns who works on it.
+    fn claims(&self) -> &Claims;
+
+    /// As [`Claims::claim`].
+    fn claim(&self) -> bool {
+        self.claims().claim()
+    }
+
+    /// As [`Claims::release`].
+    fn release(&self) -> bool {
+        self.claims().release()
+    }
 }
 
-type Parker<T> = Mutex<Option<Arc<T>>>;
-type Chunk<T> = OnceLock<Box<[Parker<T>]>>;
+type Slot<T> = Mutex<Option<Arc<T>>>;
+type Chunk<T> = OnceLock<Box<[Slot<T>]>>;
 
 /// Every connection by its token: the index in the low half, how often that was used in the high.
 ///
@@ -112,7 +125,7 @@ impl<T: Entry> Table<T> {
         self.count.load(Ordering::Acquire)
     }
 
-    fn place(&self, token: u64) -> Option<&Parker<T>> {
+    fn place(&self, token: u64) -> Option<&Slot<T>> {
         let index = token as u32 as usize;
         self.chunks.get(index / CHUNK)?.get()?.get(index % CHUNK)
     }
@@ -142,18 +155,22 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 mod tests {
     use super::*;
 
-    struct Thing(u64);
+    struct Thing(u64, Claims);
 
     impl Entry for Thing {
         fn token(&self) -> u64 {
             self.0
+        }
+
+        fn claims(&self) -> &Claims {
+            &self.1
         }
     }
 
     #[test]
     fn a_token_is_never_another_ones() {
         let things = Table::new(2);
-        let add = || things.add((), |(), token| Thing(token));
+        let add = || things.add((), |(), token| Thing(token, Claims::default()));
         let first = add().ok().unwrap().token();
         let second = add().ok().unwrap().token();
         assert!(add().is_err());

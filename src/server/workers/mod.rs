@@ -5,5 +5,6 @@ pub(crate) mod connections;
 pub(crate) mod parker;
 pub(crate) mod permits;
 pub(crate) mod pollers;
+pub(crate) mod pool;
 pub(crate) mod send_buffer;
 pub(crate) mod size;

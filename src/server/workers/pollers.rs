@@ -46,10 +46,19 @@ impl Pollers {
     /// For `threads` threads in each of so many processes.
     pub(crate) fn new(threads: u32, processes: u32) -> Self {
         let cores = thread::available_parallelism().map_or(1, |cores| cores.get() as u32);
-        let few = cores.div_ceil(processes.max(1)).min(threads).max(1);
+        Self::with(cores.div_ceil(processes.max(1)).min(threads).max(1), threads)
+    }
+
+    /// Lets all of `threads` threads wait at once: then no timer has to [tick](Self::tick).
+    #[cfg_attr(not(test), expect(dead_code, reason = "the HTTP server is to use it"))]
+    pub(crate) fn all(threads: u32) -> Self {
+        Self::with(threads, threads)
+    }
+
+    fn with(few: u32, all: u32) -> Self {
         Self {
             few,
-            all: threads,
+            all,
             wanted: AtomicU32::new(few),
             looking: AtomicU32::new(0),
             found: AtomicU64::new(0),

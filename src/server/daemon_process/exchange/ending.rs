@@ -8,6 +8,7 @@ use crate::os::monotonic_us;
 use crate::protocol::bridge::{
     EncodeError, FieldsEncoder, Limits, Message, Peer, Timing, put_failed, put_redirect, split,
 };
+use crate::server::workers::connections::Entry as _;
 
 impl BridgeExchange<'_, '_> {
     /// Lets httpd answer with this status itself, and with the headers that stay with an error.

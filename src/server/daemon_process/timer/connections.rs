@@ -3,11 +3,13 @@
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 
+use super::super::connection::Connection;
 use super::Timer;
 use crate::gateway::Level;
-use crate::os::{self, Trigger};
+use crate::os;
 use crate::process_group::earliest;
 use crate::protocol::bridge::{Limits, Reason as Refusal, put_refused};
+use crate::server::workers::connections::Entry as _;
 
 /// How long a peer may take to say HELLO.
 const HELLO_US: u64 = if cfg!(test) { 500_000 } else { 10_000_000 };
@@ -59,11 +61,13 @@ impl Timer {
         }
         let options = &process.options;
         os::set_buffers(&socket, options.receive_buffer_size, options.send_buffer_size);
-        match process.connections.add(socket, peer) {
+        let has_buffer_set = options.send_buffer_size.is_some();
+        let make = |socket, token| Connection::new(socket, token, peer, has_buffer_set);
+        match process.pool.connections.add(socket, make) {
             Ok(connection) => {
                 let token = connection.token();
-                if process.epoll.add(&*connection, token, Trigger::Edge).is_err() {
-                    process.connections.remove(token);
+                if process.pool.watch(&connection).is_err() {
+                    process.pool.connections.remove(token);
                     return;
                 }
                 self.half_open.push_back((now_us, token));
@@ -102,7 +106,7 @@ impl Timer {
     /// Breaks off connections that have not said HELLO in time.
     fn sweep(&mut self, now_us: u64) {
         while let Some(&(accepted_us, token)) = self.half_open.front() {
-            let connection = self.process.connections.get(token);
+            let connection = self.process.pool.connections.get(token);
             let silent = connection.filter(|connection| !connection.is_greeted());
             if now_us < accepted_us + HELLO_US && silent.is_some() {
                 return;

@@ -1,0 +1,536 @@
+//! The pool itself: threads, permits, pollers and queued jobs of one process.
+//!
+//! A driver keeps a [`Pool`] in the struct that its threads share, and implements [`Driver`] for
+//! that struct. Two styles of driver use the same threads and permits:
+//!
+//! - A driver of connections adds each socket to [`Pool::connections`] and calls [`Pool::watch`].
+//!   One thread per readable connection claims it and calls [`Driver::serve`].
+//! - A driver of jobs has no connections (`type Connection = NoConnection`). It calls
+//!   [`Pool::submit`], and a thread runs the job with its [`Driver::Worker`]. Such a driver sets
+//!   `PoolOptions::pollers` to [`Pollers::all`], so that nothing has to call [`Pool::wait`].
+//!
+//! A request that has to wait calls [`Pool::without_permit`] or [`Pool::wait_for_client`]: another
+//! thread works meanwhile. So the permits bound how much is worked on at once, and `blocked`
+//! bounds the threads beyond them.
+//!
+//! A connection that stays claimed needs no event: a job that calls [`Driver::serve`] goes on with it.
+//!
+//! The first thread of a process accepts and keeps time. It waits through [`Pool::wait`], which adds
+//! pollers while all of them are busy. At the end it calls [`Pool::drain`] and [`Pool::stop`].
+
+use std::collections::VecDeque;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use super::connections::{Claims, Entry, Table};
+use super::permits::Permits;
+use super::pollers::{Pollers, TICK_US, Ticks};
+use super::size::PoolSize;
+use crate::gateway::{Error, panic};
+use crate::os::{Epoll, Event, Ready, Trigger};
+
+/// The tokens of events that wake threads; no connection has them.
+const STOP: u64 = u64::MAX;
+const JOBS: u64 = u64::MAX - 1;
+
+/// A driver whose requests run on a pool.
+pub(crate) trait Driver: Send + Sync + Sized + 'static {
+    /// The state that a thread keeps from one request to the next.
+    type Worker;
+    /// A connection that the threads read.
+    type Connection: Entry + AsFd + Send + Sync;
+
+    /// Returns the pool of this driver.
+    fn pool(&self) -> &Pool<Self>;
+
+    /// Makes the state of the calling thread. No other running thread has the same `seat`.
+    fn worker(self: &Arc<Self>, seat: usize) -> Self::Worker;
+
+    /// Works on a connection that the calling thread has claimed, until it released or removed the
+    /// connection. After the peer has `hung_up` no other event tells of the end.
+    fn serve(worker: &mut Self::Worker, connection: &Arc<Self::Connection>, hung_up: bool);
+
+    /// Cleans up after a panic outside of the application, and logs it. It ends the connection, not the
+    /// thread.
+    fn panicked(worker: &mut Self::Worker, connection: Option<&Self::Connection>, error: &Error);
+
+    /// Logs an error that belongs to no request.
+    fn log_error(&self, message: &str);
+}
+
+/// The connection of a driver that only submits jobs: there is none.
+#[cfg_attr(not(test), expect(dead_code, reason = "the HTTP server is to use it"))]
+#[derive(Debug)]
+pub(crate) enum NoConnection {}
+
+/// A task for a thread of the pool.
+pub(crate) type Job<D> = Box<dyn FnOnce(&mut <D as Driver>::Worker) + Send>;
+
+/// The dimensions of a [`Pool`].
+#[derive(Debug)]
+pub(crate) struct PoolOptions {
+    /// The number of requests that are worked on at once.
+    pub(crate) threads: u32,
+    /// The number of requests that may wait beside them, each with a thread of its own. Requests
+    /// beyond keep their permits while they wait.
+    pub(crate) blocked: usize,
+    /// The threads that wait for events at once.
+    pub(crate) pollers: Pollers,
+    /// The most connections.
+    pub(crate) connections: usize,
+    /// The stack of a thread, in bytes.
+    pub(crate) stack_size: Option<u64>,
+}
+
+/// Worker threads with everything that they share.
+pub(crate) struct Pool<D: Driver> {
+    /// The connections that the threads read.
+    pub(crate) connections: Table<D::Connection>,
+    epoll: Epoll,
+    size: PoolSize,
+    permits: Permits,
+    pollers: Pollers,
+    stack_size: Option<u64>,
+    /// Wakes the timer to tick.
+    ticker: Event,
+    jobs: Mutex<VecDeque<Job<D>>>,
+    jobs_wait: Event,
+    draining: AtomicBool,
+    stopping: AtomicBool,
+    stop: Event,
+    /// The number of seats: the most threads.
+    seats: usize,
+    free_seats: Mutex<Vec<usize>>,
+    thread_ended: Condvar,
+}
+
+/// How a request that has waited gets its permit back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Regain {
+    /// It waits for a free one.
+    InTurn,
+    /// At once: it may hold what the requests need that have the permits.
+    AtOnce,
+}
+
+impl<D: Driver> Pool<D> {
+    /// Makes a pool without threads.
+    ///
+    /// # Errors
+    ///
+    /// When there are no descriptors left.
+    pub(crate) fn new(options: PoolOptions) -> io::Result<Self> {
+        let (epoll, stop, jobs_wait) = (Epoll::new()?, Event::new()?, Event::new()?);
+        epoll.add(&stop, STOP, Trigger::Level)?;
+        epoll.add(&jobs_wait, JOBS, Trigger::Edge)?;
+        let threads = options.threads as usize;
+        let seats = threads.saturating_add(options.blocked);
+        Ok(Self {
+            connections: Table::new(options.connections),
+            epoll,
+            size: PoolSize::new(threads, options.blocked),
+            permits: Permits::new(options.threads),
+            pollers: options.pollers,
+            stack_size: options.stack_size,
+            ticker: Event::new()?,
+            jobs: Mutex::default(),
+            jobs_wait,
+            draining: AtomicBool::new(false),
+            stopping: AtomicBool::new(false),
+            stop,
+            seats,
+            free_seats: Mutex::new((0..seats).rev().collect()),
+            thread_ended: Condvar::new(),
+        })
+    }
+
+    /// Starts as many threads as may work at once.
+    ///
+    /// # Errors
+    ///
+    /// When not one of them can be started.
+    pub(crate) fn start(driver: &Arc<D>) -> io::Result<()> {
+        let pool = driver.pool();
+        while pool.start_thread(driver) {}
+        match pool.size.count() {
+            0 => Err(io::Error::other("no worker thread can be started")),
+            _ => Ok(()),
+        }
+    }
+
+    /// Reports events of a connection to the threads, edge-triggered.
+    pub(crate) fn watch(&self, connection: &D::Connection) -> io::Result<()> {
+        self.epoll.add(connection, connection.token(), Trigger::Edge)
+    }
+
+    /// Stops reporting a connection that the calling thread reads by itself. Without it other threads
+    /// wake for nothing.
+    pub(crate) fn mute(&self, connection: &D::Connection) {
+        let _ = self.epoll.mute(connection, connection.token());
+    }
+
+    /// Reports a connection again.
+    pub(crate) fn unmute(&self, connection: &D::Connection) {
+        let _ = self.epoll.unmute(connection, connection.token());
+    }
+
+    /// Queues a job for the next thread.
+    pub(crate) fn submit(&self, job: Job<D>) {
+        self.lock_jobs().push_back(job);
+        self.jobs_wait.ring();
+    }
+
+    /// Works on a connection that is claimed.
+    fn serve(worker: &mut D::Worker, connection: &Arc<D::Connection>, hung_up: bool) {
+        Self::catch(worker, Some(&**connection), |worker| D::serve(worker, connection, hung_up));
+    }
+
+    /// Runs `work`. A panic ends the connection that it is about, not the thread.
+    pub(crate) fn catch(
+        worker: &mut D::Worker,
+        connection: Option<&D::Connection>,
+        work: impl FnOnce(&mut D::Worker),
+    ) {
+        if let Err(error) = panic::catch(|| work(&mut *worker)) {
+            D::panicked(worker, connection, &error);
+        }
+    }
+
+    /// Returns whether one more request may wait while another thread has its permit.
+    pub(crate) fn has_spare(&self) -> bool {
+        self.size.has_spare()
+    }
+
+    /// Gives the permit of the calling thread away while `wait` runs.
+    pub(crate) fn without_permit<T>(
+        driver: &Arc<D>,
+        regain: Regain,
+        wait: impl FnOnce() -> T,
+    ) -> T {
+        let pool = driver.pool();
+        pool.permits.give();
+        pool.size.waits();
+        pool.start_thread(driver);
+        pool.pollers.relieve();
+        let waited = wait();
+        match regain {
+            Regain::InTurn => pool.permits.take(),
+            Regain::AtOnce => pool.permits.take_at_once(),
+        }
+        pool.size.goes_on();
+        waited
+    }
+
+    /// Waits for a client that is slow to send or to receive. Another thread works meanwhile, if there
+    /// may be one. The request goes on at once: it may be in the midst of anything.
+    pub(crate) fn wait_for_client<T>(driver: &Arc<D>, wait: impl FnOnce() -> T) -> T {
+        if driver.pool().has_spare() {
+            Self::without_permit(driver, Regain::AtOnce, wait)
+        } else {
+            wait()
+        }
+    }
+
+    /// Waits as `wait` does, for a millisecond at most while the pollers have to be watched, and adds
+    /// pollers where all are busy. The first thread of a process waits so for everything.
+    pub(crate) fn wait<T>(
+        &self,
+        ticks: &mut Ticks,
+        timeout: Option<Duration>,
+        wait: impl FnOnce(Option<Duration>) -> T,
+    ) -> T {
+        if !self.pollers.is_ticking() {
+            return wait(timeout);
+        }
+        let tick = Duration::from_micros(TICK_US);
+        let waited = wait(Some(timeout.map_or(tick, |timeout| timeout.min(tick))));
+        self.pollers.tick(ticks);
+        waited
+    }
+
+    /// Returns the event that ends a [`wait`](Self::wait) when the pollers have to be watched.
+    pub(crate) const fn ticker(&self) -> &Event {
+        &self.ticker
+    }
+
+    /// Notes that the process takes no more work.
+    pub(crate) fn drain(&self) {
+        self.draining.store(true, Ordering::Release);
+    }
+
+    /// Returns whether the process takes no more work.
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Acquire)
+    }
+
+    /// Ends all threads, and waits for them for `patience` at most. Returns how many have not ended.
+    pub(crate) fn stop(&self, patience: Duration) -> usize {
+        self.stopping.store(true, Ordering::Release);
+        self.stop.ring();
+        self.pollers.end();
+        let (free, _) = self
+            .thread_ended
+            .wait_timeout_while(self.lock_seats(), patience, |free| free.len() < self.seats)
+            .unwrap_or_else(PoisonError::into_inner);
+        self.seats - free.len()
+    }
+
+    /// Starts another thread if fewer than there are permits can take requests.
+    fn start_thread(&self, driver: &Arc<D>) -> bool {
+        if self.size.joins().is_none() {
+            return false;
+        }
+        let seat = self.lock_seats().pop();
+        let started = seat.is_some_and(|seat| {
+            let own = driver.clone();
+            let mut builder = thread::Builder::new().name(format!("mod_rust-{seat}"));
+            if let Some(bytes) = self.stack_size {
+                builder = builder.stack_size(usize::try_from(bytes).unwrap_or(usize::MAX));
+            }
+            let started = builder.spawn(move || {
+                own.pool().work(&own, seat);
+                own.pool().lock_seats().push(seat);
+                own.pool().thread_ended.notify_all();
+            });
+            if started.is_err() {
+                self.lock_seats().push(seat);
+            }
+            started.is_ok()
+        });
+        if !started {
+            self.size.leaves();
+        }
+        started
+    }
+
+    /// Lives the life of a thread.
+    fn work(&self, driver: &Arc<D>, seat: usize) {
+        let mut worker = driver.worker(seat);
+        // One event at a time: the next one may be another thread's.
+        let mut ready = Ready::with_capacity(1);
+        loop {
+            if !self.pollers.enter(self.size.patience()) {
+                if self.is_one_too_many() {
+                    return;
+                }
+                continue;
+            }
+            let waited = self.epoll.wait(&mut ready, self.size.patience());
+            if self.pollers.leave() {
+                self.ticker.ring();
+            }
+            if let Err(error) = waited {
+                driver.log_error(&format!(
+                    "RUST0041: a worker thread cannot wait for requests: {error}"
+                ));
+                break;
+            }
+            if self.stopping.load(Ordering::Acquire) {
+                break;
+            }
+            match ready.found().next() {
+                Some((STOP, _)) | None => {}
+                Some((JOBS, _)) => self.run_job(&mut worker),
+                Some((token, hung_up)) => {
+                    if let Some(connection) = self.connections.get(token)
+                        && connection.claim()
+                    {
+                        self.permits.take();
+                        Self::serve(&mut worker, &connection, hung_up);
+                        self.permits.give();
+                    }
+                }
+            }
+            if self.is_one_too_many() {
+                return;
+            }
+        }
+        self.size.leaves();
+    }
+
+    fn run_job(&self, worker: &mut D::Worker) {
+        self.permits.take();
+        let job = {
+            let mut jobs = self.lock_jobs();
+            let job = jobs.pop_front();
+            if !jobs.is_empty() {
+                // One event may stand for several jobs: another thread comes for the rest.
+                self.jobs_wait.ring();
+            }
+            job
+        };
+        if let Some(job) = job {
+            Self::catch(worker, None, job);
+        }
+        self.permits.give();
+    }
+
+    /// Returns whether the calling thread, which has nothing to do, has to end.
+    fn is_one_too_many(&self) -> bool {
+        let ends = self.size.is_one_too_many();
+        if ends {
+            // It might have been the one to wait for events next.
+            self.pollers.relieve();
+        }
+        ends
+    }
+
+    fn lock_jobs(&self) -> MutexGuard<'_, VecDeque<Job<D>>> {
+        self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lock_seats(&self) -> MutexGuard<'_, Vec<usize>> {
+        self.free_seats.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<D: Driver> std::fmt::Debug for Pool<D> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Pool").field("size", &self.size).finish_non_exhaustive()
+    }
+}
+
+impl AsFd for NoConnection {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match *self {}
+    }
+}
+
+impl Entry for NoConnection {
+    fn token(&self) -> u64 {
+        match *self {}
+    }
+
+    fn claims(&self) -> &Claims {
+        match *self {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::AtomicUsize;
+    use std::sync::mpsc;
+
+    const PATIENCE: Duration = Duration::from_secs(10);
+
+    /// A driver of jobs.
+    struct Jobs {
+        pool: Pool<Self>,
+        panics: AtomicUsize,
+    }
+
+    impl Driver for Jobs {
+        type Worker = Arc<Self>;
+        type Connection = NoConnection;
+
+        fn pool(&self) -> &Pool<Self> {
+            &self.pool
+        }
+
+        fn worker(self: &Arc<Self>, seat: usize) -> Arc<Self> {
+            assert!(seat < self.pool.seats);
+            self.clone()
+        }
+
+        fn serve(_: &mut Arc<Self>, connection: &Arc<NoConnection>, _: bool) {
+            match **connection {}
+        }
+
+        fn panicked(worker: &mut Arc<Self>, _: Option<&NoConnection>, _: &Error) {
+            worker.panics.fetch_add(1, Ordering::SeqCst);
+        }
+
+        fn log_error(&self, message: &str) {
+            panic!("{message}");
+        }
+    }
+
+    fn jobs(threads: u32, blocked: usize) -> Arc<Jobs> {
+        let options = PoolOptions {
+            threads,
+            blocked,
+            pollers: Pollers::all(threads),
+            connections: 0,
+            stack_size: None,
+        };
+        let pool = Pool::new(options).unwrap();
+        let jobs = Arc::new(Jobs { pool, panics: AtomicUsize::new(0) });
+        Pool::start(&jobs).unwrap();
+        jobs
+    }
+
+    #[test]
+    fn jobs_run_on_as_many_threads_as_there_are_permits() {
+        let jobs = jobs(2, 4);
+        let (now, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let (done, is_done) = mpsc::channel();
+        for _ in 0..500 {
+            let (now, most, done) = (now.clone(), most.clone(), done.clone());
+            jobs.pool.submit(Box::new(move |_| {
+                most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                thread::yield_now();
+                now.fetch_sub(1, Ordering::SeqCst);
+                done.send(()).unwrap();
+            }));
+        }
+        for _ in 0..500 {
+            is_done.recv_timeout(PATIENCE).unwrap();
+        }
+        assert!(most.load(Ordering::SeqCst) <= 2);
+        assert_eq!(jobs.pool.stop(PATIENCE), 0);
+    }
+
+    #[test]
+    fn a_waiting_job_keeps_no_other_from_working() {
+        let jobs = jobs(1, 50);
+        let (done, is_done) = mpsc::channel();
+        let mut holds = Vec::new();
+        for _ in 0..50 {
+            let (release, hold) = mpsc::channel::<()>();
+            holds.push(release);
+            let done = done.clone();
+            jobs.pool.submit(Box::new(move |driver: &mut Arc<Jobs>| {
+                let released = Pool::wait_for_client(driver, || hold.recv_timeout(PATIENCE));
+                done.send(released.is_ok()).unwrap();
+            }));
+        }
+        let (answer, answered) = mpsc::channel();
+        jobs.pool.submit(Box::new(move |_| answer.send(()).unwrap()));
+        answered.recv_timeout(PATIENCE).expect("one permit, fifty jobs that wait");
+        for release in holds {
+            release.send(()).unwrap();
+        }
+        for _ in 0..50 {
+            assert!(is_done.recv_timeout(PATIENCE).unwrap());
+        }
+        assert_eq!(jobs.pool.stop(PATIENCE), 0);
+    }
+
+    #[test]
+    fn a_panic_ends_the_job_and_not_the_thread() {
+        let jobs = jobs(1, 0);
+        jobs.pool.submit(Box::new(|_| panic!("a fault")));
+        let (answer, answered) = mpsc::channel();
+        jobs.pool.submit(Box::new(move |_| answer.send(()).unwrap()));
+        answered.recv_timeout(PATIENCE).expect("the thread lives");
+        assert_eq!(jobs.panics.load(Ordering::SeqCst), 1);
+        assert_eq!(jobs.pool.stop(PATIENCE), 0);
+    }
+
+    #[test]
+    fn without_a_spare_thread_the_permit_is_kept() {
+        let jobs = jobs(1, 0);
+        let (answer, answered) = mpsc::channel();
+        jobs.pool.submit(Box::new(move |driver: &mut Arc<Jobs>| {
+            assert!(!driver.pool.has_spare());
+            answer.send(Pool::wait_for_client(driver, || 7)).unwrap();
+        }));
+        assert_eq!(answered.recv_timeout(PATIENCE), Ok(7));
+        assert_eq!(jobs.pool.stop(PATIENCE), 0);
+    }
+}
