@@ -21,13 +21,16 @@ struct Problem {
 #[cfg(feature = "httpd")]
 mod httpd {
     use std::env;
-    use std::path::{Path, PathBuf};
+    use std::path::PathBuf;
 
     use httpd_config::{ENV, Headers};
 
     use super::Problem;
 
     const WITHOUT: &str = "the parts that need no httpd build with --no-default-features";
+
+    /// bindgen's output, without its checks of sizes. A test (tests/build_script.rs) renews it.
+    const PRE_MADE: &str = "include/bindings-docs.rs";
 
     /// httpd's interface: 2.4's major module magic number, and 2.4.37's minor one, the oldest that
     /// is supported (ap_mmn.h).
@@ -42,8 +45,14 @@ mod httpd {
         {
             println!("cargo::rerun-if-env-changed={name}");
         }
-        for file in ["include/wrapper.h", "include/facts.h", "include/shim.h", "src/sys/shim.c"] {
+        println!("cargo::rerun-if-env-changed=DOCS_RS");
+        for file in
+            ["include/wrapper.h", "include/facts.h", "include/shim.h", "src/sys/shim.c", PRE_MADE]
+        {
             println!("cargo::rerun-if-changed={file}");
+        }
+        if env::var_os("DOCS_RS").is_some() {
+            return pre_made_bindings();
         }
         let headers = Headers::locate().map_err(|error| Problem {
             what: error.what().into(),
@@ -115,7 +124,6 @@ mod httpd {
                  LIBCLANG_PATH; {WITHOUT}"
             ),
         })?;
-        let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
         let builder = bindgen::Builder::default()
             .header("include/wrapper.h")
             .clang_args(args)
@@ -143,11 +151,26 @@ mod httpd {
                 what: format!("bindgen cannot read httpd's headers: {error}"),
                 remedy: format!("see the messages above; {WITHOUT}"),
             })?
-            .write_to_file(Path::new(&out).join("bindings.rs"))
-            .map_err(|error| Problem {
-                what: format!("cannot write the bindings: {error}"),
-                remedy: "check that cargo's target folder can be written".into(),
-            })
+            .write_to_file(bindings_file())
+            .map_err(not_written)
+    }
+
+    /// Takes the bindings that are checked in: docs.rs has neither httpd's headers nor libclang,
+    /// and links nothing.
+    fn pre_made_bindings() -> Result<(), Problem> {
+        println!("cargo::rustc-env=MOD_RUST_BUILT_FOR=2.4.37");
+        std::fs::copy(PRE_MADE, bindings_file()).map(|_| ()).map_err(not_written)
+    }
+
+    fn bindings_file() -> PathBuf {
+        PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR")).join("bindings.rs")
+    }
+
+    fn not_written(error: std::io::Error) -> Problem {
+        Problem {
+            what: format!("cannot write the bindings: {error}"),
+            remedy: "check that cargo's target folder can be written".into(),
+        }
     }
 
     /// The functions of httpd, APR and APR-util that the layers call.

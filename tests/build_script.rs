@@ -1,6 +1,8 @@
 //! Missing headers or a missing libclang end the build with two lines, what is missing and the
 //! remedy, and not with a panic: the very build script of this build is run without them.
 
+use std::collections::BTreeSet;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -81,4 +83,46 @@ fn without_libclang() {
     assert_eq!(said.lines().count(), 2, "{said}");
     assert!(said.contains("libclang"), "{said}");
     assert!(said.contains("libclang-dev") && said.contains("--no-default-features"), "{said}");
+}
+
+/// Returns bindgen's output without its checks of sizes, which hold on one architecture only.
+fn without_layout_checks(bindings: &str) -> String {
+    let mut kept = String::new();
+    let mut lines = bindings.lines();
+    while let Some(line) = lines.next() {
+        if line == "#[allow(clippy::unnecessary_operation, clippy::identity_op)]" {
+            lines.by_ref().find(|line| *line == "};");
+        } else {
+            kept.extend([line, "\n"]);
+        }
+    }
+    kept
+}
+
+/// Returns the names of the items in `bindings`.
+fn items(bindings: &str) -> BTreeSet<&str> {
+    let kinds = ["pub fn ", "pub const ", "pub static ", "pub struct ", "pub type ", "pub union "];
+    let lines = bindings.lines().map(str::trim_start);
+    let named = lines.filter_map(|line| kinds.iter().find_map(|kind| line.strip_prefix(kind)));
+    let named = named.map(|rest| rest.strip_prefix("mut ").unwrap_or(rest));
+    named.filter_map(|rest| rest.split(|c: char| !c.is_alphanumeric() && c != '_').next()).collect()
+}
+
+/// Compares the bindings for docs.rs with those of this machine; `RENEW_BINDINGS=1` renews them.
+#[test]
+fn docs_rs_sees_the_same_items() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("include/bindings-docs.rs");
+    let made = fs::read_to_string(concat!(env!("OUT_DIR"), "/bindings.rs")).expect("the bindings");
+    if std::env::var_os("RENEW_BINDINGS").is_some() {
+        fs::write(&file, without_layout_checks(&made)).expect("the bindings can be written");
+    }
+    let pre_made = fs::read_to_string(&file).expect("the pre-made bindings");
+    let (made, pre_made) = (items(&made), items(&pre_made));
+    assert!(made.len() > 400, "{} items", made.len());
+    // Another release of httpd or APR may have fewer items.
+    let missing: Vec<_> = made.difference(&pre_made).collect();
+    assert!(
+        missing.is_empty(),
+        "include/bindings-docs.rs lacks {missing:?}; run this test with RENEW_BINDINGS=1"
+    );
 }
