@@ -185,6 +185,19 @@ fn checks(project: &Project) -> Vec<Step> {
     let doc =
         Step::new("documentation", ["doc", "--workspace", "--no-deps"]).args(gateways(project));
     steps.push(doc.env("RUSTDOCFLAGS", "-D warnings"));
+    if project.has_package(KIT) {
+        let doc = ["doc", "--package", KIT, "--no-deps"];
+        let default = Step::new("documentation of the default features", doc);
+        steps.push(default.env("RUSTDOCFLAGS", "-D warnings"));
+        // A target folder of its own: the variable changes the bindings that all else is built with.
+        let folder = project.target_dir.join("httpd/docs-rs");
+        let docs_rs = Step::new("documentation as docs.rs builds it", doc)
+            .args(["--features", "servers", "--target-dir"])
+            .args([folder.as_os_str()])
+            .env("RUSTDOCFLAGS", "-D warnings")
+            .env("DOCS_RS", "1");
+        steps.push(without_headers(docs_rs));
+    }
     steps
 }
 
@@ -345,6 +358,8 @@ mod tests {
             "APXS=",
             "APXS=",
             "RUSTDOCFLAGS='-D warnings'",
+            "RUSTDOCFLAGS='-D warnings'",
+            "RUSTDOCFLAGS='-D warnings' DOCS_RS=1 APXS=",
         ];
         assert_eq!(lines.len(), starts.len());
         for (line, start) in lines.iter().zip(starts) {
