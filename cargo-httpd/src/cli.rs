@@ -6,9 +6,20 @@ use anyhow::Result;
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    Execute, bench::BenchArgs, build::BuildArgs, conf::ConfArgs, doctor::DoctorArgs,
-    drain_process::DrainProcessArgs, groups::GroupsArgs, install::InstallArgs, new::NewArgs,
-    package::PackageArgs, restart_group::RestartGroupArgs, run::RunArgs, test::TestArgs,
+    Execute,
+    bench::BenchArgs,
+    build::BuildArgs,
+    conf::ConfArgs,
+    doctor::DoctorArgs,
+    drain_process::DrainProcessArgs,
+    groups::GroupsArgs,
+    install::InstallArgs,
+    new::NewArgs,
+    package::PackageArgs,
+    reference::{CompletionArgs, ManArgs},
+    restart_group::RestartGroupArgs,
+    run::RunArgs,
+    test::TestArgs,
     uninstall::UninstallArgs,
 };
 
@@ -42,6 +53,8 @@ enum Command {
     Groups(GroupsArgs),
     RestartGroup(RestartGroupArgs),
     DrainProcess(DrainProcessArgs),
+    Completion(CompletionArgs),
+    Man(ManArgs),
 }
 
 /// Reads the command line. A wrong one ends the process here, with clap's own words.
@@ -65,6 +78,8 @@ impl Cli {
             Command::Groups(args) => args.execute(self.yes),
             Command::RestartGroup(args) => args.execute(self.yes),
             Command::DrainProcess(args) => args.execute(self.yes),
+            Command::Completion(args) => args.execute(self.yes),
+            Command::Man(args) => args.execute(self.yes),
         }
     }
 }

@@ -9,6 +9,7 @@ pub(crate) mod groups;
 pub(crate) mod install;
 pub(crate) mod new;
 pub(crate) mod package;
+pub(crate) mod reference;
 pub(crate) mod restart_group;
 pub(crate) mod run;
 pub(crate) mod serve;
