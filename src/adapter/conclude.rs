@@ -1,9 +1,7 @@
 //! How an exchange ends in httpd: what the client sees, and the one line that says why.
 
-use http::StatusCode;
-
 use super::exchange::RequestExchange;
-use crate::gateway::{Error, ErrorKind, Level, Outcome};
+use crate::gateway::{Error, ErrorKind, Outcome};
 use crate::httpd::{HookStatus, Request, log};
 
 /// Makes of an application's outcome what httpd's handler answers.
@@ -74,39 +72,10 @@ pub(crate) fn conclude<'r>(
     }
 }
 
-/// One line that says what happened and what became of the request.
-fn report(request: &Request<'_>, application: &str, error: &Error, what: &str) {
-    let (level, code) = match error.kind() {
-        ErrorKind::ClientGone => (Level::Debug, "RUST0003"),
-        ErrorKind::InputTooLarge | ErrorKind::InputTimeout | ErrorKind::InputMalformed => {
-            (Level::Info, "RUST0004")
-        }
-        ErrorKind::Output => (Level::Error, "RUST0011"),
-        ErrorKind::Panic => (Level::Error, "RUST0002"),
-        ErrorKind::Application if error.status() != StatusCode::INTERNAL_SERVER_ERROR => {
-            (Level::Info, "RUST0005")
-        }
-        ErrorKind::Application => (Level::Error, "RUST0005"),
-        // In a daemon process; a child has said it when it tried to build the application.
-        ErrorKind::Options => (Level::Error, "RUST0007"),
-        ErrorKind::Resources => (Level::Error, "RUST0018"),
-        _ => (Level::Error, "RUST0006"),
-    };
-    // A daemon process has codes of its own for what it does to requests.
-    let text = error.to_string();
-    let (level, code, text) = match text.split_once(": ") {
-        Some((code, rest)) if code.len() == 8 && code.starts_with("RUST00") => {
-            (Level::Error, code, rest)
-        }
-        _ => (level, code, text.as_str()),
-    };
-    if !log::request_logs(request, level) {
-        return;
+/// Logs what happened and what becomes of the request.
+fn report(request: &Request<'_>, application: &str, error: &Error, outcome: &str) {
+    let level = error.level();
+    if log::request_logs(request, level) {
+        log::request(request, level, &error.line(application, outcome));
     }
-    let message = if error.kind() == ErrorKind::ClientGone {
-        format!("{code}: application {application}: {text}")
-    } else {
-        format!("{code}: application {application}: {text}; {what}")
-    };
-    log::request(request, level, &message);
 }

@@ -7,6 +7,8 @@ use std::{fmt, io};
 
 use http::StatusCode;
 
+use super::code::Code;
+use super::errors::Level;
 use super::panic;
 
 /// A result whose error is [`Error`] unless another is named.
@@ -62,6 +64,10 @@ pub enum ErrorKind {
     Validation,
     /// The process lacks threads or descriptors for the request: 503.
     Resources,
+    /// The request waited for a thread for too long: 504.
+    QueueTimeout,
+    /// The application worked on the request for too long: 504.
+    RequestTimeout,
 }
 
 impl ErrorKind {
@@ -73,6 +79,7 @@ impl ErrorKind {
             Self::InputTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::InputMalformed | Self::ClientGone => StatusCode::BAD_REQUEST,
             Self::Resources => StatusCode::SERVICE_UNAVAILABLE,
+            Self::QueueTimeout | Self::RequestTimeout => StatusCode::GATEWAY_TIMEOUT,
             _ => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -134,6 +141,51 @@ impl Error {
     #[must_use]
     pub const fn status(&self) -> StatusCode {
         self.status
+    }
+
+    /// Returns the code of the error's log line, which is the same behind every server.
+    #[doc(hidden)]
+    #[must_use]
+    pub const fn code(&self) -> Code {
+        match self.kind {
+            ErrorKind::ClientGone => Code::ClientGone,
+            ErrorKind::InputTooLarge | ErrorKind::InputTimeout | ErrorKind::InputMalformed => {
+                Code::InputFailed
+            }
+            ErrorKind::Output => Code::OutputFailed,
+            ErrorKind::Panic => Code::ApplicationPanicked,
+            ErrorKind::Application => Code::ApplicationFailed,
+            ErrorKind::Options => Code::NotBuilt,
+            ErrorKind::Resources => Code::NoResources,
+            ErrorKind::QueueTimeout => Code::QueueTimeout,
+            ErrorKind::RequestTimeout => Code::RequestTimeout,
+            ErrorKind::AlreadyStarted
+            | ErrorKind::NotStarted
+            | ErrorKind::InvalidStatus
+            | ErrorKind::InvalidHeader
+            | ErrorKind::HopByHop
+            | ErrorKind::ContentLength
+            | ErrorKind::Validation => Code::ContractBroken,
+        }
+    }
+
+    /// Returns the level of the error's log line: info where the application chose the status.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn level(&self) -> Level {
+        if self.kind == ErrorKind::Application && self.status != self.kind.status() {
+            return Level::Info;
+        }
+        self.code().level()
+    }
+
+    /// Returns the error's log line for a request of `application`. `outcome` says how the request
+    /// ends; a client that has gone away gets none.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn line(&self, application: &str, outcome: &str) -> String {
+        let line = self.code().line(format_args!("application {application}: {self}"));
+        if self.kind == ErrorKind::ClientGone { line } else { format!("{line}; {outcome}") }
     }
 }
 
@@ -283,6 +335,26 @@ mod tests {
         let panicking = Error::from_source(Mute(true)).to_string();
         let start = "the application failed: half (the error's Display panicked";
         assert!(panicking.starts_with(start) && panicking.contains("no words"), "{panicking}");
+    }
+
+    /// httpd, a daemon process and the gateways all log [`Error::line`].
+    #[test]
+    fn a_failure_has_one_line() {
+        let of = |kind| Error::of(kind, "no").line("shop", "answering 500");
+        assert_eq!(of(ErrorKind::Options), "RUST0007: application shop: no; answering 500");
+        assert_eq!(of(ErrorKind::HopByHop), "RUST0006: application shop: no; answering 500");
+        assert_eq!(of(ErrorKind::QueueTimeout), "RUST0026: application shop: no; answering 500");
+        assert_eq!(of(ErrorKind::ClientGone), "RUST0003: application shop: no");
+        // An application's own text is not taken for a code.
+        let posing = Error::new("RUST0026: the request waited");
+        assert!(posing.line("shop", "").starts_with("RUST0005: application shop: RUST0026: "));
+    }
+
+    #[test]
+    fn a_chosen_status_is_not_an_error_of_the_server() {
+        assert_eq!(Error::new("no").level(), Level::Error);
+        assert_eq!(Error::with_status(StatusCode::NOT_FOUND, "no").level(), Level::Info);
+        assert_eq!(Error::of(ErrorKind::ClientGone, "no").level(), Level::Debug);
     }
 
     #[test]

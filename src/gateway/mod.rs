@@ -6,6 +6,7 @@
 
 mod application;
 mod body;
+mod code;
 mod environ;
 mod error;
 mod errors;
@@ -27,6 +28,8 @@ pub mod validate;
 
 pub use application::{Application, app_fn};
 pub use body::{Body, BodyStream, Pace};
+#[doc(hidden)]
+pub use code::Code;
 pub use environ::{Environ, GATEWAY_VERSION};
 pub use error::{Error, ErrorKind, Result};
 pub use errors::{Errors, Level};

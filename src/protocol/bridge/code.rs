@@ -151,7 +151,7 @@ pub const fn level(number: u8) -> Option<Level> {
 }
 
 pub(super) const LEVELS: &str = "1 to 5";
-pub(super) const ERROR_KINDS: &str = "1 to 16";
+pub(super) const ERROR_KINDS: &str = "1 to 18";
 
 /// The number of an error's kind in FAILED.
 #[must_use]
@@ -173,6 +173,8 @@ pub const fn error_code(kind: ErrorKind) -> u8 {
         ErrorKind::Options => 14,
         ErrorKind::Validation => 15,
         ErrorKind::Resources => 16,
+        ErrorKind::QueueTimeout => 17,
+        ErrorKind::RequestTimeout => 18,
     }
 }
 
@@ -196,6 +198,8 @@ pub const fn error_kind(number: u8) -> Option<ErrorKind> {
         14 => ErrorKind::Options,
         15 => ErrorKind::Validation,
         16 => ErrorKind::Resources,
+        17 => ErrorKind::QueueTimeout,
+        18 => ErrorKind::RequestTimeout,
         _ => return None,
     })
 }

@@ -3,8 +3,6 @@
 use std::os::fd::AsFd as _;
 use std::sync::Arc;
 
-use http::StatusCode;
-
 use super::connection::Connection;
 use super::desk::Left;
 use super::exchange::BridgeExchange;
@@ -12,7 +10,7 @@ use super::inbox::Inbox;
 use super::input::{Input, Leftover};
 use super::variables::{Environ, Times};
 use super::worker::Worker;
-use crate::gateway::{Error, Outcome, Result, run};
+use crate::gateway::{Error, ErrorKind, Outcome, Result, run};
 use crate::os::{self, monotonic_us, wall_us};
 use crate::process_group::Finished;
 use crate::protocol::bridge::{Limits, Peer, Reason as Refusal, RequestHead, split};
@@ -104,8 +102,8 @@ pub(super) fn serve(
     // What cannot be sent is seen by the tally.
     let (_, error) = if waited_too_long {
         let seconds = queue_us / 1_000_000;
-        let why = format!("RUST0026: the request waited {seconds} s for a thread (queue-timeout)");
-        let error = Error::with_status(StatusCode::GATEWAY_TIMEOUT, why);
+        let why = format!("the request waited {seconds} s for a thread (queue-timeout)");
+        let error = Error::of(ErrorKind::QueueTimeout, why);
         (exchange.end_with_failure(&error), true)
     } else {
         match process.applications.find(facts.application, facts.options) {

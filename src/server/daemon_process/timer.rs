@@ -320,13 +320,14 @@ impl Timer {
             }
             let took_us = now_us.saturating_sub(job.started_us);
             let why = format!(
-                "RUST0027: the request took {} s (request-timeout), and was broken off",
+                "the request took {} s (request-timeout), and was broken off",
                 took_us / 1_000_000
             );
             let mut frame = Vec::new();
             let timing = Timing { application_us: took_us, ..Timing::default() };
-            let (kind, limits) = (ErrorKind::Application, Limits::default());
-            put_failed(&mut frame, kind, 504, why.as_bytes(), true, &timing, &limits);
+            let (kind, limits) = (ErrorKind::RequestTimeout, Limits::default());
+            let status = kind.status().as_u16();
+            put_failed(&mut frame, kind, status, why.as_bytes(), true, &timing, &limits);
             job.cut(&frame, now_us);
             let (slot, incarnation) = (self.slot(), self.process.incarnation);
             if job.parked {

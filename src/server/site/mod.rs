@@ -19,7 +19,6 @@ mod mounts;
 mod page;
 mod path;
 mod redirect;
-mod report;
 mod request;
 mod sink;
 
@@ -36,7 +35,6 @@ pub use self::log::install as install_logger;
 pub use self::log::{Log, parse_level};
 pub use self::mounts::{Mount, Mounted, Mounts};
 pub use self::page::page;
-pub use self::report::report;
 pub use self::request::{Ending, serve};
 pub use self::sink::Sink;
 

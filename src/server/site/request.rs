@@ -9,9 +9,9 @@ use super::facts::Mode;
 use super::mounts::Mounted;
 use super::redirect::{self, Way};
 use super::sink::Sink;
-use super::{Site, here, report};
+use super::{Site, here};
 use crate::gateway::{
-    Application, Error, ErrorKind, Exchange as _, Fill, InputSource, Level, Outcome, Result, run,
+    Application, Code, Error, ErrorKind, Exchange as _, Fill, InputSource, Outcome, Result, run,
 };
 use crate::protocol::params::Params;
 
@@ -66,8 +66,9 @@ fn follow(site: &Site, mode: Mode, first: Params, sink: &dyn Sink) -> Ending {
     let path = Environ::locate(&params, &site.facts, mode);
     let environ = Environ::new(&params, &site.facts, mode, path, NOBODY);
     let answer = Answer::new(site, &environ, sink);
-    let text = format!("RUST0051: more than {} internal redirects; answering 500", redirect::MOST);
-    answer.log(Level::Error, &text);
+    let code = Code::RedirectLoop;
+    let text = format_args!("more than {} internal redirects; answering 500", redirect::MOST);
+    answer.log(code.level(), &code.line(text));
     conclude(site, &environ, &answer, Outcome::Status(StatusCode::INTERNAL_SERVER_ERROR))
 }
 
@@ -116,7 +117,9 @@ fn once(
     let Some(mounted) = site.mounts.find(&path[base..]) else {
         let environ = Environ::new(params, &site.facts, mode, (path, base), NOBODY);
         let answer = Answer::new(site, &environ, sink);
-        answer.log(Level::Info, "RUST0050: no application is mounted at this path; answering 404");
+        let code = Code::NotMounted;
+        let text = "no application is mounted at this path; answering 404";
+        answer.log(code.level(), &code.line(text));
         let outcome = Outcome::Status(StatusCode::NOT_FOUND);
         return Step::Done(conclude(site, &environ, &answer, outcome));
     };
@@ -135,8 +138,7 @@ fn once(
 fn conclude(site: &Site, environ: &Environ<'_>, answer: &Answer<'_>, outcome: Outcome) -> Ending {
     let name = environ.application();
     let say = |error: &Error, what: &str| {
-        let (level, text) = report(name, error, what);
-        answer.log(level, &text);
+        answer.log(error.level(), &error.line(name, what));
     };
     let ending = match outcome {
         Outcome::Complete => Ending::Whole,

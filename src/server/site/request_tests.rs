@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 
 use super::*;
-use crate::gateway::{Body, FileBody, Interest, StartResponse, Woken};
+use crate::gateway::{Body, FileBody, Interest, Level, StartResponse, Woken};
 use crate::server::site::{Facts, Head, Limits, Log, Mount, Mounts, Timeouts};
 use crate::{Environ as View, Error};
 

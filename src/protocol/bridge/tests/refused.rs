@@ -341,8 +341,8 @@ fn other_values_that_there_are_not() {
         ),
         (frame_of(Kind::Log, 0, &[0; 5]), "LOG, byte 8: the level is 0; allowed is 1 to 5"),
         (
-            frame_of(Kind::Failed, 0, &[17; 31]),
-            "FAILED, byte 8: the error's kind is 17; allowed is 1 to 16",
+            frame_of(Kind::Failed, 0, &[19; 31]),
+            "FAILED, byte 8: the error's kind is 19; allowed is 1 to 18",
         ),
         (
             frame_of(Kind::Failed, 0, &[1; 31]),
