@@ -76,9 +76,10 @@ fn sections_tell_what_the_type_says() {
         if !section.contains("**The client**") && !section.contains("**httpd**") {
             wrong.push(format!("{code}: it does not say what comes of it"));
         }
-        let level = section.split(" · level ").nth(1).map(|rest| {
-            rest.chars().take_while(char::is_ascii_lowercase).collect::<String>()
-        });
+        let level = section
+            .split(" · level ")
+            .nth(1)
+            .map(|rest| rest.chars().take_while(char::is_ascii_lowercase).collect::<String>());
         let expected =
             (!of_type.is_start_up()).then(|| format!("{:?}", of_type.level()).to_lowercase());
         if level != expected {

@@ -16,7 +16,7 @@ use super::shared::Shared;
 use super::variables::{Facts, RequestVariables};
 use super::wait;
 use crate::gateway::{
-    Error, ErrorKind, Exchange, FileBody, Interest, Level, Result, SharedVariables, Status,
+    Code, Error, ErrorKind, Exchange, FileBody, Interest, Level, Result, SharedVariables, Status,
     Variables, Woken, header,
 };
 use crate::httpd::{Brigade, Progress, Request, SoFar, log};
@@ -363,7 +363,8 @@ impl Exchange for RequestExchange<'_, '_> {
         if file.is_whole()
             && let Err(error) = request.set_validators(file.file())
         {
-            let message = format!("RUST0008: no validators for the file that answers: {error}");
+            let message = Code::NoValidators
+                .line(format_args!("no validators for the file that answers: {error}"));
             log::request(request, Level::Warn, &message);
         }
         let status = StatusCode::from_u16(u16::try_from(request.meets_conditions()).ok()?).ok();

@@ -7,7 +7,7 @@ use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
 
 use super::exchange::RequestExchange;
-use crate::gateway::{Level, SharedVariables, Variables as _};
+use crate::gateway::{Code, SharedVariables, Variables as _};
 use crate::httpd::log;
 use crate::server::workers::parker;
 
@@ -131,11 +131,11 @@ impl Shared {
         drop(state);
         let seconds = PATIENCE.as_secs();
         log::here(
-            Level::Error,
-            &format!(
-                "RUST0019: a thread asked for a request's environ, and the thread that has the request \
+            Code::EnvironUnanswered.level(),
+            &Code::EnvironUnanswered.line(format_args!(
+                "a thread asked for a request's environ, and the thread that has the request \
                  did not answer within {seconds} s; the value counts as absent"
-            ),
+            )),
         );
         None
     }

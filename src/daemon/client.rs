@@ -15,7 +15,7 @@ use super::request_body::RequestBody;
 use super::response::Response;
 use super::waiting::Waiting;
 use crate::adapter::{Facts, RequestExchange, RequestInput, conclude};
-use crate::gateway::{Error, Level, Outcome, Variables as _};
+use crate::gateway::{Code, Error, Outcome, Variables as _};
 use crate::httpd::{HookStatus, Request, log};
 use crate::os;
 use crate::process_group::{LONGEST_PAUSE_US, Lease, ProcessChoice, ProcessState, TriedSlots};
@@ -208,13 +208,13 @@ impl<'e, 'r> Dispatcher<'_, 'e, 'r> {
             }
             log::request(
                 self.request,
-                Level::Info,
-                &format!(
-                    "RUST0038: process group {}: daemon process {} took nothing of the request; it \
+                Code::RequestResent.level(),
+                &Code::RequestResent.line(format_args!(
+                    "process group {}: daemon process {} took nothing of the request; it \
                      goes to another",
                     self.group.name(),
                     lease.pid
-                ),
+                )),
             );
         }
     }

@@ -8,7 +8,7 @@
 use std::ffi::c_int;
 use std::sync::OnceLock;
 
-use crate::gateway::{Level, panic};
+use crate::gateway::{Code, Level, panic};
 use crate::httpd::{log, signals};
 
 /// The exit status of a process whose application called `exit`.
@@ -49,9 +49,9 @@ fn end(status: Option<c_int>) -> ! {
     match WATCHED.get() {
         Some((name, pid)) if *pid == std::process::id() => {
             let status = status.map_or_else(String::new, |status| status.to_string());
-            let line = format!(
-                "RUST0042: process group {name}, process {pid}: the application called exit({status})"
-            );
+            let line = Code::ExitCalled.line(format_args!(
+                "process group {name}, process {pid}: the application called exit({status})"
+            ));
             // A panic must not leave this function, which C calls.
             let _ = panic::catch(|| log::here(Level::Error, &line));
             signals::end_process_with(CALLED_EXIT)

@@ -5,19 +5,18 @@ use std::path::Path;
 
 use http::StatusCode;
 
-use crate::gateway::Level;
+use crate::gateway::Code;
 use crate::httpd::{Request, log};
 
 /// Why a request got no answer from its process group, or not all of one.
 #[derive(Debug)]
 pub(super) struct Failure {
-    code: &'static str,
+    code: Code,
     /// What the client gets if nothing has gone out to it.
     status: StatusCode,
     message: String,
     /// In how many seconds it is worth trying again.
     retry_after: Option<u64>,
-    level: Level,
     /// Whether trying again makes no difference.
     is_lasting: bool,
 }
@@ -27,18 +26,18 @@ impl Failure {
     pub(super) fn died(pid: u32, has_begun: bool) -> Self {
         let (code, message) = if has_begun {
             (
-                "RUST0021",
+                Code::DaemonBroke,
                 format!("daemon process {pid} died, or gave up, before the response's end"),
             )
         } else {
-            ("RUST0020", format!("daemon process {pid} died, or gave up, before it answered"))
+            (Code::DaemonDied, format!("daemon process {pid} died, or gave up, before it answered"))
         };
         Self::new(code, StatusCode::BAD_GATEWAY, message)
     }
 
     /// What came is not what the bridge allows.
     pub(super) fn protocol(pid: u32, has_begun: bool, what: &dyn std::fmt::Display) -> Self {
-        let code = if has_begun { "RUST0021" } else { "RUST0028" };
+        let code = if has_begun { Code::DaemonBroke } else { Code::BridgeRefused };
         let message =
             format!("daemon process {pid} does not keep to the bridge's protocol: {what}");
         Self::new(code, StatusCode::BAD_GATEWAY, message)
@@ -47,7 +46,7 @@ impl Failure {
     /// The request does not fit the bridge.
     pub(super) fn too_large(what: &dyn std::fmt::Display) -> Self {
         Self::new(
-            "RUST0028",
+            Code::BridgeRefused,
             StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             format!("the request's variables and headers do not fit the bridge: {what}"),
         )
@@ -56,7 +55,7 @@ impl Failure {
     /// No process was ready in time.
     pub(super) fn none_ready(waited: std::time::Duration) -> Self {
         let message = format!("no daemon process was ready within {} s", waited.as_secs());
-        Self::new("RUST0022", StatusCode::SERVICE_UNAVAILABLE, message).retry_after(5)
+        Self::new(Code::DaemonUnreachable, StatusCode::SERVICE_UNAVAILABLE, message).retry_after(5)
     }
 
     /// No process could be connected to.
@@ -66,7 +65,8 @@ impl Failure {
             "cannot connect to daemon process {pid} at its socket \"{}\" as user id {user}: {error}",
             socket.display()
         );
-        let mut failure = Self::new("RUST0022", StatusCode::SERVICE_UNAVAILABLE, message);
+        let mut failure =
+            Self::new(Code::DaemonUnreachable, StatusCode::SERVICE_UNAVAILABLE, message);
         // A full backlog has room again, and another process listens where one has died. What the
         // file system says stays.
         failure.is_lasting = !matches!(
@@ -84,7 +84,7 @@ impl Failure {
     /// Every thread is busy, and the line of waiting requests is full.
     pub(super) fn full() -> Self {
         let message = "every thread is busy and as many requests wait as queue-size allows";
-        Self::new("RUST0023", StatusCode::SERVICE_UNAVAILABLE, message.into()).retry_after(1)
+        Self::new(Code::QueueFull, StatusCode::SERVICE_UNAVAILABLE, message.into()).retry_after(1)
     }
 
     /// No process is ready, and as many requests wait for one as may.
@@ -92,16 +92,19 @@ impl Failure {
         let message = format!(
             "no daemon process is ready, and {most} requests wait for one already (threads + queue-size)"
         );
-        Self::new("RUST0023", StatusCode::SERVICE_UNAVAILABLE, message).retry_after(1)
+        Self::new(Code::QueueFull, StatusCode::SERVICE_UNAVAILABLE, message).retry_after(1)
     }
 
     /// Processes fail to start; the next is tried in so many seconds, or is tried now.
     pub(super) fn circuit_open(seconds: u64) -> Self {
         let next = if seconds == 0 { "now".to_owned() } else { format!("in {seconds} s") };
         let message = format!(
-            "its processes fail to start (RUST0031 and RUST0033 say why); the next is tried {next}"
+            "its processes fail to start ({} and {} say why); the next is tried {next}",
+            Code::DaemonEnded,
+            Code::DaemonNotBuilt
         );
-        Self::new("RUST0024", StatusCode::SERVICE_UNAVAILABLE, message).retry_after(seconds.max(1))
+        Self::new(Code::CircuitOpen, StatusCode::SERVICE_UNAVAILABLE, message)
+            .retry_after(seconds.max(1))
     }
 
     /// The process said nothing for too long.
@@ -110,24 +113,24 @@ impl Failure {
             "daemon process {pid} sent nothing for {} s (socket-timeout)",
             timeout.as_secs_f64()
         );
-        Self::new("RUST0025", StatusCode::GATEWAY_TIMEOUT, message)
+        Self::new(Code::DaemonSilent, StatusCode::GATEWAY_TIMEOUT, message)
     }
 
     /// No thread took the request up in time.
     pub(super) fn queued(timeout: std::time::Duration) -> Self {
         let message =
             format!("no thread took the request up within {} s (queue-timeout)", timeout.as_secs());
-        Self::new("RUST0026", StatusCode::GATEWAY_TIMEOUT, message)
+        Self::new(Code::QueueTimeout, StatusCode::GATEWAY_TIMEOUT, message)
     }
 
     /// The peer refused the request.
     pub(super) fn refused(pid: u32, what: &str) -> Self {
         let message = format!("daemon process {pid} refused the request: {what}");
-        Self::new("RUST0028", StatusCode::BAD_GATEWAY, message)
+        Self::new(Code::BridgeRefused, StatusCode::BAD_GATEWAY, message)
     }
 
-    fn new(code: &'static str, status: StatusCode, message: String) -> Self {
-        Self { code, status, message, retry_after: None, level: Level::Error, is_lasting: false }
+    fn new(code: Code, status: StatusCode, message: String) -> Self {
+        Self { code, status, message, retry_after: None, is_lasting: false }
     }
 
     const fn retry_after(mut self, seconds: u64) -> Self {
@@ -147,8 +150,9 @@ impl Failure {
         } else {
             format!("answering {}", self.status.as_u16())
         };
-        let line = format!("{}: process group {group}: {}; {outcome}", self.code, self.message);
-        log::request(request, self.level, &line);
+        let line =
+            self.code.line(format_args!("process group {group}: {}; {outcome}", self.message));
+        log::request(request, self.code.level(), &line);
     }
 
     /// Tells the client when to come again, if that makes sense.

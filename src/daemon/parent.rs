@@ -17,7 +17,7 @@ use super::exit_status::ExitStatus;
 use super::group::{Build, Descriptors, Group};
 use super::identity::{self, Identity};
 use super::{exit_status, previous_generation, setup, socket, title};
-use crate::gateway::Level;
+use crate::gateway::{Code, Level};
 use crate::httpd::other_child::{self, Forked};
 use crate::httpd::{Kept, Pool, ProcessPool, Server, log, mpm, unixd};
 use crate::os::{self, BoardMemory, Placed, Shape};
@@ -69,10 +69,10 @@ pub(crate) fn start(
     if plans.is_empty() {
         return Ok(());
     }
-    let prefix =
-        prefix_of_module(pconf, prefix).map_err(|error| vec![format!("RUST0034: {error}")])?;
+    let prefix = prefix_of_module(pconf, prefix)
+        .map_err(|error| vec![Code::DaemonNotSetUp.line(format_args!("{error}"))])?;
     let failed = |what: &str, error: &dyn std::fmt::Display| {
-        vec![format!("RUST0034: process groups: cannot make {what}: {error}")]
+        vec![Code::DaemonNotSetUp.line(format_args!("process groups: cannot make {what}: {error}"))]
     };
     let shapes: Vec<_> = plans.iter().map(|plan| shape(&plan.options)).collect();
     let (memory, boards) =
@@ -87,7 +87,9 @@ pub(crate) fn start(
             // SAFETY: P3: in pconf; those who refer to it are records and hooks of this configuration,
             // and daemon processes, which never clear it.
             Ok(group) => groups.push(unsafe { pconf.keep(group) }),
-            Err(error) => wrong.push(format!("RUST0034: process group {name}: {error}")),
+            Err(error) => {
+                wrong.push(Code::DaemonNotSetUp.line(format_args!("process group {name}: {error}")))
+            }
         }
     }
     if !wrong.is_empty() {
@@ -137,12 +139,12 @@ fn fill(running: &Running) {
             }
             if let Err(error) = fork(pconf, group, slot) {
                 // The system refuses the next one just the same: one line, and another try later.
-                let line = format!(
-                    "RUST0034: process group {}: cannot fork a daemon process: {error}; allow httpd \
+                let line = Code::DaemonNotSetUp.line(format_args!(
+                    "process group {}: cannot fork a daemon process: {error}; allow httpd \
                      more processes or memory (ulimit -u, TasksMax=), or give its groups fewer; it is \
                      tried again within ten seconds",
                     group.name()
-                );
+                ));
                 log::server(Server::main(), Level::Error, &line);
                 return;
             }
@@ -336,8 +338,8 @@ fn on_end(pid: i32, status: other_child::WaitStatus) {
             let next = match failure {
                 _ if is_stopping => "none takes its place, as httpd stops".to_owned(),
                 _ if !is_forked => {
-                    "none takes its place yet, as it cannot be forked (RUST0034 says why)"
-                        .to_owned()
+                    let code = Code::DaemonNotSetUp;
+                    format!("none takes its place yet, as it cannot be forked ({code} says why)")
                 }
                 Some(failure) if failure.pause_us > 0 => {
                     format!("the next is started in {} ms", failure.pause_us / 1000)
@@ -353,10 +355,10 @@ fn on_end(pid: i32, status: other_child::WaitStatus) {
                 }
                 _ => ", before it was ready".to_owned(),
             };
-            let line = format!(
-                "RUST0031: process group {}: daemon process {pid} {ended}{what}; {next}",
+            let line = Code::DaemonEnded.line(format_args!(
+                "process group {}: daemon process {pid} {ended}{what}; {next}",
                 group.name()
-            );
+            ));
             log::server(Server::main(), Level::Error, &line);
         }
         group.ring();

@@ -13,7 +13,7 @@ use nix::sys::signal::kill;
 use nix::unistd::Pid;
 
 use super::exit_status::ExitStatus;
-use crate::gateway::Level;
+use crate::gateway::{Code, Level};
 use crate::httpd::other_child::{self, WaitStatus};
 use crate::httpd::{Pool, ProcessPool, Server, SharedKey, log};
 
@@ -70,10 +70,10 @@ fn on_end(pid: i32, status: WaitStatus) {
         );
         (Level::Info, line)
     } else {
-        let line = format!(
-            "RUST0039: process group {group}: daemon process {pid} of an earlier configuration \
+        let line = Code::OldDaemonEnded.line(format_args!(
+            "process group {group}: daemon process {pid} of an earlier configuration \
              {ended}, perhaps with requests in it"
-        );
+        ));
         (Level::Error, line)
     };
     log::server(Some(main), level, &line);

@@ -12,7 +12,7 @@ use nix::unistd::Pid;
 
 use super::group::{Descriptors, Group};
 use super::{exit, identity, mappings, parent, title};
-use crate::gateway::Level;
+use crate::gateway::{Code, Level};
 use crate::httpd::{Kept, Server, log, signals, unixd};
 use crate::os;
 use crate::process_group::Reason;
@@ -99,11 +99,11 @@ fn live(group: &Group, slot: usize) -> i32 {
                 // Nobody is left to serve: that is no fault of the applications.
                 signals::end_process_with(WELL)
             }
-            let line = format!(
-                "RUST0033: process group {name}: the applications were not built in time \
+            let line = Code::DaemonNotBuilt.line(format_args!(
+                "process group {name}: the applications were not built in time \
                  ({}); the process is given up",
                 reason.word()
-            );
+            ));
             log::here(Level::Error, &line);
             signals::end_process_with(NOT_BUILT)
         }),
@@ -139,7 +139,8 @@ fn pause(group: &Group, lifeline: &OwnedFd) {
 
 fn failed(group: &Group, what: &str) -> i32 {
     let (name, pid) = (group.name(), std::process::id());
-    let line = format!("RUST0034: process group {name}, process {pid}: cannot be set up: {what}");
+    let line = Code::DaemonNotSetUp
+        .line(format_args!("process group {name}, process {pid}: cannot be set up: {what}"));
     log::here(Level::Error, &line);
     NOT_SET_UP
 }

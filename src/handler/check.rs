@@ -5,7 +5,7 @@ use super::config::Choice;
 use super::groups::Selection;
 use super::options::Chain;
 use super::registry::{self, Place, Scope, Use};
-use crate::gateway::Error;
+use crate::gateway::{Code, Error};
 use crate::httpd::{Kept, Pool, Server, mpm};
 
 /// The option lines that hold for a mount at `path` in a server: those outside of sections, then
@@ -70,19 +70,25 @@ pub(super) fn own(
 /// A line for each mistake.
 pub(super) fn all(pool: Pool<'_>) -> Result<(), Vec<String>> {
     let mut wrong = registry::all_wrong(pool);
-    wrong.extend(registry::wrong_names(pool).iter().map(|reason| format!("RUST0101: {reason}")));
+    wrong.extend(
+        registry::wrong_names(pool)
+            .iter()
+            .map(|reason| Code::UnknownApplication.line(format_args!("{reason}"))),
+    );
     wrong.extend(registry::unknown_lines(pool).iter().map(|line| {
-        format!("RUST0103: {line}: no application that it applies to has an option of that name")
+        Code::UnknownOption.line(format_args!(
+            "{line}: no application that it applies to has an option of that name"
+        ))
     }));
     // httpd compares the major module magic number only. A record that has grown since its release
     // would be read beyond its end.
     let (running, built) = (mpm::release(), mpm::built_for());
     if running < built {
-        wrong.push(format!(
-            "RUST0104: built with the headers of httpd {}.{}.{}, this is {}.{}.{}: build the module \
+        wrong.push(Code::OlderHttpd.line(format_args!(
+            "built with the headers of httpd {}.{}.{}, this is {}.{}.{}: build the module \
              with the headers of this httpd, or of an older one",
             built.0, built.1, built.2, running.0, running.1, running.2
-        ));
+        )));
     }
     if wrong.is_empty() { Ok(()) } else { Err(wrong) }
 }
@@ -204,8 +210,9 @@ fn problem(used: &Use, options: Chain) -> Option<String> {
     });
     let (directive, place) = (&used.directive, &used.place);
     Some(match at {
-        Some(at) => format!("RUST0102: {at}: RustAppOption ({directive} at {place}): {reason}"),
-        None => format!("RUST0102: {place}: {directive}: {reason}"),
+        Some(at) => Code::WrongOption
+            .line(format_args!("{at}: RustAppOption ({directive} at {place}): {reason}")),
+        None => Code::WrongOption.line(format_args!("{place}: {directive}: {reason}")),
     })
 }
 
@@ -215,7 +222,7 @@ fn unknown(used: &Use, option: &str, place: &str) -> String {
         Some([]) | None => "it takes none".to_owned(),
         Some(declared) => format!("it has {}", declared.join(", ")),
     };
-    format!(
-        "RUST0103: {place}: RustAppOption {option}: application {name} has no such option; {allowed}"
-    )
+    Code::UnknownOption.line(format_args!(
+        "{place}: RustAppOption {option}: application {name} has no such option; {allowed}"
+    ))
 }

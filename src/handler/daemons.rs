@@ -10,7 +10,7 @@ use super::options::Chain;
 use super::registry::{self, Named, Place};
 use super::{check, instance, process};
 use crate::daemon::{self, Plan};
-use crate::gateway::{Application, Error, ErrorKind, Options, Result};
+use crate::gateway::{Application, Code, Error, ErrorKind, Options, Result};
 use crate::httpd::{Kept, Pool, Server};
 use crate::protocol::bridge::{PairBlock, Pairs};
 use crate::server::daemon_process::Applications;
@@ -52,11 +52,11 @@ pub(super) fn check_embedded(view: &View<'_>) -> Vec<String> {
                         scope.section.process_group.is_some() && scope.location.is_none()
                     })
                 {
-                    wrong.push(format!(
-                        "RUST0106: {}: {}: RustRestrictEmbedded lets no application run in httpd's \
+                    wrong.push(Code::NoGroupChosen.line(format_args!(
+                        "{}: {}: RustRestrictEmbedded lets no application run in httpd's \
                          children: choose a process group, by process-group= or RustProcessGroup",
                         used.place, used.directive
-                    ));
+                    )));
                 }
             }
         }
@@ -72,7 +72,7 @@ pub(super) fn check_groups(pconf: Pool<'_>, view: &View<'_>) -> Vec<String> {
             wanted(pconf, group, view)?;
             let error = daemon::check(pconf, registry::socket_prefix(), &group.options).err()?;
             let Definition { name, place, .. } = group;
-            Some(format!("RUST0107: {place}: RustDaemonProcess {name}: {error}"))
+            Some(Code::WrongGroup.line(format_args!("{place}: RustDaemonProcess {name}: {error}")))
         };
         groups.iter().filter_map(check).collect()
     })

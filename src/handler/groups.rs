@@ -3,6 +3,7 @@
 use super::directives;
 use super::registry::{self, WantedGroup};
 use crate::daemon;
+use crate::gateway::Code;
 use crate::httpd::{Kept, Request, Server};
 use crate::process_group::GroupOptions;
 
@@ -102,7 +103,10 @@ pub(super) fn check(main: Server<'_>) -> Vec<String> {
         for group in groups {
             if let Err(error) = daemon::check_identity(&group.options) {
                 let Definition { name, place, .. } = group;
-                wrong.push(format!("RUST0107: {place}: RustDaemonProcess {name}: {error}"));
+                wrong.push(
+                    Code::WrongGroup
+                        .line(format_args!("{place}: RustDaemonProcess {name}: {error}")),
+                );
             }
         }
         registry::with_wanted_groups(|names| {
@@ -123,10 +127,10 @@ pub(super) fn check(main: Server<'_>) -> Vec<String> {
                     && groups.iter().any(|g| g.name == wanted.name && !g.options.listens())
                 {
                     let WantedGroup { name, directive, place, .. } = wanted;
-                    wrong.push(format!(
-                        "RUST0105: {place}: {directive} {name}: that process group takes no \
+                    wrong.push(Code::UnknownGroup.line(format_args!(
+                        "{place}: {directive} {name}: that process group takes no \
                          requests, as it has threads=0; RustAppImport names its applications"
-                    ));
+                    )));
                 }
             }
         });
@@ -137,18 +141,19 @@ pub(super) fn check(main: Server<'_>) -> Vec<String> {
 fn unknown(wanted: &WantedGroup, groups: &[Definition], visible: &[&str]) -> String {
     let WantedGroup { name, directive, place, .. } = wanted;
     if let Some(group) = groups.iter().find(|group| group.name == *name) {
-        return format!(
-            "RUST0105: {place}: {directive} {name}: that process group is another virtual host's \
+        return Code::UnknownGroup.line(format_args!(
+            "{place}: {directive} {name}: that process group is another virtual host's \
              ({}); define it in the main server, or in this virtual host",
             group.place
-        );
+        ));
     }
     let there = if visible.is_empty() {
         "there are none: RustDaemonProcess defines one".to_owned()
     } else {
         format!("there are {}", visible.join(", "))
     };
-    format!("RUST0105: {place}: {directive} {name}: no process group of that name; {there}")
+    Code::UnknownGroup
+        .line(format_args!("{place}: {directive} {name}: no process group of that name; {there}"))
 }
 
 /// A list of names in the configuration's pool.

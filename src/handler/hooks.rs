@@ -16,7 +16,7 @@ use super::{
 use crate::adapter::Facts;
 use crate::daemon::{self, Call, Group};
 use crate::embedded;
-use crate::gateway::{Application, Level};
+use crate::gateway::{Application, Code, Level};
 use crate::httpd::{HookStatus, Kept, Pool, Request, Server, log};
 use crate::module::{
     CheckConfigHook, ChildInitHook, MonitorHook, Named, Order, PostConfigHook, PreConfigHook,
@@ -214,26 +214,28 @@ impl<'r> Answering<'_, 'r> {
             Ok(Destination::Embedded) => self.embedded(facts),
             Ok(Destination::Group(name)) => match daemons::find(name, self.request.server()) {
                 Some(group) => self.daemon(group, facts),
-                None => self.refuse(&format!(
-                    "RUST0029: application {}: there is no process group \"{name}\" for this \
+                None => self.refuse(&Code::GroupRefused.line(format_args!(
+                    "application {}: there is no process group \"{name}\" for this \
                      virtual host; answering 500",
                     facts.application
-                )),
+                ))),
             },
-            Err(reason) => self.refuse(&format!(
-                "RUST0029: application {}: {reason}; answering 500",
-                facts.application
-            )),
+            Err(reason) => {
+                self.refuse(&Code::GroupRefused.line(format_args!(
+                    "application {}: {reason}; answering 500",
+                    facts.application
+                )))
+            }
         }
     }
 
     fn embedded(&self, facts: Facts<'r>) -> HookStatus {
         if self.host.restrict_embedded == Some(true) {
-            return self.refuse(&format!(
-                "RUST0030: application {}: RustRestrictEmbedded lets no application run in httpd's \
+            return self.refuse(&Code::EmbeddedRefused.line(format_args!(
+                "application {}: RustRestrictEmbedded lets no application run in httpd's \
                  children, and no process group is chosen here; answering 500",
                 facts.application
-            ));
+            )));
         }
         let usual = self.mount.as_ref().map(|mount| &mount.usual);
         match built(usual, self.named, self.gateway) {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::daemons;
 use super::options::Chain;
 use super::registry::Named;
-use crate::gateway::{Application, Error, ErrorKind, Level, Options, panic};
+use crate::gateway::{Application, Code, Error, ErrorKind, Level, Options, panic};
 use crate::httpd::{Kept, Request, log};
 use crate::protocol::bridge::{PairBlock, Pairs};
 
@@ -144,8 +144,8 @@ pub(super) fn build_for(
         }
         Err(error) => {
             if is_told {
-                let message =
-                    format!("RUST0007: application {} cannot be built: {error}", named.name);
+                let message = Code::NotBuilt
+                    .line(format_args!("application {} cannot be built: {error}", named.name));
                 log::here(Level::Error, &message);
             }
             *built = Some(Err(Instant::now()));

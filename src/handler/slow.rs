@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::request_note::RequestNote;
-use crate::gateway::Level;
+use crate::gateway::{Code, Level};
 use crate::httpd::{Request, log};
 
 /// Says that a request was slow, if it was. `threshold` of nothing says that none is.
@@ -34,11 +34,11 @@ pub(super) fn report(
         (Some(group), None) => format!("process group {}: no process took it", group.name()),
         (None, _) => "embedded".to_owned(),
     };
-    let line = format!(
-        "RUST0035: application {application}: {} {} took {:.1} ms: {place}",
+    let line = Code::SlowRequest.line(format_args!(
+        "application {application}: {} {} took {:.1} ms: {place}",
         String::from_utf8_lossy(request.method()),
         String::from_utf8_lossy(request.unparsed_uri()),
         took.as_secs_f64() * 1000.0,
-    );
+    ));
     log::request(request, Level::Warn, &line);
 }

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, Ordering};
 use super::request::Request;
 use super::server::Server;
 use super::syslog::Syslog;
-use crate::gateway::{Level, panic};
+use crate::gateway::{Code, Level, panic};
 use crate::sys;
 
 /// The record of the module that logs, from which httpd knows `LogLevel rust:…`.
@@ -157,7 +157,7 @@ pub fn here(level: Level, message: &str) {
 /// logged, and goes no further.
 pub(super) fn guarded(what: &str, f: impl FnOnce()) {
     if let Err(error) = panic::catch(f) {
-        here(Level::Error, &format!("RUST0001: {what} {error}"));
+        here(Code::HookPanicked.level(), &Code::HookPanicked.line(format_args!("{what} {error}")));
     }
 }
 

@@ -73,8 +73,9 @@ fn failed() -> *mut c_void {
 /// [`create`] or [`merge`] made the record, of this type, and it lives for `'c` (P4, P6).
 #[track_caller]
 unsafe fn readable<'c, C>(record: *mut c_void) -> &'c C {
-    let record = whole(record)
-        .expect("a configuration record that holds here could not be made, see its RUST0001");
+    let record = whole(record).expect(
+        "a configuration record that holds here could not be made; see its line in the log",
+    );
     // SAFETY: the caller's word; after the configuration is read nobody writes to it (P3).
     unsafe { record.as_ref() }
 }

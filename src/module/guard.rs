@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::gateway::{Level, panic};
+use crate::gateway::{Code, panic};
 use crate::httpd::{Brigade, HookStatus, Progress, Request, log};
 
 /// Runs a callback that httpd made for a request. A panic answers 500, or breaks off the response if
@@ -27,14 +27,21 @@ pub(super) fn request(request: &Request<'_>, f: impl FnOnce() -> HookStatus) -> 
         }
         Progress::Complete => (HookStatus::Done, "the response was complete"),
     };
-    log::request(request, Level::Error, &format!("RUST0001: a hook {error}; {what}"));
+    log::request(
+        request,
+        Code::HookPanicked.level(),
+        &Code::HookPanicked.line(format_args!("a hook {error}; {what}")),
+    );
     status.into_raw()
 }
 
 /// Runs any other callback. A panic is logged for the server, and `fallback` goes back to httpd.
 pub(super) fn callback<T>(name: &str, fallback: T, f: impl FnOnce() -> T) -> T {
     panic::catch(f).unwrap_or_else(|error| {
-        log::here(Level::Error, &format!("RUST0001: the callback {name} {error}"));
+        log::here(
+            Code::HookPanicked.level(),
+            &Code::HookPanicked.line(format_args!("the callback {name} {error}")),
+        );
         fallback
     })
 }

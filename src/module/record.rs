@@ -8,6 +8,7 @@ use super::config::{self, Config, Records};
 use super::directive::{Parameters, Project};
 use super::guard;
 use super::hooks::{self, CheckConfigHook, Order, Registrar};
+use crate::gateway::Code;
 use crate::httpd::{Pool, Server};
 use crate::sys;
 
@@ -150,11 +151,12 @@ impl<D: Definition> CheckConfigHook for Whole<D> {
         if !guard::is_incomplete() {
             return Ok(());
         }
-        Err(vec![format!(
-            "RUST0108: module {}: its hooks, or a configuration record, could not be made; the line \
-             RUST0001 above says why",
-            D::NAME.to_string_lossy()
-        )])
+        Err(vec![Code::ModuleIncomplete.line(format_args!(
+            "module {}: its hooks, or a configuration record, could not be made; the line \
+             {} above says why",
+            D::NAME.to_string_lossy(),
+            Code::HookPanicked
+        ))])
     }
 }
 
@@ -163,10 +165,10 @@ struct Second<D>(std::marker::PhantomData<D>);
 
 impl<D: Definition> CheckConfigHook for Second<D> {
     fn run(_: Pool<'_>, _: Server<'_>) -> Result<(), Vec<String>> {
-        Err(vec![format!(
-            "RUST0109: module {}: its library holds another module, which is loaded already; build \
+        Err(vec![Code::ModuleTwice.line(format_args!(
+            "module {}: its library holds another module, which is loaded already; build \
              each module as a library of its own",
             D::NAME.to_string_lossy()
-        )])
+        ))])
     }
 }

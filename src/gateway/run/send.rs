@@ -5,8 +5,8 @@ use http::{HeaderMap, StatusCode};
 
 use super::{Response, Sent};
 use crate::gateway::body::{Body, BodyStream, Kind, Pace};
+use crate::gateway::code::Code;
 use crate::gateway::error::{Error, ErrorKind, Result};
-use crate::gateway::errors::Level;
 use crate::gateway::file::FileBody;
 use crate::gateway::panic;
 use crate::gateway::start_response::Respond;
@@ -29,8 +29,10 @@ impl Response<'_> {
     /// A panic in a body's close cannot change any more what the client got.
     fn close(&self, body: impl Sized) {
         if let Err(error) = panic::catch(|| drop(body)) {
-            self.exchange
-                .log(Level::Error, &format!("RUST0009: closing the response body {error}"));
+            self.exchange.log(
+                Code::ClosePanicked.level(),
+                &Code::ClosePanicked.line(format_args!("closing the response body {error}")),
+            );
         }
     }
 
@@ -153,11 +155,11 @@ impl Response<'_> {
         } else {
             if length.is_some() {
                 self.exchange.log(
-                    Level::Warn,
-                    &format!(
-                        "RUST0010: the body of a {} response is dropped: it has none",
+                    Code::BodyDropped.level(),
+                    &Code::BodyDropped.line(format_args!(
+                        "the body of a {} response is dropped: it has none",
                         status.as_u16()
-                    ),
+                    )),
                 );
             }
             // A 304 says what a 200 would have; a 204 must not say anything (RFC 9110, 8.6), and a

@@ -10,7 +10,7 @@ use super::daemon::{Applications, LogFn};
 use super::desk::Desk;
 use super::variables::Facts;
 use super::worker::Worker;
-use crate::gateway::{Error, Level};
+use crate::gateway::{Code, Error, Level};
 use crate::os::{self, Event, monotonic_us};
 use crate::process_group::{
     Finished, GroupOptions, Phase, ProcessScore, Recycle, Scoreboard, WorkerScore,
@@ -221,8 +221,11 @@ impl Process {
             _ => return,
         };
         self.log(
-            Level::Warn,
-            &format!("RUST0036: process group {}: refused {peer}: {why}{more}", self.options.name),
+            Code::PeerRefused.level(),
+            &Code::PeerRefused.line(format_args!(
+                "process group {}: refused {peer}: {why}{more}",
+                self.options.name
+            )),
         );
     }
 }

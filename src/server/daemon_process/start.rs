@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::daemon::{AbandonFn, Applications, BuildFn, Ended, LogFn, broken};
 use super::watch::{Found, Watch, announce};
-use crate::gateway::{Level, panic};
+use crate::gateway::{Code, Level, panic};
 use crate::os::{self, Event, monotonic_us};
 use crate::process_group::{
     Activation, GroupOptions, ProcessState, Reason, Scoreboard, startup_us,
@@ -138,13 +138,13 @@ impl Start<'_> {
         let failure = group.start_failed(self.slot, monotonic_us());
         drop(group);
         announce(self.board.group);
-        let message = format!(
-            "RUST0033: process group {}, process {pid}: cannot start: {why}; failure {} in a row, \
+        let message = Code::DaemonNotBuilt.line(format_args!(
+            "process group {}, process {pid}: cannot start: {why}; failure {} in a row, \
              the next start is in {} ms",
             self.options.name,
             failure.in_row,
             failure.pause_us / 1000
-        );
+        ));
         (self.log)(if failure.first_of_wave { Level::Error } else { Level::Info }, &message);
     }
 }

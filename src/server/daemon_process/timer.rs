@@ -12,7 +12,7 @@ use std::time::Duration;
 use super::daemon::{Ended, broken};
 use super::process::Process;
 use super::watch::{Found, Watch};
-use crate::gateway::{ErrorKind, Level};
+use crate::gateway::{Code, ErrorKind};
 use crate::os::{self, monotonic_us};
 use crate::process_group::{
     Drain, DrainAction, MEASURE_US, ProcessScore, ProcessState, ProcessUsage, Reason, Scaled,
@@ -243,13 +243,13 @@ impl Timer {
             return;
         }
         self.process.log(
-            Level::Info,
-            &format!(
-                "RUST0032: process group {}, process {}: {what}: {}",
+            Code::DaemonRecycled.level(),
+            &Code::DaemonRecycled.line(format_args!(
+                "process group {}, process {}: {what}: {}",
                 self.process.options.name,
                 std::process::id(),
                 reason.word()
-            ),
+            )),
         );
     }
 
@@ -285,14 +285,14 @@ impl Timer {
     fn end(self, reason: Reason, gave_up: bool) -> Ended {
         if gave_up {
             self.process.log(
-                Level::Warn,
-                &format!(
-                    "RUST0037: process group {}, process {}: gave up waiting for {} requests: {}",
+                Code::DrainAbandoned.level(),
+                &Code::DrainAbandoned.line(format_args!(
+                    "process group {}, process {}: gave up waiting for {} requests: {}",
                     self.process.options.name,
                     std::process::id(),
                     self.slot().running() + self.slot().parked(),
                     reason.word()
-                ),
+                )),
             );
         }
         // A thread at rest ends at once; one that is stuck is not waited for any longer.

@@ -11,7 +11,7 @@ use super::input::Leftover;
 use super::output::Output;
 use super::process::Process;
 use super::serve::{self, Served};
-use crate::gateway::{Error, Level};
+use crate::gateway::{Code, Error};
 use crate::os;
 use crate::process_group::WorkerScore;
 use crate::protocol::bridge::{
@@ -68,7 +68,10 @@ impl Worker {
 
     /// Ends a request that a panic outside of the application has broken off, and its connection.
     pub(super) fn panicked(&mut self, connection: Option<&Connection>, error: &Error) {
-        self.process.log(Level::Error, &format!("RUST0041: a worker thread {error}"));
+        self.process.log(
+            Code::WorkerPanicked.level(),
+            &Code::WorkerPanicked.line(format_args!("a worker thread {error}")),
+        );
         if let Some(connection) = connection {
             self.process.pool.connections.remove(connection.token());
             os::shutdown(connection.as_fd());

@@ -21,7 +21,7 @@ use tokio_io_timeout::TimeoutStream;
 use super::exchange::{Shared, answer};
 use super::executor::Executor;
 use super::variables::Ends;
-use crate::gateway::Level;
+use crate::gateway::{Code, Level};
 use crate::os::{self, Event};
 use crate::server::site::Site;
 
@@ -108,10 +108,10 @@ async fn serve(
         && tokio::time::timeout(graceful, watch.shutdown()).await.is_err()
     {
         shared.site.log.line(
-            Level::Warn,
-            &format!(
-                "RUST0059: http: requests are given up after {graceful:?} (--graceful-timeout)"
-            ),
+            Code::DrainAbandoned.level(),
+            &Code::DrainAbandoned.line(format_args!(
+                "http: requests are given up after {graceful:?} (--graceful-timeout)"
+            )),
         );
     }
     deadline
@@ -131,10 +131,10 @@ async fn accept(
         let was_full = std::mem::replace(&mut is_full, connections.available_permits() == 0);
         if is_full && !was_full {
             let most = shared.site.limits.connections;
-            let text = format!(
-                "RUST0055: http {name}: there are {most} connections, as many as are allowed \
+            let text = Code::ConnectionsFull.line(format_args!(
+                "http {name}: there are {most} connections, as many as are allowed \
                  (--max-connections); further ones wait until one is closed"
-            );
+            ));
             shared.site.log.line(Level::Warn, &text);
         }
         // It is never closed.
@@ -165,9 +165,9 @@ async fn accept(
             }
             Err(error) => {
                 if !is_of_the_client(&error) {
-                    let text = format!(
-                        "RUST0058: http {name}: cannot accept connections: {error}; trying again in 1 s"
-                    );
+                    let text = Code::CannotAccept.line(format_args!(
+                        "http {name}: cannot accept connections: {error}; trying again in 1 s"
+                    ));
                     shared.site.log.line(Level::Error, &text);
                     // Out of descriptors, say: that takes a while to get better.
                     tokio::time::sleep(Duration::from_secs(1)).await;
@@ -215,7 +215,7 @@ async fn connection(
     drop(watch);
     if let Err(error) = connection.await {
         let peer = peer(ends.peer);
-        let code = if error_is_late(&*error) { "RUST0053" } else { "RUST0054" };
+        let code = if error_is_late(&*error) { Code::HeadTimeout } else { Code::PeerViolation };
         let text = format!("{code}: http: the connection with {peer} ended: {error}");
         shared.site.log.line(Level::Debug, &text);
     }

@@ -15,7 +15,7 @@ use super::input::{Inbox, Source};
 use super::path::Refused;
 use super::sink::{HttpSink, Rest};
 use super::variables::{self, Ends, Unfit};
-use crate::gateway::{Level, panic};
+use crate::gateway::{Code, Level, panic};
 use crate::protocol::params::Params;
 use crate::server::site::{self, Ending, Mode, Site, page};
 
@@ -50,8 +50,10 @@ pub(super) async fn answer(
     let run = move || job.run(&params, body, &presence, start);
     if let Err(error) = executor.run(run) {
         shared.site.log.line(
-            Level::Error,
-            &format!("RUST0041: no thread can be started for a request: {error}; answering 503"),
+            Code::NoResources.level(),
+            &Code::NoResources.line(format_args!(
+                "no thread can be started for a request: {error}; answering 503"
+            )),
         );
         return Ok(own(StatusCode::SERVICE_UNAVAILABLE));
     }
@@ -85,7 +87,10 @@ impl Shared {
             Ok(Ending::Whole) => {}
             Ok(Ending::Broken | Ending::Gone) => sink.break_off(),
             Err(error) => {
-                self.site.log.line(Level::Error, &format!("RUST0041: a worker thread {error}"));
+                self.site.log.line(
+                    Code::WorkerPanicked.level(),
+                    &Code::WorkerPanicked.line(format_args!("a worker thread {error}")),
+                );
                 sink.break_off();
             }
         }
@@ -115,10 +120,10 @@ impl Shared {
         let path = path.escape_debug();
         self.site.log.line(
             Level::Info,
-            &format!(
-                "RUST0054: http: a request for {path} is refused: {why}; answering {} [client {client}]",
+            &Code::PeerViolation.line(format_args!(
+                "http: a request for {path} is refused: {why}; answering {} [client {client}]",
                 status.as_u16()
-            ),
+            )),
         );
         own(status)
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::config::Config;
 use super::gateway::Gateway;
-use crate::gateway::{Application, Options, panic};
+use crate::gateway::{Application, Code, Options, panic};
 use crate::server::site::{Mount, Mounts};
 
 /// The mounts that the command line names, else the program's own.
@@ -130,8 +130,9 @@ pub(super) fn build(gateway: &Gateway, config: &Config) -> Result<Mounts, String
             continue;
         }
         let result = panic::catch(|| factory.build(options)).and_then(|built| built);
-        let application = result
-            .map_err(|error| format!("RUST0007: application {name} cannot be built: {error}"))?;
+        let application = result.map_err(|error| {
+            Code::NotBuilt.line(format_args!("application {name} cannot be built: {error}"))
+        })?;
         built.push(Some(application));
     }
     Ok(Mounts::new(config.mounts.iter().filter_map(|(path, name)| {

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::config::{Config, Target};
-use crate::gateway::Level;
+use crate::gateway::{Code, Level};
 use crate::server::site::{AccessLog, Log};
 
 /// The program's log and the access log.
@@ -44,10 +44,14 @@ impl Logs {
     /// Opens the files anew (SIGUSR1).
     pub(super) fn reopen(&self, config: &Config) {
         if let Err(error) = self.log.reopen() {
-            self.log.line(Level::Error, &format!("RUST0074: the log cannot be reopened: {error}"));
+            self.log.line(
+                Code::LogNotReopened.level(),
+                &Code::LogNotReopened.line(format_args!("the log cannot be reopened: {error}")),
+            );
         }
         if let Some(Err(error)) = self.access.as_ref().map(|access| access.reopen()) {
-            let text = format!("RUST0074: the access log cannot be reopened: {error}");
+            let text = Code::LogNotReopened
+                .line(format_args!("the access log cannot be reopened: {error}"));
             self.log.line(Level::Error, &text);
         }
         give(config);

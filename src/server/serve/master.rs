@@ -16,7 +16,7 @@ use super::logs::Logs;
 use super::pid_file::PidFile;
 use super::signals::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2, Signals};
 use super::{privileges, systemd};
-use crate::gateway::Level;
+use crate::gateway::{Code, Level};
 
 /// A worker keeps to the graceful time itself; after so long more it is killed.
 const SLACK: Duration = Duration::from_secs(5);
@@ -193,7 +193,10 @@ impl Master {
     /// A worker has died, or could not be started.
     fn lose(&mut self, generation: u64, ready_for: Option<Duration>, why: &str) {
         if self.state == State::Starting {
-            self.say(Level::Error, &format!("RUST0072: cannot start: {why}"));
+            self.say(
+                Code::CannotServe.level(),
+                &Code::CannotServe.line(format_args!("cannot start: {why}")),
+            );
             self.end(true);
         } else if self.next.as_ref().is_some_and(|next| next.generation == generation) {
             self.fail_restart(why);
@@ -203,7 +206,10 @@ impl Master {
                 0 => "another takes its place".to_owned(),
                 seconds => format!("another takes its place in {seconds} s"),
             };
-            self.say(Level::Error, &format!("RUST0070: {why}; {when}"));
+            self.say(
+                Code::WorkerEnded.level(),
+                &Code::WorkerEnded.line(format_args!("{why}; {when}")),
+            );
         }
     }
 
@@ -220,7 +226,10 @@ impl Master {
             if is_ending || worker.is_leaving() {
                 let level = if status.success() { Level::Debug } else { Level::Warn };
                 if worker.told.is_none() || level == Level::Debug {
-                    self.say(level, &format!("RUST0075: {why}, as it was to end"));
+                    self.say(
+                        level,
+                        &Code::WorkerStopped.line(format_args!("{why}, as it was to end")),
+                    );
                 }
                 continue;
             }
@@ -268,7 +277,8 @@ impl Master {
 
     fn fail_restart(&mut self, why: &str) {
         let Some(next) = self.next.take() else { return };
-        let text = format!("RUST0071: the restart failed, the old workers serve on: {why}");
+        let text = Code::RestartFailed
+            .line(format_args!("the restart failed, the old workers serve on: {why}"));
         self.say(Level::Error, &text);
         let time = self.drain_time();
         for worker in self.fleet.iter_mut().filter(|one| one.generation == next.generation) {

@@ -13,7 +13,7 @@ use super::drivers::Drivers;
 use super::listen::Bound;
 use super::logs::Logs;
 use super::signals::{self, SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2, Signals};
-use crate::gateway::Level;
+use crate::gateway::Code;
 use crate::server::site::{Facts, Mounts, Site};
 
 /// The drivers hold to the graceful time; this is for them to say that they could not.
@@ -39,7 +39,10 @@ pub(super) fn serve(
     let mut drivers = match Drivers::start(&site, config, listeners) {
         Ok(drivers) => drivers,
         Err(error) => {
-            log.line(Level::Error, &format!("RUST0072: cannot serve: {error}"));
+            log.line(
+                Code::CannotServe.level(),
+                &Code::CannotServe.line(format_args!("cannot serve: {error}")),
+            );
             return ExitCode::FAILURE;
         }
     };
@@ -66,13 +69,17 @@ pub(super) fn serve(
             Ok(true) => return ExitCode::SUCCESS,
             Ok(false) => {}
             Err(error) => {
-                log.line(Level::Error, &format!("RUST0072: cannot serve any more: {error}"));
+                log.line(
+                    Code::CannotServe.level(),
+                    &Code::CannotServe.line(format_args!("cannot serve any more: {error}")),
+                );
                 return ExitCode::FAILURE;
             }
         }
         if give_up.is_some_and(|time| Instant::now() >= time) {
-            let text = "RUST0073: requests did not finish within --graceful-timeout; given up";
-            log.line(Level::Warn, text);
+            let code = Code::DrainAbandoned;
+            let text = "requests did not finish within --graceful-timeout; given up";
+            log.line(code.level(), &code.line(text));
             return ExitCode::SUCCESS;
         }
     }

@@ -15,7 +15,7 @@ use super::head::{self, Head};
 use super::sink::Sink;
 use super::{Site, page};
 use crate::gateway::{
-    Error, ErrorKind, Exchange, FileBody, Interest, Level, Result, SharedVariables, Status,
+    Code, Error, ErrorKind, Exchange, FileBody, Interest, Level, Result, SharedVariables, Status,
     Variables, Woken,
 };
 use crate::protocol::head::write_header;
@@ -181,7 +181,8 @@ impl<'e> Answer<'e> {
             Ok(own) => own,
             Err(error) => {
                 drop(draft);
-                let message = format!("RUST0008: no validators for the file that answers: {error}");
+                let message = Code::NoValidators
+                    .line(format_args!("no validators for the file that answers: {error}"));
                 self.log(Level::Warn, &message);
                 return known;
             }

@@ -12,7 +12,7 @@ use super::complaints::Complaint;
 use super::connection::{Connection, Due};
 use super::process::Process;
 use super::us;
-use crate::gateway::Level;
+use crate::gateway::{Code, Level};
 use crate::os::{self, Epoll, Event, Ready, Trigger, monotonic_us};
 use crate::server::workers::connections::Entry as _;
 use crate::server::workers::pollers::Ticks;
@@ -161,9 +161,9 @@ impl Acceptor {
                 Ok(None) => return Ok(()),
                 Err(error) => {
                     let pause = ACCEPT_PAUSE_US / 1000;
-                    let line = format!(
-                        "RUST0058: cannot accept connections: {error}; trying again in {pause} ms"
-                    );
+                    let line = Code::CannotAccept.line(format_args!(
+                        "cannot accept connections: {error}; trying again in {pause} ms"
+                    ));
                     self.process.site.log.line(Level::Error, &line);
                     self.accept_us = Some(monotonic_us() + ACCEPT_PAUSE_US);
                     return self.watch(false);
@@ -244,10 +244,10 @@ impl Acceptor {
 
     fn end(self, left: usize) -> io::Result<()> {
         if left > 0 {
-            let line = format!(
-                "RUST0059: gave up waiting for {left} connections: the time for it is up \
+            let line = Code::DrainAbandoned.line(format_args!(
+                "gave up waiting for {left} connections: the time for it is up \
                  (--graceful-timeout)"
-            );
+            ));
             self.process.site.log.line(Level::Warn, &line);
         }
         // A thread at rest ends at once; one that is stuck is not waited for any longer.

@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use crate::gateway::Level;
+use crate::gateway::{Code, Level};
 use crate::os::monotonic_us;
 use crate::server::site::Log;
 
@@ -31,14 +31,14 @@ pub(in crate::server) enum Complaint {
 impl Complaint {
     const COUNT: usize = 6;
 
-    const fn code(self) -> &'static str {
+    const fn code(self) -> Code {
         match self {
-            Self::Refused => "RUST0052",
-            Self::Late => "RUST0053",
-            Self::Violation => "RUST0054",
-            Self::Full => "RUST0055",
-            Self::Slow => "RUST0056",
-            Self::Overloaded => "RUST0057",
+            Self::Refused => Code::AddressRefused,
+            Self::Late => Code::HeadTimeout,
+            Self::Violation => Code::PeerViolation,
+            Self::Full => Code::ConnectionsFull,
+            Self::Slow => Code::SendTimeout,
+            Self::Overloaded => Code::RequestsFull,
         }
     }
 }
@@ -69,7 +69,7 @@ impl Complaints {
             return;
         }
         let Some(note) = self.count(complaint, monotonic_us()) else { return };
-        log.line(level, &format!("{}: {}{note}", complaint.code(), message()));
+        log.line(level, &complaint.code().line(format_args!("{}{note}", message())));
     }
 
     /// What to add to the line; `None` when there is to be none.

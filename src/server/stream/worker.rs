@@ -7,7 +7,7 @@ use super::buffer::Buffer;
 use super::connection::Connection;
 use super::output::Output;
 use super::process::Process;
-use crate::gateway::{Error, Level};
+use crate::gateway::{Code, Error, Level};
 use crate::protocol::params::Params;
 
 /// What a worker thread has, and keeps from one request to the next.
@@ -37,7 +37,7 @@ impl Worker {
 
     /// Ends a connection that a panic outside of the application has broken off.
     pub(super) fn panicked(&mut self, connection: Option<&Connection>, error: &Error) {
-        let line = format!("RUST0041: a worker thread {error}");
+        let line = Code::WorkerPanicked.line(format_args!("a worker thread {error}"));
         self.process.site.log.line(Level::Error, &line);
         if let Some(connection) = connection {
             self.process.cut(connection);

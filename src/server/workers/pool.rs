@@ -30,7 +30,7 @@ use super::connections::{Claims, Entry, Table};
 use super::permits::Permits;
 use super::pollers::{Pollers, TICK_US, Ticks};
 use super::size::PoolSize;
-use crate::gateway::{Error, panic};
+use crate::gateway::{Code, Error, panic};
 use crate::os::{Epoll, Event, Ready, Trigger};
 
 /// The tokens of events that wake threads; no connection has them.
@@ -324,9 +324,10 @@ impl<D: Driver> Pool<D> {
                 self.ticker.ring();
             }
             if let Err(error) = waited {
-                driver.log_error(&format!(
-                    "RUST0041: a worker thread cannot wait for requests: {error}"
-                ));
+                driver.log_error(
+                    &Code::WorkerPanicked
+                        .line(format_args!("a worker thread cannot wait for requests: {error}")),
+                );
                 break;
             }
             if self.stopping.load(Ordering::Acquire) {

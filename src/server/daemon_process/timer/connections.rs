@@ -5,7 +5,7 @@ use std::os::fd::{AsFd as _, OwnedFd};
 
 use super::super::connection::Connection;
 use super::Timer;
-use crate::gateway::Level;
+use crate::gateway::Code;
 use crate::os;
 use crate::process_group::earliest;
 use crate::protocol::bridge::{Limits, Reason as Refusal, put_refused};
@@ -39,13 +39,13 @@ impl Timer {
         if self.told_us.is_none_or(|us| now_us >= us + TELL_AGAIN_US) {
             self.told_us = Some(now_us);
             self.process.log(
-                Level::Error,
-                &format!(
-                    "RUST0040: process group {}: cannot accept connections: {error}; it is tried \
+                Code::CannotAccept.level(),
+                &Code::CannotAccept.line(format_args!(
+                    "process group {}: cannot accept connections: {error}; it is tried \
                      every {} ms, and told once a minute",
                     self.process.options.name,
                     ACCEPT_PAUSE_US / 1000
-                ),
+                )),
             );
         }
         // It may not be there.
