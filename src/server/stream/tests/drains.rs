@@ -87,6 +87,6 @@ fn what_takes_too_long_is_given_up() {
     gate.until_arrived(1);
     house.drain();
     let log = house.ended();
-    assert!(log.contains("RUST0059") && log.contains("--graceful-timeout"), "{log}");
+    assert!(log.contains("RUST0037") && log.contains("--graceful-timeout"), "{log}");
     gate.open();
 }
