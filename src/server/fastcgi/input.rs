@@ -3,14 +3,14 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::attend::{run_elsewhere, violated};
-use super::desk::Spare;
-use super::records::{Piece, Reader, Scan, Step};
+use super::multiplexer::{Channel, Request, multiplexer};
+use super::piece::{Inbound, Piece, Scan};
+use super::records::{Reader, Step};
 use super::response::reply;
-use super::traffic::{Line, Request};
+use super::thread_state::Spare;
 use crate::gateway::{Error, ErrorKind, Fill, InputSource, Result};
 use crate::protocol::fastcgi::{HEADER, Header, Kind, Role};
-use crate::server::stream::{BodyEnd, Buffer, Inbound, Received, gone};
+use crate::server::stream::{BodyEnd as _, Buffer, Received, gone};
 use crate::server::workers::connections::Entry as _;
 
 /// Where input is to be found.
@@ -20,7 +20,7 @@ pub(super) enum Mode {
     Whole,
     /// This thread has claimed the connection, and reads it.
     Claimed,
-    /// Whoever reads the connection puts it into the inbox.
+    /// Whoever reads the connection puts it into the queue.
     Fed,
     /// It has ended.
     Over,
@@ -34,7 +34,7 @@ pub(super) struct Input<'r, 'c> {
     pub(super) replies: &'r mut Vec<u8>,
     pub(super) piece: Piece,
     pub(super) mode: Mode,
-    line: &'r Arc<Line>,
+    channel: &'r Arc<Channel>,
     id: u16,
     role: Role,
     /// How much of the buffer's front is input.
@@ -76,7 +76,7 @@ impl<'r, 'c> Input<'r, 'c> {
             replies,
             piece,
             mode,
-            line: &request.line,
+            channel: &request.channel,
             id: request.id,
             role: request.role,
             own: 0,
@@ -122,7 +122,7 @@ impl<'r, 'c> Input<'r, 'c> {
     fn read(&mut self) -> Result<Option<()>> {
         let (process, connection) = (self.inbound.process, self.inbound.connection);
         loop {
-            let mut table = connection.traffic.table();
+            let mut table = multiplexer(connection).table();
             let mut reader = Reader {
                 process,
                 connection,
@@ -150,16 +150,21 @@ impl<'r, 'c> Input<'r, 'c> {
                     self.mode = Mode::Over;
                     return Ok(Some(()));
                 }
-                Step::Ready(request) => run_elsewhere(process, connection, request),
-                Step::Choked => {
-                    // Whoever empties the inbox has somebody read on.
+                Step::Ready(request) => {
+                    multiplexer(connection).table().ready.push(request);
+                    process.submit(connection, |worker, connection| {
+                        connection.protocol().run_ready(worker, connection);
+                    });
+                }
+                Step::QueueFull => {
+                    // Whoever empties the queue has somebody read on.
                     self.put_down();
                     self.mode = Mode::Fed;
                     while !connection.release() {}
                     return Ok(Some(()));
                 }
                 Step::Violation(why) => {
-                    violated(process, connection, &why);
+                    process.violated(connection, &why);
                     let error = format!("the web server broke the protocol: {why}");
                     return Err(Error::of(ErrorKind::InputMalformed, error));
                 }
@@ -172,7 +177,7 @@ impl<'r, 'c> Input<'r, 'c> {
                     }
                 },
             }
-            if self.line.is_gone() {
+            if self.channel.is_gone() {
                 return Err(gone());
             }
         }
@@ -207,8 +212,8 @@ impl<'r, 'c> Input<'r, 'c> {
         let mut kept = self.inbound.connection.kept();
         self.buffer.put(&kept.rest);
         kept.rest.clear();
-        self.piece = std::mem::take(&mut kept.piece);
         drop(kept);
+        self.piece = std::mem::take(&mut multiplexer(self.inbound.connection).table().piece);
         self.inbound.set_open(true);
         self.mode = Mode::Claimed;
         self.look_for_end();
@@ -219,7 +224,7 @@ impl<'r, 'c> Input<'r, 'c> {
         if self.role != Role::RESPONDER {
             return;
         }
-        let mut end = BodyEnd::Stdin(Scan::new(self.id, self.piece));
+        let mut end = Some(Scan::new(self.id, self.piece));
         end.pass(self.buffer.unread());
         self.inbound.set_end(end);
     }
@@ -244,41 +249,41 @@ impl<'r, 'c> Input<'r, 'c> {
         }
         let mut kept = self.inbound.connection.kept();
         kept.rest.extend_from_slice(self.buffer.unread());
-        kept.piece = self.piece;
         drop(kept);
+        multiplexer(self.inbound.connection).table().piece = self.piece;
         self.buffer.clear();
         self.inbound.set_open(false);
     }
 
     /// Takes what others have read; `None` when there is nothing.
     fn take_fed(&mut self) -> Option<Fed> {
-        let mut inbox = self.line.inbox();
-        if !inbox.bytes.is_empty() {
+        let mut queue = self.channel.queue();
+        if !queue.bytes.is_empty() {
             self.fed.clear();
             self.fed_from = 0;
-            std::mem::swap(&mut self.fed, &mut inbox.bytes);
-            drop(inbox);
-            self.unchoke();
+            std::mem::swap(&mut self.fed, &mut queue.bytes);
+            drop(queue);
+            self.resume_reading();
             return Some(Fed::Bytes);
         }
-        inbox.over.then_some(Fed::End)
+        queue.over.then_some(Fed::End)
     }
 
-    /// There is room in the inbox again: somebody may read on.
-    fn unchoke(&self) {
+    /// There is room in the queue again: somebody may read on.
+    fn resume_reading(&self) {
         let connection = self.inbound.connection;
-        let choked = std::mem::take(&mut connection.traffic.table().choked);
-        if choked && connection.claim() {
+        let stalled = std::mem::take(&mut multiplexer(connection).table().stalled);
+        if stalled && connection.claim() {
             self.inbound.process.resume(connection);
         }
     }
 
-    fn wait_for_food(&self) -> Result<()> {
+    fn wait_for_fed(&self) -> Result<()> {
         let limit = self.inbound.process.site.timeouts.body;
         let start = Instant::now();
         self.inbound.process.wait_for_client(|| {
-            let inbox = self.line.listen(None);
-            drop(self.line.wait(inbox, limit));
+            let queue = self.channel.listen(None);
+            drop(self.channel.wait(queue, limit));
         });
         if start.elapsed() >= limit {
             return Err(Error::of(
@@ -319,7 +324,7 @@ impl InputSource for Input<'_, '_> {
             if self.own > 0 {
                 return Ok(Fill::Data(&self.buffer.unread()[..self.own]));
             }
-            if self.mode != Mode::Over && self.line.is_gone() {
+            if self.mode != Mode::Over && self.channel.is_gone() {
                 return Err(gone());
             }
             match self.mode {
@@ -356,7 +361,7 @@ impl InputSource for Input<'_, '_> {
                     Some(Fed::End) => self.mode = Mode::Over,
                     None if self.inbound.connection.claim() => self.take_up(),
                     None if !wait => return Ok(Fill::NotYet),
-                    None => self.wait_for_food()?,
+                    None => self.wait_for_fed()?,
                 },
             }
         }

@@ -4,9 +4,9 @@
 //! Whoever has claimed a connection reads its records. A request whose input has all come is run
 //! after the claim was given back, so that other threads read what follows: other requests, an
 //! ABORT_REQUEST, the end. A request whose input is still on its way is run under the claim, and reads
-//! its connection itself; what it finds of other requests goes into their inboxes, or to another
+//! its connection itself; what it finds of other requests goes into their queues, or to another
 //! thread. FastCGI has no flow control for a request: an input that nobody reads delays what stands
-//! behind it once its inbox is full.
+//! behind it once its queue is full.
 //!
 //! An application knows its role by `FCGI_ROLE` in the environ, where the web server says it, and by
 //! what it was mounted for. A filter reads the request body and, behind it, the `FCGI_DATA_LENGTH`
@@ -15,19 +15,55 @@
 //! A response that breaks off ends without END_REQUEST, with a record that is no FastCGI and with the
 //! connection, reset where that is possible: no END_REQUEST is what lighttpd and mod_proxy_fcgi take for
 //! broken, the other two are what nginx does. If other requests run on it, it is closed after them.
+//!
+//! The way of a request: [`connection`] reads records ([`records`]), [`request`] runs the application
+//! over [`input`] and [`response`]. Each knows only those behind it, and [`multiplexer`], which has the
+//! requests of a connection.
 #![cfg(target_os = "linux")]
 
-mod attend;
-mod desk;
+mod connection;
 mod input;
+mod multiplexer;
+mod piece;
 mod records;
+mod request;
 mod response;
-mod run;
 #[cfg(test)]
 mod tests;
-mod traffic;
+mod thread_state;
 
-pub(super) use self::attend::attend;
-pub(super) use self::desk::Desk;
-pub(super) use self::records::{Piece, Scan};
-pub(super) use self::traffic::Traffic;
+use std::any::Any;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use self::multiplexer::{Multiplexer, multiplexer};
+use super::stream::{Connection, EngineProcess as Process, Protocol, Worker};
+
+/// FastCGI 1.0.
+pub(super) struct FastCgi;
+
+impl Protocol for FastCgi {
+    fn name(&self) -> &'static str {
+        "fastcgi"
+    }
+
+    fn new_state(&self) -> Box<dyn Any + Send + Sync> {
+        Box::<Multiplexer>::default()
+    }
+
+    fn serve(&self, worker: &mut Worker, connection: &Arc<Connection>, hung_up: bool) {
+        connection::serve(worker, connection, hung_up);
+    }
+
+    fn run_ready(&self, worker: &mut Worker, connection: &Arc<Connection>) {
+        connection::run_ready(worker, connection);
+    }
+
+    fn is_busy(&self, connection: &Connection) -> bool {
+        multiplexer(connection).is_busy()
+    }
+
+    fn cut(&self, process: &Process, connection: &Connection) {
+        process.requests.fetch_sub(multiplexer(connection).break_off(), Ordering::Relaxed);
+    }
+}

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::desk::Spare;
-use super::traffic::{Entry, INBOX, Request, Table};
+use super::multiplexer::{Entry, QUEUE, Request, Table};
+use super::piece::Piece;
+use super::thread_state::Spare;
 use crate::gateway::Level;
 use crate::os::monotonic_us;
 use crate::protocol::fastcgi::{
@@ -13,69 +14,6 @@ use crate::protocol::fastcgi::{
 };
 use crate::protocol::params::{Limits, Params};
 use crate::server::stream::{Buffer, Complaint, Connection, EngineProcess as Process};
-
-/// The record of a stream whose content is on its way.
-#[derive(Clone, Copy, Debug, Default)]
-pub(in crate::server) struct Piece {
-    kind: u8,
-    id: u16,
-    /// What is left of it, in bytes.
-    pub(super) content: usize,
-    pub(super) padding: usize,
-}
-
-/// Looks for the end of a request's STDIN in bytes that nobody takes apart yet.
-#[derive(Clone, Copy, Debug)]
-pub(in crate::server) struct Scan {
-    id: u16,
-    /// What is left of a record's content and padding, in bytes.
-    skip: usize,
-    header: [u8; HEADER],
-    /// How much of the header has come.
-    have: usize,
-    over: bool,
-}
-
-impl Scan {
-    /// From within this record on.
-    pub(super) const fn new(id: u16, piece: Piece) -> Self {
-        let skip = piece.content + piece.padding;
-        Self { id, skip, header: [0; HEADER], have: 0, over: false }
-    }
-
-    pub(in crate::server) const fn is_over(&self) -> bool {
-        self.over
-    }
-
-    /// More bytes have come.
-    pub(in crate::server) fn pass(&mut self, mut bytes: &[u8]) {
-        while !self.over && !bytes.is_empty() {
-            if self.skip > 0 {
-                let skipped = self.skip.min(bytes.len());
-                self.skip -= skipped;
-                bytes = &bytes[skipped..];
-                continue;
-            }
-            let wanted = (HEADER - self.have).min(bytes.len());
-            self.header[self.have..][..wanted].copy_from_slice(&bytes[..wanted]);
-            self.have += wanted;
-            bytes = &bytes[wanted..];
-            if self.have < HEADER {
-                return;
-            }
-            self.have = 0;
-            // Who takes it apart finds out what is wrong: until then there is nothing to wait for.
-            let Ok(header) = Header::decode(&self.header) else {
-                self.over = true;
-                return;
-            };
-            self.skip = header.size() - HEADER;
-            let is_own = header.request_id == self.id;
-            let is_end = header.kind == Kind::STDIN && header.content_length == 0;
-            self.over = is_own && (is_end || header.kind == Kind::ABORT_REQUEST);
-        }
-    }
-}
 
 /// What a look at the front of the buffer led to.
 pub(super) enum Step {
@@ -89,8 +27,8 @@ pub(super) enum Step {
     Own(usize),
     /// The reader's own input has ended.
     OwnEnd,
-    /// What is at the front is for an inbox that is full.
-    Choked,
+    /// What is at the front is for an queue that is full.
+    QueueFull,
     /// The peer broke the protocol.
     Violation(String),
 }
@@ -104,34 +42,6 @@ pub(super) struct Reader<'r> {
     pub(super) replies: &'r mut Vec<u8>,
     /// The request that the reader runs.
     pub(super) own: Option<u16>,
-}
-
-impl Piece {
-    pub(super) const fn is_idle(&self) -> bool {
-        self.content == 0 && self.padding == 0
-    }
-
-    /// Takes the header at the front of the buffer as that of a stream.
-    pub(super) fn begin(&mut self, header: &Header) {
-        *self = Self {
-            kind: header.kind.0,
-            id: header.request_id,
-            content: usize::from(header.content_length),
-            padding: usize::from(header.padding_length),
-        };
-    }
-
-    /// Behind the content, takes padding off the front of the buffer; whether there is no more of it
-    /// to come.
-    pub(super) fn skip_padding(&mut self, buffer: &mut Buffer) -> bool {
-        if self.content > 0 {
-            return true;
-        }
-        let skipped = self.padding.min(buffer.len());
-        buffer.consume(skipped);
-        self.padding -= skipped;
-        self.padding == 0
-    }
 }
 
 impl Reader<'_> {
@@ -229,21 +139,21 @@ impl Reader<'_> {
             return Step::Go;
         }
         self.process.requests.fetch_add(1, Ordering::Relaxed);
-        let (head, line) = self.spare.take();
+        let (head, channel) = self.spare.take();
         if role == Role::AUTHORIZER {
             // It has no input (6.3).
-            line.inbox().over = true;
+            channel.queue().over = true;
         }
         let begun_us = monotonic_us();
         let flow = Flow::begin(role);
-        table.requests.push(Entry { id, flow, keep_conn, begun_us, line, head: Some(head) });
+        table.requests.push(Entry { id, flow, keep_conn, begun_us, channel, head: Some(head) });
         Step::Go
     }
 
     fn abort(&mut self, table: &mut Table, id: u16) {
         let Some(at) = table.position(id) else { return };
         if table.requests[at].head.is_none() {
-            table.requests[at].line.abort();
+            table.requests[at].channel.abort();
             return;
         }
         let entry = table.requests.swap_remove(at);
@@ -251,7 +161,7 @@ impl Reader<'_> {
         table.close |= !entry.keep_conn;
         fcgi::put_end(self.replies, id, 1, ProtocolStatus::REQUEST_COMPLETE);
         if let Some(head) = entry.head {
-            self.spare.put(head, entry.line);
+            self.spare.put(head, entry.channel);
         }
     }
 
@@ -279,11 +189,11 @@ impl Reader<'_> {
                 if !entry.flow.is_whole() {
                     return if entry.head.is_some() { ready(entry) } else { Step::Go };
                 }
-                entry.line.inbox().over = true;
+                entry.channel.queue().over = true;
                 if entry.head.is_some() {
                     return ready(entry);
                 }
-                entry.line.tell();
+                entry.channel.tell();
                 if self.own == Some(header.request_id) { Step::OwnEnd } else { Step::Go }
             }
             _ => Step::Go,
@@ -313,14 +223,14 @@ impl Reader<'_> {
                 None if entry.flow.role() == Role::AUTHORIZER => {}
                 None if self.own == Some(piece.id) => return Step::Own(there),
                 None => {
-                    let mut inbox = entry.line.inbox();
-                    if inbox.bytes.len() >= INBOX {
-                        table.choked = true;
-                        return Step::Choked;
+                    let mut queue = entry.channel.queue();
+                    if queue.bytes.len() >= QUEUE {
+                        table.stalled = true;
+                        return Step::QueueFull;
                     }
-                    inbox.bytes.extend_from_slice(bytes);
-                    drop(inbox);
-                    entry.line.tell();
+                    queue.bytes.extend_from_slice(bytes);
+                    drop(queue);
+                    entry.channel.tell();
                 }
             }
         }
@@ -338,7 +248,7 @@ fn ready(entry: &mut Entry) -> Step {
         role: entry.flow.role(),
         keep_conn: entry.keep_conn,
         head,
-        line: Arc::clone(&entry.line),
+        channel: Arc::clone(&entry.channel),
     }))
 }
 

@@ -7,13 +7,12 @@ use std::task::Waker;
 use bytes::Bytes;
 use http::HeaderMap;
 
-use super::traffic::Line;
+use super::multiplexer::{Channel, multiplexer};
+use super::piece::Inbound;
 use crate::gateway::{Interest, Level, Result, Woken};
 use crate::protocol::fastcgi::{Kind, put_stream};
 use crate::server::site::{Head, Sink};
-use crate::server::stream::{
-    Connection, EngineProcess as Process, Framing, Inbound, Output, gone, send,
-};
+use crate::server::stream::{Connection, EngineProcess as Process, Framing, Output, gone, send};
 use crate::server::workers::parker::Client;
 
 /// The longest line that goes to the web server's log, in bytes.
@@ -22,7 +21,7 @@ const LINE: usize = 8 * 1024;
 /// The response of a request that runs.
 pub(super) struct Response<'r, 'c> {
     pub(super) inbound: &'r Inbound<'c>,
-    pub(super) line: &'r Line,
+    pub(super) channel: &'r Channel,
     pub(super) id: u16,
     pub(super) output: RefCell<&'r mut Output>,
     /// The connection takes no more.
@@ -47,17 +46,17 @@ impl Response<'_, '_> {
     }
 
     fn check(&self) -> Result<()> {
-        if self.broken.get() || self.line.is_gone() { Err(gone()) } else { Ok(()) }
+        if self.broken.get() || self.channel.is_gone() { Err(gone()) } else { Ok(()) }
     }
 }
 
 /// Writes whole records: nobody else's come between.
 pub(super) fn write_out(inbound: &Inbound<'_>, output: &mut Output) -> Result<()> {
-    let traffic = &inbound.connection.traffic;
-    let _writer = match traffic.try_writer() {
+    let multiplexer = multiplexer(inbound.connection);
+    let _writer = match multiplexer.try_writer() {
         Some(writer) => writer,
         // Whoever has it may wait for a slow client.
-        None => inbound.process.wait_for_client(|| traffic.writer()),
+        None => inbound.process.wait_for_client(|| multiplexer.writer()),
     };
     send(inbound, output)
 }
@@ -68,7 +67,7 @@ pub(super) fn reply(
     connection: &Arc<Connection>,
     replies: &mut Vec<u8>,
 ) -> bool {
-    let inbound = Inbound::new(process, connection, Client::Whole, false, Vec::new());
+    let inbound = Inbound::new(process, connection, Client::Whole, (false, None), Vec::new());
     let mut output = Output::new();
     output.begin(Framing::Raw);
     output.record(|into| into.append(replies));
@@ -135,15 +134,15 @@ impl Sink for Response<'_, '_> {
     }
 
     fn waker(&self) -> Waker {
-        Inbound::waker()
+        self.inbound.waker()
     }
 
     fn park(&self, interest: Interest) -> Woken {
         if !self.inbound.is_open() {
             // Who reads the connection tells of input, and of an ABORT_REQUEST.
-            let inbox = self.line.listen(Some(Inbound::waker()));
-            let has_news = interest == Interest::Input && (!inbox.bytes.is_empty() || inbox.over);
-            drop(inbox);
+            let queue = self.channel.listen(Some(self.inbound.waker()));
+            let has_news = interest == Interest::Input && (!queue.bytes.is_empty() || queue.over);
+            drop(queue);
             if has_news {
                 return Woken::Input;
             }
@@ -152,6 +151,6 @@ impl Sink for Response<'_, '_> {
             return Woken::Gone;
         }
         let woken = self.inbound.park(interest);
-        if self.line.is_gone() { Woken::Gone } else { woken }
+        if self.channel.is_gone() { Woken::Gone } else { woken }
     }
 }

@@ -5,16 +5,24 @@
 use std::sync::Arc;
 
 use super::site::{Head, Mode};
-use super::stream::single::{self, Decoded, Speech};
-use super::stream::{Connection, Worker};
+use super::stream::single::{self, Codec, Decoded};
+use super::stream::{Connection, Protocol, Worker};
 use crate::protocol::params::{Limits, Params};
 use crate::protocol::scgi;
 
-const SPEECH: Speech = Speech { mode: Mode::Scgi, decode, write_head };
+const CODEC: Codec = Codec { mode: Mode::Scgi, decode, write_head };
 
-/// Works on a connection that the calling thread has claimed.
-pub(super) fn attend(worker: &mut Worker, connection: &Arc<Connection>, hung_up: bool) {
-    single::attend(worker, connection, &SPEECH, hung_up);
+/// SCGI.
+pub(super) struct Scgi;
+
+impl Protocol for Scgi {
+    fn name(&self) -> &'static str {
+        "scgi"
+    }
+
+    fn serve(&self, worker: &mut Worker, connection: &Arc<Connection>, hung_up: bool) {
+        single::serve(worker, connection, &CODEC, hung_up);
+    }
 }
 
 fn decode(bytes: &[u8], limits: &Limits, into: &mut Params) -> Decoded {

@@ -95,18 +95,21 @@ impl Drivers {
         sender: &Sender<io::Result<()>>,
     ) -> io::Result<()> {
         use crate::server::site::Mode;
-        use crate::server::stream::{self, Listener, Protocol};
+        use crate::server::stream::{self, AnyProtocol, Listener};
 
         let listeners: Vec<_> = listeners
             .into_iter()
             .filter_map(|bound| {
                 let (protocol, allowed) = match bound.protocol {
                     #[cfg(feature = "fastcgi")]
-                    Mode::FastCgi => (Protocol::FastCgi, config.web_servers.clone()),
+                    Mode::FastCgi => (
+                        &crate::server::fastcgi::FastCgi as AnyProtocol,
+                        config.web_servers.clone(),
+                    ),
                     #[cfg(feature = "scgi")]
-                    Mode::Scgi => (Protocol::Scgi, Vec::new()),
+                    Mode::Scgi => (&crate::server::scgi::Scgi as AnyProtocol, Vec::new()),
                     #[cfg(feature = "uwsgi")]
-                    Mode::Uwsgi => (Protocol::Uwsgi, Vec::new()),
+                    Mode::Uwsgi => (&crate::server::uwsgi::Uwsgi as AnyProtocol, Vec::new()),
                     _ => return None,
                 };
                 Some(Listener { socket: bound.socket, protocol, name: bound.name, allowed })

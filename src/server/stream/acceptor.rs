@@ -201,7 +201,8 @@ impl Acceptor {
             });
             return;
         }
-        let make = |socket, token| Connection::new(socket, token, index);
+        let protocol = process.protocol(index);
+        let make = |socket, token| Connection::new(socket, token, index, protocol);
         let Ok(connection) = process.pool.connections.add(socket, make) else { return };
         let now_us = monotonic_us();
         connection.expect(Due::FirstByte, now_us + us(process.site.timeouts.head));

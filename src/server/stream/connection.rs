@@ -1,10 +1,12 @@
 //! A connection: its socket, who works on it, and until when something has to come.
 
+use std::any::Any;
 use std::fmt;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use super::protocol::AnyProtocol;
 use super::{LINGER, LONGEST_LINGER};
 use crate::os::{self, monotonic_us};
 use crate::server::workers::connections::{Claims, Entry};
@@ -22,8 +24,9 @@ pub(in crate::server) struct Connection {
     /// It lingers until then at most.
     last_us: AtomicU64,
     kept: Mutex<Kept>,
-    #[cfg(feature = "fastcgi")]
-    pub(in crate::server) traffic: crate::server::fastcgi::Traffic,
+    protocol: AnyProtocol,
+    /// What its protocol keeps for it.
+    state: Box<dyn Any + Send + Sync>,
 }
 
 /// What a connection keeps while nobody works on it.
@@ -31,9 +34,6 @@ pub(in crate::server) struct Connection {
 pub(in crate::server) struct Kept {
     /// Bytes that were read and not used: a part of a head.
     pub(in crate::server) rest: Vec<u8>,
-    /// The record that is being read.
-    #[cfg(feature = "fastcgi")]
-    pub(in crate::server) piece: crate::server::fastcgi::Piece,
 }
 
 /// What a connection has to do in time, or it is closed.
@@ -54,7 +54,7 @@ impl Due {
 }
 
 impl Connection {
-    pub(super) fn new(socket: OwnedFd, token: u64, origin: usize) -> Self {
+    pub(super) fn new(socket: OwnedFd, token: u64, origin: usize, protocol: AnyProtocol) -> Self {
         Self {
             socket,
             token,
@@ -64,8 +64,8 @@ impl Connection {
             due: AtomicU64::new(0),
             last_us: AtomicU64::new(0),
             kept: Mutex::default(),
-            #[cfg(feature = "fastcgi")]
-            traffic: crate::server::fastcgi::Traffic::default(),
+            protocol,
+            state: protocol.new_state(),
         }
     }
 
@@ -111,10 +111,17 @@ impl Connection {
 
     /// Whether requests run on it, though nobody has claimed it.
     pub(super) fn is_busy(&self) -> bool {
-        #[cfg(feature = "fastcgi")]
-        return self.traffic.is_busy();
-        #[cfg(not(feature = "fastcgi"))]
-        false
+        self.protocol.is_busy(self)
+    }
+
+    /// Returns the protocol that is spoken on it.
+    pub(in crate::server) const fn protocol(&self) -> AnyProtocol {
+        self.protocol
+    }
+
+    /// Returns what its protocol keeps for it, which is of this type.
+    pub(in crate::server) fn state<T: Any>(&self) -> &T {
+        self.state.downcast_ref().expect("a protocol asks for the state that it made")
     }
 
     /// Who is at its other end.

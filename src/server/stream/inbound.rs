@@ -11,6 +11,7 @@ use super::buffer::{Buffer, Received};
 use super::complaints::Complaint;
 use super::connection::Connection;
 use super::process::Process;
+use super::protocol::BodyEnd;
 use crate::gateway::{Error, ErrorKind, Interest, Level, Result, Woken};
 use crate::os;
 use crate::server::workers::parker::{self, Client};
@@ -21,50 +22,15 @@ const TAKE: usize = 32 * 1024;
 /// How long a client is waited for before its thread is given to another request.
 const MOMENT: Duration = Duration::from_millis(2);
 
-/// How the end of a body is known.
-#[derive(Clone, Copy, Debug)]
-pub(in crate::server) enum BodyEnd {
-    /// Only who reads it knows.
-    Unknown,
-    /// So many bytes are to come. The last one stays in the socket: closed with it, the connection is
-    /// reset, whatever closes it.
-    Bytes(u64),
-    /// A STDIN record of this request without content is to come.
-    #[cfg(feature = "fastcgi")]
-    Stdin(crate::server::fastcgi::Scan),
-}
-
-impl BodyEnd {
-    /// Bytes have come.
-    pub(in crate::server) fn pass(&mut self, bytes: &[u8]) {
-        match self {
-            Self::Unknown => {}
-            Self::Bytes(left) => *left = left.saturating_sub(bytes.len() as u64),
-            #[cfg(feature = "fastcgi")]
-            Self::Stdin(scan) => scan.pass(bytes),
-        }
-    }
-
-    const fn is_here(self) -> bool {
-        match self {
-            // There is nothing to wait for.
-            Self::Unknown | Self::Bytes(0) => true,
-            Self::Bytes(_) => false,
-            #[cfg(feature = "fastcgi")]
-            Self::Stdin(scan) => scan.is_over(),
-        }
-    }
-}
-
 /// Where bytes of a request that runs come from.
-pub(in crate::server) struct Inbound<'c> {
+pub(in crate::server) struct Inbound<'c, E> {
     pub(in crate::server) process: &'c Arc<Process>,
     pub(in crate::server) connection: &'c Arc<Connection>,
     client: Client,
     /// Bytes that were read, but not by who reads the body.
     ahead: RefCell<Ahead>,
     /// How the end of the body is known among the bytes that come.
-    end: Cell<BodyEnd>,
+    end: Cell<E>,
     /// The web server sends no more of the body, or reads nothing, once the response has begun.
     half_duplex: bool,
     /// More of the body may come, and this thread is the one to read it.
@@ -80,13 +46,13 @@ pub(in crate::server) struct Inbound<'c> {
     late: Cell<bool>,
 }
 
-impl<'c> Inbound<'c> {
+impl<'c, E: BodyEnd> Inbound<'c, E> {
     /// `room` is for what is taken in.
-    pub(in crate::server) const fn new(
+    pub(in crate::server) fn new(
         process: &'c Arc<Process>,
         connection: &'c Arc<Connection>,
         client: Client,
-        half_duplex: bool,
+        (half_duplex, end): (bool, E),
         room: Vec<u8>,
     ) -> Self {
         Self {
@@ -94,7 +60,7 @@ impl<'c> Inbound<'c> {
             connection,
             client,
             ahead: RefCell::new(Ahead::new(room)),
-            end: Cell::new(BodyEnd::Unknown),
+            end: Cell::new(end),
             half_duplex,
             open: Cell::new(false),
             full: Cell::new(false),
@@ -163,10 +129,10 @@ impl<'c> Inbound<'c> {
         }
         // What is wrong with the socket ends it.
         let before = buffer.len();
-        let received = match self.end.get() {
-            BodyEnd::Bytes(1) => buffer.look(self.connection, 1),
-            BodyEnd::Bytes(left) => buffer.receive_at_most(self.connection, all_but_one(left)),
-            _ => buffer.receive(self.connection),
+        let received = match self.end.get().left() {
+            Some(1) => buffer.look(self.connection, 1),
+            Some(left) => buffer.receive_at_most(self.connection, all_but_one(left)),
+            None => buffer.receive(self.connection),
         };
         let received = received.unwrap_or(Received::End);
         self.came(&buffer.unread()[before..]);
@@ -245,13 +211,13 @@ impl<'c> Inbound<'c> {
 
     fn take_in(&self) -> Result<()> {
         let mut room = [0; TAKE];
-        let (read, most) = match self.end.get() {
-            BodyEnd::Bytes(1) => (os::look(self.connection, &mut room[..1]), 1),
-            BodyEnd::Bytes(left) => {
+        let (read, most) = match self.end.get().left() {
+            Some(1) => (os::look(self.connection, &mut room[..1]), 1),
+            Some(left) => {
                 let most = all_but_one(left).min(TAKE);
                 (os::receive(self.connection, &mut room[..most]), most)
             }
-            _ => (os::receive(self.connection, &mut room), TAKE),
+            None => (os::receive(self.connection, &mut room), TAKE),
         };
         let read = read.unwrap_or(Some(0));
         self.full.set(read == Some(most));
@@ -265,7 +231,7 @@ impl<'c> Inbound<'c> {
     }
 
     /// The end of the body is to be found so in what comes from now on.
-    pub(in crate::server) fn set_end(&self, end: BodyEnd) {
+    pub(in crate::server) fn set_end(&self, end: E) {
         self.end.set(end);
     }
 
@@ -294,7 +260,7 @@ impl<'c> Inbound<'c> {
         Error::of(ErrorKind::ClientGone, "the client took nothing of the response for too long")
     }
 
-    pub(in crate::server) fn waker() -> Waker {
+    pub(in crate::server) fn waker(&self) -> Waker {
         parker::waker()
     }
 

@@ -21,6 +21,7 @@ mod connection;
 mod inbound;
 mod output;
 mod process;
+pub(in crate::server) mod protocol;
 #[cfg(any(feature = "scgi", feature = "uwsgi"))]
 pub(in crate::server) mod single;
 #[cfg(test)]
@@ -43,9 +44,10 @@ use crate::server::workers::pool::Pool;
 pub(in crate::server) use self::buffer::{Buffer, Received};
 pub(in crate::server) use self::complaints::Complaint;
 pub(in crate::server) use self::connection::{Connection, Due};
-pub(in crate::server) use self::inbound::{BodyEnd, Inbound, gone};
+pub(in crate::server) use self::inbound::{Inbound, gone};
 pub(in crate::server) use self::output::{Framing, Output};
 pub(in crate::server) use self::process::Process as EngineProcess;
+pub(in crate::server) use self::protocol::{AnyProtocol, BodyEnd, Protocol};
 #[cfg(feature = "fastcgi")]
 pub(in crate::server) use self::wire::send;
 pub(in crate::server) use self::worker::Worker;
@@ -72,48 +74,17 @@ pub(in crate::server) fn us(time: Duration) -> u64 {
     u64::try_from(time.as_micros()).unwrap_or(u64::MAX).min(u64::MAX >> 4)
 }
 
-/// What a listener speaks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Protocol {
-    /// FastCGI 1.0.
-    #[cfg(feature = "fastcgi")]
-    FastCgi,
-    /// SCGI.
-    #[cfg(feature = "scgi")]
-    Scgi,
-    /// uWSGI's binary protocol.
-    #[cfg(feature = "uwsgi")]
-    Uwsgi,
-}
-
-impl Protocol {
-    /// Its name, as on the command line.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            #[cfg(feature = "fastcgi")]
-            Self::FastCgi => "fastcgi",
-            #[cfg(feature = "scgi")]
-            Self::Scgi => "scgi",
-            #[cfg(feature = "uwsgi")]
-            Self::Uwsgi => "uwsgi",
-        }
-    }
-}
-
 /// A listening socket, of TCP or of the Unix domain.
-#[derive(Debug)]
-pub struct Listener {
+pub(in crate::server) struct Listener {
     /// The socket.
-    pub socket: OwnedFd,
-    /// What is spoken on it.
-    pub protocol: Protocol,
+    pub(in crate::server) socket: OwnedFd,
+    /// The protocol of its connections.
+    pub(in crate::server) protocol: AnyProtocol,
     /// Its address, for people.
-    pub name: String,
+    pub(in crate::server) name: String,
     /// Who may connect; empty for everybody (`FCGI_WEB_SERVER_ADDRS`). A peer on a Unix socket has no
     /// address and may.
-    pub allowed: Vec<IpAddr>,
+    pub(in crate::server) allowed: Vec<IpAddr>,
 }
 
 /// Serves until `drain` is rung, and then until no connection is left or the site's graceful time is
@@ -125,7 +96,11 @@ pub struct Listener {
 /// # Errors
 ///
 /// When there are no descriptors or threads to be had at the start, or epoll fails.
-pub fn run(site: Arc<Site>, listeners: Vec<Listener>, drain: Event) -> io::Result<()> {
+pub(in crate::server) fn run(
+    site: Arc<Site>,
+    listeners: Vec<Listener>,
+    drain: Event,
+) -> io::Result<()> {
     let origins = listeners
         .iter()
         .map(|listener| process::Origin {

@@ -4,9 +4,9 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use super::Protocol;
 use super::complaints::{Complaint, Complaints};
 use super::connection::Connection;
+use super::protocol::AnyProtocol;
 use super::worker::Worker;
 use crate::gateway::{Error, Level};
 use crate::os::{self, Event};
@@ -19,10 +19,9 @@ use crate::server::workers::pool::{Driver, Pool, PoolOptions, Regain};
 /// beyond keep their turns while they wait.
 const BLOCKED: usize = 512;
 
-/// Where a connection came from.
-#[derive(Debug)]
+/// A listener, as its connections know it.
 pub(super) struct Origin {
-    pub(super) protocol: Protocol,
+    pub(super) protocol: AnyProtocol,
     pub(super) name: String,
 }
 
@@ -61,12 +60,12 @@ impl Process {
         })
     }
 
-    pub(in crate::server) fn protocol(&self, connection: &Connection) -> Protocol {
-        self.origins[connection.origin()].protocol
+    /// Returns the protocol of the listener with this index.
+    pub(super) fn protocol(&self, origin: usize) -> AnyProtocol {
+        self.origins[origin].protocol
     }
 
     /// How many requests may be there at once, where one connection can have several.
-    #[cfg(feature = "fastcgi")]
     pub(in crate::server) fn most_requests(&self) -> usize {
         self.site.limits.connections.max(self.site.limits.threads).max(1)
     }
@@ -101,6 +100,14 @@ impl Process {
         });
     }
 
+    /// Closes a connection whose peer broke the protocol.
+    pub(in crate::server) fn violated(&self, connection: &Connection, why: &str) {
+        self.complain(connection, Complaint::Violation, Level::Warn, || {
+            format!("{why}; closing the connection")
+        });
+        self.cut(connection);
+    }
+
     /// Has a thread work on a connection, which stays claimed until then.
     pub(in crate::server) fn resume(&self, connection: &Arc<Connection>) {
         self.submit(connection, |worker, connection| worker.serve(connection, true));
@@ -133,10 +140,9 @@ impl Process {
     /// As [`forget`](Self::forget); whoever reads from it or writes to it finds it broken.
     pub(in crate::server) fn cut(&self, connection: &Connection) {
         os::shutdown(connection);
-        // Who waits for another thread to read for it hears of nothing else: events of a connection
-        // that is forgotten are nobody's.
-        #[cfg(feature = "fastcgi")]
-        self.requests.fetch_sub(connection.traffic.break_off(), Ordering::Relaxed);
+        // A request that waits for another thread to read for it hears of nothing else: no event of a
+        // removed connection reaches a thread.
+        connection.protocol().cut(self, connection);
         self.forget(connection);
     }
 

@@ -18,8 +18,9 @@ use http::HeaderMap;
 use super::buffer::{Buffer, Received};
 use super::complaints::Complaint;
 use super::connection::{Connection, Due};
-use super::inbound::{BodyEnd, Inbound, gone};
+use super::inbound::{Inbound, gone};
 use super::output::{Framing, Output};
+use super::protocol::BodyEnd;
 use super::{Worker, wire};
 use crate::gateway::{Error, ErrorKind, Fill, InputSource, Interest, Level, Result, Woken};
 use crate::os::{self, monotonic_us};
@@ -34,8 +35,8 @@ const LOOK: usize = 16 * 1024;
 /// Room of a head that is kept for the next one, in bytes.
 const KEEP: usize = 16 * 1024;
 
-/// A protocol.
-pub(in crate::server) struct Speech {
+/// A request head and a response head on the wire.
+pub(in crate::server) struct Codec {
     pub(in crate::server) mode: Mode,
     /// Decodes a head: the bytes that it takes, and those of the body behind it.
     pub(in crate::server) decode: fn(&[u8], &Limits, &mut Params) -> Decoded,
@@ -43,14 +44,32 @@ pub(in crate::server) struct Speech {
     pub(in crate::server) write_head: fn(&Head<'_>, &mut Vec<u8>),
 }
 
+/// The end of a body whose length is known.
+#[derive(Clone, Copy)]
+struct BytesLeft(u64);
+
+impl BodyEnd for BytesLeft {
+    fn pass(&mut self, bytes: &[u8]) {
+        self.0 = self.0.saturating_sub(bytes.len() as u64);
+    }
+
+    fn is_here(&self) -> bool {
+        self.0 == 0
+    }
+
+    fn left(&self) -> Option<u64> {
+        Some(self.0)
+    }
+}
+
 /// What of a head there is.
 pub(in crate::server) type Decoded = std::result::Result<Option<(usize, u64)>, String>;
 
 /// Works on a connection that the calling thread has claimed.
-pub(in crate::server) fn attend(
+pub(in crate::server) fn serve(
     worker: &mut Worker,
     connection: &Arc<Connection>,
-    speech: &Speech,
+    codec: &Codec,
     hung_up: bool,
 ) {
     let lingers = connection.due().is_some_and(|(due, _)| due == Due::End);
@@ -72,14 +91,14 @@ pub(in crate::server) fn attend(
         let received = worker.buffer.look(connection, LOOK).unwrap_or(Received::End);
         let seen = worker.buffer.len() - before;
         if received != Received::NotYet {
-            match (speech.decode)(worker.buffer.unread(), &limits, &mut worker.params) {
+            match (codec.decode)(worker.buffer.unread(), &limits, &mut worker.params) {
                 Ok(Some((size, length))) => {
                     worker.buffer.consume(size);
                     if length > worker.buffer.len() as u64 {
                         worker.buffer.take_seen(connection, seen);
                     }
                     let full = received == Received::Full;
-                    return serve(worker, connection, speech, length, full);
+                    return run(worker, connection, codec, length, full);
                 }
                 Ok(None) => worker.buffer.take_seen(connection, seen),
                 Err(why) => {
@@ -131,33 +150,27 @@ fn put_down(worker: &mut Worker, connection: &Connection) {
 
 /// Runs the request whose head is in `worker.params`. `full` says that there may be more to read
 /// without an event that tells.
-fn serve(
-    worker: &mut Worker,
-    connection: &Arc<Connection>,
-    speech: &Speech,
-    length: u64,
-    full: bool,
-) {
+fn run(worker: &mut Worker, connection: &Arc<Connection>, codec: &Codec, length: u64, full: bool) {
     connection.expect_nothing();
     let Worker { process, buffer, output, ahead, params, .. } = worker;
     // Of the web servers lighttpd alone reads a response while it still sends the body.
     let software = params.get(b"SERVER_SOFTWARE").unwrap_or_default();
     let half_duplex = !software.starts_with(b"lighttpd");
     let room = std::mem::take(ahead);
-    let inbound = Inbound::new(process, connection, Client::MayHalfClose, half_duplex, room);
-    inbound.set_end(BodyEnd::Bytes(length.saturating_sub(buffer.len() as u64)));
+    let end = BytesLeft(length.saturating_sub(buffer.len() as u64));
+    let inbound = Inbound::new(process, connection, Client::MayHalfClose, (half_duplex, end), room);
     inbound.set_open(length > buffer.len() as u64);
     inbound.set_full(full);
     output.begin(Framing::Raw);
     let response = Response {
         inbound: &inbound,
-        speech,
+        codec,
         output: RefCell::new(output),
         gone: Cell::new(false),
         over: Cell::new(false),
     };
     let mut input = Input { inbound: &inbound, buffer, length, left: length };
-    let ending = site::serve(&process.site, speech.mode, params, &response, &mut input);
+    let ending = site::serve(&process.site, codec.mode, params, &response, &mut input);
     let unread = input.left > 0 && !inbound.has_ended();
     let ending = match ending {
         Ending::Whole if response.send().is_err() => Ending::Gone,
@@ -214,7 +227,7 @@ fn throw_away(worker: &mut Worker, connection: &Arc<Connection>, hung_up: bool) 
 
 /// The request body.
 struct Input<'r, 'c> {
-    inbound: &'r Inbound<'c>,
+    inbound: &'r Inbound<'c, BytesLeft>,
     buffer: &'r mut Buffer,
     length: u64,
     left: u64,
@@ -267,8 +280,8 @@ impl InputSource for Input<'_, '_> {
 
 /// The response.
 struct Response<'r, 'c> {
-    inbound: &'r Inbound<'c>,
-    speech: &'r Speech,
+    inbound: &'r Inbound<'c, BytesLeft>,
+    codec: &'r Codec,
     output: RefCell<&'r mut Output>,
     gone: Cell<bool>,
     over: Cell<bool>,
@@ -293,7 +306,7 @@ impl Response<'_, '_> {
 impl Sink for Response<'_, '_> {
     fn head(&self, head: &Head<'_>) -> Result<()> {
         let mut output = self.output.borrow_mut();
-        output.head(|into| (self.speech.write_head)(head, into));
+        output.head(|into| (self.codec.write_head)(head, into));
         Ok(())
     }
 
@@ -316,7 +329,7 @@ impl Sink for Response<'_, '_> {
     }
 
     fn waker(&self) -> Waker {
-        Inbound::waker()
+        self.inbound.waker()
     }
 
     fn park(&self, interest: Interest) -> Woken {

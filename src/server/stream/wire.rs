@@ -2,6 +2,7 @@
 
 use super::inbound::{Inbound, gone};
 use super::output::Output;
+use super::protocol::BodyEnd;
 use crate::gateway::Result;
 use crate::os;
 
@@ -11,7 +12,10 @@ use crate::os;
 ///
 /// [`ClientGone`](crate::gateway::ErrorKind::ClientGone) when nobody is there to take it, or not in
 /// time. A part may have gone out: the connection is of no more use.
-pub(in crate::server) fn send(inbound: &Inbound<'_>, output: &mut Output) -> Result<()> {
+pub(in crate::server) fn send(
+    inbound: &Inbound<'_, impl BodyEnd>,
+    output: &mut Output,
+) -> Result<()> {
     output.close();
     while !output.is_empty() {
         let mut slices = Output::room();

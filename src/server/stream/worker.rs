@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use super::Protocol;
 use super::buffer::Buffer;
 use super::connection::Connection;
 use super::output::Output;
 use super::process::Process;
+use super::protocol::ThreadStates;
 use crate::gateway::{Code, Error, Level};
 use crate::protocol::params::Params;
 
@@ -18,8 +18,8 @@ pub(in crate::server) struct Worker {
     /// Where raw bytes go that come while a response is written.
     pub(in crate::server) ahead: Vec<u8>,
     pub(in crate::server) params: Params,
-    #[cfg(feature = "fastcgi")]
-    pub(in crate::server) fastcgi: crate::server::fastcgi::Desk,
+    /// What protocols keep for this thread.
+    pub(in crate::server) states: ThreadStates,
 }
 
 impl Worker {
@@ -30,8 +30,7 @@ impl Worker {
             output: Output::new(),
             ahead: Vec::new(),
             params: Params::new(),
-            #[cfg(feature = "fastcgi")]
-            fastcgi: crate::server::fastcgi::Desk::sit_down(),
+            states: ThreadStates::default(),
         }
     }
 
@@ -46,16 +45,10 @@ impl Worker {
         self.output.clear();
     }
 
-    /// Works on a connection that the calling thread has claimed. Once its peer has `hung_up` no
-    /// other event tells of the end behind what is to be read.
+    /// Works on a connection that the calling thread has claimed, as [`Protocol::serve`].
+    ///
+    /// [`Protocol::serve`]: super::Protocol::serve
     pub(super) fn serve(&mut self, connection: &Arc<Connection>, hung_up: bool) {
-        match self.process.protocol(connection) {
-            #[cfg(feature = "fastcgi")]
-            Protocol::FastCgi => crate::server::fastcgi::attend(self, connection, hung_up),
-            #[cfg(feature = "scgi")]
-            Protocol::Scgi => crate::server::scgi::attend(self, connection, hung_up),
-            #[cfg(feature = "uwsgi")]
-            Protocol::Uwsgi => crate::server::uwsgi::attend(self, connection, hung_up),
-        }
+        connection.protocol().serve(self, connection, hung_up);
     }
 }

@@ -5,7 +5,7 @@ use super::{Answer, Client};
 use crate::protocol::fastcgi::{
     Kind, ProtocolStatus, Role, put_begin, put_get_values, put_params, put_stream, put_stream_end,
 };
-use crate::server::stream::Protocol;
+use crate::server::stream::tests::Protocol;
 use crate::server::stream::tests::{Gate, House, errands};
 
 fn house() -> House {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::Client;
 use super::client::{head, request};
 use crate::protocol::fastcgi::{ProtocolStatus, Role};
-use crate::server::stream::Protocol;
+use crate::server::stream::tests::Protocol;
 use crate::server::stream::tests::{Gate, House, errands};
 
 #[test]

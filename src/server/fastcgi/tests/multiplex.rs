@@ -5,7 +5,7 @@ use std::thread;
 use super::Client;
 use super::client::{head, request};
 use crate::protocol::fastcgi::{Kind, ProtocolStatus, Role, put_stream, put_stream_end};
-use crate::server::stream::Protocol;
+use crate::server::stream::tests::Protocol;
 use crate::server::stream::tests::{Gate, House, errands};
 
 #[test]

@@ -7,7 +7,7 @@ use crate::protocol::fastcgi::{
     Header, Kind, Role, put_begin, put_header, put_params, put_stream, put_stream_end,
 };
 use crate::protocol::params::Params;
-use crate::server::stream::Protocol;
+use crate::server::stream::tests::Protocol;
 use crate::server::stream::tests::{Gate, House, errands, read_to_end};
 
 #[test]

@@ -7,7 +7,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use super::house::PROTOCOLS;
 use super::{Gate, House, Stream, errands};
 use crate::os::resident_bytes;
-use crate::server::stream::Protocol;
+use crate::server::stream::tests::Protocol;
 
 /// Both ends of so many connections are in this process.
 const CROWD: usize = 10_000;

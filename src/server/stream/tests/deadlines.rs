@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::house::PROTOCOLS;
 use super::{Gate, House, Stream, errands, head_and_body, read_to_end};
-use crate::server::stream::Protocol;
+use crate::server::stream::tests::Protocol;
 
 const SHORT: Duration = Duration::from_millis(300);
 

@@ -7,10 +7,10 @@ use super::house::PROTOCOLS;
 use super::{Gate, House, errands, read_to_end};
 
 /// A request without a body, of which the last byte is apart.
-fn request(protocol: crate::server::stream::Protocol, path: &str) -> Vec<u8> {
+fn request(protocol: crate::server::stream::tests::Protocol, path: &str) -> Vec<u8> {
     match protocol {
         #[cfg(feature = "fastcgi")]
-        crate::server::stream::Protocol::FastCgi => {
+        crate::server::stream::tests::Protocol::FastCgi => {
             use crate::protocol::fastcgi::{Kind, Role, put_begin, put_params, put_stream_end};
             let mut params = crate::protocol::params::Params::new();
             params.push(b"REQUEST_METHOD", b"GET");
@@ -48,8 +48,10 @@ fn requests_in_flight_are_answered() {
     #[cfg(feature = "fastcgi")]
     let mut kept = {
         use std::io::Read as _;
-        let mut stream = house.unix(crate::server::stream::Protocol::FastCgi);
-        stream.write_all(&request(crate::server::stream::Protocol::FastCgi, "/hello")).unwrap();
+        let mut stream = house.unix(crate::server::stream::tests::Protocol::FastCgi);
+        stream
+            .write_all(&request(crate::server::stream::tests::Protocol::FastCgi, "/hello"))
+            .unwrap();
         assert!(stream.read(&mut [0; 4096]).unwrap() > 0);
         stream
     };

@@ -13,10 +13,38 @@ use std::time::{Duration, Instant};
 use crate::gateway::{Application, Level};
 use crate::os::Event;
 use crate::server::site::{Facts, Limits, Log, Mount, Mounts, Site, Timeouts};
-use crate::server::stream::{Listener, Protocol, run};
+use crate::server::stream::{AnyProtocol, Listener, run};
 
 /// Nothing takes as long as this, unless it hangs.
 pub(in crate::server) const LONG: Duration = Duration::from_secs(30);
+
+/// The protocols that are built in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::server) enum Protocol {
+    #[cfg(feature = "fastcgi")]
+    FastCgi,
+    #[cfg(feature = "scgi")]
+    Scgi,
+    #[cfg(feature = "uwsgi")]
+    Uwsgi,
+}
+
+impl Protocol {
+    fn implementation(self) -> AnyProtocol {
+        match self {
+            #[cfg(feature = "fastcgi")]
+            Self::FastCgi => &crate::server::fastcgi::FastCgi,
+            #[cfg(feature = "scgi")]
+            Self::Scgi => &crate::server::scgi::Scgi,
+            #[cfg(feature = "uwsgi")]
+            Self::Uwsgi => &crate::server::uwsgi::Uwsgi,
+        }
+    }
+
+    pub(in crate::server) fn name(self) -> &'static str {
+        self.implementation().name()
+    }
+}
 
 /// A process: it listens on TCP and on a Unix socket for each protocol.
 pub(in crate::server) struct House {
@@ -72,6 +100,7 @@ impl House {
             let path = folder.join(protocol.name());
             let unix = UnixListener::bind(&path).unwrap();
             let mut add = |socket, name| {
+                let protocol = protocol.implementation();
                 listeners.push(Listener { socket, protocol, name, allowed: allowed.clone() });
             };
             add(tcp.into(), format!("127.0.0.1:{port}"));

@@ -9,4 +9,4 @@ mod house;
 mod single;
 
 pub(in crate::server) use self::apps::{Gate, errands};
-pub(in crate::server) use self::house::{House, Stream, head_and_body, read_to_end};
+pub(in crate::server) use self::house::{House, Protocol, Stream, head_and_body, read_to_end};

@@ -4,7 +4,7 @@ use std::io::{Read as _, Write as _};
 
 use super::{Gate, House, errands, head_and_body, read_to_end};
 use crate::protocol::params::Params;
-use crate::server::stream::Protocol;
+use crate::server::stream::tests::Protocol;
 
 fn params(path: &str, length: usize) -> Params {
     let (path, query) = path.split_once('?').unwrap_or((path, ""));

@@ -5,13 +5,14 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::input::{Input, Mode};
-use super::records::Piece;
+use super::multiplexer::{Request, multiplexer};
+use super::piece::{Inbound, Piece};
 use super::response::Response;
-use super::traffic::Request;
+use super::thread_state::ThreadState;
 use crate::os::{self, monotonic_us};
 use crate::protocol::fastcgi::{Kind, ProtocolStatus, put_end, put_stream_end};
 use crate::server::site::{self, Ending};
-use crate::server::stream::{Connection, Framing, Inbound, Worker};
+use crate::server::stream::{Connection, Framing, Worker};
 use crate::server::workers::connections::Entry as _;
 use crate::server::workers::parker::Client;
 
@@ -34,24 +35,25 @@ pub(super) fn run(
     mode: Mode,
     full: bool,
 ) -> Left {
-    let Worker { process, buffer, output, ahead, fastcgi: desk, .. } = worker;
+    let Worker { process, buffer, output, ahead, states, .. } = worker;
+    let state = states.get(ThreadState::new);
     // Once it has the response's head nginx sends no more of the body.
     let software = request.head.params.get(b"SERVER_SOFTWARE").unwrap_or_default();
     let half_duplex = software.starts_with(b"nginx");
     let room = std::mem::take(ahead);
-    let inbound = Inbound::new(process, connection, Client::Whole, half_duplex, room);
+    let inbound = Inbound::new(process, connection, Client::Whole, (half_duplex, None), room);
     inbound.set_full(full);
     output.begin(Framing::Stdout(request.id));
     let response = Response {
         inbound: &inbound,
-        line: &request.line,
+        channel: &request.channel,
         id: request.id,
         output: RefCell::new(output),
         broken: Cell::new(false),
     };
-    desk.log.set(Some((process, connection, request.id)));
+    state.log.set(Some((process, connection, request.id)));
     let mut input =
-        Input::new(&inbound, buffer, &mut desk.spare, &mut desk.replies, &request, piece, mode);
+        Input::new(&inbound, buffer, &mut state.spare, &mut state.replies, &request, piece, mode);
     let ending = site::serve(
         &process.site,
         site::Mode::FastCgi,
@@ -59,10 +61,10 @@ pub(super) fn run(
         &response,
         &mut input,
     );
-    desk.log.set(None);
+    state.log.set(None);
     input.throw_away_ahead();
     let (mode, piece) = (input.mode, input.piece);
-    let all_read = matches!(mode, Mode::Whole | Mode::Over) || request.line.inbox().over;
+    let all_read = matches!(mode, Mode::Whole | Mode::Over) || request.channel.queue().over;
     drop(input);
 
     // In this order: the web server may use the id again as soon as it has the END_REQUEST.
@@ -97,9 +99,9 @@ pub(super) fn run(
             Left::Alone
         }
     };
-    let Request { head, line, .. } = *request;
+    let Request { head, channel, .. } = *request;
     *ahead = inbound.into_room();
-    desk.spare.put(head, line);
+    state.spare.put(head, channel);
     left
 }
 
@@ -119,7 +121,7 @@ impl Response<'_, '_> {
         let app_status = match ending {
             Ending::Whole => 0,
             // The web server wants no more of it, but the end.
-            Ending::Gone if self.line.is_aborted() && !self.broken.get() => {
+            Ending::Gone if self.channel.is_aborted() && !self.broken.get() => {
                 self.output.borrow_mut().begin(Framing::Stdout(self.id));
                 1
             }
@@ -147,7 +149,7 @@ impl Response<'_, '_> {
 /// Takes the request off its connection; whether that is to be closed now.
 fn take_off(inbound: &Inbound<'_>, request: &Request) -> bool {
     let (process, connection) = (inbound.process, inbound.connection);
-    let mut table = connection.traffic.table();
+    let mut table = multiplexer(connection).table();
     let Some(at) = table.position(request.id) else { return true };
     table.requests.swap_remove(at);
     process.requests.fetch_sub(1, Ordering::Relaxed);
@@ -156,9 +158,9 @@ fn take_off(inbound: &Inbound<'_>, request: &Request) -> bool {
     table.set_due(process, connection, false, monotonic_us());
     let closes = table.close && table.requests.is_empty();
     // What it did not read may have been in the way.
-    let choked = std::mem::take(&mut table.choked);
+    let stalled = std::mem::take(&mut table.stalled);
     drop(table);
-    if choked && !closes && connection.claim() {
+    if stalled && !closes && connection.claim() {
         process.resume(connection);
     }
     closes
@@ -166,7 +168,7 @@ fn take_off(inbound: &Inbound<'_>, request: &Request) -> bool {
 
 /// Whether other requests are on the connection, which is then closed behind them.
 fn leaves_others(connection: &Connection) -> bool {
-    let mut table = connection.traffic.table();
+    let mut table = multiplexer(connection).table();
     table.close = true;
     !table.requests.is_empty()
 }

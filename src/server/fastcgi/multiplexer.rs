@@ -4,16 +4,17 @@ use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
+use super::piece::Piece;
 use crate::protocol::fastcgi::{Flow, ParamsReader, Role};
 use crate::protocol::params::Params;
 use crate::server::stream::{Connection, Due, EngineProcess as Process, us};
 
 /// What of a request's input is kept for it while it does not read, in bytes.
-pub(super) const INBOX: usize = 256 * 1024;
+pub(super) const QUEUE: usize = 256 * 1024;
 
 /// The requests of a connection, and who writes to it.
 #[derive(Default)]
-pub(in crate::server) struct Traffic {
+pub(super) struct Multiplexer {
     table: Mutex<Table>,
     writer: Mutex<()>,
 }
@@ -26,8 +27,12 @@ pub(super) struct Table {
     pub(super) served: bool,
     /// The connection is closed when the last request has ended.
     pub(super) close: bool,
-    /// Nobody reads on, as an inbox is full.
-    pub(super) choked: bool,
+    /// No thread reads on, as a queue is full.
+    pub(super) stalled: bool,
+    /// The record that is being read, while no thread reads.
+    pub(super) piece: Piece,
+    /// Requests for other threads to run than the one that has read them.
+    pub(super) ready: Vec<Box<Request>>,
 }
 
 /// A request from its BEGIN_REQUEST to its END_REQUEST.
@@ -36,7 +41,7 @@ pub(super) struct Entry {
     pub(super) flow: Flow,
     pub(super) keep_conn: bool,
     pub(super) begun_us: u64,
-    pub(super) line: Arc<Line>,
+    pub(super) channel: Arc<Channel>,
     /// While it is on its way; `None` once the request runs.
     pub(super) head: Option<Box<Head>>,
 }
@@ -56,18 +61,18 @@ pub(super) struct Request {
     pub(super) role: Role,
     pub(super) keep_conn: bool,
     pub(super) head: Box<Head>,
-    pub(super) line: Arc<Line>,
+    pub(super) channel: Arc<Channel>,
 }
 
 const THERE: u8 = 0;
 const ABORTED: u8 = 1;
 const GONE: u8 = 2;
 
-/// From who reads the connection to who runs the request.
+/// The channel from the thread that reads the connection to the one that runs the request.
 #[derive(Default)]
-pub(super) struct Line {
+pub(super) struct Channel {
     client: AtomicU8,
-    inbox: Mutex<Inbox>,
+    queue: Mutex<InputQueue>,
     news: Condvar,
     /// Nobody needs to be woken before that is set.
     waits: AtomicBool,
@@ -75,27 +80,32 @@ pub(super) struct Line {
 
 /// Input that was read by somebody else.
 #[derive(Default)]
-pub(super) struct Inbox {
+pub(super) struct InputQueue {
     pub(super) bytes: Vec<u8>,
     /// All of the input has come.
     pub(super) over: bool,
     pub(super) waker: Option<Waker>,
 }
 
-impl Traffic {
+/// Returns the requests of a connection.
+pub(super) fn multiplexer(connection: &Connection) -> &Multiplexer {
+    connection.state()
+}
+
+impl Multiplexer {
     pub(super) fn table(&self) -> MutexGuard<'_, Table> {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The connection is broken: the requests that run are told, and those whose heads were on their
     /// way are none any more. How many these were.
-    pub(in crate::server) fn break_off(&self) -> usize {
+    pub(super) fn break_off(&self) -> usize {
         let mut table = self.table();
         table.close = true;
         let before = table.requests.len();
         table.requests.retain(|entry| entry.head.is_none());
         for entry in &table.requests {
-            entry.line.break_off();
+            entry.channel.break_off();
         }
         before - table.requests.len()
     }
@@ -111,7 +121,7 @@ impl Traffic {
     }
 
     /// Whether requests run, or the end of one is being written.
-    pub(in crate::server) fn is_busy(&self) -> bool {
+    pub(super) fn is_busy(&self) -> bool {
         self.table().requests.iter().any(|entry| entry.head.is_none())
             || self.try_writer().is_none()
     }
@@ -149,15 +159,15 @@ impl Table {
     }
 }
 
-impl Line {
+impl Channel {
     /// For another request.
     pub(super) fn reset(&mut self) {
         *self.client.get_mut() = THERE;
         *self.waits.get_mut() = false;
-        let inbox = self.inbox.get_mut().unwrap_or_else(PoisonError::into_inner);
-        inbox.bytes.clear();
-        inbox.bytes.shrink_to(16 * 1024);
-        (inbox.over, inbox.waker) = (false, None);
+        let queue = self.queue.get_mut().unwrap_or_else(PoisonError::into_inner);
+        queue.bytes.clear();
+        queue.bytes.shrink_to(16 * 1024);
+        (queue.over, queue.waker) = (false, None);
     }
 
     /// The web server wants no more of it: the connection goes on.
@@ -182,14 +192,14 @@ impl Line {
         self.client.load(Ordering::Acquire) == ABORTED
     }
 
-    pub(super) fn inbox(&self) -> MutexGuard<'_, Inbox> {
-        self.inbox.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn queue(&self) -> MutexGuard<'_, InputQueue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Tells who runs the request that something has changed.
     pub(super) fn tell(&self) {
         if self.waits.load(Ordering::SeqCst) {
-            let waker = self.inbox().waker.clone();
+            let waker = self.queue().waker.clone();
             self.news.notify_all();
             if let Some(waker) = waker {
                 waker.wake();
@@ -198,23 +208,24 @@ impl Line {
     }
 
     /// From here on it is told of what changes.
-    pub(super) fn listen(&self, waker: Option<Waker>) -> MutexGuard<'_, Inbox> {
+    pub(super) fn listen(&self, waker: Option<Waker>) -> MutexGuard<'_, InputQueue> {
         self.waits.store(true, Ordering::SeqCst);
-        let mut inbox = self.inbox();
+        let mut queue = self.queue();
         if waker.is_some() {
-            inbox.waker = waker;
+            queue.waker = waker;
         }
-        inbox
+        queue
     }
 
     /// Waits for news, having [listened](Self::listen).
     pub(super) fn wait<'l>(
         &self,
-        inbox: MutexGuard<'l, Inbox>,
+        queue: MutexGuard<'l, InputQueue>,
         timeout: std::time::Duration,
-    ) -> MutexGuard<'l, Inbox> {
-        let news = |inbox: &mut Inbox| inbox.bytes.is_empty() && !inbox.over && !self.is_gone();
-        let waited = self.news.wait_timeout_while(inbox, timeout, news);
+    ) -> MutexGuard<'l, InputQueue> {
+        let news =
+            |queue: &mut InputQueue| queue.bytes.is_empty() && !queue.over && !self.is_gone();
+        let waited = self.news.wait_timeout_while(queue, timeout, news);
         waited.unwrap_or_else(PoisonError::into_inner).0
     }
 }

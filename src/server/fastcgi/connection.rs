@@ -3,24 +3,23 @@
 use std::sync::Arc;
 
 use super::input::Mode;
-use super::records::{Piece, Reader, Step};
+use super::multiplexer::{Request, multiplexer};
+use super::piece::Piece;
+use super::records::{Reader, Step};
+use super::request::{Left, run};
 use super::response::reply;
-use super::run::{Left, run};
-use super::traffic::Request;
-use crate::gateway::Level;
+use super::thread_state::ThreadState;
 use crate::os::monotonic_us;
 use crate::protocol::fastcgi::{HEADER, Header, Kind, Role};
-use crate::server::stream::{
-    Buffer, Complaint, Connection, Due, EngineProcess as Process, Received, Worker, expect_soon,
-};
+use crate::server::stream::{Buffer, Connection, Due, Received, Worker, expect_soon};
 use crate::server::workers::connections::Entry as _;
 
 /// Works on a connection that the calling thread has claimed, until there is nothing to read, or
 /// another thread reads on, or it is closed. Once its peer has `hung_up` no other event tells of the
 /// end behind what is to be read.
-pub(in crate::server) fn attend(worker: &mut Worker, connection: &Arc<Connection>, hung_up: bool) {
+pub(super) fn serve(worker: &mut Worker, connection: &Arc<Connection>, hung_up: bool) {
     let mut piece = take_up(worker, connection);
-    // What was read before is looked at first: it may have to wait for a full inbox.
+    // What was read before is looked at first: it may have to wait for a full queue.
     let mut has_rest = !worker.buffer.is_empty();
     loop {
         let mut received = if std::mem::take(&mut has_rest) {
@@ -50,13 +49,13 @@ pub(in crate::server) fn attend(worker: &mut Worker, connection: &Arc<Connection
                         }
                     }
                 }
-                Ok(Step::Choked) => {
-                    // Whoever empties the inbox has somebody read on.
+                Ok(Step::QueueFull) => {
+                    // Whoever empties the queue has somebody read on.
                     put_down(worker, connection, piece);
                     while !connection.release() {}
                     return;
                 }
-                Ok(Step::Violation(why)) => return violated(&worker.process, connection, &why),
+                Ok(Step::Violation(why)) => return worker.process.violated(connection, &why),
                 Err(Closed) => return worker.process.cut(connection),
             }
         }
@@ -78,29 +77,15 @@ pub(in crate::server) fn attend(worker: &mut Worker, connection: &Arc<Connection
     }
 }
 
-/// Another thread is to run the request.
-pub(super) fn run_elsewhere(
-    process: &Process,
-    connection: &Arc<Connection>,
-    request: Box<Request>,
-) {
-    process.submit(connection, move |worker, connection| {
-        let mode = if request.line.inbox().over { Mode::Over } else { Mode::Fed };
-        if let Left::Claimed(piece, _) =
-            run(worker, connection, request, Piece::default(), mode, false)
-        {
-            put_down(worker, connection, piece);
-            worker.process.resume(connection);
-        }
-    });
-}
-
-/// The peer broke the protocol, which costs it the connection.
-pub(super) fn violated(process: &Process, connection: &Arc<Connection>, why: &str) {
-    process.complain(connection, Complaint::Violation, Level::Warn, || {
-        format!("{why}; closing the connection")
-    });
-    process.cut(connection);
+/// Runs a request that another thread has read.
+pub(super) fn run_ready(worker: &mut Worker, connection: &Arc<Connection>) {
+    let Some(request) = multiplexer(connection).table().ready.pop() else { return };
+    let mode = if request.channel.queue().over { Mode::Over } else { Mode::Fed };
+    if let Left::Claimed(piece, _) = run(worker, connection, request, Piece::default(), mode, false)
+    {
+        put_down(worker, connection, piece);
+        worker.process.resume(connection);
+    }
 }
 
 struct Closed;
@@ -111,17 +96,18 @@ fn step(
     connection: &Arc<Connection>,
     piece: &mut Piece,
 ) -> Result<Step, Closed> {
-    let Worker { process, buffer, fastcgi: desk, .. } = worker;
+    let Worker { process, buffer, states, .. } = worker;
+    let state = states.get(ThreadState::new);
     let mut reader = Reader {
         process,
         connection,
-        spare: &mut desk.spare,
-        replies: &mut desk.replies,
+        spare: &mut state.spare,
+        replies: &mut state.replies,
         own: None,
     };
-    let step = reader.step(&mut connection.traffic.table(), buffer, piece);
-    if !desk.replies.is_empty() && !reply(process, connection, &mut desk.replies) {
-        desk.replies.clear();
+    let step = reader.step(&mut multiplexer(connection).table(), buffer, piece);
+    if !state.replies.is_empty() && !reply(process, connection, &mut state.replies) {
+        state.replies.clear();
         return Err(Closed);
     }
     Ok(step)
@@ -134,7 +120,7 @@ fn is_over(connection: &Connection) -> bool {
 
 /// Whether there is nothing more to be done with a connection that was read to what there is.
 fn is_done(worker: &Worker, connection: &Connection, piece: Piece) -> bool {
-    let mut table = connection.traffic.table();
+    let mut table = multiplexer(connection).table();
     if !table.requests.is_empty() || is_over(connection) {
         return false;
     }
@@ -147,7 +133,7 @@ fn is_done(worker: &Worker, connection: &Connection, piece: Piece) -> bool {
         table.close = true;
     }
     // The end of the last request may still be on its way out.
-    table.close && connection.traffic.try_writer().is_some()
+    table.close && multiplexer(connection).try_writer().is_some()
 }
 
 /// What the connection kept goes into the buffer.
@@ -159,18 +145,19 @@ fn take_up(worker: &mut Worker, connection: &Connection) -> Piece {
         kept.rest.clear();
         kept.rest.shrink_to(HEADER);
     }
-    std::mem::take(&mut kept.piece)
+    drop(kept);
+    std::mem::take(&mut multiplexer(connection).table().piece)
 }
 
 /// What is in the buffer goes to the connection.
 fn put_down(worker: &mut Worker, connection: &Connection, piece: Piece) {
     let partial = !worker.buffer.is_empty();
-    let table = connection.traffic.table();
+    let mut table = multiplexer(connection).table();
     table.set_due(&worker.process, connection, partial, monotonic_us());
+    table.piece = piece;
     drop(table);
     let mut kept = connection.kept();
     kept.rest.extend_from_slice(worker.buffer.unread());
-    kept.piece = piece;
     drop(kept);
     worker.buffer.clear();
 }
@@ -185,21 +172,23 @@ fn begin(
     full: bool,
 ) -> Left {
     let process = &worker.process;
-    let is_over = request.line.inbox().over;
+    let is_over = request.channel.queue().over;
     let end = if is_over {
         Some(0)
     } else {
         piece.skip_padding(&mut worker.buffer);
         end_of_input(&worker.buffer, piece, &request)
     };
-    connection.traffic.table().set_due(process, connection, false, monotonic_us());
+    let mut table = multiplexer(connection).table();
+    table.set_due(process, connection, false, monotonic_us());
     let Some(end) = end else {
-        let is_shared = connection.traffic.table().requests.len() > 1;
+        let is_shared = table.requests.len() > 1;
         if is_shared || (worker.buffer.is_empty() && !full) {
-            // Who does not read his input yet is in nobody's way.
+            // The application is not reading yet, so another thread may read the connection.
+            table.piece = piece;
+            drop(table);
             let mut kept = connection.kept();
             kept.rest.extend_from_slice(worker.buffer.unread());
-            kept.piece = piece;
             let has_rest = full || !kept.rest.is_empty();
             drop(kept);
             worker.buffer.clear();
@@ -208,11 +197,13 @@ fn begin(
             }
             return run(worker, connection, request, Piece::default(), Mode::Fed, false);
         }
+        drop(table);
         return run(worker, connection, request, piece, Mode::Claimed, full);
     };
+    table.piece = if is_over { piece } else { Piece::default() };
+    drop(table);
     let mut kept = connection.kept();
     kept.rest.extend_from_slice(&worker.buffer.unread()[end..]);
-    kept.piece = if is_over { piece } else { Piece::default() };
     let has_rest = full || !kept.rest.is_empty();
     drop(kept);
     worker.buffer.truncate(end);

@@ -2,8 +2,8 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::multiplexer::{Channel, Head};
 use super::response::stderr;
-use super::traffic::{Head, Line};
 use crate::gateway::Level;
 use crate::server::site::{self, RequestLog};
 use crate::server::stream::{Connection, EngineProcess as Process};
@@ -11,8 +11,8 @@ use crate::server::stream::{Connection, EngineProcess as Process};
 /// Room of a head that is kept for the next one, in bytes.
 const KEEP: usize = 16 * 1024;
 
-/// A worker thread's.
-pub(in crate::server) struct Desk {
+/// The state that a worker thread keeps for FastCGI.
+pub(super) struct ThreadState {
     pub(super) spare: Spare,
     /// Answers to records that want one at once.
     pub(super) replies: Vec<u8>,
@@ -22,7 +22,7 @@ pub(in crate::server) struct Desk {
 /// Room for a head, kept from one request to the next.
 #[derive(Default)]
 pub(super) struct Spare {
-    kept: Option<(Box<Head>, Arc<Line>)>,
+    kept: Option<(Box<Head>, Arc<Channel>)>,
 }
 
 /// Writes lines for the request that the thread works on to its STDERR.
@@ -34,9 +34,9 @@ pub(super) struct Log {
 /// Whose STDERR lines go to.
 type Addressee = (Arc<Process>, Arc<Connection>, u16);
 
-impl Desk {
-    /// The calling thread's.
-    pub(in crate::server) fn sit_down() -> Self {
+impl ThreadState {
+    /// Makes the state of the calling thread, and sends its log lines to STDERR.
+    pub(super) fn new() -> Self {
         let log = Arc::new(Log::default());
         site::sit_down(log.clone());
         Self { spare: Spare::default(), replies: Vec::new(), log }
@@ -44,23 +44,23 @@ impl Desk {
 }
 
 impl Spare {
-    pub(super) fn take(&mut self) -> (Box<Head>, Arc<Line>) {
+    pub(super) fn take(&mut self) -> (Box<Head>, Arc<Channel>) {
         self.kept.take().unwrap_or_default()
     }
 
     /// Keeps it for another request.
-    pub(super) fn put(&mut self, mut head: Box<Head>, mut line: Arc<Line>) {
+    pub(super) fn put(&mut self, mut head: Box<Head>, mut channel: Arc<Channel>) {
         head.params.clear();
         head.params.shrink_to(KEEP);
         head.reader.reset();
         head.reader.shrink_to(KEEP);
         head.params_over = false;
-        match Arc::get_mut(&mut line) {
-            Some(line) => line.reset(),
+        match Arc::get_mut(&mut channel) {
+            Some(channel) => channel.reset(),
             // Somebody still looks at it.
-            None => line = Arc::default(),
+            None => channel = Arc::default(),
         }
-        self.kept = Some((head, line));
+        self.kept = Some((head, channel));
     }
 }
 
