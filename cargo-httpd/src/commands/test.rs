@@ -25,6 +25,8 @@ const IN_HTTPD: [&str; 6] = ["config", "conformance", "daemon", "environ", "haza
 const KIT: &str = "mod_rust";
 /// The gateways of the kit, and the program that has them: its tests ask it.
 const GATEWAYS: [&str; 2] = ["--features", "mod_rust/servers,mod-rust-apps/servers"];
+/// The packages that crates.io is to have.
+const PUBLISHED: [&str; 4] = ["httpd-config", "httpd-testkit", KIT, "cargo-httpd"];
 /// A program has only what it uses: each protocol builds without the others.
 const PROTOCOLS: [(&str, &str); 5] = [
     ("lints of CGI alone", "cgi"),
@@ -226,6 +228,11 @@ fn gateways(project: &Project) -> &'static [&'static str] {
 fn trials(project: &Project) -> Vec<Step> {
     let mut steps = Vec::new();
     if project.has_package(KIT) {
+        // Builds each package from the files that would be published.
+        let folder = project.target_dir.join("httpd/package");
+        let packages = Step::new("packages", ["package", "--allow-dirty", "--target-dir"]);
+        let names = PUBLISHED.iter().flat_map(|name| ["--package", name]);
+        steps.push(packages.args([folder]).args(names));
         steps.push(Step::new("benchmark", ["httpd", "bench", "--smoke"]));
     }
     if has_fuzzers(project) {
@@ -375,7 +382,9 @@ mod tests {
         let fuzzers =
             || trials(&project("mine", &root)).iter().any(|step| step.name() == "fuzzers");
         assert!(!fuzzers());
-        assert_eq!(shown(&trials(&project(KIT, &root))), ["cargo httpd bench --smoke"]);
+        let lines = shown(&trials(&project(KIT, &root)));
+        assert!(lines[0].starts_with("cargo package --allow-dirty"), "{lines:?}");
+        assert_eq!(lines[1..], ["cargo httpd bench --smoke"]);
         std::fs::write(root.join("fuzz/Cargo.toml"), "").unwrap();
         assert!(fuzzers());
         std::fs::remove_dir_all(root).unwrap();
