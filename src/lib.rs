@@ -72,8 +72,6 @@ mod adapter;
 #[cfg(feature = "httpd")]
 mod daemon;
 #[cfg(feature = "httpd")]
-mod embedded;
-#[cfg(feature = "httpd")]
 mod handler;
 #[cfg(feature = "httpd")]
 pub mod httpd;

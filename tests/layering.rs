@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each layer with those that it may import.
-const LAYERS: [(&str, &[&str]); 12] = [
+const LAYERS: [(&str, &[&str]); 11] = [
     ("gateway", &[]),
     ("protocol", &["gateway"]),
     ("process_group", &["gateway"]),
@@ -16,7 +16,6 @@ const LAYERS: [(&str, &[&str]); 12] = [
     ("httpd", &["gateway", "sys"]),
     ("module", &["gateway", "httpd", "sys"]),
     ("adapter", &["gateway", "httpd", "os", "server", "sys"]),
-    ("embedded", &["adapter", "gateway", "httpd"]),
     (
         "daemon",
         &["adapter", "gateway", "httpd", "os", "process_group", "protocol", "server", "sys"],
@@ -26,7 +25,6 @@ const LAYERS: [(&str, &[&str]); 12] = [
         &[
             "adapter",
             "daemon",
-            "embedded",
             "gateway",
             "httpd",
             "module",

@@ -4,13 +4,15 @@
 use std::io::{self, IoSlice};
 use std::time::{Duration, Instant};
 
-use super::client::Dispatcher;
 use super::connection::{Connection, Received};
 use super::failure::Failure;
+use super::group::Group;
+use super::phase_times::PhaseTimes;
 use super::request_body::{Pumped, RequestBody, borrow};
 use super::response::{Response, Step};
-use crate::adapter::pause;
+use crate::adapter::{RequestExchange, pause};
 use crate::gateway::{Error, ErrorKind, Outcome};
+use crate::httpd::Request;
 use crate::os;
 use crate::process_group::{Lease, ProcessState};
 use crate::protocol::bridge::Flow;
@@ -44,9 +46,17 @@ impl From<Ended> for NotSent {
     }
 }
 
+/// A request on its way to a process group.
+pub(super) struct DaemonRequest<'c, 'e, 'r> {
+    pub(super) group: &'c Group,
+    pub(super) request: &'e Request<'r>,
+    pub(super) exchange: &'c RequestExchange<'e, 'r>,
+    pub(super) phases: &'c PhaseTimes,
+}
+
 /// One request on one connection.
 pub(super) struct Attempt<'t, 'c, 'e, 'r> {
-    pub(super) dispatcher: &'t Dispatcher<'c, 'e, 'r>,
+    pub(super) daemon_request: &'t DaemonRequest<'c, 'e, 'r>,
     pub(super) lease: Lease,
     pub(super) ticket: u64,
     pub(super) packet: &'t [u8],
@@ -117,18 +127,18 @@ impl<'e, 'r> Attempt<'_, '_, 'e, 'r> {
                 .on(header, payload, || connection.take_descriptor())
                 .map_err(|error| Ended::Failed(Failure::protocol(pid, had_begun, &error)))?;
             if !had_begun && answer.has_begun() {
-                self.dispatcher.phases.first_byte();
+                self.daemon_request.phases.first_byte();
             }
             match step {
                 Step::More => {}
                 Step::WantsInput => upload.release(),
                 Step::Done { outcome, close, timing } => {
-                    self.dispatcher.phases.reported(&timing);
+                    self.daemon_request.phases.reported(&timing);
                     let is_kept = !close && self.settle(connection, upload);
                     return Ok(Some((outcome, is_kept)));
                 }
                 // The process sees the connection closed, and its application that nobody reads.
-                Step::Stop(error) => return Ok(Some((self.dispatcher.stopped(error), false))),
+                Step::Stop(error) => return Ok(Some((self.daemon_request.stopped(error), false))),
                 Step::Refused { reason, message } => {
                     let failure = Failure::refused(pid, &format!("{reason}: {message}"));
                     return Err(Ended::Lost { has_begun: had_begun, failure });
@@ -157,10 +167,10 @@ impl<'e, 'r> Attempt<'_, '_, 'e, 'r> {
         connection: &mut Connection,
         answer: &mut Response<'_, 'e, 'r>,
     ) -> Result<(), Ended> {
-        let Some(socket) = self.dispatcher.request.socket() else {
+        let Some(socket) = self.daemon_request.request.socket() else {
             return answer.catch_up(true).map_err(Ended::Gone);
         };
-        let limit = self.dispatcher.group.options.response_buffer_size;
+        let limit = self.daemon_request.group.options.response_buffer_size;
         let takes_more = (answer.backlog() as u64) < limit;
         let client = borrow(&socket);
         let bridge = takes_more.then(|| connection.socket());
@@ -188,7 +198,7 @@ impl<'e, 'r> Attempt<'_, '_, 'e, 'r> {
 
     /// How long the client may take nothing.
     fn client_patience(&self) -> Duration {
-        let options = &self.dispatcher.group.options;
+        let options = &self.daemon_request.group.options;
         options.response_socket_timeout.unwrap_or_else(|| self.patience())
     }
 
@@ -240,7 +250,7 @@ impl<'e, 'r> Attempt<'_, '_, 'e, 'r> {
             }
             Pumped::NoRoom => self.wait_for_room(connection, answer),
             Pumped::NoData => {
-                let timeout = self.dispatcher.request.server().timeout();
+                let timeout = self.daemon_request.request.server().timeout();
                 let silent = self.silent_since.get_or_insert_with(Instant::now).elapsed();
                 let left = timeout.saturating_sub(silent);
                 let Some(socket) = upload.socket() else {
@@ -322,7 +332,7 @@ impl<'e, 'r> Attempt<'_, '_, 'e, 'r> {
     }
 
     fn look_for_client(&self) -> Result<(), Ended> {
-        if !self.dispatcher.request.has_client_gone() {
+        if !self.daemon_request.request.has_client_gone() {
             return Ok(());
         }
         let gone = Error::of(ErrorKind::ClientGone, "the client left while it was served");
@@ -332,8 +342,8 @@ impl<'e, 'r> Attempt<'_, '_, 'e, 'r> {
     /// Whether it makes sense to wait on.
     fn look_around(&self, has_begun: bool) -> Result<(), Ended> {
         self.look_for_client()?;
-        let options = &self.dispatcher.group.options;
-        let slot = &self.dispatcher.group.board.slots[self.lease.slot];
+        let options = &self.daemon_request.group.options;
+        let slot = &self.daemon_request.group.board.slots[self.lease.slot];
         if slot.incarnation() != self.lease.incarnation || slot.state() == ProcessState::Failed {
             // It died before it had taken the connection: the parent keeps the socket for the next.
             return Err(Ended::Lost {
@@ -344,7 +354,12 @@ impl<'e, 'r> Attempt<'_, '_, 'e, 'r> {
         if let Some(timeout) = options.queue_timeout
             && !has_begun
             && self.started.elapsed() >= timeout
-            && !self.dispatcher.group.board.find_ticket(&self.lease, self.ticket).may_have_started()
+            && !self
+                .daemon_request
+                .group
+                .board
+                .find_ticket(&self.lease, self.ticket)
+                .may_have_started()
         {
             return Err(Ended::Failed(Failure::queued(timeout)));
         }
@@ -357,7 +372,7 @@ impl<'e, 'r> Attempt<'_, '_, 'e, 'r> {
 
     /// How long the process may say nothing.
     fn patience(&self) -> Duration {
-        let options = &self.dispatcher.group.options;
-        options.socket_timeout.unwrap_or_else(|| self.dispatcher.request.server().timeout())
+        let options = &self.daemon_request.group.options;
+        options.socket_timeout.unwrap_or_else(|| self.daemon_request.request.server().timeout())
     }
 }

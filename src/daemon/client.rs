@@ -5,7 +5,7 @@ use std::io;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use super::attempt::{Attempt, Ended};
+use super::attempt::{Attempt, DaemonRequest, Ended};
 use super::connection::Connection;
 use super::failure::Failure;
 use super::group::Group;
@@ -75,8 +75,8 @@ impl Group {
             .pack(&mut packet, exchange, call, &mut upload)
             .map_err(|error| Failure::too_large(&error))
             .and_then(|()| {
-                let dispatcher = Dispatcher { group: self, request, exchange, phases };
-                dispatcher.carry(&mut packet, &mut upload)
+                let daemon_request = DaemonRequest { group: self, request, exchange, phases };
+                daemon_request.carry(&mut packet, &mut upload)
             });
         if packet.capacity() <= KEPT_PACKET {
             PACKET.set(packet);
@@ -152,15 +152,7 @@ impl Group {
     }
 }
 
-/// One request under way.
-pub(super) struct Dispatcher<'c, 'e, 'r> {
-    pub(super) group: &'c Group,
-    pub(super) request: &'e Request<'r>,
-    pub(super) exchange: &'c RequestExchange<'e, 'r>,
-    pub(super) phases: &'c PhaseTimes,
-}
-
-/// How one attempt ended that may be followed by another.
+/// The end of an attempt that another may follow.
 enum AttemptEnd {
     Answered(Outcome),
     /// The process could not be connected to.
@@ -169,7 +161,7 @@ enum AttemptEnd {
     Untouched(Failure),
 }
 
-impl<'e, 'r> Dispatcher<'_, 'e, 'r> {
+impl<'e, 'r> DaemonRequest<'_, 'e, 'r> {
     /// Carries the request to a process, and to another where the first took nothing of it.
     fn carry(
         &self,
@@ -296,7 +288,7 @@ impl<'e, 'r> Dispatcher<'_, 'e, 'r> {
         let flow = Flow::of_request(packet[REQUEST_FLAGS]);
         self.phases.connected(lease, started, sent_us);
         let mut attempt = Attempt {
-            dispatcher: self,
+            daemon_request: self,
             lease,
             ticket,
             packet: if connection.is_new { packet } else { &packet[HELLO_FRAME..] },

@@ -1,13 +1,28 @@
 //! The end of a daemon process, as httpd's parent is told of it.
 
 use std::fmt;
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use nix::sys::signal::Signal;
 
-use super::{exit, setup};
+use super::exit;
 use crate::httpd::other_child::WaitStatus;
 use crate::process_group::{DeadProcess, ProcessState};
+
+/// The status of a process that ended as it should.
+pub(super) const WELL: i32 = 0;
+/// The status of a process that could not be set up, and has logged why.
+pub(super) const NOT_SET_UP: i32 = 70;
+/// The status of a process that could not build its applications, and has logged why.
+pub(super) const NOT_BUILT: i32 = 71;
+/// The status of a process that gave up waiting for its requests, and has logged it.
+pub(super) const GAVE_UP: i32 = 72;
+
+/// Returns whether a process that exits with `code` has logged the reason itself.
+const fn is_reported(code: i32) -> bool {
+    matches!(code, WELL | NOT_SET_UP | NOT_BUILT | GAVE_UP)
+}
 
 /// The end of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,7 +53,7 @@ impl ExitStatus {
             (How::Signaled(_) | How::Lost, _) => true,
             (How::Exited(_), ProcessState::Starting | ProcessState::Ready) => true,
             (How::Exited(0), _) => dead.lost_requests > 0,
-            (How::Exited(code), _) => !setup::is_told(code),
+            (How::Exited(code), _) => !is_reported(code),
         }
     }
 
@@ -100,6 +115,17 @@ impl fmt::Display for ExitStatus {
             How::Exited(code) => write!(f, "exited with status {code}"),
             How::Lost => f.write_str("was lost"),
         }
+    }
+}
+
+/// Whether the process of this id has ended, although its parent may not have heard of it yet.
+/// Where that cannot be seen (proc(5), `hidepid`) it has not.
+pub(super) fn has_ended(pid: u32) -> bool {
+    match std::fs::read_to_string(format!("/proc/{pid}/stat")) {
+        Ok(text) => {
+            text.rsplit_once(')').is_some_and(|(_, rest)| rest.trim_start().starts_with('Z'))
+        }
+        Err(error) => error.kind() == std::io::ErrorKind::NotFound && Path::new("/proc/1").exists(),
     }
 }
 

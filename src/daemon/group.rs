@@ -8,9 +8,9 @@ use std::sync::atomic::AtomicI32;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::connection::{Buffers, Connection};
+use super::exit_status::has_ended;
 use super::identity::Identity;
 use super::idle_connections::{CONNECTIONS, Peer};
-use super::parent::has_ended;
 use crate::os;
 use crate::process_group::{GroupOptions, GroupSnapshot, Lease, Scoreboard};
 use crate::server::daemon_process::Applications;

@@ -182,8 +182,8 @@ pub(crate) fn in_child() {
     });
 }
 
-/// Closes this process's end of the lifeline: it sends no requests.
-pub(super) fn close_lifeline() {
+/// Closes the lifeline in a daemon process, which sends no requests.
+fn close_lifeline() {
     with_running(|running| {
         let lifeline = running.map(|running| &running.lifeline);
         lifeline.map(|end| end.lock().unwrap_or_else(PoisonError::into_inner).take());
@@ -300,7 +300,10 @@ fn prefix_of_module(pconf: Pool<'_>, prefix: Option<PathBuf>) -> Result<PathBuf,
 /// Forks the process of a slot.
 fn fork(pconf: Pool<'_>, group: &Kept<Group>, slot: usize) -> std::io::Result<()> {
     match other_child::fork(pconf)? {
-        Forked::Child => setup::run(*group, slot),
+        Forked::Child => {
+            close_lifeline();
+            setup::run(*group, slot)
+        }
         Forked::Parent(pid) => {
             group.pids[slot].store(pid, Ordering::Relaxed);
             other_child::supervise(pconf, pid, on_end);
@@ -407,16 +410,5 @@ impl Group {
     pub(super) fn ring(&self) {
         // A counter that is full rings as well.
         let _ = rustix::io::write(&self.doorbell, &1_u64.to_ne_bytes());
-    }
-}
-
-/// Whether the process of this id has ended, although its parent may not have heard of it yet.
-/// Where that cannot be seen (proc(5), `hidepid`) it has not.
-pub(super) fn has_ended(pid: u32) -> bool {
-    match std::fs::read_to_string(format!("/proc/{pid}/stat")) {
-        Ok(text) => {
-            text.rsplit_once(')').is_some_and(|(_, rest)| rest.trim_start().starts_with('Z'))
-        }
-        Err(error) => error.kind() == std::io::ErrorKind::NotFound && Path::new("/proc/1").exists(),
     }
 }

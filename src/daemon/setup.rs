@@ -10,29 +10,16 @@ use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, SigmaskHow, Signa
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::unistd::Pid;
 
+use super::exit_status::{GAVE_UP, NOT_BUILT, NOT_SET_UP, WELL};
 use super::group::{Descriptors, Group};
-use super::{exit, identity, mappings, parent, title};
-use crate::gateway::{Code, Level};
+use super::{exit, identity, mappings, title};
+use crate::gateway::Code;
 use crate::httpd::{Kept, Server, log, signals, unixd};
 use crate::os;
 use crate::process_group::Reason;
 use crate::server::daemon_process::{self, Daemon, Ended};
 
-/// The process ended as it should.
-const WELL: i32 = 0;
-/// It could not be set up, which it has said in the log.
-const NOT_SET_UP: i32 = 70;
-/// Its applications could not be built, which it has said in the log.
-const NOT_BUILT: i32 = 71;
-/// It ended with requests in it, which it has said in the log.
-const GAVE_UP: i32 = 72;
-
-/// Whether a process that exits with `code` has said what there is to say.
-pub(super) const fn is_told(code: i32) -> bool {
-    matches!(code, WELL | NOT_SET_UP | NOT_BUILT | GAVE_UP)
-}
-
-/// The life of a daemon process. It never returns: what stands below on the stack is httpd's.
+/// Runs a daemon process from its fork to its end. It never returns, as the stack below is httpd's.
 pub(super) fn run(group: Kept<Group>, slot: usize) -> ! {
     let code = crate::gateway::panic::catch(|| live(&group, slot))
         .unwrap_or_else(|error| failed(&group, &error.to_string()));
@@ -46,7 +33,6 @@ fn live(group: &Group, slot: usize) -> i32 {
     // is the main ErrorLog.
     log::only_to_stderr();
     let fds = group.fds.lock().unwrap_or_else(PoisonError::into_inner).take();
-    parent::close_lifeline();
     let Some(Descriptors { mut listeners, lifeline: inherited }) = fds else {
         return failed(group, "httpd has closed the descriptors of the group's sockets");
     };
@@ -104,7 +90,7 @@ fn live(group: &Group, slot: usize) -> i32 {
                  ({}); the process is given up",
                 reason.word()
             ));
-            log::here(Level::Error, &line);
+            log::here(Code::DaemonNotBuilt.level(), &line);
             signals::end_process_with(NOT_BUILT)
         }),
     });
@@ -141,7 +127,7 @@ fn failed(group: &Group, what: &str) -> i32 {
     let (name, pid) = (group.name(), std::process::id());
     let line = Code::DaemonNotSetUp
         .line(format_args!("process group {name}, process {pid}: cannot be set up: {what}"));
-    log::here(Level::Error, &line);
+    log::here(Code::DaemonNotSetUp.level(), &line);
     NOT_SET_UP
 }
 

@@ -2,9 +2,9 @@
 //! it declares. What is wrong stops `apachectl configtest`, with its line.
 
 use super::config::Choice;
-use super::groups::Selection;
 use super::options::Chain;
 use super::registry::{self, Place, Scope, Use};
+use super::selection::Selection;
 use crate::gateway::{Code, Error};
 use crate::httpd::{Kept, Pool, Server, mpm};
 

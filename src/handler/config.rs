@@ -3,10 +3,10 @@
 use std::str::FromStr;
 use std::time::Duration;
 
-use super::groups::{Names, Selection};
+use super::instance::Named;
 use super::mount::Mount;
 use super::options::Chain;
-use super::registry::Named;
+use super::selection::{Names, Selection};
 use crate::httpd::{Kept, Pool};
 use crate::module::Config;
 

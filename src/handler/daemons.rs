@@ -5,14 +5,16 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::config::Choice;
-use super::groups::{Definition, Selection, is_visible};
-use super::options::Chain;
-use super::registry::{self, Named, Place};
+use super::groups::is_visible;
+use super::instance::Named;
+use super::options::{Chain, decode, encode};
+use super::registry::{self, Definition, Place};
+use super::selection::Selection;
 use super::{check, instance, process};
 use crate::daemon::{self, Plan};
 use crate::gateway::{Application, Code, Error, ErrorKind, Options, Result};
 use crate::httpd::{Kept, Pool, Server};
-use crate::protocol::bridge::{PairBlock, Pairs};
+use crate::protocol::bridge::Pairs;
 use crate::server::daemon_process::Applications;
 
 /// An application with its options, which a process builds before it takes requests.
@@ -227,26 +229,6 @@ impl Applications for OfModule {
 /// Why a request finds no application, as the log of its virtual host is to say it.
 fn unbuilt(error: Error) -> Error {
     Error::of(ErrorKind::Options, format!("it cannot be built: {error}"))
-}
-
-/// Options as REQUEST has them, in an order that does not depend on chance.
-pub(super) fn encode(options: &Options) -> PairBlock {
-    let mut block = PairBlock::new();
-    for (name, value) in options.iter() {
-        // A directive's argument is far shorter than a pair may be.
-        let _ = block.push(name.as_bytes(), value.as_bytes());
-    }
-    block
-}
-
-fn decode(options: Pairs<'_>) -> Result<Options> {
-    let malformed = || Error::of(ErrorKind::Options, "the options of a request are malformed");
-    let mut decoded = Options::new();
-    for (name, value) in options {
-        let text = |bytes| std::str::from_utf8(bytes).map(str::to_owned).map_err(|_| malformed());
-        decoded.set(text(name)?, text(value)?);
-    }
-    Ok(decoded)
 }
 
 /// Returns the group of that name, if it may be used in the request's server.

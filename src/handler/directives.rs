@@ -5,11 +5,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::config::{Choice, Gateway, Host, MapHeadToGet};
-use super::groups::{Definition, Selection};
 use super::instance::Instance;
 use super::mount::{At, Mount};
 use super::options::Line;
-use super::registry::{self, Place, Use};
+use super::registry::{self, Definition, Place, Use};
+use super::selection::Selection;
 use crate::httpd::{Kept, Pattern};
 use crate::module::{Contexts, Directive, Parameters};
 use crate::process_group::{GroupOptions, units};

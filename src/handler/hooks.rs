@@ -1,30 +1,26 @@
 //! What the gateway does in each phase of httpd.
 
+use std::ffi::CStr;
 use std::marker::PhantomData;
-use std::sync::Arc;
 use std::time::Instant;
 
-use super::config::{Choice, Gateway, Host, MapHeadToGet, Section};
+use super::config::{Choice, Host, Section};
 use super::daemons::View;
-use super::groups::{Destination, Selection};
-use super::instance::Instance;
+use super::gate::{Gate, Module};
+use super::mode::{RoutedRequest, name_of};
 use super::mount::Mount;
-use super::request_note::RequestNote;
-use super::{
-    Gate, Module, access_log, check, daemons, groups, process, registry, slow, status_page,
-};
-use crate::adapter::Facts;
-use crate::daemon::{self, Call, Group};
-use crate::embedded;
-use crate::gateway::{Application, Code, Level};
+use super::request_note::{self, RequestNote};
+use super::selection::Selection;
+use super::{check, daemons, groups, process, registry, status_page};
+use crate::daemon;
 use crate::httpd::{HookStatus, Kept, Pool, Request, Server, log};
 use crate::module::{
-    CheckConfigHook, ChildInitHook, MonitorHook, Named, Order, PostConfigHook, PreConfigHook,
-    Records, Registrar, RequestHook, log_format,
+    CheckConfigHook, ChildInitHook, LogFormatHook, MonitorHook, Named, Order, PostConfigHook,
+    PreConfigHook, Records, Registrar, RequestHook, log_format,
 };
 
 /// The handler that answers with an application.
-const HANDLER: &std::ffi::CStr = c"rust-app";
+const HANDLER: &CStr = c"rust-app";
 
 /// URLs are claimed after mod_alias and mod_rewrite have had their say, and before mod_userdir and
 /// mod_vhost_alias: the latter takes every URL that it is asked for.
@@ -155,130 +151,13 @@ impl<M: Module> RequestHook for Hook<M, Handler> {
             return HookStatus::Http(http::StatusCode::NOT_FOUND);
         }
         let host: &Host = Gate::<M>::server(request.server());
-        let facts = facts(request, gateway, named, noted.mount);
-        let answering = Answering { request, gateway, host, named, mount, noted };
-        let Some(threshold) = host.slow_requests else { return answering.answer(facts) };
+        let routed = RoutedRequest { request, gateway, host, named, mount, noted };
+        let Some(threshold) = host.slow_requests else { return routed.answer() };
         let started = Instant::now();
-        let status = answering.answer(facts);
-        slow::report(request, name_of(named, request), noted, threshold, started);
+        let status = routed.answer();
+        request_note::log_if_slow(request, name_of(named, request), noted, threshold, started);
         status
     }
-}
-
-fn facts<'r>(
-    request: &Request<'r>,
-    gateway: &Gateway,
-    named: Kept<registry::Named>,
-    mount: Option<Kept<Mount>>,
-) -> Facts<'r> {
-    Facts {
-        application: name_of(named, request),
-        mount_point: mount.and_then(|mount| mount.get(request).path()),
-        pass_authorization: gateway.pass_authorization.unwrap_or(false),
-        error_override: gateway.error_override.unwrap_or(false),
-        sendfile: gateway.enable_sendfile.unwrap_or(false),
-        head_as_get: request.is_head()
-            && match gateway.map_head_to_get.unwrap_or_default() {
-                MapHeadToGet::Off => false,
-                MapHeadToGet::On => true,
-                MapHeadToGet::Auto => request.has_content_filter(),
-            },
-    }
-}
-
-/// A request whose application is known.
-struct Answering<'a, 'r> {
-    request: &'a Request<'r>,
-    gateway: &'a Gateway,
-    host: &'a Host,
-    named: Kept<registry::Named>,
-    /// The mount, if it is that which chose the application.
-    mount: Option<Kept<Mount>>,
-    noted: &'a RequestNote,
-}
-
-impl<'r> Answering<'_, 'r> {
-    /// Answers it, where the directives say.
-    fn answer(&self, facts: Facts<'r>) -> HookStatus {
-        let gateway = self.gateway;
-        if gateway.process_group.is_none()
-            && gateway.restrict_process.is_none()
-            && self.mount.is_none_or(|mount| mount.process_group.is_none())
-        {
-            return self.embedded(facts);
-        }
-        let of_mount = self.mount.as_ref().and_then(|mount| mount.process_group.as_ref());
-        let selection = of_mount.or(gateway.process_group.as_deref());
-        let allowed = gateway.restrict_process.as_deref().map(Vec::as_slice);
-        match groups::destination(selection, allowed, self.request) {
-            Ok(Destination::Embedded) => self.embedded(facts),
-            Ok(Destination::Group(name)) => match daemons::find(name, self.request.server()) {
-                Some(group) => self.daemon(group, facts),
-                None => self.refuse(&Code::GroupRefused.line(format_args!(
-                    "application {}: there is no process group \"{name}\" for this \
-                     virtual host; answering 500",
-                    facts.application
-                ))),
-            },
-            Err(reason) => {
-                self.refuse(&Code::GroupRefused.line(format_args!(
-                    "application {}: {reason}; answering 500",
-                    facts.application
-                )))
-            }
-        }
-    }
-
-    fn embedded(&self, facts: Facts<'r>) -> HookStatus {
-        if self.host.restrict_embedded == Some(true) {
-            return self.refuse(&Code::EmbeddedRefused.line(format_args!(
-                "application {}: RustRestrictEmbedded lets no application run in httpd's \
-                 children, and no process group is chosen here; answering 500",
-                facts.application
-            )));
-        }
-        let usual = self.mount.as_ref().map(|mount| &mount.usual);
-        match built(usual, self.named, self.gateway) {
-            Some(application) => embedded::serve(self.request, &*application, facts),
-            None => HookStatus::Http(http::StatusCode::INTERNAL_SERVER_ERROR),
-        }
-    }
-
-    fn daemon(&self, group: Kept<Group>, facts: Facts<'r>) -> HookStatus {
-        self.noted.group.set(Some(group));
-        let instance = match self.mount {
-            Some(mount) => &mount.get(self.request).usual,
-            None => &self.named.get(self.request).sectional,
-        };
-        let options = instance.encoded(self.named, self.gateway.options, self.request);
-        let call = Call {
-            application: self.named.number,
-            options,
-            ignores_activity: self.gateway.ignore_activity.unwrap_or(false),
-        };
-        group.serve(self.request, call, facts, &self.noted.phases)
-    }
-
-    fn refuse(&self, line: &str) -> HookStatus {
-        log::request(self.request, Level::Error, line);
-        HookStatus::Http(http::StatusCode::INTERNAL_SERVER_ERROR)
-    }
-}
-
-/// The application that answers, built before or now.
-fn built(
-    usual: Option<&Instance>,
-    named: Kept<registry::Named>,
-    gateway: &Gateway,
-) -> Option<Arc<dyn Application>> {
-    match usual {
-        Some(instance) => instance.get(named, gateway.options),
-        None => named.sectional.get(named, gateway.options),
-    }
-}
-
-fn name_of<'r>(named: Kept<registry::Named>, request: &Request<'r>) -> &'r str {
-    &named.get(request).name
 }
 
 impl<M: Module> CheckConfigHook for Hook<M, Own> {
@@ -296,9 +175,35 @@ impl<M: Module> CheckConfigHook for Hook<M, Own> {
     }
 }
 
+/// `%{…}^ru` in LogFormat: where a request went, and where its time did.
+pub(super) struct Format<M>(PhantomData<M>);
+
+impl<M: Module> LogFormatHook for Format<M> {
+    const TAG: &'static CStr = c"^ru";
+
+    fn text<'r>(request: &Request<'r>, name: &str) -> Option<&'r CStr> {
+        let noted = Gate::<M>::noted(request)?;
+        let group = noted.group.get();
+        let phases = &noted.phases;
+        let pid = phases.pid.get();
+        let us = |us: u64| pid.map(|_| us.to_string());
+        let text = match name {
+            "process-group" => Some(group?.name().to_owned()),
+            "pid" => pid.map(|pid| pid.to_string()),
+            "connect" => us(phases.connect.get()),
+            "queue" => us(phases.queue.get()),
+            "application" => us(phases.application.get()),
+            "first-byte" => us(phases.first_byte.get()),
+            "body" => us(phases.body.get()),
+            _ => None,
+        };
+        Some(request.pool().c_str(text?.as_bytes()))
+    }
+}
+
 impl<M: Module> PreConfigHook for Hook<M, Formats> {
     fn run(pconf: Pool<'_>) {
-        log_format::register::<access_log::Format<M>>(pconf);
+        log_format::register::<Format<M>>(pconf);
     }
 }
 

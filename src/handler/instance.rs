@@ -1,13 +1,11 @@
-//! Built applications: one per process and per distinct set of options.
+//! Applications and their instances: one per process and per distinct set of options.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::daemons;
-use super::options::Chain;
-use super::registry::Named;
-use crate::gateway::{Application, Code, Error, ErrorKind, Level, Options, panic};
+use super::options::{self, Chain};
+use crate::gateway::{Application, Code, Error, ErrorKind, Factory, Level, Options, panic};
 use crate::httpd::{Kept, Request, log};
 use crate::protocol::bridge::{PairBlock, Pairs};
 
@@ -17,6 +15,16 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// For how many combinations of sections an instance remembers its application. For others it is
 /// looked up among all that the process has built.
 const MOST_REMEMBERED: usize = 64;
+
+/// An application of this module's.
+pub(super) struct Named {
+    pub(super) name: String,
+    pub(super) factory: Factory,
+    /// Which of the module's applications it is: so the bridge names it.
+    pub(super) number: u32,
+    /// The application as `RustApp` first had it built.
+    pub(super) sectional: Instance,
+}
 
 /// The application of a mount or of a `RustApp`, as built for the sections that apply to requests,
 /// found without a lock.
@@ -59,7 +67,7 @@ impl Instance {
         options: Chain,
         request: &Request<'r>,
     ) -> Pairs<'r> {
-        let encode = || daemons::encode(&options.resolve(|name| named.factory.knows(name)));
+        let encode = || options::encode(&options.resolve(|name| named.factory.knows(name)));
         match self.remembered(options) {
             Some(remembered) => remembered.encoded.get_or_init(encode).pairs(),
             None => request.pool().own(encode()).pairs(),

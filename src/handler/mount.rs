@@ -2,9 +2,8 @@
 
 use std::ffi::CStr;
 
-use super::groups::Selection;
-use super::instance::Instance;
-use super::registry::Named;
+use super::instance::{Instance, Named};
+use super::selection::Selection;
 use crate::httpd::{Kept, Pattern};
 
 /// One `RustAppAlias` or `RustAppAliasMatch`.

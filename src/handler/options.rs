@@ -1,7 +1,8 @@
 //! The option lines of the configuration, chained from the innermost section outwards.
 
-use crate::gateway::Options;
+use crate::gateway::{Error, ErrorKind, Options};
 use crate::httpd::{Kept, Pool};
+use crate::protocol::bridge::{PairBlock, Pairs};
 
 /// The option lines that hold somewhere, the innermost and last first.
 #[derive(Clone, Copy, Default)]
@@ -107,6 +108,27 @@ impl Chain {
         });
         options
     }
+}
+
+/// Encodes options in the way of the bridge's REQUEST, sorted by name.
+pub(super) fn encode(options: &Options) -> PairBlock {
+    let mut block = PairBlock::new();
+    for (name, value) in options.iter() {
+        // A directive's argument is far shorter than a pair may be.
+        let _ = block.push(name.as_bytes(), value.as_bytes());
+    }
+    block
+}
+
+/// Decodes the options of a REQUEST.
+pub(super) fn decode(options: Pairs<'_>) -> Result<Options, Error> {
+    let malformed = || Error::of(ErrorKind::Options, "the options of a request are malformed");
+    let mut decoded = Options::new();
+    for (name, value) in options {
+        let text = |bytes| std::str::from_utf8(bytes).map(str::to_owned).map_err(|_| malformed());
+        decoded.set(text(name)?, text(value)?);
+    }
+    Ok(decoded)
 }
 
 #[cfg(test)]

@@ -9,11 +9,12 @@ use std::sync::atomic::{AtomicPtr, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use super::config::Gateway;
-use super::groups::{Definition, Selection};
-use super::instance::Instance;
+use super::instance::{Instance, Named};
 use super::options::Line;
+use super::selection::Selection;
 use crate::gateway::Factory;
 use crate::httpd::{Kept, Pool, Server, SharedKey};
+use crate::process_group::GroupOptions;
 
 /// The module's state under the configuration that is in force.
 pub(super) struct Registry {
@@ -33,14 +34,13 @@ pub(super) struct Registry {
     configuration: usize,
 }
 
-/// An application of this module's.
-pub(super) struct Named {
+/// One `RustDaemonProcess`.
+pub(super) struct Definition {
     pub(super) name: String,
-    pub(super) factory: Factory,
-    /// Which of the module's applications it is: so the bridge names it.
-    pub(super) number: u32,
-    /// The application as `RustApp` first had it built.
-    pub(super) sectional: Instance,
+    pub(super) options: GroupOptions,
+    /// The server that it stands in, by its address.
+    pub(super) server: usize,
+    pub(super) place: String,
 }
 
 /// A section or mount that names an application of this module's.

@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 use std::marker::PhantomData;
 
-use super::Module;
+use super::gate::Module;
 use crate::daemon::{self, Group};
 use crate::httpd::Request;
 use crate::module::StatusPageHook;

@@ -1,0 +1,150 @@
+//! The mode of a request: embedded, or in a process group. RustProcessGroup, RustRestrictProcess and
+//! RustRestrictEmbedded take effect here.
+
+use std::sync::Arc;
+
+use super::config::{Gateway, Host, MapHeadToGet};
+use super::daemons;
+use super::instance::{Instance, Named};
+use super::mount::Mount;
+use super::request_note::RequestNote;
+use super::selection::{self, Destination};
+use crate::adapter::{Facts, RequestExchange, RequestInput, conclude};
+use crate::daemon::{Call, Group};
+use crate::gateway::{Application, Code, run};
+use crate::httpd::{HookStatus, Kept, Request, log};
+
+/// A request whose application is known.
+pub(super) struct RoutedRequest<'a, 'r> {
+    pub(super) request: &'a Request<'r>,
+    pub(super) gateway: &'a Gateway,
+    pub(super) host: &'a Host,
+    pub(super) named: Kept<Named>,
+    /// The mount, if the mount chose the application.
+    pub(super) mount: Option<Kept<Mount>>,
+    pub(super) noted: &'a RequestNote,
+}
+
+impl<'r> RoutedRequest<'_, 'r> {
+    /// Answers the request in the mode that the directives choose.
+    pub(super) fn answer(&self) -> HookStatus {
+        let gateway = self.gateway;
+        let facts = facts(self.request, gateway, self.named, self.noted.mount);
+        if gateway.process_group.is_none()
+            && gateway.restrict_process.is_none()
+            && self.mount.is_none_or(|mount| mount.process_group.is_none())
+        {
+            return self.embedded(facts);
+        }
+        let of_mount = self.mount.as_ref().and_then(|mount| mount.process_group.as_ref());
+        let selection = of_mount.or(gateway.process_group.as_deref());
+        let allowed = gateway.restrict_process.as_deref().map(Vec::as_slice);
+        match selection::destination(selection, allowed, self.request) {
+            Ok(Destination::Embedded) => self.embedded(facts),
+            Ok(Destination::Group(name)) => match daemons::find(name, self.request.server()) {
+                Some(group) => self.daemon(group, facts),
+                None => self.refuse(&Code::GroupRefused.line(format_args!(
+                    "application {}: there is no process group \"{name}\" for this \
+                     virtual host; answering 500",
+                    facts.application
+                ))),
+            },
+            Err(reason) => {
+                self.refuse(&Code::GroupRefused.line(format_args!(
+                    "application {}: {reason}; answering 500",
+                    facts.application
+                )))
+            }
+        }
+    }
+
+    fn embedded(&self, facts: Facts<'r>) -> HookStatus {
+        if self.host.restrict_embedded == Some(true) {
+            return self.refuse(&Code::EmbeddedRefused.line(format_args!(
+                "application {}: RustRestrictEmbedded lets no application run in httpd's \
+                 children, and no process group is chosen here; answering 500",
+                facts.application
+            )));
+        }
+        let usual = self.mount.as_ref().map(|mount| &mount.usual);
+        match built(usual, self.named, self.gateway) {
+            Some(application) => run_embedded(self.request, &*application, facts),
+            None => HookStatus::Http(http::StatusCode::INTERNAL_SERVER_ERROR),
+        }
+    }
+
+    fn daemon(&self, group: Kept<Group>, facts: Facts<'r>) -> HookStatus {
+        self.noted.group.set(Some(group));
+        let instance = match self.mount {
+            Some(mount) => &mount.get(self.request).usual,
+            None => &self.named.get(self.request).sectional,
+        };
+        let options = instance.encoded(self.named, self.gateway.options, self.request);
+        let call = Call {
+            application: self.named.number,
+            options,
+            ignores_activity: self.gateway.ignore_activity.unwrap_or(false),
+        };
+        group.serve(self.request, call, facts, &self.noted.phases)
+    }
+
+    fn refuse(&self, line: &str) -> HookStatus {
+        log::request(self.request, Code::GroupRefused.level(), line);
+        HookStatus::Http(http::StatusCode::INTERNAL_SERVER_ERROR)
+    }
+}
+
+/// Runs `application` for a request inside the httpd child, in the handler's own call.
+fn run_embedded<'r>(
+    request: &Request<'r>,
+    application: &dyn Application,
+    facts: Facts<'r>,
+) -> HookStatus {
+    let mut input = match RequestInput::new(request) {
+        Ok(input) => input,
+        Err(status) => return HookStatus::from_raw(status),
+    };
+    RequestExchange::with(request, facts, |exchange| {
+        let outcome = log::with_request(request, || run(application, exchange, &mut input));
+        conclude(request, exchange, input.is_unread(), outcome)
+    })
+}
+
+/// Returns what the directives and the mount say about a request.
+fn facts<'r>(
+    request: &Request<'r>,
+    gateway: &Gateway,
+    named: Kept<Named>,
+    mount: Option<Kept<Mount>>,
+) -> Facts<'r> {
+    Facts {
+        application: name_of(named, request),
+        mount_point: mount.and_then(|mount| mount.get(request).path()),
+        pass_authorization: gateway.pass_authorization.unwrap_or(false),
+        error_override: gateway.error_override.unwrap_or(false),
+        sendfile: gateway.enable_sendfile.unwrap_or(false),
+        head_as_get: request.is_head()
+            && match gateway.map_head_to_get.unwrap_or_default() {
+                MapHeadToGet::Off => false,
+                MapHeadToGet::On => true,
+                MapHeadToGet::Auto => request.has_content_filter(),
+            },
+    }
+}
+
+/// Returns the application, which is built unless it was before.
+fn built(
+    usual: Option<&Instance>,
+    named: Kept<Named>,
+    gateway: &Gateway,
+) -> Option<Arc<dyn Application>> {
+    match usual {
+        Some(instance) => instance.get(named, gateway.options),
+        None => named.sectional.get(named, gateway.options),
+    }
+}
+
+/// Returns the application's name, for as long as the request lasts.
+pub(super) fn name_of<'r>(named: Kept<Named>, request: &Request<'r>) -> &'r str {
+    &named.get(request).name
+}
