@@ -5,6 +5,7 @@
 //! One file a subcommand in [`commands`]; what they share stands beside it.
 #![forbid(unsafe_code)]
 
+mod ahead;
 mod asan;
 mod builder;
 mod built_module;

@@ -17,6 +17,7 @@ pub(crate) struct Step {
     args: Vec<OsString>,
     env: Vec<(&'static str, OsString)>,
     counts_tests: bool,
+    builds: Option<Vec<OsString>>,
 }
 
 /// How many tests ran, over all steps.
@@ -34,7 +35,7 @@ impl Step {
         args: impl IntoIterator<Item = S>,
     ) -> Self {
         let args = args.into_iter().map(Into::into).collect();
-        Self { name, args, env: Vec::new(), counts_tests: false }
+        Self { name, args, env: Vec::new(), counts_tests: false, builds: None }
     }
 
     /// A step that runs test programs, whose results are counted.
@@ -53,6 +54,17 @@ impl Step {
     pub(crate) fn env(mut self, name: &'static str, value: impl Into<OsString>) -> Self {
         self.env.push((name, value.into()));
         self
+    }
+
+    /// Names the call of cargo that builds what this step builds, and runs nothing.
+    pub(crate) fn built_by<S: Into<OsString>>(mut self, args: impl IntoIterator<Item = S>) -> Self {
+        self.builds = Some(args.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// Returns the arguments of that call.
+    pub(crate) fn builds(&self) -> Option<Vec<OsString>> {
+        self.builds.clone()
     }
 
     #[cfg(test)]

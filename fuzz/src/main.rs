@@ -4,6 +4,7 @@
 //! cargo run --release --manifest-path fuzz/Cargo.toml -- --smoke              each for a moment
 //! cargo run --release --manifest-path fuzz/Cargo.toml -- --seconds 3600       each for an hour
 //! cargo run --release --manifest-path fuzz/Cargo.toml -- --seconds 60 target  one of them
+//! cargo run --release --manifest-path fuzz/Cargo.toml -- --build-only         none
 //! ```
 //!
 //! What was found lies in fuzz/artifacts/TARGET; inputs worth keeping are in fuzz/corpus/TARGET. It
@@ -11,6 +12,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
+use std::thread;
 
 const TARGETS: [&str; 12] = [
     "response", "target", "options", "input", "probe", "bridge", "answer", "daemon", "cgi_head",
@@ -38,10 +40,12 @@ fn main() -> ExitCode {
 
 fn run(mut args: impl Iterator<Item = String>) -> Result<(), String> {
     let mut seconds = "60".to_owned();
+    let mut build_only = false;
     let mut wanted = Vec::new();
     while let Some(arg) = args.next() {
         match arg.as_str() {
             "--smoke" => seconds = SMOKE.to_owned(),
+            "--build-only" => build_only = true,
             "--seconds" => {
                 seconds = args.next().ok_or("--seconds takes a number")?;
                 seconds.parse::<u32>().map_err(|_| format!("--seconds {seconds}: no number"))?;
@@ -49,7 +53,7 @@ fn run(mut args: impl Iterator<Item = String>) -> Result<(), String> {
             name if TARGETS.contains(&name) => wanted.push(arg),
             other => {
                 return Err(format!(
-                    "{other}: expected --smoke, --seconds N or one of {}",
+                    "{other}: expected --smoke, --seconds N, --build-only or one of {}",
                     TARGETS.join(", ")
                 ));
             }
@@ -60,8 +64,23 @@ fn run(mut args: impl Iterator<Item = String>) -> Result<(), String> {
     }
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     let folder = build(here)?;
-    for target in &wanted {
-        fuzz(here, &folder, target, &seconds)?;
+    if build_only {
+        return Ok(());
+    }
+    fuzz_all(here, &folder, &wanted, &seconds)
+}
+
+/// Runs the targets, as many at once as there are cores: each uses one.
+fn fuzz_all(here: &Path, folder: &Path, wanted: &[String], seconds: &str) -> Result<(), String> {
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    for group in wanted.chunks(cores) {
+        thread::scope(|scope| {
+            let runs =
+                group.iter().map(|target| scope.spawn(|| fuzz(here, folder, target, seconds)));
+            let runs: Vec<_> = runs.collect();
+            let results = runs.into_iter().map(|run| run.join().map_err(|_| "a run panicked")?);
+            results.collect::<Vec<_>>().into_iter().collect::<Result<(), String>>()
+        })?;
     }
     Ok(())
 }

@@ -81,8 +81,9 @@ fn h21_an_overridden_error_keeps_what_makes_sense_of_it() {
             let response = server.get(&path);
             assert_eq!(response.status, status, "{path}: {response:?}");
             let kept = response.headers(name);
-            // httpd adds the methods that it answers itself.
-            assert!(kept.len() == 1 && kept[0].starts_with(value), "{path}: {response:?}");
+            // httpd adds the methods that it answers itself, in the order of a hash table.
+            let has_value = |kept: &str| kept.split(',').any(|part| part.trim() == value);
+            assert!(kept.len() == 1 && has_value(kept[0]), "{path}: {response:?}");
             assert_eq!(response.header("X-Own"), None, "{path}: {response:?}");
             assert!(!response.text().contains("zebra"), "{path}: {response:?}");
         }

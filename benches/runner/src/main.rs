@@ -94,6 +94,9 @@ struct BenchArgs {
     /// Two seconds a peer and no report: fails if a request fails or an answer is wrong, judges no speed
     #[arg(long, conflicts_with_all = ["rounds", "duration", "instr", "pin", "markdown"])]
     smoke: bool,
+    /// Build what the peers need, and measure nothing
+    #[arg(long)]
+    build_only: bool,
     /// Where the results go as JSON [default: target/httpd/bench.json]
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -140,6 +143,9 @@ fn execute(args: &BenchArgs) -> Result<()> {
         Endpoint::ALL.into_iter().filter(|endpoint| args.wants_endpoint(*endpoint)).collect();
 
     let (plans, mut left_out) = plans(args, &httpd, &checkout)?;
+    if args.build_only {
+        return Ok(());
+    }
     let (plans, idle_child_kib) = check_all(plans, &method, &mut left_out)?;
 
     let load = Load {

@@ -7,6 +7,7 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 
 use super::Execute;
+use crate::ahead::Ahead;
 use crate::asan::{self, Toolchain};
 use crate::built_module::BuiltModule;
 use crate::cargo;
@@ -19,6 +20,8 @@ use crate::steps::{Step, Tally};
 const MODULES_VARIABLE: &str = "HTTPD_TESTKIT_MODULES";
 /// The program that the test kit runs httpd under.
 const WRAP_VARIABLE: &str = "HTTPD_TESTKIT_WRAP";
+/// The number of tests that a test program runs at once.
+const THREADS_VARIABLE: &str = "RUST_TEST_THREADS";
 /// The kit's tests that load modules into httpd, and measure neither time nor memory.
 const IN_HTTPD: [&str; 6] = ["config", "conformance", "daemon", "environ", "hazards", "services"];
 /// The package with layers that need no httpd, and what turns the others off.
@@ -96,7 +99,14 @@ impl Execute for TestArgs {
             step.run(&project.root, &progress, &mut tally)?;
         }
         build_modules(&project, &modules, None, &progress)?;
-        for step in tests.iter().chain(&after) {
+        let builds = tests.iter().chain(&after).filter_map(Step::builds).collect();
+        let ahead = Ahead::start(builds, &project.root);
+        for step in &tests {
+            step.run(&project.root, &progress, &mut tally)?;
+        }
+        // The benchmark works in one folder: its build must not share it with its run.
+        ahead.finish();
+        for step in &after {
             step.run(&project.root, &progress, &mut tally)?;
         }
         writeln!(std::io::stdout(), "{}", tally.summary()?)?;
@@ -207,16 +217,28 @@ fn checks(project: &Project) -> Vec<Step> {
 fn tests(project: &Project, modules: &Path, args: &[String]) -> Vec<Step> {
     let with_args = |step: Step| if args.is_empty() { step } else { step.args(["--"]).args(args) };
     let all = Step::tests("tests", ["test", "--workspace"]).args(gateways(project));
-    let mut steps = vec![with_args(all).env(MODULES_VARIABLE, modules)];
+    let mut all = with_args(all).env(MODULES_VARIABLE, modules);
+    if project.has_package(KIT) && std::env::var_os(THREADS_VARIABLE).is_none() {
+        all = all.env(THREADS_VARIABLE, test_threads());
+    }
+    let mut steps = vec![all];
     if project.has_package(KIT) {
         let pure = ["test", "--package", KIT, "--no-default-features", "--features", "log,tower"];
         steps.push(without_headers(with_args(Step::tests("tests without httpd", pure))));
     }
     if project.root.join(APPLICATIONS).is_file() {
         let args = ["test", "--manifest-path", APPLICATIONS];
-        steps.push(with_args(Step::tests("applications", args)));
+        let step = Step::tests("applications", args).built_by(args.into_iter().chain(["--no-run"]));
+        steps.push(with_args(step));
     }
     steps
+}
+
+/// Returns how many of the kit's tests run at once: they wait for httpd most of the time, and leave
+/// two of three cores idle at one thread a core.
+fn test_threads() -> String {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    (cores + 2).to_string()
 }
 
 /// The features that the kit's tests want beside the default ones.
@@ -233,11 +255,14 @@ fn trials(project: &Project) -> Vec<Step> {
         let packages = Step::new("packages", ["package", "--allow-dirty", "--target-dir"]);
         let names = PUBLISHED.iter().flat_map(|name| ["--package", name]);
         steps.push(packages.args([folder]).args(names));
-        steps.push(Step::new("benchmark", ["httpd", "bench", "--smoke"]));
+        let args = ["httpd", "bench", "--smoke"];
+        let step = Step::new("benchmark", args);
+        steps.push(step.built_by(args.into_iter().chain(["--build-only"])));
     }
     if has_fuzzers(project) {
         let args = ["run", "--manifest-path", FUZZERS, "--release", "--", "--smoke"];
-        steps.push(Step::new("fuzzers", args));
+        let step = Step::new("fuzzers", args);
+        steps.push(step.built_by(args.into_iter().chain(["--build-only"])));
     }
     steps
 }
@@ -333,13 +358,31 @@ mod tests {
         assert_eq!(
             shown(&tests(&project(KIT, root), Path::new("/t/modules"), &args)),
             [
-                "HTTPD_TESTKIT_MODULES=/t/modules cargo test --workspace --features \
-                 mod_rust/servers,mod-rust-apps/servers -- --nocapture",
+                format!(
+                    "HTTPD_TESTKIT_MODULES=/t/modules RUST_TEST_THREADS={} cargo test --workspace \
+                     --features mod_rust/servers,mod-rust-apps/servers -- --nocapture",
+                    test_threads()
+                )
+                .as_str(),
                 "APXS=/nonexistent HTTPD_INCLUDEDIR=/nonexistent LIBCLANG_PATH=/nonexistent cargo \
                  test --package mod_rust --no-default-features --features log,tower -- --nocapture",
             ]
         );
         assert_eq!(tests(&project("mine", root), Path::new("/t"), &[]).len(), 1);
+    }
+
+    #[test]
+    fn long_builds_run_beside_the_tests() {
+        let root = std::env::temp_dir().join(format!("cargo-httpd-ahead-{}", std::process::id()));
+        std::fs::create_dir_all(root.join("fuzz")).unwrap();
+        std::fs::write(root.join(FUZZERS), "").unwrap();
+        let project = project(KIT, &root);
+        let tests = tests(&project, Path::new("/t/modules"), &[]);
+        assert!(tests.iter().all(|step| step.builds().is_none()));
+        let builds: Vec<_> = trials(&project).iter().filter_map(Step::builds).collect();
+        assert_eq!(builds.len(), 2);
+        assert!(builds.iter().all(|args| args.last().unwrap() == "--build-only"));
+        std::fs::remove_dir_all(root).unwrap();
     }
 
     #[test]
