@@ -48,7 +48,8 @@ fn its_application_is_the_example() {
 #[test]
 fn links_lead_somewhere() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut documents = vec!["README.md".into(), "SAFETY.md".into(), "SECURITY.md".into()];
+    let mut documents =
+        ["README.md", "SAFETY.md", "SECURITY.md", "CONTRIBUTING.md"].map(String::from).to_vec();
     for folder in ["docs", "docs/servers"] {
         for entry in fs::read_dir(root.join(folder)).expect(folder) {
             let name = entry.expect("an entry").file_name().into_string().expect("UTF-8");
@@ -76,4 +77,19 @@ fn links_lead_somewhere() {
         }
     }
     assert!(checked > 20, "there are hardly any links: {checked}");
+}
+
+#[test]
+fn contributing_names_files_that_exist() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = read("CONTRIBUTING.md");
+    let folders = ["src/", "tests/", "benches/", "fuzz/"];
+    let mut named = 0;
+    for path in text.split('`').skip(1).step_by(2) {
+        if folders.iter().any(|folder| path.starts_with(folder)) {
+            assert!(root.join(path).exists(), "CONTRIBUTING.md names {path}, which does not exist");
+            named += 1;
+        }
+    }
+    assert!(named > 30, "{named} paths");
 }
