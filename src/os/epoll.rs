@@ -116,6 +116,18 @@ impl Epoll {
         Ok(epoll::modify(&self.fd, fd, epoll::EventData::new_u64(token), flags)?)
     }
 
+    /// Watches `fd` edge-triggered for input, for room to write, or for both. A state that holds
+    /// already is reported at once.
+    ///
+    /// # Errors
+    ///
+    /// As `epoll_ctl(2)`.
+    pub fn watch(&self, fd: impl AsFd, token: u64, read: bool, write: bool) -> io::Result<()> {
+        let mut flags = if read { Trigger::Edge.flags() } else { epoll::EventFlags::ET };
+        flags.set(epoll::EventFlags::OUT, write);
+        Ok(epoll::modify(&self.fd, fd, epoll::EventData::new_u64(token), flags)?)
+    }
+
     /// Watches `fd` no more.
     ///
     /// # Errors

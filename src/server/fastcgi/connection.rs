@@ -11,7 +11,7 @@ use super::response::reply;
 use super::thread_state::ThreadState;
 use crate::os::monotonic_us;
 use crate::protocol::fastcgi::{HEADER, Header, Kind, Role};
-use crate::server::stream::{Buffer, Connection, Due, Received, Worker, expect_soon};
+use crate::server::stream::{Buffer, Connection, Due, Received, Then, Worker, expect_soon};
 use crate::server::workers::connections::Entry as _;
 
 /// Works on a connection that the calling thread has claimed, until there is nothing to read, or
@@ -133,7 +133,8 @@ fn is_done(worker: &Worker, connection: &Connection, piece: Piece) -> bool {
         table.close = true;
     }
     // The end of the last request may still be on its way out.
-    table.close && multiplexer(connection).try_writer().is_some()
+    table.close
+        && connection.sending.try_writer().is_some_and(|mut parked| parked.finish(Then::Close))
 }
 
 /// What the connection kept goes into the buffer.

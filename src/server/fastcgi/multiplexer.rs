@@ -12,11 +12,10 @@ use crate::server::stream::{Connection, Due, EngineProcess as Process, us};
 /// What of a request's input is kept for it while it does not read, in bytes.
 pub(super) const QUEUE: usize = 256 * 1024;
 
-/// The requests of a connection, and who writes to it.
+/// The requests of a connection.
 #[derive(Default)]
 pub(super) struct Multiplexer {
     table: Mutex<Table>,
-    writer: Mutex<()>,
 }
 
 /// What whoever reads the connection, and whoever runs a request of it, have to agree upon.
@@ -110,20 +109,9 @@ impl Multiplexer {
         before - table.requests.len()
     }
 
-    /// Who has it writes, whole records only.
-    pub(super) fn writer(&self) -> MutexGuard<'_, ()> {
-        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// As [`writer`](Self::writer), if nobody else has it.
-    pub(super) fn try_writer(&self) -> Option<MutexGuard<'_, ()>> {
-        self.writer.try_lock().ok()
-    }
-
-    /// Whether requests run, or the end of one is being written.
+    /// Returns whether requests run.
     pub(super) fn is_busy(&self) -> bool {
         self.table().requests.iter().any(|entry| entry.head.is_none())
-            || self.try_writer().is_none()
     }
 }
 

@@ -12,7 +12,7 @@ use super::thread_state::ThreadState;
 use crate::os::{self, monotonic_us};
 use crate::protocol::fastcgi::{Kind, ProtocolStatus, put_end, put_stream_end};
 use crate::server::site::{self, Ending};
-use crate::server::stream::{Connection, Framing, Worker};
+use crate::server::stream::{Connection, Framing, Sent, Then, Worker};
 use crate::server::workers::connections::Entry as _;
 use crate::server::workers::parker::Client;
 
@@ -74,9 +74,16 @@ pub(super) fn run(
         _ => Left::Alone,
     };
     inbound.unmute();
-    let left = match response.end(ending) {
+    let lingers = !all_read && !inbound.has_ended();
+    let then = match (closes, lingers) {
+        (false, _) => Then::Keep,
+        (true, false) => Then::Close,
+        (true, true) => Then::Linger,
+    };
+    let left = match response.end(ending, then) {
+        End::Parked => claimed(true),
         End::Whole if !closes => claimed(true),
-        End::Whole if !all_read && !inbound.has_ended() => {
+        End::Whole if lingers => {
             // Were it closed now, what has not been read would make it a reset, and the response could
             // be lost.
             connection.linger();
@@ -91,24 +98,38 @@ pub(super) fn run(
         }
         End::Broken if leaves_others(connection) => claimed(!inbound.has_ended()),
         broken @ (End::Broken | End::Cut) => {
-            if matches!(broken, End::Broken) {
-                response.spoil();
+            if matches!(broken, End::Broken) && response.spoil() {
+                return_room(ahead, inbound, state, request);
+                return Left::Alone;
             }
             os::reset_on_close(connection);
             process.cut(connection);
             Left::Alone
         }
     };
+    drop(response);
+    return_room(ahead, inbound, state, request);
+    left
+}
+
+/// Keeps room for another request.
+fn return_room(
+    ahead: &mut Vec<u8>,
+    inbound: Inbound<'_>,
+    state: &mut ThreadState,
+    request: Box<Request>,
+) {
     let Request { head, channel, .. } = *request;
     *ahead = inbound.into_room();
     state.spare.put(head, channel);
-    left
 }
 
 /// How the end of a response went out.
 enum End {
     /// All of it is out.
     Whole,
+    /// It waits for room, and goes out without this thread.
+    Parked,
     /// There is none, so that it looks broken.
     Broken,
     /// The connection takes no more.
@@ -117,7 +138,7 @@ enum End {
 
 impl Response<'_, '_> {
     /// Writes the end of the response.
-    fn end(&self, ending: Ending) -> End {
+    fn end(&self, ending: Ending, then: Then) -> End {
         let app_status = match ending {
             Ending::Whole => 0,
             // The web server wants no more of it, but the end.
@@ -132,7 +153,11 @@ impl Response<'_, '_> {
             put_stream_end(into, Kind::STDOUT, self.id);
             put_end(into, self.id, app_status, ProtocolStatus::REQUEST_COMPLETE);
         });
-        if self.send().is_ok() { End::Whole } else { End::Cut }
+        match self.send(Some(then)) {
+            Ok(Sent::Whole) => End::Whole,
+            Ok(Sent::Parked) => End::Parked,
+            Err(_) => End::Cut,
+        }
     }
 }
 
@@ -140,9 +165,11 @@ impl Response<'_, '_> {
     /// Breaks the stream of records. To nginx the end of a connection is the end of a response, with
     /// or without END_REQUEST: only what is no FastCGI (version 0) makes it break the response off, and
     /// on a TCP connection a reset, which a Unix socket does not have.
-    fn spoil(&self) {
+    ///
+    /// Returns whether that waits for room. The connection is reset behind it then.
+    fn spoil(&self) -> bool {
         self.output.borrow_mut().record(|into| into.extend_from_slice(&[0; 8]));
-        let _ = self.send();
+        matches!(self.send(Some(Then::Reset)), Ok(Sent::Parked))
     }
 }
 

@@ -7,12 +7,14 @@ use std::task::Waker;
 use bytes::Bytes;
 use http::HeaderMap;
 
-use super::multiplexer::{Channel, multiplexer};
+use super::multiplexer::Channel;
 use super::piece::Inbound;
 use crate::gateway::{Interest, Level, Result, Woken};
 use crate::protocol::fastcgi::{Kind, put_stream};
 use crate::server::site::{Head, Sink};
-use crate::server::stream::{Connection, EngineProcess as Process, Framing, Output, gone, send};
+use crate::server::stream::{
+    self, Connection, EngineProcess as Process, Framing, Output, Sent, Then, gone, send,
+};
 use crate::server::workers::parker::Client;
 
 /// The longest line that goes to the web server's log, in bytes.
@@ -30,11 +32,11 @@ pub(super) struct Response<'r, 'c> {
 
 impl Response<'_, '_> {
     /// Sends what is collected.
-    pub(super) fn send(&self) -> Result<()> {
+    pub(super) fn send(&self, then: Option<Then>) -> Result<Sent> {
         if self.broken.get() {
             return Err(gone());
         }
-        let sent = write_out(self.inbound, &mut self.output.borrow_mut());
+        let sent = send(self.inbound, &mut self.output.borrow_mut(), then);
         self.broken.set(sent.is_err());
         sent
     }
@@ -42,7 +44,7 @@ impl Response<'_, '_> {
     /// As [`send`](Self::send), while more is to follow.
     fn send_part(&self) -> Result<()> {
         self.inbound.absorb()?;
-        self.send()
+        self.send(None).map(|_| ())
     }
 
     fn check(&self) -> Result<()> {
@@ -50,28 +52,12 @@ impl Response<'_, '_> {
     }
 }
 
-/// Writes whole records: nobody else's come between.
-pub(super) fn write_out(inbound: &Inbound<'_>, output: &mut Output) -> Result<()> {
-    let multiplexer = multiplexer(inbound.connection);
-    let _writer = match multiplexer.try_writer() {
-        Some(writer) => writer,
-        // Whoever has it may wait for a slow client.
-        None => inbound.process.wait_for_client(|| multiplexer.writer()),
-    };
-    send(inbound, output)
-}
-
 /// Writes answers to records that want one at once; whether they could be written.
-pub(super) fn reply(
-    process: &Arc<Process>,
-    connection: &Arc<Connection>,
-    replies: &mut Vec<u8>,
-) -> bool {
-    let inbound = Inbound::new(process, connection, Client::Whole, (false, None), Vec::new());
+pub(super) fn reply(process: &Process, connection: &Connection, replies: &mut Vec<u8>) -> bool {
     let mut output = Output::new();
     output.begin(Framing::Raw);
     output.record(|into| into.append(replies));
-    write_out(&inbound, &mut output).is_ok()
+    stream::reply(process, connection, &mut output)
 }
 
 /// Writes a line to the web server's log; whether it could be written.
@@ -93,7 +79,11 @@ pub(super) fn stderr(
     let line = format!("[{name}] {message}\n");
     let mut records = Vec::with_capacity(line.len() + 16);
     put_stream(&mut records, Kind::STDERR, id, line.as_bytes());
-    reply(process, connection, &mut records)
+    let inbound = Inbound::new(process, connection, Client::Whole, (false, None), Vec::new());
+    let mut output = Output::new();
+    output.begin(Framing::Raw);
+    output.record(|into| into.append(&mut records));
+    send(&inbound, &mut output, None).is_ok()
 }
 
 /// The beginning of `text`, of no more than so many bytes.

@@ -59,7 +59,7 @@ impl Acceptor {
         epoll.add(&process.bell, BELL, Trigger::Level)?;
         epoll.add(process.pool.ticker(), TICKER, Trigger::Level)?;
         let timeouts = &process.site.timeouts;
-        let least = timeouts.head.min(timeouts.keep_alive);
+        let least = timeouts.head.min(timeouts.keep_alive).min(timeouts.send);
         // So much later than said a connection may be closed.
         let every = (least / 8).clamp(Duration::from_millis(10), Duration::from_secs(1));
         let mut acceptor = Self {
@@ -202,7 +202,8 @@ impl Acceptor {
             return;
         }
         let protocol = process.protocol(index);
-        let make = |socket, token| Connection::new(socket, token, index, protocol);
+        let make =
+            |socket, token| Connection::new(socket, token, index, protocol, process.parked.clone());
         let Ok(connection) = process.pool.connections.add(socket, make) else { return };
         let now_us = monotonic_us();
         connection.expect(Due::FirstByte, now_us + us(process.site.timeouts.head));
@@ -261,6 +262,9 @@ impl Acceptor {
     fn sweep(&mut self, now_us: u64) {
         let process = &self.process;
         process.pool.connections.each(|connection| {
+            if connection.sending.is_overdue(now_us) {
+                return process.too_slow(connection);
+            }
             let is_due = || connection.due().filter(|(_, at_us)| now_us >= *at_us);
             if is_due().is_none() || !connection.claim() {
                 return;

@@ -3,10 +3,11 @@
 use std::any::Any;
 use std::fmt;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::protocol::AnyProtocol;
+use super::sending::Sending;
 use super::{LINGER, LONGEST_LINGER};
 use crate::os::{self, monotonic_us};
 use crate::server::workers::connections::{Claims, Entry};
@@ -24,6 +25,9 @@ pub(in crate::server) struct Connection {
     /// It lingers until then at most.
     last_us: AtomicU64,
     kept: Mutex<Kept>,
+    /// Its output that waits for room.
+    pub(in crate::server) sending: Sending,
+    pub(super) watched: Mutex<Watched>,
     protocol: AnyProtocol,
     /// What its protocol keeps for it.
     state: Box<dyn Any + Send + Sync>,
@@ -34,6 +38,15 @@ pub(in crate::server) struct Connection {
 pub(in crate::server) struct Kept {
     /// Bytes that were read and not used: a part of a head.
     pub(in crate::server) rest: Vec<u8>,
+}
+
+/// The events that a connection is watched for, beside its end.
+#[derive(Debug, Default)]
+pub(super) struct Watched {
+    /// Not for input: the thread that has it reads anyway.
+    pub(super) muted: bool,
+    /// For room to write.
+    pub(super) room: bool,
 }
 
 /// What a connection has to do in time, or it is closed.
@@ -54,7 +67,14 @@ impl Due {
 }
 
 impl Connection {
-    pub(super) fn new(socket: OwnedFd, token: u64, origin: usize, protocol: AnyProtocol) -> Self {
+    /// `parked` counts the bytes that all connections of the process have parked.
+    pub(super) fn new(
+        socket: OwnedFd,
+        token: u64,
+        origin: usize,
+        protocol: AnyProtocol,
+        parked: Arc<AtomicUsize>,
+    ) -> Self {
         Self {
             socket,
             token,
@@ -64,6 +84,8 @@ impl Connection {
             due: AtomicU64::new(0),
             last_us: AtomicU64::new(0),
             kept: Mutex::default(),
+            sending: Sending::new(parked),
+            watched: Mutex::default(),
             protocol,
             state: protocol.new_state(),
         }
@@ -109,9 +131,11 @@ impl Connection {
         (due != 0).then(|| (Due::ALL[(due & 3) as usize], due >> 2))
     }
 
-    /// Whether requests run on it, though nobody has claimed it.
+    /// Whether requests run on it or a response is on its way, though nobody has claimed it.
     pub(super) fn is_busy(&self) -> bool {
         self.protocol.is_busy(self)
+            || self.sending.is_parked()
+            || self.sending.try_writer().is_none()
     }
 
     /// Returns the protocol that is spoken on it.

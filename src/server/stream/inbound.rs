@@ -8,11 +8,10 @@ use std::time::{Duration, Instant};
 
 use super::ahead::Ahead;
 use super::buffer::{Buffer, Received};
-use super::complaints::Complaint;
 use super::connection::Connection;
 use super::process::Process;
 use super::protocol::BodyEnd;
-use crate::gateway::{Error, ErrorKind, Interest, Level, Result, Woken};
+use crate::gateway::{Error, ErrorKind, Interest, Result, Woken};
 use crate::os;
 use crate::server::workers::parker::{self, Client};
 
@@ -104,14 +103,14 @@ impl<'c, E: BodyEnd> Inbound<'c, E> {
     /// Other threads are not woken for what is read here anyway.
     fn mute(&self) {
         if !self.muted.replace(true) {
-            self.process.pool.mute(self.connection);
+            self.process.watch(self.connection, |watched| watched.muted = true);
         }
     }
 
     /// Others may hear of what comes again.
     pub(in crate::server) fn unmute(&self) {
         if self.muted.replace(false) {
-            self.process.pool.unmute(self.connection);
+            self.process.watch(self.connection, |watched| watched.muted = false);
         }
     }
 
@@ -177,7 +176,7 @@ impl<'c, E: BodyEnd> Inbound<'c, E> {
             }
             let left = limit.saturating_sub(start.elapsed());
             if left.is_zero() {
-                return Err(self.too_slow(limit));
+                return Err(self.too_slow());
             }
             let polled = if self.slow.get() {
                 self.process.wait_for_client(|| self.poll(read, true, left))
@@ -250,13 +249,8 @@ impl<'c, E: BodyEnd> Inbound<'c, E> {
         polled.map(|(polled, _)| polled).map_err(|_| gone())
     }
 
-    fn too_slow(&self, limit: Duration) -> Error {
-        self.process.complain(self.connection, Complaint::Slow, Level::Warn, || {
-            format!(
-                "it took nothing of its response for {limit:?} (--send-timeout); closing the \
-                 connection"
-            )
-        });
+    fn too_slow(&self) -> Error {
+        self.process.too_slow(self.connection);
         Error::of(ErrorKind::ClientGone, "the client took nothing of the response for too long")
     }
 

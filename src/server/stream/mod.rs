@@ -8,8 +8,9 @@
 //! that is slow to send its head hold no thread. A small request on a kept connection costs three
 //! system calls: epoll_wait, recv and send.
 //!
-//! A request that waits for a future, or for a client that is slow to send its body or to take its
-//! response, gives its turn away: then another thread is started, unless there is one without work. So
+//! Output without room in its socket is parked with the connection, and written by the thread that
+//! hears of room. A request that waits for a future, for a client that is slow to send its body, or for
+//! a reader beyond the bounds of what is parked, gives its turn away: then another thread is started, unless there is one without work. So
 //! the number of threads bounds how much is worked on at once, and not how many requests may wait.
 #![cfg(target_os = "linux")]
 
@@ -22,11 +23,11 @@ mod inbound;
 mod output;
 mod process;
 pub(in crate::server) mod protocol;
+mod sending;
 #[cfg(any(feature = "scgi", feature = "uwsgi"))]
 pub(in crate::server) mod single;
 #[cfg(test)]
 pub(in crate::server) mod tests;
-mod wire;
 mod worker;
 
 use std::io;
@@ -49,7 +50,8 @@ pub(in crate::server) use self::output::{Framing, Output};
 pub(in crate::server) use self::process::Process as EngineProcess;
 pub(in crate::server) use self::protocol::{AnyProtocol, BodyEnd, Protocol};
 #[cfg(feature = "fastcgi")]
-pub(in crate::server) use self::wire::send;
+pub(in crate::server) use self::sending::reply;
+pub(in crate::server) use self::sending::{Sent, Then, send};
 pub(in crate::server) use self::worker::Worker;
 
 /// How long a peer that has its whole response may take to send something more, which is thrown away.

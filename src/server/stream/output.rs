@@ -71,6 +71,12 @@ impl Output {
         self.left() == 0
     }
 
+    /// Takes what is not written yet, and leaves an output with the same framing.
+    pub(super) fn take(&mut self) -> Self {
+        let framing = self.framing;
+        std::mem::replace(self, Self { framing, ..Self::new() })
+    }
+
     /// What is not written yet, in bytes.
     pub(in crate::server) const fn left(&self) -> usize {
         self.bytes.len() + self.large_bytes - self.done

@@ -30,6 +30,8 @@ pub(in crate::server) struct Process {
     pub(in crate::server) site: Arc<Site>,
     origins: Vec<Origin>,
     pub(in crate::server) pool: Pool<Self>,
+    /// Bytes of output that connections have parked.
+    pub(super) parked: Arc<AtomicUsize>,
     /// Wakes the acceptor.
     pub(super) bell: Event,
     complaints: Complaints,
@@ -52,6 +54,7 @@ impl Process {
         Ok(Self {
             origins,
             pool,
+            parked: Arc::default(),
             bell: Event::new()?,
             complaints: Complaints::default(),
             full: AtomicBool::new(false),
@@ -171,6 +174,10 @@ impl Driver for Process {
 
     fn serve(worker: &mut Worker, connection: &Arc<Connection>, hung_up: bool) {
         worker.serve(connection, hung_up);
+    }
+
+    fn write_on(&self, connection: &Arc<Connection>) {
+        self.send_parked(connection);
     }
 
     fn panicked(worker: &mut Worker, connection: Option<&Connection>, error: &Error) {

@@ -15,13 +15,14 @@ use std::task::Waker;
 use bytes::Bytes;
 use http::HeaderMap;
 
+use super::Worker;
 use super::buffer::{Buffer, Received};
 use super::complaints::Complaint;
 use super::connection::{Connection, Due};
 use super::inbound::{Inbound, gone};
 use super::output::{Framing, Output};
 use super::protocol::BodyEnd;
-use super::{Worker, wire};
+use super::sending::{self, Sent, Then};
 use crate::gateway::{Error, ErrorKind, Fill, InputSource, Interest, Level, Result, Woken};
 use crate::os::{self, monotonic_us};
 use crate::protocol::params::{Limits, Params};
@@ -72,6 +73,9 @@ pub(in crate::server) fn serve(
     codec: &Codec,
     hung_up: bool,
 ) {
+    if connection.sending.is_parked() {
+        return leave(worker, connection);
+    }
     let lingers = connection.due().is_some_and(|(due, _)| due == Due::End);
     if lingers {
         return throw_away(worker, connection, hung_up);
@@ -172,9 +176,17 @@ fn run(worker: &mut Worker, connection: &Arc<Connection>, codec: &Codec, length:
     let mut input = Input { inbound: &inbound, buffer, length, left: length };
     let ending = site::serve(&process.site, codec.mode, params, &response, &mut input);
     let unread = input.left > 0 && !inbound.has_ended();
-    let ending = match ending {
-        Ending::Whole if response.send().is_err() => Ending::Gone,
-        ending => ending,
+    let then = if unread { Then::Linger } else { Then::Close };
+    let (ending, sent) = match ending {
+        Ending::Whole => match response.send(Some(then)) {
+            Ok(sent) => (Ending::Whole, sent),
+            Err(_) => (Ending::Gone, Sent::Whole),
+        },
+        // What is parked goes out before the connection is broken off.
+        Ending::Broken if !connection.sending.writer().finish(Then::Reset) => {
+            (Ending::Whole, Sent::Parked)
+        }
+        ending => (ending, Sent::Whole),
     };
     if ending != Ending::Whole {
         // A client that has half-closed must not take what it got for the whole. On a Unix socket
@@ -184,6 +196,9 @@ fn run(worker: &mut Worker, connection: &Arc<Connection>, codec: &Codec, length:
     buffer.clear();
     params.shrink_to(KEEP);
     *ahead = inbound.into_room();
+    if sent == Sent::Parked {
+        return leave(worker, connection);
+    }
     if ending == Ending::Whole && unread {
         return linger(worker, connection);
     }
@@ -195,11 +210,21 @@ fn run(worker: &mut Worker, connection: &Arc<Connection>, codec: &Codec, length:
     worker.process.forget(connection);
 }
 
+/// Leaves a connection to the thread that writes what is parked.
+fn leave(worker: &mut Worker, connection: &Arc<Connection>) {
+    while connection.sending.is_parked() {
+        if connection.release() {
+            return;
+        }
+    }
+    throw_away(worker, connection, true);
+}
+
 /// The response is out, but not all of the request is in: were the connection closed now, the rest
 /// would make it a reset, and the response could be lost.
 fn linger(worker: &mut Worker, connection: &Arc<Connection>) {
     connection.linger();
-    worker.process.pool.unmute(connection);
+    worker.process.watch(connection, |watched| watched.muted = false);
     throw_away(worker, connection, true);
 }
 
@@ -290,14 +315,14 @@ struct Response<'r, 'c> {
 impl Response<'_, '_> {
     fn send_part(&self) -> Result<()> {
         self.inbound.absorb()?;
-        self.send()
+        self.send(None).map(|_| ())
     }
 
-    fn send(&self) -> Result<()> {
+    fn send(&self, then: Option<Then>) -> Result<Sent> {
         if self.gone.get() {
             return Err(gone());
         }
-        let sent = wire::send(self.inbound, &mut self.output.borrow_mut());
+        let sent = sending::send(self.inbound, &mut self.output.borrow_mut(), then);
         self.gone.set(sent.is_err());
         sent
     }

@@ -54,6 +54,9 @@ pub(crate) trait Driver: Send + Sync + Sized + 'static {
     /// connection. After the peer has `hung_up` no other event tells of the end.
     fn serve(worker: &mut Self::Worker, connection: &Arc<Self::Connection>, hung_up: bool);
 
+    /// Writes to a connection that has an event, before a thread claims it to read: any thread may.
+    fn write_on(&self, _connection: &Arc<Self::Connection>) {}
+
     /// Cleans up after a panic outside of the application, and logs it. It ends the connection, not the
     /// thread.
     fn panicked(worker: &mut Self::Worker, connection: Option<&Self::Connection>, error: &Error);
@@ -165,6 +168,12 @@ impl<D: Driver> Pool<D> {
     /// Reports events of a connection to the threads, edge-triggered.
     pub(crate) fn watch(&self, connection: &D::Connection) -> io::Result<()> {
         self.epoll.add(connection, connection.token(), Trigger::Edge)
+    }
+
+    /// Reports input of a connection, room to write, or both. A state that holds already is reported at
+    /// once. Without it threads wake for nothing, or a time-out finds the connection.
+    pub(crate) fn watch_for(&self, connection: &D::Connection, input: bool, room: bool) {
+        let _ = self.epoll.watch(connection, connection.token(), input, room);
     }
 
     /// Stops reporting a connection that the calling thread reads by itself. Without it other threads
@@ -337,12 +346,13 @@ impl<D: Driver> Pool<D> {
                 Some((STOP, _)) | None => {}
                 Some((JOBS, _)) => self.run_job(&mut worker),
                 Some((token, hung_up)) => {
-                    if let Some(connection) = self.connections.get(token)
-                        && connection.claim()
-                    {
-                        self.permits.take();
-                        Self::serve(&mut worker, &connection, hung_up);
-                        self.permits.give();
+                    if let Some(connection) = self.connections.get(token) {
+                        driver.write_on(&connection);
+                        if connection.claim() {
+                            self.permits.take();
+                            Self::serve(&mut worker, &connection, hung_up);
+                            self.permits.give();
+                        }
                     }
                 }
             }

@@ -41,7 +41,7 @@ fn hello(stream: &mut Stream, protocol: Protocol) {
 }
 
 /// Raises RLIMIT_NOFILE for so many connections; how many there is room for.
-fn room_for(connections: usize) -> usize {
+pub(super) fn room_for(connections: usize) -> usize {
     let wanted = 2 * connections as u64 + 1000;
     let limits = getrlimit(Resource::Nofile);
     let most = limits.maximum.unwrap_or(u64::MAX).max(wanted);

@@ -144,6 +144,43 @@ fn slow_readers() {
     }
 }
 
+/// More readers that read nothing than there may be waiting threads: a fast client is served at once.
+#[test]
+fn slow_readers_hold_no_threads() {
+    const SIZE: usize = 512 * 1024;
+    let readers = super::crowd::room_for(600);
+    let house = House::open_with(errands(&Gate::default()), |limits, _| {
+        limits.threads = 4;
+        limits.connections = readers + 100;
+    });
+    for protocol in PROTOCOLS {
+        let slow: Vec<Stream> = (0..readers)
+            .map(|_| {
+                let mut stream = house.unix(protocol);
+                ask(&mut stream, protocol, &format!("/large?{SIZE}"));
+                stream
+            })
+            .collect();
+        let start = std::time::Instant::now();
+        for _ in 0..20 {
+            let mut other = house.unix(protocol);
+            ask(&mut other, protocol, "/hello");
+            let mut some = [0; 512];
+            assert!(other.read(&mut some).unwrap() > 0);
+        }
+        let took = start.elapsed();
+        assert!(took < Duration::from_secs(15), "{}: {took:?}", protocol.name());
+        for mut stream in slow.into_iter().step_by(100) {
+            let (mut came, mut buffer) = (0, vec![0; 64 * 1024]);
+            while came < SIZE {
+                let read = stream.read(&mut buffer).unwrap();
+                assert!(read > 0, "{}: only {came} bytes came", protocol.name());
+                came += read;
+            }
+        }
+    }
+}
+
 #[cfg(feature = "fastcgi")]
 #[test]
 fn a_kept_connection_that_is_not_used() {
