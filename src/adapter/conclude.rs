@@ -1,4 +1,4 @@
-//! How an exchange ends in httpd: what the client sees, and the one line that says why.
+//! The end of an exchange in httpd: what the client sees, and the log line that says why.
 
 use super::exchange::RequestExchange;
 use crate::gateway::{Error, ErrorKind, Outcome};

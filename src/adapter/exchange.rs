@@ -23,8 +23,8 @@ use crate::httpd::{Brigade, Progress, Request, SoFar, log};
 use crate::os::monotonic_us;
 use crate::server::workers::parker;
 
-/// How much is collected before it goes through the filters, in bytes. Above 65,535 the core output
-/// filter writes blocking (server/core.c, `AP_FLUSH_MAX_THRESHOLD`), whatever the last piece's size.
+/// The bytes that are collected before they go through the filters. Above 65,535 the core output
+/// filter blocks (server/core.c, `AP_FLUSH_MAX_THRESHOLD`), whatever the last piece's size.
 const PASS_ABOVE: usize = 48 * 1024;
 
 /// The size of a piece in which a file is copied, in bytes.
@@ -33,23 +33,23 @@ const COPIED_AT_ONCE: u64 = 32 * 1024;
 /// The reason why a response breaks whose file is shorter than it was.
 const SHRUNK: &str = "the file that answers has become shorter while it was sent";
 
-/// What filters return when they have answered themselves (`AP_FILTER_ERROR`).
+/// The status of filters that have answered themselves (`AP_FILTER_ERROR`).
 const FILTER_ERROR: i32 = crate::sys::AP_FILTER_ERROR;
 
-/// How often at most it is looked whether the client is still there, in microseconds.
+/// The shortest interval between two looks whether the client is still there, in microseconds.
 const LOOK_EVERY_US: u64 = 100_000;
 
 /// A request of httpd.s as an exchange.
 pub(crate) struct RequestExchange<'e, 'r> {
     variables: RequestVariables<'e, 'r>,
-    /// What has been written and not passed on.
+    /// The output that has been written and not passed on.
     out: RefCell<Option<Brigade<'r>>>,
     pending: Cell<usize>,
     gone: Cell<bool>,
     /// Whether a filter has answered in the application's place.
     answered: Cell<bool>,
     looked_us: Cell<u64>,
-    /// How many headers there were before the application set its own.
+    /// The number of headers before the application set its own.
     headers_before: Cell<Option<usize>>,
     /// The response's status and type before the application set its own.
     before: SoFar<'r>,
@@ -100,7 +100,7 @@ impl<'e, 'r> RequestExchange<'e, 'r> {
         }
     }
 
-    /// The application's name.
+    /// Returns the application's name.
     pub(crate) const fn application(&self) -> &'r str {
         self.variables.facts().application
     }
@@ -110,12 +110,12 @@ impl<'e, 'r> RequestExchange<'e, 'r> {
         self.variables.each_but_the_process(visit);
     }
 
-    /// Whether a write of so many bytes goes through the filters at once.
+    /// Returns whether a write of so many bytes goes through the filters at once.
     pub(crate) const fn would_pass(&self, bytes: usize) -> bool {
         self.pending.get() + bytes >= PASS_ABOVE
     }
 
-    /// Whether error statuses of the application's get the server's error documents.
+    /// Returns whether error statuses of the application's get the server's error documents.
     pub(crate) const fn overrides_errors(&self) -> bool {
         self.variables.facts().error_override
     }
@@ -144,7 +144,7 @@ impl<'e, 'r> RequestExchange<'e, 'r> {
         self.instead.get()
     }
 
-    /// Whether an output filter has answered in the application's place.
+    /// Returns whether an output filter has answered in the application's place.
     pub(crate) const fn is_answered(&self) -> bool {
         self.answered.get()
     }
@@ -173,7 +173,7 @@ impl<'e, 'r> RequestExchange<'e, 'r> {
         }
     }
 
-    /// The request.
+    /// Returns the request.
     pub(crate) const fn request(&self) -> &'e Request<'r> {
         self.variables.request()
     }
@@ -336,7 +336,7 @@ impl Exchange for RequestExchange<'_, '_> {
         if let Some(length) = length {
             request.set_content_length(length);
         }
-        // What is included in a page (a subrequest) has no framing of its own and needs none.
+        // A subrequest, whose response is included in a page, needs no framing of its own.
         if !request.has_framing()
             && !request.is_subrequest()
             && (length.is_none() || request.has_content_filter())

@@ -5,7 +5,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use crate::gateway::{Error, ErrorKind, Fill, InputSource, Result};
 use crate::httpd::{Brigade, Read, ReadError, Request};
 
-/// How much the filters are asked for at once, in bytes.
+/// The bytes that the filters are asked for at once.
 const READ_SIZE: i64 = 64 * 1024;
 
 /// The times in a row that filters may take bytes and give none. DEFLATE does so for a block's head; a filter
@@ -28,7 +28,8 @@ pub(crate) struct RequestInput<'e, 'r> {
     /// The number of reads in a row that gave nothing, although there was something to read.
     empty_reads: u32,
     brigade: Option<Brigade<'r>>,
-    /// How much of the first bucket has been consumed, and what it had when it was read.
+    /// The bytes of the first bucket that have been consumed, and those that it had when it was
+    /// read.
     taken: usize,
     first: usize,
     ended: bool,
@@ -59,7 +60,7 @@ impl<'e, 'r> RequestInput<'e, 'r> {
         })
     }
 
-    /// Whether a part of the body has not been read.
+    /// Returns whether a part of the body has not been read.
     pub(crate) const fn is_unread(&self) -> bool {
         !self.ended
     }

@@ -75,7 +75,7 @@ impl Shared {
         self.is_answered.notify_all();
     }
 
-    /// The exchange is over: nothing of it is looked at from here on.
+    /// Ends the sharing: the exchange is not looked at from here on.
     pub(super) fn end(&self) {
         self.live.store(std::ptr::null_mut(), Ordering::Relaxed);
     }

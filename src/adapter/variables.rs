@@ -5,12 +5,12 @@ use std::cell::Cell;
 use crate::gateway::GATEWAY_VERSION;
 use crate::httpd::{Request, Table, mpm};
 
-/// What of an exchange is not in the request itself.
+/// The facts about an exchange that are not in the request itself.
 #[derive(Clone, Copy)]
 pub(crate) struct Facts<'r> {
     /// The application's name.
     pub(crate) application: &'r str,
-    /// Where it is mounted, if an alias says so.
+    /// The mount point, if an alias mounts the application.
     pub(crate) mount_point: Option<&'r str>,
     /// Whether Authorization is handed on as a CGI variable.
     pub(crate) pass_authorization: bool,
@@ -48,7 +48,8 @@ impl<'e, 'r> RequestVariables<'e, 'r> {
         self.request
     }
 
-    /// One value. What is asked for most is taken from the request without making the others.
+    /// Returns one value. The most frequent ones are taken from the request without making the
+    /// others.
     pub(super) fn get(&self, key: &[u8]) -> Option<&'r [u8]> {
         let request = self.request;
         match key {
@@ -83,7 +84,7 @@ impl<'e, 'r> RequestVariables<'e, 'r> {
         self.table().get_exact(key)
     }
 
-    /// All of them.
+    /// Visits all variables.
     pub(super) fn each(&self, visit: &mut dyn FnMut(&[u8], &[u8])) {
         self.each_of_table(visit);
         for key in GATEWAY_KEYS {
@@ -98,7 +99,7 @@ impl<'e, 'r> RequestVariables<'e, 'r> {
         }
     }
 
-    /// All but those that say which process runs the application: what goes over the bridge.
+    /// Visits the variables that go over the bridge: all but those about the process.
     pub(super) fn each_but_the_process(&self, visit: &mut dyn FnMut(&[u8], &[u8])) {
         self.each_of_table(visit);
         for (name, key) in SENT_OF_GATEWAY {
@@ -113,7 +114,7 @@ impl<'e, 'r> RequestVariables<'e, 'r> {
         }
     }
 
-    /// The value of a request header.
+    /// Returns the value of a request header.
     pub(super) fn header(&self, name: &[u8]) -> Option<&'r [u8]> {
         if self.is_hidden(name) { None } else { self.request.headers_in().get_bytes(name) }
     }
@@ -162,7 +163,7 @@ impl<'e, 'r> RequestVariables<'e, 'r> {
         table
     }
 
-    /// A variable that httpd leaves to the environment where the request does not say it.
+    /// Returns a variable that httpd leaves to the environment where the request does not say it.
     fn late(&self, key: &[u8]) -> Option<&'r [u8]> {
         self.request.subprocess_env().get_exact(key)
     }
@@ -176,7 +177,7 @@ impl<'e, 'r> RequestVariables<'e, 'r> {
         self.request.protocol() == b"INCLUDED"
     }
 
-    /// As `ap_add_cgi_vars` has it: the path without the part that is PATH_INFO.
+    /// Returns the path without PATH_INFO, as `ap_add_cgi_vars` does.
     fn script_name(&self) -> &'r [u8] {
         let (uri, path_info) = (self.request.uri(), self.request.path_info());
         if path_info.is_empty() {
@@ -189,7 +190,7 @@ impl<'e, 'r> RequestVariables<'e, 'r> {
         }
     }
 
-    /// A header by the rest of its variable's name: `None` when httpd has to be asked.
+    /// Returns a header by the rest of its variable's name; `None` when httpd has to be asked.
     fn http(&self, name: &[u8]) -> Option<Option<&'r [u8]>> {
         if self.built.get()
             || name == b"AUTHORIZATION"
@@ -223,7 +224,7 @@ impl<'e, 'r> RequestVariables<'e, 'r> {
         })
     }
 
-    /// A number in the request's pool, without the allocator.
+    /// Writes a number into the request's pool, without the allocator.
     fn decimal(&self, mut number: u64) -> &'r [u8] {
         let mut digits = [0; 20];
         let mut start = digits.len();
@@ -272,8 +273,8 @@ const OWN_KEYS: [&str; 9] = [
     "pid",
 ];
 
-/// What the httpd child says of itself and of the request when another process runs the
-/// application, in full and behind the prefix.
+/// The variables of the httpd child and the request when another process runs the application, in
+/// full and behind the prefix.
 const SENT_OF_GATEWAY: [(&[u8], &[u8]); 3] = [
     (b"gateway.version", b"version"),
     (b"gateway.url_scheme", b"url_scheme"),
@@ -294,8 +295,9 @@ const fn flag(on: bool) -> &'static [u8] {
     if on { b"1" } else { b"0" }
 }
 
-/// Whether the variable `HTTP_name` is made of this header (`http2env` in util_script.c): letters
-/// and digits as capitals, `-` as `_`, and any other character makes no variable at all.
+/// Returns whether the variable `HTTP_name` is made of this header (`http2env` in util_script.c).
+/// Letters and digits become capitals, and `-` becomes `_`. A header with any other character makes
+/// no variable.
 fn is_variable_of(name: &[u8], header: &[u8]) -> bool {
     name.len() == header.len()
         && std::iter::zip(name, header).all(|(&name, &header)| match header {

@@ -1,4 +1,4 @@
-//! How the thread that has a request waits for a waker, for its client, or for both.
+//! The wait of a thread that has a request: for a waker, for its client, or for both.
 
 use std::os::fd::{AsFd as _, BorrowedFd, RawFd};
 use std::time::Duration;
@@ -7,8 +7,8 @@ use crate::gateway::{Interest, Woken};
 use crate::os::{self, Event};
 use crate::server::workers::parker;
 
-/// How often a connection that has no socket of its own (an HTTP/2 stream) is looked after: nothing
-/// else tells that its client has gone.
+/// The interval at which a connection without a socket of its own (an HTTP/2 stream) is checked.
+/// Nothing else tells that its client has gone.
 const LOOK_AFTER: Duration = Duration::from_millis(250);
 
 /// The bounds of [`pause`].

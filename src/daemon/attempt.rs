@@ -60,7 +60,7 @@ pub(super) struct Attempt<'t, 'c, 'e, 'r> {
     pub(super) lease: Lease,
     pub(super) ticket: u64,
     pub(super) packet: &'t [u8],
-    /// How much of the packet has gone.
+    /// The bytes of the packet that have gone.
     pub(super) sent: usize,
     /// The turn of the frames that the process sends.
     pub(super) flow: Flow,
@@ -160,8 +160,8 @@ impl<'e, 'r> Attempt<'_, '_, 'e, 'r> {
         }
     }
 
-    /// The client is slower than the process: gives it what it has room for, and takes in what the
-    /// process sends meanwhile, up to `response-buffer-size`.
+    /// Serves a client that is slower than the process: sends what it has room for, and receives
+    /// from the process meanwhile, up to `response-buffer-size`.
     fn serve_client(
         &mut self,
         connection: &mut Connection,
@@ -196,7 +196,7 @@ impl<'e, 'r> Attempt<'_, '_, 'e, 'r> {
         ))
     }
 
-    /// How long the client may take nothing.
+    /// Returns the longest time in which the client may take nothing.
     fn client_patience(&self) -> Duration {
         let options = &self.daemon_request.group.options;
         options.response_socket_timeout.unwrap_or_else(|| self.patience())
@@ -277,7 +277,7 @@ impl<'e, 'r> Attempt<'_, '_, 'e, 'r> {
                 // not read blocking.
                 let is_quiet = !client_is_ready && !polled.readable;
                 if is_quiet && left <= LOOK_EVERY {
-                    // Where the time is up, reading finds nothing and says so.
+                    // After the time-out a read finds nothing and returns the error.
                     upload.pump(connection, true).map_err(lost)?;
                 }
                 Ok(self.receive(connection, false, answer)?)
@@ -317,7 +317,7 @@ impl<'e, 'r> Attempt<'_, '_, 'e, 'r> {
                 Ok(())
             }
             Ok(Received::Nothing) if wait => match self.look_around(has_begun) {
-                // What it has sent in its last moment comes first.
+                // The last bytes that the process has sent come first.
                 Err(lost @ Ended::Lost { .. }) => match connection.receive(false) {
                     Ok(Received::Some) => Ok(()),
                     _ => Err(lost),
@@ -339,7 +339,7 @@ impl<'e, 'r> Attempt<'_, '_, 'e, 'r> {
         Err(Ended::Gone(gone))
     }
 
-    /// Whether it makes sense to wait on.
+    /// Checks that waiting on makes sense.
     fn look_around(&self, has_begun: bool) -> Result<(), Ended> {
         self.look_for_client()?;
         let options = &self.daemon_request.group.options;
@@ -370,7 +370,7 @@ impl<'e, 'r> Attempt<'_, '_, 'e, 'r> {
         Ok(())
     }
 
-    /// How long the process may say nothing.
+    /// Returns the longest time in which the process may send nothing.
     fn patience(&self) -> Duration {
         let options = &self.daemon_request.group.options;
         options.socket_timeout.unwrap_or_else(|| self.daemon_request.request.server().timeout())

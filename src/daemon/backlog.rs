@@ -27,8 +27,8 @@ const SMALL: usize = 8 * 1024;
 const MERGED: usize = 64 * 1024;
 /// Memory that a piece takes beside its bytes: its place in the queue, and the counter it shares.
 const OVERHEAD: usize = 128;
-/// Where more than this was kept for a client, it goes back to the system when the response is over,
-/// in bytes: far more work than that costs.
+/// The bytes that a backlog may keep for the next response. A larger one goes back to the system,
+/// which is far more work.
 const GIVEN_BACK: usize = 1024 * 1024;
 
 impl Backlog {

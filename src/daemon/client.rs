@@ -193,7 +193,7 @@ impl<'e, 'r> DaemonRequest<'_, 'e, 'r> {
                 AttemptEnd::Untouched(failure) => failure,
             };
             attempts += 1;
-            // What has left the packet behind cannot be sent a second time.
+            // A body that has left the packet behind cannot be sent a second time.
             let is_complete = upload.taken() == first_piece;
             if !is_complete || attempts > self.group.board.slots.len() + 1 {
                 return Err(failure);
@@ -315,7 +315,7 @@ impl<'e, 'r> DaemonRequest<'_, 'e, 'r> {
                         Err(error) => self.stopped(error),
                     },
                     Outcome::Broken(error) => {
-                        // What came before the error is the client's.
+                        // The bytes before the error are the client's.
                         let _ = answer.catch_up(true);
                         Outcome::Broken(error)
                     }
@@ -344,7 +344,7 @@ impl<'e, 'r> DaemonRequest<'_, 'e, 'r> {
         }
     }
 
-    /// The client cannot be given the response.
+    /// Returns the outcome for a client that cannot be given the response.
     pub(super) fn stopped(&self, error: Error) -> Outcome {
         if self.exchange.has_begun() { Outcome::Broken(error) } else { Outcome::Failed(error) }
     }
@@ -368,7 +368,7 @@ impl<'e, 'r> DaemonRequest<'_, 'e, 'r> {
     }
 }
 
-/// Whether this process, or the system, can open no more files.
+/// Returns whether this process, or the system, can open no more files.
 fn is_out_of_descriptors(error: &io::Error) -> bool {
     let errors = [rustix::io::Errno::MFILE, rustix::io::Errno::NFILE];
     errors.iter().any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))

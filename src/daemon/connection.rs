@@ -13,18 +13,18 @@ use rustix::net::{AddressFamily, SendFlags, SocketAddrUnix, SocketFlags, SocketT
 use crate::os;
 use crate::protocol::bridge::{Frame, FrameError, HEADER, Header, Limits, Peer};
 
-/// How much is read at once, in bytes: a small answer does not need more, and connections that are
-/// kept should not keep memory with them.
+/// The bytes that are read at once. A small response needs no more, and kept connections should
+/// keep no memory.
 const READ_SIZE: usize = 16 * 1024;
 
-/// How much is read at once when there has been more.
+/// The bytes that are read at once when there were more.
 const LARGE_READ_SIZE: usize = 128 * 1024;
 
-/// How long a read blocks before its caller looks after other things: long enough to be no cost,
-/// short enough to notice a client that has gone.
+/// The time for which a read blocks before its caller checks other things. It is long enough to
+/// cost nothing, and short enough to notice a client that has gone.
 const BLOCK: Duration = Duration::from_millis(100);
 
-/// How many descriptors may wait for their frames.
+/// The largest number of descriptors that wait for their frames.
 const MOST_DESCRIPTORS: usize = 4;
 
 /// A connection to one process of a group.
@@ -40,7 +40,7 @@ pub(super) struct Connection {
     descriptors: VecDeque<OwnedFd>,
 }
 
-/// What a read brought.
+/// The result of a read.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Received {
     /// Something; there may be a frame now.
@@ -84,7 +84,7 @@ impl Connection {
         })
     }
 
-    /// The socket.
+    /// Returns the socket.
     pub(super) fn socket(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
     }
@@ -96,7 +96,7 @@ impl Connection {
         }
     }
 
-    /// Whether nothing is left over from the request before.
+    /// Returns whether nothing is left over from the request before.
     pub(super) fn is_at_rest(&self) -> bool {
         self.input.is_empty() && self.descriptors.is_empty()
     }
@@ -124,7 +124,7 @@ impl Connection {
         Ok(())
     }
 
-    /// The next frame, if it has come in whole: its header and its payload.
+    /// Returns the next frame, if it has come in whole: its header and its payload.
     pub(super) fn next_frame(&mut self) -> Result<Option<(Header, Bytes)>, FrameError> {
         let Some(bytes) = self.input.first_chunk::<HEADER>() else { return Ok(None) };
         let header = Header::decode(bytes, Peer::Daemon, &Limits::default())?;
@@ -138,7 +138,7 @@ impl Connection {
         Ok(Some((header, self.input.split_to(length).freeze())))
     }
 
-    /// The descriptor that came with the frame that was taken last.
+    /// Returns the descriptor that came with the frame that was taken last.
     pub(super) fn take_descriptor(&mut self) -> Option<OwnedFd> {
         self.descriptors.pop_front()
     }
@@ -224,7 +224,7 @@ const CMSG_DATA: usize = {
     unsafe { libc::CMSG_LEN(0) as usize }
 };
 
-/// A whole frame of a header and a payload, as the codec reads them.
+/// Returns a whole frame of a header and a payload, as the codec reads them.
 pub(super) fn frame<'a>(header: Header, payload: &'a [u8]) -> Frame<'a> {
     Frame { kind: header.kind, flags: header.flags, payload, size: HEADER + payload.len() }
 }

@@ -57,12 +57,12 @@ impl ExitStatus {
         }
     }
 
-    /// Whether it had nothing left to do.
+    /// Returns whether it had nothing left to do.
     pub(super) fn is_well(self) -> bool {
         self.how == How::Exited(0)
     }
 
-    /// As `wait(2)` has it.
+    /// Returns the status as `wait(2)` encodes it.
     pub(super) fn wait_status(self) -> Option<u32> {
         match self.how {
             How::Exited(code) => Some(code.cast_unsigned() << 8),
@@ -73,8 +73,9 @@ impl ExitStatus {
 }
 
 impl How {
-    /// The MPMs hand over either the exit status or the signal's number and do not say which it is
-    /// (`ap_wait_or_timeout`), and APR hands over what `wait(2)` said (`apr_proc_other_child_refresh`).
+    /// Decodes a status. The MPMs hand over the exit status or the signal's number and do not say
+    /// which (`ap_wait_or_timeout`); APR hands over the status of `wait(2)`
+    /// (`apr_proc_other_child_refresh`).
     fn of(status: i32) -> Self {
         let signal = Signal::try_from(status).ok().filter(|signal| can_end(*signal));
         match (status, signal) {
@@ -85,7 +86,8 @@ impl How {
     }
 }
 
-/// Whether a daemon process can die of the signal: of some it takes no notice, and others it acts on.
+/// Returns whether the signal can end a daemon process, which ignores some signals and handles
+/// others.
 fn can_end(signal: Signal) -> bool {
     !matches!(
         signal,
@@ -118,8 +120,8 @@ impl fmt::Display for ExitStatus {
     }
 }
 
-/// Whether the process of this id has ended, although its parent may not have heard of it yet.
-/// Where that cannot be seen (proc(5), `hidepid`) it has not.
+/// Returns whether the process of this id has ended, although its parent may not know it yet.
+/// Returns false if that cannot be seen (proc(5), `hidepid`).
 pub(super) fn has_ended(pid: u32) -> bool {
     match std::fs::read_to_string(format!("/proc/{pid}/stat")) {
         Ok(text) => {

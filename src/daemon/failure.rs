@@ -1,4 +1,4 @@
-//! What goes wrong between httpd and a process group: a code, a status, a line in the log.
+//! The failures between httpd and a process group: each with a code, a status and a log line.
 
 use std::io::ErrorKind;
 use std::path::Path;
@@ -12,7 +12,7 @@ use crate::httpd::{Request, log};
 #[derive(Debug)]
 pub(super) struct Failure {
     code: Code,
-    /// What the client gets if nothing has gone out to it.
+    /// The client's status if nothing has gone out to it.
     status: StatusCode,
     message: String,
     /// In how many seconds it is worth trying again.
@@ -22,7 +22,7 @@ pub(super) struct Failure {
 }
 
 impl Failure {
-    /// The process died, or closed the connection.
+    /// Returns the failure of a process that died or closed the connection.
     pub(super) fn died(pid: u32, has_begun: bool) -> Self {
         let (code, message) = if has_begun {
             (
@@ -35,7 +35,7 @@ impl Failure {
         Self::new(code, StatusCode::BAD_GATEWAY, message)
     }
 
-    /// What came is not what the bridge allows.
+    /// Returns the failure of a process that broke the bridge's protocol.
     pub(super) fn protocol(pid: u32, has_begun: bool, what: &dyn std::fmt::Display) -> Self {
         let code = if has_begun { Code::DaemonBroke } else { Code::BridgeRefused };
         let message =
@@ -43,7 +43,7 @@ impl Failure {
         Self::new(code, StatusCode::BAD_GATEWAY, message)
     }
 
-    /// The request does not fit the bridge.
+    /// Returns the failure of a request that does not fit the bridge.
     pub(super) fn too_large(what: &dyn std::fmt::Display) -> Self {
         Self::new(
             Code::BridgeRefused,
@@ -52,13 +52,13 @@ impl Failure {
         )
     }
 
-    /// No process was ready in time.
+    /// Returns the failure of a group of which no process became ready in time.
     pub(super) fn none_ready(waited: std::time::Duration) -> Self {
         let message = format!("no daemon process was ready within {} s", waited.as_secs());
         Self::new(Code::DaemonUnreachable, StatusCode::SERVICE_UNAVAILABLE, message).retry_after(5)
     }
 
-    /// No process could be connected to.
+    /// Returns the failure of a group of which no process could be connected to.
     pub(super) fn cannot_connect(pid: u32, socket: &Path, error: &std::io::Error) -> Self {
         let user = rustix::process::geteuid().as_raw();
         let message = format!(
@@ -81,13 +81,14 @@ impl Failure {
         self.is_lasting
     }
 
-    /// Every thread is busy, and the line of waiting requests is full.
+    /// Returns the failure of a group whose threads are busy and whose queue is full.
     pub(super) fn full() -> Self {
         let message = "every thread is busy and as many requests wait as queue-size allows";
         Self::new(Code::QueueFull, StatusCode::SERVICE_UNAVAILABLE, message.into()).retry_after(1)
     }
 
-    /// No process is ready, and as many requests wait for one as may.
+    /// Returns the failure of a group without a ready process, for which as many requests wait as
+    /// may.
     pub(super) fn too_many_wait(most: u32) -> Self {
         let message = format!(
             "no daemon process is ready, and {most} requests wait for one already (threads + queue-size)"
@@ -95,7 +96,8 @@ impl Failure {
         Self::new(Code::QueueFull, StatusCode::SERVICE_UNAVAILABLE, message).retry_after(1)
     }
 
-    /// Processes fail to start; the next is tried in so many seconds, or is tried now.
+    /// Returns the failure of a group whose processes fail to start. The next start is due in so
+    /// many seconds.
     pub(super) fn circuit_open(seconds: u64) -> Self {
         let next = if seconds == 0 { "now".to_owned() } else { format!("in {seconds} s") };
         let message = format!(
@@ -107,7 +109,7 @@ impl Failure {
             .retry_after(seconds.max(1))
     }
 
-    /// The process said nothing for too long.
+    /// Returns the failure of a process that sent nothing for too long.
     pub(super) fn silent(pid: u32, timeout: std::time::Duration) -> Self {
         let message = format!(
             "daemon process {pid} sent nothing for {} s (socket-timeout)",
@@ -116,14 +118,14 @@ impl Failure {
         Self::new(Code::DaemonSilent, StatusCode::GATEWAY_TIMEOUT, message)
     }
 
-    /// No thread took the request up in time.
+    /// Returns the failure of a request that no thread took up in time.
     pub(super) fn queued(timeout: std::time::Duration) -> Self {
         let message =
             format!("no thread took the request up within {} s (queue-timeout)", timeout.as_secs());
         Self::new(Code::QueueTimeout, StatusCode::GATEWAY_TIMEOUT, message)
     }
 
-    /// The peer refused the request.
+    /// Returns the failure of a request that the process refused.
     pub(super) fn refused(pid: u32, what: &str) -> Self {
         let message = format!("daemon process {pid} refused the request: {what}");
         Self::new(Code::BridgeRefused, StatusCode::BAD_GATEWAY, message)
@@ -138,7 +140,7 @@ impl Failure {
         self
     }
 
-    /// The status for a client that has got nothing yet.
+    /// Returns the status for a client that has got nothing yet.
     pub(super) const fn status(&self) -> StatusCode {
         self.status
     }

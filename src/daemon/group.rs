@@ -29,7 +29,7 @@ pub(crate) struct Group {
     pub(super) paths: Vec<PathBuf>,
     /// The same as httpd's children see them, whose root ChrootDir may have changed.
     pub(super) seen: Vec<PathBuf>,
-    /// What the processes are given, in the parent only.
+    /// The descriptors that the processes are given, in the parent only.
     pub(super) fds: Mutex<Option<Descriptors>>,
     /// Wakes the processes that wait for something to do.
     pub(super) doorbell: OwnedFd,
@@ -38,7 +38,7 @@ pub(crate) struct Group {
     pub(super) finish: fn(),
     /// The virtual host that it is for, by its address; `None` is all.
     pub(super) server: Option<usize>,
-    /// Who may connect, by user id.
+    /// The user id that may connect.
     pub(super) owner: u32,
     pub(super) title: String,
     /// LANG, LC_ALL, HOME and the like.
@@ -47,14 +47,14 @@ pub(crate) struct Group {
     pub(super) pids: Vec<AtomicI32>,
 }
 
-/// What the processes of a group inherit from httpd's parent.
+/// The descriptors that the processes of a group inherit from httpd's parent.
 pub(super) struct Descriptors {
     pub(super) listeners: Vec<OwnedFd>,
     pub(super) lifeline: Arc<OwnedFd>,
 }
 
 impl Group {
-    /// Its name.
+    /// Returns its name.
     pub(crate) fn name(&self) -> &str {
         &self.options.name
     }
@@ -64,7 +64,7 @@ impl Group {
         self.options.listens() && self.server.is_none_or(|own| own == server)
     }
 
-    /// What its scoreboard says now.
+    /// Returns the present state of its scoreboard.
     pub(crate) fn snapshot(&self) -> GroupSnapshot {
         self.board.snapshot(self.name(), os::monotonic_us())
     }
@@ -92,8 +92,8 @@ impl Group {
         Peer { group: std::ptr::from_ref(self).addr(), slot }
     }
 
-    /// A connection to this process broke. If it has died, the others are told, so that one takes its
-    /// place now: httpd's parent looks once a second only.
+    /// Notes that a connection to this process broke. If it has died, the doorbell tells the
+    /// others, so that one takes its place now: httpd's parent looks once a second only.
     pub(super) fn look_after(&self, lease: Lease) {
         if has_ended(lease.pid)
             && self.board.slots[lease.slot].found_dead(lease.incarnation, os::monotonic_us())
@@ -102,7 +102,7 @@ impl Group {
         }
     }
 
-    /// The sizes of its sockets' buffers.
+    /// Returns the sizes of its sockets' buffers.
     pub(super) fn buffers(&self) -> Buffers {
         let size = |bytes: Option<u64>| bytes.and_then(|bytes| usize::try_from(bytes).ok());
         Buffers {

@@ -1,4 +1,5 @@
-//! Who a daemon process is, and what it may: user, groups, root, limits. Taken on once, for good.
+//! The identity of a daemon process: user, groups, root directory, limits. It is taken on once, for
+//! good.
 //!
 //! The names are looked up in httpd's parent, where a wrong one stops the start; the process that
 //! was forked only acts on ids, in the order chroot, groups, group, user, and checks the result.
@@ -125,7 +126,8 @@ impl Identity {
         }
         privileges::drop_all(self.credentials.is_some())?;
         if self.credentials.is_some() {
-            // As `setuid` may have done nothing (CVE-2014-0240): who can become root again is root.
+            // `setuid` may have done nothing (CVE-2014-0240): a process that can become root again
+            // is root.
             if nix::unistd::setuid(Uid::from_raw(0)).is_ok() || Uid::effective().is_root() {
                 return Err("root's privileges are not gone".into());
             }
@@ -152,7 +154,7 @@ impl Identity {
         Ok(())
     }
 
-    /// What the environment is to say: HOME, USER and LOGNAME.
+    /// Returns the variables for the environment: HOME, USER and LOGNAME.
     pub(super) fn environment(&self) -> Vec<(&'static str, CString)> {
         let home = self.home.as_deref().and_then(Path::to_str);
         let name = self.user_name.as_deref().filter(|_| self.home.is_some());
@@ -163,7 +165,7 @@ impl Identity {
     }
 }
 
-/// Whether there is everything that `options` name, and it may be.
+/// Checks that all that `options` name exists and may be used.
 ///
 /// # Errors
 ///
@@ -213,8 +215,8 @@ fn find_folder(root: &Path, path: &Path) -> std::io::Result<()> {
     }
 }
 
-/// Who may connect to the group's sockets: httpd's children. `None` where httpd is not root, and all
-/// is its own user's.
+/// Returns the user that may connect to the group's sockets: that of httpd's children. Returns
+/// `None` if httpd is not root, as all is its own user's.
 ///
 /// # Errors
 ///
@@ -229,7 +231,7 @@ pub(super) fn socket_owner(options: &GroupOptions) -> Result<Option<Uid>, String
     }
 }
 
-/// The limits of `options`: what a process may use before the system says no.
+/// Sets the limits of `options` for this process.
 ///
 /// # Errors
 ///
@@ -248,7 +250,7 @@ pub(super) fn limit(options: &GroupOptions) -> Result<(), String> {
     Ok(())
 }
 
-/// The account that `option` names.
+/// Returns the account that `option` names.
 fn find_user(option: &str, name: &str) -> Result<User, String> {
     let found = match number(option, name)? {
         Some(id) => User::from_uid(Uid::from_raw(id)),
@@ -259,7 +261,7 @@ fn find_user(option: &str, name: &str) -> Result<User, String> {
         .ok_or_else(|| format!("{option}={name}: there is no such user"))
 }
 
-/// The group that `option` names.
+/// Returns the group that `option` names.
 fn find_group(option: &str, name: &str) -> Result<Gid, String> {
     if let Some(id) = number(option, name)? {
         return Ok(Gid::from_raw(id));
@@ -275,7 +277,8 @@ fn number(option: &str, name: &str) -> Result<Option<u32>, String> {
     number.map_err(|_| format!("{option}={name}: not a number after #"))
 }
 
-/// As `initgroups` would have it: looked up in the parent, as a chroot may hide /etc/group.
+/// Returns the groups that `initgroups` would set. They are looked up in the parent, as a chroot
+/// may hide /etc/group.
 fn groups_of(user: Option<&User>, gid: Gid) -> Vec<Gid> {
     user.and_then(|user| {
         let name = CString::new(user.name.as_str()).ok()?;

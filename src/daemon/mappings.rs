@@ -32,7 +32,7 @@ pub(super) unsafe fn unmap_shared(kept: &Range<usize>) -> io::Result<()> {
     Ok(())
 }
 
-/// The ranges to unmap; those that touch are one.
+/// Returns the ranges to unmap; those that touch are one.
 fn shared(kept: &Range<usize>) -> io::Result<Vec<Range<usize>>> {
     let mut ranges: Vec<Range<usize>> = Vec::new();
     let mut maps = io::BufReader::new(std::fs::File::open("/proc/self/maps")?);
@@ -82,7 +82,7 @@ impl<'a> Mapping<'a> {
         Some(Self { range, is_shared, can_write, inode, path })
     }
 
-    /// Whether it shows what every user may read, and nothing else.
+    /// Returns whether it shows what every user may read, and nothing else.
     fn is_public(&self) -> bool {
         !self.can_write
             && std::fs::metadata(Path::new(OsStr::from_bytes(self.path)))

@@ -1,6 +1,6 @@
-//! What httpd's parent does for its process groups: makes them when the configuration holds, forks
-//! their processes, and forks again what dies. It never waits and has no timer: whatever takes time
-//! is done in the processes themselves.
+//! The parent's work for its process groups: it makes them when the configuration holds, forks
+//! their processes, and forks again those that die. It never waits and has no timer: the processes
+//! themselves do what takes time.
 
 use std::collections::HashMap;
 use std::ffi::CString;
@@ -24,10 +24,10 @@ use crate::os::{self, BoardMemory, Placed, Shape};
 use crate::process_group::{GroupOptions, ProcessState};
 use crate::server::daemon_process::announce;
 
-/// How many requests of a process may wait without a thread's turn: services that await something.
+/// The largest number of requests of a process that wait without a thread: services that await.
 const MOST_PARKED: usize = 1024;
 
-/// What a module wants to have.
+/// A process group that a module wants.
 pub(crate) struct Plan {
     pub(crate) options: GroupOptions,
     pub(crate) build: Box<Build>,
@@ -203,7 +203,7 @@ pub(crate) fn find(name: &str) -> Option<Kept<Group>> {
     })
 }
 
-/// The groups of this module that run.
+/// Visits the running groups of this module.
 pub(crate) fn with_groups<T>(visit: impl FnOnce(&[Kept<Group>]) -> T) -> T {
     with_running(|running| visit(running.map_or(&[], |running| &running.groups)))
 }
@@ -312,8 +312,8 @@ fn fork(pconf: Pool<'_>, group: &Kept<Group>, slot: usize) -> std::io::Result<()
     }
 }
 
-/// A process of the running configuration has ended: what it leaves behind is cleared away, and
-/// another takes its slot.
+/// Clears away the leftovers of a process of the running configuration that has ended, and has
+/// another take its slot.
 fn on_end(pid: i32, status: other_child::WaitStatus) {
     with_running(|running| {
         let Some(running) = running else { return };
@@ -369,8 +369,8 @@ fn on_end(pid: i32, status: other_child::WaitStatus) {
     });
 }
 
-/// The configuration goes: its processes serve on until the last httpd child that knows them has
-/// gone. This process lets go of them.
+/// Lets go of the processes when the configuration is cleared. They serve on until the last httpd
+/// child that knows them has gone.
 fn retire(process: usize) {
     let running = RUNNING.swap(std::ptr::null_mut(), Ordering::AcqRel);
     // SAFETY: P3: cleanups of pconf run before it is freed.

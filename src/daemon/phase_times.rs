@@ -1,4 +1,4 @@
-//! Where the time of a request went, for the access log and for the log of slow requests.
+//! The phases of a request's time, for the access log and for the log of slow requests.
 
 use std::cell::Cell;
 

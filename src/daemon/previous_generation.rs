@@ -79,7 +79,7 @@ fn on_end(pid: i32, status: WaitStatus) {
     log::server(Some(main), level, &line);
 }
 
-/// A process id may come again: it is taken off the list as soon as its owner has ended.
+/// Takes a process off the list as soon as it has ended, as its id may come again.
 fn forget(process: ProcessPool<'_>, pid: i32) {
     process.shared_table(RETIRED).unset(&key(pid));
 }

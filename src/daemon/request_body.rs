@@ -14,11 +14,11 @@ use crate::protocol::bridge::{
     FieldsEncoder, InputFailure, Limits, put_input, put_input_end, put_input_failed, put_input_stop,
 };
 
-/// How much of the body goes in one frame at most, in bytes.
+/// The most bytes of the body in one frame.
 pub(super) const PIECE: usize = 64 * 1024;
 
-/// How long the rest of a small body is waited for before the process is woken with a part of it.
-/// It is mostly there a moment later; a client that is slow loses no more than this.
+/// The time for which the rest of a small body is waited for, before the process is woken with a
+/// part of it. The rest mostly comes a moment later, and a slow client loses no more than this.
 const LINGER: Duration = Duration::from_millis(1);
 
 /// The request body of one exchange.
@@ -31,7 +31,7 @@ pub(super) struct RequestBody<'e, 'r> {
     /// A frame, of which `sent` bytes have gone.
     frame: Vec<u8>,
     sent: usize,
-    /// How much of the body has been taken from the client.
+    /// Returns the bytes of the body that have been taken from the client.
     taken: u64,
 }
 
@@ -48,7 +48,7 @@ enum Patience {
     All,
 }
 
-/// How far a step of the upload went.
+/// The progress of a step of the upload.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Pumped {
     /// All is sent, or nothing may be yet.
@@ -68,40 +68,40 @@ impl<'e, 'r> RequestBody<'e, 'r> {
         Self { request, input, held, ended, frame: Vec::new(), sent: 0, taken: 0 }
     }
 
-    /// The body's length, if the client has said it.
+    /// Returns the body's length, if the client has said it.
     pub(super) fn length(&self) -> Option<u64> {
         self.input.length()
     }
 
-    /// Whether nothing may be sent before the application asks for it.
+    /// Returns whether nothing may be sent before the application asks for it.
     pub(super) const fn is_held(&self) -> bool {
         self.held
     }
 
-    /// The application reads: from here on the body may be read from the client. The first read
-    /// sends the 100, which has to go before a head that may be the next frame.
+    /// Releases the body: it may be read from the client from here on. The first read sends the
+    /// 100, which has to go before a head that may be the next frame.
     pub(super) fn release(&mut self) {
         if std::mem::take(&mut self.held) && !self.ended {
             self.gather(Patience::None);
         }
     }
 
-    /// Whether the client has sent a part that nobody has read.
+    /// Returns whether the client has sent a part that nobody has read.
     pub(super) const fn is_unread(&self) -> bool {
         self.input.is_unread()
     }
 
-    /// Whether anything is left to do.
+    /// Returns whether anything is left to do.
     pub(super) const fn is_over(&self) -> bool {
         self.ended && self.sent == self.frame.len()
     }
 
-    /// How much of the body has been taken from the client.
+    /// Returns the bytes of the body that have been taken from the client.
     pub(super) const fn taken(&self) -> u64 {
         self.taken
     }
 
-    /// Where more of the body can be waited for, if the client has a socket of its own.
+    /// Returns the socket to wait at for more of the body, if the client has one of its own.
     pub(super) fn socket(&self) -> Option<RawFd> {
         self.request.socket()
     }
@@ -122,8 +122,8 @@ impl<'e, 'r> RequestBody<'e, 'r> {
         }
     }
 
-    /// One step: sends what lies about, or else reads what has come. With `wait`, waits for the
-    /// client.
+    /// Does one step: sends the buffered bytes, or else reads those that have come. With `wait`,
+    /// waits for the client.
     pub(super) fn pump(&mut self, connection: &Connection, wait: bool) -> io::Result<Pumped> {
         if self.sent == self.frame.len() {
             self.frame.clear();
@@ -141,7 +141,7 @@ impl<'e, 'r> RequestBody<'e, 'r> {
         Ok(if sent == 0 { Pumped::NoRoom } else { Pumped::Some })
     }
 
-    /// The frame that says that no more comes, when the response was complete before the body;
+    /// Returns the frame that ends the body when the response was complete before it. Returns
     /// `None` when a frame has gone out in part, after which the connection is of no use.
     pub(super) fn stop(&self) -> Option<Vec<u8>> {
         if self.sent > 0 && self.sent < self.frame.len() {
@@ -227,14 +227,14 @@ impl<'e, 'r> RequestBody<'e, 'r> {
     }
 }
 
-/// Whether the client sends more within a moment.
+/// Returns whether the client sends more within a moment.
 fn comes_soon(request: &Request<'_>) -> bool {
     let Some(socket) = request.socket() else { return false };
     os::poll(borrow(&socket), (true, false), None, Some(LINGER))
         .is_ok_and(|(polled, _)| polled.readable && !polled.hung_up)
 }
 
-/// A borrowed descriptor of httpd's.
+/// Returns a borrowed descriptor of httpd's.
 pub(super) const fn borrow(socket: &RawFd) -> BorrowedFd<'_> {
     // SAFETY: P1: httpd keeps the client's socket open for as long as it has the request.
     unsafe { BorrowedFd::borrow_raw(*socket) }

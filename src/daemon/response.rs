@@ -19,7 +19,7 @@ use crate::protocol::bridge::{
     self, BodyLength, FrameError, Header, Kind, LengthError, Message, Pairs, ResponseHead, Timing,
 };
 
-/// What a frame leads to.
+/// The consequence of a frame.
 pub(super) enum Step {
     /// More frames.
     More,
@@ -40,15 +40,15 @@ pub(super) struct Response<'x, 'e, 'r> {
     head: Head,
     /// The body against the head's length.
     length: BodyLength,
-    /// What the client has no room for yet.
+    /// The part that the client has no room for yet.
     backlog: Backlog,
     trailers: Option<HeaderMap>,
     options: &'x GroupOptions,
-    /// When what has come is to be flushed.
+    /// The time at which the received part is to be flushed.
     due: Option<Instant>,
 }
 
-/// How far the head is.
+/// The progress of the head.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Head {
     Awaited,
@@ -74,7 +74,7 @@ impl<'x, 'e, 'r> Response<'x, 'e, 'r> {
         Self { request, exchange, head, length, backlog, trailers, options, due }
     }
 
-    /// Whether a part of the response has come.
+    /// Returns whether a part of the response has come.
     pub(super) fn has_begun(&self) -> bool {
         self.head != Head::Awaited
     }
@@ -91,7 +91,7 @@ impl<'x, 'e, 'r> Response<'x, 'e, 'r> {
         descriptor: impl FnOnce() -> Option<OwnedFd>,
     ) -> Result<Step, Unexpected> {
         let _limit = self.client_timeout();
-        // What comes most, without a look at the others.
+        // The most frequent frame, without a look at the others.
         if header.kind == Kind::Body {
             return self.body(payload, header.flags & bridge::flags::FLUSH != 0);
         }
@@ -195,12 +195,12 @@ impl<'x, 'e, 'r> Response<'x, 'e, 'r> {
         Ok(if flush { self.flush() } else { Step::More })
     }
 
-    /// How many bytes wait for the client.
+    /// Returns the number of bytes that wait for the client.
     pub(super) const fn backlog(&self) -> usize {
         self.backlog.bytes()
     }
 
-    /// Whether anything waits for the client.
+    /// Returns whether anything waits for the client.
     pub(super) fn is_behind(&self) -> bool {
         !self.backlog.is_empty()
     }
@@ -221,7 +221,7 @@ impl<'x, 'e, 'r> Response<'x, 'e, 'r> {
         if is_done && self.backlog.take_flush() { exchange.flush() } else { Ok(()) }
     }
 
-    /// The rest of a response that is complete.
+    /// Sends the rest of a response that is complete.
     ///
     /// # Errors
     ///
@@ -241,7 +241,7 @@ impl<'x, 'e, 'r> Response<'x, 'e, 'r> {
         self.request.client_timeout(timeout)
     }
 
-    /// A file. A HEAD gets it with a length of 0, for its validators.
+    /// Sends a file. A HEAD gets it with a length of 0, for its validators.
     fn file(&mut self, part: bridge::File, file: File) -> Result<Step, Unexpected> {
         let Head::Held { length, status } = self.head else {
             return Err(Unexpected::Order("a FILE without a HEAD just before it"));
@@ -279,7 +279,7 @@ impl<'x, 'e, 'r> Response<'x, 'e, 'r> {
         })
     }
 
-    /// When what has come is to be flushed, if it is.
+    /// Returns the time at which the received part is to be flushed, if it is.
     pub(super) const fn flush_due(&self) -> Option<Instant> {
         self.due
     }
@@ -349,7 +349,7 @@ impl std::fmt::Display for Unexpected {
     }
 }
 
-/// Whether so many bytes can be given to httpd's filters without waiting for the client.
+/// Returns whether so many bytes can be given to httpd's filters without waiting for the client.
 fn has_room(request: &Request<'_>, exchange: &RequestExchange<'_, '_>, bytes: usize) -> bool {
     if !exchange.would_pass(bytes) {
         return true;

@@ -6,7 +6,7 @@ use crate::httpd::Server;
 /// gives it to the main thread as its name.
 pub(super) fn set(main: Server<'_>, title: &str) {
     if let Some((start, length)) = command_line()
-        // What the kernel shows is what httpd has: nothing else is written over.
+        // The kernel shows the memory that httpd has: nothing else is written over.
         && main.program_name().is_some_and(|name| name as usize == start)
     {
         let place = start as *mut u8;
@@ -23,7 +23,7 @@ pub(super) fn set(main: Server<'_>, title: &str) {
     }
 }
 
-/// Where the command line lies, and how many bytes it has (proc(5): `arg_start` and `arg_end`, the
+/// Returns the address and the length of the command line (proc(5): `arg_start` and `arg_end`, the
 /// 48th and 49th field of /proc/self/stat).
 fn command_line() -> Option<(usize, usize)> {
     let text = std::fs::read_to_string("/proc/self/stat").ok()?;
@@ -34,7 +34,7 @@ fn command_line() -> Option<(usize, usize)> {
     (start > 0 && end > start + 1).then_some((start, end - start))
 }
 
-/// What `display-name` asks for, with `%{GROUP}` as mod_wsgi has it: `(rust:name)`.
+/// Returns the title that `display-name` asks for, with `%{GROUP}` as in mod_wsgi: `(rust:name)`.
 pub(super) fn of(display_name: &str, group: &str) -> String {
     display_name.replace("%{GROUP}", &format!("(rust:{group})"))
 }

@@ -8,8 +8,8 @@ use super::selection::Selection;
 use crate::gateway::{Code, Error};
 use crate::httpd::{Kept, Pool, Server, mpm};
 
-/// The option lines that hold for a mount at `path` in a server: those outside of sections, then
-/// those of the plain `<Location>`s around it, in their order.
+/// Returns the option lines that hold for a mount at `path` in a server: those outside of sections,
+/// then those of the plain `<Location>`s around it, in their order.
 pub(super) fn covering(
     pool: Pool<'_>,
     usual: Chain,
@@ -23,7 +23,8 @@ pub(super) fn covering(
         .fold(usual, |chain, scope| chain.around(scope.section.options, pool))
 }
 
-/// The process group that plain `<Location>`s around a mount at `path` choose, the last of them.
+/// Returns the process group that plain `<Location>`s around a mount at `path` choose, the last of
+/// them.
 pub(super) fn covering_group(
     servers: [usize; 2],
     sections: &[Scope],
@@ -104,7 +105,7 @@ struct Check<'c, 'p> {
 }
 
 impl<'c> Check<'c, '_> {
-    /// The option lines outside of sections: each has to be known to an application somewhere.
+    /// Checks the option lines outside of sections: an application somewhere has to know each.
     fn lines(&self) {
         self.usual.each(&mut |line| {
             let known = self.uses.iter().any(|used| used.application.factory.knows(&line.name));
@@ -112,7 +113,7 @@ impl<'c> Check<'c, '_> {
         });
     }
 
-    /// Every use: its options are complete and of the right types.
+    /// Checks each use: its options are complete and have the right types.
     fn uses(&self, wrong: &mut Vec<String>) {
         let [_, here] = self.servers;
         for used in self.uses {
@@ -198,8 +199,8 @@ fn check(used: &Use, options: Chain) -> Result<(), Error> {
     factory.check(&options.resolve(|name| factory.knows(name)))
 }
 
-/// What is wrong with a use, at the line of the option that it is about, or else where the
-/// application is named.
+/// Returns the problem of a use, with the line of the option that it is about, or else of the
+/// application.
 fn problem(used: &Use, options: Chain) -> Option<String> {
     let reason = check(used, options).err()?.to_string();
     let mut at = None;

@@ -10,7 +10,7 @@ use super::selection::{Names, Selection};
 use crate::httpd::{Kept, Pool};
 use crate::module::Config;
 
-/// What holds in a section: the gateway's directives, and the module's own.
+/// The directives that hold in a section: the gateway's and the module's own.
 #[derive(Default)]
 pub(crate) struct Section<O> {
     pub(super) gateway: Gateway,
@@ -96,7 +96,7 @@ impl Config for Gateway {
     }
 }
 
-/// What is said for a server: its own mounts first, then the main server's; and what holds for its
+/// The directives of a server: its own mounts first, then the main server's; and those about
 /// process groups.
 #[derive(Default)]
 pub(crate) struct Host {

@@ -20,7 +20,7 @@ use crate::server::daemon_process::Applications;
 /// An application with its options, which a process builds before it takes requests.
 type Wanted = (u32, Options);
 
-/// What of the configuration decides on process groups, as the hooks see it.
+/// The part of the configuration that decides on process groups, as the hooks see it.
 pub(super) struct View<'v> {
     pub(super) main: Server<'v>,
     /// The option lines of a server outside its sections.
@@ -31,7 +31,7 @@ pub(super) struct View<'v> {
     pub(super) restricted: &'v dyn Fn(Server<'v>) -> bool,
 }
 
-/// The uses that would run in httpd's children where none may.
+/// Returns an error for each use that would run in httpd's children where none may.
 pub(super) fn check_embedded(view: &View<'_>) -> Vec<String> {
     let sections = registry::sections();
     let mut wrong = Vec::new();
@@ -44,7 +44,7 @@ pub(super) fn check_embedded(view: &View<'_>) -> Vec<String> {
                     Place::Path(path) if servers.contains(&used.server) => {
                         check::covering_group(servers, &sections, path)
                     }
-                    // Where a regular expression or another server decides, requests tell.
+                    // Only requests tell, if a regular expression or another server decides.
                     _ => continue,
                 };
                 let selected = (view.selected)(server);
@@ -97,8 +97,8 @@ pub(super) fn start(pconf: Pool<'_>, view: &View<'_>) -> std::result::Result<(),
     daemon::start(pconf, view.main, registry::socket_prefix(), plans)
 }
 
-/// What the processes of `group` build; `None` when no application of this module's can be sent to
-/// it.
+/// Returns the applications that the processes of `group` build; `None` when no application of this
+/// module can be sent to it.
 fn wanted(pool: Pool<'_>, group: &Definition, view: &View<'_>) -> Option<Vec<Wanted>> {
     let sections = registry::sections();
     let (mut wanted, mut is_needed) = (Vec::new(), false);
@@ -118,7 +118,7 @@ fn wanted(pool: Pool<'_>, group: &Definition, view: &View<'_>) -> Option<Vec<Wan
                 }
                 let usual = (view.usual)(server);
                 let selected = (view.selected)(server);
-                // What sections around the use say, the outermost first.
+                // The directives of the sections around the use, the outermost first.
                 let (options, inner) = match &used.at {
                     Place::Section(section) => {
                         (usual.around(section.options, pool), section.process_group)

@@ -130,7 +130,7 @@ pub(super) const SERVER: &[Directive<Host>] = &[
 
 type Result = std::result::Result<(), String>;
 
-/// The answer to a wrong number of arguments: the directive's own words on what it takes.
+/// Returns the error for a wrong number of arguments: the directive's own text on its arguments.
 fn usage() -> Result {
     Err(String::new())
 }

@@ -28,10 +28,10 @@ pub unsafe trait Module: 'static {
     /// A handler of the module's own, for what is no application.
     const HANDLER: Option<OwnHook<Self::Config>>;
 
-    /// The module's exported record.
+    /// Returns the module's exported record.
     fn record() -> *mut sys::module;
 
-    /// The module's applications, by name.
+    /// Returns the module's applications, by name.
     fn applications() -> Vec<(&'static str, Factory)>;
 }
 

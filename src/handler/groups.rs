@@ -6,14 +6,13 @@ use crate::daemon;
 use crate::gateway::Code;
 use crate::httpd::Server;
 
-/// Whether a group that is defined in the server `defined` may be used in `server`: those of the
-/// main server everywhere, others in their own virtual host.
+/// Returns whether a group that is defined in the server `defined` may be used in `server`: those
+/// of the main server everywhere, others in their own virtual host.
 pub(super) fn is_visible(defined: usize, server: Server<'_>, main: Server<'_>) -> bool {
     defined == registry::identity(main) || defined == registry::identity(server)
 }
 
-/// What is wrong with the process groups of the configuration: names that are not there, and users
-/// that are not.
+/// Returns the errors of the configuration's process groups: unknown names, and unknown users.
 pub(super) fn check(main: Server<'_>) -> Vec<String> {
     registry::with_groups(|groups| {
         let mut wrong = Vec::new();

@@ -1,4 +1,4 @@
-//! What the gateway does in each phase of httpd.
+//! The gateway's work in each phase of httpd.
 
 use std::ffi::CStr;
 use std::marker::PhantomData;
@@ -59,7 +59,7 @@ struct Formats;
 struct Refill;
 struct Child;
 
-/// The first mount of the request's server that answers its path.
+/// Returns the first mount of the request's server that answers its path.
 fn mounted<'r, M: Module>(request: &Request<'r>) -> Option<(Kept<Mount>, usize)> {
     let host: &Host = Gate::<M>::server(request.server());
     let path = request.uri_c_str();
@@ -89,7 +89,7 @@ fn claim<M: Module>(request: &Request<'_>, mount: Kept<Mount>, path_info: usize)
 }
 
 impl<M: Module> RequestHook for Hook<M, Storage> {
-    /// A mount has no file behind it, so nothing is to be looked for on disk.
+    /// Keeps httpd from looking for a file: a mount has none.
     fn run(request: &Request<'_>) -> HookStatus {
         if request.is_translated_only() {
             return HookStatus::Ok;
@@ -213,7 +213,7 @@ impl<M: Module> PostConfigHook for Hook<M, Start> {
     }
 }
 
-/// What decides on process groups.
+/// Returns the part of the configuration that decides on process groups.
 fn view<M: Module>(main: Server<'_>) -> View<'_> {
     View {
         main,
@@ -257,13 +257,13 @@ impl<M: Module> ChildInitHook for Hook<M, Child> {
                     let usual = Gate::<M>::usual_dir(server).gateway.process_group;
                     Some((*inner.or(usual)?).clone())
                 });
-                // What runs in process groups takes no memory here.
+                // An application of a process group takes no memory here.
                 let is_embedded = matches!(group, None | Some(Selection::Embedded));
                 if let Some(named) = mount.application
                     && is_embedded
                     && host.restrict_embedded != Some(true)
                 {
-                    // Where it fails the log says why, and requests try again.
+                    // The log tells why it fails, and requests try again.
                     let _ = mount.usual.get(named, options);
                 }
             }

@@ -9,7 +9,7 @@ use crate::gateway::{Application, Code, Error, ErrorKind, Factory, Level, Option
 use crate::httpd::{Kept, Request, log};
 use crate::protocol::bridge::{PairBlock, Pairs};
 
-/// How long a factory that failed is left in peace.
+/// The pause after a factory failed, before it is called again.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// For how many combinations of sections an instance remembers its application. For others it is
@@ -54,13 +54,14 @@ impl Remembered {
 }
 
 impl Instance {
-    /// The application for `options`; `None` when it cannot be built, which the log has said.
+    /// Returns the application for `options`; `None` when it cannot be built, which the log has
+    /// said.
     pub(super) fn get(&self, named: Kept<Named>, options: Chain) -> Option<Arc<dyn Application>> {
         self.get_or_build(options, || build(named, options))
     }
 
-    /// The options that a process of a group builds the application for. Where there are too many
-    /// combinations to remember, those of a request go into its pool.
+    /// Returns the options that a process of a group builds the application for. Where there are
+    /// too many combinations to remember, those of a request go into its pool.
     pub(super) fn encoded<'r>(
         &'r self,
         named: Kept<Named>,
@@ -125,7 +126,7 @@ fn build(named: Kept<Named>, options: Chain) -> Option<Arc<dyn Application>> {
     build_for(named, options, true).ok()
 }
 
-/// As [`build`], for options that are known.
+/// Builds an application for options that are known, unless that was done before.
 ///
 /// # Errors
 ///

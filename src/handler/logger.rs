@@ -12,7 +12,7 @@ struct ErrorLog;
 /// Puts the ErrorLog behind `log`, unless the application has put something else there.
 pub(super) fn install() {
     if log::set_logger(&ErrorLog).is_ok() {
-        // What is kept, LogLevel says for each request.
+        // LogLevel filters the records of each request.
         log::set_max_level(LevelFilter::Trace);
     }
 }
@@ -27,7 +27,7 @@ const fn level(level: log::Level) -> Level {
     }
 }
 
-/// Whether records of this level are kept for the request that this thread works on.
+/// Returns whether records of this level are kept for the request that this thread works on.
 fn is_kept(level: Level) -> bool {
     daemon_process::logs_here(level).unwrap_or_else(|| httpd::log::here_logs(level))
 }

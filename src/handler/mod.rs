@@ -64,7 +64,7 @@ impl<M: Module> Definition for Gate<M> {
     }
 }
 
-/// The stock directives and the module's own, in one table.
+/// Returns the stock directives and the module's own, in one table.
 const fn commands<M: Module>() -> Commands {
     let mut commands = NO_COMMANDS;
     let mut row = 0;

@@ -11,15 +11,15 @@ pub(super) struct Mount {
     pub(super) at: At,
     /// The application, or `None` when it is another module's.
     pub(super) application: Option<Kept<Named>>,
-    /// What stands in place of a file name: `rust:` and the application.
+    /// The text in place of a file name: `rust:` and the application.
     pub(super) file: Kept<CStr>,
-    /// Where its requests go, if the alias says so.
+    /// The process group that the alias chooses, if any.
     pub(super) process_group: Option<Selection>,
     /// The application as built for the options that hold where nothing else is said.
     pub(super) usual: Instance,
 }
 
-/// Where an application is mounted.
+/// The place of a mount.
 pub(super) enum At {
     /// A path without a slash at its end; empty for `/`.
     Path(String),
@@ -28,7 +28,7 @@ pub(super) enum At {
 }
 
 impl Mount {
-    /// Where PATH_INFO begins if this mount answers `path`.
+    /// Returns the offset of PATH_INFO if this mount answers `path`.
     pub(super) fn matches(&self, path: &CStr) -> Option<usize> {
         let bytes = path.to_bytes();
         match &self.at {
@@ -40,7 +40,7 @@ impl Mount {
         }
     }
 
-    /// The path of the mount point, if it does not depend on the request.
+    /// Returns the path of the mount point, if it does not depend on the request.
     pub(super) fn path(&self) -> Option<&str> {
         match &self.at {
             At::Path(path) => Some(path),
@@ -49,8 +49,9 @@ impl Mount {
     }
 }
 
-/// Where PATH_INFO begins after a regular expression matched `found`: behind the match, if that
-/// starts with the path and ends with a segment; else nowhere, and SCRIPT_NAME is the whole path.
+/// Returns the offset of PATH_INFO after a regular expression matched `found`. That is the end of
+/// the match if the match starts with the path and ends with a segment; otherwise SCRIPT_NAME is
+/// the whole path.
 fn path_info(path: &[u8], found: (usize, usize)) -> usize {
     let (start, mut end) = found;
     while end > 0 && path[..end].ends_with(b"/") {

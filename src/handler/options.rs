@@ -26,7 +26,7 @@ pub(super) struct Line {
 }
 
 impl Chain {
-    /// This with one more line.
+    /// Returns this chain with one more line.
     pub(super) fn with(self, line: Line, pool: Pool<'_>) -> Self {
         Self::of(Link::Line { line, before: self }, pool)
     }
@@ -55,7 +55,7 @@ impl Chain {
         sections.into()
     }
 
-    /// Whether this chain has that identity.
+    /// Returns whether this chain has that identity.
     pub(super) fn is(self, identity: &[usize]) -> bool {
         self.strip(identity).is_some_and(<[usize]>::is_empty)
     }
@@ -98,7 +98,7 @@ impl Chain {
         }
     }
 
-    /// What holds, of the options whose name `wanted` wants.
+    /// Returns the options in force whose names `wanted` accepts.
     pub(super) fn resolve(self, wanted: impl Fn(&str) -> bool) -> Options {
         let mut options = Options::new();
         self.each(&mut |line| {
@@ -140,7 +140,7 @@ pub(super) mod tests {
         Chain(Some(unsafe { Kept::from_ref(Box::leak(Box::new(link))) }))
     }
 
-    /// A section with one line, as the configuration has it.
+    /// Returns a section with one line, as the configuration has it.
     pub(in super::super) fn section(name: &str) -> Chain {
         let line = Line { name: name.into(), value: "x".into(), place: String::new() };
         leaked(Link::Line { line, before: Chain::default() })

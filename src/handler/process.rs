@@ -1,9 +1,9 @@
-//! What a process that runs applications needs: where panics go, where logs go, and the runtime.
+//! The preparation of a process that runs applications: panics, logs and the runtime.
 
 use crate::gateway::panic;
 use crate::httpd::{Pool, signals};
 
-/// How long the tasks of services may take to end when their process does.
+/// The time that the tasks of services have to end when their process ends.
 #[cfg(feature = "tower")]
 const RUNTIME_GRACE: std::time::Duration = std::time::Duration::from_secs(1);
 

@@ -1,4 +1,4 @@
-//! What the module knows beside its configuration records: its applications, and those of the
+//! The module's knowledge beside its configuration records: its applications, and those of the
 //! other modules of this httpd.
 //!
 //! All of it lives in the pool of the configuration, and is made anew with it: nothing in a static
@@ -21,7 +21,7 @@ pub(super) struct Registry {
     /// `mod_x`, as `mod_x:application` has it.
     module: String,
     applications: Vec<Kept<Named>>,
-    /// Where applications are used, to be checked when all of the configuration is read.
+    /// The uses of applications, which are checked when all of the configuration is read.
     uses: Mutex<Vec<Use>>,
     /// The sections that have option lines, or choose a process group.
     sections: Mutex<Vec<Scope>>,
@@ -45,7 +45,7 @@ pub(super) struct Definition {
 
 /// A section or mount that names an application of this module's.
 pub(super) struct Use {
-    /// Where its requests go, if the alias says so.
+    /// The process group that the alias chooses, if any.
     pub(super) process_group: Option<Selection>,
     pub(super) application: Kept<Named>,
     pub(super) directive: String,
@@ -64,13 +64,13 @@ pub(super) struct WantedGroup {
     pub(super) server: usize,
 }
 
-/// Where an application is used.
+/// The place of a use.
 pub(super) enum Place {
     /// In a section, whose own record this is.
     Section(Kept<Gateway>),
     /// At a path, without a slash at its end.
     Path(String),
-    /// Where a regular expression says.
+    /// At the paths that a regular expression matches.
     Pattern,
 }
 
@@ -85,12 +85,13 @@ pub(super) struct Scope {
 }
 
 impl Scope {
-    /// Whether it applies to every request for what is mounted at `path`.
+    /// Returns whether it applies to every request for what is mounted at `path`.
     pub(super) fn covers(&self, path: &str) -> bool {
         self.location.as_deref().is_some_and(|location| is_below(path, location))
     }
 
-    /// Whether it applies to some requests for what is mounted at `path`, as far as can be told.
+    /// Returns whether it applies to some requests for what is mounted at `path`, as far as can be
+    /// told.
     pub(super) fn touches(&self, path: &str) -> bool {
         self.location
             .as_deref()
@@ -114,7 +115,7 @@ const WANTED: SharedKey = SharedKey::new(c"mod_rust:wanted:1");
 /// The option lines that stand where no application is named.
 const LINES: SharedKey = SharedKey::new(c"mod_rust:lines:1");
 
-/// What each module has found to be wrong.
+/// The errors that each module has found.
 const WRONG: SharedKey = SharedKey::new(c"mod_rust:wrong:1");
 
 /// Starts over with a new configuration.
@@ -203,7 +204,7 @@ pub(super) fn remember_section(section: Kept<Gateway>, server: Server<'_>, locat
     }
 }
 
-/// What [`remember_section`] remembered.
+/// Returns the sections that [`remember_section`] added.
 pub(super) fn sections() -> Vec<Scope> {
     state().map_or_else(Vec::new, |state| {
         state.sections.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -267,7 +268,7 @@ pub(super) fn socket_prefix() -> Option<PathBuf> {
     state()?.socket_prefix.lock().unwrap_or_else(PoisonError::into_inner).clone()
 }
 
-/// This module's applications, in their order.
+/// Returns this module's applications, in their order.
 pub(super) fn applications() -> Vec<Kept<Named>> {
     state().map_or_else(Vec::new, |state| state.applications.clone())
 }
@@ -282,7 +283,7 @@ pub(super) fn line(pool: Pool<'_>, line: &Line, is_known: bool) {
     }
 }
 
-/// The option lines that no application of any module takes, once each.
+/// Returns the option lines that no application of any module takes, once each.
 pub(super) fn unknown_lines(pool: Pool<'_>) -> Vec<String> {
     let lines = pool.shared_table(LINES);
     let mut unknown = Vec::new();
@@ -303,8 +304,8 @@ pub(super) fn found_wrong(pool: Pool<'_>, lines: &[String]) {
     }
 }
 
-/// What all modules have found, once each: several of them see the same mistake in a process group.
-/// The first module that asks gets the answer.
+/// Returns the errors that all modules have found, once each, as several may see the same one. Only
+/// the first module that asks gets them.
 pub(super) fn all_wrong(pool: Pool<'_>) -> Vec<String> {
     let table = pool.shared_table(WRONG);
     let mut wrong = Vec::new();
@@ -318,8 +319,8 @@ pub(super) fn all_wrong(pool: Pool<'_>) -> Vec<String> {
     wrong
 }
 
-/// What is wrong with the names that the directives of all modules use. The first module that asks
-/// gets the answer; for the others nothing is left to say.
+/// Returns the errors in the names that the directives of all modules use. Only the first module
+/// that asks gets them.
 pub(super) fn wrong_names(pool: Pool<'_>) -> Vec<String> {
     let mut wrong = Vec::new();
     let wanted = pool.shared_table(WANTED);
@@ -334,7 +335,7 @@ pub(super) fn wrong_names(pool: Pool<'_>) -> Vec<String> {
     wrong
 }
 
-/// Whether `name` is an application of exactly one module.
+/// Checks that `name` is an application of exactly one module.
 ///
 /// # Errors
 ///
@@ -369,7 +370,7 @@ pub(super) fn resolve(pool: Pool<'_>, name: &str) -> Result<(), String> {
     }
 }
 
-/// Whether `name` is an application, asked while requests are served.
+/// Checks that `name` is an application, while requests are served.
 pub(super) fn resolve_now(name: &str) -> Result<(), String> {
     let Some(state) = state() else { return Err("the module has no applications".into()) };
     // SAFETY: P3: the configuration's pool, which the state itself lives in.
@@ -377,7 +378,7 @@ pub(super) fn resolve_now(name: &str) -> Result<(), String> {
     resolve(pool, name)
 }
 
-/// A server's address, to tell it from others.
+/// Returns a server's address, to tell it from others.
 pub(super) fn identity(server: Server<'_>) -> usize {
     server.as_ptr() as usize
 }

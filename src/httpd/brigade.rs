@@ -36,7 +36,7 @@ pub(crate) enum Read {
 }
 
 impl<'r> Brigade<'r> {
-    /// A new brigade in the request's pool.
+    /// Makes a brigade in the request's pool.
     #[must_use]
     pub fn new(request: &Request<'r>) -> Self {
         let (pool, alloc) = (request.pool().as_ptr(), request.bucket_alloc());
@@ -45,13 +45,13 @@ impl<'r> Brigade<'r> {
         Self { brigade, lifetime: PhantomData }
     }
 
-    /// The brigade itself.
+    /// Returns the brigade itself.
     #[must_use]
     pub const fn as_ptr(&self) -> *mut sys::apr_bucket_brigade {
         self.brigade
     }
 
-    /// Whether it has no buckets.
+    /// Returns whether it has no buckets.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         // SAFETY: 'r keeps the brigade valid: it lives in the request's pool.
@@ -111,15 +111,15 @@ impl<'r> Brigade<'r> {
         self.push(bucket);
     }
 
-    /// The end of the response.
+    /// Appends the end of the response.
     pub fn push_end(&mut self) {
         // SAFETY: P11: the allocator of the brigade's own connection.
         let bucket = unsafe { sys::apr_bucket_eos_create(self.alloc()) };
         self.push(bucket);
     }
 
-    /// An error in mid-response, which makes the HTTP filters leave the response unfinished if
-    /// `status` is 502 (`ap_proxy_backend_broke`).
+    /// Appends an error in mid-response. With status 502 the HTTP filters leave the response
+    /// unfinished (`ap_proxy_backend_broke`).
     pub fn push_error(&mut self, status: u16, pool: Pool<'r>) {
         // SAFETY: P11: pool and allocator are those of one request, by 'r.
         let bucket = unsafe {

@@ -26,8 +26,8 @@ impl Request<'_> {
         unsafe { sys::ap_add_cgi_vars(self.as_ptr()) };
     }
 
-    /// Whether this is the look-up that [`add_cgi_variables`](Self::add_cgi_variables) makes for
-    /// PATH_TRANSLATED: only the name is wanted, and nothing of what is on disk.
+    /// Returns whether this is the look-up of [`add_cgi_variables`](Self::add_cgi_variables) for
+    /// PATH_TRANSLATED, which wants only the name and nothing of the disk.
     #[must_use]
     pub(crate) fn is_translated_only(&self) -> bool {
         TRANSLATING.get() && self.is_subrequest()

@@ -1,4 +1,4 @@
-//! What of a request's connection matters: is the client still there, and how to part from it.
+//! The client's connection: whether the client is still there, and how to close it.
 
 use std::marker::PhantomData;
 use std::os::fd::RawFd;
@@ -8,14 +8,14 @@ use super::request::Request;
 use crate::sys;
 
 impl Request<'_> {
-    /// Whether httpd knows that the client has gone.
+    /// Returns whether httpd knows that the client has gone.
     #[must_use]
     pub fn is_aborted(&self) -> bool {
         // SAFETY: `self` keeps the record valid, and its connection lives longer (P1).
         unsafe { sys::rust_conn_aborted(self.conn()) != 0 }
     }
 
-    /// Whether the connection is one of many inside another, as HTTP/2's streams are. Such a one
+    /// Returns whether the connection is one of many inside another, such as a stream of HTTP/2. It
     /// has no socket of its own.
     #[must_use]
     pub(crate) fn is_secondary(&self) -> bool {
@@ -37,7 +37,7 @@ impl Request<'_> {
         unsafe { sys::rust_conn_abort(self.conn()) };
     }
 
-    /// Whether the end of the connection, also by the end of this process, is a reset.
+    /// Sets whether the end of the connection is a reset, also if this process ends.
     pub(crate) fn reset_on_close(&self, on: bool) {
         let Some(socket) = self.socket() else { return };
         let linger = libc::linger { l_onoff: on.into(), l_linger: 0 };
@@ -53,7 +53,7 @@ impl Request<'_> {
         }
     }
 
-    /// The client's socket, unless the connection is a secondary one.
+    /// Returns the client's socket, unless the connection is a secondary one.
     #[must_use]
     pub(crate) fn socket(&self) -> Option<RawFd> {
         if self.is_secondary() {
@@ -94,7 +94,7 @@ impl Request<'_> {
         Some(ClientTimeout { socket, before, request: PhantomData })
     }
 
-    /// Whether the client has closed its side: nothing more to read, and the end seen.
+    /// Returns whether the client has closed its side: nothing more to read, and the end seen.
     ///
     /// A client that has only shut down its sending side counts as gone, as it does for nginx.
     #[must_use]
@@ -120,8 +120,8 @@ impl Request<'_> {
         peeked == 0
     }
 
-    /// Whether an output filter of the content sort is in place, which may change what a GET would
-    /// give (DEFLATE, SUBSTITUTE, INCLUDES).
+    /// Returns whether an output filter of the content sort is in place, which may change what a
+    /// GET would give (DEFLATE, SUBSTITUTE, INCLUDES).
     #[must_use]
     pub(crate) fn has_content_filter(&self) -> bool {
         let mut filter = field!(self, output_filters);

@@ -25,8 +25,8 @@ impl<'r> OpenFile<'r> {
 }
 
 impl<'r> Request<'r> {
-    /// The file as one of APR's, closed with its pool. Buckets may move it to a pool that lives
-    /// longer, so APR opens it anew and owns what it opened.
+    /// Returns the file as one of APR's, which its pool closes. Buckets may move it to a pool that
+    /// lives longer, so APR opens it anew and owns what it opened.
     ///
     /// # Errors
     ///

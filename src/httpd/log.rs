@@ -36,7 +36,7 @@ pub(crate) fn set_module(module: *mut sys::module) {
     PARENT.store(std::process::id(), Ordering::Relaxed);
 }
 
-/// The module's name, as in `LogLevel` and in the names of files: `mod_x`.
+/// Returns the module's name, as in `LogLevel` and in the names of files: `mod_x`.
 #[must_use]
 pub(crate) fn module_name() -> Option<&'static str> {
     let module = MODULE.load(Ordering::Relaxed);
@@ -78,7 +78,7 @@ pub(crate) fn with_syslog_closed<T>(f: impl FnOnce() -> T) -> T {
     result
 }
 
-/// The last level whose records are kept for `request`; `None` keeps all.
+/// Returns the last level whose records are kept for `request`; `None` keeps all.
 #[must_use]
 pub(crate) fn request_level(request: &Request<'_>) -> Option<Level> {
     // SAFETY: the wrapper keeps the record valid (P1).
@@ -101,21 +101,21 @@ pub(crate) fn with_request<T>(request: &Request<'_>, f: impl FnOnce() -> T) -> T
     f()
 }
 
-/// A record for `request`, in the ErrorLog of its virtual host.
+/// Writes a record for `request`, into the ErrorLog of its virtual host.
 pub fn request(request: &Request<'_>, level: Level, message: &str) {
     if request_logs(request, level) {
         write_request(request.as_ptr(), level, message);
     }
 }
 
-/// Whether records of this level are kept for `request`.
+/// Returns whether records of this level are kept for `request`.
 #[must_use]
 pub fn request_logs(request: &Request<'_>, level: Level) -> bool {
     // SAFETY: the wrapper keeps the record valid (P1).
     raw(level) <= unsafe { sys::rust_log_request_level(request.as_ptr(), module_index()) }
 }
 
-/// A record for a server, or before there is one, on standard error.
+/// Writes a record for a server; on standard error before there is one.
 pub fn server(server: Option<Server<'_>>, level: Level, message: &str) {
     let server = server.map_or(ptr::null_mut(), Server::as_ptr);
     if !server.is_null() {
@@ -128,7 +128,7 @@ pub fn server(server: Option<Server<'_>>, level: Level, message: &str) {
     write_server(server, raw(level), message);
 }
 
-/// A message at start-up that goes out whatever LogLevel says: a configuration error.
+/// Writes a configuration error, which goes out whatever LogLevel says.
 pub(crate) fn startup(server: Server<'_>, message: &str) {
     write_server(
         server.as_ptr(),
@@ -137,7 +137,7 @@ pub(crate) fn startup(server: Server<'_>, message: &str) {
     );
 }
 
-/// A record for the request that this thread works on, if any, else for the main server.
+/// Writes a record for the request that this thread works on, if any, else for the main server.
 pub fn here(level: Level, message: &str) {
     if !here_logs(level) {
         return;
@@ -161,7 +161,7 @@ pub(super) fn guarded(what: &str, f: impl FnOnce()) {
     }
 }
 
-/// Whether [`here`] would keep records of this level.
+/// Returns whether [`here`] would keep records of this level.
 #[must_use]
 pub fn here_logs(level: Level) -> bool {
     let current = CURRENT.get();
@@ -184,8 +184,9 @@ fn main_server<'s>() -> Option<Server<'s>> {
     if is_beside_parent() { None } else { Server::main() }
 }
 
-/// Whether this is another thread of httpd's parent than httpd's own, started by a module's code.
-/// httpd clears the configuration and opens its logs while such a thread runs, so it looks at neither.
+/// Returns whether this is another thread of httpd's parent than httpd's own, started by a module's
+/// code. httpd clears the configuration and opens its logs while such a thread runs, so it looks at
+/// neither.
 fn is_beside_parent() -> bool {
     let process = std::process::id();
     process == PARENT.load(Ordering::Relaxed)

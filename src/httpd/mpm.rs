@@ -5,7 +5,7 @@ use std::os::raw::c_int;
 
 use crate::sys;
 
-/// Its name: `event`, `worker`, `prefork`.
+/// Returns its name: `event`, `worker`, `prefork`.
 #[must_use]
 pub(crate) fn name() -> &'static str {
     // SAFETY: P11; a static string, or null before an MPM is loaded.
@@ -17,13 +17,13 @@ pub(crate) fn name() -> &'static str {
     unsafe { CStr::from_ptr(name) }.to_str().unwrap_or_default()
 }
 
-/// Whether a child serves several requests at once (`AP_MPMQ_IS_THREADED`).
+/// Returns whether a child serves several requests at once (`AP_MPMQ_IS_THREADED`).
 #[must_use]
 pub(crate) fn is_threaded() -> bool {
     query(sys::AP_MPMQ_IS_THREADED) != 0
 }
 
-/// Whether there may be several children (`AP_MPMQ_IS_FORKED`).
+/// Returns whether there may be several children (`AP_MPMQ_IS_FORKED`).
 #[must_use]
 pub(crate) fn is_forked() -> bool {
     query(sys::AP_MPMQ_IS_FORKED) != 0
@@ -39,7 +39,7 @@ pub(crate) fn release() -> (i32, i32, i32) {
     (version.major, version.minor, version.patch)
 }
 
-/// The release whose headers the kit was built with, as [`release`] has it.
+/// Returns the release whose headers the kit was built with, as [`release`] has it.
 #[must_use]
 pub(crate) fn built_for() -> (i32, i32, i32) {
     let mut numbers =
@@ -58,19 +58,20 @@ fn query(what: u32) -> c_int {
     }
 }
 
-/// How many times httpd has been restarted since it was started (`AP_MPMQ_GENERATION`).
+/// Returns the number of restarts since httpd was started (`AP_MPMQ_GENERATION`).
 #[must_use]
 pub(crate) fn generation() -> i32 {
     query(sys::AP_MPMQ_GENERATION)
 }
 
-/// Whether the MPM is being stopped, so that nothing is to be started (`AP_MPMQ_MPM_STATE`).
+/// Returns whether the MPM is being stopped, so that nothing is to be started
+/// (`AP_MPMQ_MPM_STATE`).
 #[must_use]
 pub(crate) fn is_stopping() -> bool {
     query(sys::AP_MPMQ_MPM_STATE) == sys::AP_MPMQ_STOPPING.cast_signed()
 }
 
-/// Whether httpd is about to exit, and not to read its configuration again.
+/// Returns whether httpd is about to exit, and not to read its configuration again.
 #[must_use]
 pub(crate) fn is_exiting() -> bool {
     // SAFETY: it takes a number, and reads numbers that the main thread writes between
@@ -79,7 +80,7 @@ pub(crate) fn is_exiting() -> bool {
     state == sys::AP_SQ_MS_EXITING.cast_signed()
 }
 
-/// Whether httpd only checks or shows its configuration (`-t`, `-S`, `-D DUMP_…`).
+/// Returns whether httpd only checks or shows its configuration (`-t`, `-S`, `-D DUMP_…`).
 #[must_use]
 pub(crate) fn is_check_only() -> bool {
     // SAFETY: it takes a number, and reads numbers that the main thread writes between
@@ -88,8 +89,8 @@ pub(crate) fn is_check_only() -> bool {
     mode != sys::AP_SQ_RM_NORMAL.cast_signed()
 }
 
-/// Whether httpd reads its configuration for the first of two times at its start, when nothing
-/// that lasts may be done (`AP_SQ_MS_CREATE_PRE_CONFIG`).
+/// Returns whether httpd reads its configuration for the first of two times at its start, when
+/// nothing that lasts may be done (`AP_SQ_MS_CREATE_PRE_CONFIG`).
 #[must_use]
 pub(crate) fn is_first_pass() -> bool {
     // SAFETY: it takes a number, and reads numbers that the main thread writes between

@@ -17,7 +17,7 @@ pub(crate) enum Forked {
     Parent(i32),
 }
 
-/// How a supervised process ended, as `waitpid` says it. `None` when it got lost.
+/// The status of a supervised process that ended, as `waitpid` returns it. `None` when it got lost.
 pub(crate) type WaitStatus = Option<i32>;
 
 /// Forks the calling process (`apr_proc_fork`).

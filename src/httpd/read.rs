@@ -23,7 +23,7 @@ pub(crate) enum ReadError {
 }
 
 impl ReadError {
-    /// The status that the client should get (`ap_map_http_request_error`).
+    /// Returns the status that the client should get (`ap_map_http_request_error`).
     #[must_use]
     pub(crate) fn http_status(self) -> u16 {
         match self {
@@ -86,14 +86,14 @@ impl<'r> Request<'r> {
         self.reads.get()
     }
 
-    /// Whether content filters stand before the filters of the protocol. What they give may be longer
-    /// or shorter than what the client sends.
+    /// Returns whether content filters stand before the filters of the protocol. Their output may
+    /// be longer or shorter than what the client sends.
     #[must_use]
     pub(crate) fn has_input_filter(&self) -> bool {
         field!(self, input_filters) != field!(self, proto_input_filters)
     }
 
-    /// The limit on the request body in bytes (`LimitRequestBody`), if there is one.
+    /// Returns the limit on the request body in bytes (`LimitRequestBody`), if there is one.
     #[must_use]
     pub(crate) fn body_limit(&self) -> Option<u64> {
         // SAFETY: P1, P11: the wrapper keeps the record valid, and httpd only reads it here.
@@ -101,9 +101,9 @@ impl<'r> Request<'r> {
         u64::try_from(limit).ok().filter(|&limit| limit > 0)
     }
 
-    /// Whether bytes of the client's can be read without waiting: from its socket, or from filters
-    /// of the connection that have read them already (mod_ssl, the core). `spare` is empty, and
-    /// stays so: a speculative read leaves the bytes where they are.
+    /// Returns whether bytes of the client's can be read without waiting: from its socket, or from
+    /// filters of the connection that have read them already (mod_ssl, the core). `spare` is empty,
+    /// and stays so: a speculative read leaves the bytes where they are.
     #[must_use]
     pub(crate) fn has_pending_input(&self, spare: &mut Brigade<'r>) -> bool {
         let connection = field!(self, connection);
@@ -118,13 +118,14 @@ impl<'r> Request<'r> {
         is_pending
     }
 
-    /// Whether the client waits for a 100 Continue, which the first read sends.
+    /// Returns whether the client waits for a 100 Continue, which the first read sends.
     #[must_use]
     pub(crate) fn expects_continue(&self) -> bool {
         self.awaits_continue()
     }
 
-    /// Whether the client waits for a 100 before it sends its body, and can be given one yet.
+    /// Returns whether the client waits for a 100 before it sends its body, and can be given one
+    /// yet.
     fn awaits_continue(&self) -> bool {
         // SAFETY: `self` keeps the record valid (P1).
         let expects = unsafe { sys::rust_request_expecting_100(self.as_ptr()) != 0 };

@@ -76,13 +76,13 @@ impl<'r> Request<'r> {
         Self { request, passed: Cell::new(false), reads: Cell::new(0), lifetime: PhantomData }
     }
 
-    /// The record itself.
+    /// Returns the record itself.
     #[must_use]
     pub const fn as_ptr(&self) -> *mut sys::request_rec {
         self.request.as_ptr()
     }
 
-    /// The request's pool.
+    /// Returns the request's pool.
     #[must_use]
     pub fn pool(&self) -> Pool<'r> {
         let pool = field!(self, pool);
@@ -90,7 +90,7 @@ impl<'r> Request<'r> {
         unsafe { Pool::from_ptr(pool) }
     }
 
-    /// The virtual host.
+    /// Returns the virtual host.
     #[must_use]
     pub fn server(&self) -> Server<'r> {
         let server = field!(self, server);
@@ -98,31 +98,31 @@ impl<'r> Request<'r> {
         unsafe { Server::from_ptr(server) }.expect("a request has a server")
     }
 
-    /// The method, as it came.
+    /// Returns the method, as it came.
     #[must_use]
     pub fn method(&self) -> &'r [u8] {
         self.string(field!(self, method))
     }
 
-    /// Whether it is a TRACE, which httpd answers itself.
+    /// Returns whether it is a TRACE, which httpd answers itself.
     #[must_use]
     pub(crate) fn is_trace(&self) -> bool {
         field!(self, method_number) == sys::M_TRACE.cast_signed()
     }
 
-    /// Whether it is a HEAD.
+    /// Returns whether it is a HEAD.
     #[must_use]
     pub fn is_head(&self) -> bool {
         field!(self, header_only) != 0
     }
 
-    /// The decoded path.
+    /// Returns the decoded path.
     #[must_use]
     pub fn uri(&self) -> &'r [u8] {
         self.string(field!(self, uri))
     }
 
-    /// The decoded path, as httpd has it.
+    /// Returns the decoded path, as httpd has it.
     #[must_use]
     pub(crate) fn uri_c_str(&self) -> &'r CStr {
         let uri = field!(self, uri);
@@ -133,19 +133,19 @@ impl<'r> Request<'r> {
         unsafe { CStr::from_ptr(uri) }
     }
 
-    /// The target as it stood on the request line.
+    /// Returns the target as it stood on the request line.
     #[must_use]
     pub fn unparsed_uri(&self) -> &'r [u8] {
         self.string(field!(self, unparsed_uri))
     }
 
-    /// What follows the `?`, if there is one.
+    /// Returns the query string, if there is one.
     #[must_use]
     pub fn args(&self) -> Option<&'r [u8]> {
         self.optional(field!(self, args))
     }
 
-    /// The part of the path behind the file or mount point.
+    /// Returns the part of the path behind the file or mount point.
     #[must_use]
     pub fn path_info(&self) -> &'r [u8] {
         self.string(field!(self, path_info))
@@ -157,13 +157,14 @@ impl<'r> Request<'r> {
         self.string(field!(self, protocol))
     }
 
-    /// Whether the protocol is HTTP/1.1 or later, so that a response of unknown length has an end.
+    /// Returns whether the protocol is HTTP/1.1 or later, so that a response of unknown length has
+    /// an end.
     #[must_use]
     pub(crate) fn has_framing(&self) -> bool {
         field!(self, proto_num) >= 1001
     }
 
-    /// The handler that httpd has chosen.
+    /// Returns the handler that httpd has chosen.
     #[must_use]
     pub fn handler(&self) -> Option<&'r CStr> {
         let handler = field!(self, handler);
@@ -193,19 +194,19 @@ impl<'r> Request<'r> {
         field!(self, finfo.filetype = sys::APR_REG);
     }
 
-    /// The file that answers.
+    /// Returns the file that answers.
     #[must_use]
     pub fn filename(&self) -> Option<&'r [u8]> {
         self.optional(field!(self, filename))
     }
 
-    /// When the request line was read, in microseconds since 1970.
+    /// Returns the time at which the request line was read, in microseconds since 1970.
     #[must_use]
     pub fn time_us(&self) -> i64 {
         field!(self, request_time)
     }
 
-    /// The request's id in the ErrorLog (`%L`), made if there is none yet.
+    /// Returns the request's id in the ErrorLog (`%L`), made if there is none yet.
     #[must_use]
     pub fn log_id(&self) -> Option<&'r [u8]> {
         if field!(self, log_id).is_null() {
@@ -218,25 +219,25 @@ impl<'r> Request<'r> {
         self.optional(field!(self, log_id))
     }
 
-    /// Whether this is a subrequest (of mod_include, or a look-up).
+    /// Returns whether this is a subrequest (of mod_include, or a look-up).
     #[must_use]
     pub fn is_subrequest(&self) -> bool {
         !field!(self, main).is_null()
     }
 
-    /// The request's headers.
+    /// Returns the request's headers.
     #[must_use]
     pub fn headers_in(&self) -> Table<'r> {
         self.table(field!(self, headers_in))
     }
 
-    /// The response's headers.
+    /// Returns the response's headers.
     #[must_use]
     pub fn headers_out(&self) -> Table<'r> {
         self.table(field!(self, headers_out))
     }
 
-    /// The response's headers that stay with an error document.
+    /// Returns the response's headers that stay with an error document.
     #[must_use]
     pub fn err_headers_out(&self) -> Table<'r> {
         self.table(field!(self, err_headers_out))
@@ -264,19 +265,19 @@ impl<'r> Request<'r> {
         }
     }
 
-    /// The trailer fields of the request, once its body has been read.
+    /// Returns the trailer fields of the request, once its body has been read.
     #[must_use]
     pub fn trailers_in(&self) -> Table<'r> {
         self.table(field!(self, trailers_in))
     }
 
-    /// The trailer fields of the response. httpd 2.4 sends them over HTTP/2 only.
+    /// Returns the trailer fields of the response. httpd 2.4 sends them over HTTP/2 only.
     #[must_use]
     pub fn trailers_out(&self) -> Table<'r> {
         self.table(field!(self, trailers_out))
     }
 
-    /// The environment: SetEnv, mod_rewrite's E=, mod_ssl's variables.
+    /// Returns the environment: SetEnv, mod_rewrite's E=, mod_ssl's variables.
     #[must_use]
     pub fn subprocess_env(&self) -> Table<'r> {
         self.table(field!(self, subprocess_env))
@@ -296,13 +297,13 @@ impl<'r> Request<'r> {
         self.string(scheme)
     }
 
-    /// The response's status, with a reason phrase if it is not the usual one.
+    /// Sets the response's status, with a reason phrase if it is not the usual one.
     pub fn set_status(&self, status: u16, line: Option<&'r CStr>) {
         field!(self, status = i32::from(status));
         field!(self, status_line = line.map_or(std::ptr::null(), CStr::as_ptr));
     }
 
-    /// Whether httpd has a status line for this status (`ap_get_status_line`).
+    /// Returns whether httpd has a status line for this status (`ap_get_status_line`).
     #[must_use]
     pub(crate) fn knows_status(status: u16) -> bool {
         if status == 200 {
@@ -315,7 +316,7 @@ impl<'r> Request<'r> {
         line.to_bytes().starts_with(status.to_string().as_bytes())
     }
 
-    /// The response's status.
+    /// Returns the response's status.
     #[must_use]
     pub fn status(&self) -> i32 {
         field!(self, status)
@@ -342,20 +343,21 @@ impl<'r> Request<'r> {
         field!(self, status_line = std::ptr::null());
     }
 
-    /// Whether `AcceptPathInfo Off` refuses the request, as its path goes on behind what answers it.
+    /// Returns whether `AcceptPathInfo Off` refuses the request, as its path goes on behind what
+    /// answers it.
     pub(crate) fn refuses_path_info(&self) -> bool {
         field!(self, used_path_info) == sys::AP_REQ_REJECT_PATH_INFO.cast_signed()
             && !self.path_info().is_empty()
     }
 
-    /// The response's type. httpd adds AddDefaultCharset's.
+    /// Sets the response's type. httpd adds AddDefaultCharset's.
     pub fn set_content_type(&self, content_type: &[u8]) {
         let content_type = self.pool().c_str(content_type);
         // SAFETY: P1, P11; the string lives in the pool.
         unsafe { sys::ap_set_content_type(self.as_ptr(), content_type.as_ptr()) };
     }
 
-    /// The response's Content-Length.
+    /// Sets the response's Content-Length.
     pub fn set_content_length(&self, bytes: u64) {
         // SAFETY: P11: `self` keeps the record valid (P1).
         unsafe { sys::ap_set_content_length(self.as_ptr(), bytes.cast_signed()) };
@@ -460,7 +462,7 @@ impl<'r> Request<'r> {
         brigade.clear();
     }
 
-    /// What the request says of its body: `Ok(None)` when it is chunked.
+    /// Returns the length of the request body; `Ok(None)` when it is chunked.
     ///
     /// # Errors
     ///
@@ -479,7 +481,7 @@ impl<'r> Request<'r> {
         Ok(Some(field!(self, remaining).max(0).cast_unsigned()))
     }
 
-    /// Whether conditional headers make another status of a 200 (`ap_meets_conditions`).
+    /// Returns the status that conditional headers make of a 200 (`ap_meets_conditions`).
     #[must_use]
     pub(crate) fn meets_conditions(&self) -> i32 {
         // SAFETY: P11: `self` keeps the record valid (P1).
@@ -502,7 +504,7 @@ impl<'r> Request<'r> {
         field!(self, connection)
     }
 
-    /// The buckets' allocator.
+    /// Returns the buckets' allocator.
     pub(super) fn bucket_alloc(&self) -> *mut sys::apr_bucket_alloc_t {
         let connection = field!(self, connection);
         // SAFETY: P1: the connection outlives its requests.

@@ -44,13 +44,13 @@ impl<'s> Server<'s> {
         pconf.on_clear(|| MAIN.store(ptr::null_mut(), Ordering::Release));
     }
 
-    /// The server itself.
+    /// Returns the server itself.
     #[must_use]
     pub const fn as_ptr(self) -> *mut sys::server_rec {
         self.server.as_ptr()
     }
 
-    /// This server and those that come after it: from the main server, all.
+    /// Iterates over this server and those after it: over all, from the main server.
     pub(crate) fn iter(self) -> impl Iterator<Item = Self> {
         std::iter::successors(Some(self), |server| {
             let next = server.raw().next;
@@ -80,7 +80,7 @@ impl<'s> Server<'s> {
         unsafe { CStr::from_ptr(name) }.to_bytes()
     }
 
-    /// Whether this is a virtual host.
+    /// Returns whether this is a virtual host.
     #[must_use]
     pub fn is_virtual(self) -> bool {
         self.raw().is_virtual != 0
@@ -105,7 +105,7 @@ impl<'s> Server<'s> {
         unsafe { ProcessPool::from_ptr(pool) }
     }
 
-    /// Where the name lies in memory that httpd was started with.
+    /// Returns the program's name in the memory that httpd was started with.
     pub(crate) fn program_name(self) -> Option<*const c_char> {
         let process = self.raw().process;
         // SAFETY: P3: each server refers to the process's record.
@@ -118,12 +118,12 @@ impl<'s> Server<'s> {
         (!name.is_null()).then_some(name)
     }
 
-    /// Where the configuration of modules for this server is.
+    /// Returns the modules' configuration for this server.
     pub(crate) fn module_config(self) -> *mut sys::ap_conf_vector_t {
         self.raw().module_config
     }
 
-    /// Where the configuration of sections begins: what holds without one.
+    /// Returns the sections' configuration that holds outside of sections.
     pub(crate) fn usual_config(self) -> *mut sys::ap_conf_vector_t {
         self.raw().lookup_defaults
     }

@@ -7,7 +7,7 @@ pub(crate) fn end_process() -> ! {
     end_process_with(0)
 }
 
-/// As [`end_process`], with an exit status.
+/// Ends the process as [`end_process`] does, with an exit status.
 pub(crate) fn end_process_with(status: i32) -> ! {
     // SAFETY: it takes a number.
     unsafe { libc::_exit(status) }

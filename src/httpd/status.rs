@@ -1,4 +1,4 @@
-//! What a hook answers to httpd.
+//! The answer of a hook to httpd.
 
 use http::StatusCode;
 
@@ -20,7 +20,7 @@ pub enum HookStatus {
 }
 
 impl HookStatus {
-    /// As httpd wants it.
+    /// Returns the number that httpd wants.
     #[must_use]
     pub(crate) fn into_raw(self) -> i32 {
         match self {

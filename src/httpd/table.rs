@@ -26,7 +26,7 @@ impl<'r> Table<'r> {
         Self { table, lifetime: PhantomData }
     }
 
-    /// A new table.
+    /// Makes a table.
     #[must_use]
     pub fn new(pool: Pool<'r>) -> Self {
         // SAFETY: P11: 'r keeps the pool valid.
@@ -34,13 +34,13 @@ impl<'r> Table<'r> {
         Self { table, lifetime: PhantomData }
     }
 
-    /// The table itself.
+    /// Returns the table itself.
     #[must_use]
     pub const fn as_ptr(self) -> *mut sys::apr_table_t {
         self.table
     }
 
-    /// The first value of `key`.
+    /// Returns the first value of `key`.
     #[must_use]
     pub fn get(self, key: &CStr) -> Option<&'r [u8]> {
         // SAFETY: P11: 'r keeps the table valid, and the key ends with NUL.
@@ -52,13 +52,13 @@ impl<'r> Table<'r> {
         Some(unsafe { CStr::from_ptr(value) }.to_bytes())
     }
 
-    /// The first value of `key`, where the key is no C string yet.
+    /// Returns the first value of `key`, a key that is not a C string yet.
     #[must_use]
     pub fn get_bytes(self, key: &[u8]) -> Option<&'r [u8]> {
         self.find(|name| name.eq_ignore_ascii_case(key))
     }
 
-    /// The first value of `key` in this very case, as an environment has it.
+    /// Returns the first value of `key` in this very case, as in an environment.
     #[must_use]
     pub fn get_exact(self, key: &[u8]) -> Option<&'r [u8]> {
         self.find(|name| name == key)
@@ -131,13 +131,13 @@ impl<'r> Table<'r> {
         unsafe { sys::apr_table_clear(self.table) };
     }
 
-    /// How many entries it has.
+    /// Returns the number of entries.
     #[must_use]
     pub fn len(self) -> usize {
         self.entries().len()
     }
 
-    /// Whether it has none.
+    /// Returns whether the table is empty.
     #[must_use]
     pub fn is_empty(self) -> bool {
         self.len() == 0

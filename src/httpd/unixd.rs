@@ -1,4 +1,4 @@
-//! What httpd's User and Group say: who its children are (`ap_unixd_config`).
+//! The users of httpd's children, as User and Group set them (`ap_unixd_config`).
 
 use std::ffi::{CStr, OsStr};
 use std::os::unix::ffi::OsStrExt as _;
@@ -6,14 +6,14 @@ use std::path::Path;
 
 use crate::sys;
 
-/// The user id that httpd's children run as.
+/// Returns the user id that httpd's children run as.
 #[must_use]
 pub(crate) fn user_id() -> u32 {
     // SAFETY: written while the configuration is read only (P3).
     unsafe { sys::ap_unixd_config.user_id }
 }
 
-/// The group id that httpd's children run as.
+/// Returns the group id that httpd's children run as.
 #[must_use]
 pub(crate) fn group_id() -> u32 {
     // SAFETY: written while the configuration is read only (P3).
@@ -33,7 +33,8 @@ pub(crate) fn children_have_root<'s>() -> Option<&'s Path> {
     Some(Path::new(OsStr::from_bytes(path.to_bytes())))
 }
 
-/// The user id that httpd's children have: User's if httpd was started as root, else its own.
+/// Returns the user id that httpd's children have: User's if httpd was started as root, else its
+/// own.
 #[must_use]
 pub(crate) fn children_run_as() -> u32 {
     let own = rustix::process::geteuid().as_raw();

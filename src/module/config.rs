@@ -95,7 +95,7 @@ pub(crate) unsafe trait Records: 'static {
     /// The note that the module makes for a request.
     type Note: Send + 'static;
 
-    /// The module's own record, which httpd knows it by.
+    /// Returns the module's own record, which httpd knows it by.
     fn module() -> *mut sys::module;
 
     /// Returns what holds for a request, all sections that apply to it merged.

@@ -12,7 +12,7 @@ use super::guard;
 use crate::httpd::{Invariant, Kept, Pool, Server};
 use crate::sys;
 
-/// Where a directive may stand.
+/// The contexts that a directive may stand in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Contexts {
     /// The bits as httpd has them. To httpd, what may stand in .htaccess may stand in servers as well.
@@ -34,7 +34,7 @@ impl Contexts {
     pub const DIRECTORY_AND_HTACCESS: Self =
         Self { overrides: sys::OR_FILEINFO, in_servers: false };
 
-    /// Whether a directive that changes a server's record may stand there.
+    /// Returns whether a directive that changes a server's record may stand there.
     const fn fit_a_server(self) -> bool {
         self.overrides == sys::RSRC_CONF
     }
@@ -111,19 +111,19 @@ impl<C: Config> Directive<C> {
         Self { name, help, contexts, apply: Apply::Arguments { takes, set } }
     }
 
-    /// The directive's name.
+    /// Returns the directive's name.
     #[must_use]
     pub const fn name(&self) -> &'static CStr {
         self.name
     }
 
-    /// The line of help that httpd shows.
+    /// Returns the line of help that httpd shows.
     #[must_use]
     pub const fn help(&self) -> &'static CStr {
         self.help
     }
 
-    /// Its row of the command table; `P` finds the record in what httpd gives.
+    /// Returns its row of the command table; `P` finds the record in the pointer that httpd gives.
     ///
     /// # Panics
     ///
@@ -191,7 +191,7 @@ pub(crate) trait Project<C: Config>: 'static {
     unsafe fn project(parameters: &Parameters<'_>, record: *mut c_void) -> Option<NonNull<C>>;
 }
 
-/// What httpd tells a directive about its surroundings (`cmd_parms`).
+/// The surroundings of a directive, as httpd gives them (`cmd_parms`).
 pub struct Parameters<'p> {
     raw: &'p sys::cmd_parms,
     /// The record that the directive writes to, of the directive's type.
@@ -200,29 +200,29 @@ pub struct Parameters<'p> {
 }
 
 impl<'p> Parameters<'p> {
-    /// The pool of the configuration that is read.
+    /// Returns the pool of the configuration that is read.
     #[must_use]
     pub fn pool(&self) -> Pool<'p> {
         // SAFETY: P3: the pool that httpd reads this configuration into lives for 'p.
         unsafe { Pool::from_ptr(self.raw.pool) }
     }
 
-    /// The server that the directive stands in.
+    /// Returns the server that the directive stands in.
     #[must_use]
     pub fn server(&self) -> Server<'p> {
         // SAFETY: P3: the server that httpd reads this configuration for lives for 'p.
         unsafe { Server::from_ptr(self.raw.server) }.expect("a directive has a server")
     }
 
-    /// The section's path, if it stands in one.
+    /// Returns the section's path, if it stands in one.
     #[must_use]
     pub fn path(&self) -> Option<&'p [u8]> {
         // SAFETY: a string of httpd's own configuration tree ends with NUL (P5).
         (!self.raw.path.is_null()).then(|| unsafe { CStr::from_ptr(self.raw.path) }.to_bytes())
     }
 
-    /// The path of the `<Location>` that it stands in directly, if that is a plain path: neither a
-    /// regular expression nor one with wildcards.
+    /// Returns the path of the `<Location>` that it stands in directly, if that is a plain path:
+    /// neither a regular expression nor one with wildcards.
     #[must_use]
     pub fn location(&self) -> Option<&'p str> {
         // SAFETY: P3: httpd gives the directive that it is carrying out, or none.
@@ -239,14 +239,14 @@ impl<'p> Parameters<'p> {
         (is_plain && path.starts_with('/') && !path.contains(['*', '?', '['])).then_some(path)
     }
 
-    /// Whether it stands in an .htaccess file, which is read for a request.
+    /// Returns whether it stands in an .htaccess file, which is read for a request.
     #[must_use]
     pub const fn is_htaccess(&self) -> bool {
         self.raw.override_ & sys::RSRC_CONF.cast_signed() == 0
             && self.raw.override_ & sys::ACCESS_CONF.cast_signed() == 0
     }
 
-    /// Where it stands: `file:line`.
+    /// Returns the directive's place: `file:line`.
     #[must_use]
     pub fn place(&self) -> String {
         // SAFETY: P3: httpd gives the directive that it is carrying out, or none.

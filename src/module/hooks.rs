@@ -48,7 +48,7 @@ pub(crate) trait ChildInitHook: 'static {
     fn run(pchild: Pool<'_>, main: Server<'_>);
 }
 
-/// When a hook runs among those of other modules.
+/// The order of a hook among those of other modules.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Order {
     /// Before the most.
@@ -124,7 +124,7 @@ fn names(names: &'static [Named]) -> *const *const c_char {
 }
 
 impl<'p> Registrar<'p> {
-    /// The pool of the configuration that is about to be read.
+    /// Returns the pool of the configuration that is about to be read.
     #[must_use]
     pub(crate) const fn pool(&self) -> Pool<'p> {
         self.pool

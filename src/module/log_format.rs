@@ -7,12 +7,12 @@ use super::guard;
 use crate::httpd::{Pool, Request, SharedKey};
 use crate::sys;
 
-/// What stands for a format in the access log.
+/// The text of a format in the access log.
 pub(crate) trait LogFormatHook: 'static {
     /// `^xy`: a caret and two characters (mod_log_config.c, `parse_log_item`).
     const TAG: &'static CStr;
 
-    /// The text for a request, where `name` is what stands in braces; `None` makes a `-`.
+    /// Returns the text for a request, where `name` is what stands in braces; `None` makes a `-`.
     fn text<'r>(request: &Request<'r>, name: &str) -> Option<&'r CStr>;
 }
 

@@ -24,7 +24,7 @@ pub(crate) trait Definition: Records {
     fn hooks(registrar: &Registrar<'_>);
 }
 
-/// How many directives a module can have.
+/// The largest number of directives of a module.
 pub(crate) const MOST_DIRECTIVES: usize = 64;
 
 /// A command table, with an empty row at its end.
@@ -36,7 +36,7 @@ pub(crate) const NO_COMMANDS: Commands = {
     [unsafe { std::mem::zeroed::<sys::command_rec>() }; MOST_DIRECTIVES + 1]
 };
 
-/// The record that a module exports under its name.
+/// Returns the record that a module exports under its name.
 #[must_use]
 pub(crate) const fn record<D: Definition>() -> sys::module {
     // SAFETY: a module record of zeroes is one without callbacks.

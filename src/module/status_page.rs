@@ -7,7 +7,8 @@ use crate::sys;
 
 /// Adds to mod_status's page.
 pub(crate) trait StatusPageHook: 'static {
-    /// The section: HTML, or lines of `Name: value` where `is_short` (`?auto`) asks for them.
+    /// Returns the section: HTML, or lines of `Name: value` where `is_short` (`?auto`) asks for
+    /// them.
     fn section(request: &Request<'_>, is_short: bool) -> String;
 }
 
@@ -41,7 +42,7 @@ unsafe extern "C" fn section<H: StatusPageHook>(raw: *mut sys::request_rec, flag
         if !text.is_empty() {
             let mut brigade = Brigade::new(&request);
             brigade.push_bytes(text.into());
-            // Where the client has gone mod_status finds out itself.
+            // mod_status itself finds out that the client has gone.
             let _ = request.pass(&mut brigade);
         }
     });
