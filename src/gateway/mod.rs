@@ -19,6 +19,7 @@ pub mod memory;
 pub mod middleware;
 mod options;
 pub mod panic;
+pub(crate) mod percent;
 mod run;
 #[cfg(feature = "tower")]
 pub mod service;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::gateway::environ::GATEWAY_VERSION;
 use crate::gateway::exchange::SharedVariables;
+use crate::gateway::percent;
 
 /// What a request says of itself.
 #[derive(Clone, Debug)]
@@ -34,7 +35,7 @@ impl Names {
             return path_info.clone();
         }
         let path = self.target.split(|&byte| byte == b'?').next().unwrap_or_default();
-        let path = percent_decode(path);
+        let path = percent::decode(path);
         match path.strip_prefix(&self.script_name[..]) {
             Some(rest) if rest.is_empty() || rest.starts_with(b"/") => rest.to_vec(),
             _ => panic!(
@@ -191,25 +192,6 @@ fn merge(headers: &[(Vec<u8>, Vec<u8>)]) -> BTreeMap<Vec<u8>, Vec<u8>> {
             .or_insert_with(|| value.clone());
     }
     merged
-}
-
-fn percent_decode(path: &[u8]) -> Vec<u8> {
-    let mut decoded = Vec::with_capacity(path.len());
-    let mut rest = path;
-    while let [first, tail @ ..] = rest {
-        let byte = match tail {
-            [high, low, ..] if *first == b'%' => hex(*high, *low),
-            _ => None,
-        };
-        rest = if byte.is_some() { &tail[2..] } else { tail };
-        decoded.push(byte.unwrap_or(*first));
-    }
-    decoded
-}
-
-fn hex(high: u8, low: u8) -> Option<u8> {
-    let digit = |byte: u8| char::from(byte).to_digit(16);
-    Some((digit(high)? * 16 + digit(low)?) as u8)
 }
 
 #[cfg(test)]

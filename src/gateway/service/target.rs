@@ -3,9 +3,14 @@
 use bytes::Bytes;
 use http::uri::{InvalidUri, PathAndQuery};
 use http::{StatusCode, Uri};
+use percent_encoding::AsciiSet;
 
 use crate::gateway::environ::Environ;
 use crate::gateway::error::{Error, Result};
+use crate::gateway::percent;
+
+/// The bytes that a query does not show as they are. A `%` is taken for an escape of the client's.
+const QUERY: &AsciiSet = &percent::PATH.remove(b'?').remove(b'%');
 
 /// The path below the mount point, undecoded, with the query.
 ///
@@ -37,7 +42,7 @@ fn as_it_is(tail: &[u8]) -> Result<Uri, InvalidUri> {
         Ok(target) if target.as_str().len() == tail.len() + usize::from(slash) => Ok(target.into()),
         _ => {
             let mut encoded = if slash { vec![b'/'] } else { Vec::new() };
-            encode(tail, |byte| is_path(byte) || matches!(byte, b'?' | b'%'), &mut encoded);
+            percent::encode(tail, QUERY, &mut encoded);
             PathAndQuery::from_maybe_shared(Bytes::from(encoded)).map(Uri::from)
         }
     }
@@ -48,10 +53,10 @@ fn anew(path_info: &[u8], query: &[u8]) -> Result<Uri, InvalidUri> {
     if !path_info.starts_with(b"/") {
         encoded.push(b'/');
     }
-    encode(path_info, is_path, &mut encoded);
+    percent::encode(path_info, percent::PATH, &mut encoded);
     if !query.is_empty() {
         encoded.push(b'?');
-        encode(query, |byte| is_path(byte) || matches!(byte, b'?' | b'%'), &mut encoded);
+        percent::encode(query, QUERY, &mut encoded);
     }
     PathAndQuery::from_maybe_shared(Bytes::from(encoded)).map(Uri::from)
 }
@@ -97,7 +102,9 @@ fn origin_form(raw: &[u8]) -> &[u8] {
 fn undo<'r>(mut raw: &'r [u8], mut decoded: &[u8]) -> Option<&'r [u8]> {
     while let Some((&expected, after)) = decoded.split_first() {
         let (byte, length) = match raw {
-            [b'%', high, low, ..] => hex(*high, *low).map_or((b'%', 1), |byte| (byte, 3)),
+            [b'%', high, low, ..] => {
+                percent::escape([b'%', *high, *low]).map_or((b'%', 1), |byte| (byte, 3))
+            }
             [byte, ..] => (*byte, 1),
             [] => return None,
         };
@@ -111,47 +118,6 @@ fn undo<'r>(mut raw: &'r [u8], mut decoded: &[u8]) -> Option<&'r [u8]> {
         raw = &raw[length..];
     }
     Some(raw)
-}
-
-fn hex(high: u8, low: u8) -> Option<u8> {
-    let digit = |byte: u8| char::from(byte).to_digit(16);
-    Some((digit(high)? * 16 + digit(low)?) as u8)
-}
-
-fn encode(text: &[u8], keep: impl Fn(u8) -> bool, encoded: &mut Vec<u8>) {
-    for &byte in text {
-        if keep(byte) {
-            encoded.push(byte);
-        } else {
-            encoded.push(b'%');
-            encoded.extend([byte >> 4, byte & 15].map(|digit| b"0123456789ABCDEF"[digit as usize]));
-        }
-    }
-}
-
-/// What may stand in a path as it is: `pchar` and the slash (RFC 3986, 3.3).
-const fn is_path(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric()
-        || matches!(
-            byte,
-            b'-' | b'.'
-                | b'_'
-                | b'~'
-                | b'!'
-                | b'$'
-                | b'&'
-                | b'\''
-                | b'('
-                | b')'
-                | b'*'
-                | b'+'
-                | b','
-                | b';'
-                | b'='
-                | b':'
-                | b'@'
-                | b'/'
-        )
 }
 
 #[cfg(test)]

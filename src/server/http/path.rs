@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::gateway::percent;
+
 /// Why a target cannot be served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Refused {
@@ -29,7 +31,7 @@ pub(super) fn normalize(path: &[u8]) -> Result<Vec<u8>, Refused> {
     while let [first, tail @ ..] = rest {
         let (byte, after) = match (first, tail) {
             (b'%', [high, low, after @ ..]) => {
-                let byte = hex(*high, *low).ok_or(Refused::Malformed)?;
+                let byte = percent::escape([b'%', *high, *low]).ok_or(Refused::Malformed)?;
                 if matches!(byte, b'/' | 0) {
                     return Err(Refused::NotThere);
                 }
@@ -67,11 +69,6 @@ fn step(clean: &mut Vec<u8>) -> Result<(), Refused> {
         _ => {}
     }
     Ok(())
-}
-
-fn hex(high: u8, low: u8) -> Option<u8> {
-    let digit = |byte: u8| char::from(byte).to_digit(16);
-    Some((digit(high)? * 16 + digit(low)?) as u8)
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::facts::{Facts, Mode};
 use super::{Mounted, path};
-use crate::gateway::{GATEWAY_VERSION, SharedVariables};
+use crate::gateway::{GATEWAY_VERSION, SharedVariables, percent};
 use crate::os::wall_us;
 use crate::protocol::params::Params;
 
@@ -218,7 +218,7 @@ impl<'e> Environ<'e> {
         }
         self.target.get_or_init(|| {
             let mut target = Vec::with_capacity(self.path.len());
-            path::percent_encode(&self.path, &mut target);
+            percent::encode(&self.path, percent::PATH, &mut target);
             if let Some(query) = self.params.get(b"QUERY_STRING").filter(|query| !query.is_empty())
             {
                 target.push(b'?');

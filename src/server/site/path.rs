@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use super::facts::{Facts, Mode};
+use crate::gateway::percent;
 use crate::protocol::params::Params;
 
 /// The decoded path, and how much of it is the place that the server has this program at.
@@ -43,34 +44,13 @@ fn without(params: &Params) -> Cow<'_, [u8]> {
     if path.contains(&b'%') { Cow::Owned(percent_decode(path)) } else { Cow::Borrowed(path) }
 }
 
-/// `%41` is `A`; a `%` without two digits behind it stays. A NUL stays encoded: no variable has one.
+/// Decodes a path. A NUL stays encoded: no variable has one.
 pub(super) fn percent_decode(path: &[u8]) -> Vec<u8> {
-    let digit = |byte: u8| char::from(byte).to_digit(16);
-    let mut decoded = Vec::with_capacity(path.len());
-    let mut rest = path;
-    while let [first, tail @ ..] = rest {
-        let byte = match tail {
-            [high, low, ..] if *first == b'%' => {
-                digit(*high).zip(digit(*low)).map(|(high, low)| (high * 16 + low) as u8)
-            }
-            _ => None,
-        }
-        .filter(|&byte| byte != 0);
-        rest = if byte.is_some() { &tail[2..] } else { tail };
-        decoded.push(byte.unwrap_or(*first));
+    let decoded = percent::decode(path);
+    if decoded.contains(&0) {
+        return decoded.split(|&byte| byte == 0).collect::<Vec<_>>().join(&b"%00"[..]);
     }
     decoded
-}
-
-/// What `path` looks like in a URL.
-pub(super) fn percent_encode(path: &[u8], into: &mut Vec<u8>) {
-    for &byte in path {
-        if byte.is_ascii_alphanumeric() || b"/-._~!$&'()*+,;=:@".contains(&byte) {
-            into.push(byte);
-        } else {
-            into.extend_from_slice(format!("%{byte:02X}").as_bytes());
-        }
-    }
 }
 
 #[cfg(test)]
@@ -116,8 +96,5 @@ mod tests {
     #[test]
     fn decodes_what_is_encoded() {
         assert_eq!(percent_decode(b"/a%2Fb%zz%4%00%e9"), b"/a/b%zz%4%00\xe9");
-        let mut encoded = Vec::new();
-        percent_encode(b"/a b%\xe9?", &mut encoded);
-        assert_eq!(encoded, b"/a%20b%25%E9%3F");
     }
 }
