@@ -1,5 +1,5 @@
-//! AddressSanitizer for modules: the flags that build them with it, and its runtime for an httpd that
-//! was built without.
+//! AddressSanitizer for modules: the flags that build them with it, and its runtime for an httpd
+//! that was built without.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,7 +16,8 @@ pub(crate) const BUILD: [(&str, &str); 2] =
 
 /// The compiler's target and where its libraries are.
 pub(crate) struct Toolchain {
-    /// The host's target triple. A build names it, so that build scripts stay without the sanitizer.
+    /// The host's target triple. A build names it, so that build scripts stay without the
+    /// sanitizer.
     pub(crate) target: String,
     libraries: PathBuf,
 }
@@ -25,7 +26,7 @@ impl Toolchain {
     /// Asks rustc.
     ///
     /// # Errors
-    /// When rustc does not run, or answers in a way that this tool does not know.
+    /// Fails when rustc does not run, or answers in a way that this tool does not know.
     pub(crate) fn find() -> Result<Self> {
         let version = rustc(&["-vV"])?;
         let target = version.lines().find_map(|line| line.strip_prefix("host: "));
@@ -39,7 +40,7 @@ impl Toolchain {
     /// program has none. Returns its path.
     ///
     /// # Errors
-    /// When the toolchain has no such runtime, or `ar` or `cc` fails.
+    /// Fails when the toolchain has no such runtime, or `ar` or `cc` fails.
     pub(crate) fn runtime(&self, folder: &Path) -> Result<PathBuf> {
         let archive = self.archive()?;
         let objects = folder.join("objects");

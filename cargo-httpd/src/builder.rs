@@ -17,7 +17,7 @@ use crate::cargo;
 use crate::events::Event;
 use crate::project::Selection;
 
-/// How to build one module.
+/// The build of one module.
 #[derive(Clone, Debug)]
 pub(crate) struct Builder {
     package_id: String,
@@ -30,7 +30,7 @@ pub(crate) struct Building {
     child: Arc<Mutex<Option<Child>>>,
 }
 
-/// What a build made.
+/// The products of a build.
 #[derive(Debug)]
 pub(crate) struct Built {
     pub(crate) module: BuiltModule,

@@ -18,8 +18,8 @@ pub(crate) struct BuiltModule {
 impl BuiltModule {
     /// Puts the module that cargo built as `library` into `folder`, under its own name.
     ///
-    /// The file appears in one step, so that an httpd that starts or restarts in this moment maps the
-    /// old or the new one, and a running one keeps what it has mapped.
+    /// The file appears in one step, so that an httpd that starts or restarts in this moment maps
+    /// the old or the new one, and a running one keeps what it has mapped.
     pub(crate) fn publish(library: &Path, folder: &Path) -> Result<Self> {
         let data =
             fs::read(library).with_context(|| format!("{} cannot be read", library.display()))?;

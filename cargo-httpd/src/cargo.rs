@@ -13,8 +13,8 @@ pub(crate) fn command() -> Command {
     command
 }
 
-/// Keeps the folder of this machine's crates out of what `command` builds: a panic's place, which an
-/// application's log shows, would name it. Flags of the user's stay in force.
+/// Keeps the folder of this machine's crates out of what `command` builds: a panic's place, which
+/// an application's log shows, would name it. Flags of the user's stay in force.
 pub(crate) fn hide_crates(command: &mut Command) {
     let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
     let Some(home) = home.or_else(|| Some(std::env::home_dir()?.join(".cargo"))) else { return };
@@ -24,7 +24,8 @@ pub(crate) fn hide_crates(command: &mut Command) {
     }
 }
 
-/// Flags that cargo adds to those of its configuration files. It overlooks them where RUSTFLAGS is set.
+/// Flags that cargo adds to those of its configuration files. It overlooks them where RUSTFLAGS is
+/// set.
 const BUILD_FLAGS: &str = "CARGO_BUILD_RUSTFLAGS";
 
 /// The flags with one more. `None` where cargo would take a part of the path for another flag.
@@ -55,7 +56,8 @@ pub(crate) fn forget_this_tool(command: &mut Command) {
     }
 }
 
-/// A search path without the folders that `cargo run` and rustup put there. `None` if nothing is left.
+/// A search path without the folders that `cargo run` and rustup put there. `None` if nothing is
+/// left.
 fn without_rust(path: &OsStr, target_dir: &Path) -> Option<OsString> {
     let is_rusts = |folder: &Path| {
         folder.starts_with(target_dir)

@@ -25,8 +25,8 @@ use crate::commands::{
 
 /// Rust web applications inside a real Apache httpd.
 ///
-/// Every command that builds first makes sure of what it needs (httpd, its headers, libclang) and installs what is
-/// missing: at once as root or where CI is set, else after asking.
+/// Every command that builds first makes sure of what it needs (httpd, its headers, libclang) and
+/// installs what is missing: at once as root or where CI is set, else after asking.
 #[derive(Debug, Parser)]
 #[command(name = "cargo-httpd", bin_name = "cargo httpd", version, about)]
 pub(crate) struct Cli {
@@ -84,7 +84,8 @@ impl Cli {
     }
 }
 
-/// cargo calls `cargo-httpd httpd …` for `cargo httpd …`; called by its own name it gets no `httpd`.
+/// cargo calls `cargo-httpd httpd …` for `cargo httpd …`; called by its own name it gets no
+/// `httpd`.
 fn without_subcommand(args: impl Iterator<Item = OsString>) -> Vec<OsString> {
     args.enumerate().filter(|(index, arg)| *index != 1 || arg != "httpd").map(|(_, a)| a).collect()
 }

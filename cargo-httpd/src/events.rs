@@ -1,7 +1,7 @@
-//! What a command that stays in the foreground waits for: signals, the end of a build, changed files.
+//! Events that a foreground command waits for: signals, the end of a build, changed files.
 //!
-//! One channel carries them all to the command's only loop, so that nothing is missed while it waits
-//! for something else.
+//! One channel carries them all to the command's only loop, so that nothing is missed while it
+//! waits for something else.
 
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};

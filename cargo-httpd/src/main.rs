@@ -1,8 +1,8 @@
 //! `cargo httpd`: runs, tests and measures Rust web applications inside a real Apache httpd.
 //!
-//! A user or CI calls it, as `cargo httpd COMMAND` or as `cargo-httpd COMMAND`. It builds nothing that
-//! needs httpd's headers before [`ensure`] has made sure of them, and never links the kit itself.
-//! One file a subcommand in [`commands`]; what they share stands beside it.
+//! A user or CI calls it, as `cargo httpd COMMAND` or as `cargo-httpd COMMAND`. It builds nothing
+//! that needs httpd's headers before [`ensure`] has made sure of them, and never links the kit
+//! itself. One file a subcommand in [`commands`]; what they share stands beside it.
 #![forbid(unsafe_code)]
 
 mod ahead;

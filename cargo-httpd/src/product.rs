@@ -1,4 +1,4 @@
-//! What a project gives to a server: its module, the configuration that mounts it, and if it is wanted
+//! The product of a project: its module, the configuration that mounts it, and if it is wanted
 //! the gateway program. `install` and `package` begin with it.
 
 use std::path::PathBuf;
@@ -23,8 +23,8 @@ pub(crate) struct ProductArgs {
     /// Build without optimisation.
     #[arg(long)]
     pub(crate) debug: bool,
-    /// Put the program beside it that serves the applications behind other servers; by name, if there
-    /// are several.
+    /// Put the program beside it that serves the applications behind other servers; by name, if
+    /// there are several.
     #[arg(long, value_name = "NAME", num_args = 0..=1)]
     pub(crate) gateway: Option<Option<String>>,
 }
@@ -56,12 +56,12 @@ impl Product {
 }
 
 impl ProductArgs {
-    /// How many steps [`ProductArgs::build`] takes.
+    /// Returns the number of steps of [`ProductArgs::build`].
     pub(crate) fn steps(&self) -> usize {
         1 + usize::from(self.gateway.is_some())
     }
 
-    /// What is to be built.
+    /// Selects the module to build.
     pub(crate) fn select<'p>(&self, project: &'p Project) -> Result<Selection<'p>> {
         let selection = project.select(&std::env::current_dir()?, self.example.as_deref())?;
         if let Some(name) = &self.gateway {
@@ -123,7 +123,7 @@ impl ProductArgs {
     }
 }
 
-/// What cargo prints, `None` if it fails.
+/// Returns the output of cargo, `None` if it fails.
 fn output(mut command: Command) -> Result<Option<String>> {
     let output = command.stdin(Stdio::null()).stderr(Stdio::inherit()).output();
     let output = output.context("cargo does not run")?;

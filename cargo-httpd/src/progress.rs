@@ -1,4 +1,4 @@
-//! How far a command is, on standard error: a spinner on a terminal, plain lines elsewhere.
+//! The progress of a command, on standard error: a spinner on a terminal, plain lines elsewhere.
 //!
 //! A step that hands the terminal to another program (cargo draws a bar of its own) is begun with
 //! [`Progress::hand_over`], every other one with [`Progress::step`].
@@ -98,8 +98,8 @@ impl Drop for Step {
     }
 }
 
-/// Says something on standard error. A terminal that is gone is no reason to stop: what was begun must
-/// still be ended in good order.
+/// Says something on standard error. A terminal that is gone is no reason to stop: what was begun
+/// must still be ended in good order.
 pub(crate) fn say(text: &str) {
     let _ = writeln!(std::io::stderr(), "{text}");
 }

@@ -33,7 +33,7 @@ pub(crate) struct Package {
     is_default_member: bool,
 }
 
-/// What a manifest says of its package.
+/// A package's description in its manifest.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
 #[serde(default)]
 pub(crate) struct About {
@@ -75,8 +75,8 @@ impl Project {
         Self::parse(&metadata).context("`cargo metadata` answers in a form that is not known")
     }
 
-    /// The module that the current folder `cwd` means: the example of that name, or else the library
-    /// of the package around `cwd`, or else the only one in the workspace.
+    /// The module that the current folder `cwd` means: the example of that name, or else the
+    /// library of the package around `cwd`, or else the only one in the workspace.
     pub(crate) fn select(&self, cwd: &Path, example: Option<&str>) -> Result<Selection<'_>> {
         let around = self
             .packages
@@ -187,8 +187,8 @@ impl Project {
 }
 
 impl Selection<'_> {
-    /// The configuration for the system's httpd: `NAME.conf` or `NAME.conf.in` in the package's folder,
-    /// after the module's name, where it is to have another than `run` has.
+    /// The configuration for the system's httpd: `NAME.conf` or `NAME.conf.in` in the package's
+    /// folder, after the module's name, where it is to have another than `run` has.
     pub(crate) fn system_conf(&self, module: &str) -> Result<PathBuf> {
         let places =
             ["conf", "conf.in"].map(|ext| self.package.dir.join(format!("{module}.{ext}")));

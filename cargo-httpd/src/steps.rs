@@ -20,7 +20,7 @@ pub(crate) struct Step {
     builds: Option<Vec<OsString>>,
 }
 
-/// How many tests ran, over all steps.
+/// The number of tests that ran, over all steps.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Tally {
     passed: u64,
@@ -84,7 +84,7 @@ impl Step {
     /// Runs it in `root`.
     ///
     /// # Errors
-    /// When it fails: with its name, and the line that repeats it.
+    /// Fails when it fails: with its name, and the line that repeats it.
     pub(crate) fn run(&self, root: &Path, progress: &Progress, tally: &mut Tally) -> Result<()> {
         let step = progress.hand_over(&format!("{}: {}", self.name, self.shown()));
         let mut command = self.command();
@@ -113,10 +113,10 @@ impl Step {
 }
 
 impl Tally {
-    /// How many tests ran, in one line.
+    /// Returns the number of tests that ran, in one line.
     ///
     /// # Errors
-    /// When none did.
+    /// Fails when none did.
     pub(crate) fn summary(&self) -> Result<String> {
         if self.runs_tests && self.passed == 0 {
             bail!("no test ran; give a filter that fits one, or none");

@@ -7,7 +7,7 @@
 //! cargo run --release --manifest-path fuzz/Cargo.toml -- --build-only         none
 //! ```
 //!
-//! What was found lies in fuzz/artifacts/TARGET; inputs worth keeping are in fuzz/corpus/TARGET. It
+//! Findings are in fuzz/artifacts/TARGET, inputs worth keeping in fuzz/corpus/TARGET. It
 //! takes the stable toolchain and a C++ compiler.
 
 use std::path::{Path, PathBuf};
@@ -22,7 +22,7 @@ const TARGETS: [&str; 12] = [
 /// Seconds for each target with `--smoke`.
 const SMOKE: &str = "4";
 
-/// What cargo-fuzz passes for coverage, without a sanitizer, which stable Rust does not have.
+/// The flags of cargo-fuzz for coverage, without a sanitizer, which stable Rust does not have.
 const FLAGS: &str = "--cfg fuzzing -Cpasses=sancov-module \
     -Cllvm-args=-sanitizer-coverage-level=4 \
     -Cllvm-args=-sanitizer-coverage-inline-8bit-counters \

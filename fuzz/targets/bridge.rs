@@ -16,7 +16,7 @@ fuzz_target!(|given: &[u8]| {
     assert_eq!(in_pieces(stream, peer, usize::from(how >> 1) + 1), whole);
 });
 
-/// How many bytes of good frames there are, and what ends them.
+/// Returns the number of bytes in good frames, and the reason for their end.
 type Found = (usize, Option<FrameError>);
 
 fn frames(stream: &[u8], peer: Peer) -> Found {

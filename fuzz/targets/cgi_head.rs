@@ -1,5 +1,6 @@
-//! Anything as the head of a CGI response, in any pieces: no panic, the same head as in one piece. What
-//! parses parses again when it is written, and what the writers make of anything they take parses.
+//! Anything as the head of a CGI response, in any pieces: no panic, the same head as in one piece.
+//! What parses parses again when it is written, and what the writers make of anything they take
+//! parses.
 #![no_main]
 
 use http::StatusCode;
@@ -87,7 +88,7 @@ fn again(head: &Head<'_>) {
     assert!(found.headers().eq(head.headers()));
 }
 
-/// As a driver writes a response of an application, whose fields the gateway has checked.
+/// Writes a response as a driver does; the gateway has checked its fields.
 fn written(bytes: &[u8]) {
     let mut out = Vec::new();
     let mut lines = bytes.split(|&byte| byte == b'\n');

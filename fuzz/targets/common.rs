@@ -1,4 +1,4 @@
-//! What the targets of the gateway protocols share.
+//! Parts that the targets of the gateway protocols share.
 
 use mod_rust::protocol::params::{Limits, Params};
 

@@ -53,8 +53,8 @@ fuzz_target!(|given: &[u8]| {
     assert_eq!(start[4], Kind::Head.number());
 });
 
-/// Makes a stream of the plan: bytes of it choose frames, or stand for themselves. A child sends one
-/// REQUEST, and the next when it has the answer: there is one here, and what may follow it.
+/// Makes a stream of the plan: bytes of it choose frames, or stand for themselves. A child sends
+/// one REQUEST, and the next when it has the answer: there is one here, and what may follow it.
 fn stream(mut plan: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
     let mut has_request = false;

@@ -1,6 +1,6 @@
-//! Anything on a FastCGI connection, from either side and in any pieces: no panic, the same records as
-//! in one piece, what decodes encodes to the same, requests keep their order, PARAMS are the same
-//! however they are cut, and no more is held than the limits say.
+//! Anything on a FastCGI connection, from either side and in any pieces: no panic, the same records
+//! as in one piece, what decodes encodes to the same, requests keep their order, PARAMS are the
+//! same however they are cut, and no more is held than the limits say.
 #![no_main]
 
 mod common;
@@ -29,7 +29,7 @@ fuzz_target!(|given: &[u8]| {
     }
 });
 
-/// How many bytes of good records there are, and what ends them.
+/// Returns the number of bytes in good records, and the reason for their end.
 type Found = (usize, Option<Error>);
 
 fn connection(stream: &[u8], piece: usize) {
@@ -251,7 +251,7 @@ fn params(stream: &[u8], piece: usize) {
     }
 }
 
-/// What is encoded decodes to the same.
+/// Checks that an encoded value decodes to the same.
 fn encoded(params: &Params) {
     let mut out = b"before".to_vec();
     if let Err(error) = put_params(&mut out, 1, params) {

@@ -1,5 +1,5 @@
-//! Anything from an SCGI client, in any pieces: no panic, the same head as in one piece, what decodes
-//! comes back when it is encoded, and no more is held than the limits say.
+//! Anything from an SCGI client, in any pieces: no panic, the same head as in one piece, what
+//! decodes comes back when it is encoded, and no more is held than the limits say.
 #![no_main]
 
 mod common;
@@ -54,7 +54,7 @@ fn in_pieces(wire: &[u8], piece: usize) -> Result<Option<Head>, Error> {
     }
 }
 
-/// What was encoded decodes to the same, which encodes to the same bytes.
+/// Checks that encoded bytes decode to the same value, which encodes to the same bytes.
 fn again(params: &Params, content_length: u64) {
     let (mut first, mut second, mut got) = (Vec::new(), Vec::new(), Params::new());
     encode(params, &mut first).expect("what was decoded can be encoded");

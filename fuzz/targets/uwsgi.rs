@@ -1,5 +1,5 @@
-//! Anything from a uwsgi client, in any pieces: no panic, the same head as in one piece, what decodes
-//! comes back when it is encoded, and no more is held than the limits say.
+//! Anything from a uwsgi client, in any pieces: no panic, the same head as in one piece, what
+//! decodes comes back when it is encoded, and no more is held than the limits say.
 #![no_main]
 
 mod common;

@@ -1,4 +1,4 @@
-//! What the benchmark's backends share: the answers' data, the runtime, and how they listen.
+//! Parts that the benchmark's backends share: the answers' data, the runtime, the listener.
 //!
 //! A backend prints its address as one line once it listens, so whoever started it need not guess.
 #![forbid(unsafe_code)]
@@ -11,7 +11,7 @@ use tokio::net::UnixListener;
 
 /// The answer to `/hello`.
 pub const HELLO: &str = "Hello, world\n";
-/// How many chunks `/stream` sends.
+/// The number of chunks that `/stream` sends.
 pub const CHUNKS: usize = 64;
 /// One of them.
 pub static CHUNK: [u8; 16384] = [b'x'; 16384];
@@ -19,7 +19,7 @@ pub static CHUNK: [u8; 16384] = [b'x'; 16384];
 /// Runs a backend on two worker threads.
 ///
 /// # Errors
-/// When the runtime cannot be made, or what the backend returns.
+/// Fails when the runtime cannot be made, or what the backend returns.
 pub fn run(backend: impl Future<Output = io::Result<()>>) -> io::Result<()> {
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -31,7 +31,7 @@ pub fn run(backend: impl Future<Output = io::Result<()>>) -> io::Result<()> {
 /// Listens on a Unix socket that every user may connect to, as httpd's children are others.
 ///
 /// # Errors
-/// When the path cannot be bound: it is too long, in use, or its folder is not writable.
+/// Fails when the path cannot be bound: it is too long, in use, or its folder is not writable.
 pub fn bind_unix(path: &Path) -> io::Result<UnixListener> {
     let listener = UnixListener::bind(path)?;
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o666))?;
@@ -41,7 +41,7 @@ pub fn bind_unix(path: &Path) -> io::Result<UnixListener> {
 /// Says on standard output that the backend listens, and where.
 ///
 /// # Errors
-/// When nobody reads it.
+/// Fails when nobody reads it.
 pub fn announce(address: &str) -> io::Result<()> {
     let mut out = io::stdout();
     writeln!(out, "{address}")?;

@@ -1,8 +1,8 @@
-//! What a peer's processes cost: CPU time and memory, of all of them together.
+//! The cost of a peer's processes: CPU time and memory, of all of them together.
 //!
-//! In a cgroup v2 folder of the peer's own where that can be made: then the kernel keeps the sum, to the
-//! microsecond, and processes that ended count. Else from `/proc`: the scheduler's figure of each
-//! thread, and the ticks of children that were waited for.
+//! In a cgroup v2 folder of the peer's own where that can be made: then the kernel keeps the sum,
+//! to the microsecond, and processes that ended count. Else from `/proc`: the scheduler's figure of
+//! each thread, and the ticks of children that were waited for.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ use crate::sys;
 
 const PREFIX: &str = "mod_rust-bench";
 
-/// How CPU time is read on this machine.
+/// The source of CPU time on this machine.
 #[derive(Clone, Debug)]
 pub(crate) enum Method {
     /// In cgroups below this folder.
@@ -75,7 +75,7 @@ impl Method {
         matches!(self, Self::Cgroup(_))
     }
 
-    /// What the report says of it.
+    /// Returns its description for the report.
     pub(crate) fn description(&self) -> &'static str {
         match self {
             Self::Cgroup(_) => "cgroup v2 (every process, those that ended included)",
@@ -132,7 +132,7 @@ impl Account {
         }
     }
 
-    /// How often a thread of them has been switched away from so far, of those that are there.
+    /// Returns the number of context switches of their present threads so far.
     pub(crate) fn switches(&self) -> u64 {
         self.pids().into_iter().map(switches).sum()
     }
@@ -319,7 +319,8 @@ mod tests {
         assert!(parse_cpu_stat("usage_usec x\n").is_none());
     }
 
-    /// As a daemon does: a session and a process group of its own. Being somebody's child is what counts.
+    /// Starts a process with a session and a group of its own, as a daemon does. It is counted as a
+    /// child.
     #[test]
     fn a_child_in_a_session_of_its_own_is_seen() {
         let mut shell = Command::new("sh")

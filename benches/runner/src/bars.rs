@@ -8,7 +8,7 @@ use crate::endpoint::Endpoint;
 use crate::peer::{BARE, DAEMON, OURS, PEERS};
 use crate::results::{Count, Row};
 
-/// What a request may cost over the C handler's, in CPU time and in instructions.
+/// The highest cost of a request over the C handler's, in CPU time and in instructions.
 const RATIOS: [(Endpoint, f64, Option<f64>); 4] = [
     (Endpoint::Hello, 1.03, Some(1.05)),
     // The Router alone takes 5,000 instructions, a quarter of what all of httpd takes.
@@ -19,13 +19,13 @@ const RATIOS: [(Endpoint, f64, Option<f64>); 4] = [
 /// The same for a process group: CPU time.
 const DAEMON_RATIOS: [(Endpoint, f64); 3] =
     [(Endpoint::Hello, 1.6), (Endpoint::Echo, 2.0), (Endpoint::Stream, 2.0)];
-/// What an idle child may hold more than one without the module, in MiB.
+/// The most memory of an idle child over one without the module, in MiB.
 const IDLE_MIB: f64 = 2.0;
 
 /// One bar.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(crate) struct Bar {
-    /// What is compared.
+    /// The subject of the comparison.
     pub(crate) what: String,
     /// The largest value that holds; `None` for a figure that is only shown.
     pub(crate) limit: Option<f64>,
@@ -72,7 +72,8 @@ pub(crate) fn bars(
     bars
 }
 
-/// Those of the daemon mode: against the C handler, and against the best of the others out of process.
+/// Those of the daemon mode: against the C handler, and against the best of the others out of
+/// process.
 fn daemon_bars(rows: &[Row], counts: &[Count], bars: &mut Vec<Bar>) {
     let find = |endpoint| rows.iter().find(|row| row.peer == DAEMON && row.endpoint == endpoint);
     for (endpoint, limit) in DAEMON_RATIOS {

@@ -1,7 +1,8 @@
 //! Reads callgrind's files: how many instructions each function took by itself.
 //!
 //! Format: valgrind's manual, "Callgrind Format Specification". Names are compressed, `(1) name` at
-//! first and `(1)` afterwards; the line after `calls=` is the callee's cost and no cost of the caller.
+//! first and `(1)` afterwards; the line after `calls=` is the callee's cost and no cost of the
+//! caller.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -11,10 +12,11 @@ use anyhow::{Context, Result, bail};
 /// Instructions by shared object and function.
 pub(crate) type Costs = BTreeMap<(String, String), f64>;
 
-/// Sums up the files of a folder, one a process, and returns the costs and how many files there were.
+/// Sums up the files of a folder, one a process, and returns the costs and how many files there
+/// were.
 ///
 /// # Errors
-/// When there is none, or one is cut short.
+/// Fails when there is none, or one is cut short.
 pub(crate) fn read_folder(folder: &Path) -> Result<(Costs, usize)> {
     let mut costs = Costs::new();
     let mut files = 0;

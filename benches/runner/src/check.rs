@@ -1,4 +1,5 @@
-//! Every peer must give the same answers before it is measured: status, type, framing and every byte.
+//! Every peer must give the same answers before it is measured: status, type, framing and every
+//! byte.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +13,8 @@ pub(crate) const ENVIRON_HEADERS: &str = "User-Agent: bench/1\r\nAccept: text/ht
 /// The query that it must show.
 pub(crate) const ENVIRON_QUERY: &str = "?a=1&b=%20";
 
-/// Keys that differ between two runs of the same peer, or by where the URL leads in the file system.
+/// Keys that differ between two runs of the same peer, or by where the URL leads in the file
+/// system.
 const LOCAL_KEYS: [&str; 6] = [
     "CONTEXT_DOCUMENT_ROOT",
     "PATH_TRANSLATED",
@@ -33,7 +35,7 @@ pub(crate) fn echo_body() -> Vec<u8> {
 /// Compares an answer. For `/environ` returns what it showed.
 ///
 /// # Errors
-/// What differs, in one line.
+/// Returns the difference, in one line.
 pub(crate) fn verify(
     peer: &Peer,
     endpoint: Endpoint,

@@ -1,4 +1,4 @@
-//! Where the sources are, and where the benchmark may write.
+//! The folders of the sources, and those that the benchmark may write to.
 
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -23,7 +23,7 @@ impl Checkout {
     /// Finds the workspace that this program was built from, and makes the scratch folders.
     ///
     /// # Errors
-    /// When cargo does not describe the workspace, or a scratch folder cannot be made.
+    /// Fails when cargo does not describe the workspace, or a scratch folder cannot be made.
     pub(crate) fn find() -> Result<Self> {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2);
         let root = root.context("the benchmark's package has no folder two levels up")?.to_owned();
@@ -47,17 +47,18 @@ impl Checkout {
         &self.root
     }
 
-    /// What comes from PyPI, installed or not.
+    /// Returns the rivals from PyPI, installed or not.
     pub(crate) fn rivals(&self) -> Rivals {
         Rivals::below(&self.target)
     }
 
-    /// Where the results go unless the command line says otherwise.
+    /// Returns the default file of the results.
     pub(crate) fn default_json(&self) -> PathBuf {
         self.target.join("httpd/bench.json")
     }
 
-    /// Where servers run and products are built. httpd's children can read it.
+    /// Returns the folder in which servers run and products are built. httpd's children can read
+    /// it.
     pub(crate) fn scratch(&self) -> &Path {
         &self.scratch
     }

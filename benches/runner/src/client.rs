@@ -11,7 +11,7 @@ pub(crate) struct Client {
     stream: BufReader<TcpStream>,
 }
 
-/// How the end of a body was told.
+/// The framing of a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Framing {
     /// By its Content-Length.
@@ -29,7 +29,7 @@ pub(crate) struct Response {
     pub(crate) status: u16,
     /// Names in lower case, in order.
     pub(crate) headers: Vec<(String, String)>,
-    /// How the body ended.
+    /// The framing of the body.
     pub(crate) framing: Framing,
     /// The body, decoded.
     pub(crate) body: Vec<u8>,
@@ -62,7 +62,7 @@ impl Client {
     /// Connects to a port of this machine. The time-out is for each read and write, too.
     ///
     /// # Errors
-    /// When nobody listens.
+    /// Fails when nobody listens.
     pub(crate) fn connect(port: u16, timeout: Duration) -> io::Result<Self> {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let stream = TcpStream::connect_timeout(&address, timeout)?;
@@ -75,7 +75,7 @@ impl Client {
     /// Sends one request and reads its answer.
     ///
     /// # Errors
-    /// When the connection breaks, or what comes is not HTTP/1.1.
+    /// Fails when the connection breaks, or what comes is not HTTP/1.1.
     pub(crate) fn send(&mut self, request: &[u8]) -> io::Result<Response> {
         self.stream.get_mut().write_all(request)?;
         read_response(&mut self.stream)

@@ -1,5 +1,5 @@
-//! Counts of one request: instructions in user space and system calls, which hardly depend on how busy
-//! the machine is.
+//! Counts of one request: instructions in user space and system calls, which hardly depend on how
+//! busy the machine is.
 //!
 //! A server with one small child gets a few requests on one kept connection, another one gets many;
 //! the difference, divided, is one request. Start, stop and warm-up cancel out.
@@ -27,7 +27,7 @@ const FUNCTIONS: usize = 200;
 /// Counts one endpoint of one peer and says so on standard output.
 ///
 /// # Errors
-/// When the peer does not start or answer, or a tool leaves no counts.
+/// Fails when the peer does not start or answer, or a tool leaves no counts.
 pub(crate) fn count(
     plan: &Plan,
     endpoint: Endpoint,

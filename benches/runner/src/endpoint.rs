@@ -1,4 +1,4 @@
-//! What the peers are asked: six requests, the same for all of them.
+//! The endpoints of the peers: six requests, the same for all of them.
 
 use serde::Serialize;
 
@@ -53,7 +53,7 @@ impl Endpoint {
         }
     }
 
-    /// What a table says about it.
+    /// Returns its description for a table.
     pub(crate) fn description(self) -> &'static str {
         match self {
             Self::Hello => "GET, 13 bytes",

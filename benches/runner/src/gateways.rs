@@ -1,5 +1,6 @@
-//! `cargo httpd bench --gateways`: the gateway programs of mod_rust behind nginx and httpd, beside those
-//! of other crates, PHP-FPM and uWSGI. What counts is the CPU time of the application's processes.
+//! `cargo httpd bench --gateways`: the gateway programs of mod_rust behind nginx and httpd, beside
+//! those of other crates, PHP-FPM and uWSGI. What counts is the CPU time of the application's
+//! processes.
 
 use crate::bars::Bar;
 use crate::endpoint::Endpoint::{self, Hello, Stream};

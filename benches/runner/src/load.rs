@@ -14,7 +14,7 @@ use crate::sys;
 /// Between two looks at the memory while wrk runs.
 const SAMPLE: Duration = Duration::from_millis(200);
 
-/// How wrk is called.
+/// The options of wrk.
 #[derive(Clone)]
 pub(crate) struct Load {
     /// The script in the checkout.
@@ -27,7 +27,7 @@ pub(crate) struct Load {
     pub(crate) pin: Option<usize>,
 }
 
-/// What wrk counted in one run. Times are in microseconds.
+/// The counts of one run of wrk. Times are in microseconds.
 #[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 pub(crate) struct Figures {
     pub(crate) requests: u64,
@@ -64,7 +64,7 @@ impl Load {
     /// Runs wrk for so many seconds; `sample` is called several times a second meanwhile.
     ///
     /// # Errors
-    /// When wrk does not run, or does not say what it counted.
+    /// Fails when wrk does not run, or does not say what it counted.
     pub(crate) fn run(
         &self,
         port: u16,

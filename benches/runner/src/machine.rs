@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::sys;
 
-/// What stands above the tables.
+/// The description of the machine, above the tables.
 #[derive(Debug, Serialize)]
 pub(crate) struct Machine {
     pub(crate) date: String,
@@ -24,7 +24,7 @@ pub(crate) struct Machine {
     pub(crate) mod_rust: String,
     /// Names and versions of the rivals from PyPI.
     pub(crate) rivals: Vec<String>,
-    /// What CPU times are read from.
+    /// The source of CPU times.
     pub(crate) cpu_time: &'static str,
 }
 
@@ -54,7 +54,7 @@ impl Machine {
     }
 }
 
-/// How much the machine has worked so far.
+/// The CPU time of the machine so far.
 pub(crate) struct Load {
     at: Instant,
     busy_us: u64,
@@ -68,7 +68,7 @@ impl Load {
         Self { at: Instant::now(), busy_us }
     }
 
-    /// How many cores others used since then, where `ours_us` is what the benchmark used.
+    /// Returns the cores that others used since then; `ours_us` is the benchmark's own CPU time.
     pub(crate) fn others_since(&self, ours_us: u64) -> f64 {
         let now = Self::now();
         let elapsed = (now.at - self.at).as_micros().max(1) as f64;

@@ -91,13 +91,14 @@ struct BenchArgs {
     /// Build mod_wsgi and uWSGI from PyPI first, in a Python environment below the target folder
     #[arg(long)]
     rivals: bool,
-    /// Two seconds a peer and no report: fails if a request fails or an answer is wrong, judges no speed
+    /// Two seconds a peer and no report: fails if a request fails or an answer is wrong, judges no
+    /// speed
     #[arg(long, conflicts_with_all = ["rounds", "duration", "instr", "pin", "markdown"])]
     smoke: bool,
     /// Build what the peers need, and measure nothing
     #[arg(long)]
     build_only: bool,
-    /// Where the results go as JSON [default: target/httpd/bench.json]
+    /// The file for the results as JSON [default: target/httpd/bench.json]
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
     /// Write the report to this file, too
@@ -119,8 +120,8 @@ fn main() -> ExitCode {
 /// Runs the benchmark and prints its report.
 ///
 /// # Errors
-/// When the C handler or mod_rust cannot be built, started or give a wrong answer, or wrk does not run;
-/// with `--smoke` also when a request failed.
+/// Fails when the C handler or mod_rust cannot be built, started or give a wrong answer, or wrk
+/// does not run; with `--smoke` also when a request failed.
 fn execute(args: &BenchArgs) -> Result<()> {
     if !cfg!(target_os = "linux") {
         bail!("cargo httpd bench reads CPU times from /proc and cgroups: it needs Linux");
@@ -243,7 +244,7 @@ impl BenchArgs {
             || self.endpoints.iter().any(|e| *e == endpoint || e.reference() == endpoint)
     }
 
-    /// Who may take part.
+    /// Returns the peers that may take part.
     fn peers(&self) -> &'static [Peer] {
         if self.gateways { gateways::GATEWAYS } else { PEERS }
     }
@@ -339,8 +340,8 @@ fn leave_out(left_out: &mut Vec<String>, peer: &Peer, why: &str) {
     left_out.push(format!("{}: {}", peer.name, why.lines().next().unwrap_or_default()));
 }
 
-/// Whether every peer was there and every request succeeded. Times are of no account, so that no file
-/// is written which was not asked for.
+/// Whether every peer was there and every request succeeded. Times are of no account, so that no
+/// file is written which was not asked for.
 fn smoke(args: &BenchArgs, results: &Results) -> Result<()> {
     if let Some(json) = &args.json {
         write_json(json, results)?;

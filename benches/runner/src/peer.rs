@@ -1,4 +1,4 @@
-//! Who takes part: one table, one row a peer.
+//! The peers of the benchmark: one table, one row a peer.
 
 use crate::endpoint::Endpoint::{self, Axum, Crowd, Echo, Environ, Hello, Stream};
 
@@ -7,7 +7,7 @@ use crate::endpoint::Endpoint::{self, Axum, Crowd, Echo, Environ, Hello, Stream}
 pub(crate) const LIMIT: &str = "c-mount";
 /// The C handler as a plain module has it, reached by `SetHandler` for a URL with a file behind it.
 pub(crate) const PLAIN: &str = "c-handler";
-/// What is measured.
+/// A peer of the benchmark.
 pub(crate) const OURS: &str = "mod_rust";
 /// The same applications in a process group.
 pub(crate) const DAEMON: &str = "mod_rust-daemon";
@@ -28,7 +28,7 @@ pub(crate) struct Peer {
     pub(crate) backend: Option<Backend>,
     /// Its directives: a file in the checkout.
     pub(crate) conf: &'static str,
-    /// What it can answer.
+    /// The endpoints that it can answer.
     pub(crate) endpoints: &'static [Endpoint],
     /// The package of Debian and Ubuntu that brings its modules.
     pub(crate) package: &'static str,
@@ -98,7 +98,7 @@ pub(crate) enum Backend {
 }
 
 impl Peer {
-    /// What has to be built before it can start.
+    /// The products that it needs.
     pub(crate) fn products(&self) -> Vec<Product> {
         let own = self.own.map(|(product, _)| product);
         let backend = self.backend.map(|backend| match backend {

@@ -1,4 +1,4 @@
-//! What a peer needs to start on this machine: which modules to load, where its programs are.
+//! The needs of a peer on this machine: the modules to load, the paths of its programs.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -18,7 +18,7 @@ pub(crate) struct Plan {
     pub(crate) peer: &'static Peer,
     /// The program behind httpd.
     pub(crate) backend: Option<Behind>,
-    /// Where it may write while it runs.
+    /// The folder that it may write to while it runs.
     pub(crate) run: PathBuf,
     /// The web server's program.
     pub(crate) front: PathBuf,
@@ -40,7 +40,8 @@ impl Plan {
     /// Looks the peer's modules up, and builds what is built for it.
     ///
     /// # Errors
-    /// When a module is not installed or a product does not build. The error names the package.
+    /// Fails when a module is not installed or a product does not build. The error names the
+    /// package.
     pub(crate) fn make(
         peer: &'static Peer,
         httpd: &Httpd,
@@ -196,13 +197,14 @@ fn behind(peer: &Peer, workshop: &mut Workshop<'_>, run: &Path) -> Result<Option
     Ok(behind)
 }
 
-/// What mod_rust's gateway program runs with: one process, which is enough, of 15 threads.
+/// The options of mod_rust's gateway program: one process, which is enough, of 15 threads.
 const GATEWAY: [&str; 4] = ["--socket-mode", "666", "--log-level", "warn"];
 
-/// What outer_cgi's runs with: it has a thread for each connection, of which httpd keeps 50.
+/// The options of outer_cgi's program: it has a thread for each connection, of which httpd keeps
+/// 50.
 const OUTER: [&str; 5] = ["fcgi-unix", "--chmod", "666", "--max-connections", "64"];
 
-/// What PHP-FPM runs with: a process for each connection, as it has no threads.
+/// The options of PHP-FPM: a process for each connection, as it has no threads.
 fn php_args(workshop: &Workshop<'_>, run: &Path) -> Result<Vec<String>> {
     let conf = workshop.apps().join("php-fpm.conf");
     let user = account()?.map(|(user, group)| format!("user = {user}\ngroup = {group}\n"));
@@ -228,7 +230,7 @@ fn account() -> Result<Option<(String, String)>> {
     Ok(Some((user.to_string(), group.to_string())))
 }
 
-/// What uWSGI runs with: as many processes and threads as the other daemons have.
+/// The options of uWSGI: as many processes and threads as the other daemons have.
 fn uwsgi_args(workshop: &Workshop<'_>) -> Result<Vec<String>> {
     let (_, mut args) = workshop.rivals().uwsgi()?;
     let app = workshop.apps().join("app.py").display().to_string();

@@ -149,7 +149,7 @@ fn counts_table(results: &Results, counts: &[&Count]) -> String {
     table.render()
 }
 
-/// Where a peer's instructions go, beside the C handler's: by function, by themselves.
+/// Lists a peer's instructions by function, without callees, beside the C handler's.
 fn differences(results: &Results, peer: &str, name: &str, endpoint: Endpoint) -> String {
     let find = |peer, endpoint| {
         results.counts.iter().find(|count| count.peer == peer && count.endpoint == endpoint)

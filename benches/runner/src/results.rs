@@ -1,4 +1,4 @@
-//! What was measured, as the JSON file keeps it, and the medians and ratios made of it.
+//! The results, as the JSON file keeps them, and their medians and ratios.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +18,7 @@ pub(crate) struct Results {
     pub(crate) settings: Settings,
     /// Names and titles of those that took part, in the order of the tables.
     pub(crate) peers: Vec<(&'static str, &'static str)>,
-    /// Who was left out, and why.
+    /// The peers that were left out, and the reasons.
     pub(crate) left_out: Vec<String>,
     /// PSS of an idle httpd child in KiB, by peer.
     pub(crate) idle_child_kib: BTreeMap<&'static str, u64>,
@@ -28,7 +28,7 @@ pub(crate) struct Results {
     pub(crate) runs: Vec<Run>,
 }
 
-/// How it was measured.
+/// The settings of the measurement.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Settings {
     pub(crate) mpm: &'static str,
@@ -56,14 +56,14 @@ pub(crate) struct Run {
     pub(crate) system_us: Option<f64>,
     /// The part of the program behind the web server, where it is started with it.
     pub(crate) behind_us: Option<f64>,
-    /// How often its threads were switched away from, a request.
+    /// The context switches of its threads, a request.
     pub(crate) behind_switches: Option<f64>,
     /// wrk's, a request.
     pub(crate) client_us: f64,
     pub(crate) pss_mib: f64,
     /// Cores that others used meanwhile.
     pub(crate) others: f64,
-    /// False if that was too much: the run is no part of the medians.
+    /// False if that was too much: the medians leave the run out.
     pub(crate) counted: bool,
     pub(crate) figures: Figures,
 }

@@ -1,5 +1,6 @@
-//! Rivals that come from PyPI and not from the system's packages: mod_wsgi as its author releases it,
-//! and uWSGI. They live in a Python environment below the target folder, which `--rivals` makes.
+//! Rivals that come from PyPI and not from the system's packages: mod_wsgi as its author releases
+//! it, and uWSGI. They live in a Python environment below the target folder, which `--rivals`
+//! makes.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -7,7 +8,8 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
-/// What pip installs. Both compile C: mod_wsgi needs apxs, and both need Python's headers.
+/// The packages that pip installs. Both compile C: mod_wsgi needs apxs, and both need Python's
+/// headers.
 const PACKAGES: [&str; 2] = ["mod_wsgi", "uWSGI"];
 
 /// The Python environment, made or not.
@@ -16,7 +18,7 @@ pub(crate) struct Rivals {
 }
 
 impl Rivals {
-    /// Where it belongs in that target folder.
+    /// Returns its place below the target folder.
     pub(crate) fn below(target: &Path) -> Self {
         Self { folder: target.join("httpd/rivals") }
     }
@@ -24,7 +26,7 @@ impl Rivals {
     /// Makes the environment and installs the rivals, or what is missing of it.
     ///
     /// # Errors
-    /// When python3 or pip fails; their messages went to standard error.
+    /// Fails when python3 or pip fails; their messages went to standard error.
     pub(crate) fn install(&self) -> Result<()> {
         // The system's Python, for which mod_wsgi is linked; a version manager's may have no libpython.
         let system = Path::new("/usr/bin/python3");
@@ -52,11 +54,11 @@ impl Rivals {
         Some((module, &self.folder))
     }
 
-    /// uWSGI's program, and what belongs on its command line to run in that environment. The system's
-    /// program serves too, if it is there.
+    /// uWSGI's program, and what belongs on its command line to run in that environment. The
+    /// system's program serves too, if it is there.
     ///
     /// # Errors
-    /// When there is none: the error says how to get one.
+    /// Fails when there is none: the error says how to get one.
     pub(crate) fn uwsgi(&self) -> Result<(PathBuf, Vec<String>)> {
         let own = self.folder.join("bin/uwsgi");
         if own.is_file() {
@@ -85,7 +87,8 @@ impl Rivals {
     }
 }
 
-/// `mod_wsgi-6.1.1.dist-info` and `uWSGI-2.0.31-py3.11.egg-info` are folders or files that pip leaves.
+/// `mod_wsgi-6.1.1.dist-info` and `uWSGI-2.0.31-py3.11.egg-info` are folders or files that pip
+/// leaves.
 fn version(name: &str) -> Option<String> {
     let name = name.strip_suffix(".dist-info").or_else(|| name.strip_suffix(".egg-info"))?;
     let mut parts = name.split('-');

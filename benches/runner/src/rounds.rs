@@ -17,7 +17,7 @@ use crate::server::{Launch, Server, Size, Tool};
 /// A run that others disturbed is done again, so often.
 const REPEATS: u32 = 2;
 
-/// What every run has in common.
+/// The parts that all runs share.
 pub(crate) struct Rounds<'a> {
     pub(crate) plans: &'a [Plan],
     pub(crate) endpoints: &'a [Endpoint],
@@ -30,7 +30,7 @@ impl Rounds<'_> {
     /// Runs them all and says each result on standard output. A run that fails is an error.
     ///
     /// # Errors
-    /// When a peer, which was checked before, does not start or wrk does not run.
+    /// Fails when a peer, which was checked before, does not start or wrk does not run.
     pub(crate) fn run(&self) -> Result<Vec<Run>> {
         let mut runs = Vec::new();
         for round in 0..self.settings.rounds {

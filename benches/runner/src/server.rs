@@ -26,7 +26,7 @@ const FRONT: &str = "httpd";
 /// httpd gives up when its port is taken; another one is tried then, so often.
 const PORT_TRIES: u32 = 5;
 
-/// What a server's processes are started under.
+/// The tool that a server's processes run under.
 #[derive(Clone)]
 pub(crate) enum Tool {
     /// Nothing.
@@ -39,27 +39,27 @@ pub(crate) enum Tool {
     Strace(PathBuf),
 }
 
-/// How many children and threads httpd has.
+/// The number of children and threads of httpd.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Size {
     /// One child with as little as it can have: it starts quickly.
     Small,
-    /// What is measured.
+    /// For a measured run.
     Usual,
     /// More than the connections of a crowd.
     Crowd,
 }
 
-/// How a server is started.
+/// The settings of a server's start.
 #[derive(Clone)]
 pub(crate) struct Launch<'a> {
-    /// How CPU time is read.
+    /// The source of CPU time.
     pub(crate) method: &'a Method,
-    /// What the processes run under.
+    /// The tool that the processes run under.
     pub(crate) tool: Tool,
-    /// How large httpd is.
+    /// The size of httpd.
     pub(crate) size: Size,
-    /// How long anything may take to start or to stop.
+    /// The time limit of a start or a stop.
     pub(crate) patience: Duration,
 }
 
@@ -80,7 +80,8 @@ impl Server {
     /// Starts the peer from scratch and waits for its first answer.
     ///
     /// # Errors
-    /// When a process ends or there is no answer in time. The error holds the end of the logs.
+    /// Fails when a process ends or there is no answer in time. The error holds the end of the
+    /// logs.
     pub(crate) fn start(plan: &Plan, launch: &Launch<'_>) -> Result<Self> {
         let mut tries = 1;
         loop {
@@ -96,7 +97,7 @@ impl Server {
         }
     }
 
-    /// Where httpd listens.
+    /// Returns the port of httpd.
     pub(crate) fn port(&self) -> u16 {
         self.port
     }
@@ -126,7 +127,7 @@ impl Server {
     /// Ends every process and waits for the last one.
     ///
     /// # Errors
-    /// When a process had to be killed: then what it should have written may be missing.
+    /// Fails when a process had to be killed: then what it should have written may be missing.
     pub(crate) fn stop(mut self) -> Result<()> {
         if self.end() {
             Ok(())
@@ -336,7 +337,7 @@ impl Drop for Server {
 }
 
 impl Tool {
-    /// What stands before the program on its command line.
+    /// Returns the words before the program on its command line.
     fn argv(&self, role: &str) -> Vec<OsString> {
         match self {
             Self::None => Vec::new(),

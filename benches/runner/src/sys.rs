@@ -1,4 +1,4 @@
-//! What the benchmark asks of the operating system and std does not have.
+//! Calls of the operating system that std does not have.
 
 use std::ffi::OsStr;
 use std::path::PathBuf;
@@ -39,7 +39,7 @@ pub(crate) fn kill_group(child: &Child) {
     let _ = kill_process_group(Pid::from_child(child), Signal::KILL);
 }
 
-/// Kills a process. One that is gone already is no error.
+/// Kills a process. A process that is gone already is not an error.
 pub(crate) fn kill(pid: u32) {
     let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
     if let Some(pid) = pid.filter(|pid| !pid.is_init()) {
@@ -47,7 +47,7 @@ pub(crate) fn kill(pid: u32) {
     }
 }
 
-/// How many ticks a second `/proc` counts in.
+/// Returns the ticks a second of `/proc`.
 pub(crate) fn ticks_per_second() -> u64 {
     rustix::param::clock_ticks_per_second().max(1)
 }

@@ -1,7 +1,7 @@
 //! A Markdown table that is readable as it stands.
 
-/// Rows of cells below a heading. Numbers stand to the right: every column but the first, and but those
-/// whose heading starts with `<`.
+/// Rows of cells below a heading. Numbers stand to the right: every column but the first, and but
+/// those whose heading starts with `<`.
 pub(crate) struct Table {
     rows: Vec<Vec<String>>,
     left: Vec<bool>,

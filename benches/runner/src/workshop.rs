@@ -16,7 +16,7 @@ use crate::sys;
 pub(crate) struct Workshop<'a> {
     checkout: &'a Checkout,
     rivals: Rivals,
-    /// What was built, or why it could not be.
+    /// The products, or the reasons for their absence.
     products: BTreeMap<Product, Result<PathBuf, String>>,
 }
 
@@ -24,7 +24,7 @@ impl<'a> Workshop<'a> {
     /// Lays out the served files and the scripts.
     ///
     /// # Errors
-    /// When they cannot be written.
+    /// Fails when they cannot be written.
     pub(crate) fn open(checkout: &'a Checkout) -> Result<Self> {
         let workshop = Self { checkout, rivals: checkout.rivals(), products: BTreeMap::new() };
         let htdocs = workshop.htdocs();
@@ -61,7 +61,7 @@ impl<'a> Workshop<'a> {
         self.checkout.scratch().join("apps")
     }
 
-    /// What came from PyPI.
+    /// Returns the rivals from PyPI.
     pub(crate) fn rivals(&self) -> &Rivals {
         &self.rivals
     }
@@ -69,7 +69,7 @@ impl<'a> Workshop<'a> {
     /// Builds the product, unless that was done before, and says where it is.
     ///
     /// # Errors
-    /// When the compiler or cargo fails; its messages went to standard error.
+    /// Fails when the compiler or cargo fails; its messages went to standard error.
     pub(crate) fn product(&mut self, product: Product) -> Result<PathBuf> {
         if !self.products.contains_key(&product) {
             let built = self.build(product).map_err(|error| format!("{error:#}"));

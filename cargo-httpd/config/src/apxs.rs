@@ -26,12 +26,12 @@ impl Apxs {
     /// Looks for apxs: `APXS`, then `apxs` and `apxs2` in `PATH`.
     ///
     /// # Errors
-    /// When `APXS` is set and does not hold a working apxs. No apxs that works is `Ok(None)`.
+    /// Fails when `APXS` is set and does not hold a working apxs. No apxs that works is `Ok(None)`.
     pub fn locate() -> Result<Option<Self>, LocateError> {
         Self::locate_in(&Env(&|name| std::env::var_os(name)))
     }
 
-    /// Where it stands.
+    /// Returns its path.
     pub fn path(&self) -> &Path {
         &self.path
     }

@@ -1,4 +1,4 @@
-//! What a search did not find, and how to mend it.
+//! Errors of a search, each with its remedy.
 
 use std::fmt;
 
@@ -28,7 +28,7 @@ pub struct LocateError {
 }
 
 impl LocateError {
-    /// What went wrong, for a program to decide on.
+    /// Returns the kind of the error, for a program to decide on.
     pub fn kind(&self) -> LocateErrorKind {
         self.kind
     }

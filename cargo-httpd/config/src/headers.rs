@@ -7,7 +7,7 @@ use crate::error::{LocateError, LocateErrorKind};
 use crate::places;
 use crate::probe::{self, Env};
 
-/// Where the headers are, and the preprocessor flags that they need.
+/// The folders of the headers, and the preprocessor flags that they need.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Headers {
@@ -20,11 +20,12 @@ pub struct Headers {
 }
 
 impl Headers {
-    /// Looks for the headers: `HTTPD_INCLUDEDIR`, apxs, the known places; for APR's, `APR_CONFIG` and
-    /// `APU_CONFIG`, those of apxs, `apr-1-config` and `apu-1-config` in `PATH`, the known places.
+    /// Looks for the headers: `HTTPD_INCLUDEDIR`, apxs, the known places; for APR's, `APR_CONFIG`
+    /// and `APU_CONFIG`, those of apxs, `apr-1-config` and `apu-1-config` in `PATH`, the known
+    /// places.
     ///
     /// # Errors
-    /// When `httpd.h`, `apr.h` or `apu.h` is in none of them.
+    /// Fails when `httpd.h`, `apr.h` or `apu.h` is in none of them.
     pub fn locate() -> Result<Self, LocateError> {
         Self::locate_in(&Env(&|name| std::env::var_os(name)))
     }
@@ -153,7 +154,7 @@ fn flags(text: &str) -> Vec<String> {
     text.split_whitespace().map(str::to_owned).collect()
 }
 
-/// What APR's configure finds on this system, for when no apr-1-config says so.
+/// Returns the flags that APR's configure finds on this system, for a machine without apr-1-config.
 fn default_flags() -> Vec<String> {
     let text = if cfg!(target_os = "linux") {
         "-DLINUX -D_REENTRANT -D_GNU_SOURCE"

@@ -32,7 +32,7 @@ impl Httpd {
     /// Looks for httpd: `HTTPD`, the one that apxs belongs to, `PATH`, the known places.
     ///
     /// # Errors
-    /// When there is none, it does not run, or its modules are not found.
+    /// Fails when there is none, it does not run, or its modules are not found.
     pub fn locate() -> Result<Self, LocateError> {
         Self::locate_in(&Env(&|name| std::env::var_os(name)))
     }
@@ -47,7 +47,7 @@ impl Httpd {
         &self.about.version
     }
 
-    /// What it calls itself: `Apache/2.4.71 (Debian)`.
+    /// Returns its own description: `Apache/2.4.71 (Debian)`.
     pub fn server_string(&self) -> &str {
         &self.about.server_string
     }
@@ -72,7 +72,7 @@ impl Httpd {
         &self.static_modules
     }
 
-    /// Where the module `name` is: `authz_core`, `mpm_event`, `ssl`.
+    /// Finds the module `name`: `authz_core`, `mpm_event`, `ssl`.
     pub fn module(&self, name: &str) -> ModuleFile {
         module::find(name, &self.static_modules, &self.modules_dir)
     }
@@ -181,7 +181,7 @@ fn has_modules(folder: &Path) -> bool {
     })
 }
 
-/// What `httpd -V` says.
+/// The answers of `httpd -V`.
 #[derive(Clone, Debug, PartialEq)]
 struct About {
     server_string: String,

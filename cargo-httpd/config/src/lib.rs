@@ -1,8 +1,9 @@
 //! Finds the Apache httpd of this machine: its program, modules and MPMs ([`Httpd`]), and the
 //! headers to build a module with ([`Headers`]).
 //!
-//! Called by build scripts of crates that bind httpd, by `cargo httpd` and by test kits, so that all
-//! of them mean the same installation. Std only, no state, no threads: each `locate` looks again.
+//! Called by build scripts of crates that bind httpd, by `cargo httpd` and by test kits, so that
+//! all of them mean the same installation. Std only, no state, no threads: each `locate` looks
+//! again.
 //!
 //! # Order of the search
 //! 1. The environment, in the variables of [`ENV`]. One that is set and unusable is an error, never

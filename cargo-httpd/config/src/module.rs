@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-/// Where one module of an httpd is.
+/// The place of one module of an httpd.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ModuleFile {
     /// Compiled into the program: usable without `LoadModule`.
@@ -21,8 +21,9 @@ impl ModuleFile {
         *self != Self::Missing
     }
 
-    /// The line of a configuration file that makes the module usable: empty for a static one, `None`
-    /// for a missing one. `name` is the module's name without `mod_`, as in [`Httpd::module`].
+    /// The line of a configuration file that makes the module usable: empty for a static one,
+    /// `None` for a missing one. `name` is the module's name without `mod_`, as in
+    /// [`Httpd::module`].
     ///
     /// [`Httpd::module`]: crate::Httpd::module
     pub fn load_line(&self, name: &str) -> Option<String> {
@@ -82,7 +83,7 @@ impl FromStr for Mpm {
     }
 }
 
-/// A text that is no MPM's name.
+/// A text that is not an MPM's name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ParseMpmError;
 

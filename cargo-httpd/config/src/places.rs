@@ -1,4 +1,5 @@
-//! Where the known systems install httpd, for when neither the environment nor apxs says so.
+//! The folders in which known systems install httpd, used if neither the environment nor apxs names
+//! one.
 //!
 //! Debian and Ubuntu come first, then Fedora, RHEL and Arch, openSUSE, FreeBSD, Homebrew on Arm and
 //! on Intel, and httpd's own default prefix.

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use crate::error::LocateError;
 
-/// Where a search reads its variables: the process's environment, or a test's table.
+/// The source of a search's variables: the process's environment, or a test's table.
 pub(crate) struct Env<'a>(pub(crate) &'a dyn Fn(&str) -> Option<OsString>);
 
 impl Env<'_> {
@@ -25,7 +25,7 @@ impl Env<'_> {
     /// The program that `name` holds: a path, or a name to look up in `PATH`.
     ///
     /// # Errors
-    /// When the variable is set and no such program exists.
+    /// Fails when the variable is set and no such program exists.
     pub(crate) fn program(&self, name: &str) -> Result<Option<PathBuf>, LocateError> {
         let Some(value) = self.path(name) else { return Ok(None) };
         let found = if value.components().count() == 1 {
@@ -40,7 +40,8 @@ impl Env<'_> {
     }
 }
 
-/// What `program` writes to standard output, whatever its exit status, or `None` if it does not run.
+/// Returns the standard output of `program`, whatever its exit status, or `None` if it does not
+/// run.
 ///
 /// Its standard error is dropped: httpd complains there about what a search does not need.
 pub(crate) fn output<S: AsRef<OsStr>>(program: &Path, args: &[S]) -> Option<String> {

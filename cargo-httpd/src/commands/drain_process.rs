@@ -9,7 +9,8 @@ use crate::progress::say;
 
 /// Have one daemon process finish its requests and go.
 ///
-/// Another process takes its place first, and no request is lost. As root, or as the user that started httpd.
+/// Another process takes its place first, and no request is lost. As root, or as the user that
+/// started httpd.
 #[derive(Args, Debug)]
 pub(crate) struct DrainProcessArgs {
     /// The process id, as `groups` shows it.

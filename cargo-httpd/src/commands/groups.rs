@@ -14,8 +14,8 @@ use crate::progress::seconds;
 
 /// List the process groups of a running httpd, their processes, and what these work on.
 ///
-/// As root, or as the user that started httpd. The column restarts has how often the process's place was taken over;
-/// parked are requests that wait for something and hold no thread.
+/// Run it as root, or as the user that started httpd. The column restarts counts the replacements
+/// of the process; parked are requests that wait for something and hold no thread.
 #[derive(Args, Debug)]
 pub(crate) struct GroupsArgs {
     #[command(flatten)]
@@ -51,7 +51,7 @@ impl Execute for GroupsArgs {
     }
 }
 
-/// What the group says, and which httpd it belongs to.
+/// The status of a group, and the httpd that it belongs to.
 fn as_json(key: &Key, status: Option<&(Status, Value)>) -> Value {
     json!({
         "httpd": key.parent,

@@ -14,14 +14,14 @@ use crate::system::{self, Installation, System};
 
 /// Put the module into this machine's httpd, with the files that load and configure it.
 ///
-/// On Debian and Ubuntu: mods-available and a2enmod; elsewhere conf.modules.d and conf.d. `configtest`
-/// must accept the result, or everything is put back. What the administrator has changed since an
-/// earlier `install` is kept. httpd is not restarted, unless --reload is given.
+/// On Debian and Ubuntu: mods-available and a2enmod; elsewhere conf.modules.d and conf.d.
+/// `configtest` must accept the result, or everything is put back. What the administrator has
+/// changed since an earlier `install` is kept. httpd is not restarted, unless --reload is given.
 #[derive(Args, Debug)]
 pub(crate) struct InstallArgs {
     #[command(flatten)]
     product: ProductArgs,
-    /// Where the program of --gateway goes.
+    /// The folder for the program of --gateway.
     #[arg(long, value_name = "DIR", default_value = "/usr/local/bin", requires = "gateway")]
     bin_dir: PathBuf,
     /// Restart httpd gracefully afterwards, if it runs.

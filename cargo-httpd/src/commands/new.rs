@@ -13,21 +13,21 @@ use crate::progress::say;
 use crate::scaffold::{self, Kit, Name, Template};
 use crate::server::short;
 
-/// Make a project of your own: an application, the httpd module around it, and a program that serves
-/// it behind any other server.
+/// Make a project of your own: an application, the httpd module around it, and a program that
+/// serves it behind any other server.
 ///
-/// The folder must not exist yet. Its last part is the name of the project, its module and its mount
-/// point: 2 to 40 small letters, digits, - and _, beginning with a letter.
+/// The folder must not exist yet. Its last part is the name of the project, its module and its
+/// mount point: 2 to 40 small letters, digits, - and _, beginning with a letter.
 #[derive(Args, Debug)]
 pub(crate) struct NewArgs {
     /// The folder to make, as `shop`.
     #[arg(value_name = "PATH")]
     path: PathBuf,
-    /// What the application is.
+    /// The kind of the application.
     #[arg(long, value_enum, default_value_t)]
     template: Template,
-    /// The checkout of mod_rust that the project refers to, as long as the crate is not published: the
-    /// one that this tool was built from, unless given.
+    /// The checkout of mod_rust that the project refers to, as long as the crate is not published:
+    /// the one that this tool was built from, unless given.
     #[arg(long, value_name = "PATH")]
     kit: Option<PathBuf>,
 }

@@ -15,9 +15,9 @@ const GLANCE: Duration = Duration::from_millis(50);
 
 /// Replace the processes of a group one after the other.
 ///
-/// Each is drained once its replacement is ready, and the next one's turn comes after that: no request
-/// is lost. New code of the module is not loaded: that is what a graceful restart of httpd does. As root
-/// or as the user that started httpd.
+/// Each is drained once its replacement is ready, and the next one's turn comes after that: no
+/// request is lost. New code of the module is not loaded: that is what a graceful restart of httpd
+/// does. As root or as the user that started httpd.
 #[derive(Args, Debug)]
 pub(crate) struct RestartGroupArgs {
     /// The process group.

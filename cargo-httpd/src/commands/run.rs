@@ -23,8 +23,8 @@ const QUIET: Duration = Duration::from_millis(100);
 /// Build the module and serve its applications with httpd, in the foreground.
 ///
 /// The logs go to the terminal, and Ctrl-C stops. The module is the cdylib of the package in the
-/// current folder, or the only one in the workspace; the file apache/httpd.conf or httpd.conf in its
-/// package mounts the applications.
+/// current folder, or the only one in the workspace; the file apache/httpd.conf or httpd.conf in
+/// its package mounts the applications.
 #[derive(Args, Debug)]
 pub(crate) struct RunArgs {
     #[command(flatten)]
@@ -181,8 +181,8 @@ fn first_build(builder: &Builder, events: &Events) -> Result<Option<Built>> {
     }
 }
 
-/// Writes httpd.conf for `module` and the configuration files as they are now, once httpd has accepted
-/// it: a running httpd that restarts with one that it refuses ends.
+/// Writes httpd.conf for `module` and the configuration files as they are now, once httpd has
+/// accepted it: a running httpd that restarts with one that it refuses ends.
 fn configure(site: &Site<'_>, root: &ServerRoot, module: &BuiltModule) -> Result<()> {
     let originals = site.parts(module);
     let parts = root.stage(&originals)?;

@@ -1,4 +1,4 @@
-//! What `run` and `conf` have in common: the same options lead to the same httpd.conf.
+//! Options of `run` and `conf`: the same options lead to the same httpd.conf.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -14,7 +14,7 @@ use crate::progress::Progress;
 use crate::project::{Project, Selection};
 use crate::server::{Conf, Parts, ServerRoot};
 
-/// How to serve a module.
+/// The options for serving a module.
 #[derive(Args, Debug)]
 pub(crate) struct ServeArgs {
     /// Listen on this port of localhost. 0 means a free one.
@@ -23,7 +23,8 @@ pub(crate) struct ServeArgs {
     /// The MPM: event, worker or prefork.
     #[arg(long, value_name = "MPM", default_value_t = Mpm::Event)]
     pub(crate) mpm: Mpm,
-    /// Run the applications in a process group of two processes of 15 threads, not in httpd's children.
+    /// Run the applications in a process group of two processes of 15 threads, not in httpd's
+    /// children.
     #[arg(long)]
     pub(crate) daemon: bool,
     /// Serve this example, with the .conf file beside its source.
@@ -43,7 +44,7 @@ pub(crate) struct Site<'p> {
     pub(crate) httpd: Httpd,
     pub(crate) application_conf: PathBuf,
     pub(crate) extra_conf: Option<PathBuf>,
-    /// Where the server root is to be.
+    /// The place of the server root.
     pub(crate) server_root: PathBuf,
     pub(crate) port: u16,
     target_dir: PathBuf,
@@ -53,8 +54,8 @@ pub(crate) struct Site<'p> {
 }
 
 impl ServeArgs {
-    /// Checks the options, and makes sure of httpd: the first step of `progress`. `port` is the one to
-    /// use, with a flag for IPv6.
+    /// Checks the options, and makes sure of httpd: the first step of `progress`. `port` is the one
+    /// to use, with a flag for IPv6.
     pub(crate) fn prepare<'p>(
         &self,
         project: &'p Project,

@@ -59,8 +59,8 @@ const FUZZERS: &str = "fuzz/Cargo.toml";
 
 /// Run every test of the workspace, those in a real httpd included.
 ///
-/// Every module of the workspace, examples too, is built first; the tests find them in the folder that
-/// HTTPD_TESTKIT_MODULES names.
+/// Every module of the workspace, examples too, is built first; the tests find them in the folder
+/// that HTTPD_TESTKIT_MODULES names.
 #[derive(Args, Debug)]
 pub(crate) struct TestArgs {
     /// Check the formatting, the lints and the documentation too, and try the benchmark and the
@@ -157,7 +157,7 @@ fn sanitized_tests(project: &Project, args: &[String]) -> Step {
     step
 }
 
-/// What must be on the machine.
+/// Returns the requirements of the run.
 fn needs(project: &Project, is_ci: bool) -> Vec<Need> {
     let mut needs = vec![Need::Run, Need::Test];
     if project.has_package(KIT) {
@@ -172,7 +172,7 @@ fn needs(project: &Project, is_ci: bool) -> Vec<Need> {
     needs
 }
 
-/// What needs no test program.
+/// Returns the steps that need no test program.
 fn checks(project: &Project) -> Vec<Step> {
     let mut steps = vec![Step::new("formatting", ["fmt", "--all", "--check"])];
     if has_fuzzers(project) {

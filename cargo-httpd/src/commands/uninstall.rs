@@ -11,8 +11,8 @@ use crate::system::{self, System};
 
 /// Take a module out of this machine's httpd again, with everything that `install` put there.
 ///
-/// Files that were changed since are kept, and named. `configtest` must accept the result, or everything
-/// stays. httpd is not restarted, unless --reload is given.
+/// Files that were changed since are kept, and named. `configtest` must accept the result, or
+/// everything stays. httpd is not restarted, unless --reload is given.
 #[derive(Args, Debug)]
 pub(crate) struct UninstallArgs {
     /// The module, without `mod_`; that of the project in the current folder, unless given.

@@ -1,8 +1,8 @@
-//! The two frames of the bridge that an administrator's command needs, by hand: the tool does not link
-//! mod_rust. docs/bridge.md has all of them.
+//! The two frames of the bridge that an administrator's command needs, by hand: the tool does not
+//! link mod_rust. docs/bridge.md has all of them.
 //!
-//! A frame is eight bytes (u32 length of the payload, u8 kind, u8 flags, u16 zero; little-endian) and the
-//! payload.
+//! A frame is eight bytes (u32 length of the payload, u8 kind, u8 flags, u16 zero; little-endian)
+//! and the payload.
 
 use std::io::{self, Read};
 
@@ -16,7 +16,7 @@ const LONGEST_COMMAND: usize = 4 << 10;
 /// The longest answer that is taken: the status of a large group has its thousands of threads.
 const LONGEST_ANSWER: usize = 16 << 20;
 
-/// What a daemon process answers.
+/// The answer of a daemon process.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Answer {
     /// JSON.
@@ -28,7 +28,7 @@ pub(super) enum Answer {
 /// The frame that carries a command.
 ///
 /// # Errors
-/// When it is too long.
+/// Fails when it is too long.
 pub(super) fn control(command: &str) -> io::Result<Vec<u8>> {
     let length = u32::try_from(command.len()).ok().filter(|_| command.len() <= LONGEST_COMMAND);
     let length = length.ok_or_else(|| malformed("the command is too long"))?;
@@ -42,7 +42,7 @@ pub(super) fn control(command: &str) -> io::Result<Vec<u8>> {
 /// Reads the answer to one.
 ///
 /// # Errors
-/// When the connection ends before that, or what comes is neither REPLY nor REFUSED.
+/// Fails when the connection ends before that, or what comes is neither REPLY nor REFUSED.
 pub(super) fn answer(from: &mut impl Read) -> io::Result<Answer> {
     let mut header = [0; HEADER];
     from.read_exact(&mut header)?;

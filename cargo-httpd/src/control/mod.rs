@@ -1,8 +1,9 @@
-//! Talks to the process groups of a running httpd, over the sockets on which its daemon processes take
-//! requests: as root or as the user that started httpd, whom alone they let in.
+//! Talks to the process groups of a running httpd, over the sockets on which its daemon processes
+//! take requests: as root or as the user that started httpd, whom alone they let in.
 //!
-//! `groups`, `restart-group` and `drain-process` use it. Every slot of a group has a socket that is open
-//! even while no process takes connections there, so one that does not answer is none that is gone.
+//! `groups`, `restart-group` and `drain-process` use it. Every slot of a group has a socket that is
+//! open even while no process takes connections there, so one that does not answer is none that is
+//! gone.
 
 mod frame;
 mod sockets;
@@ -25,7 +26,7 @@ pub(crate) use self::sockets::{Key, Where};
 pub(crate) use self::status::Status;
 use crate::project::Project;
 
-/// How long a process may take to answer. One that serves answers within a millisecond.
+/// The time that a process may take to answer. A serving process answers within a millisecond.
 const PATIENCE: Duration = Duration::from_secs(3);
 
 /// A process group that somebody answers for.
@@ -33,14 +34,15 @@ const PATIENCE: Duration = Duration::from_secs(3);
 pub(crate) struct Group {
     pub(crate) key: Key,
     slots: BTreeMap<u64, PathBuf>,
-    /// The slots that were ready when the group said its status: they are asked first the next time.
+    /// The slots that were ready when the group said its status: they are asked first the next
+    /// time.
     ready: RefCell<Vec<u64>>,
 }
 
 /// Every group of the place that `at` names. One whose httpd is gone does not count.
 ///
 /// # Errors
-/// When there is none, or this user may not talk to it.
+/// Fails when there is none, or this user may not talk to it.
 pub(crate) fn groups(at: &Where) -> Result<Vec<Group>> {
     // Outside of a project there is none of its folders to look at.
     let project = Project::load().ok();
@@ -66,7 +68,7 @@ pub(crate) fn groups(at: &Where) -> Result<Vec<Group>> {
 /// The group `name`, of the newest generation.
 ///
 /// # Errors
-/// When there is none, or more than one httpd has one.
+/// Fails when there is none, or more than one httpd has one.
 pub(crate) fn group(at: &Where, name: &str) -> Result<Group> {
     let groups = groups(at)?;
     let mut known: Vec<_> = groups.iter().map(|group| group.key.group.clone()).collect();
@@ -101,7 +103,7 @@ impl Group {
     /// process of the group serves just now.
     ///
     /// # Errors
-    /// When this user is not let in, or the answer is none.
+    /// Fails when this user is not let in, or the answer is none.
     pub(crate) fn status(&self) -> Result<Option<(Status, Value)>> {
         let ready = self.ready.take();
         let first = self.slots.iter().filter(|(slot, _)| ready.contains(slot));
@@ -120,8 +122,8 @@ impl Group {
         Ok(Some((status, value)))
     }
 
-    /// Puts the whole name in place of one that the socket's name has cut, as far as a process of the
-    /// group says it.
+    /// Puts the whole name in place of one that the socket's name has cut, as far as a process of
+    /// the group says it.
     fn complete_name(&mut self) -> Result<()> {
         let Some((start, _)) = self.key.group.split_once('~') else { return Ok(()) };
         if let Some((_, value)) = self.status()?
@@ -132,11 +134,11 @@ impl Group {
         Ok(())
     }
 
-    /// Tells the process `pid`, which `status` showed at `slot`, to finish its requests and go; another
-    /// one takes its place before.
+    /// Tells the process `pid`, which `status` showed at `slot`, to finish its requests and go;
+    /// another one takes its place before.
     ///
     /// # Errors
-    /// When it does not answer, or another process is there by now.
+    /// Fails when it does not answer, or another process is there by now.
     pub(crate) fn drain(&self, slot: u64, pid: u32) -> Result<()> {
         let what = || format!("process {pid} of group `{}` cannot be drained", self.key.group);
         let path = self.slots.get(&slot).with_context(|| format!("slot {slot} has no socket"));
@@ -203,7 +205,8 @@ fn ask(path: &Path, command: &str) -> io::Result<Answer> {
     frame::answer(&mut stream)
 }
 
-/// Connects, or fails at once: where no process takes connections, as many wait as the socket holds.
+/// Connects, or fails at once: where no process takes connections, as many wait as the socket
+/// holds.
 fn connect(path: &Path) -> io::Result<UnixStream> {
     let stream =
         UnixStream::from(rustix::net::socket(AddressFamily::UNIX, SocketType::STREAM, None)?);

@@ -1,12 +1,13 @@
-//! The sockets of process groups on this machine: `<prefix>.<parent>.<generation>.<group>.<slot>.sock`.
-//! A long name of a group is cut there, and ends with `~` and a checksum.
+//! The sockets of process groups on this machine:
+//! `<prefix>.<parent>.<generation>.<group>.<slot>.sock`. A long name of a group is cut there, and
+//! ends with `~` and a checksum.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-/// Where the packages of httpd have their run folder.
+/// The run folders of httpd's packages.
 const USUAL: [&str; 3] = ["/run/apache2", "/run/httpd", "/usr/local/apache2/logs"];
 
 /// One process group of one generation of one httpd.
@@ -24,24 +25,24 @@ pub(crate) struct Key {
 /// The slots of each group, by number.
 pub(crate) type Found = BTreeMap<Key, BTreeMap<u64, PathBuf>>;
 
-/// Where to look.
+/// The place of the sockets.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Where {
     /// RustSocketPrefix of the httpd.
     #[arg(long, value_name = "PREFIX", conflicts_with = "root")]
     socket_prefix: Option<PathBuf>,
-    /// ServerRoot of the httpd, or its run folder [default: the usual ones, and those of `cargo httpd
-    /// run`].
+    /// ServerRoot of the httpd, or its run folder [default: the usual ones, and those of `cargo
+    /// httpd run`].
     #[arg(long, value_name = "SERVER_ROOT")]
     root: Option<PathBuf>,
 }
 
 impl Where {
-    /// Every socket of a group, whether somebody listens or not. `target` is the target folder of the
-    /// project around the current folder, if there is one.
+    /// Every socket of a group, whether somebody listens or not. `target` is the target folder of
+    /// the project around the current folder, if there is one.
     ///
     /// # Errors
-    /// When a folder that was named cannot be read.
+    /// Fails when a folder that was named cannot be read.
     pub(crate) fn look(&self, target: Option<&Path>) -> Result<Found> {
         let mut found = Found::new();
         if let Some(prefix) = &self.socket_prefix {
@@ -73,7 +74,7 @@ impl Where {
         Self { socket_prefix: Some(prefix.to_owned()), root: None }
     }
 
-    /// Where was looked, for an error.
+    /// Names the searched places, for an error.
     pub(crate) fn describe(&self) -> String {
         match (&self.socket_prefix, &self.root) {
             (Some(prefix), _) => format!("with sockets at `{}.*`", prefix.display()),
@@ -113,8 +114,8 @@ fn scan(folder: &Path, prefix: Option<&str>, found: &mut Found) -> std::io::Resu
     Ok(())
 }
 
-/// Prefix, parent, generation, group and slot of a socket's name. Prefix and group may have dots, so
-/// without a `prefix` the first two numbers that stand together are parent and generation.
+/// Prefix, parent, generation, group and slot of a socket's name. Prefix and group may have dots,
+/// so without a `prefix` the first two numbers that stand together are parent and generation.
 fn parse<'n>(name: &'n str, prefix: Option<&str>) -> Option<(&'n str, u32, u64, &'n str, u64)> {
     let (rest, slot) = name.strip_suffix(".sock")?.rsplit_once('.')?;
     let slot = slot.parse().ok()?;

@@ -1,5 +1,5 @@
-//! What a group's `status` says. Fields that are missing have their zero, and more may be there: the
-//! module may be older or newer than this tool.
+//! The `status` answer of a group. Fields that are missing have their zero, and more may be there:
+//! the module may be older or newer than this tool.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ pub(crate) struct Status {
     pub(crate) threads: u64,
     /// Starts of processes that failed, in a row.
     pub(crate) failures: u64,
-    /// How much longer requests are refused while no process is ready.
+    /// The time for which requests are still refused while no process is ready.
     pub(crate) open_for_us: Option<u64>,
     pub(crate) processes: Vec<Process>,
 }
@@ -34,15 +34,15 @@ pub(crate) struct Process {
     /// Requests that wait without one.
     pub(crate) parked: u64,
     pub(crate) requests: u64,
-    /// How long the process has been there.
+    /// The time since the process began.
     pub(crate) age_us: u64,
-    /// How long since it became ready.
+    /// The time since the process became ready.
     pub(crate) ready_age_us: Option<u64>,
     /// Resident bytes.
     pub(crate) resident: u64,
     /// Processes that the slot has had before.
     pub(crate) deaths: u64,
-    /// What its threads work on.
+    /// The requests that its threads work on.
     pub(crate) working_on: Vec<Request>,
 }
 
@@ -85,7 +85,7 @@ impl Process {
         self.running - self.busy()
     }
 
-    /// How long it has served, or has existed if it does not yet.
+    /// Returns the time since it became ready, or since it began if it is not ready.
     pub(crate) fn uptime(&self) -> Duration {
         Duration::from_micros(self.ready_age_us.unwrap_or(self.age_us))
     }

@@ -11,15 +11,16 @@ use crate::project::About;
 
 const CONTROL: &str = include_str!("../../templates/deb/control.in");
 
-/// Who answers for a package.
+/// The maintainer of a package.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Maintainer(String);
 
 impl Maintainer {
-    /// `asked_for`, else `DEBFULLNAME` and `DEBEMAIL`, the first author in Cargo.toml, or git's user.
+    /// `asked_for`, else `DEBFULLNAME` and `DEBEMAIL`, the first author in Cargo.toml, or git's
+    /// user.
     ///
     /// # Errors
-    /// When none of these says a name and an address.
+    /// Fails when none of these says a name and an address.
     pub(crate) fn find(asked_for: Option<&str>, about: &About) -> Result<Self> {
         if let Some(asked_for) = asked_for {
             return parse(asked_for).with_context(|| {
@@ -63,7 +64,7 @@ fn git(key: &str) -> Option<String> {
     (output.status.success() && !value.is_empty()).then_some(value)
 }
 
-/// What `DEBIAN/control` is made of.
+/// The parts of `DEBIAN/control`.
 pub(super) struct Facts<'a> {
     pub(super) name: &'a str,
     pub(super) version: &'a str,
@@ -107,7 +108,8 @@ pub(super) fn control(facts: &Facts<'_>) -> String {
     )
 }
 
-/// The text of the copyright file: the licence as Cargo.toml names it, and its text if that is there.
+/// The text of the copyright file: the licence as Cargo.toml names it, and its text if that is
+/// there.
 pub(super) fn copyright(about: &About, maintainer: &Maintainer, source: &Path) -> Result<String> {
     let holders = if about.authors.is_empty() {
         maintainer.to_string()

@@ -1,8 +1,8 @@
-//! A Debian package of a product: the module where apache2 has its own, with the files that load and
-//! configure it, enabled by Debian's own helper for modules.
+//! A Debian package of a product: the module where apache2 has its own, with the files that load
+//! and configure it, enabled by Debian's own helper for modules.
 //!
-//! It is put together in a folder and packed by dpkg-deb, which every Debian has. What it depends on
-//! says dpkg-shlibdeps, which comes with apache2's headers.
+//! It is put together in a folder and packed by dpkg-deb, which every Debian has. What it depends
+//! on says dpkg-shlibdeps, which comes with apache2's headers.
 
 mod control;
 mod tools;
@@ -119,8 +119,8 @@ impl Deb<'_> {
         put(tree, "DEBIAN/md5sums", sums.as_bytes(), 0o644)
     }
 
-    /// What must be there for it to run: the libraries that it is linked with, an httpd of its module
-    /// magic number, and none older than the one that it was built for (RUST0104).
+    /// Returns the dependencies of the package: the libraries that it is linked with, an httpd of
+    /// its module magic number, and none older than the one that it was built for (RUST0104).
     fn depends(&self, httpd: &Httpd, headers: &Headers, folder: &Path) -> Result<String> {
         let file = &self.product.file.path;
         let program = self.product.program.as_ref().map(|program| program.file.as_path());

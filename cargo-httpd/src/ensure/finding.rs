@@ -1,4 +1,4 @@
-//! How a capability is detected.
+//! The detection of a capability.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -7,7 +7,7 @@ use httpd_config::{Headers, Httpd, LocateError, LocateErrorKind, ModuleFile};
 
 use super::libclang;
 
-/// How to look for something.
+/// The way to detect a capability.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Probe {
     /// httpd itself.
@@ -24,7 +24,7 @@ pub(crate) enum Probe {
     Python(&'static str),
 }
 
-/// What a probe saw.
+/// The result of a probe.
 #[derive(Debug)]
 pub(crate) enum Finding {
     /// It is there: which, and where.

@@ -114,7 +114,8 @@ fn describe(path: PathBuf) -> Libclang {
     Libclang { path, version: version.unwrap_or_else(|| "unknown version".to_owned()) }
 }
 
-/// `libclang.so`, `libclang.so.1`, `libclang-14.so.14.0.6`, `libclang.dylib`; not `libclang-cpp.so`.
+/// `libclang.so`, `libclang.so.1`, `libclang-14.so.14.0.6`, `libclang.dylib`; not
+/// `libclang-cpp.so`.
 fn is_libclang(name: &str) -> bool {
     if cfg!(target_os = "macos") {
         return name == "libclang.dylib";

@@ -1,7 +1,8 @@
-//! What must be on the machine, and how it gets there.
+//! The requirements of the commands, and their installation.
 //!
-//! [`table`] lists the capabilities, [`finding`] detects them, [`packages`] installs what is missing.
-//! `run`, `test`, `build`, `conf` and `bench` call [`ensure`] before they build; `doctor` only looks.
+//! [`table`] lists the capabilities, [`finding`] detects them, [`packages`] installs what is
+//! missing. `run`, `test`, `build`, `conf` and `bench` call [`ensure`] before they build; `doctor`
+//! only looks.
 
 mod finding;
 mod libclang;

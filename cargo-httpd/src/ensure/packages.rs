@@ -1,4 +1,5 @@
-//! Installing packages with apt-get or dnf: at once as root, in CI or with `--yes`, else after asking.
+//! Installing packages with apt-get or dnf: at once as root, in CI or with `--yes`, else after
+//! asking.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, IsTerminal, Write};
@@ -106,8 +107,8 @@ impl Manager {
         }
     }
 
-    /// Runs the manager so that none of `services`, which it brings, runs now or at the next boot. On
-    /// Fedora none would.
+    /// Runs the manager so that none of `services`, which it brings, runs now or at the next boot.
+    /// On Fedora none would.
     fn call_quiet(self, sudo: bool, args: &[&str], services: &[&str], step: &Step) -> Result<()> {
         if self != Self::Apt || services.is_empty() {
             return self.call(sudo, args, step);
@@ -163,8 +164,8 @@ impl Manager {
     }
 }
 
-/// Installs with a policy that lets no service start (Debian Policy, 9.3.3.1), unless there is one at
-/// `$1`, and takes the new services, `$2`, out of the boot.
+/// Installs with a policy that lets no service start (Debian Policy, 9.3.3.1), unless there is one
+/// at `$1`, and takes the new services, `$2`, out of the boot.
 const NO_SERVICES: &str = r#"policy=$1
 services=$2
 shift 2
@@ -179,7 +180,7 @@ for service in $services; do
 done
 "#;
 
-/// Where that policy is.
+/// The path of that policy.
 const POLICY: &str = "/usr/sbin/policy-rc.d";
 
 /// The services that come with `packages`.
@@ -188,7 +189,7 @@ fn services(packages: &[&str]) -> Vec<&'static str> {
     of_these.map(|(_, service)| *service).collect()
 }
 
-/// What to install where no manager is known: each capability, with what it is called elsewhere.
+/// Lists what to install without a known manager: each capability, with its name elsewhere.
 pub(crate) fn by_hand(capabilities: &[&Capability]) -> String {
     let one = |capability: &&Capability| {
         format!("{} (on Debian {})", capability.name, capability.debian.join(" "))

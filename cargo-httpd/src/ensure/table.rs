@@ -2,27 +2,28 @@
 
 use super::finding::Probe;
 
-/// What something is needed for.
+/// The purpose of a capability.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Need {
     /// Building a module and serving it.
     Run,
     /// The tests, beyond that.
     Test,
-    /// The tests of the kit itself, beyond that of `Test`: the servers that applications run behind.
+    /// The tests of the kit itself, beyond that of `Test`: the servers that applications run
+    /// behind.
     Servers,
     /// The benchmark, beyond that of `Run`.
     Bench,
     /// The fuzzers, beyond that of `Run`.
     Fuzz,
-    /// What takes part in the benchmark if it is there: rivals, and the programs of `--instr`.
+    /// Optional parts of the benchmark: rivals, and the programs of `--instr`.
     Rivals,
 }
 
 /// One thing that a machine has or lacks.
 #[derive(Debug)]
 pub(crate) struct Capability {
-    /// As the messages call it.
+    /// The name in messages.
     pub(crate) name: &'static str,
     pub(crate) need: Need,
     pub(crate) probe: Probe,
@@ -214,8 +215,8 @@ pub(crate) const CAPABILITIES: &[Capability] = &[
     },
 ];
 
-/// Packages of Debian's that start a service as they are installed and at every boot from then on, and
-/// its name. They are installed for their programs: neither is wanted.
+/// Packages of Debian's that start a service as they are installed and at every boot from then on,
+/// and its name. They are installed for their programs: neither is wanted.
 pub(crate) const SERVICES: &[(&str, &str)] =
     &[("nginx", "nginx"), ("lighttpd", "lighttpd"), ("php8.2-fpm", "php8.2-fpm")];
 

@@ -25,7 +25,7 @@ const COMMON: &[File] = &[
     file!("common", "module/Cargo.toml.in" as "module/Cargo.toml"),
 ];
 
-/// Where a template has none of its own.
+/// The configuration of a template that has none of its own.
 const PLAIN_MODULE: File = file!("common", "module/src/lib.rs");
 
 const HELLO: &[File] = &[
@@ -67,7 +67,7 @@ pub(super) fn of(template: Template) -> Vec<File> {
     files
 }
 
-/// What the application itself is built with.
+/// Returns the dependencies of the application.
 pub(super) fn dependencies(template: Template) -> &'static str {
     match template {
         Template::Hello => "mod_rust.workspace = true",
@@ -86,7 +86,7 @@ pub(super) fn dependencies(template: Template) -> &'static str {
     }
 }
 
-/// What the README says of the application.
+/// Returns the README's text about the application.
 pub(super) fn readme(template: Template) -> &'static str {
     match template {
         Template::Hello => "one function, which greets whom the path names",
@@ -95,7 +95,7 @@ pub(super) fn readme(template: Template) -> &'static str {
     }
 }
 
-/// What the gateway program has to be told, as `module/httpd.conf` tells httpd.
+/// Returns the gateway program's arguments, which `module/httpd.conf` gives to httpd.
 pub(super) fn gateway_options(template: Template) -> &'static str {
     match template {
         Template::Hello | Template::Axum => "",

@@ -1,4 +1,4 @@
-//! Where a new project finds mod_rust: in a checkout, as long as the crate is not published.
+//! The mod_rust of a new project: a checkout, as long as the crate is not published.
 
 use std::path::{Path, PathBuf};
 
@@ -17,7 +17,7 @@ impl Kit {
     /// The checkout at `asked_for`, or the one that this tool was built from.
     ///
     /// # Errors
-    /// When there is none.
+    /// Fails when there is none.
     pub(crate) fn find(asked_for: Option<&Path>) -> Result<Self> {
         let path = asked_for.unwrap_or(Path::new(BUILT_FROM));
         let found = path.canonicalize().ok().filter(|path| is_kit(path));
@@ -49,8 +49,8 @@ impl Kit {
         std::fs::read_to_string(self.path.join("Cargo.lock")).ok()
     }
 
-    /// The `.cargo/config.toml` of a project in `folder`, if that lies in the checkout: the alias there
-    /// means a package of the checkout's workspace, which the project is none of.
+    /// The `.cargo/config.toml` of a project in `folder`, if that lies in the checkout: the alias
+    /// there means a package of the checkout's workspace, which the project is none of.
     pub(super) fn alias(&self, folder: &Path) -> Result<Option<String>> {
         if !folder.starts_with(&self.path) {
             return Ok(None);

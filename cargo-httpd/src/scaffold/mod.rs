@@ -1,7 +1,7 @@
 //! A project of one's own: what `cargo httpd new` writes.
 //!
-//! The files are those of `templates/new/`, which the tool carries in it: the shared ones, and those
-//! of the template that was chosen.
+//! The files are those of `templates/new/`, which the tool carries in it: the shared ones, and
+//! those of the template that was chosen.
 
 mod files;
 mod kit;
@@ -18,7 +18,7 @@ pub(crate) use name::Name;
 
 use crate::fill::fill;
 
-/// What the new application is.
+/// The kind of a new application.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Template {
     /// One function.
@@ -33,7 +33,8 @@ pub(crate) enum Template {
 /// Makes the folder `folder` and the project in it, and returns the names of its files.
 ///
 /// # Errors
-/// When there is something of that name already, or it cannot be written. Nothing is left behind then.
+/// Fails when there is something of that name already, or it cannot be written. Nothing is left
+/// behind then.
 pub(crate) fn create(
     folder: &Path,
     name: &Name,

@@ -13,7 +13,7 @@ const TEMPLATE: &str = include_str!("../../templates/httpd.conf.in");
 /// The process group of `--daemon`.
 pub(crate) const GROUP: &str = "stock";
 
-/// What DocumentRoot, and what an application puts beside it, may need.
+/// Modules that DocumentRoot and an application's own directives may need.
 pub(super) const MIME_TYPES: &str = "\
 text/html html htm
 text/plain txt
@@ -54,7 +54,7 @@ const USUAL: &[&str] = &[
 /// The template does not work without these.
 const NEEDED: &[&str] = &["unixd", "authz_core", "log_config", "mime"];
 
-/// What one configuration is made of.
+/// The parts of one configuration.
 pub(crate) struct Conf<'a> {
     pub(crate) httpd: &'a Httpd,
     pub(crate) mpm: Mpm,
@@ -69,7 +69,7 @@ pub(crate) struct Conf<'a> {
     pub(crate) parts: &'a Parts,
 }
 
-/// What a configuration takes from outside.
+/// The paths that a configuration takes from outside.
 #[derive(Clone, Debug)]
 pub(crate) struct Parts {
     pub(crate) module: BuiltModule,
@@ -83,7 +83,8 @@ impl Conf<'_> {
     /// The text of httpd.conf.
     ///
     /// # Errors
-    /// When httpd lacks the MPM or a module that this needs, or a path cannot stand in a directive.
+    /// Fails when httpd lacks the MPM or a module that this needs, or a path cannot stand in a
+    /// directive.
     pub(crate) fn render(&self) -> Result<String> {
         let mpms = self.httpd.mpms();
         if !mpms.contains(&self.mpm) {

@@ -5,8 +5,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener};
 
 use anyhow::{Result, anyhow};
 
-/// Makes sure that nobody listens on `port`, and says which port it is: for 0, a free one. The flag is
-/// true if there is an IPv6 loopback address too.
+/// Makes sure that nobody listens on `port`, and says which port it is: for 0, a free one. The flag
+/// is true if there is an IPv6 loopback address too.
 pub(crate) fn free_port(port: u16) -> Result<(u16, bool)> {
     let refused = |error: io::Error| match error.kind() {
         io::ErrorKind::AddrInUse => {

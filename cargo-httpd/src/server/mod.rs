@@ -1,6 +1,7 @@
 //! A small httpd of its own around one module: its folder, its configuration, its process.
 //!
-//! `run` starts one, `conf` prints its configuration. The tests' throwaway servers are the test kit's.
+//! `run` starts one, `conf` prints its configuration. The tests' throwaway servers are the test
+//! kit's.
 
 mod conf;
 pub(crate) mod loopback;

@@ -15,9 +15,9 @@ use crate::cargo;
 use crate::events::{Event, Events};
 use crate::progress::say;
 
-/// How long httpd may take to begin, and to stop.
+/// The time that httpd may take to begin, and to stop.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// How long to wait between two looks at whether it listens.
+/// The pause between two looks at whether httpd listens.
 const GLANCE: Duration = Duration::from_millis(20);
 
 /// A running httpd. Dropping it stops it.
@@ -29,11 +29,11 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts `httpd`, a call with its configuration file, and waits until it takes connections on `port`, or until [`Event::Stop`]: then
-    /// `None` comes back, and nothing runs.
+    /// Starts `httpd`, a call with its configuration file, and waits until it takes connections on
+    /// `port`, or until [`Event::Stop`]: then `None` comes back, and nothing runs.
     ///
     /// # Errors
-    /// When it ends before that: its own messages have then gone to the terminal.
+    /// Fails when it ends before that: its own messages have then gone to the terminal.
     pub(crate) fn start(mut httpd: Command, port: u16, events: &Events) -> Result<Option<Self>> {
         let mut child = httpd
             .arg("-DFOREGROUND")
@@ -59,13 +59,13 @@ impl Server {
         self.child.id()
     }
 
-    /// How it ended, if it has.
+    /// Returns the exit status, if httpd has ended.
     pub(crate) fn ended(&mut self) -> Result<Option<ExitStatus>> {
         Ok(self.child.try_wait()?)
     }
 
-    /// Asks for a graceful restart: configuration and modules are read again, and requests under way
-    /// are served to their end by the old ones.
+    /// Asks for a graceful restart: configuration and modules are read again, and requests under
+    /// way are served to their end by the old ones.
     pub(crate) fn restart_gracefully(&self) -> Result<()> {
         kill_process(self.pid(), Signal::USR1).context("httpd cannot be restarted")
     }

@@ -11,7 +11,7 @@ use super::conf::{GROUP, Parts};
 use crate::built_module::BuiltModule;
 use crate::progress::say;
 
-/// As the template says.
+/// The group's name in the template.
 const PID_FILE: &str = "run/httpd.pid";
 
 /// The one file in DocumentRoot, for applications that send files.
@@ -24,15 +24,15 @@ const LONGEST_SOCKET: usize = 107;
 /// A server root: `conf/`, `run/`, `htdocs/`, and `modules` that leads to httpd's own.
 pub(crate) struct ServerRoot {
     path: PathBuf,
-    /// How many sets of parts were staged.
+    /// The number of sets of parts that were staged.
     staged: Cell<u32>,
 }
 
 impl ServerRoot {
     /// Returns the place of the server root for `port`, which serves the module with the library
-    /// `library`: below the target folder, or below the system's folder for temporary files. It is the
-    /// latter where httpd's children, under another account, cannot enter the target folder, and where
-    /// the paths of a process group's sockets would be too long.
+    /// `library`: below the target folder, or below the system's folder for temporary files. It is
+    /// the latter where httpd's children, under another account, cannot enter the target folder,
+    /// and where the paths of a process group's sockets would be too long.
     pub(crate) fn place(target_dir: &Path, library: &str, port: u16, as_root: bool) -> PathBuf {
         let usual = Self::usual_place(target_dir, port);
         // As src/daemon/socket.rs makes them, with its longest numbers and our own group.
@@ -64,7 +64,8 @@ impl ServerRoot {
         target_dir.join(format!("httpd/run-{port}"))
     }
 
-    /// Makes the folder; what an earlier run left there goes away. Nobody may be listening on its port.
+    /// Makes the folder; what an earlier run left there goes away. Nobody may be listening on its
+    /// port.
     pub(crate) fn create(path: PathBuf, modules_dir: &Path) -> Result<Self> {
         let make = || {
             if path.exists() {
@@ -87,9 +88,9 @@ impl ServerRoot {
         &self.path
     }
 
-    /// Copies `parts` into a folder of their own, and says where they are then. httpd reads them again
-    /// at a graceful restart, whenever that happens to be: it must not see what the user has half
-    /// saved by then, for it would end.
+    /// Copies `parts` into a folder of their own, and says where they are then. httpd reads them
+    /// again at a graceful restart, whenever that happens to be: it must not see what the user has
+    /// half saved by then, for it would end.
     pub(crate) fn stage(&self, parts: &Parts) -> Result<Parts> {
         let number = self.staged.get() + 1;
         self.staged.set(number);

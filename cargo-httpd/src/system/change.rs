@@ -18,7 +18,7 @@ pub(super) struct Change {
 #[derive(Debug)]
 struct Done {
     path: PathBuf,
-    /// Where the file that was there before waits, if there was one.
+    /// The place of the file that was there before, if there was one.
     before: Option<PathBuf>,
 }
 

@@ -12,7 +12,7 @@ use crate::fill::fill;
 
 const LOAD: &str = include_str!("../../templates/system/load.in");
 
-/// What is to be installed.
+/// The files to install.
 #[derive(Debug)]
 pub(crate) struct Installation {
     /// The module's name, without `mod_`.
@@ -27,12 +27,12 @@ pub(crate) struct Installation {
     pub(crate) program: Option<(PathBuf, PathBuf)>,
 }
 
-/// What came of it.
+/// The result of an installation.
 #[derive(Debug, Default)]
 pub(crate) struct Report {
     /// The files that were written or removed.
     pub(crate) files: Vec<PathBuf>,
-    /// What somebody has changed since it was installed: where that is now, and a remark.
+    /// Files that were changed since their installation: the present path, and a remark.
     pub(crate) kept: Vec<(PathBuf, String)>,
 }
 
@@ -56,8 +56,8 @@ impl System {
     }
 }
 
-/// Puts a module and its configuration into the system's httpd, and has httpd check them. If it refuses,
-/// everything is as it was before.
+/// Puts a module and its configuration into the system's httpd, and has httpd check them. If it
+/// refuses, everything is as it was before.
 pub(crate) fn install(system: &System, installation: &Installation) -> Result<Report> {
     let module = &installation.module;
     system.configtest().context(
@@ -198,7 +198,7 @@ pub(crate) fn uninstall(system: &System, manifest: &Manifest) -> Result<Report> 
     Ok(report)
 }
 
-/// What is installed: the module `name`, or the one of `package`.
+/// Returns what is installed: the module `name`, or that of `package`.
 pub(crate) fn installed(
     system: &System,
     name: Option<&str>,

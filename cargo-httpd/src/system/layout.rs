@@ -1,4 +1,4 @@
-//! Where a distribution keeps httpd's modules and their configuration.
+//! The folders in which a distribution keeps httpd's modules and their configuration.
 
 use std::path::{Path, PathBuf};
 
@@ -28,7 +28,8 @@ impl System {
     /// The system's httpd.
     ///
     /// # Errors
-    /// When there is none, or its configuration is kept in another way: with what to do by hand.
+    /// Fails when there is none, or its configuration is kept in another way: with what to do by
+    /// hand.
     pub(crate) fn find() -> Result<Self> {
         let httpd = Httpd::locate()?;
         let root = httpd
@@ -48,7 +49,7 @@ impl System {
         Ok(Self { httpd, root, layout })
     }
 
-    /// What it calls itself.
+    /// The name of the distribution.
     pub(crate) fn name(&self) -> String {
         format!("{} in {}", self.httpd.server_string(), self.root.display())
     }

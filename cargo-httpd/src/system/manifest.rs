@@ -1,4 +1,4 @@
-//! What an installation put into the system: a file of JSON beside httpd's configuration.
+//! The record of an installation: a file of JSON beside httpd's configuration.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -25,7 +25,7 @@ pub(super) struct Installed {
     pub(super) sha256: String,
 }
 
-/// What became of an installed file.
+/// The state of an installed file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum State {
     Unchanged,

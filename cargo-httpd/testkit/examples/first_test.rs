@@ -1,4 +1,4 @@
-//! What a test does, step by step, with what httpd brings: `cargo run -p httpd-testkit --example
+//! A test, step by step, with httpd's own modules: `cargo run -p httpd-testkit --example
 //! first_test`.
 
 use httpd_testkit::{BodyEnd, Server, proc};

@@ -1,4 +1,4 @@
-//! What a test wants of its server.
+//! The settings of a test's server.
 
 use std::ffi::OsString;
 use std::io;
@@ -43,7 +43,7 @@ pub(crate) enum Load {
     File { file: String, symbol: String },
 }
 
-/// What `httpd -t` said of a configuration.
+/// The result of `httpd -t` for a configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ConfigTest {
@@ -55,21 +55,23 @@ pub struct ConfigTest {
 
 impl Builder {
     /// Loads a module under test: a path, or a file's name that [`find_module`](crate::find_module)
-    /// looks for. Its symbol is taken from the name: `rust_module` for `mod_rust.so`, `libmod_rust.so`
-    /// and `librust.so`. Its messages are logged from `trace1` on, and its errors fail the test.
+    /// looks for. Its symbol is taken from the name: `rust_module` for `mod_rust.so`,
+    /// `libmod_rust.so` and `librust.so`. Its messages are logged from `trace1` on, and its errors
+    /// fail the test.
     pub fn module(self, file: &str) -> Self {
         let symbol = format!("{}_module", modules::stem(file));
         self.module_as(file, &symbol)
     }
 
-    /// As [`Builder::module`], where the symbol does not follow from the file's name.
+    /// Loads a module as [`Builder::module`] does, with a symbol that does not follow from the
+    /// file's name.
     pub fn module_as(mut self, file: &str, symbol: &str) -> Self {
         self.loads.push(Load::File { file: file.to_owned(), symbol: symbol.to_owned() });
         self
     }
 
-    /// Loads a module of httpd's own: `headers`, `mod_headers` or `headers_module`. Modules are loaded
-    /// in the order of the calls; one that is compiled in needs nothing.
+    /// Loads a module of httpd's own: `headers`, `mod_headers` or `headers_module`. Modules are
+    /// loaded in the order of the calls; one that is compiled in needs nothing.
     pub fn load(mut self, name: &str) -> Self {
         self.loads.push(Load::Stock(name.to_owned()));
         self
@@ -81,8 +83,8 @@ impl Builder {
         self
     }
 
-    /// Adds directives in server context, after the kit's own, so that they override those. `{root}`,
-    /// `{htdocs}`, `{port}` and `{tls_port}` stand for this server's.
+    /// Adds directives in server context, after the kit's own, so that they override those.
+    /// `{root}`, `{htdocs}`, `{port}` and `{tls_port}` stand for this server's.
     ///
     /// `ErrorLog` of the main server must stay as it is: the kit reads it.
     pub fn conf(mut self, directives: &str) -> Self {
@@ -114,15 +116,15 @@ impl Builder {
         self
     }
 
-    /// Offers HTTP/2: h2c on the plain port, h2 on the one with TLS (mod_http2, which refuses to work
-    /// with prefork).
+    /// Offers HTTP/2: h2c on the plain port, h2 on the one with TLS (mod_http2, which refuses to
+    /// work with prefork).
     pub fn http2(mut self, on: bool) -> Self {
         self.http2 = on;
         self
     }
 
-    /// Allows lines of the ErrorLog that hold `text`, which would fail the test otherwise. For a panic
-    /// `text` may be in its message or in the line that names its place.
+    /// Allows lines of the ErrorLog that hold `text`, which would fail the test otherwise. For a
+    /// panic `text` may be in its message or in the line that names its place.
     pub fn allow_log(mut self, text: &str) -> Self {
         self.allowed.push(text.to_owned());
         self
@@ -134,10 +136,10 @@ impl Builder {
         self
     }
 
-    /// How many children there are: 1 unless given; with prefork as many as [`Builder::threads`], so
-    /// that every MPM serves as many requests at once. Worker starts more when every thread is busy;
-    /// event and prefork do not. With prefork, a graceful restart is over only when one child at
-    /// least was not busy.
+    /// Sets the number of children: 1 unless given; with prefork as many as [`Builder::threads`],
+    /// so that every MPM serves as many requests at once. Worker starts more when every thread is
+    /// busy; event and prefork do not. With prefork, a graceful restart is over only when one child
+    /// at least was not busy.
     ///
     /// # Panics
     /// At zero.
@@ -147,7 +149,8 @@ impl Builder {
         self
     }
 
-    /// How many requests a child serves at once, with worker and event: 8 unless given.
+    /// Sets the number of requests that a child serves at once, with worker and event: 8 unless
+    /// given.
     ///
     /// # Panics
     /// At zero.
@@ -164,15 +167,16 @@ impl Builder {
     }
 
     /// Runs httpd under another program, as `valgrind` or `strace -f -D -o file`, with deadlines 20
-    /// times as long. What valgrind finds, in the children too, fails the test. Without it, and within
-    /// it, that of `HTTPD_TESTKIT_WRAP`, split at blanks; an empty one means none at all.
+    /// times as long. What valgrind finds, in the children too, fails the test. Without it, and
+    /// within it, that of `HTTPD_TESTKIT_WRAP`, split at blanks; an empty one means none at all.
     pub fn wrap(mut self, command: &[&str]) -> Self {
         self.wrap = Some(command.iter().map(|word| (*word).to_owned()).collect());
         self
     }
 
-    /// Sets how long the kit waits for what should take no time, before it gives up: 10 seconds unless
-    /// given; connections have this time-out at first. Under a wrapper it is 20 times as long.
+    /// Sets how long the kit waits for what should take no time, before it gives up: 10 seconds
+    /// unless given; connections have this time-out at first. Under a wrapper it is 20 times as
+    /// long.
     pub fn patience(mut self, patience: Duration) -> Self {
         self.patience = Some(patience);
         self
@@ -181,7 +185,7 @@ impl Builder {
     /// Starts the server and waits until it serves.
     ///
     /// # Panics
-    /// When it does not start: with the configuration, the command and what httpd said.
+    /// Panics when it does not start: with the configuration, the command and what httpd said.
     #[track_caller]
     pub fn start(self) -> Server {
         match self.try_start() {
@@ -193,7 +197,7 @@ impl Builder {
     /// Starts the server and waits until it serves.
     ///
     /// # Errors
-    /// When it does not start: with the configuration, the command and what httpd said.
+    /// Fails when it does not start: with the configuration, the command and what httpd said.
     pub fn try_start(self) -> Result<Server, StartError> {
         launch::start(self)
     }
@@ -201,7 +205,7 @@ impl Builder {
     /// Runs `httpd -t` with the configuration that [`Builder::start`] would use.
     ///
     /// # Panics
-    /// When httpd cannot be run at all.
+    /// Panics when httpd cannot be run at all.
     #[track_caller]
     pub fn configtest(&self) -> ConfigTest {
         let output = self.httpd(&["-t"]);
@@ -212,7 +216,7 @@ impl Builder {
     /// Runs httpd to its end with this configuration and `args`: `-S`, `-M`, `-t -D DUMP_HOOKS`.
     ///
     /// # Panics
-    /// When httpd cannot be run at all, or serves instead of ending.
+    /// Panics when httpd cannot be run at all, or serves instead of ending.
     #[track_caller]
     pub fn httpd(&self, args: &[&str]) -> Output {
         match self.try_httpd(args) {
@@ -246,7 +250,7 @@ impl Builder {
         words
     }
 
-    /// How long anything may take that should take no time.
+    /// Returns the time limit of an event that should come at once.
     pub(crate) fn deadline(&self) -> Duration {
         let patience = self.patience.unwrap_or(Duration::from_secs(10));
         patience * if self.wrap_words().is_empty() { 1 } else { 20 }

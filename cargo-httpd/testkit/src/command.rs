@@ -7,7 +7,7 @@ use std::{fmt, fs, io};
 
 use crate::wait;
 
-/// What a program said.
+/// The output of a program.
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Output {
@@ -27,7 +27,7 @@ impl Output {
     /// Standard output as text.
     ///
     /// # Panics
-    /// When it is not UTF-8.
+    /// Panics when it is not UTF-8.
     pub fn text(&self) -> &str {
         match std::str::from_utf8(&self.stdout) {
             Ok(text) => text,
@@ -49,8 +49,8 @@ impl fmt::Debug for Output {
 /// Runs `command` with no input.
 ///
 /// # Errors
-/// When it cannot be started, with the hint that it may not be installed, or does not end in time; then
-/// it is killed.
+/// Fails when it cannot be started, with the hint that it may not be installed, or does not end in
+/// time; then it is killed.
 pub(crate) fn run(command: &mut Command, deadline: Duration) -> io::Result<Output> {
     let program = command.get_program().to_os_string();
     // Files and no pipes: nobody need read while the program runs.

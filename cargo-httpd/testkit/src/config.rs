@@ -1,7 +1,7 @@
 //! The text of httpd.conf: as little as a server needs, then what the test asks for.
 //!
-//! Everything is inside the server root, nothing of the system's configuration is read, and sizes are
-//! small, so that a server starts in milliseconds.
+//! Everything is inside the server root, nothing of the system's configuration is read, and sizes
+//! are small, so that a server starts in milliseconds.
 
 use std::fmt::Write;
 
@@ -11,7 +11,7 @@ use crate::builder::{Builder, Load};
 use crate::modules;
 use crate::root::is_privileged;
 
-/// What differs from one start to the next.
+/// The values that differ from one start to the next.
 pub(crate) struct Place<'a> {
     pub(crate) root: &'a str,
     pub(crate) port: u16,

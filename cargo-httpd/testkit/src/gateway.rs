@@ -36,8 +36,8 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    /// Describes a run of `program`: a path, or a name that [`find_program`](crate::find_program) looks
-    /// for.
+    /// Describes a run of `program`: a path, or a name that [`find_program`](crate::find_program)
+    /// looks for.
     pub fn builder(program: &str) -> GatewayBuilder {
         GatewayBuilder {
             program: program.to_owned(),
@@ -49,11 +49,11 @@ impl Gateway {
         }
     }
 
-    /// The first address that it listens at for `protocol` (`fastcgi`, `scgi`, `uwsgi`, `http`), as its
-    /// log says it: `127.0.0.1:41234`, or the path of a Unix socket.
+    /// The first address that it listens at for `protocol` (`fastcgi`, `scgi`, `uwsgi`, `http`), as
+    /// its log says it: `127.0.0.1:41234`, or the path of a Unix socket.
     ///
     /// # Panics
-    /// When it does not listen for that.
+    /// Panics when it does not listen for that.
     #[track_caller]
     pub fn addr(&self, protocol: &str) -> String {
         let log = self.log();
@@ -75,7 +75,7 @@ impl Gateway {
         self.running.pid()
     }
 
-    /// What it wrote to standard output and standard error up to now.
+    /// Returns its standard output and standard error up to now.
     pub fn log(&self) -> String {
         self.running.read(CONSOLE)
     }
@@ -83,7 +83,7 @@ impl Gateway {
     /// Waits for a line of the log that holds `needle`, and returns the first one.
     ///
     /// # Panics
-    /// When none comes in time.
+    /// Panics when none comes in time.
     #[track_caller]
     pub fn wait_log(&self, needle: &str) -> String {
         let mut found = None;
@@ -99,7 +99,7 @@ impl Gateway {
     /// Waits until `probe` is true.
     ///
     /// # Panics
-    /// When that is not so in time: `what` says what was waited for.
+    /// Panics when that is not so in time: `what` says what was waited for.
     #[track_caller]
     pub fn wait_for(&self, what: &str, probe: impl FnMut() -> bool) {
         self.running.wait_for(what, probe);
@@ -108,7 +108,7 @@ impl Gateway {
     /// Sends a signal to it or to one of its children.
     ///
     /// # Panics
-    /// When there is no such process.
+    /// Panics when there is no such process.
     #[track_caller]
     pub fn signal(&self, pid: i32, signal: Signal) {
         self.running.signal(pid, signal);
@@ -119,7 +119,7 @@ impl Gateway {
         self.running.stop();
     }
 
-    /// How long the kit waits for what should take no time.
+    /// Returns the time that the kit waits for an event that should come at once.
     pub fn patience(&self) -> Duration {
         self.running.patience()
     }
@@ -175,7 +175,7 @@ impl GatewayBuilder {
     /// Starts the program and waits until its log says that it is ready.
     ///
     /// # Panics
-    /// When that does not happen: with the command and the log.
+    /// Panics when that does not happen: with the command and the log.
     #[track_caller]
     pub fn start(self) -> Gateway {
         match self.try_start() {
@@ -187,7 +187,7 @@ impl GatewayBuilder {
     /// Starts the program and waits until its log says that it is ready.
     ///
     /// # Errors
-    /// When that does not happen: with the command and the log.
+    /// Fails when that does not happen: with the command and the log.
     pub fn try_start(self) -> Result<Gateway, StartError> {
         let other = |error: std::io::Error| {
             StartError::new(format!("cannot make the folder of a gateway program: {error}"))

@@ -1,9 +1,9 @@
 //! The process groups of a module built with mod_rust: which of their processes serve, and waiting
 //! until they do.
 //!
-//! A daemon process answers the CONTROL command `status` for its whole group, to root and httpd's own
-//! user. One that does not serve yet answers as soon as it does, so a question that got no answer is
-//! left standing at its socket, and is no busy waiting.
+//! A daemon process answers the CONTROL command `status` for its whole group, to root and httpd's
+//! own user. One that does not serve yet answers as soon as it does, so a question that got no
+//! answer is left standing at its socket, and is no busy waiting.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, ErrorKind, Read, Write};
@@ -61,7 +61,7 @@ impl Group<'_> {
     /// ids in the order of their slots.
     ///
     /// # Panics
-    /// When that is not so in time.
+    /// Panics when that is not so in time.
     #[track_caller]
     pub fn wait_ready(&self, count: usize) -> Vec<i32> {
         let is_ready =
@@ -75,7 +75,7 @@ impl Group<'_> {
     /// Waits until the group's processes are as `probe` wants them, and returns them.
     ///
     /// # Panics
-    /// When that is not so in time: `what` says what was waited for.
+    /// Panics when that is not so in time: `what` says what was waited for.
     #[track_caller]
     pub fn wait_status(
         &self,
@@ -101,7 +101,7 @@ impl Group<'_> {
     /// Its processes.
     ///
     /// # Panics
-    /// When none of them serves in time.
+    /// Panics when none of them serves in time.
     #[track_caller]
     pub fn processes(&self) -> Vec<GroupProcess> {
         self.wait_status("a process that serves", |_| true)
@@ -110,7 +110,8 @@ impl Group<'_> {
     /// The ids of all its processes, also of those that do not serve, in order: the children of
     /// httpd's whose name is the group's. Nobody is asked for that.
     ///
-    /// A name has 15 bytes, so that groups which begin with the same nine letters are not told apart.
+    /// A name has 15 bytes, so that groups which begin with the same nine letters are not told
+    /// apart.
     pub fn pids(&self) -> Vec<i32> {
         let title = format!("(rust:{})", self.name);
         let wanted = title.get(..15).unwrap_or(&title);
@@ -122,7 +123,7 @@ impl Group<'_> {
     /// All that its status says, as JSON.
     ///
     /// # Panics
-    /// When no process serves in time, or it does not say JSON.
+    /// Panics when no process serves in time, or it does not say JSON.
     #[track_caller]
     pub fn status(&self) -> Value {
         match self.ask("status", Instant::now() + self.server.patience()) {
@@ -136,7 +137,7 @@ impl Group<'_> {
     /// Sends a CONTROL command to the process of `slot`, and returns its answer.
     ///
     /// # Errors
-    /// When it does not take the connection, or closes it without an answer.
+    /// Fails when it does not take the connection, or closes it without an answer.
     pub fn control(&self, slot: u64, command: &str) -> io::Result<String> {
         let path = self.sockets().into_iter().find(|(number, _)| *number == slot);
         let (_, path) = path.ok_or(ErrorKind::NotFound)?;

@@ -13,8 +13,8 @@ use crate::root::Root;
 use crate::server::{Parts, Server};
 use crate::wait;
 
-/// A server that did not start. Displays as the reason, the configuration, the command and what httpd
-/// said.
+/// A server that did not start. Displays as the reason, the configuration, the command and what
+/// httpd said.
 #[derive(Debug)]
 pub struct StartError(String);
 

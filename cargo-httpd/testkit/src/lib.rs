@@ -1,10 +1,10 @@
 //! Tests against a real Apache httpd.
 //!
-//! [`Server`] is a throwaway httpd in a folder and on a port of its own, around any module: one that is
-//! being written, in whatever language, or those that httpd brings. It starts and stops in some ten
-//! milliseconds each, so every test can have its own, with its own configuration, and they run side by
-//! side. Nothing of the system's configuration is read, and nothing is left running, even when the
-//! test's process is killed.
+//! [`Server`] is a throwaway httpd in a folder and on a port of its own, around any module: one
+//! that is being written, in whatever language, or those that httpd brings. It starts and stops in
+//! some ten milliseconds each, so every test can have its own, with its own configuration, and they
+//! run side by side. Nothing of the system's configuration is read, and nothing is left running,
+//! even when the test's process is killed.
 //!
 //! ```no_run
 //! use httpd_testkit::{BodyEnd, Server};
@@ -22,20 +22,20 @@
 //! ```
 //!
 //! The end of the scope is a check too: a panic, a crash, an error of the module under test in the
-//! ErrorLog, a process left behind fail the test, unless [`Builder::allow_log`] expects them. What a
-//! failed test needs is in its output: configuration, command, ErrorLog.
+//! ErrorLog, a process left behind fail the test, unless [`Builder::allow_log`] expects them. What
+//! a failed test needs is in its output: configuration, command, ErrorLog.
 //!
 //! # The module under test
-//! `.module("mod_x.so")` loads it; [`find_module`] says where it is looked for. `cargo test` builds no
-//! cdylib but those of examples: build the module first, or name its folder in
+//! `.module("mod_x.so")` loads it; [`find_module`] says where it is looked for. `cargo test` builds
+//! no cdylib but those of examples: build the module first, or name its folder in
 //! `HTTPD_TESTKIT_MODULES`.
 //!
 //! # The client
 //! [`Server::get`] and [`Server::request`] send one request on a connection of its own.
-//! [`Server::connect`] gives the connection itself: any bytes go out, and a [`Response`] says
-//! what came, trailers and interim responses included, and by [`BodyEnd`] whether the body was complete
-//! or broken off. It is strict, so that what must not be on the wire is seen.
-//! [`Server::curl`] and [`Server::run`] use real clients, for TLS and HTTP/2.
+//! [`Server::connect`] gives the connection itself: any bytes go out, and a [`Response`] says what
+//! came, trailers and interim responses included, and by [`BodyEnd`] whether the body was complete
+//! or broken off. It is strict, so that what must not be on the wire is seen. [`Server::curl`] and
+//! [`Server::run`] use real clients, for TLS and HTTP/2.
 //!
 //! # Each MPM
 //! [`mpm_tests!`] makes three tests of one function. A server that asks for no MPM gets that of the

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-/// What no test may leave in the ErrorLog or on standard error, whichever module wrote it.
+/// Texts that no test may leave in the ErrorLog or on standard error, whichever module wrote them.
 const BAD: &[&str] = &[
     "panicked",
     // A child that a signal ended: AH00051 when it also dumped core.
@@ -33,13 +33,13 @@ pub(crate) fn tail(text: &str) -> &str {
     &text[starts.take(LINES).nth(LINES - 1).unwrap_or(0)..]
 }
 
-/// How many generations have begun to serve. httpd writes this line at every `LogLevel`.
+/// Counts the generations that have begun to serve. httpd writes this line at every `LogLevel`.
 pub(crate) fn generations(error_log: &str) -> usize {
     error_log.lines().filter(|line| line.contains("resuming normal operations")).count()
 }
 
-/// The lines of a log that must not be there. `modules` are the names by which the modules under test
-/// log, `allowed` the texts that excuse a line.
+/// The lines of a log that must not be there. `modules` are the names by which the modules under
+/// test log, `allowed` the texts that excuse a line.
 pub(crate) fn problems(text: &str, modules: &[String], allowed: &[String]) -> Vec<String> {
     let levels: Vec<_> = modules
         .iter()

@@ -1,4 +1,4 @@
-//! Where modules come from: the one under test from the build's folder, httpd's own from httpd.
+//! Finds modules: the one under test in the build's folder, httpd's own in httpd's.
 
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -9,7 +9,7 @@ use httpd_config::Httpd;
 /// The httpd of this machine, looked for once in a process.
 ///
 /// # Errors
-/// When there is none: the text names the package to install.
+/// Fails when there is none: the text names the package to install.
 pub fn httpd() -> Result<&'static Httpd, String> {
     static FOUND: OnceLock<Result<Httpd, String>> = OnceLock::new();
     FOUND
@@ -22,11 +22,11 @@ pub fn httpd() -> Result<&'static Httpd, String> {
 ///
 /// A path (with a slash) is taken as it is. A bare name like `mod_x.so` is looked for in
 /// `$HTTPD_TESTKIT_MODULES`, if that is set, else in `target/<profile>` of the running test and in
-/// `examples` below it, also under the names that Cargo gives to a cdylib (`libmod_x.so`, `libx.so`,
-/// `libmod_x_so.so`). The newest one is meant.
+/// `examples` below it, also under the names that Cargo gives to a cdylib (`libmod_x.so`,
+/// `libx.so`, `libmod_x_so.so`). The newest one is meant.
 ///
 /// # Errors
-/// When there is none: the text lists the places.
+/// Fails when there is none: the text lists the places.
 pub fn find_module(file: &str) -> Result<PathBuf, String> {
     if file.contains('/') {
         let path = PathBuf::from(file);
@@ -58,7 +58,8 @@ pub(crate) fn stem(file: &str) -> &str {
     name.strip_prefix("mod_").unwrap_or(name)
 }
 
-/// The line that makes httpd's own module `name` usable: `headers`, `mod_headers`, `headers_module`.
+/// The line that makes httpd's own module `name` usable: `headers`, `mod_headers`,
+/// `headers_module`.
 pub(crate) fn stock_line(httpd: &Httpd, name: &str) -> Result<String, String> {
     let bare = name.strip_suffix(".so").unwrap_or(name);
     let bare = bare.strip_prefix("mod_").unwrap_or(bare);
@@ -84,12 +85,12 @@ fn names(file: &str) -> impl Iterator<Item = String> {
     .into_iter()
 }
 
-/// When a file was last changed, if there is one.
+/// Returns the time of a file's last change, if the file exists.
 pub(crate) fn modified(path: &Path) -> Option<SystemTime> {
     path.metadata().ok().filter(std::fs::Metadata::is_file)?.modified().ok()
 }
 
-/// Where modules are looked for.
+/// Returns the folders to search for modules.
 pub(crate) fn places() -> Result<Vec<PathBuf>, String> {
     if let Some(folder) = std::env::var_os("HTTPD_TESTKIT_MODULES").filter(|v| !v.is_empty()) {
         return Ok(vec![folder.into()]);

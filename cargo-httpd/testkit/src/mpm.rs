@@ -7,9 +7,9 @@ use crate::modules;
 /// Makes one test for each MPM out of a function that takes it: `name::prefork`, `name::worker` and
 /// `name::event`.
 ///
-/// Attributes before the function go to each test. `HTTPD_TESTKIT_MPMS=event,worker` leaves the other
-/// MPMs out, for an httpd that was built without them; an MPM that is missing otherwise fails its
-/// test.
+/// Attributes before the function go to each test. `HTTPD_TESTKIT_MPMS=event,worker` leaves the
+/// other MPMs out, for an httpd that was built without them; an MPM that is missing otherwise fails
+/// its test.
 ///
 /// ```no_run
 /// httpd_testkit::mpm_tests! {
@@ -59,7 +59,7 @@ macro_rules! mpm_tests {
 /// True if tests with `mpm` should run: unless `HTTPD_TESTKIT_MPMS` is set and does not name it.
 ///
 /// # Panics
-/// When `HTTPD_TESTKIT_MPMS` names something that is no MPM.
+/// Panics when `HTTPD_TESTKIT_MPMS` names something that is not an MPM.
 pub fn is_wanted(mpm: Mpm) -> bool {
     let wanted = std::env::var("HTTPD_TESTKIT_MPMS").unwrap_or_default();
     match named(&wanted) {

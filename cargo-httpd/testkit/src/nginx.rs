@@ -25,8 +25,8 @@ pub(crate) fn text(builder: &WebServerBuilder, account: Option<(&str, &str)>) ->
     )
 }
 
-/// Puts the files that `include fastcgi_params` and its like name beside the configuration: those of
-/// the system's nginx.
+/// Puts the files that `include fastcgi_params` and its like name beside the configuration: those
+/// of the system's nginx.
 pub(crate) fn write_parameters(root: &Root) -> io::Result<()> {
     let Some(folder) = folder() else { return Ok(()) };
     for name in ["fastcgi_params", "fastcgi.conf", "scgi_params", "uwsgi_params", "proxy_params"] {

@@ -1,8 +1,8 @@
-//! What the kernel says about a process: memory, threads, descriptors, children.
+//! The kernel's figures of a process: memory, threads, descriptors, children.
 //!
 //! For tests that look for growth, leaks and stray threads. Linux only: it reads `/proc`. Reading
-//! [`fds`] and [`maps`] of a child that runs as another user takes root with `CAP_SYS_PTRACE`, which
-//! some containers do not give.
+//! [`fds`] and [`maps`] of a child that runs as another user takes root with `CAP_SYS_PTRACE`,
+//! which some containers do not give.
 
 use std::path::PathBuf;
 use std::{fs, io};
@@ -10,7 +10,7 @@ use std::{fs, io};
 /// Resident memory in KiB, shared pages included.
 ///
 /// # Errors
-/// When the process has gone.
+/// Fails when the process has gone.
 pub fn rss_kib(pid: i32) -> io::Result<u64> {
     status_number(pid, "VmRSS")
 }
@@ -19,7 +19,7 @@ pub fn rss_kib(pid: i32) -> io::Result<u64> {
 /// fork shares count.
 ///
 /// # Errors
-/// When the process has gone.
+/// Fails when the process has gone.
 pub fn anon_kib(pid: i32) -> io::Result<u64> {
     status_number(pid, "RssAnon")
 }
@@ -27,15 +27,15 @@ pub fn anon_kib(pid: i32) -> io::Result<u64> {
 /// The number of threads.
 ///
 /// # Errors
-/// When the process has gone.
+/// Fails when the process has gone.
 pub fn threads(pid: i32) -> io::Result<usize> {
     status_number(pid, "Threads").map(|count| usize::try_from(count).unwrap_or(usize::MAX))
 }
 
-/// What the open descriptors point to: `/path/of/file`, `socket:[12345]`, `pipe:[12345]`.
+/// Returns the targets of the open descriptors: `/path/of/file`, `socket:[12345]`, `pipe:[12345]`.
 ///
 /// # Errors
-/// When the process has gone or may not be inspected.
+/// Fails when the process has gone or may not be inspected.
 pub fn fds(pid: i32) -> io::Result<Vec<PathBuf>> {
     let mut targets = Vec::new();
     for entry in fs::read_dir(format!("/proc/{pid}/fd"))? {
@@ -52,15 +52,16 @@ pub fn fds(pid: i32) -> io::Result<Vec<PathBuf>> {
 /// The mappings, as `/proc/<pid>/maps` lists them.
 ///
 /// # Errors
-/// When the process has gone or may not be inspected.
+/// Fails when the process has gone or may not be inspected.
 pub fn maps(pid: i32) -> io::Result<String> {
     fs::read_to_string(format!("/proc/{pid}/maps"))
 }
 
-/// The command line, its arguments joined by blanks; a process may have overwritten it with a title.
+/// The command line, its arguments joined by blanks; a process may have overwritten it with a
+/// title.
 ///
 /// # Errors
-/// When the process has gone.
+/// Fails when the process has gone.
 pub fn title(pid: i32) -> io::Result<String> {
     let bytes = fs::read(format!("/proc/{pid}/cmdline"))?;
     let words: Vec<_> = bytes.split(|&byte| byte == 0).map(String::from_utf8_lossy).collect();
@@ -71,15 +72,16 @@ pub fn title(pid: i32) -> io::Result<String> {
 /// where that runs under valgrind.
 ///
 /// # Errors
-/// When the process has gone.
+/// Fails when the process has gone.
 pub fn name(pid: i32) -> io::Result<String> {
     fs::read_to_string(format!("/proc/{pid}/comm")).map(|name| name.trim_end().to_owned())
 }
 
-/// What `/proc/<pid>/status` says of `field`, without blanks around it: `Uid`, `Groups`, `Umask`.
+/// Returns the value of `field` in `/proc/<pid>/status`, without blanks around it: `Uid`, `Groups`,
+/// `Umask`.
 ///
 /// # Errors
-/// When the process has gone, or the kernel does not say it.
+/// Fails when the process has gone, or the kernel does not say it.
 pub fn status(pid: i32, field: &str) -> io::Result<String> {
     let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
     status
@@ -92,7 +94,7 @@ pub fn status(pid: i32, field: &str) -> io::Result<String> {
 /// The process group and the session that a process belongs to.
 ///
 /// # Errors
-/// When the process has gone.
+/// Fails when the process has gone.
 pub fn group_and_session(pid: i32) -> io::Result<(i32, i32)> {
     Stat::read(pid)
         .map(|stat| (stat.group, stat.session))
@@ -102,16 +104,16 @@ pub fn group_and_session(pid: i32) -> io::Result<(i32, i32)> {
 /// The nice value of a process, -20 to 19.
 ///
 /// # Errors
-/// When the process has gone.
+/// Fails when the process has gone.
 pub fn nice(pid: i32) -> io::Result<i32> {
     Stat::read(pid).map(|stat| stat.nice).ok_or_else(|| io::ErrorKind::NotFound.into())
 }
 
-/// The processes of httpd's session, in order: whatever its modules started is among them, unless it
-/// made a session of its own.
+/// The processes of httpd's session, in order: whatever its modules started is among them, unless
+/// it made a session of its own.
 ///
 /// # Errors
-/// When there is no `/proc`.
+/// Fails when there is no `/proc`.
 pub fn in_session(session: i32) -> io::Result<Vec<i32>> {
     let of_session = |stat: &Stat| stat.session == session && stat.is_alive();
     Ok(all()?.into_iter().filter(of_session).map(|stat| stat.pid).collect())
@@ -120,7 +122,7 @@ pub fn in_session(session: i32) -> io::Result<Vec<i32>> {
 /// The processes whose parent is `pid`, in order. Empty when it has gone.
 ///
 /// # Errors
-/// When there is no `/proc`.
+/// Fails when there is no `/proc`.
 pub fn children(pid: i32) -> io::Result<Vec<i32>> {
     let of_pid = |stat: &Stat| stat.parent == pid && stat.is_alive();
     Ok(all()?.into_iter().filter(of_pid).map(|stat| stat.pid).collect())
@@ -137,7 +139,7 @@ pub(crate) struct TcpSocket {
     /// Its own port.
     pub(crate) port: u16,
     pub(crate) listens: bool,
-    /// As [`fds`] shows it.
+    /// The target, in the form of [`fds`].
     pub(crate) name: PathBuf,
 }
 
@@ -150,8 +152,8 @@ pub(crate) fn tcp_sockets() -> io::Result<Vec<TcpSocket>> {
 }
 
 impl TcpSocket {
-    /// A line of `/proc/net/tcp`: slot, local and remote address, state (0A is LISTEN), queues, timer,
-    /// retransmits, uid, time-out, inode. That is 0 once nobody holds the socket.
+    /// A line of `/proc/net/tcp`: slot, local and remote address, state (0A is LISTEN), queues,
+    /// timer, retransmits, uid, time-out, inode. That is 0 once nobody holds the socket.
     fn parse(line: &str) -> Option<Self> {
         let fields: Vec<_> = line.split_whitespace().collect();
         let port = u16::from_str_radix(fields.get(1)?.rsplit_once(':')?.1, 16).ok()?;
@@ -197,7 +199,8 @@ impl Stat {
         Self::parse(pid, &fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
     }
 
-    /// `pid (name) state parent group session ... nice ...`, where the name may hold blanks and brackets.
+    /// `pid (name) state parent group session ... nice ...`, where the name may hold blanks and
+    /// brackets.
     fn parse(pid: i32, text: &str) -> Option<Self> {
         let mut fields = text.rsplit_once(')')?.1.split_whitespace();
         let state = fields.next()?.chars().next()?;

@@ -13,17 +13,17 @@ use crate::{proc, wait};
 /// A child with a session and process group of its own. Dropping it kills the group.
 #[derive(Debug)]
 pub(crate) struct Process {
-    /// As messages call it: `httpd`.
+    /// The name in messages: `httpd`.
     name: &'static str,
     child: Child,
     ended: Option<ExitStatus>,
 }
 
-/// How a process came to its end when it was told to.
+/// The end of a process that was told to stop.
 #[derive(Debug)]
 pub(crate) struct End {
     pub(crate) status: ExitStatus,
-    /// What was not as it should be.
+    /// The faults that were seen.
     pub(crate) problems: Vec<String>,
 }
 
@@ -42,7 +42,7 @@ impl Process {
         i32::try_from(self.child.id()).expect("a process id")
     }
 
-    /// How it ended, if it has.
+    /// Returns the exit status, if the process has ended.
     pub(crate) fn try_wait(&mut self) -> io::Result<Option<ExitStatus>> {
         if self.ended.is_none() {
             self.ended = self.child.try_wait()?;
@@ -50,8 +50,8 @@ impl Process {
         Ok(self.ended)
     }
 
-    /// Sends SIGTERM to `pid`, itself or the server that it runs, and waits until the whole group has
-    /// gone; what has not after `patience` is killed.
+    /// Sends SIGTERM to `pid`, itself or the server that it runs, and waits until the whole group
+    /// has gone; what has not after `patience` is killed.
     pub(crate) fn terminate(&mut self, pid: i32, patience: Duration) -> io::Result<End> {
         let (name, mut problems) = (self.name, Vec::new());
         let end = Instant::now() + patience;
@@ -128,8 +128,8 @@ type Order = (Command, mpsc::SyncSender<io::Result<Child>>);
 
 /// The thread that starts every process, and never ends.
 ///
-/// The kernel sends the death signal when the *thread* that started a process ends, not its process;
-/// the threads of tests come and go.
+/// The kernel sends the death signal when the *thread* that started a process ends, not its
+/// process; the threads of tests come and go.
 fn spawner() -> mpsc::Sender<Order> {
     static SPAWNER: OnceLock<mpsc::Sender<Order>> = OnceLock::new();
     let start = || {

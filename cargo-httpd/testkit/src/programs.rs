@@ -1,4 +1,4 @@
-//! Where programs under test come from: the build's folder.
+//! Finds programs under test in the build's folder.
 
 use std::path::{Path, PathBuf};
 
@@ -7,11 +7,11 @@ use crate::root::is_open_to_all;
 
 /// The file of a program under test.
 ///
-/// A path (with a slash) is taken as it is. A bare name is looked for in `$HTTPD_TESTKIT_MODULES`, if
-/// that is set, and in `target/<profile>` of the running test. The newest one is meant.
+/// A path (with a slash) is taken as it is. A bare name is looked for in `$HTTPD_TESTKIT_MODULES`,
+/// if that is set, and in `target/<profile>` of the running test. The newest one is meant.
 ///
 /// # Errors
-/// When there is none: the text lists the places.
+/// Fails when there is none: the text lists the places.
 pub fn find_program(name: &str) -> Result<PathBuf, String> {
     if name.contains('/') {
         let path = PathBuf::from(name);

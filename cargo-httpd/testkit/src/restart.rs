@@ -13,27 +13,29 @@ impl Server {
     /// Restarts gracefully (SIGUSR1) and waits until only the new generation takes connections;
     /// children that still answer a request stay until it is done.
     ///
-    /// Where the kernel does not let the old children's descriptors be read (a container without
+    /// If the kernel does not let the old children's descriptors be read (a container without
     /// `CAP_SYS_PTRACE`), it waits for the new generation only.
     ///
     /// # Panics
-    /// When httpd ends instead, as it does with a broken configuration, or the restart takes too long.
+    /// Panics when httpd ends instead, as it does with a broken configuration, or the restart takes
+    /// too long.
     #[track_caller]
     pub fn graceful(&self) {
         self.renew(Signal::USR1);
     }
 
-    /// Restarts at once (SIGHUP), cutting what is being answered, and waits until the new generation
-    /// takes connections.
+    /// Restarts at once (SIGHUP), cutting what is being answered, and waits until the new
+    /// generation takes connections.
     ///
     /// # Panics
-    /// When httpd ends instead, as it does with a broken configuration, or the restart takes too long.
+    /// Panics when httpd ends instead, as it does with a broken configuration, or the restart takes
+    /// too long.
     #[track_caller]
     pub fn restart(&self) {
         self.renew(Signal::HUP);
     }
 
-    /// Where no client keeps a connection, tells the children to finish and waits until they have.
+    /// Tells the children to finish, and waits until they have. No client may keep a connection.
     pub(crate) fn drain(&self) {
         let listeners = self.listeners();
         let is_served = |socket: &TcpSocket| {

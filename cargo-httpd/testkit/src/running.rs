@@ -15,13 +15,13 @@ use crate::process::Process;
 use crate::root::Root;
 use crate::{log, process, wait};
 
-/// Where standard output and standard error go, below the root.
+/// The file of standard output and standard error, below the root.
 pub(crate) const CONSOLE: &str = "console";
 
 /// A process that was started, with its folder.
 ///
-/// Dropping it stops it, and fails the test, unless that has failed already, when it ended by itself,
-/// ended badly or left processes behind. The folder is then kept and named.
+/// Dropping it stops it, and fails the test, unless that has failed already, when it ended by
+/// itself, ended badly or left processes behind. The folder is then kept and named.
 #[derive(Debug)]
 pub(crate) struct Running {
     name: &'static str,

@@ -35,7 +35,7 @@ pub struct Server {
     state: Mutex<State>,
 }
 
-/// What a launch hands over.
+/// The parts that a launch hands over.
 pub(crate) struct Parts {
     pub(crate) process: Process,
     pub(crate) pid: i32,
@@ -122,7 +122,7 @@ impl Server {
     /// GETs `target` on a connection of its own.
     ///
     /// # Panics
-    /// When there is no response.
+    /// Panics when there is no response.
     #[track_caller]
     pub fn get(&self, target: &str) -> Response {
         self.request("GET", target).send()
@@ -136,7 +136,7 @@ impl Server {
     /// A connection to the plain listener.
     ///
     /// # Panics
-    /// When nobody answers there.
+    /// Panics when nobody answers there.
     #[track_caller]
     pub fn connect(&self) -> Connection {
         Connection::open(self.addr(), self.patience())
@@ -146,7 +146,7 @@ impl Server {
     /// arguments are what follows; [`Server::url`] and [`Server::tls_url`] go well with it.
     ///
     /// # Panics
-    /// When curl is not installed or does not end.
+    /// Panics when curl is not installed or does not end.
     #[track_caller]
     pub fn curl<S: AsRef<str>>(&self, args: &[S]) -> Output {
         let mut words: Vec<String> = Vec::new();
@@ -161,7 +161,7 @@ impl Server {
     /// Runs another client to its end, within a time limit: `nghttp`, `h2load`, `openssl s_client`.
     ///
     /// # Panics
-    /// When it is not installed or does not end.
+    /// Panics when it is not installed or does not end.
     #[track_caller]
     pub fn run<S: AsRef<str>>(&self, program: &str, args: &[S]) -> Output {
         let mut command = std::process::Command::new(program);
@@ -175,13 +175,13 @@ impl Server {
         log::read(&self.root().join("error_log"))
     }
 
-    /// The access log up to now: client, time, request line, status, bytes, how the connection ended,
-    /// microseconds, process id. A line is written after its response.
+    /// The access log up to now: client, time, request line, status, bytes, how the connection
+    /// ended, microseconds, process id. A line is written after its response.
     pub fn access_log(&self) -> String {
         log::read(&self.root().join("access_log"))
     }
 
-    /// What httpd wrote to standard output and standard error, a wrapper's messages included.
+    /// Returns httpd's standard output and standard error, a wrapper's messages included.
     pub fn console(&self) -> String {
         log::read(&self.root().join("console"))
     }
@@ -189,7 +189,7 @@ impl Server {
     /// Waits for a line of the ErrorLog that holds `needle`, and returns the first one.
     ///
     /// # Panics
-    /// When none comes in time.
+    /// Panics when none comes in time.
     #[track_caller]
     pub fn wait_log(&self, needle: &str) -> String {
         self.wait_log_count(needle, 1).swap_remove(0)
@@ -198,7 +198,7 @@ impl Server {
     /// Waits for `count` lines of the ErrorLog that hold `needle`, and returns every one.
     ///
     /// # Panics
-    /// When fewer come in time.
+    /// Panics when fewer come in time.
     #[track_caller]
     pub fn wait_log_count(&self, needle: &str, count: usize) -> Vec<String> {
         self.wait_lines("error_log", needle, count)
@@ -207,7 +207,7 @@ impl Server {
     /// Waits for a line of the access log that holds `needle`, and returns the first one.
     ///
     /// # Panics
-    /// When none comes in time.
+    /// Panics when none comes in time.
     #[track_caller]
     pub fn wait_access_log(&self, needle: &str) -> String {
         self.wait_lines("access_log", needle, 1).swap_remove(0)
@@ -216,7 +216,7 @@ impl Server {
     /// Waits until `probe` is true.
     ///
     /// # Panics
-    /// When that is not so in time: `what` says what was waited for.
+    /// Panics when that is not so in time: `what` says what was waited for.
     #[track_caller]
     pub fn wait_for(&self, what: &str, mut probe: impl FnMut() -> bool) {
         let patience = self.patience();
@@ -228,7 +228,7 @@ impl Server {
     /// Sends a signal to httpd's parent or to one of its children.
     ///
     /// # Panics
-    /// When there is no such process.
+    /// Panics when there is no such process.
     #[track_caller]
     pub fn signal(&self, pid: i32, signal: Signal) {
         let mut state = self.state();
@@ -244,8 +244,8 @@ impl Server {
     /// twice is to stop once.
     ///
     /// If no client keeps a connection, it lets the children end gracefully (SIGWINCH) before the
-    /// parent gets SIGTERM: a child that gets it in the moment of closing a connection may crash within
-    /// httpd, which is no fault of a module's. To see what SIGTERM alone does, send it by
+    /// parent gets SIGTERM: a child that gets it in the moment of closing a connection may crash
+    /// within httpd, which is no fault of a module's. To see what SIGTERM alone does, send it by
     /// [`Server::signal`] before.
     pub fn stop(&self) {
         let mut state = self.state();
@@ -270,7 +270,7 @@ impl Server {
     /// Replaces httpd.conf; it is in force after [`Server::graceful`] or [`Server::restart`].
     ///
     /// # Panics
-    /// When it cannot be written.
+    /// Panics when it cannot be written.
     pub fn write_config(&self, text: &str) {
         self.write_file("httpd.conf", text);
     }
@@ -278,7 +278,7 @@ impl Server {
     /// Writes a file below the server root, readable by all.
     ///
     /// # Panics
-    /// When it cannot be written.
+    /// Panics when it cannot be written.
     #[track_caller]
     pub fn write_file(&self, path: &str, bytes: impl AsRef<[u8]>) {
         if let Err(error) = self.root.write(path, bytes.as_ref(), 0o644) {
@@ -286,7 +286,7 @@ impl Server {
         }
     }
 
-    /// What would fail the test if the server were dropped now.
+    /// Returns the faults that would fail the test if the server were dropped now.
     pub fn problems(&self) -> Vec<String> {
         let modules: Vec<_> = std::iter::once("rust".to_owned())
             .chain(self.builder.loads.iter().filter_map(|load| match load {
@@ -301,7 +301,8 @@ impl Server {
         problems
     }
 
-    /// How long the kit waits for what should take no time, as [`Builder::patience`] set it.
+    /// Returns the time that the kit waits for an event that should come at once
+    /// ([`Builder::patience`]).
     pub fn patience(&self) -> Duration {
         self.builder.deadline()
     }

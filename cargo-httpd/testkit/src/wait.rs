@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-/// Asks `probe` until it answers, and returns the answer; `None` once `end` has passed. It is asked at
-/// least once.
+/// Asks `probe` until it answers, and returns the answer; `None` once `end` has passed. It is asked
+/// at least once.
 pub(crate) fn until<T>(end: Instant, mut probe: impl FnMut() -> Option<T>) -> Option<T> {
     loop {
         // Taken before the probe, so that the last one looks at a time after the deadline.

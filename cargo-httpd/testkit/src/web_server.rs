@@ -39,7 +39,8 @@ enum Kind {
 /// A real nginx or lighttpd in a folder of its own, on a port of its own.
 ///
 /// Dropping it stops it, and fails the test when it ended by itself, ended badly or left processes
-/// behind. The folder is removed, but kept and named when the test failed or `HTTPD_TESTKIT_KEEP` is set.
+/// behind. The folder is removed, but kept and named when the test failed or `HTTPD_TESTKIT_KEEP`
+/// is set.
 #[derive(Debug)]
 pub struct WebServer {
     running: Running,
@@ -81,7 +82,7 @@ impl WebServer {
     /// GETs `target` on a connection of its own.
     ///
     /// # Panics
-    /// When there is no response.
+    /// Panics when there is no response.
     #[track_caller]
     pub fn get(&self, target: &str) -> Response {
         self.request("GET", target).send()
@@ -95,7 +96,7 @@ impl WebServer {
     /// A connection.
     ///
     /// # Panics
-    /// When nobody answers.
+    /// Panics when nobody answers.
     #[track_caller]
     pub fn connect(&self) -> Connection {
         Connection::open(self.addr(), self.patience())
@@ -109,7 +110,7 @@ impl WebServer {
     /// Waits until `probe` is true.
     ///
     /// # Panics
-    /// When that is not so in time: `what` says what was waited for.
+    /// Panics when that is not so in time: `what` says what was waited for.
     #[track_caller]
     pub fn wait_for(&self, what: &str, probe: impl FnMut() -> bool) {
         self.running.wait_for(what, probe);
@@ -118,7 +119,7 @@ impl WebServer {
     /// Sends a signal to the server or to one of its children.
     ///
     /// # Panics
-    /// When there is no such process.
+    /// Panics when there is no such process.
     #[track_caller]
     pub fn signal(&self, pid: i32, signal: Signal) {
         self.running.signal(pid, signal);
@@ -129,7 +130,7 @@ impl WebServer {
         self.running.stop();
     }
 
-    /// How long the kit waits for what should take no time.
+    /// Returns the time that the kit waits for an event that should come at once.
     pub fn patience(&self) -> Duration {
         self.running.patience()
     }
@@ -196,7 +197,7 @@ impl WebServerBuilder {
     /// Starts the server and waits until it serves.
     ///
     /// # Panics
-    /// When it does not start: with the command and what the server said.
+    /// Panics when it does not start: with the command and what the server said.
     #[track_caller]
     pub fn start(self) -> WebServer {
         match self.try_start() {
@@ -208,7 +209,7 @@ impl WebServerBuilder {
     /// Starts the server and waits until it serves.
     ///
     /// # Errors
-    /// When it does not start: with the command and what the server said.
+    /// Fails when it does not start: with the command and what the server said.
     pub fn try_start(self) -> Result<WebServer, StartError> {
         for _ in 1..ATTEMPTS {
             match self.attempt() {
@@ -264,7 +265,7 @@ fn account() -> Option<(&'static str, &'static str)> {
     is_privileged().then(Httpd::user_and_group).flatten()
 }
 
-/// Where Debian has servers; `PATH` need not have it.
+/// Finds a server in Debian's folders too, which `PATH` need not have.
 fn program(name: &str) -> String {
     let system = format!("/usr/sbin/{name}");
     if Path::new(&system).exists() { system } else { name.to_owned() }

@@ -145,7 +145,8 @@ impl Running {
         get(self.port, path)
     }
 
-    /// Asks again and again until the body of `path` is `wanted`: a graceful restart takes its time.
+    /// Asks again and again until the body of `path` is `wanted`: a graceful restart takes its
+    /// time.
     pub(crate) fn get_until(&self, path: &str, wanted: &str) {
         let deadline = Instant::now() + PATIENCE;
         while self.get(path) != wanted {

@@ -1,5 +1,5 @@
-//! Daemon mode: `cargo httpd run --daemon` of this workspace's own module, and what the tool tells and
-//! does of its process group while it runs.
+//! Daemon mode: `cargo httpd run --daemon` of this workspace's own module, and what the tool tells
+//! and does of its process group while it runs.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -1,5 +1,5 @@
-//! `install` and `uninstall` where configuration lies in conf.modules.d and conf.d, as on Fedora: this
-//! machine's httpd, told by its own options that its configuration is elsewhere.
+//! `install` and `uninstall` where configuration lies in conf.modules.d and conf.d, as on Fedora:
+//! this machine's httpd, told by its own options that its configuration is elsewhere.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

@@ -1,9 +1,9 @@
-//! A machine of its own for a test that changes the system: this one, with layers over `/etc`, `/usr`
-//! and `/var` that go away with the test.
+//! A machine of its own for a test that changes the system: this one, with layers over `/etc`,
+//! `/usr` and `/var` that go away with the test.
 //!
-//! The test calls itself again in a mount namespace. That takes root and the right to mount; where that
-//! is missing and `CI` is set the machine is nobody's, and is used as it is; elsewhere the test is left
-//! out, and says so.
+//! The test calls itself again in a mount namespace. That takes root and the right to mount; where
+//! that is missing and `CI` is set the machine is nobody's, and is used as it is; elsewhere the
+//! test is left out, and says so.
 
 use std::fs;
 use std::io::Write;
@@ -88,7 +88,7 @@ pub(crate) fn same(now: Tree, before: &Tree) {
     assert!(gone.is_empty() && new.is_empty(), "gone: {gone:?}; new: {new:?}");
 }
 
-/// What these folders hold.
+/// Returns the content of these folders.
 pub(crate) fn tree(folders: &[&Path]) -> Tree {
     let mut found = Vec::new();
     let mut folders: Vec<_> = folders.iter().map(|folder| folder.to_path_buf()).collect();

@@ -20,8 +20,8 @@ pub(crate) struct Made {
 }
 
 impl Made {
-    /// `cargo httpd new NAME ARGS`. The folder is the same in every run: cargo keeps what it built by
-    /// the path, so the target folder does not grow.
+    /// `cargo httpd new NAME ARGS`. The folder is the same in every run: cargo keeps what it built
+    /// by the path, so the target folder does not grow.
     pub(crate) fn new(name: &str, args: &[&str]) -> Self {
         static ONE: Mutex<()> = Mutex::new(());
         let one_at_a_time = ONE.lock().unwrap_or_else(PoisonError::into_inner);

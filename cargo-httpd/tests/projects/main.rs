@@ -1,5 +1,5 @@
-//! Projects as a new user makes them: `cargo httpd new` in a folder outside the repository, and then
-//! every command in it, with the real httpd.
+//! Projects as a new user makes them: `cargo httpd new` in a folder outside the repository, and
+//! then every command in it, with the real httpd.
 //!
 //! They share one target folder, so that the kit is built once; one of them builds at a time.
 

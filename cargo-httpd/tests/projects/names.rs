@@ -1,4 +1,4 @@
-//! Where a project may be made, and what it may be called.
+//! The places and the names that a project may have.
 
 use std::fs;
 use std::path::Path;
@@ -7,7 +7,7 @@ use std::process::Command;
 use crate::common::text;
 use crate::made::{base, tool};
 
-/// What `cargo httpd new ARGS` says, which must be refused, in a folder that must stay as it is.
+/// Returns the refusal of `cargo httpd new ARGS`, in a folder that must stay unchanged.
 fn refused(folder: &Path, args: &[&str]) -> String {
     let before: Vec<_> = folder.read_dir().unwrap().map(|entry| entry.unwrap().path()).collect();
     let output = tool(folder).arg("new").args(args).output().unwrap();

@@ -18,7 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 struct Httpd {
     child: Child,
     port: u16,
-    /// What was in [`PORTS`] before.
+    /// The content of [`PORTS`] before.
     ports: String,
 }
 
@@ -67,7 +67,8 @@ impl Drop for Httpd {
     }
 }
 
-/// What an installation may touch. The folders of a2enmod's own book-keeping come and go as it likes.
+/// Returns the files that an installation may touch. The folders of a2enmod's own book-keeping come
+/// and go as it likes.
 fn state() -> Tree {
     let folders =
         ["/etc/apache2", "/usr/lib/apache2/modules", "/var/lib/apache2", "/usr/local/bin"];

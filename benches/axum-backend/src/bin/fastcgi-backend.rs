@@ -1,8 +1,8 @@
 //! The same answers over FastCGI with the crate `fastcgi`, on the Unix socket whose path is its
 //! argument: a thread for each connection.
 //!
-//! The crate writes a record for each write, its header and its content on their own, and copies the
-//! content. In its favour, what is written is collected to the largest record here.
+//! The crate writes a record for each write, its header and its content on their own, and copies
+//! the content. In its favour, what is written is collected to the largest record here.
 #![forbid(unsafe_code)]
 
 use std::io::{self, BufWriter, Write};

@@ -1,10 +1,10 @@
 //! The same answers over FastCGI on a Unix socket, with tokio-fastcgi: what stands behind
-//! mod_proxy_fcgi, with the socket's path as its argument, and behind mod_fcgid, which starts it with a
-//! listening socket as its standard input.
+//! mod_proxy_fcgi, with the socket's path as its argument, and behind mod_fcgid, which starts it
+//! with a listening socket as its standard input.
 //!
 //! tokio-fastcgi writes a record's header and payload on their own and leaves the last record
-//! unflushed. In its favour, what it writes is collected here and sent once the response is complete,
-//! or whenever the buffer is full.
+//! unflushed. In its favour, what it writes is collected here and sent once the response is
+//! complete, or whenever the buffer is full.
 #![forbid(unsafe_code)]
 
 use std::io::{self, Read};
@@ -109,7 +109,8 @@ fn head(length: usize) -> String {
     format!("Content-Type: text/plain\r\nContent-Length: {length}\r\n\r\n")
 }
 
-/// The buffered write half. The library holds one handle and its flushes do nothing; the other sends.
+/// The buffered write half. The library holds one handle and its flushes do nothing; the other
+/// sends.
 #[derive(Clone)]
 struct Output(Arc<Mutex<BufWriter<OwnedWriteHalf>>>);
 

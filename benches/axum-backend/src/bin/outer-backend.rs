@@ -1,6 +1,6 @@
 //! The same answers over FastCGI with the crate `outer_cgi`, which reads the command line itself:
-//! `fcgi-unix --bind PATH --chmod 666 --max-connections N`. It has a thread for each connection, and
-//! collects what is written to the largest record.
+//! `fcgi-unix --bind PATH --chmod 666 --max-connections N`. It has a thread for each connection,
+//! and collects what is written to the largest record.
 #![forbid(unsafe_code)]
 
 use std::collections::HashMap;

@@ -1,7 +1,7 @@
 //! The same answers over SCGI on a Unix socket: what stands behind mod_proxy_scgi.
 //!
-//! Written by hand, as no SCGI crate is kept up. An SCGI connection carries one request, and its end is
-//! the end of the answer; a small answer is one write.
+//! Written by hand, as no SCGI crate is kept up. An SCGI connection carries one request, and its
+//! end is the end of the answer; a small answer is one write.
 #![forbid(unsafe_code)]
 
 use std::io;
@@ -85,7 +85,7 @@ async fn answer(stream: &mut UnixStream, head: &Head<'_>, body: &[u8]) -> io::Re
     }
 }
 
-/// Where the content of the netstring is that a request begins with; a comma follows it. `None` while
+/// Returns the range of the netstring that a request begins with; a comma follows it. `None` while
 /// more of it must come.
 fn netstring(buffer: &[u8]) -> io::Result<Option<Range<usize>>> {
     let digits = buffer.iter().take_while(|byte| byte.is_ascii_digit()).count();

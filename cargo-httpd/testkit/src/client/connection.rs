@@ -17,9 +17,9 @@ const BODY_LIMIT: usize = 1 << 28;
 
 /// An HTTP/1.1 connection over plain TCP.
 ///
-/// Every read and write has a time-out, 10 seconds unless [`Connection::set_timeout`] says otherwise:
-/// it counts from the last byte that came or went. The methods panic where the wish cannot be
-/// granted, with what was there instead; [`Connection::try_read_response`] does not.
+/// Every read and write has a time-out, 10 seconds unless [`Connection::set_timeout`] says
+/// otherwise: it counts from the last byte that came or went. The methods panic where the wish
+/// cannot be granted, with what was there instead; [`Connection::try_read_response`] does not.
 #[derive(Debug)]
 pub struct Connection {
     wire: Wire,
@@ -30,7 +30,7 @@ impl Connection {
     /// Connects to `addr`.
     ///
     /// # Panics
-    /// When nobody answers there.
+    /// Panics when nobody answers there.
     pub fn open(addr: SocketAddr, timeout: Duration) -> Self {
         Self::try_open(addr, timeout).unwrap_or_else(|error| panic!("{error}"))
     }
@@ -38,7 +38,7 @@ impl Connection {
     /// Connects to `addr`.
     ///
     /// # Errors
-    /// When nobody answers there.
+    /// Fails when nobody answers there.
     pub fn try_open(addr: SocketAddr, timeout: Duration) -> Result<Self, ClientError> {
         let wire = Wire::open(addr, timeout)
             .map_err(|error| ClientError::io(&format!("connecting to {addr}"), &error))?;
@@ -50,7 +50,8 @@ impl Connection {
         self.wire.set_timeout(timeout).expect("a time-out above zero");
     }
 
-    /// A request on this connection, which stays open unless its headers or the server say otherwise.
+    /// A request on this connection, which stays open unless its headers or the server say
+    /// otherwise.
     pub fn request(&mut self, method: &str, target: &str) -> RequestBuilder<'_> {
         RequestBuilder::on(self, method, target)
     }
@@ -58,7 +59,7 @@ impl Connection {
     /// Sends bytes as they are.
     ///
     /// # Panics
-    /// When the server has closed the connection, or takes nothing before the time-out.
+    /// Panics when the server has closed the connection, or takes nothing before the time-out.
     pub fn write(&mut self, bytes: impl AsRef<[u8]>) -> &mut Self {
         if let Err(error) = self.try_write(bytes.as_ref()) {
             panic!("cannot send: {error}");
@@ -69,7 +70,7 @@ impl Connection {
     /// Sends bytes as they are.
     ///
     /// # Errors
-    /// When the server has closed the connection, or takes nothing before the time-out.
+    /// Fails when the server has closed the connection, or takes nothing before the time-out.
     pub fn try_write(&mut self, bytes: &[u8]) -> Result<(), ClientError> {
         self.wire.write(bytes)
     }
@@ -77,7 +78,7 @@ impl Connection {
     /// Reads the response to a request that was not HEAD.
     ///
     /// # Panics
-    /// As [`Connection::try_read_response`] fails.
+    /// Panics where [`Connection::try_read_response`] fails.
     pub fn read_response(&mut self) -> Response {
         self.read_response_to("GET")
     }
@@ -85,17 +86,17 @@ impl Connection {
     /// Reads the response to a request with `method`: that to a HEAD has no body.
     ///
     /// # Panics
-    /// As [`Connection::try_read_response`] fails.
+    /// Panics where [`Connection::try_read_response`] fails.
     pub fn read_response_to(&mut self, method: &str) -> Response {
         self.try_read_response(method).unwrap_or_else(|error| panic!("no response: {error}"))
     }
 
-    /// Reads the response to a request with `method`, interim responses before it included. A 101 is
-    /// a final one.
+    /// Reads the response to a request with `method`, interim responses before it included. A 101
+    /// is a final one.
     ///
     /// # Errors
-    /// When there is no response, no HTTP, or nothing more before the time-out. A body that breaks off
-    /// is no error: see [`Response::end`].
+    /// Fails when there is no response, no HTTP, or nothing more before the time-out. A body that
+    /// breaks off is not an error: see [`Response::end`].
     pub fn try_read_response(&mut self, method: &str) -> Result<Response, ClientError> {
         let mut body = Vec::new();
         let mut collect = |bytes: &[u8]| {
@@ -106,11 +107,11 @@ impl Connection {
         Ok(Response { body, ..response })
     }
 
-    /// Like [`Connection::read_response_to`], but the body goes to `sink` piece by piece and is empty
-    /// in the result: for bodies too large for memory.
+    /// Like [`Connection::read_response_to`], but the body goes to `sink` piece by piece and is
+    /// empty in the result: for bodies too large for memory.
     ///
     /// # Panics
-    /// As [`Connection::try_read_response`] fails.
+    /// Panics where [`Connection::try_read_response`] fails.
     pub fn read_response_with(&mut self, method: &str, mut sink: impl FnMut(&[u8])) -> Response {
         self.try_read_response_with(method, &mut sink)
             .unwrap_or_else(|error| panic!("no response: {error}"))
@@ -120,7 +121,7 @@ impl Connection {
     /// [`Connection::read_exact`], [`Connection::read_chunk`] or [`Connection::read_to_end`].
     ///
     /// # Panics
-    /// When there is none before the time-out.
+    /// Panics when there is none before the time-out.
     pub fn read_head(&mut self) -> Head {
         self.try_read_head().unwrap_or_else(|error| panic!("no head of a response: {error}"))
     }
@@ -129,7 +130,7 @@ impl Connection {
     /// trailers are read too.
     ///
     /// # Panics
-    /// When the body breaks off or is not chunked.
+    /// Panics when the body breaks off or is not chunked.
     pub fn read_chunk(&mut self) -> Option<Vec<u8>> {
         match self.next_chunk() {
             Ok(Ok(Chunk::Data(size))) => {
@@ -147,7 +148,7 @@ impl Connection {
     /// Reads exactly `count` bytes.
     ///
     /// # Panics
-    /// When the connection ends or is silent before that.
+    /// Panics when the connection ends or is silent before that.
     pub fn read_exact(&mut self, count: usize) -> Vec<u8> {
         let doing = format!("reading exactly {count} bytes");
         while self.wire.pending().len() < count {
@@ -165,10 +166,11 @@ impl Connection {
         bytes
     }
 
-    /// Reads until the server closes the connection, and returns what came. A reset counts as a close.
+    /// Reads until the server closes the connection, and returns what came. A reset counts as a
+    /// close.
     ///
     /// # Panics
-    /// When the connection stays open and silent until the time-out.
+    /// Panics when the connection stays open and silent until the time-out.
     pub fn read_to_end(&mut self) -> Vec<u8> {
         loop {
             match self.wire.fill("reading to the end") {
@@ -334,8 +336,8 @@ impl Connection {
         }
     }
 
-    /// Reads the line with a chunk's size, and the trailers after the last one. The inner error says
-    /// where the body breaks off.
+    /// Reads the line with a chunk's size, and the trailers after the last one. The inner error
+    /// says where the body breaks off.
     fn next_chunk(&mut self) -> Result<Result<Chunk, String>, ClientError> {
         let line = match self.wire.until(b"\r\n", HEAD_LIMIT, "reading the size of a chunk")? {
             Ok(line) => line,

@@ -10,7 +10,7 @@ pub enum ClientErrorKind {
     Closed,
     /// The connection was closed or reset within the head.
     Truncated,
-    /// The server sent something that is no HTTP/1.x.
+    /// The server sent something other than HTTP/1.x.
     Malformed,
     /// Nothing came, or nothing was taken, for the connection's time-out.
     Timeout,
@@ -28,7 +28,7 @@ pub struct ClientError {
 }
 
 impl ClientError {
-    /// What went wrong, for a test to decide on.
+    /// Returns the kind of the error, for a test to decide on.
     pub fn kind(&self) -> ClientErrorKind {
         self.kind
     }

@@ -20,7 +20,7 @@ pub struct Head {
     pub interim: Vec<u16>,
 }
 
-/// How the end of the body is found (RFC 9112 6.3).
+/// The framing of a body (RFC 9112 6.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Framing {
     Length(u64),
@@ -32,7 +32,7 @@ impl Head {
     /// The first value of the header `name`, in any case.
     ///
     /// # Panics
-    /// When it is not UTF-8: read [`Head::headers`] then.
+    /// Panics when it is not UTF-8: read [`Head::headers`] then.
     pub fn header(&self, name: &str) -> Option<&str> {
         text_values(&self.headers, name).next()
     }
@@ -40,7 +40,7 @@ impl Head {
     /// Every value of the header `name`, in the order of the wire.
     ///
     /// # Panics
-    /// When one is not UTF-8.
+    /// Panics when one is not UTF-8.
     pub fn headers(&self, name: &str) -> Vec<&str> {
         text_values(&self.headers, name).collect()
     }
@@ -70,7 +70,7 @@ impl Head {
         })
     }
 
-    /// How the body ends, for the answer to a request with `method`.
+    /// Returns the framing of the body, for the answer to a request with `method`.
     pub(crate) fn framing(&self, method: &str) -> Result<Framing, ClientError> {
         let coding = text_values(&self.headers, "transfer-encoding").collect::<Vec<_>>().join(", ");
         let lengths: Vec<_> = text_values(&self.headers, "content-length").collect();

@@ -10,8 +10,8 @@ use super::response::Response;
 /// A request that is being built.
 ///
 /// Nothing is checked and little is added: `Host`, where none is given; the length of the body;
-/// `Connection: close` where the request has a connection of its own. So a test can send what is wrong
-/// too.
+/// `Connection: close` where the request has a connection of its own. So a test can send what is
+/// wrong too.
 #[must_use = "a request is sent by `send`"]
 pub struct RequestBuilder<'a> {
     target: Target<'a>,
@@ -48,8 +48,8 @@ impl<'a> RequestBuilder<'a> {
     }
 
     /// Sets the body, sent piece by piece as `chunks` makes it, and chunked unless a Content-Length
-    /// was given by [`RequestBuilder::header`]. It is made on a thread of its own while the response is
-    /// read, so it may be larger than memory.
+    /// was given by [`RequestBuilder::header`]. It is made on a thread of its own while the
+    /// response is read, so it may be larger than memory.
     pub fn chunks<I>(mut self, chunks: I) -> Self
     where
         I: IntoIterator<Item: Into<Vec<u8>> + 'a>,
@@ -68,7 +68,7 @@ impl<'a> RequestBuilder<'a> {
     /// Sends the request and reads the response.
     ///
     /// # Panics
-    /// As [`RequestBuilder::try_send`] fails.
+    /// Panics where [`RequestBuilder::try_send`] fails.
     pub fn send(self) -> Response {
         let line = self.line();
         self.try_send().unwrap_or_else(|error| panic!("{line}: {error}"))
@@ -80,7 +80,7 @@ impl<'a> RequestBuilder<'a> {
     /// response closes the connection.
     ///
     /// # Errors
-    /// When there is no response, no HTTP, or nothing more before the time-out.
+    /// Fails when there is no response, no HTTP, or nothing more before the time-out.
     pub fn try_send(self) -> Result<Response, ClientError> {
         let mut body = Vec::new();
         let response = self.exchange(&mut |bytes| body.extend_from_slice(bytes))?;
@@ -91,7 +91,7 @@ impl<'a> RequestBuilder<'a> {
     /// empty in the result: for bodies too large for memory.
     ///
     /// # Panics
-    /// As [`RequestBuilder::try_send`] fails.
+    /// Panics where [`RequestBuilder::try_send`] fails.
     pub fn send_with(self, mut sink: impl FnMut(&[u8])) -> Response {
         let line = self.line();
         self.exchange(&mut sink).unwrap_or_else(|error| panic!("{line}: {error}"))
@@ -231,7 +231,7 @@ fn write_pieces(
     Ok(())
 }
 
-/// Where there is no response, what went wrong while sending belongs to the reason.
+/// Adds the error of sending to the reason for a missing response.
 fn explain(
     response: Result<Response, ClientError>,
     sent: Result<(), ClientError>,

@@ -4,10 +4,10 @@ use std::fmt;
 
 use super::head::{Head, text_values, write_fields};
 
-/// How the body of a response ended.
+/// The end of a response's body.
 ///
-/// A time-out is none of these: it is an error, so that a test which demands a broken response is not
-/// content with one that hangs.
+/// A time-out is none of these: it is an error, so that a test which demands a broken response is
+/// not content with one that hangs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BodyEnd {
     /// Complete by its Content-Length, or a response that has no body (HEAD, 1xx, 204, 304).
@@ -47,7 +47,7 @@ pub struct Response {
     pub headers: Vec<(String, Vec<u8>)>,
     /// The body without its framing, as far as it came.
     pub body: Vec<u8>,
-    /// How the body ended.
+    /// The end of the body.
     pub end: BodyEnd,
     /// Trailer fields of a chunked body.
     pub trailers: Vec<(String, Vec<u8>)>,
@@ -59,7 +59,7 @@ impl Response {
     /// The first value of the header `name`, in any case.
     ///
     /// # Panics
-    /// When it is not UTF-8: read [`Response::headers`] then.
+    /// Panics when it is not UTF-8: read [`Response::headers`] then.
     pub fn header(&self, name: &str) -> Option<&str> {
         text_values(&self.headers, name).next()
     }
@@ -67,7 +67,7 @@ impl Response {
     /// Every value of the header `name`, in the order of the wire.
     ///
     /// # Panics
-    /// When one is not UTF-8.
+    /// Panics when one is not UTF-8.
     pub fn headers(&self, name: &str) -> Vec<&str> {
         text_values(&self.headers, name).collect()
     }
@@ -75,7 +75,7 @@ impl Response {
     /// The first value of the trailer field `name`, in any case.
     ///
     /// # Panics
-    /// When it is not UTF-8.
+    /// Panics when it is not UTF-8.
     pub fn trailer(&self, name: &str) -> Option<&str> {
         text_values(&self.trailers, name).next()
     }
@@ -83,7 +83,7 @@ impl Response {
     /// The body as text.
     ///
     /// # Panics
-    /// When it is not UTF-8.
+    /// Panics when it is not UTF-8.
     pub fn text(&self) -> &str {
         match std::str::from_utf8(&self.body) {
             Ok(text) => text,
@@ -109,7 +109,8 @@ impl Response {
     }
 }
 
-/// As on the wire, the body cut after 2 KiB: made to be read in the message of a failed assertion.
+/// Shows the response as on the wire, its body cut after 2 KiB, for the message of a failed
+/// assertion.
 impl fmt::Debug for Response {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const SHOWN: usize = 2048;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::error::{ClientError, ClientErrorKind, is_close};
 
-/// What a read met.
+/// The result of a read.
 #[derive(Debug)]
 pub(crate) enum Got {
     /// Bytes are in the buffer.
@@ -95,8 +95,8 @@ impl Wire {
         }
     }
 
-    /// Reads up to and including `mark`, and takes it. `Ok(Err(_))` when the connection ended first,
-    /// with the bytes up to there still in the buffer.
+    /// Reads up to and including `mark`, and takes it. `Ok(Err(_))` when the connection ended
+    /// first, with the bytes up to there still in the buffer.
     pub(crate) fn until(
         &mut self,
         mark: &[u8],

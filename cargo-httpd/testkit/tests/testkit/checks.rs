@@ -1,4 +1,4 @@
-//! What the kit finds wrong at the end of a test, and that nothing outlives it.
+//! The faults that the kit finds at the end of a test; nothing outlives a test.
 
 use std::io::{BufRead, BufReader};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use httpd_testkit::{Server, Signal, mpm_tests, proc};
 
-/// What dropping `server` says, and whether its root is still there then; it is removed.
+/// Drops `server`; returns its message, and whether its root is still there. Removes the root.
 fn dropped(server: Server) -> (Option<String>, bool) {
     let root = server.root().to_owned();
     let end = catch_unwind(AssertUnwindSafe(|| drop(server)));

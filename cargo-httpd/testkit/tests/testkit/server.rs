@@ -197,8 +197,8 @@ fn a_wrapper_runs_httpd() {
     assert!(String::from_utf8_lossy(&environ).contains("TESTKIT_WRAPPED=yes"));
 }
 
-/// Prints how long a start and a stop take. The bound is far above what is usual, as machines differ:
-/// it catches a time-out or a sleep that crept in.
+/// Prints how long a start and a stop take. The bound is far above what is usual, as machines
+/// differ: it catches a time-out or a sleep that crept in.
 #[test]
 fn a_start_and_a_stop_take_no_time() {
     // The search for httpd is made once in a process.

@@ -11,13 +11,13 @@ use axum::{Json, Router};
 use mod_rust::Factory;
 use serde::{Deserialize, Serialize};
 
-/// What can be mounted, by name: for the httpd module and for the gateway alike.
+/// Returns the applications by name, for the httpd module and for the gateway alike.
 #[must_use]
 pub fn applications() -> Vec<(&'static str, Factory)> {
     vec![("@NAME@", Factory::service_with_options(|options: Options| Ok(router(options))))]
 }
 
-/// What the administrator says: `RustAppOption title "Fruit"`, or `--option title=Fruit` to the
+/// The administrator's options: `RustAppOption title "Fruit"`, or `--option title=Fruit` to the
 /// gateway. An unknown option, or a value of the wrong type, stops `apachectl configtest`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -25,7 +25,7 @@ pub struct Options {
     /// The heading of the front page.
     #[serde(default = "title")]
     pub title: String,
-    /// How many of one item may be ordered at once.
+    /// The largest number of one item in an order.
     #[serde(default = "at_most")]
     pub at_most: u32,
 }
@@ -38,22 +38,22 @@ fn at_most() -> u32 {
     100
 }
 
-/// What the handlers share. Each process of httpd has its own, so it does not change: what must be
-/// remembered belongs into a database.
+/// The state that the handlers share. Each process of httpd has its own, so it does not change:
+/// what must be remembered belongs into a database.
 struct Stock {
     options: Options,
     /// Prices in cents.
     prices: BTreeMap<&'static str, u32>,
 }
 
-/// What a client wants.
+/// An order of a client.
 #[derive(Debug, Deserialize, Serialize)]
 pub struct Order {
     pub item: String,
     pub count: u32,
 }
 
-/// What it costs.
+/// The price of an order.
 #[derive(Debug, Deserialize, PartialEq, Serialize)]
 pub struct Receipt {
     pub item: String,

@@ -3,7 +3,7 @@
 
 use mod_rust::{Body, Environ, Factory, Result, StartResponse};
 
-/// What can be mounted, by name: for the httpd module and for the gateway alike.
+/// Returns the applications by name, for the httpd module and for the gateway alike.
 #[must_use]
 pub fn applications() -> Vec<(&'static str, Factory)> {
     vec![("@NAME@", Factory::of(hello))]

@@ -1,30 +1,31 @@
-//! The applications of `@NAME@`: `@NAME@` itself, which has options, and `@NAME@-closed`, which stands
-//! in for it. The same behind every server; what only httpd has, directives, is in `module/`.
+//! The applications of `@NAME@`: `@NAME@` itself, which has options, and `@NAME@-closed`, which
+//! stands in for it. The same behind every server; what only httpd has, directives, is in
+//! `module/`.
 #![forbid(unsafe_code)]
 
 use mod_rust::gateway::{Application, Body, Environ, Factory, Result, StartResponse, app_fn};
 use serde::Deserialize;
 
-/// What can be mounted, by name: for the httpd module and for the gateway alike.
+/// Returns the applications by name, for the httpd module and for the gateway alike.
 #[must_use]
 pub fn applications() -> Vec<(&'static str, Factory)> {
     vec![("@NAME@", Factory::with_options(open)), ("@NAME@-closed", Factory::of(closed))]
 }
 
-/// What the administrator says: `RustAppOption greeting "Good day"`, or `--option` to the gateway. A
-/// missing or unknown option, or a value of the wrong type, stops `apachectl configtest`.
+/// The administrator's options: `RustAppOption greeting "Good day"`, or `--option` to the gateway.
+/// A missing or unknown option, or a value of the wrong type, stops `apachectl configtest`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Options {
-    /// What a visitor is met with.
+    /// The greeting for a visitor.
     pub greeting: String,
-    /// How many shelves there are: one, unless it is said.
+    /// The number of shelves: one, unless given.
     #[serde(default)]
     pub shelves: Option<u16>,
 }
 
-/// Built once in each process that serves, for each distinct set of options: the place to open files
-/// and connection pools.
+/// Built once in each process that serves, for each distinct set of options: the place to open
+/// files and connection pools.
 ///
 /// # Errors
 ///

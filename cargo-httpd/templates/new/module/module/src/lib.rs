@@ -6,7 +6,7 @@ use std::str::FromStr;
 use mod_rust::httpd::{HookStatus, Pool, Request};
 use mod_rust::module::{Config, Contexts, Directive};
 
-/// What the module's directives say in one section of the configuration.
+/// The module's directives in one section of the configuration.
 #[derive(Clone, Copy, Debug, Default)]
 struct Settings {
     currency: Option<Currency>,
