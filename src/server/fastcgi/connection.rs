@@ -1,6 +1,7 @@
 //! Reading a connection: from its records to requests that run.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use super::input::Mode;
 use super::multiplexer::{Request, multiplexer};
@@ -10,8 +11,13 @@ use super::request::{Left, run};
 use super::response::reply;
 use super::thread_state::ThreadState;
 use crate::os::monotonic_us;
-use crate::protocol::fastcgi::{HEADER, Header, Kind, Role};
-use crate::server::stream::{Buffer, Connection, Due, Received, Then, Worker, expect_soon};
+use crate::protocol::fastcgi::{
+    HEADER, Header, Kind, ProtocolStatus, Role, put_end, put_stream_end,
+};
+use crate::server::stream::{
+    self, Buffer, Connection, Due, Framing, Output, Received, Then, Worker, expect_soon,
+    put_refusal,
+};
 use crate::server::workers::connections::Entry as _;
 
 /// Works on a connection that the calling thread has claimed, until there is nothing to read, or
@@ -39,6 +45,11 @@ pub(super) fn serve(worker: &mut Worker, connection: &Arc<Connection>, hung_up: 
             match step(worker, connection, &mut piece) {
                 Ok(Step::Go | Step::Own(_) | Step::OwnEnd) => {}
                 Ok(Step::More) => break,
+                Ok(Step::Ready(request)) if worker.refuses => {
+                    if !refuse(worker, connection, *request) {
+                        return worker.process.cut(connection);
+                    }
+                }
                 Ok(Step::Ready(request)) => {
                     let full = received == Received::Full;
                     match begin(worker, connection, request, piece, full) {
@@ -75,6 +86,34 @@ pub(super) fn serve(worker: &mut Worker, connection: &Arc<Connection>, hung_up: 
         piece = take_up(worker, connection);
         has_rest = !worker.buffer.is_empty();
     }
+}
+
+/// Answers a request that no thread takes up. Returns whether that is possible.
+fn refuse(worker: &mut Worker, connection: &Connection, request: Request) -> bool {
+    let Worker { process, states, .. } = worker;
+    let mut output = Output::new();
+    output.begin(Framing::Stdout(request.id));
+    put_refusal(&mut output, |head, into| head.write_cgi(into));
+    output.record(|into| {
+        put_stream_end(into, Kind::STDOUT, request.id);
+        put_end(into, request.id, 0, ProtocolStatus::OVERLOADED);
+    });
+    let mut table = multiplexer(connection).table();
+    if let Some(at) = table.position(request.id) {
+        table.requests.swap_remove(at);
+        process.requests.fetch_sub(1, Ordering::Relaxed);
+    }
+    table.served = true;
+    table.close |= !request.keep_conn;
+    let closes = table.close && table.requests.is_empty();
+    drop(table);
+    let Request { head, channel, .. } = request;
+    states.get(ThreadState::new).spare.put(head, channel);
+    let replied = stream::reply(process, connection, &mut output);
+    if replied && closes && connection.sending.writer().finish(Then::Linger) {
+        connection.linger();
+    }
+    replied
 }
 
 /// Runs a request that another thread has read.
@@ -130,7 +169,11 @@ fn is_done(worker: &Worker, connection: &Connection, piece: Piece) -> bool {
             expect_soon(connection);
             return false;
         }
-        table.close = true;
+        if worker.process.closes_kept() {
+            table.close = true;
+        } else if !table.close {
+            connection.expect(Due::Request, monotonic_us() + worker.process.keep_alive_us());
+        }
     }
     // The end of the last request may still be on its way out.
     table.close

@@ -139,7 +139,7 @@ impl Table {
                 Some(Due::Head | Due::End) => {}
                 Some(Due::FirstByte | Due::Request) if !partial => {}
                 None if !partial => {
-                    connection.expect(Due::Request, now_us + us(timeouts.keep_alive));
+                    connection.expect(Due::Request, now_us + process.keep_alive_us());
                 }
                 _ => connection.expect(Due::Head, now_us + us(timeouts.head)),
             }

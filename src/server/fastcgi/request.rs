@@ -181,9 +181,10 @@ fn take_off(inbound: &Inbound<'_>, request: &Request) -> bool {
     table.requests.swap_remove(at);
     process.requests.fetch_sub(1, Ordering::Relaxed);
     table.served = true;
-    table.close |= !request.keep_conn || process.is_draining();
+    table.close |= !request.keep_conn;
     table.set_due(process, connection, false, monotonic_us());
-    let closes = table.close && table.requests.is_empty();
+    let closes = (table.close || process.closes_kept()) && table.requests.is_empty();
+    table.close |= closes;
     // What it did not read may have been in the way.
     let stalled = std::mem::take(&mut table.stalled);
     drop(table);

@@ -10,8 +10,10 @@ use std::time::Duration;
 use super::Listener;
 use super::complaints::Complaint;
 use super::connection::{Connection, Due};
+use super::overload;
 use super::process::Process;
 use super::us;
+use super::worker::Worker;
 use crate::gateway::{Code, Level};
 use crate::os::{self, Epoll, Event, Ready, Trigger, monotonic_us};
 use crate::server::workers::connections::Entry as _;
@@ -24,6 +26,12 @@ const TICKER: u64 = u64::MAX - 2;
 
 /// How long nothing is accepted after that has failed: there were no descriptors left, say.
 const ACCEPT_PAUSE_US: u64 = 100_000;
+
+/// How often connections are looked at while the process drains.
+const DRAIN_SWEEP_US: u64 = 20_000;
+
+/// How often waiting requests are looked at while all threads are busy.
+const OVERLOAD_SWEEP_US: u64 = 100_000;
 
 /// Connections that are accepted before anything else is looked at, where no other process would take
 /// one of them.
@@ -46,6 +54,8 @@ pub(super) struct Acceptor {
     /// Until when a drain may take.
     drained_us: Option<u64>,
     ticks: Ticks,
+    /// Refuses requests while all threads are busy.
+    refuser: Worker,
 }
 
 impl Acceptor {
@@ -59,10 +69,13 @@ impl Acceptor {
         epoll.add(&process.bell, BELL, Trigger::Level)?;
         epoll.add(process.pool.ticker(), TICKER, Trigger::Level)?;
         let timeouts = &process.site.timeouts;
-        let least = timeouts.head.min(timeouts.keep_alive).min(timeouts.send);
+        let least = timeouts.head.min(timeouts.keep_alive).min(timeouts.send).min(timeouts.queue);
         // So much later than said a connection may be closed.
         let every = (least / 8).clamp(Duration::from_millis(10), Duration::from_secs(1));
+        let mut refuser = Worker::new(&process);
+        refuser.refuses = true;
         let mut acceptor = Self {
+            refuser,
             process,
             epoll,
             drain,
@@ -233,7 +246,9 @@ impl Acceptor {
         self.watch(false)?;
         self.listeners.clear();
         self.accept_us = None;
-        self.process.pool.drain();
+        self.process.drain();
+        self.every_us = self.every_us.min(DRAIN_SWEEP_US);
+        self.sweep_us = 0;
         let graceful = us(self.process.site.timeouts.graceful);
         self.drained_us = Some(monotonic_us().saturating_add(graceful));
         self.process.pool.connections.each(|connection| {
@@ -271,7 +286,11 @@ impl Acceptor {
             }
             // Somebody may have worked on it meanwhile.
             match is_due() {
-                Some((due, _)) if due == Due::Head || !connection.is_busy() => {
+                // What can be read is queued work, and not silence: a thread comes for it.
+                Some((due, _))
+                    if (due == Due::Head || !connection.is_busy())
+                        && (due == Due::End || !is_readable(connection)) =>
+                {
                     time_is_up(process, connection, due);
                 }
                 _ => {
@@ -281,12 +300,25 @@ impl Acceptor {
                 }
             }
         });
-        self.sweep_us = now_us + self.every_us;
+        let mut every_us = self.every_us;
+        if process.pool.is_busy() {
+            overload::look(process, &mut self.refuser, now_us);
+            every_us = every_us.min(OVERLOAD_SWEEP_US);
+        }
+        self.sweep_us = now_us + every_us;
     }
+}
+
+fn is_readable(connection: &Connection) -> bool {
+    os::poll(connection, (true, false), None, Some(Duration::ZERO))
+        .is_ok_and(|(polled, _)| polled.readable)
 }
 
 /// Closes a connection that nobody works on.
 fn time_is_up(process: &Process, connection: &Connection, due: Due) {
+    if due == Due::Request && process.is_draining() {
+        return process.forget(connection);
+    }
     let timeouts = &process.site.timeouts;
     let (level, what) = match due {
         Due::FirstByte => (Level::Info, "it sent nothing"),

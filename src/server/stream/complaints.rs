@@ -26,10 +26,14 @@ pub(in crate::server) enum Complaint {
     Slow,
     /// There are as many requests as there may be.
     Overloaded,
+    /// As many requests wait for a thread as there may be.
+    QueueFull,
+    /// A request waited for a thread for too long.
+    QueueTimeout,
 }
 
 impl Complaint {
-    const COUNT: usize = 6;
+    const COUNT: usize = 8;
 
     const fn code(self) -> Code {
         match self {
@@ -39,6 +43,8 @@ impl Complaint {
             Self::Full => Code::ConnectionsFull,
             Self::Slow => Code::SendTimeout,
             Self::Overloaded => Code::RequestsFull,
+            Self::QueueFull => Code::QueueFull,
+            Self::QueueTimeout => Code::QueueTimeout,
         }
     }
 }

@@ -28,6 +28,8 @@ pub(in crate::server) struct Connection {
     /// Its output that waits for room.
     pub(in crate::server) sending: Sending,
     pub(super) watched: Mutex<Watched>,
+    /// Since when a request on it waits for a thread, as far as is known; 0 for none.
+    pub(super) queued_us: AtomicU64,
     protocol: AnyProtocol,
     /// What its protocol keeps for it.
     state: Box<dyn Any + Send + Sync>,
@@ -86,6 +88,7 @@ impl Connection {
             kept: Mutex::default(),
             sending: Sending::new(parked),
             watched: Mutex::default(),
+            queued_us: AtomicU64::new(0),
             protocol,
             state: protocol.new_state(),
         }

@@ -21,6 +21,7 @@ mod complaints;
 mod connection;
 mod inbound;
 mod output;
+mod overload;
 mod process;
 pub(in crate::server) mod protocol;
 mod sending;
@@ -47,11 +48,10 @@ pub(in crate::server) use self::complaints::Complaint;
 pub(in crate::server) use self::connection::{Connection, Due};
 pub(in crate::server) use self::inbound::{Inbound, gone};
 pub(in crate::server) use self::output::{Framing, Output};
+pub(in crate::server) use self::overload::put_refusal;
 pub(in crate::server) use self::process::Process as EngineProcess;
 pub(in crate::server) use self::protocol::{AnyProtocol, BodyEnd, Protocol};
-#[cfg(feature = "fastcgi")]
-pub(in crate::server) use self::sending::reply;
-pub(in crate::server) use self::sending::{Sent, Then, send};
+pub(in crate::server) use self::sending::{Sent, Then, reply, send};
 pub(in crate::server) use self::worker::Worker;
 
 /// How long a peer that has its whole response may take to send something more, which is thrown away.

@@ -2,14 +2,15 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use super::complaints::{Complaint, Complaints};
 use super::connection::Connection;
 use super::protocol::AnyProtocol;
 use super::worker::Worker;
 use crate::gateway::{Error, Level};
-use crate::os::{self, Event};
+use crate::os::{self, Event, monotonic_us};
 use crate::server::site::Site;
 use crate::server::workers::connections::Entry as _;
 use crate::server::workers::pollers::Pollers;
@@ -18,6 +19,9 @@ use crate::server::workers::pool::{Driver, Pool, PoolOptions, Regain};
 /// How many requests may wait beside those that are worked on, each with a thread of its own. Those
 /// beyond keep their turns while they wait.
 const BLOCKED: usize = 512;
+
+/// How long a kept connection has to be idle to be closed while the process drains.
+const DRAIN_IDLE: Duration = Duration::from_millis(100);
 
 /// A listener, as its connections know it.
 pub(super) struct Origin {
@@ -30,6 +34,8 @@ pub(in crate::server) struct Process {
     pub(in crate::server) site: Arc<Site>,
     origins: Vec<Origin>,
     pub(in crate::server) pool: Pool<Self>,
+    /// From when on a process that drains closes kept connections behind their responses.
+    close_kept_us: AtomicU64,
     /// Bytes of output that connections have parked.
     pub(super) parked: Arc<AtomicUsize>,
     /// Wakes the acceptor.
@@ -54,6 +60,7 @@ impl Process {
         Ok(Self {
             origins,
             pool,
+            close_kept_us: AtomicU64::new(0),
             parked: Arc::default(),
             bell: Event::new()?,
             complaints: Complaints::default(),
@@ -75,6 +82,26 @@ impl Process {
 
     pub(in crate::server) fn is_draining(&self) -> bool {
         self.pool.is_draining()
+    }
+
+    /// Begins to drain.
+    pub(super) fn drain(&self) {
+        let half = super::us(self.site.timeouts.graceful) / 2;
+        self.close_kept_us.store(monotonic_us().saturating_add(half), Ordering::Release);
+        self.pool.drain();
+    }
+
+    /// Returns whether a kept connection is closed behind a response. While a process drains, a web
+    /// server may use the connection at that moment. Therefore it is closed when it was
+    /// [idle](DRAIN_IDLE), and behind a response only in the second half of the graceful time.
+    pub(in crate::server) fn closes_kept(&self) -> bool {
+        self.is_draining() && monotonic_us() >= self.close_kept_us.load(Ordering::Acquire)
+    }
+
+    /// Returns how long a kept connection may be idle, in microseconds.
+    pub(in crate::server) fn keep_alive_us(&self) -> u64 {
+        let keep_alive = self.site.timeouts.keep_alive;
+        super::us(if self.is_draining() { keep_alive.min(DRAIN_IDLE) } else { keep_alive })
     }
 
     /// A line about a peer: `fastcgi 127.0.0.1:9000: peer 127.0.0.1:4242: what`.
@@ -173,6 +200,7 @@ impl Driver for Process {
     }
 
     fn serve(worker: &mut Worker, connection: &Arc<Connection>, hung_up: bool) {
+        connection.queued_us.store(0, Ordering::Relaxed);
         worker.serve(connection, hung_up);
     }
 

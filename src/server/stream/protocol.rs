@@ -34,6 +34,11 @@ pub(in crate::server) trait Protocol: Send + Sync {
         false
     }
 
+    /// Returns whether a client that sends no more may still want an answer.
+    fn may_half_close(&self) -> bool {
+        false
+    }
+
     /// Tells the requests of a connection that it is broken.
     fn cut(&self, _process: &Process, _connection: &Connection) {}
 }

@@ -195,7 +195,6 @@ pub(in crate::server) fn send(
 
 /// Writes or parks answers that no application has made, and never waits. Returns whether the
 /// connection is of further use.
-#[cfg(feature = "fastcgi")]
 pub(in crate::server) fn reply(
     process: &Process,
     connection: &Connection,
@@ -307,8 +306,7 @@ impl Process {
         match then {
             Then::Keep => {
                 if connection.due().is_some_and(|(due, _)| due == Due::Request) {
-                    let keep_alive = super::us(self.site.timeouts.keep_alive);
-                    connection.expect(Due::Request, monotonic_us() + keep_alive);
+                    connection.expect(Due::Request, monotonic_us() + self.keep_alive_us());
                 }
             }
             Then::Close => {

@@ -21,6 +21,7 @@ use super::complaints::Complaint;
 use super::connection::{Connection, Due};
 use super::inbound::{Inbound, gone};
 use super::output::{Framing, Output};
+use super::overload::put_refusal;
 use super::protocol::BodyEnd;
 use super::sending::{self, Sent, Then};
 use crate::gateway::{Error, ErrorKind, Fill, InputSource, Interest, Level, Result, Woken};
@@ -100,6 +101,9 @@ pub(in crate::server) fn serve(
                     worker.buffer.consume(size);
                     if length > worker.buffer.len() as u64 {
                         worker.buffer.take_seen(connection, seen);
+                    }
+                    if worker.refuses {
+                        return refuse(worker, connection, codec);
                     }
                     let full = received == Received::Full;
                     return run(worker, connection, codec, length, full);
@@ -208,6 +212,20 @@ fn run(worker: &mut Worker, connection: &Arc<Connection>, codec: &Codec, length:
         worker.buffer.clear();
     }
     worker.process.forget(connection);
+}
+
+/// Answers a request that no thread takes up.
+fn refuse(worker: &mut Worker, connection: &Arc<Connection>, codec: &Codec) {
+    let mut output = Output::new();
+    put_refusal(&mut output, codec.write_head);
+    if !sending::reply(&worker.process, connection, &mut output) {
+        return worker.process.forget(connection);
+    }
+    if !connection.sending.writer().finish(Then::Linger) {
+        return leave(worker, connection);
+    }
+    connection.linger();
+    throw_away(worker, connection, true);
 }
 
 /// Leaves a connection to the thread that writes what is parked.

@@ -18,6 +18,8 @@ pub(in crate::server) struct Worker {
     /// Where raw bytes go that come while a response is written.
     pub(in crate::server) ahead: Vec<u8>,
     pub(in crate::server) params: Params,
+    /// Requests are refused, and not run.
+    pub(in crate::server) refuses: bool,
     /// What protocols keep for this thread.
     pub(in crate::server) states: ThreadStates,
 }
@@ -30,6 +32,7 @@ impl Worker {
             output: Output::new(),
             ahead: Vec::new(),
             params: Params::new(),
+            refuses: false,
             states: ThreadStates::default(),
         }
     }

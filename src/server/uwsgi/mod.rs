@@ -26,6 +26,10 @@ impl Protocol for Uwsgi {
     fn serve(&self, worker: &mut Worker, connection: &Arc<Connection>, hung_up: bool) {
         single::serve(worker, connection, &CODEC, hung_up);
     }
+
+    fn may_half_close(&self) -> bool {
+        true
+    }
 }
 
 fn decode(bytes: &[u8], limits: &Limits, into: &mut Params) -> Decoded {

@@ -118,6 +118,11 @@ impl Pollers {
             && !self.ticking.swap(true, Ordering::AcqRel)
     }
 
+    /// Returns whether no thread waits for events.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.looking.load(Ordering::Acquire) == 0
+    }
+
     /// A thread with a request waits for something else: another may look.
     pub(crate) fn relieve(&self) {
         if self.looking.load(Ordering::Acquire) < self.wanted.load(Ordering::Relaxed) {

@@ -266,6 +266,11 @@ impl<D: Driver> Pool<D> {
         &self.ticker
     }
 
+    /// Returns whether no thread waits for events: what comes now is queued.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.pollers.is_empty()
+    }
+
     /// Notes that the process takes no more work.
     pub(crate) fn drain(&self) {
         self.draining.store(true, Ordering::Release);

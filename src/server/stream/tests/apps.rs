@@ -39,6 +39,11 @@ impl Gate {
         news.notify_all();
     }
 
+    /// Returns how many have arrived.
+    pub(in crate::server) fn arrived(&self) -> usize {
+        self.state.0.lock().unwrap().arrived
+    }
+
     /// Waits until so many have arrived.
     pub(in crate::server) fn until_arrived(&self, count: usize) {
         let (state, news) = &*self.state;

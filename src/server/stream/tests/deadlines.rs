@@ -47,7 +47,7 @@ fn request(protocol: Protocol, path: &str, length: usize) -> (Vec<u8>, Vec<u8>) 
     }
 }
 
-fn ask(stream: &mut Stream, protocol: Protocol, path: &str) {
+pub(super) fn ask(stream: &mut Stream, protocol: Protocol, path: &str) {
     let (begin, rest) = request(protocol, path, 0);
     stream.write_all(&begin).unwrap();
     stream.write_all(&rest).unwrap();

@@ -78,6 +78,37 @@ fn requests_in_flight_are_answered() {
     assert!(!log.contains("RUST00"), "{log}");
 }
 
+/// A web server may use a kept connection at the moment of a drain: it is served until it was idle.
+#[cfg(feature = "fastcgi")]
+#[test]
+fn a_kept_connection_is_served_until_it_is_idle() {
+    use std::io::Read as _;
+    let protocol = PROTOCOLS.into_iter().find(|protocol| protocol.name() == "fastcgi").unwrap();
+    let house = House::open(errands(&Gate::default()));
+    let mut streams = house.both(protocol);
+    for round in 0..12 {
+        for stream in &mut streams {
+            stream.write_all(&request(protocol, "/hello")).unwrap();
+            let mut answer = [0; 4096];
+            let read = stream.read(&mut answer).unwrap();
+            let answer = String::from_utf8_lossy(&answer[..read]);
+            assert!(answer.contains("Hello, world"), "round {round}: {answer:?}");
+        }
+        if round == 0 {
+            house.drain();
+            while house.try_tcp(protocol).is_ok() {
+                std::thread::yield_now();
+            }
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    for stream in &mut streams {
+        assert!(read_to_end(stream).0.is_empty());
+    }
+    let log = house.ended();
+    assert!(!log.contains("RUST00"), "{log}");
+}
+
 #[test]
 fn what_takes_too_long_is_given_up() {
     let gate = Gate::default();

@@ -5,6 +5,7 @@ mod crowd;
 mod deadlines;
 mod drains;
 mod house;
+mod overload;
 #[cfg(any(feature = "scgi", feature = "uwsgi"))]
 mod single;
 

@@ -1,0 +1,102 @@
+//! Requests that wait for a thread while all threads are busy.
+//!
+//! They wait in the sockets of their connections, unread. The acceptor looks at these sockets: it drops
+//! the requests of clients that have left, and refuses those that are too many or have waited too long.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use http::StatusCode;
+
+use super::complaints::Complaint;
+use super::connection::{Connection, Due};
+use super::output::Output;
+use super::process::Process;
+use super::us;
+use super::worker::Worker;
+use crate::gateway::Level;
+use crate::os;
+use crate::server::site::{Head, page};
+use crate::server::workers::connections::Entry as _;
+
+/// Looks at all connections that can be read and that no thread has taken up.
+pub(super) fn look(process: &Arc<Process>, refuser: &mut Worker, now_us: u64) {
+    let mut queued = Vec::new();
+    process.pool.connections.each(|connection| {
+        if connection.due().is_none_or(|(due, _)| due == Due::End) {
+            return;
+        }
+        let polled = os::poll(connection, (true, false), None, Some(Duration::ZERO));
+        let Ok((polled, _)) = polled else { return };
+        if !polled.readable {
+            return;
+        }
+        let may_half_close = connection.protocol().may_half_close();
+        if polled.closed || (polled.hung_up && !may_half_close) {
+            if connection.claim() {
+                process.cut(connection);
+            }
+            return;
+        }
+        let queued_us = &connection.queued_us;
+        if queued_us.load(Ordering::Relaxed) == 0 {
+            queued_us.store(now_us, Ordering::Relaxed);
+        }
+        queued.push((queued_us.load(Ordering::Relaxed), Arc::clone(connection)));
+    });
+    queued.sort_by_key(|(since_us, _)| *since_us);
+    let longest_us = us(process.site.timeouts.queue);
+    for (index, (since_us, connection)) in queued.iter().enumerate() {
+        if now_us.saturating_sub(*since_us) >= longest_us {
+            refuse(process, refuser, connection, Complaint::QueueTimeout);
+        } else if index >= process.site.limits.queue {
+            refuse(process, refuser, connection, Complaint::QueueFull);
+        }
+    }
+}
+
+fn refuse(
+    process: &Process,
+    refuser: &mut Worker,
+    connection: &Arc<Connection>,
+    complaint: Complaint,
+) {
+    if !connection.claim() {
+        // A thread has just become free for it.
+        return;
+    }
+    process.complain(connection, complaint, Level::Error, || {
+        if complaint == Complaint::QueueFull {
+            let most = process.site.limits.queue;
+            format!(
+                "every thread is busy and as many requests wait as allowed, {most} (--queue-size); \
+                 answering 503"
+            )
+        } else {
+            let longest = process.site.timeouts.queue;
+            format!(
+                "no thread took the request up within {longest:?} (--queue-timeout); answering 503"
+            )
+        }
+    });
+    connection.queued_us.store(0, Ordering::Relaxed);
+    refuser.serve(connection, true);
+}
+
+/// Writes the answer to a request that is refused.
+pub(in crate::server) fn put_refusal(
+    output: &mut Output,
+    write_head: impl FnOnce(&Head<'_>, &mut Vec<u8>),
+) {
+    let status = StatusCode::SERVICE_UNAVAILABLE;
+    let body = page(status);
+    let head = Head {
+        status: Some(status),
+        reason: b"",
+        fields: b"Content-Type: text/html; charset=iso-8859-1\r\nRetry-After: 1\r\n",
+        length: Some(body.len() as u64),
+    };
+    output.head(|into| write_head(&head, into));
+    output.body(body.into());
+}
