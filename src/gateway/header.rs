@@ -137,16 +137,21 @@ pub fn is_trailer(name: &[u8]) -> bool {
 ///
 /// [`ErrorKind::ContentLength`] for anything else.
 pub fn content_length(value: &[u8]) -> Result<u64> {
-    let digit = |length: u64, byte: &u8| match byte {
-        b'0'..=b'9' => length.checked_mul(10)?.checked_add(u64::from(byte - b'0')),
-        _ => None,
-    };
-    value.iter().try_fold(0, digit).filter(|_| !value.is_empty()).ok_or_else(|| {
+    decimal(value).ok_or_else(|| {
         Error::of(
             ErrorKind::ContentLength,
             format!("Content-Length \"{}\" is not a number of bytes", value.escape_ascii()),
         )
     })
+}
+
+/// Parses a number that has digits alone: neither sign nor space (RFC 9110, 8.6).
+pub(crate) fn decimal(digits: &[u8]) -> Option<u64> {
+    let digit = |number: u64, byte: &u8| match byte {
+        b'0'..=b'9' => number.checked_mul(10)?.checked_add(u64::from(byte - b'0')),
+        _ => None,
+    };
+    digits.iter().try_fold(0, digit).filter(|_| !digits.is_empty())
 }
 
 fn invalid(name: &[u8], why: &str) -> Error {

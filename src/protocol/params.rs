@@ -263,15 +263,6 @@ pub(super) fn check_pair(key: &[u8], value: &[u8]) -> Result<(), PairError> {
     Ok(())
 }
 
-/// A number of digits alone.
-pub(super) fn number(digits: &[u8]) -> Option<u64> {
-    let digit = |number: u64, byte: &u8| match byte {
-        b'0'..=b'9' => number.checked_mul(10)?.checked_add(u64::from(byte - b'0')),
-        _ => None,
-    };
-    digits.iter().try_fold(0, digit).filter(|_| !digits.is_empty())
-}
-
 /// Puts a number's digits.
 pub(super) fn put_number(into: &mut Vec<u8>, mut number: u64) {
     let mut digits = [0; 20];
@@ -290,6 +281,7 @@ pub(super) fn put_number(into: &mut Vec<u8>, mut number: u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::gateway::header::decimal;
 
     #[test]
     fn the_last_of_a_key_is_the_one() {
@@ -376,10 +368,10 @@ mod tests {
             let mut out = Vec::new();
             put_number(&mut out, number_);
             assert_eq!(out, number_.to_string().as_bytes());
-            assert_eq!(number(&out), Some(number_));
+            assert_eq!(decimal(&out), Some(number_));
         }
         for bad in [&b""[..], b"+1", b"-1", b" 1", b"1 ", b"18446744073709551616"] {
-            assert_eq!(number(bad), None, "{bad:?}");
+            assert_eq!(decimal(bad), None, "{bad:?}");
         }
     }
 

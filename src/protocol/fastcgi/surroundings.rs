@@ -3,7 +3,8 @@
 use std::net::IpAddr;
 
 use super::error::{Error, ErrorKind};
-use crate::protocol::params::{Params, number};
+use crate::gateway::header::decimal;
+use crate::protocol::params::Params;
 
 /// The variable in the environment of a FastCGI process that says who may connect (3.2).
 pub const WEB_SERVER_ADDRS: &str = "FCGI_WEB_SERVER_ADDRS";
@@ -46,7 +47,7 @@ impl FilterData {
         let get = |name: &'static str| {
             let allowed = "a number, for a filter";
             let problem = ErrorKind::Variable { name, allowed };
-            params.get(name.as_bytes()).and_then(number).ok_or(Error::new(0, None, problem))
+            params.get(name.as_bytes()).and_then(decimal).ok_or(Error::new(0, None, problem))
         };
         Ok(Self { length: get("FCGI_DATA_LENGTH")?, last_modified: get("FCGI_DATA_LAST_MOD")? })
     }

@@ -5,7 +5,7 @@ use std::fmt;
 use super::error::{Error, ErrorKind};
 use super::write::VARIABLE;
 use crate::gateway::header;
-use crate::protocol::params::{Limits, number};
+use crate::protocol::params::Limits;
 
 /// A response's head.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -194,7 +194,7 @@ impl<'a> Found<'a> {
             once(!self.content_type)?;
             self.content_type = true;
         } else if name.eq_ignore_ascii_case(b"content-length") {
-            let found = number(value).ok_or(ErrorKind::ContentLength)?;
+            let found = header::decimal(value).ok_or(ErrorKind::ContentLength)?;
             if *self.content_length.get_or_insert(found) != found {
                 return Err(ErrorKind::ContentLength);
             }
@@ -247,7 +247,7 @@ type Status<'a> = (Option<u16>, &'a [u8]);
 
 fn status(text: &[u8]) -> Option<Status<'_>> {
     let (digits, rest) = text.split_first_chunk::<3>()?;
-    let code = number(digits).filter(|code| (100..600).contains(code))?;
+    let code = header::decimal(digits).filter(|code| (100..600).contains(code))?;
     let reason = match rest {
         [] => rest,
         [b' ', reason @ ..] => reason,

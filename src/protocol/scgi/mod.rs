@@ -33,7 +33,8 @@ pub use error::{Error, ErrorKind};
 
 use std::ffi::CStr;
 
-use super::params::{Params, check_pair, number, put_number};
+use super::params::{Params, check_pair, put_number};
+use crate::gateway::header::decimal;
 
 /// A request's head that was decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,7 +73,7 @@ pub fn decode(bytes: &[u8], limits: &Limits, into: &mut Params) -> Result<Option
         let (key, value) = header(&bytes[at..end]).map_err(|kind| Error::new(at, kind))?;
         let value_at = at + key.len() + 1;
         if key == CONTENT_LENGTH {
-            let found = number(value).ok_or(Error::new(value_at, ErrorKind::ContentLength))?;
+            let found = decimal(value).ok_or(Error::new(value_at, ErrorKind::ContentLength))?;
             if *content_length.get_or_insert(found) != found {
                 return Err(Error::new(value_at, ErrorKind::ContentLengths));
             }
@@ -100,7 +101,7 @@ pub fn encode(params: &Params, into: &mut Vec<u8>) -> Result<(), Error> {
     let begin = into.len();
     let content_length = params.get(CONTENT_LENGTH).unwrap_or(b"0");
     let scgi = params.get(SCGI).unwrap_or(b"1");
-    if number(content_length).is_none() {
+    if decimal(content_length).is_none() {
         return Err(Error::new(begin, ErrorKind::ContentLength));
     }
     if scgi != b"1" {

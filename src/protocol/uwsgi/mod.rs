@@ -34,7 +34,8 @@ mod tests;
 pub use super::params::Limits;
 pub use error::{Error, ErrorKind};
 
-use super::params::{Params, check_pair, number};
+use super::params::{Params, check_pair};
+use crate::gateway::header::decimal;
 
 /// A request's head that was decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,7 +89,7 @@ pub fn decode(bytes: &[u8], limits: &Limits, into: &mut Params) -> Result<Option
         let (value, end) = string(block, key_end)?;
         if key == CONTENT_LENGTH && !value.is_empty() {
             let value_at = HEADER + end - value.len();
-            let found = number(value).ok_or(Error::new(value_at, ErrorKind::ContentLength))?;
+            let found = decimal(value).ok_or(Error::new(value_at, ErrorKind::ContentLength))?;
             if *content_length.get_or_insert(found) != found {
                 return Err(Error::new(value_at, ErrorKind::ContentLengths));
             }

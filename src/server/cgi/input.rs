@@ -4,7 +4,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-use crate::gateway::{Error, ErrorKind, Fill, InputSource, Result};
+use crate::gateway::{Error, ErrorKind, Fill, InputSource, Result, header};
 use crate::os;
 use crate::protocol::params::Params;
 
@@ -148,9 +148,7 @@ fn length(params: &Params) -> Length {
         let is_chunked = coding.to_ascii_lowercase().ends_with(b"chunked");
         return if is_chunked { Length::Unknown } else { Length::Known(0) };
     }
-    let digits = text.iter().all(u8::is_ascii_digit);
-    let number = std::str::from_utf8(text).ok().and_then(|text| text.parse().ok());
-    number.filter(|_| digits).map_or(Length::Malformed, Length::Known)
+    header::decimal(text).map_or(Length::Malformed, Length::Known)
 }
 
 fn malformed(what: &str) -> Error {

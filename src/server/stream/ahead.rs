@@ -3,10 +3,9 @@
 //! Some web servers do not read the response before they have sent all of the body, or send no more of
 //! it once they have the response's head. An application that answers meanwhile would wait for ever.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io;
-use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::os::unix::fs::FileExt as _;
 
 use super::buffer::Buffer;
 
@@ -59,7 +58,7 @@ impl Ahead {
         }
         let spool = match &mut self.file {
             Some(spool) => spool,
-            none => none.insert(Spool { file: nameless()?, from: 0, to: 0 }),
+            none => none.insert(Spool { file: tempfile::tempfile()?, from: 0, to: 0 }),
         };
         spool.file.write_all_at(bytes, spool.to)?;
         spool.to += bytes.len() as u64;
@@ -87,18 +86,6 @@ impl Ahead {
         }
         Ok(())
     }
-}
-
-/// A new file in the system's folder for such, without a name from the start.
-fn nameless() -> io::Result<File> {
-    static NEXT: AtomicU64 = AtomicU64::new(0);
-    let number = NEXT.fetch_add(1, Ordering::Relaxed);
-    let name = format!("mod_rust-body-{}-{number}-{:x}", std::process::id(), super::monotonic_us());
-    let path = std::env::temp_dir().join(name);
-    let file =
-        OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&path)?;
-    std::fs::remove_file(&path)?;
-    Ok(file)
 }
 
 #[cfg(test)]
