@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::error::{FrameError, Problem};
+use super::reader::Reader;
 use crate::gateway::{ErrorKind, Level};
 
 /// Why a request body does not come to its end.
@@ -202,4 +203,34 @@ pub const fn error_kind(number: u8) -> Option<ErrorKind> {
         18 => ErrorKind::RequestTimeout,
         _ => return None,
     })
+}
+
+/// The times that parts of a request took in the daemon process, in microseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Timing {
+    /// From the sending of the REQUEST to the call of the application.
+    pub queue_us: u64,
+    /// From the call of the application to the end of its response.
+    pub application_us: u64,
+    /// From the call of the application to its head; 0 without one.
+    pub first_byte_us: u64,
+}
+
+impl Timing {
+    /// The bytes of the three numbers.
+    pub(super) const SIZE: usize = 24;
+
+    pub(super) fn put(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.queue_us.to_le_bytes());
+        out.extend_from_slice(&self.application_us.to_le_bytes());
+        out.extend_from_slice(&self.first_byte_us.to_le_bytes());
+    }
+
+    pub(super) fn decode(reader: &mut Reader<'_>) -> Result<Self, FrameError> {
+        Ok(Self {
+            queue_us: reader.u64()?,
+            application_us: reader.u64()?,
+            first_byte_us: reader.u64()?,
+        })
+    }
 }

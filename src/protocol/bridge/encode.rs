@@ -1,10 +1,10 @@
 //! Frames whose length is known only when they are complete.
 
+use super::code::Timing;
 use super::error::EncodeError;
-use super::frame::{HEADER, Limits, put_header};
-use super::kind::{Kind, flags};
+use super::frame::{Limits, put_header};
+use super::kind::{HEADER, Kind, flags};
 use super::pairs;
-use super::response::Timing;
 
 /// A frame under way at the end of a buffer that is handed in with every step.
 #[derive(Debug)]

@@ -3,9 +3,7 @@
 use std::error::Error;
 use std::fmt;
 
-use super::frame::HEADER;
-use super::hello::VERSION;
-use super::kind::{Kind, Peer};
+use super::kind::{HEADER, Kind, Peer, VERSION};
 
 /// A frame that breaks the protocol. The connection cannot be used any more.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,11 +1,7 @@
 //! The header of a frame, and whole frames out of a buffer.
 
 use super::error::{FrameError, Problem};
-use super::hello::HELLO;
-use super::kind::{Kind, Peer};
-
-/// The bytes of a frame's header.
-pub const HEADER: usize = 8;
+use super::kind::{HEADER, HELLO, Kind, Peer};
 
 /// How long payloads may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,20 +2,14 @@
 
 use super::error::{FrameError, Problem};
 use super::frame::{Frame, put_header};
-use super::kind::Kind;
+use super::kind::{HELLO, Kind, VERSION};
 use super::reader::Reader;
-
-/// The version of the protocol. Both sides come out of one module, so there is one at a time.
-pub const VERSION: u16 = 1;
 
 /// What HELLO begins with, in every version.
 pub const MAGIC: &[u8; 8] = b"mod_rust";
 
 /// The bytes of the process group's token.
 pub const TOKEN: usize = 16;
-
-/// The bytes of HELLO's payload, in every version.
-pub const HELLO: usize = 28;
 
 /// A HELLO of this version.
 #[derive(Clone, Copy, PartialEq, Eq)]

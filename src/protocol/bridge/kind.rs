@@ -1,8 +1,18 @@
-//! The kinds of frames: who sends each, and which flags it may carry.
+//! The kinds of frames: the sender of each, the flags that it may carry, and the sizes that hold for
+//! every version of the protocol.
 
 use std::fmt;
 
-/// Who sent a frame.
+/// The version of the protocol. Both sides come out of one module, so there is one at a time.
+pub const VERSION: u16 = 1;
+
+/// The bytes of a frame's header.
+pub const HEADER: usize = 8;
+
+/// The bytes of HELLO's payload, in every version.
+pub const HELLO: usize = 28;
+
+/// The sender of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Peer {
     /// An httpd child, or an administrator's command: the side that connected.

@@ -34,19 +34,19 @@ mod response;
 #[cfg(test)]
 mod tests;
 
-pub use code::{InputFailure, Reason, error_code, error_kind, level, level_code};
+pub use code::{InputFailure, Reason, Timing, error_code, error_kind, level, level_code};
 pub use encode::{FieldsEncoder, put_body, put_file, put_reply};
 pub use error::{EncodeError, FrameError, Problem};
 pub use flow::{Flow, FlowError};
-pub use frame::{Frame, HEADER, Header, Limits, put_header, split};
-pub use hello::{HELLO, Hello, MAGIC, TOKEN, VERSION, put_hello};
+pub use frame::{Frame, Header, Limits, put_header, split};
+pub use hello::{Hello, MAGIC, TOKEN, put_hello};
 pub use input::{put_control, put_input, put_input_end, put_input_failed, put_input_stop};
-pub use kind::{Kind, Peer, flags};
+pub use kind::{HEADER, HELLO, Kind, Peer, VERSION, flags};
 pub use length::{BodyLength, LengthError};
 pub use message::Message;
 pub use pairs::{PairBlock, Pairs, PairsIter};
 pub use request::{RequestEncoder, RequestFacts, RequestHead, stamp};
 pub use response::{
-    End, Failed, File, HeadEncoder, Log, Redirect, Refused, ResponseHead, Status, Timing,
-    put_continue, put_end, put_failed, put_log, put_redirect, put_refused,
+    End, Failed, File, HeadEncoder, Log, Redirect, Refused, ResponseHead, Status, put_continue,
+    put_end, put_failed, put_log, put_redirect, put_refused,
 };

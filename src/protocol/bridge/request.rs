@@ -3,7 +3,8 @@
 use super::code::{level, level_code};
 use super::encode::{Building, FieldsEncoder, Open};
 use super::error::{FrameError, Problem};
-use super::frame::{Frame, HEADER};
+use super::frame::Frame;
+use super::kind::HEADER;
 use super::kind::{Kind, flags};
 use super::pairs::Pairs;
 use super::reader::Reader;

@@ -1,6 +1,6 @@
 //! Frames of the daemon process: the response, and what else it says of a request.
 
-use super::code::{self, Reason};
+use super::code::{self, Reason, Timing};
 use super::encode::{Open, close_flag};
 use super::error::{EncodeError, FrameError, Problem};
 use super::frame::{Frame, Limits, put_header};
@@ -11,36 +11,6 @@ use crate::gateway::{ErrorKind, Level};
 
 const FINAL: &str = "200 to 599";
 const ERRORS: &str = "400 to 599";
-
-/// How long the parts of a request took in the daemon process, in microseconds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Timing {
-    /// From the sending of the REQUEST to the call of the application.
-    pub queue_us: u64,
-    /// From the call of the application to the end of its response.
-    pub application_us: u64,
-    /// From the call of the application to its head; 0 without one.
-    pub first_byte_us: u64,
-}
-
-impl Timing {
-    /// The bytes of the three numbers.
-    pub(super) const SIZE: usize = 24;
-
-    pub(super) fn put(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(&self.queue_us.to_le_bytes());
-        out.extend_from_slice(&self.application_us.to_le_bytes());
-        out.extend_from_slice(&self.first_byte_us.to_le_bytes());
-    }
-
-    fn decode(reader: &mut Reader<'_>) -> Result<Self, FrameError> {
-        Ok(Self {
-            queue_us: reader.u64()?,
-            application_us: reader.u64()?,
-            first_byte_us: reader.u64()?,
-        })
-    }
-}
 
 /// A HEAD.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,8 +2,7 @@
 
 use std::fmt;
 
-use super::header::VERSION;
-use super::kind::Kind;
+use super::kind::{Kind, VERSION};
 use crate::protocol::params::PairError;
 
 /// What breaks the protocol.

@@ -1,13 +1,10 @@
 //! The eight bytes before every record.
 
 use super::error::{Error, ErrorKind};
-use super::kind::Kind;
+use super::kind::{Kind, VERSION};
 
 /// The bytes of a header.
 pub const HEADER: usize = 8;
-
-/// The version that there is.
-pub const VERSION: u8 = 1;
 
 /// The most content that a record has.
 pub const MAX_CONTENT: usize = u16::MAX as usize;

@@ -3,6 +3,9 @@
 
 use std::fmt;
 
+/// The version that there is.
+pub const VERSION: u8 = 1;
+
 /// The type of a record (section 8, `FCGI_BEGIN_REQUEST` and so on).
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Kind(pub u8);

@@ -57,8 +57,8 @@ pub use encode::{
 };
 pub use error::{Error, ErrorKind};
 pub use flow::{Flow, Step};
-pub use header::{HEADER, Header, MAX_CONTENT, MAX_RECORD, PADDING, VERSION};
-pub use kind::{Kind, ProtocolStatus, Role};
+pub use header::{HEADER, Header, MAX_CONTENT, MAX_RECORD, PADDING};
+pub use kind::{Kind, ProtocolStatus, Role, VERSION};
 pub use pairs::{Pairs, PairsIter, put_pair};
 pub use params::ParamsReader;
 pub use record::{Begin, End, KEEP_CONN, Message, Record, split};
