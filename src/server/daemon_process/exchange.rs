@@ -12,8 +12,8 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 
 use super::connection::Connection;
-use super::desk::{Desk, left, wait_to_write};
-use super::inbox::Inbox;
+use super::current_request::{CurrentRequest, left, wait_to_write};
+use super::inbound::Inbound;
 use super::output::Output;
 use super::process::Process;
 use super::variables::{Environ, Frozen};
@@ -30,9 +30,9 @@ use crate::server::workers::parker::{self, Client};
 pub(super) struct BridgeExchange<'e, 'c> {
     pub(super) process: &'e Arc<Process>,
     environ: Environ<'e>,
-    desk: &'e Desk,
+    current: &'e CurrentRequest,
     row: &'e WorkerScore,
-    inbox: &'e Inbox<'c>,
+    inbound: &'e Inbound<'c>,
     output: RefCell<&'e mut Output>,
     head: RefCell<Option<HeadEncoder>>,
     /// The status, as soon as it is begun.
@@ -69,8 +69,8 @@ impl<'e, 'c> BridgeExchange<'e, 'c> {
     pub(super) fn new(
         process: &'e Arc<Process>,
         environ: Environ<'e>,
-        (desk, row): (&'e Desk, &'e WorkerScore),
-        inbox: &'e Inbox<'c>,
+        (current, row): (&'e CurrentRequest, &'e WorkerScore),
+        inbound: &'e Inbound<'c>,
         output: &'e mut Output,
         queue_us: u64,
         started_us: u64,
@@ -79,9 +79,9 @@ impl<'e, 'c> BridgeExchange<'e, 'c> {
         Self {
             process,
             environ,
-            desk,
+            current,
             row,
-            inbox,
+            inbound,
             output: RefCell::new(output),
             head: RefCell::new(None),
             status: Cell::new(0),
@@ -108,7 +108,7 @@ impl<'e, 'c> BridgeExchange<'e, 'c> {
     }
 
     pub(super) fn is_gone(&self) -> bool {
-        self.gone.get() || self.inbox.is_broken()
+        self.gone.get() || self.inbound.is_broken()
     }
 
     /// Writes what is collected.
@@ -118,7 +118,7 @@ impl<'e, 'c> BridgeExchange<'e, 'c> {
         }
         let mut output = self.output.borrow_mut();
         let written =
-            self.desk.write(&**output, last, |connection| self.wait_to_write(connection, last));
+            self.current.write(&**output, last, |connection| self.wait_to_write(connection, last));
         output.clear();
         if written.is_err() {
             self.gone.set(true);
@@ -128,12 +128,12 @@ impl<'e, 'c> BridgeExchange<'e, 'c> {
 
     /// Waits until the httpd child has room, which for a large response is its client's affair.
     fn wait_to_write(&self, connection: &Connection, last: bool) -> Result<()> {
-        if connection.widen() || !self.inbox.is_slow(true)? {
+        if connection.widen() || !self.inbound.is_slow(true)? {
             return Ok(());
         }
-        self.process.wait_for_client(self.desk, self.row, self.inbox.phase.get(), || {
+        self.process.wait_for_client(self.current, self.row, self.inbound.phase.get(), || {
             // With the last frame the connection may have become another thread's to read.
-            if last { wait_to_write(connection) } else { self.inbox.wait_to_write(connection) }
+            if last { wait_to_write(connection) } else { self.inbound.wait_to_write(connection) }
         })
     }
 
@@ -143,7 +143,7 @@ impl<'e, 'c> BridgeExchange<'e, 'c> {
         }
         let mut frame = Vec::with_capacity(32);
         put_file(&mut frame, start, length, whole);
-        let sent = self.desk.write_with_descriptor(&frame, file.as_fd(), |connection| {
+        let sent = self.current.write_with_descriptor(&frame, file.as_fd(), |connection| {
             self.wait_to_write(connection, false)
         });
         if sent.is_err() {
@@ -214,7 +214,7 @@ impl Exchange for BridgeExchange<'_, '_> {
                 output.head_put(start);
                 let now_us = monotonic_us();
                 self.head_us.set(now_us);
-                self.inbox.phase.set(Phase::Body);
+                self.inbound.phase.set(Phase::Body);
                 self.row.head_sent(now_us);
             }
             Err(error) => {
@@ -287,12 +287,12 @@ impl Exchange for BridgeExchange<'_, '_> {
     }
 
     fn logs(&self, level: Level) -> bool {
-        self.desk.logs(level).unwrap_or(true)
+        self.current.logs(level).unwrap_or(true)
     }
 
     fn log(&self, level: Level, message: &str) {
-        match self.desk.logs(level) {
-            Some(true) if self.desk.log(level, message) => {}
+        match self.current.logs(level) {
+            Some(true) if self.current.log(level, message) => {}
             Some(false) => {}
             // The client and the child have gone; or the child has its last frame, and may have sent
             // another request.
@@ -313,13 +313,13 @@ impl Exchange for BridgeExchange<'_, '_> {
             return Woken::Gone;
         }
         if interest == Interest::Input {
-            if self.inbox.has_ahead() {
+            if self.inbound.has_ahead() {
                 return Woken::Input;
             }
-            self.inbox.mute();
+            self.inbound.mute();
         }
-        parker::park(self.inbox.connection, Client::Whole, interest, None, |wait| {
-            self.process.park(self.desk, self.row, self.inbox.phase.get(), wait)
+        parker::park(self.inbound.connection, Client::Whole, interest, None, |wait| {
+            self.process.park(self.current, self.row, self.inbound.phase.get(), wait)
         })
     }
 }

@@ -11,8 +11,8 @@ use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use super::desk::{Desk, wait_to_write};
-use super::inbox::{BUFFER, Buffer, Inbox, State, closed};
+use super::current_request::{CurrentRequest, wait_to_write};
+use super::inbound::{BUFFER, Buffer, Inbound, State, closed};
 use super::process::Process;
 use crate::gateway::{Error, ErrorKind, Fill, InputSource, Result};
 use crate::os;
@@ -24,8 +24,8 @@ use crate::protocol::bridge::{
 /// The request body of one exchange.
 pub(super) struct Input<'e, 'c> {
     process: &'e Arc<Process>,
-    inbox: &'e Inbox<'c>,
-    desk: &'e Desk,
+    inbound: &'e Inbound<'c>,
+    current: &'e CurrentRequest,
     row: &'e WorkerScore,
     length: Option<u64>,
     /// A CONTINUE is to be sent before anything can come.
@@ -50,8 +50,8 @@ pub(super) struct Leftover {
 impl<'e, 'c> Input<'e, 'c> {
     pub(super) fn new(
         process: &'e Arc<Process>,
-        inbox: &'e Inbox<'c>,
-        (desk, row): (&'e Desk, &'e WorkerScore),
+        inbound: &'e Inbound<'c>,
+        (current, row): (&'e CurrentRequest, &'e WorkerScore),
         (length, expect): (Option<u64>, bool),
         first: &'e [u8],
         buffer: &'e mut Buffer,
@@ -59,8 +59,8 @@ impl<'e, 'c> Input<'e, 'c> {
         buffer.empty();
         Self {
             process,
-            inbox,
-            desk,
+            inbound,
+            current,
             row,
             length,
             expect,
@@ -91,7 +91,7 @@ impl<'e, 'c> Input<'e, 'c> {
 
     /// What was read and not used goes back to the connection.
     pub(super) fn into_leftover(self) -> Leftover {
-        let mut ahead = self.inbox.ahead.borrow_mut();
+        let mut ahead = self.inbound.ahead.borrow_mut();
         if !self.first.is_empty() {
             self.buffer.put(self.first);
         }
@@ -108,12 +108,12 @@ impl<'e, 'c> Input<'e, 'c> {
                 return Leftover {
                     rest,
                     skip: (missing - skipped) as u32,
-                    body: self.inbox.is_open(),
+                    body: self.inbound.is_open(),
                 };
             }
         };
         self.buffer.empty();
-        Leftover { rest, skip: 0, body: self.inbox.is_open() }
+        Leftover { rest, skip: 0, body: self.inbound.is_open() }
     }
 
     /// Looks at the next frame. `true` when it has made a difference: there is data, or the end.
@@ -134,8 +134,8 @@ impl<'e, 'c> Input<'e, 'c> {
         let (size, (state, trailers)) = (frame.size, self.ended(&frame)?);
         self.trailers = trailers;
         self.use_up(size);
-        self.inbox.behind.set(self.unread().len());
-        self.inbox.state.set(state);
+        self.inbound.behind.set(self.unread().len());
+        self.inbound.state.set(state);
         Ok(true)
     }
 
@@ -153,46 +153,46 @@ impl<'e, 'c> Input<'e, 'c> {
     }
 
     fn violated(&self, what: &str) -> Error {
-        self.inbox.broken.set(true);
+        self.inbound.broken.set(true);
         Error::of(ErrorKind::InputMalformed, format!("the httpd child broke the protocol: {what}"))
     }
 
     /// Gets more bytes; `false` when there are none.
     fn more(&mut self, wait: bool) -> Result<bool> {
-        let inbox = self.inbox;
+        let inbound = self.inbound;
         if !self.first.is_empty() {
             // A frame that is not all there.
             self.buffer.put(std::mem::take(&mut self.first));
         }
         {
-            let mut ahead = inbox.ahead.borrow_mut();
+            let mut ahead = inbound.ahead.borrow_mut();
             if !ahead.is_empty() {
                 self.buffer.put(&ahead);
                 ahead.clear();
                 return Ok(true);
             }
         }
-        if inbox.broken.get() {
+        if inbound.broken.get() {
             return Err(closed());
         }
         if std::mem::take(&mut self.expect) {
             let mut frame = Vec::with_capacity(HEADER);
             put_continue(&mut frame);
-            self.desk.write(&frame[..], false, wait_to_write)?;
+            self.current.write(&frame[..], false, wait_to_write)?;
         }
         loop {
-            if let Some(read) = inbox.receive(self.buffer.room(BUFFER / 2))? {
+            if let Some(read) = inbound.receive(self.buffer.room(BUFFER / 2))? {
                 self.buffer.to += read;
                 return Ok(true);
             }
             if !wait {
                 return Ok(false);
             }
-            inbox.mute();
-            if inbox.is_slow(false)? {
+            inbound.mute();
+            if inbound.is_slow(false)? {
                 self.process
-                    .wait_for_client(self.desk, self.row, inbox.phase.get(), || {
-                        inbox.waits(|| os::poll(inbox.connection, (true, false), None, None))
+                    .wait_for_client(self.current, self.row, inbound.phase.get(), || {
+                        inbound.waits(|| os::poll(inbound.connection, (true, false), None, None))
                     })
                     .map_err(|_| closed())?;
             }
@@ -211,7 +211,7 @@ impl InputSource for Input<'_, '_> {
             if there > 0 {
                 return Ok(Fill::Data(&self.unread()[..there]));
             }
-            match self.inbox.state.get() {
+            match self.inbound.state.get() {
                 State::Open => {}
                 State::Ended => return Ok(Fill::End),
                 State::Failed(kind) => return Err(Error::of(kind, failure(kind))),

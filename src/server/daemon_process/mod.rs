@@ -16,10 +16,10 @@
 
 mod connection;
 mod control;
+mod current_request;
 mod daemon;
-mod desk;
 mod exchange;
-mod inbox;
+mod inbound;
 mod input;
 mod output;
 mod process;
@@ -43,8 +43,8 @@ use crate::os::monotonic_us;
 use crate::process_group::Recycle;
 use crate::server::workers::pool::Pool;
 
+pub use self::current_request::{log_here, logs_here};
 pub use self::daemon::{AbandonFn, Applications, BuildFn, Daemon, Ended, LogFn};
-pub use self::desk::{log_here, logs_here};
 pub use self::watch::announce;
 
 /// Lives the life of a daemon process, in the calling thread and those that it starts.

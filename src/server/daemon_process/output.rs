@@ -4,7 +4,7 @@ use std::io::IoSlice;
 
 use bytes::Bytes;
 
-use super::desk::Pieces;
+use super::current_request::Pieces;
 use crate::protocol::bridge::{HEADER, Header, Kind, flags, put_body};
 
 /// As soon as so much is collected it is written, in bytes. A little more than 64 KiB, so that a

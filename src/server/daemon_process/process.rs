@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::connection::Connection;
+use super::current_request::CurrentRequest;
 use super::daemon::{Applications, LogFn};
-use super::desk::Desk;
-use super::variables::Facts;
+use super::variables::ProcessVariables;
 use super::worker::Worker;
 use crate::gateway::{Code, Error, Level};
 use crate::os::{self, Event, monotonic_us};
@@ -36,8 +36,8 @@ pub(super) struct Process {
     pub(super) applications: Arc<dyn Applications>,
     pub(super) pool: Pool<Self>,
     /// One a row.
-    pub(super) desks: Box<[Arc<Desk>]>,
-    pub(super) facts: Facts,
+    pub(super) current_requests: Box<[Arc<CurrentRequest>]>,
+    pub(super) variables: ProcessVariables,
     /// For frames of this process's: a head may have `header-buffer-size`.
     pub(super) limits: Limits,
     /// When it is to be replaced.
@@ -90,8 +90,8 @@ impl Process {
             controllers,
             applications: parts.applications,
             pool,
-            desks: (0..rows).map(|_| Arc::default()).collect(),
-            facts: Facts::new(&options),
+            current_requests: (0..rows).map(|_| Arc::default()).collect(),
+            variables: ProcessVariables::new(&options),
             limits: Limits { head, ..Limits::default() },
             recycle: parts.recycle,
             bell: Event::new()?,
@@ -143,18 +143,18 @@ impl Process {
     /// Waits for the application of a request: meanwhile another request has the permit.
     pub(super) fn park<T>(
         self: &Arc<Self>,
-        desk: &Desk,
+        current: &CurrentRequest,
         row: &WorkerScore,
         phase: Phase,
         wait: impl FnOnce() -> T,
     ) -> T {
-        self.without_permit(desk, row, (Regain::InTurn, phase), wait)
+        self.without_permit(current, row, (Regain::InTurn, phase), wait)
     }
 
     /// Waits for a client that is slow to send or to receive: meanwhile another request has the permit.
     pub(super) fn wait_for_client<T>(
         self: &Arc<Self>,
-        desk: &Desk,
+        current: &CurrentRequest,
         row: &WorkerScore,
         phase: Phase,
         wait: impl FnOnce() -> T,
@@ -163,25 +163,25 @@ impl Process {
         if !self.pool.has_spare() {
             return wait();
         }
-        self.without_permit(desk, row, (Regain::AtOnce, phase), wait)
+        self.without_permit(current, row, (Regain::AtOnce, phase), wait)
     }
 
     /// Waits, and shows the request as parked meanwhile, on the scoreboard and to the timer.
     fn without_permit<T>(
         self: &Arc<Self>,
-        desk: &Desk,
+        current: &CurrentRequest,
         row: &WorkerScore,
         (regain, phase): (Regain, Phase),
         wait: impl FnOnce() -> T,
     ) -> T {
-        if let Some(job) = desk.job().as_mut().filter(|job| job.cut_us.is_none()) {
+        if let Some(job) = current.job().as_mut().filter(|job| job.cut_us.is_none()) {
             self.slot().park(self.incarnation);
             job.parked = true;
         }
         row.set_phase(Phase::Parked);
         let waited = Pool::without_permit(self, regain, || {
             let waited = wait();
-            if let Some(job) = desk.job().as_mut().filter(|job| job.cut_us.is_none()) {
+            if let Some(job) = current.job().as_mut().filter(|job| job.cut_us.is_none()) {
                 self.slot().unpark(self.incarnation);
                 job.parked = false;
             }

@@ -4,9 +4,9 @@ use std::os::fd::AsFd as _;
 use std::sync::Arc;
 
 use super::connection::Connection;
-use super::desk::Left;
+use super::current_request::RequestEnd;
 use super::exchange::BridgeExchange;
-use super::inbox::Inbox;
+use super::inbound::Inbound;
 use super::input::{Input, Leftover};
 use super::variables::{Environ, Times};
 use super::worker::Worker;
@@ -37,7 +37,7 @@ pub(super) fn serve(
     size: usize,
     full: bool,
 ) -> Served {
-    let Worker { process, row, desk, read, from, to, output, input: buffer, spare } = worker;
+    let Worker { process, row, current, read, from, to, output, input: buffer, spare } = worker;
     let (frame, behind) = read[*from..*to].split_at(size);
     let limits = Limits::default();
     let head = match split(frame, Peer::Child, &limits)
@@ -80,7 +80,7 @@ pub(super) fn serve(
         daemon_start: started_us + wall_offset_us,
         application_start: started_us + wall_offset_us,
     };
-    let inbox = Inbox::new(
+    let inbound = Inbound::new(
         connection,
         &process.pool,
         std::mem::take(spare),
@@ -88,12 +88,19 @@ pub(super) fn serve(
         behind.len(),
         full,
     );
-    let environ = Environ::new(head, &process.facts, times);
-    desk.begin(connection.clone(), started_us, facts.log_level);
-    let exchange =
-        BridgeExchange::new(process, environ, (desk, row), &inbox, output, queue_us, started_us);
+    let environ = Environ::new(head, &process.variables, times);
+    current.begin(connection.clone(), started_us, facts.log_level);
+    let exchange = BridgeExchange::new(
+        process,
+        environ,
+        (current, row),
+        &inbound,
+        output,
+        queue_us,
+        started_us,
+    );
     let mut input =
-        Input::new(process, &inbox, (desk, row), (facts.length, facts.expect), behind, buffer);
+        Input::new(process, &inbound, (current, row), (facts.length, facts.expect), behind, buffer);
 
     let waited_too_long = process
         .options
@@ -120,7 +127,7 @@ pub(super) fn serve(
     if !tally.over {
         process.board.note_lost(facts.ticket);
     }
-    let left = desk.end();
+    let left = current.end();
     row.end();
     let now_us = monotonic_us();
     let finished = Finished {
@@ -134,22 +141,22 @@ pub(super) fn serve(
         ignored: facts.ignored,
     };
     process.record(&finished, now_us);
-    if left == Some(Left::Whole) {
+    if left == Some(RequestEnd::Whole) {
         process.slot().release(process.incarnation);
     }
     process.less_load();
     if tally.released {
         drop(input);
-        *spare = inbox.into_room();
+        *spare = inbound.into_room();
         spare.clear();
         return Served::Released;
     }
     let leftover = input.into_leftover();
-    inbox.unmute();
-    if !tally.over || inbox.is_broken() {
+    inbound.unmute();
+    if !tally.over || inbound.is_broken() {
         return Served::Closed;
     }
-    Served::Kept(leftover, inbox.is_full())
+    Served::Kept(leftover, inbound.is_full())
 }
 
 /// Sends the end of what the application answered; whether it failed.

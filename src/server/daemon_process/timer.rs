@@ -308,8 +308,8 @@ impl Timer {
     fn cut_overdue(&self, now_us: u64) -> Option<Reason> {
         self.process.options.request_timeout?;
         let mut stuck = false;
-        for desk in &self.process.desks {
-            let mut slot = desk.job();
+        for current in &self.process.current_requests {
+            let mut slot = current.job();
             let Some(job) = slot.as_mut() else { continue };
             if let Some(cut_us) = job.cut_us {
                 stuck |= !job.parked || now_us >= cut_us + CUT_GRACE_US;
@@ -343,7 +343,11 @@ impl Timer {
     /// When to look again at requests that were cut while they waited.
     fn next_cut_us(&self) -> Option<u64> {
         self.process.options.request_timeout?;
-        let cut = self.process.desks.iter().filter_map(|desk| desk.job().as_ref()?.cut_us);
+        let cut = self
+            .process
+            .current_requests
+            .iter()
+            .filter_map(|current| current.job().as_ref()?.cut_us);
         let next = cut.min().map(|cut_us| cut_us + CUT_GRACE_US);
         next.filter(|_| self.drain.is_none() && self.slot().reason().is_none())
     }

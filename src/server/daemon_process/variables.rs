@@ -8,7 +8,7 @@ use crate::protocol::bridge::{PairBlock, RequestHead};
 
 /// What the process says of itself in every environ.
 #[derive(Clone, Debug)]
-pub(super) struct Facts {
+pub(super) struct ProcessVariables {
     group: Vec<u8>,
     pid: Vec<u8>,
     multithread: bool,
@@ -16,7 +16,7 @@ pub(super) struct Facts {
     run_once: bool,
 }
 
-impl Facts {
+impl ProcessVariables {
     pub(super) fn new(options: &GroupOptions) -> Self {
         Self {
             group: options.name.clone().into_bytes(),
@@ -56,14 +56,18 @@ const OWN: [&[u8]; 9] = [
 #[derive(Debug)]
 pub(super) struct Environ<'e> {
     head: RequestHead<'e>,
-    facts: &'e Facts,
+    facts: &'e ProcessVariables,
     times: Times,
     /// The numbers of `times` in the order of [`OWN`], as text, once they are asked for.
     texts: [OnceCell<String>; 3],
 }
 
 impl<'e> Environ<'e> {
-    pub(super) const fn new(head: RequestHead<'e>, facts: &'e Facts, times: Times) -> Self {
+    pub(super) const fn new(
+        head: RequestHead<'e>,
+        facts: &'e ProcessVariables,
+        times: Times,
+    ) -> Self {
         Self { head, facts, times, texts: [const { OnceCell::new() }; 3] }
     }
 
@@ -100,7 +104,7 @@ impl<'e> Environ<'e> {
     }
 
     fn own(&self, key: &[u8]) -> &[u8] {
-        let Facts { group, pid, multithread, multiprocess, run_once } = self.facts;
+        let ProcessVariables { group, pid, multithread, multiprocess, run_once } = self.facts;
         match key {
             b"gateway.multithread" => flag(*multithread),
             b"gateway.multiprocess" => flag(*multiprocess),

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use super::connection::{Connection, Kept};
 use super::control;
-use super::desk::{self, Desk, Left};
-use super::inbox::Buffer;
+use super::current_request::{self, CurrentRequest, RequestEnd};
+use super::inbound::Buffer;
 use super::input::Leftover;
 use super::output::Output;
 use super::process::Process;
@@ -26,7 +26,7 @@ const READ: usize = 128 * 1024;
 pub(super) struct Worker {
     pub(super) process: Arc<Process>,
     pub(super) row: &'static WorkerScore,
-    pub(super) desk: Arc<Desk>,
+    pub(super) current: Arc<CurrentRequest>,
     /// What was read and not used: `read[from..to]`.
     pub(super) read: Vec<u8>,
     pub(super) from: usize,
@@ -51,12 +51,12 @@ enum Next {
 impl Worker {
     /// Makes the state of the thread that has this row of the scoreboard.
     pub(super) fn new(process: &Arc<Process>, row: usize) -> Self {
-        let desk = process.desks[row].clone();
-        desk::sit_down(desk.clone());
+        let current = process.current_requests[row].clone();
+        current_request::set_for_this_thread(current.clone());
         Self {
             process: process.clone(),
             row: &process.rows()[row],
-            desk,
+            current,
             read: vec![0; READ],
             from: 0,
             to: 0,
@@ -77,7 +77,7 @@ impl Worker {
             os::shutdown(connection.as_fd());
         }
         self.row.end();
-        if self.desk.end() == Some(Left::Whole) {
+        if self.current.end() == Some(RequestEnd::Whole) {
             self.process.slot().release(self.process.incarnation);
         }
         self.process.less_load();

@@ -8,6 +8,7 @@
 //! - A driver of jobs has no connections (`type Connection = NoConnection`). It calls
 //!   [`Pool::submit`], and a thread runs the job with its [`Driver::Worker`]. Such a driver sets
 //!   `PoolOptions::pollers` to [`Pollers::all`], so that nothing has to call [`Pool::wait`].
+//!   [`Pool::try_submit`] bounds the queue, and [`Pool::withdraw`] takes a job out of it.
 //!
 //! A request that has to wait calls [`Pool::without_permit`] or [`Pool::wait_for_client`]: another
 //! thread works meanwhile. So the permits bound how much is worked on at once, and `blocked`
@@ -18,7 +19,7 @@
 //! The first thread of a process accepts and keeps time. It waits through [`Pool::wait`], which adds
 //! pollers while all of them are busy. At the end it calls [`Pool::drain`] and [`Pool::stop`].
 
-use std::collections::VecDeque;
+use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -73,6 +74,12 @@ pub(crate) enum NoConnection {}
 /// A task for a thread of the pool.
 pub(crate) type Job<D> = Box<dyn FnOnce(&mut <D as Driver>::Worker) + Send>;
 
+/// Jobs without a thread, by the order in which they came.
+struct Jobs<D: Driver> {
+    queue: BTreeMap<u64, Job<D>>,
+    next: u64,
+}
+
 /// The dimensions of a [`Pool`].
 #[derive(Debug)]
 pub(crate) struct PoolOptions {
@@ -100,7 +107,7 @@ pub(crate) struct Pool<D: Driver> {
     stack_size: Option<u64>,
     /// Wakes the timer to tick.
     ticker: Event,
-    jobs: Mutex<VecDeque<Job<D>>>,
+    jobs: Mutex<Jobs<D>>,
     jobs_wait: Event,
     draining: AtomicBool,
     stopping: AtomicBool,
@@ -140,7 +147,7 @@ impl<D: Driver> Pool<D> {
             pollers: options.pollers,
             stack_size: options.stack_size,
             ticker: Event::new()?,
-            jobs: Mutex::default(),
+            jobs: Mutex::new(Jobs { queue: BTreeMap::new(), next: 0 }),
             jobs_wait,
             draining: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
@@ -187,10 +194,30 @@ impl<D: Driver> Pool<D> {
         let _ = self.epoll.unmute(connection, connection.token());
     }
 
-    /// Queues a job for the next thread.
-    pub(crate) fn submit(&self, job: Job<D>) {
-        self.lock_jobs().push_back(job);
+    /// Queues a job for the next thread. Returns its number.
+    pub(crate) fn submit(&self, job: Job<D>) -> u64 {
+        let mut jobs = self.lock_jobs();
+        let number = jobs.next;
+        jobs.next += 1;
+        jobs.queue.insert(number, job);
+        drop(jobs);
         self.jobs_wait.ring();
+        number
+    }
+
+    /// As [`submit`](Self::submit), unless `most` jobs wait that no permit is free for.
+    #[cfg_attr(not(test), allow(dead_code, reason = "the HTTP server is to use it"))]
+    pub(crate) fn try_submit(&self, job: Job<D>, most: usize) -> Option<u64> {
+        let waiting = self.lock_jobs().queue.len();
+        (waiting < most.saturating_add(self.permits.free())).then(|| self.submit(job))
+    }
+
+    /// Takes a job out of the queue, whose client has left. Returns whether no thread had it yet.
+    #[cfg_attr(not(test), allow(dead_code, reason = "the HTTP server is to use it"))]
+    pub(crate) fn withdraw(&self, number: u64) -> bool {
+        // What the job holds is dropped without the lock.
+        let job = self.lock_jobs().queue.remove(&number);
+        job.is_some()
     }
 
     /// Works on a connection that is claimed.
@@ -372,8 +399,8 @@ impl<D: Driver> Pool<D> {
         self.permits.take();
         let job = {
             let mut jobs = self.lock_jobs();
-            let job = jobs.pop_front();
-            if !jobs.is_empty() {
+            let job = jobs.queue.pop_first().map(|(_, job)| job);
+            if !jobs.queue.is_empty() {
                 // One event may stand for several jobs: another thread comes for the rest.
                 self.jobs_wait.ring();
             }
@@ -395,7 +422,7 @@ impl<D: Driver> Pool<D> {
         ends
     }
 
-    fn lock_jobs(&self) -> MutexGuard<'_, VecDeque<Job<D>>> {
+    fn lock_jobs(&self) -> MutexGuard<'_, Jobs<D>> {
         self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -435,12 +462,12 @@ mod tests {
     const PATIENCE: Duration = Duration::from_secs(10);
 
     /// A driver of jobs.
-    struct Jobs {
+    struct JobDriver {
         pool: Pool<Self>,
         panics: AtomicUsize,
     }
 
-    impl Driver for Jobs {
+    impl Driver for JobDriver {
         type Worker = Arc<Self>;
         type Connection = NoConnection;
 
@@ -466,7 +493,7 @@ mod tests {
         }
     }
 
-    fn jobs(threads: u32, blocked: usize) -> Arc<Jobs> {
+    fn jobs(threads: u32, blocked: usize) -> Arc<JobDriver> {
         let options = PoolOptions {
             threads,
             blocked,
@@ -475,7 +502,7 @@ mod tests {
             stack_size: None,
         };
         let pool = Pool::new(options).unwrap();
-        let jobs = Arc::new(Jobs { pool, panics: AtomicUsize::new(0) });
+        let jobs = Arc::new(JobDriver { pool, panics: AtomicUsize::new(0) });
         Pool::start(&jobs).unwrap();
         jobs
     }
@@ -510,7 +537,7 @@ mod tests {
             let (release, hold) = mpsc::channel::<()>();
             holds.push(release);
             let done = done.clone();
-            jobs.pool.submit(Box::new(move |driver: &mut Arc<Jobs>| {
+            jobs.pool.submit(Box::new(move |driver: &mut Arc<JobDriver>| {
                 let released = Pool::wait_for_client(driver, || hold.recv_timeout(PATIENCE));
                 done.send(released.is_ok()).unwrap();
             }));
@@ -542,11 +569,37 @@ mod tests {
     fn without_a_spare_thread_the_permit_is_kept() {
         let jobs = jobs(1, 0);
         let (answer, answered) = mpsc::channel();
-        jobs.pool.submit(Box::new(move |driver: &mut Arc<Jobs>| {
+        jobs.pool.submit(Box::new(move |driver: &mut Arc<JobDriver>| {
             assert!(!driver.pool.has_spare());
             answer.send(Pool::wait_for_client(driver, || 7)).unwrap();
         }));
         assert_eq!(answered.recv_timeout(PATIENCE), Ok(7));
+        assert_eq!(jobs.pool.stop(PATIENCE), 0);
+    }
+
+    #[test]
+    fn the_queue_has_a_bound_and_jobs_leave_it() {
+        let jobs = jobs(1, 0);
+        let (release, hold) = mpsc::channel::<()>();
+        let (started, has_started) = mpsc::channel();
+        jobs.pool.submit(Box::new(move |_| {
+            started.send(()).unwrap();
+            hold.recv_timeout(PATIENCE).unwrap();
+        }));
+        has_started.recv_timeout(PATIENCE).unwrap();
+        let (answer, answered) = mpsc::channel();
+        let job = |number: u32| {
+            let answer = answer.clone();
+            Box::new(move |_: &mut Arc<JobDriver>| answer.send(number).unwrap())
+        };
+        let first = jobs.pool.try_submit(job(1), 2).expect("the first that waits");
+        jobs.pool.try_submit(job(2), 2).expect("the second");
+        assert!(jobs.pool.try_submit(job(3), 2).is_none(), "the queue is full");
+        assert!(jobs.pool.withdraw(first) && !jobs.pool.withdraw(first));
+        jobs.pool.try_submit(job(4), 2).expect("there is room again");
+        release.send(()).unwrap();
+        let next = || answered.recv_timeout(PATIENCE);
+        assert_eq!((next(), next()), (Ok(2), Ok(4)));
         assert_eq!(jobs.pool.stop(PATIENCE), 0);
     }
 }

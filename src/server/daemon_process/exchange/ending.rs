@@ -107,13 +107,13 @@ impl BridgeExchange<'_, '_> {
         }
         // The child sends its next request when it has the last frame. Whichever thread is woken
         // for that finds the connection free.
-        if self.inbox.is_at_rest() && !self.released.get() {
-            self.inbox.unmute();
-            let is_released = self.inbox.connection.release();
+        if self.inbound.is_at_rest() && !self.released.get() {
+            self.inbound.unmute();
+            let is_released = self.inbound.connection.release();
             self.released.set(is_released);
             if !is_released {
                 // The event that kept it is used up: what it tells of is still to be read.
-                self.inbox.look_again();
+                self.inbound.look_again();
             }
         }
         self.write_out(true)?;

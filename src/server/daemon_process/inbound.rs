@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::time::Duration;
 
 use super::connection::Connection;
-use super::desk::wait_to_write;
+use super::current_request::wait_to_write;
 use super::process::Process;
 use crate::gateway::{Error, ErrorKind, Result};
 use crate::os::{self, monotonic_us};
@@ -33,7 +33,7 @@ pub(super) enum State {
 }
 
 /// What input and output of an exchange share: the reading side of its connection.
-pub(super) struct Inbox<'c> {
+pub(super) struct Inbound<'c> {
     pub(super) connection: &'c Connection,
     pool: &'c Pool<Process>,
     /// Bytes that were read, but not by who reads the body.
@@ -54,7 +54,7 @@ pub(super) struct Inbox<'c> {
     left_us: Cell<u64>,
 }
 
-impl<'c> Inbox<'c> {
+impl<'c> Inbound<'c> {
     /// `behind` bytes came with the REQUEST behind it; `room` is for what is taken in.
     pub(super) fn new(
         connection: &'c Connection,

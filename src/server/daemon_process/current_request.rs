@@ -1,7 +1,7 @@
-//! A worker thread's desk: the request that it works on, as the process's timer sees it.
+//! The request that a worker thread runs, as the process's timer sees it.
 //!
-//! All that the thread writes goes over its desk, so that the timer can break a request off between
-//! two writes and nothing of the thread's comes after that.
+//! All writes of the thread go through it, so that the timer can break a request off between two
+//! writes, and no write of the thread follows.
 
 use std::cell::RefCell;
 use std::io::{self, IoSlice};
@@ -13,15 +13,15 @@ use crate::gateway::{Error, ErrorKind, Level, Result};
 use crate::os;
 use crate::protocol::bridge::{Limits, put_log};
 
-/// The desk of one worker thread.
+/// The request that one worker thread runs, if any.
 #[derive(Debug, Default)]
-pub(super) struct Desk {
-    job: Mutex<Option<Job>>,
+pub(super) struct CurrentRequest {
+    job: Mutex<Option<RunningRequest>>,
 }
 
-/// The request on a desk.
+/// A request that runs.
 #[derive(Debug)]
-pub(super) struct Job {
+pub(super) struct RunningRequest {
     pub(super) connection: Arc<Connection>,
     pub(super) started_us: u64,
     /// The last level that the request's log keeps; `None` for all.
@@ -38,7 +38,7 @@ pub(super) struct Job {
 
 /// What became of a request when its thread had done with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Left {
+pub(super) enum RequestEnd {
     Whole,
     /// The timer has answered it, and taken it off the process's load.
     Cut,
@@ -64,9 +64,9 @@ impl Pieces for [u8] {
     }
 }
 
-impl Desk {
+impl CurrentRequest {
     pub(super) fn begin(&self, connection: Arc<Connection>, started_us: u64, level: Option<Level>) {
-        *self.job() = Some(Job {
+        *self.job() = Some(RunningRequest {
             connection,
             started_us,
             level,
@@ -78,9 +78,9 @@ impl Desk {
     }
 
     /// Takes the request off; `None` if there was none.
-    pub(super) fn end(&self) -> Option<Left> {
+    pub(super) fn end(&self) -> Option<RequestEnd> {
         let job = self.job().take()?;
-        Some(if job.cut_us.is_some() { Left::Cut } else { Left::Whole })
+        Some(if job.cut_us.is_some() { RequestEnd::Cut } else { RequestEnd::Whole })
     }
 
     /// Writes all of `pieces`, which are whole frames, the `last` of the request or not. `wait`
@@ -126,7 +126,7 @@ impl Desk {
     ///
     /// # Errors
     ///
-    /// As [`Desk::write`].
+    /// As [`CurrentRequest::write`].
     pub(super) fn write_with_descriptor(
         &self,
         frame: &[u8],
@@ -172,12 +172,12 @@ impl Desk {
     }
 
     /// For the timer, and for the thread itself.
-    pub(super) fn job(&self) -> MutexGuard<'_, Option<Job>> {
+    pub(super) fn job(&self) -> MutexGuard<'_, Option<RunningRequest>> {
         self.job.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Job {
+impl RunningRequest {
     /// Whether the timer may break it off.
     pub(super) const fn can_be_cut(&self) -> bool {
         !self.over && self.cut_us.is_none()
@@ -218,20 +218,20 @@ fn cut() -> Error {
 }
 
 thread_local! {
-    static DESK: RefCell<Option<Arc<Desk>>> = const { RefCell::new(None) };
+    static CURRENT: RefCell<Option<Arc<CurrentRequest>>> = const { RefCell::new(None) };
 }
 
-/// Makes `desk` the calling thread's.
-pub(super) fn sit_down(desk: Arc<Desk>) {
-    DESK.with_borrow_mut(|own| *own = Some(desk));
+/// Makes `current` the one that [`log_here`] finds in the calling thread.
+pub(super) fn set_for_this_thread(current: Arc<CurrentRequest>) {
+    CURRENT.with_borrow_mut(|own| *own = Some(current));
 }
 
 /// Writes a line for the log of the request that the calling thread works on, for code that has no
 /// exchange at hand. `false` when the thread works on none, or nobody takes it any more.
 pub fn log_here(level: Level, message: &str) -> bool {
-    let Some(desk) = own_desk() else { return false };
-    match desk.logs(level) {
-        Some(true) => desk.log(level, message),
+    let Some(current) = of_this_thread() else { return false };
+    match current.logs(level) {
+        Some(true) => current.log(level, message),
         Some(false) => true,
         None => false,
     }
@@ -241,10 +241,10 @@ pub fn log_here(level: Level, message: &str) -> bool {
 /// `None` when it works on none.
 #[must_use]
 pub fn logs_here(level: Level) -> Option<bool> {
-    own_desk()?.logs(level)
+    of_this_thread()?.logs(level)
 }
 
 /// The thread may be ending, or just have sat down.
-fn own_desk() -> Option<Arc<Desk>> {
-    DESK.try_with(|own| own.try_borrow().ok()?.clone()).ok().flatten()
+fn of_this_thread() -> Option<Arc<CurrentRequest>> {
+    CURRENT.try_with(|own| own.try_borrow().ok()?.clone()).ok().flatten()
 }
