@@ -67,7 +67,7 @@ pub(crate) trait Driver: Send + Sync + Sized + 'static {
 }
 
 /// The connection of a driver that only submits jobs: there is none.
-#[cfg_attr(not(test), expect(dead_code, reason = "the HTTP server is to use it"))]
+#[cfg_attr(not(test), allow(dead_code, reason = "the HTTP server is to use it"))]
 #[derive(Debug)]
 pub(crate) enum NoConnection {}
 
