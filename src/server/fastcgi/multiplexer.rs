@@ -31,6 +31,7 @@ pub(super) struct Table {
     /// The record that is being read, while no thread reads.
     pub(super) piece: Piece,
     /// Requests for other threads to run than the one that has read them.
+    #[allow(clippy::vec_box, reason = "the reader has made the box already")]
     pub(super) ready: Vec<Box<Request>>,
 }
 

@@ -99,7 +99,7 @@ pub(super) fn run(
         End::Broken if leaves_others(connection) => claimed(!inbound.has_ended()),
         broken @ (End::Broken | End::Cut) => {
             if matches!(broken, End::Broken) && response.spoil() {
-                return_room(ahead, inbound, state, request);
+                return_room(ahead, inbound, state, *request);
                 return Left::Alone;
             }
             os::reset_on_close(connection);
@@ -107,8 +107,7 @@ pub(super) fn run(
             Left::Alone
         }
     };
-    drop(response);
-    return_room(ahead, inbound, state, request);
+    return_room(ahead, inbound, state, *request);
     left
 }
 
@@ -117,9 +116,9 @@ fn return_room(
     ahead: &mut Vec<u8>,
     inbound: Inbound<'_>,
     state: &mut ThreadState,
-    request: Box<Request>,
+    request: Request,
 ) {
-    let Request { head, channel, .. } = *request;
+    let Request { head, channel, .. } = request;
     *ahead = inbound.into_room();
     state.spare.put(head, channel);
 }
