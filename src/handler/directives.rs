@@ -176,7 +176,7 @@ fn record(at: &Parameters<'_>) -> Kept<Gateway> {
 fn option(section: &mut Gateway, arguments: &[&str], at: &Parameters<'_>) -> Result {
     let [name, value] = arguments else { return usage() };
     if name.is_empty() {
-        return Err("the option's name is empty".into());
+        return Err("option \"\": the name is empty; expected a name".into());
     }
     let line = Line { name: (*name).into(), value: (*value).into(), place: at.place() };
     section.options = section.options.with(line, at.pool());
@@ -189,11 +189,11 @@ fn option(section: &mut Gateway, arguments: &[&str], at: &Parameters<'_>) -> Res
 fn alias(host: &mut Host, arguments: &[&str], at: &Parameters<'_>) -> Result {
     let [path, name, options @ ..] = arguments else { return usage() };
     if !path.starts_with('/') {
-        return Err(format!("\"{path}\": the URL path has to start with a slash"));
+        return Err(format!("URL path \"{path}\": it does not start with a slash; expected /path"));
     }
     if path.contains("//") || path.contains(['?', '#', '%']) {
         return Err(format!(
-            "\"{path}\": the URL path is a decoded path, without //, ?, # or % in it"
+            "URL path \"{path}\": it holds //, ?, # or %; expected a decoded path"
         ));
     }
     let path = path.trim_end_matches('/').to_owned();
@@ -203,8 +203,9 @@ fn alias(host: &mut Host, arguments: &[&str], at: &Parameters<'_>) -> Result {
 
 fn alias_match(host: &mut Host, arguments: &[&str], at: &Parameters<'_>) -> Result {
     let [expression, name, options @ ..] = arguments else { return usage() };
-    let pattern = Pattern::new(expression)
-        .ok_or_else(|| format!("\"{expression}\" is not a regular expression"))?;
+    let pattern = Pattern::new(expression).ok_or_else(|| {
+        format!("regular expression \"{expression}\": it does not compile; expected PCRE syntax")
+    })?;
     let directive = format!("RustAppAliasMatch {expression} {name}");
     mount(host, At::Pattern(pattern), name, options, &directive, at)
 }
@@ -220,14 +221,16 @@ fn mount(
     let mut process_group = None;
     for option in options {
         let Some(group) = option.strip_prefix("process-group=") else {
-            return Err(format!("option \"{option}\": there is process-group=name, and no other"));
+            return Err(format!("option \"{option}\": unknown; expected process-group=name"));
         };
         let selection = Selection::parse(group)?;
         if let Selection::Named(name) = &selection {
             registry::want_group(name, "process-group=", &at.place(), at.server());
         }
         if process_group.replace(selection).is_some() {
-            return Err(format!("option \"{option}\": process-group is given twice"));
+            return Err(format!(
+                "option \"{option}\": process-group is given twice; expected it once"
+            ));
         }
     }
     let pool = at.pool();
@@ -311,7 +314,7 @@ fn restrict_process(section: &mut Gateway, arguments: &[&str], at: &Parameters<'
             }
             Selection::Variable(_) => {
                 return Err(format!(
-                    "\"{name}\": expected names of process groups, or %{{GLOBAL}}"
+                    "process group \"{name}\": not a name; expected names of process groups, or %{{GLOBAL}}"
                 ));
             }
         }
@@ -339,10 +342,15 @@ fn socket_prefix(_: &mut Host, arguments: &[&str], at: &Parameters<'_>) -> Resul
         return usage();
     }
     if at.server().is_virtual() {
-        return Err("it stands in the main server, and holds for all of httpd".into());
+        return Err("not allowed in a virtual host; expected in the main server, as it holds for all of httpd".into());
     }
     let path = at.pool().server_path(path).and_then(|path| path.to_str().ok());
-    let path = path.ok_or_else(|| format!("\"{}\" is no path", arguments[0]))?;
+    let path = path.ok_or_else(|| {
+        format!(
+            "path \"{}\": not a path; expected one that is absolute or relative to ServerRoot",
+            arguments[0]
+        )
+    })?;
     registry::set_socket_prefix(PathBuf::from(path));
     Ok(())
 }

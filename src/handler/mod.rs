@@ -1,5 +1,16 @@
-//! The stock gateway: what every module with applications does in httpd. Its directives, its hooks,
-//! and the choice of the application that answers.
+//! The stock gateway: the directives and hooks of every module with applications.
+//!
+//! The way of a directive from httpd.conf to its effect:
+//!
+//! | step | file |
+//! | --- | --- |
+//! | the tables of directives; a function for each reads its arguments | `directives` |
+//! | the records of servers and sections, and their merge | `config`, `mount`, `options`, `selection` |
+//! | what is looked up later: applications, uses, process groups | `registry` |
+//! | the checks when all is read (`configtest`) | `check`, `groups`, `daemons` |
+//! | the start of process groups, and their applications | `daemons`, `process` |
+//! | a request: the hooks, then the choice of mode | `hooks`, `mode`, `instance` |
+//! | the logs and mod_status | `request_note`, `status_page`, `logger` |
 
 mod check;
 mod config;

@@ -221,7 +221,7 @@ pub(super) fn define(group: Definition) -> Result<(), String> {
     let mut groups = state.groups.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(other) = groups.iter().find(|other| other.name == group.name) {
         return Err(format!(
-            "{}: there is a process group of that name already, at {}; names are unique in httpd",
+            "process group \"{}\": defined at {} already; expected a name that is unique in httpd",
             group.name, other.place
         ));
     }

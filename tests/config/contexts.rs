@@ -77,7 +77,9 @@ fn the_socket_prefix_is_the_main_servers() {
         let test = configtest(stock(), &lines);
         let found = refused(&lines, &test, "RustSocketPrefix ");
         let expected = match *context {
-            "vhost" => "it stands in the main server, and holds for all of httpd",
+            "vhost" => {
+                "not allowed in a virtual host; expected in the main server, as it holds for all of httpd"
+            }
             _ => "not allowed in ",
         };
         assert!(found.contains(expected), "{lines}\n{}", test.output);

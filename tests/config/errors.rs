@@ -16,29 +16,37 @@ const SYNTAX: &[Mistake] = &[
     (
         "\n\nRustAppAlias /x hello more",
         3,
-        "RustAppAlias option \"more\": there is process-group=name, and no other",
+        "RustAppAlias option \"more\": unknown; expected process-group=name",
     ),
-    ("RustAppAlias x hello", 1, "RustAppAlias \"x\": the URL path has to start with a slash"),
-    ("RustAppAlias \"\" hello", 1, "RustAppAlias \"\": the URL path has to start with a slash"),
+    (
+        "RustAppAlias x hello",
+        1,
+        "RustAppAlias URL path \"x\": it does not start with a slash; expected /path",
+    ),
+    (
+        "RustAppAlias \"\" hello",
+        1,
+        "RustAppAlias URL path \"\": it does not start with a slash; expected /path",
+    ),
     (
         "RustAppAlias /a%20b hello",
         1,
-        "RustAppAlias \"/a%20b\": the URL path is a decoded path, without",
+        "RustAppAlias URL path \"/a%20b\": it holds //, ?, # or %; expected a decoded",
     ),
     (
         "RustAppAlias /a?b hello",
         1,
-        "RustAppAlias \"/a?b\": the URL path is a decoded path, without",
+        "RustAppAlias URL path \"/a?b\": it holds //, ?, # or %; expected a decoded",
     ),
     (
         "RustAppAlias /a#b hello",
         1,
-        "RustAppAlias \"/a#b\": the URL path is a decoded path, without",
+        "RustAppAlias URL path \"/a#b\": it holds //, ?, # or %; expected a decoded",
     ),
     (
         "RustAppAlias /a//b hello",
         1,
-        "RustAppAlias \"/a//b\": the URL path is a decoded path, without",
+        "RustAppAlias URL path \"/a//b\": it holds //, ?, # or %; expected a decoded",
     ),
     (
         "RustAppAliasMatch",
@@ -46,7 +54,11 @@ const SYNTAX: &[Mistake] = &[
         "RustAppAliasMatch takes a regular expression and the name of an application, and",
     ),
     ("RustAppAliasMatch ^/x", 1, "RustAppAliasMatch takes a regular expression and the"),
-    ("RustAppAliasMatch ^/(a hello", 1, "RustAppAliasMatch \"^/(a\" is not a regular expression"),
+    (
+        "RustAppAliasMatch ^/(a hello",
+        1,
+        "RustAppAliasMatch regular expression \"^/(a\": it does not compile; expected PCRE syntax",
+    ),
     (
         "<Location /x>\nRustApp\n</Location>",
         2,
@@ -76,7 +88,7 @@ const SYNTAX: &[Mistake] = &[
         1,
         "RustAppOption takes two arguments: the option's name and its value",
     ),
-    ("RustAppOption \"\" a", 1, "RustAppOption the option's name is empty"),
+    ("RustAppOption \"\" a", 1, "RustAppOption option \"\": the name is empty; expected a name"),
     (
         "RustAppOption note a \"\"",
         1,

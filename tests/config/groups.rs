@@ -84,9 +84,11 @@ fn a_name_is_one_groups() {
         "RustDaemonProcess shop\n<VirtualHost *:1>\nRustDaemonProcess shop\n</VirtualHost>",
     ] {
         let test = configtest(stock(), lines);
-        let found =
-            refused(lines, &test, "RustDaemonProcess shop: there is a process group of that");
-        assert!(found.contains("/conf/own.conf:1; names are unique in httpd"), "{found}");
+        let found = refused(lines, &test, "RustDaemonProcess process group \"shop\": defined at ");
+        assert!(
+            found.contains("/conf/own.conf:1 already; expected a name that is unique in httpd"),
+            "{found}"
+        );
     }
 }
 
@@ -174,7 +176,7 @@ fn what_is_no_choice() {
         ("RustRestrictProcess", "RustRestrictProcess takes the names of process groups, one or "),
         (
             "RustRestrictProcess %{ENV:x}",
-            "RustRestrictProcess \"%{ENV:x}\": expected names of process groups, or %{GLOBAL}",
+            "RustRestrictProcess process group \"%{ENV:x}\": not a name; expected names of process groups, or %{GLOBAL}",
         ),
         (
             "RustAppAlias /x hello process-group=%{HOST}",
@@ -182,11 +184,11 @@ fn what_is_no_choice() {
         ),
         (
             "RustAppAlias /x hello group=shop",
-            "RustAppAlias option \"group=shop\": there is process-group=name, and no other",
+            "RustAppAlias option \"group=shop\": unknown; expected process-group=name",
         ),
         (
             "RustAppAliasMatch ^/x hello process-group=a process-group=b",
-            "RustAppAliasMatch option \"process-group=b\": process-group is given twice",
+            "RustAppAliasMatch option \"process-group=b\": process-group is given twice; expected it once",
         ),
         ("RustRestrictEmbedded maybe", "RustRestrictEmbedded value \"maybe\": expected On or Off"),
         ("RustIgnoreActivity 1", "RustIgnoreActivity value \"1\": expected On or Off"),
