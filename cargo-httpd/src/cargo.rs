@@ -127,13 +127,9 @@ fn is_about_this_tool(name: &str) -> bool {
             .contains(&name)
 }
 
+/// Quotes `arg` for a shell, where that is needed.
 pub(crate) fn quoted(arg: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_=./:,+@%".contains(c);
-    if !arg.is_empty() && arg.chars().all(plain) {
-        arg.to_owned()
-    } else {
-        format!("'{}'", arg.replace('\'', r"'\''"))
-    }
+    shlex::try_quote(arg).map_or_else(|_| arg.to_owned(), Into::into)
 }
 
 /// Extends `command` by arguments, in the way of a builder that can branch.
@@ -203,7 +199,7 @@ mod tests {
     #[test]
     fn shows_what_to_type() {
         let command = args(command(), ["test", "--workspace", "--", "a b", "it's"]);
-        assert_eq!(shown(&command), r"cargo test --workspace -- 'a b' 'it'\''s'");
+        assert_eq!(shown(&command), r#"cargo test --workspace -- 'a b' "it's""#);
     }
 
     #[test]

@@ -104,7 +104,7 @@ fn parse_query(text: &str) -> Option<Answers> {
         sbindir: sbindir.into(),
         libexecdir: libexecdir.into(),
         includedir: includedir.into(),
-        cppflags: cppflags.split_whitespace().map(str::to_owned).collect(),
+        cppflags: shlex::split(cppflags)?,
         apr_config: apr_config.into(),
         apu_config: apu_config.into(),
     })
@@ -128,6 +128,12 @@ mod tests {
         assert_eq!(answers.cppflags, ["-DLINUX", "-D_REENTRANT", "-D_GNU_SOURCE"]);
         assert_eq!(answers.apr_config, Path::new("/usr/bin/apr-1-config"));
         assert_eq!(answers.apu_config, Path::new("/usr/bin/apu-1-config"));
+    }
+
+    #[test]
+    fn flags_are_shell_words() {
+        let text = r#"h;;/s;;/l;;/i;;-DA='"a b"' -DB;;;;"#;
+        assert_eq!(parse_query(text).unwrap().cppflags, ["-DA=\"a b\"", "-DB"]);
     }
 
     #[test]

@@ -151,7 +151,7 @@ fn known(places: &[&str], header: &str) -> Option<PathBuf> {
 }
 
 fn flags(text: &str) -> Vec<String> {
-    text.split_whitespace().map(str::to_owned).collect()
+    shlex::split(text).unwrap_or_default()
 }
 
 /// Returns the flags that APR's configure finds on this system, for a machine without apr-1-config.

@@ -360,12 +360,13 @@ mod tests {
             [
                 format!(
                     "HTTPD_TESTKIT_MODULES=/t/modules RUST_TEST_THREADS={} cargo test --workspace \
-                     --features mod_rust/servers,mod-rust-apps/servers -- --nocapture",
+                     --features 'mod_rust/servers,mod-rust-apps/servers' -- --nocapture",
                     test_threads()
                 )
                 .as_str(),
                 "APXS=/nonexistent HTTPD_INCLUDEDIR=/nonexistent LIBCLANG_PATH=/nonexistent cargo \
-                 test --package mod_rust --no-default-features --features log,tower -- --nocapture",
+                 test --package mod_rust --no-default-features --features 'log,tower' -- \
+                 --nocapture",
             ]
         );
         assert_eq!(tests(&project("mine", root), Path::new("/t"), &[]).len(), 1);
