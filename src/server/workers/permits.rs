@@ -33,11 +33,6 @@ impl Permits {
         }
     }
 
-    /// Returns how many are free.
-    pub(crate) fn free(&self) -> usize {
-        usize::try_from(self.free.load(Ordering::Acquire)).unwrap_or(0)
-    }
-
     /// Takes a turn, waiting for one if need be.
     pub(crate) fn take(&self) {
         if self.free.fetch_sub(1, Ordering::AcqRel) > 0 {

@@ -78,6 +78,8 @@ pub(crate) type Job<D> = Box<dyn FnOnce(&mut <D as Driver>::Worker) + Send>;
 struct Jobs<D: Driver> {
     queue: BTreeMap<u64, Job<D>>,
     next: u64,
+    /// Jobs that threads have.
+    running: usize,
 }
 
 /// The dimensions of a [`Pool`].
@@ -112,6 +114,8 @@ pub(crate) struct Pool<D: Driver> {
     draining: AtomicBool,
     stopping: AtomicBool,
     stop: Event,
+    /// The number of permits.
+    threads: usize,
     /// The number of seats: the most threads.
     seats: usize,
     free_seats: Mutex<Vec<usize>>,
@@ -147,11 +151,12 @@ impl<D: Driver> Pool<D> {
             pollers: options.pollers,
             stack_size: options.stack_size,
             ticker: Event::new()?,
-            jobs: Mutex::new(Jobs { queue: BTreeMap::new(), next: 0 }),
+            jobs: Mutex::new(Jobs { queue: BTreeMap::new(), next: 0, running: 0 }),
             jobs_wait,
             draining: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
             stop,
+            threads,
             seats,
             free_seats: Mutex::new((0..seats).rev().collect()),
             thread_ended: Condvar::new(),
@@ -208,8 +213,12 @@ impl<D: Driver> Pool<D> {
     /// As [`submit`](Self::submit), unless `most` jobs wait that no permit is free for.
     #[cfg_attr(not(test), allow(dead_code, reason = "the HTTP server is to use it"))]
     pub(crate) fn try_submit(&self, job: Job<D>, most: usize) -> Option<u64> {
-        let waiting = self.lock_jobs().queue.len();
-        (waiting < most.saturating_add(self.permits.free())).then(|| self.submit(job))
+        let queued = {
+            let jobs = self.lock_jobs();
+            let working = jobs.running.saturating_sub(self.size.waiting());
+            jobs.queue.len() < most.saturating_add(self.threads.saturating_sub(working))
+        };
+        queued.then(|| self.submit(job))
     }
 
     /// Takes a job out of the queue, whose client has left. Returns whether no thread had it yet.
@@ -400,6 +409,7 @@ impl<D: Driver> Pool<D> {
         let job = {
             let mut jobs = self.lock_jobs();
             let job = jobs.queue.pop_first().map(|(_, job)| job);
+            jobs.running += usize::from(job.is_some());
             if !jobs.queue.is_empty() {
                 // One event may stand for several jobs: another thread comes for the rest.
                 self.jobs_wait.ring();
@@ -408,6 +418,7 @@ impl<D: Driver> Pool<D> {
         };
         if let Some(job) = job {
             Self::catch(worker, None, job);
+            self.lock_jobs().running -= 1;
         }
         self.permits.give();
     }

@@ -51,6 +51,11 @@ impl PoolSize {
         self.threads.load(Ordering::Acquire)
     }
 
+    /// Returns how many requests wait without a permit.
+    pub(crate) fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Acquire)
+    }
+
     /// Whether one more request may wait and have its thread replaced meanwhile.
     pub(crate) fn has_spare(&self) -> bool {
         self.waiting.load(Ordering::Acquire) < self.spare
