@@ -97,7 +97,10 @@ impl Project {
         match example {
             _ if !all.is_empty() => {
                 let names: Vec<_> = all.iter().map(|found| found.package.name.as_str()).collect();
-                bail!("{} are all meant here; go to the folder of one of them", names.join(", "))
+                bail!(
+                    "packages {}: several modules fit here; go to the folder of one of them",
+                    names.join(", ")
+                )
             }
             Some(name) => {
                 let known: Vec<_> = self
@@ -106,10 +109,10 @@ impl Project {
                     .map(|found| found.target.name.as_str())
                     .collect();
                 let known = if known.is_empty() { "none".into() } else { known.join(", ") };
-                bail!("there is no example `{name}` of crate type cdylib; there are: {known}")
+                bail!("example \"{name}\": not found; expected one of crate type cdylib: {known}")
             }
             None => bail!(
-                "no package in {} has a library of crate type cdylib; add `[lib]` with \
+                "workspace \"{}\": no package has a library of crate type cdylib; add `[lib]` with \
                  `crate-type = [\"cdylib\"]` to its Cargo.toml",
                 self.root.display()
             ),
@@ -132,17 +135,20 @@ impl Project {
         let known: Vec<_> = all.iter().map(|(_, name)| *name).collect();
         match name {
             _ if all.is_empty() => bail!(
-                "no package in {} has a program that uses mod_rust, so there is nothing for \
-                 --gateway",
+                "workspace \"{}\": no package has a program that uses mod_rust; leave \
+                 out --gateway",
                 self.root.display()
             ),
             Some(name) => {
                 bail!(
-                    "there is no program `{name}` that uses mod_rust; there are: {}",
+                    "program \"{name}\": not found; expected one that uses mod_rust: {}",
                     known.join(", ")
                 )
             }
-            None => bail!("say which program with --gateway NAME; there are: {}", known.join(", ")),
+            None => bail!(
+                "several programs use mod_rust; choose one with --gateway NAME: {}",
+                known.join(", ")
+            ),
         }
     }
 
@@ -209,9 +215,10 @@ impl Selection<'_> {
         places.iter().find(|place| place.is_file()).cloned().with_context(|| {
             let places: Vec<_> = places.iter().map(|place| place.display().to_string()).collect();
             format!(
-                "there is no {}; write one that mounts the module's applications, for example \
+                "configuration \"{}\": not found; write one that mounts the module's \
+                 applications, for example \
                  with `RustAppAlias / NAME`",
-                places.join(" or ")
+                places.join("\" or \"")
             )
         })
     }
@@ -304,7 +311,7 @@ mod tests {
         assert_eq!(selected("/w/other/src").unwrap(), "other");
         assert_eq!(selected("/w/apache").unwrap(), "so");
         let error = selected("/w").unwrap_err().to_string();
-        assert!(error.starts_with("so, other are all meant here"), "{error}");
+        assert!(error.starts_with("packages so, other: several modules"), "{error}");
     }
 
     #[test]
@@ -313,7 +320,10 @@ mod tests {
         let hello = project.select(Path::new("/w/apache"), Some("hello")).unwrap();
         assert_eq!((hello.package.name.as_str(), hello.target.is_example), ("kit", true));
         let error = project.select(Path::new("/w"), Some("x")).unwrap_err().to_string();
-        assert!(error.contains("no example `x`") && error.ends_with("there are: hello"), "{error}");
+        assert!(
+            error.contains("example \"x\": not found") && error.ends_with("cdylib: hello"),
+            "{error}"
+        );
     }
 
     #[test]
@@ -327,13 +337,13 @@ mod tests {
 
         let mut project = project();
         let error = project.gateway(None).unwrap_err().to_string();
-        assert!(error.contains("nothing for --gateway"), "{error}");
+        assert!(error.ends_with("leave out --gateway"), "{error}");
         project.packages[0].gateways = vec!["one".into()];
         assert_eq!(project.gateway(None).unwrap().1, "one");
         project.packages[1].gateways = vec!["two".into()];
         assert_eq!(project.gateway(Some("two")).unwrap().0.name, "so");
         let error = project.gateway(None).unwrap_err().to_string();
-        assert!(error.ends_with("there are: one, two"), "{error}");
+        assert!(error.ends_with("--gateway NAME: one, two"), "{error}");
         assert!(project.gateway(Some("three")).is_err());
     }
 
@@ -344,7 +354,10 @@ mod tests {
             let selection = project.select(Path::new("/w"), example).unwrap();
             selection.application_conf().unwrap_err().to_string()
         };
-        assert!(error(Some("hello")).starts_with("there is no /w/examples/hello.conf;"));
-        assert!(error(None).contains("/w/apache/apache/httpd.conf or /w/apache/httpd.conf"));
+        assert!(
+            error(Some("hello"))
+                .starts_with("configuration \"/w/examples/hello.conf\": not found;")
+        );
+        assert!(error(None).contains("/w/apache/apache/httpd.conf\" or \"/w/apache/httpd.conf"));
     }
 }

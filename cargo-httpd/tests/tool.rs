@@ -114,7 +114,7 @@ fn a_package_without_its_configuration_is_told_so() {
     let output = project.output(&["run", "--debug", "--port", "0"]);
     assert_eq!(output.status.code(), Some(1));
     let said = text(&output.stderr);
-    assert!(said.contains("apache/httpd.conf or ") && said.contains("RustAppAlias"), "{said}");
+    assert!(said.contains("apache/httpd.conf\" or ") && said.contains("RustAppAlias"), "{said}");
 }
 
 #[test]

@@ -48,12 +48,15 @@ fn run(mut args: impl Iterator<Item = String>) -> Result<(), String> {
             "--build-only" => build_only = true,
             "--seconds" => {
                 seconds = args.next().ok_or("--seconds takes a number")?;
-                seconds.parse::<u32>().map_err(|_| format!("--seconds {seconds}: no number"))?;
+                seconds.parse::<u32>().map_err(|_| {
+                    format!("--seconds \"{seconds}\": not a number; expected seconds")
+                })?;
             }
             name if TARGETS.contains(&name) => wanted.push(arg),
             other => {
                 return Err(format!(
-                    "{other}: expected --smoke, --seconds N, --build-only or one of {}",
+                    "option \"{other}\": unknown; expected --smoke, --seconds N, --build-only or \
+                     one of {}",
                     TARGETS.join(", ")
                 ));
             }

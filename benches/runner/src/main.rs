@@ -263,7 +263,7 @@ fn plans(args: &BenchArgs, httpd: &Httpd, checkout: &Checkout) -> Result<(Vec<Pl
         args.peers.iter().find(|name| args.peers().iter().all(|p| p.name != **name))
     {
         let names: Vec<_> = args.peers().iter().map(|peer| peer.name).collect();
-        bail!("--peers: there is no `{unknown}`; there are {}", names.join(", "));
+        bail!("--peers \"{unknown}\": unknown peer; expected one of: {}", names.join(", "));
     }
     let mut workshop = Workshop::open(checkout)?;
     let (mut plans, mut left_out) = (Vec::new(), Vec::new());

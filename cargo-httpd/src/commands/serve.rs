@@ -134,6 +134,6 @@ fn account() -> Result<(&'static str, &'static str)> {
 fn existing(file: &Path) -> Result<PathBuf> {
     match file.canonicalize() {
         Ok(path) if path.is_file() => Ok(path),
-        _ => bail!("--conf names `{}`, which is no file", file.display()),
+        _ => bail!("--conf \"{}\": not a file", file.display()),
     }
 }

@@ -77,7 +77,7 @@ pub(crate) fn group(at: &Where, name: &str) -> Result<Group> {
     named.sort_by(|one, other| one.key.cmp(&other.key));
     let Some(newest) = named.pop() else {
         bail!(
-            "there is no process group `{name}` {}; there are: {}",
+            "process group \"{name}\": not found {}; expected one of: {}",
             at.describe(),
             known.join(", ")
         )
@@ -349,7 +349,8 @@ mod tests {
         assert_eq!(group(&at, "a").unwrap().key.generation, 10);
         let error = group(&at, "b").unwrap_err().to_string();
         assert!(
-            error.contains("no process group `b`") && error.ends_with("there are: a"),
+            error.contains("process group \"b\": not found")
+                && error.ends_with("expected one of: a"),
             "{error}"
         );
         let _other = bind("r.6.0.a.0.sock");

@@ -6,7 +6,10 @@ use anyhow::{Result, bail};
 pub(super) fn of(version: &str, revision: u32) -> Result<String> {
     let plain = |c: char| c.is_ascii_alphanumeric() || ".+-".contains(c);
     if !version.starts_with(|c: char| c.is_ascii_digit()) || !version.chars().all(plain) {
-        bail!("`{version}` is no version that a Debian package can have");
+        bail!(
+            "version \"{version}\": not usable for a Debian package; expected a digit first, then \
+             letters, digits, ., + and -"
+        );
     }
     // A hyphen is not the last but one here: it separates the revision.
     let version = match version.split_once('-') {

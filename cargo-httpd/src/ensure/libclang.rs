@@ -25,8 +25,8 @@ pub(crate) fn locate() -> Result<Libclang, NoLibclang> {
     if let Some(value) = std::env::var_os("LIBCLANG_PATH").filter(|value| !value.is_empty()) {
         return asked_for(Path::new(&value)).ok_or_else(|| NoLibclang {
             what: format!(
-                "LIBCLANG_PATH is set to `{}`, and there is no libclang; correct it, or unset it \
-                 to search again",
+                "LIBCLANG_PATH \"{}\": no libclang found; correct the variable, or unset it to \
+                 search again",
                 Path::new(&value).display()
             ),
             is_environment: true,

@@ -24,13 +24,13 @@ impl Kit {
         match (found, asked_for) {
             (Some(path), _) => Ok(Self { path }),
             (None, Some(asked_for)) => bail!(
-                "--kit names `{}`, which is no checkout of mod_rust: it has no Cargo.toml of a \
-                 package mod_rust, or no cargo-httpd/testkit",
+                "--kit \"{}\": not a checkout of mod_rust; expected the Cargo.toml of package \
+                 mod_rust and cargo-httpd/testkit in it",
                 asked_for.display()
             ),
             (None, None) => bail!(
-                "the checkout of mod_rust that this tool was built from is no longer at `{}`, and \
-                 the crate is not published; name a checkout with --kit PATH",
+                "checkout \"{}\": gone since this tool was built from it; name another with --kit \
+                 PATH, as the crate is not published",
                 path.parent().unwrap_or(path).display()
             ),
         }
@@ -94,7 +94,7 @@ mod tests {
     #[test]
     fn another_must_be_one() {
         let error = Kit::find(Some(Path::new("/etc"))).unwrap_err().to_string();
-        assert!(error.starts_with("--kit names `/etc`, which is no checkout"), "{error}");
+        assert!(error.starts_with("--kit \"/etc\": not a checkout"), "{error}");
         let kit = Kit::find(None).unwrap();
         assert_eq!(Kit::find(Some(kit.path())).unwrap().path(), kit.path());
     }

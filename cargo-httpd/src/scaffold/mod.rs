@@ -44,7 +44,10 @@ pub(crate) fn create(
     let files = files::of(template);
     if let Err(error) = fs::create_dir(folder) {
         if error.kind() == std::io::ErrorKind::AlreadyExists {
-            bail!("{} exists already; choose another name, or move it away", folder.display());
+            bail!(
+                "path \"{}\": exists already; choose another name, or move it away",
+                folder.display()
+            );
         }
         return Err(error).with_context(|| format!("{} cannot be made", folder.display()));
     }
@@ -98,7 +101,7 @@ fn put(path: &Path, text: &str) -> Result<()> {
 /// A path as a basic string of TOML.
 fn toml_string(path: &Path) -> Result<String> {
     let Some(text) = path.to_str().filter(|text| !text.contains(char::is_control)) else {
-        bail!("a Cargo.toml cannot hold the path `{}`; move the kit", path.display())
+        bail!("path \"{}\": not usable in a Cargo.toml; move the checkout", path.display())
     };
     Ok(format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"")))
 }
@@ -106,15 +109,18 @@ fn toml_string(path: &Path) -> Result<String> {
 /// `folder` as an absolute path, where its parent exists.
 pub(crate) fn destination(folder: &Path) -> Result<PathBuf> {
     let name = folder.file_name().with_context(|| {
-        format!("`{}` is no place for a project; give a name, as `shop`", folder.display())
+        format!(
+            "path \"{}\": not a name for a project; expected one such as shop",
+            folder.display()
+        )
     })?;
     let parent = match folder.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
-    let parent = parent
-        .canonicalize()
-        .with_context(|| format!("{} is no folder to make a project in", parent.display()))?;
+    let parent = parent.canonicalize().with_context(|| {
+        format!("path \"{}\": not a folder to make a project in", parent.display())
+    })?;
     Ok(parent.join(name))
 }
 

@@ -8,8 +8,7 @@ use anyhow::{Error, Result, bail};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Name(String);
 
-const ALLOWED: &str =
-    "a name has 2 to 40 small letters, digits, - and _, and begins with a letter, as `shop`";
+const ALLOWED: &str = "2 to 40 small letters, digits, - and _, with a letter first, such as shop";
 
 /// Rust's keywords, and what the compiler or cargo has crates of that name for.
 const RUSTS: &[&str] = &[
@@ -238,27 +237,27 @@ impl FromStr for Name {
             || !text.starts_with(|c: char| c.is_ascii_lowercase())
             || text.ends_with(['-', '_'])
         {
-            bail!("`{text}` cannot be the name of a project: {ALLOWED}");
+            bail!("project name \"{text}\": not usable; expected {ALLOWED}");
         }
         let same = text.replace('_', "-");
         let taken = |names: &[&str]| names.binary_search(&same.as_str()).is_ok();
         if taken(RUSTS) {
-            bail!("`{text}` cannot be the name of a project: Rust has it for itself; {ALLOWED}");
+            bail!("project name \"{text}\": reserved by Rust; expected {ALLOWED}");
         }
         if taken(CRATES) {
-            bail!("`{text}` cannot be the name of a project: it is made with a crate of that name");
+            bail!("project name \"{text}\": a crate of that name is in use; choose another");
         }
         if taken(HTTPDS) {
             let module = same.replace('-', "_");
             bail!(
-                "`{text}` cannot be the name of a project: httpd has a module mod_{module}, and \
-                 does not load two of one name"
+                "project name \"{text}\": httpd has a module mod_{module} and does not load two of \
+                 one name; choose another"
             );
         }
         if ["module", "so"].contains(&same.rsplit('-').next().unwrap_or_default()) {
             bail!(
-                "`{text}` cannot be the name of a project: its module would be called \
-                 {}_module; leave the last word out",
+                "project name \"{text}\": its module would be called {}_module; leave the \
+                 last word out",
                 same.replace('-', "_")
             );
         }
@@ -316,8 +315,8 @@ mod tests {
     #[test]
     fn names_that_others_have() {
         let why = |name: &str| name.parse::<Name>().unwrap_err().to_string();
-        assert!(why("struct").contains("Rust has it for itself"));
-        assert!(why("proc_macro").contains("Rust has it for itself"));
+        assert!(why("struct").contains("reserved by Rust"));
+        assert!(why("proc_macro").contains("reserved by Rust"));
         assert!(why("axum").contains("a crate of that name"));
         assert!(why("mod_rust").contains("a crate of that name"));
         assert!(why("proxy-fcgi").contains("a module mod_proxy_fcgi"));

@@ -174,7 +174,8 @@ fn plain(path: &Path) -> Result<&str> {
     match path.to_str() {
         Some(text) if !text.contains(['"', '\\', '\n', '$', '%']) => Ok(text),
         _ => bail!(
-            "httpd cannot take the path `{}`; avoid quotes, backslashes, $ and % in folder names",
+            "path \"{}\": not usable in httpd.conf; avoid quotes, backslashes, $ and % in \
+             folder names",
             path.display()
         ),
     }

@@ -55,9 +55,9 @@ impl Manifest {
     pub(super) fn read(folder: &Path, module: &str) -> Result<Option<Self>> {
         let file = Self::file(folder, module);
         match fs::read(&file) {
-            Ok(bytes) => serde_json::from_slice(&bytes)
-                .map(Some)
-                .with_context(|| format!("{} is no manifest of an installation", file.display())),
+            Ok(bytes) => serde_json::from_slice(&bytes).map(Some).with_context(|| {
+                format!("manifest \"{}\": not a record of `cargo httpd install`", file.display())
+            }),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error).with_context(|| format!("{} cannot be read", file.display())),
         }

@@ -120,7 +120,10 @@ fn run_daemon_with_a_group_that_the_tool_manages() {
     let output = project.output(&[&["restart-group", "other"], &at[..]].concat());
     let said = text(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{said}");
-    assert!(said.contains("there is no process group `other`") && said.contains("stock"), "{said}");
+    assert!(
+        said.contains("process group \"other\": not found") && said.contains("stock"),
+        "{said}"
+    );
 
     assert_eq!(running.get("/hello"), "Hello, world\n");
     running.signal(Signal::TERM);

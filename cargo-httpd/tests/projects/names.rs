@@ -30,15 +30,15 @@ fn nothing_is_overwritten_and_every_refusal_says_why() {
 
     for (name, why) in [
         ("Shop", "2 to 40 small letters"),
-        ("match", "Rust has it for itself"),
+        ("match", "reserved by Rust"),
         ("proxy", "httpd has a module mod_proxy"),
-        ("nowhere/shop", "is no folder to make a project in"),
+        ("nowhere/shop", "not a folder to make a project in"),
     ] {
         let said = refused(&folder, &[name]);
         assert!(said.contains(why), "{said}");
     }
     let said = refused(&folder, &["other", "--kit", "/etc"]);
-    assert!(said.contains("--kit names `/etc`"), "{said}");
+    assert!(said.contains("--kit \"/etc\""), "{said}");
     fs::remove_dir_all(folder).unwrap();
 }
 
