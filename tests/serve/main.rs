@@ -1,5 +1,5 @@
-//! `mod_rust::serve` as a program: its command line, its processes, its signals, CGI. No web server:
-//! the client is here.
+//! `mod_rust::serve` as a program: its command line, its processes, its signals, CGI. No web server
+//! but in `nginx`: the client is here.
 //!
 //! The program is the example `gateway-stage`, which `cargo test` builds.
 #![cfg(target_os = "linux")]
@@ -9,6 +9,7 @@ mod cgi;
 mod client;
 mod command;
 mod logs;
+mod nginx;
 mod processes;
 mod program;
 mod restart;

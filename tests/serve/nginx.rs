@@ -1,0 +1,76 @@
+//! Restarts of a program behind nginx, which keeps connections to it.
+
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use httpd_testkit::WebServer;
+
+use crate::program::{PATIENCE, Program, Signal};
+
+/// How often the program is restarted. `MOD_RUST_RESTARTS` sets another number.
+const RESTARTS: u32 = 5;
+
+/// Sends a POST, which nginx never repeats, and returns the first line of the answer.
+fn post(server: SocketAddr) -> String {
+    let mut stream = TcpStream::connect(server).expect("nginx listens");
+    stream.set_read_timeout(Some(PATIENCE)).expect("a socket");
+    let request = "POST /echo HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\
+                   Content-Length: 5\r\n\r\nhello";
+    stream.write_all(request.as_bytes()).expect("nginx reads");
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).expect("nginx answers");
+    let answer = String::from_utf8_lossy(&answer);
+    answer.lines().next().unwrap_or_default().to_owned()
+}
+
+/// A POST over a kept connection that is closed at that moment is a 502: so it is not closed then.
+#[test]
+fn no_post_is_lost_over_kept_connections() {
+    let mut program = Program::start(&["--fastcgi", "127.0.0.1:0", "--graceful-timeout", "60s"]);
+    let upstream =
+        format!("upstream program {{ server {}; keepalive 16; }}", program.address("fastcgi"));
+    let location = "location / { include fastcgi_params; fastcgi_param PATH_INFO $uri; \
+                    fastcgi_pass program; fastcgi_keep_conn on; fastcgi_buffering off; }";
+    let nginx = WebServer::nginx().outer_conf(&upstream).conf(location).start();
+    let restarts = std::env::var("MOD_RUST_RESTARTS").ok().and_then(|text| text.parse().ok());
+    let (is_over, asked) = (AtomicBool::new(false), AtomicU32::new(0));
+    let answers = thread::scope(|scope| {
+        let clients: Vec<_> = (0..24u64)
+            .map(|client| {
+                let (is_over, asked, nginx) = (&is_over, &asked, &nginx);
+                scope.spawn(move || {
+                    let mut wrong = Vec::new();
+                    while !is_over.load(Ordering::Relaxed) {
+                        let status = post(nginx.addr());
+                        let number = asked.fetch_add(1, Ordering::Relaxed);
+                        // Connections are idle for as long as the program waits, a little less, or more.
+                        let pause = (client + u64::from(number)) * 37 % 160;
+                        thread::sleep(Duration::from_millis(pause));
+                        if !status.contains(" 200 ") {
+                            wrong.push(status);
+                        }
+                    }
+                    wrong
+                })
+            })
+            .collect();
+        for _ in 0..restarts.unwrap_or(RESTARTS) {
+            let before = asked.load(Ordering::Relaxed);
+            program.signal(Signal::HUP);
+            program.wait_for("ready: ");
+            while asked.load(Ordering::Relaxed) < before + 400 {
+                thread::yield_now();
+            }
+        }
+        is_over.store(true, Ordering::Relaxed);
+        let answers: Vec<_> = clients.into_iter().map(|client| client.join().unwrap()).collect();
+        answers.concat()
+    });
+    let asked = asked.into_inner();
+    assert!(answers.is_empty(), "{} of {asked}: {answers:?}", answers.len());
+    println!("{asked} requests");
+    program.stop();
+}
