@@ -79,8 +79,8 @@ impl Toolchain {
     }
 }
 
-/// The value of `HTTPD_TESTKIT_WRAP` that has httpd run with `runtime`. Leaks are not looked for:
-/// httpd leaves its pools to the system at its end.
+/// Returns the value of `HTTPD_TESTKIT_WRAP` that has httpd run with `runtime`. Leaks are not
+/// looked for: httpd leaves its pools to the system at its end.
 pub(crate) fn wrapper(runtime: &Path) -> String {
     format!("env LD_PRELOAD={} ASAN_OPTIONS=detect_leaks=0", runtime.display())
 }

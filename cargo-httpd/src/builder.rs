@@ -56,7 +56,7 @@ impl Builder {
         }
     }
 
-    /// The line to type for the same build.
+    /// Returns the line to type for the same build.
     pub(crate) fn shown(&self) -> String {
         cargo::shown(&cargo::args(cargo::command(), &self.args))
     }

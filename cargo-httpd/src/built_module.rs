@@ -37,13 +37,13 @@ impl BuiltModule {
         Ok(Self { symbol, path })
     }
 
-    /// The line for httpd's configuration.
+    /// Returns the line for httpd's configuration.
     pub(crate) fn load_line(&self) -> String {
         format!("LoadModule {} \"{}\"", self.symbol, self.path.display())
     }
 }
 
-/// The one exported symbol that ends in `_module`.
+/// Returns the one exported symbol that ends in `_module`.
 fn module_symbol(library: &[u8]) -> Result<String> {
     let file = object::File::parse(library).context("not a shared library")?;
     let exports = file.exports().context("its exported symbols cannot be read")?;

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-/// A command that runs cargo, free of what `cargo run` told this process about itself.
+/// Returns a command that runs cargo, free of what `cargo run` told this process about itself.
 pub(crate) fn command() -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     forget_this_tool(&mut command);
@@ -28,7 +28,8 @@ pub(crate) fn hide_crates(command: &mut Command) {
 /// set.
 const BUILD_FLAGS: &str = "CARGO_BUILD_RUSTFLAGS";
 
-/// The flags with one more. `None` where cargo would take a part of the path for another flag.
+/// Returns the flags with one more. `None` where cargo would take a part of the path for another
+/// flag.
 fn with_remapped(flags: Option<&str>, home: &Path) -> Option<String> {
     let home = home.to_str().filter(|home| !home.contains([' ', '=']))?;
     let flag = format!("--remap-path-prefix={home}=cargo");
@@ -56,8 +57,8 @@ pub(crate) fn forget_this_tool(command: &mut Command) {
     }
 }
 
-/// A search path without the folders that `cargo run` and rustup put there. `None` if nothing is
-/// left.
+/// Returns a search path without the folders that `cargo run` and rustup put there. `None` if
+/// nothing is left.
 fn without_rust(path: &OsStr, target_dir: &Path) -> Option<OsString> {
     let is_rusts = |folder: &Path| {
         folder.starts_with(target_dir)
@@ -70,7 +71,7 @@ fn without_rust(path: &OsStr, target_dir: &Path) -> Option<OsString> {
     if left.is_empty() { None } else { std::env::join_paths(left).ok() }
 }
 
-/// The line to type for what `command` does. Its program goes by its name.
+/// Returns the line to type for what `command` does. Its program goes by its name.
 pub(crate) fn shown(command: &Command) -> String {
     let args = command.get_args().map(|arg| quoted(&arg.to_string_lossy()));
     let program = Path::new(command.get_program());
@@ -120,7 +121,7 @@ pub(crate) fn executable(messages: &str, package: &str, name: &str) -> Option<Pa
     })
 }
 
-/// The variables that cargo sets for the program that `cargo run` starts.
+/// Returns true for the variables that cargo sets for the program that `cargo run` starts.
 fn is_about_this_tool(name: &str) -> bool {
     name.starts_with("CARGO_PKG_")
         || ["CARGO_MANIFEST_DIR", "CARGO_MANIFEST_PATH", "CARGO_BIN_NAME", "CARGO_CRATE_NAME"]

@@ -14,7 +14,7 @@ impl<const N: usize> Columns<N> {
         self.rows.push(cells);
     }
 
-    /// The rows, each column as wide as its widest cell, behind `indent` spaces.
+    /// Returns the rows, each column as wide as its widest cell, behind `indent` spaces.
     pub(crate) fn render(&self, indent: usize) -> String {
         let widths: [usize; N] = std::array::from_fn(|column| {
             self.rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0)

@@ -49,7 +49,7 @@ pub(crate) struct Program {
 }
 
 impl Product {
-    /// The module's name, without `mod_`.
+    /// Returns the module's name, without `mod_`.
     pub(crate) fn module(&self) -> &str {
         self.file.symbol.strip_suffix("_module").unwrap_or(&self.file.symbol)
     }

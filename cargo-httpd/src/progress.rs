@@ -104,7 +104,7 @@ pub(crate) fn say(text: &str) {
     let _ = writeln!(std::io::stderr(), "{text}");
 }
 
-/// A duration for people: `0.3 s`, `75 s`.
+/// Returns a duration for people: `0.3 s`, `75 s`.
 pub(crate) fn seconds(time: Duration) -> String {
     if time.as_secs() < 10 {
         format!("{:.1} s", time.as_secs_f64())

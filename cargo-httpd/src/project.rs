@@ -75,8 +75,8 @@ impl Project {
         Self::parse(&metadata).context("`cargo metadata` answers in a form that is not known")
     }
 
-    /// The module that the current folder `cwd` means: the example of that name, or else the
-    /// library of the package around `cwd`, or else the only one in the workspace.
+    /// Returns the module that the current folder `cwd` means: the example of that name, or else
+    /// the library of the package around `cwd`, or else the only one in the workspace.
     pub(crate) fn select(&self, cwd: &Path, example: Option<&str>) -> Result<Selection<'_>> {
         let around = self
             .packages
@@ -119,8 +119,8 @@ impl Project {
         }
     }
 
-    /// The program that serves the applications behind other servers: the one of that name, or the
-    /// only one of the workspace.
+    /// Returns the program that serves the applications behind other servers: the one of that name,
+    /// or the only one of the workspace.
     pub(crate) fn gateway(&self, name: Option<&str>) -> Result<(&Package, &str)> {
         let all: Vec<_> = self
             .packages
@@ -152,7 +152,7 @@ impl Project {
         }
     }
 
-    /// Every module of the workspace.
+    /// Returns every module of the workspace.
     pub(crate) fn modules(&self) -> impl Iterator<Item = Selection<'_>> {
         self.packages.iter().flat_map(|package| {
             package.modules.iter().map(move |target| Selection { package, target })
@@ -193,8 +193,8 @@ impl Project {
 }
 
 impl Selection<'_> {
-    /// The configuration for the system's httpd: `NAME.conf` or `NAME.conf.in` in the package's
-    /// folder, after the module's name, where it is to have another than `run` has.
+    /// Returns the configuration for the system's httpd: `NAME.conf` or `NAME.conf.in` in the
+    /// package's folder, after the module's name, where it is to have another than `run` has.
     pub(crate) fn system_conf(&self, module: &str) -> Result<PathBuf> {
         let places =
             ["conf", "conf.in"].map(|ext| self.package.dir.join(format!("{module}.{ext}")));
@@ -204,8 +204,8 @@ impl Selection<'_> {
         }
     }
 
-    /// The configuration that mounts the module's applications: for an example, the `.conf` file
-    /// beside its source; for a package, `apache/httpd.conf` or `httpd.conf` in its folder.
+    /// Returns the configuration that mounts the module's applications: for an example, the `.conf`
+    /// file beside its source; for a package, `apache/httpd.conf` or `httpd.conf` in its folder.
     pub(crate) fn application_conf(&self) -> Result<PathBuf> {
         let places = if self.target.is_example {
             vec![self.target.source.with_extension("conf")]
@@ -224,7 +224,7 @@ impl Selection<'_> {
     }
 }
 
-/// The names of a package's programs, if it uses mod_rust.
+/// Returns the names of a package's programs, if it uses mod_rust.
 fn gateways(package: &Value) -> Vec<String> {
     let all = |key: &str| package[key].as_array().into_iter().flatten();
     if !all("dependencies").any(|dependency| dependency["name"] == "mod_rust") {

@@ -72,7 +72,7 @@ impl Step {
         self.name
     }
 
-    /// The line to type for this step.
+    /// Returns the line to type for this step.
     pub(crate) fn shown(&self) -> String {
         let env = self
             .env

@@ -74,8 +74,8 @@ fn changes(event: &notify::Event, files: &HashSet<PathBuf>) -> bool {
     !matches!(event.kind, EventKind::Access(_)) && event.paths.iter().any(|p| files.contains(p))
 }
 
-/// The files that a change of means another build: those in cargo's dep-info but for what the build
-/// itself makes below `target_dir`, and the manifests of their packages.
+/// Returns the files that a change of means another build: those in cargo's dep-info but for what
+/// the build itself makes below `target_dir`, and the manifests of their packages.
 pub(crate) fn sources(dep_info: &Path, target_dir: &Path) -> Result<HashSet<PathBuf>> {
     let text = std::fs::read_to_string(dep_info)
         .with_context(|| format!("{} cannot be read", dep_info.display()))?;

@@ -48,7 +48,7 @@ pub fn announce(address: &str) -> io::Result<()> {
     out.flush()
 }
 
-/// The error of a wrong command line.
+/// Returns the error of a wrong command line.
 pub fn usage(text: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidInput, format!("usage: {text}"))
 }

@@ -94,7 +94,8 @@ impl Account {
         Self { cgroup, roots: Vec::new() }
     }
 
-    /// The file that a process writes its id to, to belong to this account with all its children.
+    /// Returns the file that a process writes its id to, to belong to this account with all its
+    /// children.
     pub(crate) fn entrance(&self) -> Option<PathBuf> {
         self.cgroup.as_ref().map(|folder| folder.join("cgroup.procs"))
     }
@@ -104,7 +105,7 @@ impl Account {
         self.roots.push(pid);
     }
 
-    /// Every process of the account that is there now.
+    /// Returns every process of the account that is there now.
     pub(crate) fn pids(&self) -> Vec<u32> {
         if let Some(folder) = &self.cgroup {
             let text = fs::read_to_string(folder.join("cgroup.procs")).unwrap_or_default();
@@ -152,7 +153,7 @@ impl Drop for Account {
     }
 }
 
-/// The direct children of a process.
+/// Returns the direct children of a process.
 pub(crate) fn children(pid: u32) -> Vec<u32> {
     let tasks = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
     let lists = tasks.filter_map(|task| fs::read_to_string(task.path().join("children")).ok());
@@ -242,7 +243,7 @@ fn is_alive(pid: u32) -> bool {
         .is_some_and(|stat| stat.state != 'Z')
 }
 
-/// One process and the children that it waited for.
+/// Returns one process and the children that it waited for.
 fn proc_cpu(pid: u32) -> Option<Cpu> {
     let stat = parse_stat(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)?;
     let tasks = fs::read_dir(format!("/proc/{pid}/task")).ok()?.flatten();

@@ -105,7 +105,8 @@ fn daemon_bars(rows: &[Row], counts: &[Count], bars: &mut Vec<Bar>) {
     bars.push(bar(what, Some(1.0), value, None));
 }
 
-/// A figure of ours over the least among the rivals out of process, whose name comes with it.
+/// Returns a figure of ours over the least among the rivals out of process, whose name comes with
+/// it.
 fn over_best(
     rows: &[Row],
     ours: Option<&Row>,

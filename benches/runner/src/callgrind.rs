@@ -47,7 +47,7 @@ pub(crate) fn difference(long: &Costs, short: &Costs, requests: f64) -> Costs {
     .collect()
 }
 
-/// The sum of all.
+/// Returns the sum of all.
 pub(crate) fn total(costs: &Costs) -> f64 {
     costs.values().sum()
 }

@@ -27,7 +27,7 @@ const LOCAL_KEYS: [&str; 6] = [
 /// An environ as `/environ` shows it.
 pub(crate) type Environ = BTreeMap<String, String>;
 
-/// The body to post: no two neighbouring blocks are alike.
+/// Returns the body to post: no two neighbouring blocks are alike.
 pub(crate) fn echo_body() -> Vec<u8> {
     (0..ECHO_SIZE).map(|i| (i % 251) as u8).collect()
 }

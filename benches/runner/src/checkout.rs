@@ -42,7 +42,7 @@ impl Checkout {
         Ok(checkout)
     }
 
-    /// The workspace's root.
+    /// Returns the workspace's root.
     pub(crate) fn root(&self) -> &Path {
         &self.root
     }

@@ -36,13 +36,13 @@ pub(crate) struct Response {
 }
 
 impl Response {
-    /// The first header of that name, given in lower case.
+    /// Returns the first header of that name, given in lower case.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 }
 
-/// The bytes of a request, head and body.
+/// Returns the bytes of a request, head and body.
 pub(crate) fn request(endpoint: Endpoint, query: &str, headers: &str, body: &[u8]) -> Vec<u8> {
     let path = endpoint.path();
     let mut bytes = match endpoint.post() {

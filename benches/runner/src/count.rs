@@ -100,7 +100,7 @@ impl Counter<'_> {
         }
     }
 
-    /// An empty folder that httpd's children, who are somebody else, can write to.
+    /// Returns an empty folder that httpd's children, who are somebody else, can write to.
     fn folder(&self) -> Result<PathBuf> {
         use std::os::unix::fs::PermissionsExt;
         if self.folder.exists() {

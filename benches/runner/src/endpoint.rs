@@ -30,7 +30,7 @@ impl Endpoint {
     pub(crate) const ALL: [Self; 6] =
         [Self::Hello, Self::Crowd, Self::Axum, Self::Echo, Self::Stream, Self::Environ];
 
-    /// Its name on the command line and in the tables.
+    /// Returns its name on the command line and in the tables.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Hello => "hello",
@@ -42,7 +42,7 @@ impl Endpoint {
         }
     }
 
-    /// The path that is requested.
+    /// Returns the path that is requested.
     pub(crate) fn path(self) -> &'static str {
         match self {
             Self::Hello | Self::Crowd => "/hello",

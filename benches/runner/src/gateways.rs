@@ -14,7 +14,7 @@ const OURS: [&str; 2] = ["nginx-fastcgi", "httpd-fastcgi"];
 
 const BOTH: &[Endpoint] = &[Hello, Stream];
 
-/// A gateway: what stands in front is in the configuration's folder, and in the name.
+/// Returns a gateway: what stands in front is in the configuration's folder, and in the name.
 const fn gateway(
     name: &'static str,
     title: &'static str,
@@ -37,7 +37,7 @@ const fn gateway(
     }
 }
 
-/// The same behind httpd's mod_proxy_fcgi.
+/// Returns the same behind httpd's mod_proxy_fcgi.
 const fn proxied(name: &'static str, title: &'static str, backend: Backend) -> Peer {
     Peer {
         modules: &["proxy", "proxy_fcgi", "env"],
@@ -89,7 +89,8 @@ pub(crate) fn ours_behind_the_same(peer: &str) -> Option<&'static str> {
     OURS.into_iter().find(|ours| known && ours.split('-').next() == peer.split('-').next())
 }
 
-/// The bars: no more than the best of the crates, for a hello no more than PHP-FPM and uWSGI.
+/// Returns the bars: no more than the best of the crates, for a hello no more than PHP-FPM and
+/// uWSGI.
 pub(crate) fn bars(rows: &[Row]) -> Vec<Bar> {
     let crates = [Backend::OuterCgi, Backend::FcgiUnix, Backend::FastCgiCrate];
     let others = [Backend::PhpFpm, Backend::UwsgiUnix];
@@ -123,7 +124,7 @@ fn bar(rows: &[Row], endpoint: Endpoint, ours: &str, rivals: &[Backend], of: &st
     Bar { what, limit: Some(1.0), value, plain: None, holds: value.map(|value| value <= 1.0) }
 }
 
-/// The report of these.
+/// Returns the report of these.
 pub(crate) fn report(results: &Results) -> String {
     let mut text = report::head(results);
     for endpoint in BOTH {

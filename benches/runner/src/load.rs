@@ -56,7 +56,7 @@ impl Figures {
 }
 
 impl Load {
-    /// The load of a benchmark in that checkout.
+    /// Returns the load of a benchmark in that checkout.
     pub(crate) fn script(root: &Path) -> PathBuf {
         root.join("benches/wrk/load.lua")
     }
@@ -117,7 +117,7 @@ impl Load {
     }
 }
 
-/// The line of figures that the script prints at the end.
+/// Returns the line of figures that the script prints at the end.
 fn parse(text: &str) -> Option<Figures> {
     let line = text.lines().find_map(|line| line.strip_prefix("FIGURES "))?;
     serde_json::from_str(line).ok()

@@ -98,7 +98,7 @@ pub(crate) enum Backend {
 }
 
 impl Peer {
-    /// The products that it needs.
+    /// Returns the products that it needs.
     pub(crate) fn products(&self) -> Vec<Product> {
         let own = self.own.map(|(product, _)| product);
         let backend = self.backend.map(|backend| match backend {

@@ -132,7 +132,7 @@ impl Plan {
         })
     }
 
-    /// The web server's arguments, of which the last names its configuration.
+    /// Returns the web server's arguments, of which the last names its configuration.
     pub(crate) fn front_args(&self, conf: &Path) -> Vec<OsString> {
         if self.peer.is_behind_nginx() {
             // Before it has read its configuration it would log elsewhere.
@@ -150,7 +150,7 @@ impl Plan {
         vec!["-DFOREGROUND".into(), "-f".into(), conf.into()]
     }
 
-    /// The web server's configuration.
+    /// Returns the web server's configuration.
     pub(crate) fn front_conf(&self, port: u16, backend: Option<&str>, size: Size) -> String {
         if self.peer.is_behind_nginx() {
             let conf = self.head.replace("${PORT}", &port.to_string());
@@ -176,7 +176,7 @@ impl Plan {
     }
 }
 
-/// The program behind the web server, if there is one.
+/// Returns the program behind the web server, if there is one.
 fn behind(peer: &Peer, workshop: &mut Workshop<'_>, run: &Path) -> Result<Option<Behind>> {
     let Some(kind) = peer.backend else { return Ok(None) };
     let mut behind = None;
@@ -204,7 +204,7 @@ const GATEWAY: [&str; 4] = ["--socket-mode", "666", "--log-level", "warn"];
 /// 50.
 const OUTER: [&str; 5] = ["fcgi-unix", "--chmod", "666", "--max-connections", "64"];
 
-/// The options of PHP-FPM: a process for each connection, as it has no threads.
+/// Returns the options of PHP-FPM: a process for each connection, as it has no threads.
 fn php_args(workshop: &Workshop<'_>, run: &Path) -> Result<Vec<String>> {
     let conf = workshop.apps().join("php-fpm.conf");
     let user = account()?.map(|(user, group)| format!("user = {user}\ngroup = {group}\n"));
@@ -219,7 +219,7 @@ fn php_args(workshop: &Workshop<'_>, run: &Path) -> Result<Vec<String>> {
     Ok(vec!["--nodaemonize".into(), "--fpm-config".into(), conf.display().to_string()])
 }
 
-/// The account that a web server's children run as, if this process may choose.
+/// Returns the account that a web server's children run as, if this process may choose.
 fn account() -> Result<Option<(String, String)>> {
     if !is_root() {
         return Ok(None);
@@ -230,7 +230,7 @@ fn account() -> Result<Option<(String, String)>> {
     Ok(Some((user.to_string(), group.to_string())))
 }
 
-/// The options of uWSGI: as many processes and threads as the other daemons have.
+/// Returns the options of uWSGI: as many processes and threads as the other daemons have.
 fn uwsgi_args(workshop: &Workshop<'_>) -> Result<Vec<String>> {
     let (_, mut args) = workshop.rivals().uwsgi()?;
     let app = workshop.apps().join("app.py").display().to_string();

@@ -32,7 +32,7 @@ pub(crate) fn report(results: &Results) -> String {
     text
 }
 
-/// The counted instructions and system calls, if there are any.
+/// Returns the counted instructions and system calls, if there are any.
 pub(crate) fn counts(results: &Results) -> String {
     let mut text = String::new();
     if !results.counts.is_empty() {
@@ -219,7 +219,7 @@ pub(crate) fn ratio(ratio: Option<Ratio>) -> String {
     }
 }
 
-/// The number with so many decimals, thousands apart; a dash for none.
+/// Returns the number with so many decimals, thousands apart; a dash for none.
 pub(crate) fn number(value: Option<f64>, decimals: usize) -> String {
     let Some(value) = value.filter(|value| value.is_finite()) else { return "-".into() };
     let text = format!("{value:.decimals$}");

@@ -62,7 +62,7 @@ impl Rounds<'_> {
         Ok(run)
     }
 
-    /// A fresh server, a warm-up in which memory is sampled, and one measured run.
+    /// Measures one run of a fresh server, after a warm-up in which memory is sampled.
     fn measure(&self, round: u32, plan: &Plan, endpoint: Endpoint) -> Result<Run> {
         let settings = self.settings;
         let launch = Launch {

@@ -107,7 +107,7 @@ impl Server {
         self.account.cpu() + self.behind.cpu()
     }
 
-    /// The part of the program behind the web server.
+    /// Returns the part of the program behind the web server.
     pub(crate) fn behind(&self) -> &Account {
         &self.behind
     }
@@ -376,7 +376,7 @@ fn free_port() -> Result<u16> {
     Ok(listener.local_addr()?.port())
 }
 
-/// The last lines of what the processes said, for an error.
+/// Returns the last lines of what the processes said, for an error.
 fn logs(run: &Path) -> String {
     let mut text = format!("; see `{}`", run.display());
     for name in ["stderr.log", "error.log"] {

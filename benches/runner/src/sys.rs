@@ -6,8 +6,9 @@ use std::process::{Child, Command};
 
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
-/// A command that the kernel ends with SIGTERM when this tool ends, however it ends: an interrupted
-/// benchmark leaves no server behind. util-linux's setpriv arranges it and becomes the program.
+/// Returns a command that the kernel ends with SIGTERM when this tool ends, however it ends: an
+/// interrupted benchmark leaves no server behind. util-linux's setpriv arranges it and becomes the
+/// program.
 pub(crate) fn command(program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new("setpriv");
     command.args(["--pdeathsig", "TERM", "--"]).arg(program);

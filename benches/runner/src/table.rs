@@ -20,7 +20,7 @@ impl Table {
         self.rows.push(cells);
     }
 
-    /// The table, each column as wide as its widest cell.
+    /// Returns the table, each column as wide as its widest cell.
     pub(crate) fn render(&self) -> String {
         let columns = self.rows[0].len();
         let width = |column: usize| {

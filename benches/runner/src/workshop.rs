@@ -51,12 +51,12 @@ impl<'a> Workshop<'a> {
         Ok(workshop)
     }
 
-    /// The served files.
+    /// Returns the served files.
     pub(crate) fn htdocs(&self) -> PathBuf {
         self.checkout.scratch().join("htdocs")
     }
 
-    /// The scripts, where httpd's children can read them.
+    /// Returns the scripts, where httpd's children can read them.
     pub(crate) fn apps(&self) -> PathBuf {
         self.checkout.scratch().join("apps")
     }
@@ -163,7 +163,7 @@ fn cargo_build(root: &Path, args: &[&str], target: &str) -> Result<PathBuf> {
         .with_context(|| format!("cargo says nothing of `{target}` being built"))
 }
 
-/// The file of the program or cdylib `target`, in cargo's messages.
+/// Returns the file of the program or cdylib `target`, in cargo's messages.
 fn find_artifact(messages: &str, target: &str) -> Option<PathBuf> {
     let artifacts = messages
         .lines()

@@ -36,17 +36,17 @@ impl Apxs {
         &self.path
     }
 
-    /// The program of its httpd. It need not be there: Debian's apxs comes without httpd.
+    /// Returns the program of its httpd. It need not be there: Debian's apxs comes without httpd.
     pub fn program(&self) -> PathBuf {
         self.answers.sbindir.join(&self.answers.progname)
     }
 
-    /// The folder with its httpd's `mod_*.so`.
+    /// Returns the folder with its httpd's `mod_*.so`.
     pub fn modules_dir(&self) -> &Path {
         &self.answers.libexecdir
     }
 
-    /// The folder with its `httpd.h`.
+    /// Returns the folder with its `httpd.h`.
     pub fn include_dir(&self) -> &Path {
         &self.answers.includedir
     }

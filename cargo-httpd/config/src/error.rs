@@ -33,12 +33,12 @@ impl LocateError {
         self.kind
     }
 
-    /// The first sentence: what is missing and where it was looked for.
+    /// Returns the first sentence: what is missing and where it was looked for.
     pub fn what(&self) -> &str {
         &self.what
     }
 
-    /// The second sentence: what to install or to set.
+    /// Returns the second sentence: what to install or to set.
     pub fn remedy(&self) -> &'static str {
         match self.kind {
             LocateErrorKind::Program => {

@@ -30,13 +30,14 @@ impl Headers {
         Self::locate_in(&Env(&|name| std::env::var_os(name)))
     }
 
-    /// The arguments for a C compiler or for libclang: `-I` for each folder, then the flags.
+    /// Returns the arguments for a C compiler or for libclang: `-I` for each folder, then the
+    /// flags.
     pub fn compiler_args(&self) -> Vec<String> {
         let includes = self.include_dirs.iter().map(|dir| format!("-I{}", dir.display()));
         includes.chain(self.cppflags.iter().cloned()).collect()
     }
 
-    /// The version in `ap_release.h`: `2.4.71`. `None` if the file does not say so.
+    /// Returns the version in `ap_release.h`: `2.4.71`. `None` if the file does not say so.
     pub fn version(&self) -> Option<String> {
         let release = self.include_dirs.iter().map(|dir| dir.join("ap_release.h"));
         release
@@ -105,7 +106,7 @@ struct Library {
 }
 
 impl Library {
-    /// The folder with the headers, and the preprocessor flags.
+    /// Returns the folder with the headers, and the preprocessor flags.
     fn locate(
         &self,
         env: &Env<'_>,

@@ -37,12 +37,12 @@ impl Httpd {
         Self::locate_in(&Env(&|name| std::env::var_os(name)))
     }
 
-    /// The program: `/usr/sbin/apache2`, `/usr/sbin/httpd`.
+    /// Returns the program: `/usr/sbin/apache2`, `/usr/sbin/httpd`.
     pub fn program(&self) -> &Path {
         &self.program
     }
 
-    /// The version: `2.4.71`.
+    /// Returns the version: `2.4.71`.
     pub fn version(&self) -> &str {
         &self.about.version
     }
@@ -52,7 +52,7 @@ impl Httpd {
         &self.about.server_string
     }
 
-    /// Its module magic number.
+    /// Returns its module magic number.
     pub fn mmn(&self) -> Mmn {
         self.about.mmn
     }
@@ -62,12 +62,13 @@ impl Httpd {
         self.about.root.as_deref()
     }
 
-    /// The folder with its `mod_*.so`.
+    /// Returns the folder with its `mod_*.so`.
     pub fn modules_dir(&self) -> &Path {
         &self.modules_dir
     }
 
-    /// The source files of the modules compiled in, as `httpd -l` lists them: `core.c`, `mod_so.c`.
+    /// Returns the source files of the modules compiled in, as `httpd -l` lists them: `core.c`,
+    /// `mod_so.c`.
     pub fn static_modules(&self) -> &[String] {
         &self.static_modules
     }
@@ -77,7 +78,7 @@ impl Httpd {
         module::find(name, &self.static_modules, &self.modules_dir)
     }
 
-    /// The MPMs that can be used: the one compiled in, or every one that can be loaded.
+    /// Returns the MPMs that can be used: the one compiled in, or every one that can be loaded.
     pub fn mpms(&self) -> Vec<Mpm> {
         let of_kind = |wanted: fn(&ModuleFile) -> bool| -> Vec<Mpm> {
             let mpms = Mpm::ALL.into_iter();
@@ -87,8 +88,8 @@ impl Httpd {
         if compiled_in.is_empty() { of_kind(ModuleFile::is_available) } else { compiled_in }
     }
 
-    /// The user and group that its children should have when it is started as root: those of this
-    /// system's httpd package, if `/etc/passwd` and `/etc/group` have them.
+    /// Returns the user and group that its children should have when it is started as root: those
+    /// of this system's httpd package, if `/etc/passwd` and `/etc/group` have them.
     pub fn user_and_group() -> Option<(&'static str, &'static str)> {
         let read = |file| std::fs::read_to_string(file).unwrap_or_default();
         account(&read("/etc/passwd"), &read("/etc/group"))

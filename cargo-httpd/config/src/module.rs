@@ -21,8 +21,8 @@ impl ModuleFile {
         *self != Self::Missing
     }
 
-    /// The line of a configuration file that makes the module usable: empty for a static one,
-    /// `None` for a missing one. `name` is the module's name without `mod_`, as in
+    /// Returns the line of a configuration file that makes the module usable: empty for a static
+    /// one, `None` for a missing one. `name` is the module's name without `mod_`, as in
     /// [`Httpd::module`].
     ///
     /// [`Httpd::module`]: crate::Httpd::module
@@ -59,7 +59,7 @@ impl Mpm {
         }
     }
 
-    /// Its name as a module: `mpm_event`.
+    /// Returns its name as a module: `mpm_event`.
     pub fn module_name(self) -> &'static str {
         match self {
             Self::Prefork => "mpm_prefork",

@@ -10,19 +10,19 @@ use crate::error::LocateError;
 pub(crate) struct Env<'a>(pub(crate) &'a dyn Fn(&str) -> Option<OsString>);
 
 impl Env<'_> {
-    /// The variable as a path. An empty one counts as unset.
+    /// Returns the variable as a path. An empty one counts as unset.
     pub(crate) fn path(&self, name: &str) -> Option<PathBuf> {
         (self.0)(name).filter(|value| !value.is_empty()).map(PathBuf::from)
     }
 
-    /// The first of `names` that stands in a folder of `PATH`.
+    /// Returns the first of `names` that stands in a folder of `PATH`.
     pub(crate) fn in_path(&self, names: &[&str]) -> Option<PathBuf> {
         let path = (self.0)("PATH")?;
         let folders: Vec<_> = std::env::split_paths(&path).filter(|f| f.is_absolute()).collect();
         names.iter().find_map(|name| folders.iter().map(|f| f.join(name)).find(|p| is_program(p)))
     }
 
-    /// The program that `name` holds: a path, or a name to look up in `PATH`.
+    /// Returns the program that `name` holds: a path, or a name to look up in `PATH`.
     ///
     /// # Errors
     /// Fails when the variable is set and no such program exists.

@@ -51,7 +51,7 @@ impl Execute for GroupsArgs {
     }
 }
 
-/// The status of a group, and the httpd that it belongs to.
+/// Returns the status of a group, and the httpd that it belongs to.
 fn as_json(key: &Key, status: Option<&(Status, Value)>) -> Value {
     json!({
         "httpd": key.parent,

@@ -100,7 +100,7 @@ impl Rolling<'_> {
         }
     }
 
-    /// A process that was not there before and has taken nobody's place yet.
+    /// Returns a process that was not there before and has taken nobody's place yet.
     fn fresh(&self, status: &Status) -> Option<u32> {
         let is_old = |pid| self.old.iter().any(|(_, old)| *old == pid);
         let mut pids = status.ready().map(|(_, pid)| pid);
@@ -108,7 +108,7 @@ impl Rolling<'_> {
     }
 }
 
-/// The group's status, which somebody must be there to say.
+/// Returns the group's status, which somebody must be there to say.
 fn look(group: &Group) -> Result<Status> {
     let name = &group.key.group;
     let status = group.status()?;

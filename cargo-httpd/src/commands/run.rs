@@ -160,7 +160,7 @@ impl Serving<'_> {
     }
 }
 
-/// The better words for a port in use, if it is one of these servers that uses it.
+/// Returns a better message for a port in use, if one of these servers uses it.
 fn earlier_run(project: &Project, port: u16) -> Option<anyhow::Error> {
     let pid = ServerRoot::running(&project.target_dir, port)?;
     Some(anyhow::anyhow!(

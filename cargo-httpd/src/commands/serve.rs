@@ -90,7 +90,7 @@ impl ServeArgs {
 }
 
 impl Site<'_> {
-    /// A call of httpd with `conf_file`.
+    /// Returns a call of httpd with `conf_file`.
     pub(crate) fn call(&self, conf_file: &Path) -> Command {
         let mut command = Command::new(self.httpd.program());
         cargo::keep_from(&mut command, &self.target_dir);
@@ -98,7 +98,7 @@ impl Site<'_> {
         command
     }
 
-    /// The module that was built, and the files that its configuration includes.
+    /// Returns the module that was built, and the files that its configuration includes.
     pub(crate) fn parts(&self, module: &BuiltModule) -> Parts {
         Parts {
             module: module.clone(),
@@ -107,7 +107,7 @@ impl Site<'_> {
         }
     }
 
-    /// The text of httpd.conf.
+    /// Returns the text of httpd.conf.
     pub(crate) fn conf(&self, parts: &Parts) -> Result<String> {
         let account = if ensure::is_root() { Some(account()?) } else { None };
         let conf = Conf {

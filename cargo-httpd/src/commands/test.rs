@@ -140,7 +140,7 @@ fn with_sanitizer(project: &Project, args: &[String], yes: bool) -> Result<()> {
     Ok(())
 }
 
-/// The tests that load modules into httpd. The test programs themselves have no sanitizer.
+/// Returns the tests that load modules into httpd. The test programs themselves have no sanitizer.
 fn sanitized_tests(project: &Project, args: &[String]) -> Step {
     let mut step =
         Step::tests("tests with AddressSanitizer", ["test", "--workspace"]).args(gateways(project));
@@ -213,7 +213,7 @@ fn checks(project: &Project) -> Vec<Step> {
     steps
 }
 
-/// The tests themselves.
+/// Returns the steps that run tests.
 fn tests(project: &Project, modules: &Path, args: &[String]) -> Vec<Step> {
     let with_args = |step: Step| if args.is_empty() { step } else { step.args(["--"]).args(args) };
     let all = Step::tests("tests", ["test", "--workspace"]).args(gateways(project));
@@ -241,12 +241,12 @@ fn test_threads() -> String {
     (cores + 2).to_string()
 }
 
-/// The features that the kit's tests want beside the default ones.
+/// Returns the features that the kit's tests want beside the default ones.
 fn gateways(project: &Project) -> &'static [&'static str] {
     if project.has_package(KIT) { &GATEWAYS } else { &[] }
 }
 
-/// A short go of what otherwise takes long.
+/// Returns the steps that try the packages, the benchmark and the fuzzers for a moment.
 fn trials(project: &Project) -> Vec<Step> {
     let mut steps = Vec::new();
     if project.has_package(KIT) {

@@ -52,7 +52,7 @@ impl Execute for UninstallArgs {
     }
 }
 
-/// The package of the project around the current folder, if there is one.
+/// Returns the package of the project around the current folder, if there is one.
 fn package() -> Result<Option<String>> {
     let Ok(project) = Project::load() else { return Ok(None) };
     let selection = project.select(&std::env::current_dir()?, None);

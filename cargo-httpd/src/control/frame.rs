@@ -25,7 +25,7 @@ pub(super) enum Answer {
     Refused(String),
 }
 
-/// The frame that carries a command.
+/// Returns the frame that carries a command.
 ///
 /// # Errors
 /// Fails when it is too long.

@@ -39,7 +39,7 @@ pub(crate) struct Group {
     ready: RefCell<Vec<u64>>,
 }
 
-/// Every group of the place that `at` names. One whose httpd is gone does not count.
+/// Returns every group of the place that `at` names. One whose httpd is gone does not count.
 ///
 /// # Errors
 /// Fails when there is none, or this user may not talk to it.
@@ -65,7 +65,7 @@ pub(crate) fn groups(at: &Where) -> Result<Vec<Group>> {
     Ok(groups)
 }
 
-/// The group `name`, of the newest generation.
+/// Returns the group `name`, of the newest generation.
 ///
 /// # Errors
 /// Fails when there is none, or more than one httpd has one.
@@ -249,7 +249,7 @@ mod tests {
 
     use super::*;
 
-    /// A slot's socket with a process that answers `answers`, one a connection.
+    /// Returns a slot's socket with a process that answers `answers`, one a connection.
     fn slot(path: &Path, answers: Vec<Vec<u8>>) -> std::thread::JoinHandle<Vec<Vec<u8>>> {
         let listener = UnixListener::bind(path).unwrap();
         std::thread::spawn(move || {

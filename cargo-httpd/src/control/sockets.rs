@@ -38,8 +38,8 @@ pub(crate) struct Where {
 }
 
 impl Where {
-    /// Every socket of a group, whether somebody listens or not. `target` is the target folder of
-    /// the project around the current folder, if there is one.
+    /// Returns every socket of a group, whether somebody listens or not. `target` is the target
+    /// folder of the project around the current folder, if there is one.
     ///
     /// # Errors
     /// Fails when a folder that was named cannot be read.
@@ -88,7 +88,7 @@ impl Where {
     }
 }
 
-/// The run folders of this project's `cargo httpd run`.
+/// Returns the run folders of this project's `cargo httpd run`.
 fn run_folders(target: Option<&Path>) -> Vec<PathBuf> {
     let below = |folder: PathBuf, start: &str| -> Vec<PathBuf> {
         let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();

@@ -57,7 +57,7 @@ pub(crate) struct Request {
 }
 
 impl Status {
-    /// The processes that take requests: slot and process id.
+    /// Returns the processes that take requests: slot and process id.
     pub(crate) fn ready(&self) -> impl Iterator<Item = (u64, u32)> {
         let ready = self.processes.iter().filter(|process| process.state == "ready");
         ready.filter_map(|process| Some((process.slot, process.pid?)))

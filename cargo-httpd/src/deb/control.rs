@@ -76,7 +76,7 @@ pub(super) struct Facts<'a> {
     pub(super) about: &'a About,
 }
 
-/// The text of `DEBIAN/control`.
+/// Returns the text of `DEBIAN/control`.
 pub(super) fn control(facts: &Facts<'_>) -> String {
     let about = facts.about;
     let homepage = match about.homepage.as_ref().or(about.repository.as_ref()) {
@@ -108,8 +108,8 @@ pub(super) fn control(facts: &Facts<'_>) -> String {
     )
 }
 
-/// The text of the copyright file: the licence as Cargo.toml names it, and its text if that is
-/// there.
+/// Returns the text of the copyright file: the licence as Cargo.toml names it, and its text if that
+/// is there.
 pub(super) fn copyright(about: &About, maintainer: &Maintainer, source: &Path) -> Result<String> {
     let holders = if about.authors.is_empty() {
         maintainer.to_string()

@@ -161,7 +161,7 @@ fn clear(folder: &Path) -> Result<()> {
     clear().with_context(|| format!("{} cannot be cleared", folder.display()))
 }
 
-/// The installed files below `tree`, by their path there.
+/// Returns the installed files below `tree`, by their path there.
 fn files(tree: &Path) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     let mut folders = vec![tree.to_owned()];
@@ -180,7 +180,7 @@ fn files(tree: &Path) -> Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-/// The size that the package has when it is installed, as Debian counts it.
+/// Returns the size that the package has when it is installed, as Debian counts it.
 fn kilobytes(tree: &Path) -> Result<u64> {
     let mut kilobytes = 0;
     for file in files(tree)? {

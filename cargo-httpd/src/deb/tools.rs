@@ -8,14 +8,14 @@ use anyhow::{Context, Result, bail};
 
 use crate::cargo;
 
-/// The architecture that packages of this machine have: `amd64`.
+/// Returns the architecture that packages of this machine have: `amd64`.
 pub(super) fn architecture() -> Result<String> {
     let mut command = Command::new("dpkg");
     command.arg("--print-architecture");
     Ok(run(command, "dpkg")?.trim().to_owned())
 }
 
-/// The packages with the libraries that these files are linked with, with their versions:
+/// Returns the packages with the libraries that these files are linked with, with their versions:
 /// `libc6 (>= 2.34), libgcc-s1 (>= 4.2)`.
 pub(super) fn libraries<'p>(
     folder: &Path,
@@ -54,7 +54,7 @@ pub(super) fn strip(file: &Path) -> Result<()> {
     run(command, "binutils").map(drop)
 }
 
-/// The sums that `debsums` and `dpkg --verify` compare with.
+/// Returns the sums that `debsums` and `dpkg --verify` compare with.
 pub(super) fn md5sums(tree: &Path, files: &[PathBuf]) -> Result<String> {
     let mut command = Command::new("md5sum");
     command.arg("--").args(files).current_dir(tree);
@@ -68,7 +68,7 @@ pub(super) fn compress(file: &Path) -> Result<()> {
     run(command, "gzip").map(drop)
 }
 
-/// The date of a changelog: that of SOURCE_DATE_EPOCH, or now.
+/// Returns the date of a changelog: that of SOURCE_DATE_EPOCH, or now.
 pub(super) fn date() -> Result<String> {
     let mut command = Command::new("date");
     command.args(["-u", "-R"]).env("LC_ALL", "C");

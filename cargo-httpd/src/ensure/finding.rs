@@ -69,7 +69,8 @@ impl Probe {
     }
 }
 
-/// The program `name` in `PATH` or in a folder of system programs, which `PATH` need not have.
+/// Returns the program `name` in `PATH` or in a folder of system programs, which `PATH` need not
+/// have.
 pub(crate) fn program(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path)

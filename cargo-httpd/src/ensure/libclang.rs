@@ -82,7 +82,7 @@ fn prefix(llvm_config: OsString) -> Option<PathBuf> {
     text.lines().next().map(PathBuf::from)
 }
 
-/// The folders in `folder` whose names begin with `start`.
+/// Returns the folders in `folder` whose names begin with `start`.
 fn subfolders(folder: &Path, start: &str) -> Vec<PathBuf> {
     let entries = folder.read_dir().into_iter().flatten().flatten();
     entries

@@ -64,7 +64,7 @@ pub(crate) fn is_or_are(capabilities: &[&Capability]) -> String {
     }
 }
 
-/// The missing ones. Something that is there and broken ends the command: no package mends it.
+/// Returns the missing capabilities. A broken one ends the command, as no package mends it.
 fn missing(needs: &[Need]) -> Result<Vec<&'static Capability>> {
     let mut missing = Vec::new();
     for checked in check(needs) {

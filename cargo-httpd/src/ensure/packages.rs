@@ -26,7 +26,7 @@ impl Manager {
         [Self::Apt, Self::Dnf].into_iter().find(|manager| program(manager.program()).is_some())
     }
 
-    /// The packages that bring `capabilities`, each once.
+    /// Returns the packages that bring `capabilities`, each once.
     pub(crate) fn packages(self, capabilities: &[&Capability]) -> Vec<&'static str> {
         let mut packages = Vec::new();
         for capability in capabilities {
@@ -43,7 +43,7 @@ impl Manager {
         packages
     }
 
-    /// The line that a person types to install `packages`.
+    /// Returns the line that a person types to install `packages`.
     pub(crate) fn line(self, packages: &[&str]) -> String {
         let sudo = if is_root() || program("sudo").is_none() { "" } else { "sudo " };
         format!("{sudo}{} install {}", self.program(), packages.join(" "))
@@ -183,7 +183,7 @@ done
 /// The path of that policy.
 const POLICY: &str = "/usr/sbin/policy-rc.d";
 
-/// The services that come with `packages`.
+/// Returns the services that come with `packages`.
 fn services(packages: &[&str]) -> Vec<&'static str> {
     let of_these = SERVICES.iter().filter(|(package, _)| packages.contains(package));
     of_these.map(|(_, service)| *service).collect()

@@ -55,7 +55,7 @@ const MODULE: &[File] = &[
     file!("module", "tests/application.rs"),
 ];
 
-/// The files of a template, in the order of their paths.
+/// Returns the files of a template, in the order of their paths.
 pub(super) fn of(template: Template) -> Vec<File> {
     let own = match template {
         Template::Hello => HELLO,

@@ -44,13 +44,13 @@ impl Kit {
         self.path.join("cargo-httpd/testkit")
     }
 
-    /// Its Cargo.lock, if it has one.
+    /// Returns its Cargo.lock, if it has one.
     pub(super) fn lock(&self) -> Option<String> {
         std::fs::read_to_string(self.path.join("Cargo.lock")).ok()
     }
 
-    /// The `.cargo/config.toml` of a project in `folder`, if that lies in the checkout: the alias
-    /// there means a package of the checkout's workspace, which the project is none of.
+    /// Returns the `.cargo/config.toml` of a project in `folder`, if that lies in the checkout: the
+    /// alias there means a package of the checkout's workspace, which the project is none of.
     pub(super) fn alias(&self, folder: &Path) -> Result<Option<String>> {
         if !folder.starts_with(&self.path) {
             return Ok(None);

@@ -98,7 +98,7 @@ fn put(path: &Path, text: &str) -> Result<()> {
     write().with_context(|| format!("{} cannot be written", path.display()))
 }
 
-/// A path as a basic string of TOML.
+/// Returns a path as a basic string of TOML.
 fn toml_string(path: &Path) -> Result<String> {
     let Some(text) = path.to_str().filter(|text| !text.contains(char::is_control)) else {
         bail!("path \"{}\": not usable in a Cargo.toml; move the checkout", path.display())

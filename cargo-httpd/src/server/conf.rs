@@ -80,7 +80,7 @@ pub(crate) struct Parts {
 }
 
 impl Conf<'_> {
-    /// The text of httpd.conf.
+    /// Returns the text of httpd.conf.
     ///
     /// # Errors
     /// Fails when httpd lacks the MPM or a module that this needs, or a path cannot stand in a
@@ -169,7 +169,7 @@ fn log_files() -> (&'static str, &'static str) {
     }
 }
 
-/// A path as it may stand between quotes in a directive.
+/// Returns a path as it may stand between quotes in a directive.
 fn plain(path: &Path) -> Result<&str> {
     match path.to_str() {
         Some(text) if !text.contains(['"', '\\', '\n', '$', '%']) => Ok(text),
@@ -181,7 +181,7 @@ fn plain(path: &Path) -> Result<&str> {
     }
 }
 
-/// The folder of the module, for messages: relative to the current one if it lies below.
+/// Returns the folder of the module, for messages: relative to the current one if it lies below.
 pub(crate) fn short(path: &Path) -> PathBuf {
     let cwd = std::env::current_dir().unwrap_or_default();
     path.strip_prefix(cwd).unwrap_or(path).to_owned()

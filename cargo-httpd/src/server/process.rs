@@ -54,7 +54,7 @@ impl Server {
         Ok(server.wait_until_it_listens(events)?.then_some(server))
     }
 
-    /// The process id of httpd's parent.
+    /// Returns the process id of httpd's parent.
     pub(crate) fn id(&self) -> u32 {
         self.child.id()
     }

@@ -116,7 +116,7 @@ impl ServerRoot {
         })
     }
 
-    /// The configuration file.
+    /// Returns the configuration file.
     pub(crate) fn conf_file(&self) -> PathBuf {
         self.path.join("conf/httpd.conf")
     }

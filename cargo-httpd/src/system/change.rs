@@ -66,8 +66,8 @@ impl Change {
         Ok(())
     }
 
-    /// A second name for the file at `path`, if there is one. It stays where it is, so that whoever
-    /// reads it now finds the old one or the new one.
+    /// Returns a second name for the file at `path`, if there is one. It stays where it is, so that
+    /// whoever reads it now finds the old one or the new one.
     fn set_aside(&self, path: &Path) -> Result<Option<PathBuf>> {
         let before = beside(path, "old");
         match fs::hard_link(path, &before) {
@@ -103,7 +103,7 @@ fn gone(path: &Path) -> io::Result<()> {
     }
 }
 
-/// A name beside `path` that no pattern of a configuration reads.
+/// Returns a name beside `path` that no pattern of a configuration reads.
 fn beside(path: &Path, what: &str) -> PathBuf {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     path.with_file_name(format!(".{name}.{what}-{}", std::process::id()))

@@ -65,7 +65,7 @@ impl System {
     }
 }
 
-/// The process that wrote the PidFile, if it is still there.
+/// Returns the process that wrote the PidFile, if it is still there.
 fn running(pid_file: &Path) -> Option<Pid> {
     let number: i32 = std::fs::read_to_string(pid_file).ok()?.trim().parse().ok()?;
     let program = std::fs::read_link(format!("/proc/{number}/exe")).ok()?;

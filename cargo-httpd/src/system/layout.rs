@@ -49,17 +49,17 @@ impl System {
         Ok(Self { httpd, root, layout })
     }
 
-    /// The name of the distribution.
+    /// Returns the name of the distribution.
     pub(crate) fn name(&self) -> String {
         format!("{} in {}", self.httpd.server_string(), self.root.display())
     }
 
-    /// The place of a module's file.
+    /// Returns the place of a module's file.
     pub(crate) fn module_file(&self, name: &str) -> PathBuf {
         self.httpd.modules_dir().join(format!("mod_{name}.so"))
     }
 
-    /// The place of the file that loads a module.
+    /// Returns the place of the file that loads a module.
     pub(super) fn load_file(&self, name: &str) -> PathBuf {
         match self.layout {
             Layout::Debian { .. } => self.root.join(format!("mods-available/{name}.load")),
@@ -68,7 +68,7 @@ impl System {
         }
     }
 
-    /// The place of the file that configures it.
+    /// Returns the place of the file that configures it.
     pub(super) fn conf_file(&self, name: &str) -> PathBuf {
         match self.layout {
             Layout::Debian { .. } => self.root.join(format!("mods-available/{name}.conf")),
@@ -86,12 +86,12 @@ impl System {
         self.root.join(format!("mods-enabled/{name}.load")).is_symlink()
     }
 
-    /// The folder of the manifests.
+    /// Returns the folder of the manifests.
     pub(super) fn manifests(&self) -> PathBuf {
         self.root.join("cargo-httpd")
     }
 
-    /// The folders that an installation writes to.
+    /// Returns the folders that an installation writes to.
     pub(super) fn folders(&self) -> Vec<PathBuf> {
         let conf: &[&str] = match self.layout {
             Layout::Debian { .. } => &["", "mods-available", "mods-enabled"],

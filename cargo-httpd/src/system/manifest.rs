@@ -51,7 +51,7 @@ impl Installed {
 }
 
 impl Manifest {
-    /// The one of `module` in `folder`, if there is one.
+    /// Reads the manifest of `module` in `folder`, if there is one.
     pub(super) fn read(folder: &Path, module: &str) -> Result<Option<Self>> {
         let file = Self::file(folder, module);
         match fs::read(&file) {

@@ -225,7 +225,7 @@ impl Builder {
         }
     }
 
-    /// The MPM that it will run with.
+    /// Returns the MPM that it will run with.
     pub(crate) fn chosen_mpm(&self) -> Result<Mpm, String> {
         self.mpm.map_or_else(crate::mpm::default, Ok)
     }
@@ -239,8 +239,8 @@ impl Builder {
         self.threads.unwrap_or(8)
     }
 
-    /// The words before httpd's own command line: the builder's program, and within it that of the
-    /// environment.
+    /// Returns the words before httpd's own command line: the builder's program, and within it that
+    /// of the environment.
     pub(crate) fn wrap_words(&self) -> Vec<String> {
         let mut words = self.wrap.clone().unwrap_or_default();
         if self.wrap.is_none() || !words.is_empty() {

@@ -18,7 +18,7 @@ pub(crate) struct Place<'a> {
     pub(crate) tls_port: Option<u16>,
 }
 
-/// The whole httpd.conf of `builder`.
+/// Returns the whole httpd.conf of `builder`.
 pub(crate) fn text(builder: &Builder, httpd: &Httpd, place: &Place<'_>) -> Result<String, String> {
     let Place { root, port, tls_port } = place;
     let mut text = format!("ServerRoot \"{root}\"\n");

@@ -49,8 +49,8 @@ impl Gateway {
         }
     }
 
-    /// The first address that it listens at for `protocol` (`fastcgi`, `scgi`, `uwsgi`, `http`), as
-    /// its log says it: `127.0.0.1:41234`, or the path of a Unix socket.
+    /// Returns the first address that it listens at for `protocol` (`fastcgi`, `scgi`, `uwsgi`,
+    /// `http`), as its log says it: `127.0.0.1:41234`, or the path of a Unix socket.
     ///
     /// # Panics
     /// Panics when it does not listen for that.
@@ -65,12 +65,12 @@ impl Gateway {
         }
     }
 
-    /// The folder that it runs in.
+    /// Returns the folder that it runs in.
     pub fn root(&self) -> &Path {
         self.running.root()
     }
 
-    /// The process id: with several worker processes, that of the master.
+    /// Returns the process id: with several worker processes, that of the master.
     pub fn pid(&self) -> i32 {
         self.running.pid()
     }

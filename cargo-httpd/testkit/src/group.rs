@@ -48,9 +48,9 @@ pub struct Group<'s> {
 }
 
 impl Server {
-    /// The process group `name` of a module that was built with mod_rust, in the configuration that
-    /// is in force. Its sockets are below `DefaultRuntimeDir`, as they are unless the configuration
-    /// says otherwise; to ask takes root, or the user that httpd runs as.
+    /// Returns the process group `name` of a module that was built with mod_rust, in the
+    /// configuration that is in force. Its sockets are below `DefaultRuntimeDir`, as they are
+    /// unless the configuration says otherwise; to ask takes root, or the user that httpd runs as.
     pub fn group(&self, name: &str) -> Group<'_> {
         Group { server: self, name: name.to_owned(), asked: Mutex::default() }
     }
@@ -98,7 +98,7 @@ impl Group<'_> {
         })
     }
 
-    /// Its processes.
+    /// Returns its processes.
     ///
     /// # Panics
     /// Panics when none of them serves in time.
@@ -107,8 +107,8 @@ impl Group<'_> {
         self.wait_status("a process that serves", |_| true)
     }
 
-    /// The ids of all its processes, also of those that do not serve, in order: the children of
-    /// httpd's whose name is the group's. Nobody is asked for that.
+    /// Returns the ids of all its processes, also of those that do not serve, in order: the
+    /// children of httpd's whose name is the group's. Nobody is asked for that.
     ///
     /// A name has 15 bytes, so that groups which begin with the same nine letters are not told
     /// apart.
@@ -146,7 +146,7 @@ impl Group<'_> {
         answer(&mut stream)
     }
 
-    /// The sockets of its slots, of the newest generation.
+    /// Returns the sockets of its slots, of the newest generation.
     pub fn sockets(&self) -> Vec<(u64, PathBuf)> {
         let folder = self.server.root().join("run");
         // mod_x.<httpd's pid>.<generation>.<group>.<slot>.sock

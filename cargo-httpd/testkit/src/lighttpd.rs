@@ -2,7 +2,7 @@
 
 use crate::web_server::{PID, SCRATCH, WebServerBuilder};
 
-/// The whole lighttpd.conf, with the kit's placeholders in it. It names no error log, which
+/// Returns the whole lighttpd.conf, with the kit's placeholders in it. It names no error log, which
 /// lighttpd would open when it has dropped its privileges: standard error is one.
 pub(crate) fn text(builder: &WebServerBuilder, account: Option<(&str, &str)>) -> String {
     let user = account.map(|(user, group)| {

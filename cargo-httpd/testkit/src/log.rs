@@ -19,14 +19,14 @@ const BAD: &[&str] = &[
 
 const BAD_LEVELS: [&str; 4] = ["error", "crit", "alert", "emerg"];
 
-/// The text of a log file, empty when there is none; bytes that are not UTF-8 replaced.
+/// Returns the text of a log file, empty when there is none; bytes that are not UTF-8 replaced.
 pub(crate) fn read(path: &Path) -> String {
     std::fs::read(path)
         .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
         .unwrap_or_default()
 }
 
-/// The last lines.
+/// Returns the last lines.
 pub(crate) fn tail(text: &str) -> &str {
     const LINES: usize = 80;
     let starts = text.trim_end().rmatch_indices('\n').map(|(at, _)| at + 1);
@@ -38,8 +38,8 @@ pub(crate) fn generations(error_log: &str) -> usize {
     error_log.lines().filter(|line| line.contains("resuming normal operations")).count()
 }
 
-/// The lines of a log that must not be there. `modules` are the names by which the modules under
-/// test log, `allowed` the texts that excuse a line.
+/// Returns the lines of a log that must not be there. `modules` are the names by which the modules
+/// under test log, `allowed` the texts that excuse a line.
 pub(crate) fn problems(text: &str, modules: &[String], allowed: &[String]) -> Vec<String> {
     let levels: Vec<_> = modules
         .iter()
@@ -59,7 +59,8 @@ pub(crate) fn problems(text: &str, modules: &[String], allowed: &[String]) -> Ve
     bad.filter(|problem| !allowed.iter().any(|text| problem.contains(text))).collect()
 }
 
-/// A line of memcheck's: an error, or the count of them, which `--quiet` leaves out.
+/// Returns true for a line of memcheck's: an error, or the count of them, which `--quiet` leaves
+/// out.
 fn is_valgrind_finding(line: &str) -> bool {
     const ERRORS: &[&str] = &[
         "Argument '",

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use httpd_config::Httpd;
 
-/// The httpd of this machine, looked for once in a process.
+/// Returns the httpd of this machine, looked for once in a process.
 ///
 /// # Errors
 /// Fails when there is none: the text names the package to install.
@@ -18,7 +18,7 @@ pub fn httpd() -> Result<&'static Httpd, String> {
         .map_err(String::clone)
 }
 
-/// The file of a module under test.
+/// Returns the file of a module under test.
 ///
 /// A path (with a slash) is taken as it is. A bare name like `mod_x.so` is looked for in
 /// `$HTTPD_TESTKIT_MODULES`, if that is set, else in `target/<profile>` of the running test and in
@@ -58,7 +58,7 @@ pub(crate) fn stem(file: &str) -> &str {
     name.strip_prefix("mod_").unwrap_or(name)
 }
 
-/// The line that makes httpd's own module `name` usable: `headers`, `mod_headers`,
+/// Returns the line that makes httpd's own module `name` usable: `headers`, `mod_headers`,
 /// `headers_module`.
 pub(crate) fn stock_line(httpd: &Httpd, name: &str) -> Result<String, String> {
     let bare = name.strip_suffix(".so").unwrap_or(name);
@@ -98,7 +98,7 @@ pub(crate) fn places() -> Result<Vec<PathBuf>, String> {
     profile_folders()
 }
 
-/// The folders of what was built with the running test.
+/// Returns the folders of what was built with the running test.
 pub(crate) fn profile_folders() -> Result<Vec<PathBuf>, String> {
     let program =
         std::env::current_exe().map_err(|error| format!("this program has no path: {error}"))?;

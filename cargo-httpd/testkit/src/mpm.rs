@@ -68,7 +68,7 @@ pub fn is_wanted(mpm: Mpm) -> bool {
     }
 }
 
-/// The MPM of a server that asks for none.
+/// Returns the MPM of a server that asks for none.
 pub(crate) fn default() -> Result<Mpm, String> {
     match std::env::var("MPM").unwrap_or_default().as_str() {
         "" => match modules::httpd()?.mpms().as_slice() {

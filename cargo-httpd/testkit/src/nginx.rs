@@ -6,7 +6,7 @@ use std::{fs, io};
 use crate::root::Root;
 use crate::web_server::{ERROR_LOG, PID, WebServerBuilder};
 
-/// The whole nginx.conf, with the kit's placeholders in it.
+/// Returns the whole nginx.conf, with the kit's placeholders in it.
 pub(crate) fn text(builder: &WebServerBuilder, account: Option<(&str, &str)>) -> String {
     let user = account.map(|(user, group)| format!("user {user} {group};\n")).unwrap_or_default();
     let temporary = ["client_body", "proxy", "fastcgi", "scgi", "uwsgi"]

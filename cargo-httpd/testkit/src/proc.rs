@@ -24,7 +24,7 @@ pub fn anon_kib(pid: i32) -> io::Result<u64> {
     status_number(pid, "RssAnon")
 }
 
-/// The number of threads.
+/// Returns the number of threads.
 ///
 /// # Errors
 /// Fails when the process has gone.
@@ -49,7 +49,7 @@ pub fn fds(pid: i32) -> io::Result<Vec<PathBuf>> {
     Ok(targets)
 }
 
-/// The mappings, as `/proc/<pid>/maps` lists them.
+/// Returns the mappings, as `/proc/<pid>/maps` lists them.
 ///
 /// # Errors
 /// Fails when the process has gone or may not be inspected.
@@ -57,8 +57,8 @@ pub fn maps(pid: i32) -> io::Result<String> {
     fs::read_to_string(format!("/proc/{pid}/maps"))
 }
 
-/// The command line, its arguments joined by blanks; a process may have overwritten it with a
-/// title.
+/// Returns the command line, its arguments joined by blanks; a process may have overwritten it with
+/// a title.
 ///
 /// # Errors
 /// Fails when the process has gone.
@@ -68,8 +68,8 @@ pub fn title(pid: i32) -> io::Result<String> {
     Ok(words.join(" ").trim_end().to_owned())
 }
 
-/// The name of its first thread, 15 bytes at most. Other than the [`title`] it is the program's own
-/// where that runs under valgrind.
+/// Returns the name of its first thread, 15 bytes at most. Other than the [`title`] it is the
+/// program's own where that runs under valgrind.
 ///
 /// # Errors
 /// Fails when the process has gone.
@@ -91,7 +91,7 @@ pub fn status(pid: i32, field: &str) -> io::Result<String> {
         .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, format!("no {field} of {pid}")))
 }
 
-/// The process group and the session that a process belongs to.
+/// Returns the process group and the session that a process belongs to.
 ///
 /// # Errors
 /// Fails when the process has gone.
@@ -101,7 +101,7 @@ pub fn group_and_session(pid: i32) -> io::Result<(i32, i32)> {
         .ok_or_else(|| io::ErrorKind::NotFound.into())
 }
 
-/// The nice value of a process, -20 to 19.
+/// Returns the nice value of a process, -20 to 19.
 ///
 /// # Errors
 /// Fails when the process has gone.
@@ -109,8 +109,8 @@ pub fn nice(pid: i32) -> io::Result<i32> {
     Stat::read(pid).map(|stat| stat.nice).ok_or_else(|| io::ErrorKind::NotFound.into())
 }
 
-/// The processes of httpd's session, in order: whatever its modules started is among them, unless
-/// it made a session of its own.
+/// Returns the processes of httpd's session, in order: whatever its modules started is among them,
+/// unless it made a session of its own.
 ///
 /// # Errors
 /// Fails when there is no `/proc`.
@@ -119,7 +119,7 @@ pub fn in_session(session: i32) -> io::Result<Vec<i32>> {
     Ok(all()?.into_iter().filter(of_session).map(|stat| stat.pid).collect())
 }
 
-/// The processes whose parent is `pid`, in order. Empty when it has gone.
+/// Returns the processes whose parent is `pid`, in order. Empty when it has gone.
 ///
 /// # Errors
 /// Fails when there is no `/proc`.
@@ -143,7 +143,7 @@ pub(crate) struct TcpSocket {
     pub(crate) name: PathBuf,
 }
 
-/// Every TCP socket that a process holds, of the network namespace of the calling thread.
+/// Returns every TCP socket that a process holds, of the network namespace of the calling thread.
 pub(crate) fn tcp_sockets() -> io::Result<Vec<TcpSocket>> {
     let v4 = fs::read_to_string("/proc/thread-self/net/tcp")?;
     // Absent where the kernel has no IPv6.
@@ -152,8 +152,8 @@ pub(crate) fn tcp_sockets() -> io::Result<Vec<TcpSocket>> {
 }
 
 impl TcpSocket {
-    /// A line of `/proc/net/tcp`: slot, local and remote address, state (0A is LISTEN), queues,
-    /// timer, retransmits, uid, time-out, inode. That is 0 once nobody holds the socket.
+    /// Returns a line of `/proc/net/tcp`: slot, local and remote address, state (0A is LISTEN),
+    /// queues, timer, retransmits, uid, time-out, inode. That is 0 once nobody holds the socket.
     fn parse(line: &str) -> Option<Self> {
         let fields: Vec<_> = line.split_whitespace().collect();
         let port = u16::from_str_radix(fields.get(1)?.rsplit_once(':')?.1, 16).ok()?;

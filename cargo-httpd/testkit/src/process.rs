@@ -37,7 +37,7 @@ impl Process {
         Ok(Self { name, child, ended: None })
     }
 
-    /// Its id, which is that of its group and session too.
+    /// Returns its id, which is that of its group and session too.
     pub(crate) fn pid(&self) -> i32 {
         i32::try_from(self.child.id()).expect("a process id")
     }
@@ -126,7 +126,7 @@ fn is_session_empty(session: i32) -> bool {
 
 type Order = (Command, mpsc::SyncSender<io::Result<Child>>);
 
-/// The thread that starts every process, and never ends.
+/// Returns the thread that starts every process, and never ends.
 ///
 /// The kernel sends the death signal when the *thread* that started a process ends, not its
 /// process; the threads of tests come and go.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::modules;
 use crate::root::is_open_to_all;
 
-/// The file of a program under test.
+/// Returns the file of a program under test.
 ///
 /// A path (with a slash) is taken as it is. A bare name is looked for in `$HTTPD_TESTKIT_MODULES`,
 /// if that is set, and in `target/<profile>` of the running test. The newest one is meant.

@@ -82,7 +82,7 @@ impl Server {
         }
     }
 
-    /// The listening sockets of the parent, which its children share.
+    /// Returns the listening sockets of the parent, which its children share.
     fn listeners(&self) -> Vec<TcpSocket> {
         let own = proc::fds(self.pid()).unwrap_or_default();
         let mut sockets = proc::tcp_sockets().unwrap_or_default();

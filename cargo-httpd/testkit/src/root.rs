@@ -70,7 +70,7 @@ pub(crate) fn is_privileged() -> bool {
     rustix::process::geteuid().is_root()
 }
 
-/// The folder for temporary files, or `/tmp` where `TMPDIR` is closed to httpd's user.
+/// Returns the folder for temporary files, or `/tmp` where `TMPDIR` is closed to httpd's user.
 fn base() -> io::Result<PathBuf> {
     let wanted = std::env::temp_dir();
     if !is_privileged() {

@@ -127,7 +127,7 @@ impl Running {
         self.patience
     }
 
-    /// The text of a file below the root, up to now.
+    /// Returns the text of a file below the root, up to now.
     pub(crate) fn read(&self, file: &str) -> String {
         log::read(&self.root().join(file))
     }

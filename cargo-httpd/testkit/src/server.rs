@@ -59,17 +59,17 @@ impl Server {
         Builder::default()
     }
 
-    /// The plain port, on 127.0.0.1.
+    /// Returns the plain port, on 127.0.0.1.
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// The address of the plain listener.
+    /// Returns the address of the plain listener.
     pub fn addr(&self) -> SocketAddr {
         ([127, 0, 0, 1], self.port).into()
     }
 
-    /// The address of the listener with TLS.
+    /// Returns the address of the listener with TLS.
     ///
     /// # Panics
     /// Without [`Builder::tls`].
@@ -93,28 +93,28 @@ impl Server {
         format!("https://localhost:{}{path}", self.tls_addr().port())
     }
 
-    /// The file with the certificate that the listener with TLS shows, self-signed.
+    /// Returns the file with the certificate that the listener with TLS shows, self-signed.
     pub fn certificate(&self) -> PathBuf {
         self.root().join(config::CERTIFICATE)
     }
 
-    /// The server root.
+    /// Returns the server root.
     pub fn root(&self) -> &Path {
         self.root.path()
     }
 
-    /// The MPM that it runs with.
+    /// Returns the MPM that it runs with.
     pub fn mpm(&self) -> Mpm {
         self.builder.chosen_mpm().expect("a server that started has an MPM")
     }
 
-    /// The process id of httpd's parent.
+    /// Returns the process id of httpd's parent.
     pub fn pid(&self) -> i32 {
         self.pid
     }
 
-    /// The process ids of the parent's children, in order; those of its modules (mod_cgid's daemon)
-    /// are among them.
+    /// Returns the process ids of the parent's children, in order; those of its modules (mod_cgid's
+    /// daemon) are among them.
     pub fn children_pids(&self) -> Vec<i32> {
         proc::children(self.pid).expect("/proc")
     }
@@ -128,12 +128,12 @@ impl Server {
         self.request("GET", target).send()
     }
 
-    /// A request on a connection of its own.
+    /// Returns a request on a connection of its own.
     pub fn request(&self, method: &str, target: &str) -> RequestBuilder<'static> {
         RequestBuilder::to(self.addr(), self.patience(), method, target)
     }
 
-    /// A connection to the plain listener.
+    /// Returns a connection to the plain listener.
     ///
     /// # Panics
     /// Panics when nobody answers there.
@@ -170,13 +170,13 @@ impl Server {
         output.unwrap_or_else(|error| panic!("{error}"))
     }
 
-    /// The ErrorLog up to now.
+    /// Returns the ErrorLog up to now.
     pub fn error_log(&self) -> String {
         log::read(&self.root().join("error_log"))
     }
 
-    /// The access log up to now: client, time, request line, status, bytes, how the connection
-    /// ended, microseconds, process id. A line is written after its response.
+    /// Returns the access log up to now: client, time, request line, status, bytes, how the
+    /// connection ended, microseconds, process id. A line is written after its response.
     pub fn access_log(&self) -> String {
         log::read(&self.root().join("access_log"))
     }
@@ -262,7 +262,7 @@ impl Server {
         state.end(self.pid, self.patience() * 2);
     }
 
-    /// The text of httpd.conf.
+    /// Returns the text of httpd.conf.
     pub fn config(&self) -> String {
         log::read(&self.root().join("httpd.conf"))
     }

@@ -12,7 +12,7 @@ pub(crate) struct Certificate {
     pub(crate) key: String,
 }
 
-/// The certificate of this process; the first call makes it with the openssl program.
+/// Returns the certificate of this process; the first call makes it with the openssl program.
 pub(crate) fn certificate() -> Result<&'static Certificate, String> {
     static MADE: OnceLock<Result<Certificate, String>> = OnceLock::new();
     MADE.get_or_init(|| make().map_err(|error| format!("no certificate for TLS: {error}")))

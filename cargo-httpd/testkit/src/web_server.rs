@@ -59,22 +59,22 @@ impl WebServer {
         WebServerBuilder::new(Kind::Lighttpd)
     }
 
-    /// The port, on 127.0.0.1.
+    /// Returns the port, on 127.0.0.1.
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// The address of its listener.
+    /// Returns the address of its listener.
     pub fn addr(&self) -> SocketAddr {
         ([127, 0, 0, 1], self.port).into()
     }
 
-    /// The folder that everything is in.
+    /// Returns the folder that everything is in.
     pub fn root(&self) -> &Path {
         self.running.root()
     }
 
-    /// The process id: with nginx, that of the master.
+    /// Returns the process id: with nginx, that of the master.
     pub fn pid(&self) -> i32 {
         self.running.pid()
     }
@@ -88,12 +88,12 @@ impl WebServer {
         self.request("GET", target).send()
     }
 
-    /// A request on a connection of its own.
+    /// Returns a request on a connection of its own.
     pub fn request(&self, method: &str, target: &str) -> RequestBuilder<'static> {
         RequestBuilder::to(self.addr(), self.patience(), method, target)
     }
 
-    /// A connection.
+    /// Returns a connection.
     ///
     /// # Panics
     /// Panics when nobody answers.
@@ -102,7 +102,7 @@ impl WebServer {
         Connection::open(self.addr(), self.patience())
     }
 
-    /// The error log up to now.
+    /// Returns the error log up to now.
     pub fn error_log(&self) -> String {
         self.running.read(if self.kind == Kind::Nginx { ERROR_LOG } else { CONSOLE })
     }
@@ -260,7 +260,7 @@ impl WebServerBuilder {
 
 const CONFIG: &str = "server.conf";
 
-/// The user and group for the server's children, where they must be others.
+/// Returns the user and group for the server's children, where they must be others.
 fn account() -> Option<(&'static str, &'static str)> {
     is_privileged().then(Httpd::user_and_group).flatten()
 }

@@ -140,7 +140,7 @@ impl Running {
         self.stdout.recv_timeout(PATIENCE).unwrap()
     }
 
-    /// The body of the answer to GET `path`.
+    /// Returns the body of the answer to GET `path`.
     pub(crate) fn get(&self, path: &str) -> String {
         get(self.port, path)
     }
@@ -175,7 +175,7 @@ impl Drop for Running {
     }
 }
 
-/// The body of the answer to GET `path` on this port.
+/// Returns the body of the answer to GET `path` on this port.
 pub(crate) fn get(port: u16, path: &str) -> String {
     let mut connection = TcpStream::connect(("localhost", port)).unwrap();
     connection.set_read_timeout(Some(PATIENCE)).unwrap();

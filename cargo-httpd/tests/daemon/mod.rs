@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::common::{Project, Running, text};
 
-/// The group of `running`, as `groups --json` shows it.
+/// Returns the group of `running`, as `groups --json` shows it.
 fn group(project: &Project, running: &Running) -> Value {
     let output = project.output(&["groups", "--json"]);
     assert!(output.status.success(), "{}", text(&output.stderr));
@@ -20,7 +20,7 @@ fn group(project: &Project, running: &Running) -> Value {
     own.unwrap_or_else(|| panic!("{}", text(&output.stdout))).clone()
 }
 
-/// The processes that are ready.
+/// Returns the processes that are ready.
 fn ready(group: &Value) -> BTreeSet<u64> {
     let processes = group["status"]["processes"].as_array().into_iter().flatten();
     let ready = processes.filter(|process| process["state"] == "ready");

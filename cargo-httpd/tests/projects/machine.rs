@@ -51,7 +51,7 @@ fn have_layers(layers: &Path) -> bool {
     tried.is_ok_and(|status| status.success())
 }
 
-/// The start of a call of a program above the layers.
+/// Returns the start of a call of a program above the layers.
 fn layered(layers: &Path) -> Command {
     let mut unshare = Command::new("unshare");
     unshare.args(["--mount", "--propagation", "private", "sh", "-c", LAYERS, "sh"]).arg(layers);

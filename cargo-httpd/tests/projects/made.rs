@@ -96,14 +96,14 @@ pub(crate) fn tool(folder: &Path) -> Command {
     command
 }
 
-/// A folder of this checkout's outside of every repository.
+/// Returns a folder of this checkout's outside of every repository.
 pub(crate) fn base() -> PathBuf {
     let checkout = TARGET.replace(['/', ' '], "-");
     std::env::temp_dir().join(format!("cargo-httpd-projects{checkout}"))
 }
 
-/// The status and the body of the answer to GET `path` on a port of this machine; `None` if nobody
-/// answers.
+/// Returns the status and the body of the answer to GET `path` on a port of this machine; `None` if
+/// nobody answers.
 pub(crate) fn get(port: u16, path: &str) -> Option<(u16, String)> {
     let mut connection = TcpStream::connect(("127.0.0.1", port)).ok()?;
     connection.set_read_timeout(Some(Duration::from_secs(60))).ok()?;

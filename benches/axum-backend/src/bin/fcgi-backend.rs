@@ -40,7 +40,7 @@ fn main() -> io::Result<()> {
     })
 }
 
-/// The socket that FastCGI calls FCGI_LISTENSOCK_FILENO: descriptor 0.
+/// Returns the socket that FastCGI calls FCGI_LISTENSOCK_FILENO: descriptor 0.
 fn inherited() -> io::Result<UnixListener> {
     let socket = io::stdin().as_fd().try_clone_to_owned()?;
     let listener = std::os::unix::net::UnixListener::from(socket);

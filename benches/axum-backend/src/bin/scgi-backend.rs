@@ -131,7 +131,7 @@ impl<'a> Head<'a> {
         self.fields.iter().find(|(key, _)| *key == name).map_or(b"", |(_, value)| value)
     }
 
-    /// The path of the request, without its query.
+    /// Returns the path of the request, without its query.
     fn path(&self) -> &'a [u8] {
         self.value(b"REQUEST_URI").split(|byte| *byte == b'?').next().unwrap_or_default()
     }

@@ -50,7 +50,7 @@ impl Connection {
         self.wire.set_timeout(timeout).expect("a time-out above zero");
     }
 
-    /// A request on this connection, which stays open unless its headers or the server say
+    /// Returns a request on this connection, which stays open unless its headers or the server say
     /// otherwise.
     pub fn request(&mut self, method: &str, target: &str) -> RequestBuilder<'_> {
         RequestBuilder::on(self, method, target)
@@ -217,12 +217,12 @@ impl Connection {
         rustix::net::sockopt::set_socket_linger(self.wire.stream(), linger).expect("a socket");
     }
 
-    /// The client's own address: `REMOTE_ADDR` and `REMOTE_PORT` of its requests.
+    /// Returns the client's own address: `REMOTE_ADDR` and `REMOTE_PORT` of its requests.
     pub fn local_addr(&self) -> SocketAddr {
         self.wire.stream().local_addr().expect("a connected socket")
     }
 
-    /// The server's address.
+    /// Returns the server's address.
     pub fn peer_addr(&self) -> SocketAddr {
         self.addr
     }

@@ -29,7 +29,7 @@ pub(crate) enum Framing {
 }
 
 impl Head {
-    /// The first value of the header `name`, in any case.
+    /// Returns the first value of the header `name`, in any case.
     ///
     /// # Panics
     /// Panics when it is not UTF-8: read [`Head::headers`] then.
@@ -37,7 +37,7 @@ impl Head {
         text_values(&self.headers, name).next()
     }
 
-    /// Every value of the header `name`, in the order of the wire.
+    /// Returns every value of the header `name`, in the order of the wire.
     ///
     /// # Panics
     /// Panics when one is not UTF-8.
@@ -123,7 +123,7 @@ pub(crate) fn parse_trailers(bytes: &[u8]) -> Result<Vec<(String, Vec<u8>)>, Cli
     fields(&mut Lines(bytes))
 }
 
-/// The values of `name` as text, in the order of the wire.
+/// Returns the values of `name` as text, in the order of the wire.
 pub(crate) fn text_values<'a>(
     fields: &'a [(String, Vec<u8>)],
     name: &str,
@@ -146,7 +146,7 @@ pub(crate) fn write_fields(
 struct Lines<'a>(&'a [u8]);
 
 impl<'a> Lines<'a> {
-    /// The next line without its CRLF.
+    /// Returns the next line without its CRLF.
     fn next_line(&mut self) -> Result<&'a [u8], ClientError> {
         let end = self.0.windows(2).position(|pair| pair == b"\r\n");
         let end = end.ok_or_else(|| bad("a line without CRLF", self.0))?;

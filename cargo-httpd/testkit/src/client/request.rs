@@ -250,7 +250,7 @@ fn push_field(head: &mut Vec<u8>, name: &str, value: &[u8]) {
     }
 }
 
-/// One chunk; an empty piece sends nothing, since it would end the body.
+/// Returns one chunk; an empty piece sends nothing, since it would end the body.
 fn frame(chunk: &[u8]) -> Vec<u8> {
     if chunk.is_empty() {
         return Vec::new();

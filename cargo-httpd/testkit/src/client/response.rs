@@ -56,7 +56,7 @@ pub struct Response {
 }
 
 impl Response {
-    /// The first value of the header `name`, in any case.
+    /// Returns the first value of the header `name`, in any case.
     ///
     /// # Panics
     /// Panics when it is not UTF-8: read [`Response::headers`] then.
@@ -64,7 +64,7 @@ impl Response {
         text_values(&self.headers, name).next()
     }
 
-    /// Every value of the header `name`, in the order of the wire.
+    /// Returns every value of the header `name`, in the order of the wire.
     ///
     /// # Panics
     /// Panics when one is not UTF-8.
@@ -72,7 +72,7 @@ impl Response {
         text_values(&self.headers, name).collect()
     }
 
-    /// The first value of the trailer field `name`, in any case.
+    /// Returns the first value of the trailer field `name`, in any case.
     ///
     /// # Panics
     /// Panics when it is not UTF-8.
@@ -80,7 +80,7 @@ impl Response {
         text_values(&self.trailers, name).next()
     }
 
-    /// The body as text.
+    /// Returns the body as text.
     ///
     /// # Panics
     /// Panics when it is not UTF-8.

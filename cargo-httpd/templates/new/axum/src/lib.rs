@@ -62,7 +62,7 @@ pub struct Receipt {
     pub price: u64,
 }
 
-/// The routes, below the mount point.
+/// Returns the routes, below the mount point.
 pub fn router(options: Options) -> Router {
     let stock = Stock { options, prices: BTreeMap::from([("apple", 40), ("pear", 55)]) };
     Router::new()
