@@ -234,7 +234,7 @@ impl<'e, 'r> RequestExchange<'e, 'r> {
         if let Some(shared) = self.shared.get() {
             // One reference is this exchange's own.
             if Arc::strong_count(shared) > 1 {
-                shared.freeze(self);
+                shared.freeze(&self.variables);
             }
         }
     }
@@ -446,7 +446,7 @@ impl Exchange for RequestExchange<'_, '_> {
     }
 
     fn share(&self) -> Arc<dyn SharedVariables> {
-        self.shared.get_or_init(|| Arc::new(Shared::new(self))).clone()
+        self.shared.get_or_init(|| Arc::new(Shared::new(&self.variables))).clone()
     }
 
     fn waker(&self) -> Waker {
@@ -455,7 +455,7 @@ impl Exchange for RequestExchange<'_, '_> {
 
     fn park(&self, interest: Interest) -> Woken {
         if let Some(shared) = self.shared.get() {
-            shared.answer(self);
+            shared.answer(&self.variables);
         }
         let request = self.request();
         let watched = interest == Interest::Input || !self.half_closed.get();

@@ -8,8 +8,8 @@ use crate::httpd::{Brigade, Read, ReadError, Request};
 /// The bytes that the filters are asked for at once.
 const READ_SIZE: i64 = 64 * 1024;
 
-/// The times in a row that filters may take bytes and give none. DEFLATE does so for a block's head; a filter
-/// that never gives anything must not keep the thread for ever.
+/// The times in a row that filters may take bytes and give none. DEFLATE does so for a block's head.
+/// A filter that never gives anything must not keep the thread for ever.
 const EMPTY_READS: u32 = 10_000;
 
 /// The request body of an exchange. Nothing is read, and no 100 Continue sent, before it is asked

@@ -6,8 +6,8 @@ use std::task::Waker;
 use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
 
-use super::exchange::RequestExchange;
-use crate::gateway::{Code, SharedVariables, Variables as _};
+use super::variables::RequestVariables;
+use crate::gateway::{Code, SharedVariables};
 use crate::httpd::log;
 use crate::server::workers::parker;
 
@@ -18,7 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// and that thread answers when it waits; when it is done, it leaves a copy to whoever has this.
 pub(super) struct Shared {
     owner: ThreadId,
-    /// The exchange, until it is over. Only its own thread looks behind the pointer.
+    /// The exchange's variables, until it is over. Only its own thread looks behind the pointer.
     live: AtomicPtr<()>,
     state: Mutex<State>,
     is_answered: Condvar,
@@ -40,10 +40,10 @@ struct State {
 }
 
 impl Shared {
-    pub(super) fn new(exchange: &RequestExchange<'_, '_>) -> Self {
+    pub(super) fn new(variables: &RequestVariables<'_, '_>) -> Self {
         Self {
             owner: thread::current().id(),
-            live: AtomicPtr::new(std::ptr::from_ref(exchange).cast_mut().cast()),
+            live: AtomicPtr::new(std::ptr::from_ref(variables).cast_mut().cast()),
             state: Mutex::default(),
             is_answered: Condvar::new(),
         }
@@ -51,7 +51,7 @@ impl Shared {
 
     /// Answers what other threads have asked. The exchange's thread calls it before it waits; who
     /// asks later wakes it.
-    pub(super) fn answer(&self, exchange: &RequestExchange<'_, '_>) {
+    pub(super) fn answer(&self, variables: &RequestVariables<'_, '_>) {
         let mut state = self.lock();
         if state.owner.is_none() {
             state.owner = Some(parker::waker());
@@ -60,18 +60,18 @@ impl Shared {
             return;
         }
         if state.wants_all {
-            state.freeze(exchange);
+            state.freeze(variables);
         }
         for key in std::mem::take(&mut state.wanted) {
-            let value = exchange.get(&key).map(Box::from);
+            let value = variables.get(&key).map(Box::from);
             state.known.push((key, value));
         }
         self.is_answered.notify_all();
     }
 
     /// Copies the environ for other threads, which need not ask any more.
-    pub(super) fn freeze(&self, exchange: &RequestExchange<'_, '_>) {
-        self.lock().freeze(exchange);
+    pub(super) fn freeze(&self, variables: &RequestVariables<'_, '_>) {
+        self.lock().freeze(variables);
         self.is_answered.notify_all();
     }
 
@@ -84,15 +84,15 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Calls `read` with the exchange, if this is its thread and it is not over.
-    fn live<T>(&self, read: impl FnOnce(&RequestExchange<'_, '_>) -> T) -> Option<T> {
+    /// Calls `read` with the exchange's variables, if this is its thread and it is not over.
+    fn live<T>(&self, read: impl FnOnce(&RequestVariables<'_, '_>) -> T) -> Option<T> {
         if thread::current().id() != self.owner {
             return None;
         }
-        let exchange = self.live.load(Ordering::Relaxed).cast::<RequestExchange<'_, '_>>();
-        // SAFETY: P2: this is the exchange's own thread, which has it on its stack until it calls
-        // `end`; `RequestExchange::with` lends it and never moves it.
-        unsafe { exchange.as_ref() }.map(read)
+        let variables = self.live.load(Ordering::Relaxed).cast::<RequestVariables<'_, '_>>();
+        // SAFETY: P2: this is the exchange's own thread, which has the exchange and its variables on
+        // its stack until it calls `end`; `RequestExchange::with` lends it and never moves it.
+        unsafe { variables.as_ref() }.map(read)
     }
 
     /// Returns the answer that `find` finds, after `want` has asked for it if need be. `None` when
@@ -142,10 +142,10 @@ impl Shared {
 }
 
 impl State {
-    fn freeze(&mut self, exchange: &RequestExchange<'_, '_>) {
+    fn freeze(&mut self, variables: &RequestVariables<'_, '_>) {
         self.wants_all = false;
         if self.all.is_none() {
-            self.all = Some(Arc::new(copy(exchange)));
+            self.all = Some(Arc::new(copy(variables)));
         }
     }
 
@@ -160,15 +160,15 @@ impl State {
     }
 }
 
-fn copy(exchange: &RequestExchange<'_, '_>) -> Variables {
+fn copy(variables: &RequestVariables<'_, '_>) -> Variables {
     let mut all = Variables::new();
-    exchange.each(&mut |key, value| all.push((key.into(), value.into())));
+    variables.each(&mut |key, value| all.push((key.into(), value.into())));
     all
 }
 
 impl SharedVariables for Shared {
     fn get(&self, key: &[u8]) -> Option<Vec<u8>> {
-        if let Some(value) = self.live(|exchange| exchange.get(key).map(<[u8]>::to_vec)) {
+        if let Some(value) = self.live(|variables| variables.get(key).map(<[u8]>::to_vec)) {
             return value;
         }
         self.ask(|state| state.wanted.push(key.into()), |state| state.find(key)).flatten()
@@ -177,7 +177,7 @@ impl SharedVariables for Shared {
     fn each(&self, visit: &mut dyn FnMut(&[u8], &[u8])) {
         // The visitor may take its time: what it sees is not locked meanwhile.
         let all = self
-            .live(|exchange| Arc::new(copy(exchange)))
+            .live(|variables| Arc::new(copy(variables)))
             .or_else(|| self.ask(|state| state.wants_all = true, |state| state.all.clone()));
         for (key, value) in all.iter().flat_map(|all| all.iter()) {
             visit(key, value);

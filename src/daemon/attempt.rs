@@ -17,8 +17,8 @@ use crate::os;
 use crate::process_group::{Lease, ProcessState};
 use crate::protocol::bridge::Flow;
 
-/// The interval at which a wait is broken off to look at what else there is. mod_reqtimeout, for one, tells that a
-/// client sends too slowly only when somebody reads.
+/// The interval at which a wait is broken off to check other things. mod_reqtimeout, for one, tells
+/// that a client sends too slowly only when it is read from.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Why a trip has no outcome.

@@ -314,7 +314,8 @@ fn restrict_process(section: &mut Gateway, arguments: &[&str], at: &Parameters<'
             }
             Selection::Variable(_) => {
                 return Err(format!(
-                    "process group \"{name}\": not a name; expected names of process groups, or %{{GLOBAL}}"
+                    "process group \"{name}\": not a name; expected names of process groups, or \
+                     %{{GLOBAL}}"
                 ));
             }
         }
@@ -342,7 +343,11 @@ fn socket_prefix(_: &mut Host, arguments: &[&str], at: &Parameters<'_>) -> Resul
         return usage();
     }
     if at.server().is_virtual() {
-        return Err("not allowed in a virtual host; expected in the main server, as it holds for all of httpd".into());
+        return Err(
+            "not allowed in a virtual host; expected in the main server, as it holds for all \
+                    of httpd"
+                .into(),
+        );
     }
     let path = at.pool().server_path(path).and_then(|path| path.to_str().ok());
     let path = path.ok_or_else(|| {

@@ -14,8 +14,8 @@ use crate::sys;
 ///
 /// # Safety
 ///
-/// `record` returns a static that holds [`record`](super::record)`::<Self>()`, and no other type's `record` returns
-/// it.
+/// `record` returns a static that holds [`record`](super::record)`::<Self>()`, and no other type's
+/// `record` returns it.
 pub unsafe trait Module: 'static {
     /// The module's name in httpd: `mod_x.c`.
     const NAME: &'static CStr;
