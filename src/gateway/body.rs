@@ -290,3 +290,13 @@ impl BodyStream for Closing<'_> {
         self.stream.trailers()
     }
 }
+
+impl BodyStream for Input<'_> {
+    fn next_chunk(&mut self, pace: &mut dyn Pace) -> Result<Option<Bytes>> {
+        self.next_piece(|| pace.may_wait())
+    }
+
+    fn trailers(&mut self) -> Option<HeaderMap> {
+        Input::trailers(self)
+    }
+}

@@ -5,7 +5,21 @@
 
 use std::fmt;
 
-use super::errors::Level;
+/// The weight of a log line: httpd's levels of the same names, and its trace1 for `Trace`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Level {
+    /// Something failed.
+    Error,
+    /// Something is not as it should be.
+    Warn,
+    /// Something worth knowing.
+    Info,
+    /// Detail for the search of a fault.
+    Debug,
+    /// Every step.
+    Trace,
+}
 
 macro_rules! codes {
     ($($name:ident = $number:literal, $level:expr, $text:literal: $cause:literal; $remedy:literal;)*) => {

@@ -4,7 +4,8 @@ use std::fmt;
 
 use http::Extensions;
 
-use super::errors::{Errors, Level};
+use super::code::Level;
+use super::errors::Errors;
 use super::exchange::Exchange;
 use super::input::Input;
 

@@ -8,7 +8,7 @@ use std::{fmt, io};
 use http::StatusCode;
 
 use super::code::Code;
-use super::errors::Level;
+use super::code::Level;
 use super::panic;
 
 /// A result whose error is [`Error`] unless another is named.

@@ -3,23 +3,8 @@
 use std::fmt;
 use std::io::{self, Write};
 
+use super::code::Level;
 use super::exchange::Exchange;
-
-/// How much a log line matters. httpd's levels of the same names, its trace1 for `Trace`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[non_exhaustive]
-pub enum Level {
-    /// Something failed.
-    Error,
-    /// Something is not as it should be.
-    Warn,
-    /// Something worth knowing.
-    Info,
-    /// For who looks into a problem.
-    Debug,
-    /// For who looks very closely.
-    Trace,
-}
 
 /// A line no longer than this goes out whole; a longer one in pieces. httpd cuts at 8 KiB.
 const LINE: usize = 7 * 1024;

@@ -9,8 +9,8 @@ use std::time::Instant;
 use bytes::Bytes;
 use http::HeaderMap;
 
+use super::code::Level;
 use super::error::Result;
-use super::errors::Level;
 use super::file::FileBody;
 use super::status::Status;
 

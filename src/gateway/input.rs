@@ -7,7 +7,6 @@ use std::io::{self, BufRead, Read};
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderName};
 
-use super::body::{BodyStream, Pace};
 use super::error::{Error, ErrorKind, Result};
 use super::header;
 
@@ -181,6 +180,42 @@ impl<'x> Input<'x> {
         }
         Some(trailers)
     }
+
+    /// Returns the next piece of the body for a stream; `before_wait` is called before each wait.
+    pub(super) fn next_piece(
+        &mut self,
+        mut before_wait: impl FnMut() -> Result<()>,
+    ) -> Result<Option<Bytes>> {
+        if matches!(self.kind, Kind::Reader { .. }) {
+            // It may read from the network.
+            before_wait()?;
+            return self.chunk(usize::MAX);
+        }
+        if let Fill::NotYet = self.fill(false)? {
+            before_wait()?;
+        }
+        // What is there goes on in one piece: servers hand bodies over a few KiB at a time.
+        let first = self.fill_buf()?.len();
+        if first == 0 {
+            return Ok(None);
+        }
+        let length = self.length().map_or(first, |length| length.min(PIECE as u64) as usize);
+        let mut piece = BytesMut::with_capacity(length.max(first));
+        while piece.len() < PIECE {
+            match self.fill(false) {
+                Ok(Fill::Data(data)) => {
+                    let taken = data.len();
+                    piece.extend_from_slice(data);
+                    self.consume(taken);
+                }
+                Ok(Fill::End | Fill::NotYet) => break,
+                // An error that comes after good bytes is told when they have been handed on.
+                Err(error) if piece.is_empty() => return Err(error),
+                Err(_) => break,
+            }
+        }
+        Ok(Some(piece.freeze()))
+    }
 }
 
 /// An error is remembered: an input that has failed does not come back to life.
@@ -232,44 +267,6 @@ impl BufRead for Input<'_> {
             Kind::Reader { reader, .. } => reader.consume(amount),
             Kind::Source(source) => source.consume(amount),
         }
-    }
-}
-
-impl BodyStream for Input<'_> {
-    fn next_chunk(&mut self, pace: &mut dyn Pace) -> Result<Option<Bytes>> {
-        if matches!(self.kind, Kind::Reader { .. }) {
-            // It may read from the network.
-            pace.may_wait()?;
-            return self.chunk(usize::MAX);
-        }
-        if let Fill::NotYet = self.fill(false)? {
-            pace.may_wait()?;
-        }
-        // What is there goes on in one piece: servers hand bodies over a few KiB at a time.
-        let first = self.fill_buf()?.len();
-        if first == 0 {
-            return Ok(None);
-        }
-        let length = self.length().map_or(first, |length| length.min(PIECE as u64) as usize);
-        let mut piece = BytesMut::with_capacity(length.max(first));
-        while piece.len() < PIECE {
-            match self.fill(false) {
-                Ok(Fill::Data(data)) => {
-                    let taken = data.len();
-                    piece.extend_from_slice(data);
-                    self.consume(taken);
-                }
-                Ok(Fill::End | Fill::NotYet) => break,
-                // An error that comes after good bytes is told when they have been handed on.
-                Err(error) if piece.is_empty() => return Err(error),
-                Err(_) => break,
-            }
-        }
-        Ok(Some(piece.freeze()))
-    }
-
-    fn trailers(&mut self) -> Option<HeaderMap> {
-        Input::trailers(self)
     }
 }
 

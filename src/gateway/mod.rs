@@ -30,10 +30,10 @@ pub mod validate;
 pub use application::{Application, app_fn};
 pub use body::{Body, BodyStream, Pace};
 #[doc(hidden)]
-pub use code::Code;
+pub use code::{Code, Level};
 pub use environ::{Environ, GATEWAY_VERSION};
 pub use error::{Error, ErrorKind, Result};
-pub use errors::{Errors, Level};
+pub use errors::Errors;
 pub use exchange::{Exchange, Interest, SharedVariables, Variables, Woken};
 #[cfg(feature = "http-server")]
 pub(crate) use exchange::{park_thread, thread_waker};

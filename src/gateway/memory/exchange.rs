@@ -10,16 +10,37 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 
-use super::Client;
-use super::input::Step;
 use super::response::Response;
 use super::variables::Table;
+use crate::gateway::code::Level;
 use crate::gateway::error::{Error, ErrorKind, Result};
-use crate::gateway::errors::Level;
 use crate::gateway::exchange::{Exchange, Interest, SharedVariables, Variables, Woken};
 use crate::gateway::file::FileBody;
 use crate::gateway::run::Outcome;
 use crate::gateway::status::Status;
+
+/// The behaviour of client and server while the application works.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Client {
+    /// It reads this many bytes of the response's body and then leaves.
+    pub(super) leaves_after: Option<u64>,
+    /// It leaves as soon as the application waits.
+    pub(super) leaves_at_wait: bool,
+    /// The server cannot wait for the request body beside the waker.
+    pub(super) must_block: bool,
+    pub(super) deadline: Duration,
+}
+
+/// The next event of the request body.
+#[derive(Clone, Debug)]
+pub(super) enum Step {
+    Data(Bytes),
+    /// Nothing is there until the application waits.
+    Pause,
+    /// Nothing is there until the client has this many bytes of the response.
+    AfterOutput(u64),
+    Fail(ErrorKind),
+}
 
 pub(super) struct Memory {
     table: Arc<Table>,

@@ -3,20 +3,9 @@
 use bytes::{Buf, Bytes};
 use http::HeaderMap;
 
-use super::exchange::Memory;
+use super::exchange::{Memory, Step};
 use crate::gateway::error::{Error, ErrorKind, Result};
 use crate::gateway::input::{Fill, InputSource};
-
-/// What the body does next.
-#[derive(Clone, Debug)]
-pub(super) enum Step {
-    Data(Bytes),
-    /// Nothing is there until the application waits.
-    Pause,
-    /// Nothing is there until the client has this many bytes of the response.
-    AfterOutput(u64),
-    Fail(ErrorKind),
-}
 
 pub(super) struct Source<'m> {
     memory: &'m Memory,

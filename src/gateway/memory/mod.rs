@@ -32,8 +32,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use self::exchange::Memory;
-use self::input::{Source, Step};
+use self::exchange::{Client, Memory, Step};
+use self::input::Source;
 use self::variables::{Names, Table};
 use super::application::Application;
 use super::error::ErrorKind;
@@ -53,18 +53,6 @@ pub struct Request {
     length: Option<Option<u64>>,
     trailers: Option<HeaderMap>,
     client: Client,
-}
-
-/// How the client and the server behave while the application works.
-#[derive(Clone, Copy, Debug)]
-struct Client {
-    /// It reads this many bytes of the response's body and then leaves.
-    leaves_after: Option<u64>,
-    /// It leaves as soon as the application waits.
-    leaves_at_wait: bool,
-    /// The server cannot wait for the request body beside the waker.
-    must_block: bool,
-    deadline: Duration,
 }
 
 impl Request {

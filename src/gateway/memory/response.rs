@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 
+use crate::gateway::code::Level;
 use crate::gateway::error::Error;
-use crate::gateway::errors::Level;
 use crate::gateway::run::Outcome;
 
 /// A recorded response.

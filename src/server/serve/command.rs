@@ -8,7 +8,7 @@ use clap::error::ErrorKind;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
 use super::address::Address;
-use super::config::{Config, Target, Wanted};
+use super::config::{Config, PROTOCOLS, Target, Wanted};
 use super::gateway::Gateway;
 use super::privileges::Privileges;
 use super::{applications, words};
@@ -19,18 +19,6 @@ use crate::server::site::{Limits, Mode, Timeouts, parse_level};
 /// More of the same, before the command line's own: for web servers that start a program without
 /// arguments, and for CGI, whose command line may be the client's.
 pub(super) const OPTIONS_VARIABLE: &str = "MOD_RUST_OPTIONS";
-
-/// The protocols that this program was built with and that are listened for.
-pub(super) const PROTOCOLS: &[Mode] = &[
-    #[cfg(feature = "fastcgi")]
-    Mode::FastCgi,
-    #[cfg(feature = "scgi")]
-    Mode::Scgi,
-    #[cfg(feature = "uwsgi")]
-    Mode::Uwsgi,
-    #[cfg(feature = "http-server")]
-    Mode::Http,
-];
 
 /// Reads `arguments`, the program's name first, and the environment's.
 ///

@@ -1,4 +1,4 @@
-//! What the command line says, checked.
+//! The configuration of a program: its command line, checked.
 
 #[cfg(feature = "fastcgi")]
 use std::net::IpAddr;
@@ -9,6 +9,18 @@ use super::address::Address;
 use super::privileges::Privileges;
 use crate::gateway::{Level, Options};
 use crate::server::site::{Limits, Mode, Timeouts};
+
+/// The protocols that this program was built with and that are listened for.
+pub(super) const PROTOCOLS: &[Mode] = &[
+    #[cfg(feature = "fastcgi")]
+    Mode::FastCgi,
+    #[cfg(feature = "scgi")]
+    Mode::Scgi,
+    #[cfg(feature = "uwsgi")]
+    Mode::Uwsgi,
+    #[cfg(feature = "http-server")]
+    Mode::Http,
+];
 
 /// How the program is to run.
 #[derive(Clone, Debug)]

@@ -4,14 +4,12 @@ use std::fmt;
 use std::path::Path;
 use std::process::ExitCode;
 
-use super::{command, program};
 use crate::gateway::Factory;
 
 /// A program that serves applications by every protocol that it was built for.
 ///
 /// ```no_run
-/// use std::process::ExitCode;
-///
+/// ///
 /// use mod_rust::{Body, Environ, Factory, Gateway, Result, StartResponse};
 ///
 /// fn hello<'x>(_: Environ<'x>, start_response: StartResponse<'x>) -> Result<Body<'x>> {
@@ -73,14 +71,6 @@ impl Gateway {
     pub fn mount(mut self, path: impl Into<String>, application: impl Into<String>) -> Self {
         self.mounts.push((path.into(), application.into()));
         self
-    }
-
-    /// Does what the command line and the surroundings say, until the program is to end. What it
-    /// returns is for `main` to return.
-    #[must_use]
-    pub fn main(self) -> ExitCode {
-        let arguments = std::env::args_os().collect();
-        program::run(&self, arguments, std::env::var_os(command::OPTIONS_VARIABLE))
     }
 
     pub(super) fn find(&self, name: &str) -> Option<usize> {

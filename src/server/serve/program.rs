@@ -11,12 +11,18 @@ use super::signals::Signals;
 use super::surroundings::{Surroundings, Task};
 use super::{applications, command, control, master, process, worker};
 
+impl Gateway {
+    /// Runs the program as the command line and the inherited sockets say, until it is to end.
+    /// `main` returns the exit code.
+    #[must_use]
+    pub fn main(self) -> ExitCode {
+        let arguments = std::env::args_os().collect();
+        run(&self, arguments, std::env::var_os(command::OPTIONS_VARIABLE))
+    }
+}
+
 /// Runs the program.
-pub(super) fn run(
-    gateway: &Gateway,
-    arguments: Vec<OsString>,
-    variable: Option<OsString>,
-) -> ExitCode {
+fn run(gateway: &Gateway, arguments: Vec<OsString>, variable: Option<OsString>) -> ExitCode {
     let worker = std::env::var(control::VARIABLE).ok();
     if let Some(value) = worker.filter(|value| control::is_meant(value)) {
         let code = worker::run(gateway, arguments, variable, &value);

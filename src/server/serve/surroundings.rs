@@ -4,8 +4,7 @@ use std::ffi::OsStr;
 use std::os::fd::RawFd;
 
 use super::address::Address;
-use super::command::PROTOCOLS;
-use super::config::{Config, Wanted};
+use super::config::{Config, PROTOCOLS, Wanted};
 use super::{listen, systemd};
 use crate::server::site::Mode;
 
