@@ -154,6 +154,36 @@ pub(crate) fn decimal(digits: &[u8]) -> Option<u64> {
     digits.iter().try_fold(0, digit).filter(|_| !digits.is_empty())
 }
 
+/// Returns whether `tag` stands in `list`, the value of If-Match or If-None-Match. Compared strongly,
+/// a weak tag equals none (RFC 9110, 8.8.3.2).
+pub(crate) fn lists_tag(list: &[u8], tag: &[u8], strongly: bool) -> bool {
+    let opaque = |tag: &[u8]| tag.strip_prefix(b"W/").unwrap_or(tag).to_vec();
+    let mut rest = list.trim_ascii();
+    if rest == b"*" {
+        return true;
+    }
+    while !rest.is_empty() {
+        // A comma between quotes belongs to the tag.
+        let mut is_quoted = false;
+        let end = rest.iter().position(|&byte| {
+            is_quoted ^= byte == b'"';
+            byte == b',' && !is_quoted
+        });
+        let (candidate, after) = rest.split_at(end.unwrap_or(rest.len()));
+        let candidate = candidate.trim_ascii();
+        let is_same = if strongly {
+            candidate == tag && !tag.starts_with(b"W/")
+        } else {
+            opaque(candidate) == opaque(tag)
+        };
+        if is_same && !candidate.is_empty() {
+            return true;
+        }
+        rest = after.get(1..).unwrap_or_default();
+    }
+    false
+}
+
 fn invalid(name: &[u8], why: &str) -> Error {
     Error::of(
         ErrorKind::InvalidHeader,
@@ -201,6 +231,27 @@ const CLASS: [u8; 256] = {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lists_of_entity_tags() {
+        for (list, tag, strongly, listed) in [
+            ("*", "\"a\"", true, true),
+            ("\"a\", \"b\"", "\"b\"", true, true),
+            ("\"a,b\" ,W/\"c\"", "\"a,b\"", true, true),
+            ("\"a,b\" ,W/\"c\"", "\"c\"", false, true),
+            ("\"a,b\" ,W/\"c\"", "\"c\"", true, false),
+            ("W/\"c\"", "W/\"c\"", true, false),
+            ("\"ab\"", "\"a\"", false, false),
+            ("", "\"a\"", false, false),
+            ("\"a\",,", "", true, false),
+        ] {
+            assert_eq!(
+                lists_tag(list.as_bytes(), tag.as_bytes(), strongly),
+                listed,
+                "{list} {tag}"
+            );
+        }
+    }
 
     #[test]
     fn names_and_values() {

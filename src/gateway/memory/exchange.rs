@@ -16,6 +16,7 @@ use crate::gateway::code::Level;
 use crate::gateway::error::{Error, ErrorKind, Result};
 use crate::gateway::exchange::{Exchange, Interest, SharedVariables, Variables, Woken};
 use crate::gateway::file::FileBody;
+use crate::gateway::header;
 use crate::gateway::run::Outcome;
 use crate::gateway::status::Status;
 
@@ -218,11 +219,7 @@ impl Exchange for Memory {
                 tag
             }
         };
-        let matches = |condition: &[u8]| {
-            condition.split(|&byte| byte == b',').map(<[u8]>::trim_ascii).any(|candidate| {
-                candidate == b"*" || candidate.strip_prefix(b"W/").unwrap_or(candidate) == tag
-            })
-        };
+        let matches = |condition: &[u8]| header::lists_tag(condition, &tag, false);
         if self.header(b"if-match").is_some_and(|condition| !matches(condition)) {
             return Some(StatusCode::PRECONDITION_FAILED);
         }

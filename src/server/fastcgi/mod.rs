@@ -16,8 +16,8 @@
 //! connection, reset where that is possible: no END_REQUEST is what lighttpd and mod_proxy_fcgi take for
 //! broken, the other two are what nginx does. If other requests run on it, it is closed after them.
 //!
-//! The way of a request: [`connection`] reads records ([`records`]), [`request`] runs the application
-//! over [`input`] and [`response`]. Each knows only those behind it, and [`multiplexer`], which has the
+//! The way of a request: `connection` reads records (`records`), `request` runs the application
+//! over `input` and `response`. Each knows only those behind it, and `multiplexer`, which has the
 //! requests of a connection.
 #![cfg(target_os = "linux")]
 

@@ -7,6 +7,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use http::StatusCode;
 
+use crate::gateway::header;
+
 /// What tells one version of a file from another.
 #[derive(Clone, Debug, Default)]
 pub struct Validators {
@@ -74,14 +76,8 @@ pub fn conditions<'h>(
 
 /// Whether one of the tags in `list` is the file's; strongly: neither may be weak.
 fn matches(list: &[u8], validators: &Validators, strongly: bool) -> bool {
-    if list.trim_ascii() == b"*" {
-        return true;
-    }
-    let Some(etag) = validators.etag.as_deref() else { return false };
-    let opaque = |tag: &[u8]| tag.strip_prefix(b"W/").unwrap_or(tag).to_vec();
-    list.split(|&byte| byte == b',').map(<[u8]>::trim_ascii).any(|tag| {
-        if strongly { tag == etag && !tag.starts_with(b"W/") } else { opaque(tag) == opaque(etag) }
-    })
+    // A star stands for any version, also of a file without a tag.
+    header::lists_tag(list, validators.etag.as_deref().unwrap_or_default(), strongly)
 }
 
 /// Which parts of a body a request wants.
