@@ -1,4 +1,5 @@
-//! The memory of process groups' scoreboards, which httpd's processes share with the daemon processes.
+//! The memory of process groups' scoreboards, which httpd's processes share with the daemon
+//! processes.
 
 use std::io;
 use std::ops::Range;
@@ -9,8 +10,8 @@ use rustix::mm::munmap;
 use super::shared::{Zeroed, map};
 use crate::process_group::{GroupScore, ProcessScore, Scoreboard, WorkerScore};
 
-/// The mapping of the scoreboards of a configuration's groups, one after the other, each on pages of its
-/// own. One mapping, as each fork of httpd's copies all mappings that httpd has.
+/// The mapping of the scoreboards of a configuration's groups, one after the other, each on pages
+/// of its own. One mapping, as each fork of httpd's copies all mappings that httpd has.
 ///
 /// It stays mapped when this is dropped: only [`BoardMemory::unmap`] takes it away.
 #[derive(Debug)]
@@ -35,7 +36,8 @@ impl Shape {
     /// Returns where the slots and the rows begin, and where the scoreboard ends: at a whole page.
     fn layout(self) -> Option<(usize, usize, usize)> {
         const {
-            // Each part begins where the one before ends, so that the sizes must suit the alignments.
+            // Each part begins where the one before ends, so that the sizes must suit the
+            // alignments.
             assert!(align_of::<GroupScore>() <= 64 && size_of::<GroupScore>().is_multiple_of(64));
             assert!(
                 align_of::<ProcessScore>() <= 64 && size_of::<ProcessScore>().is_multiple_of(64)
@@ -55,7 +57,7 @@ impl BoardMemory {
     ///
     /// # Errors
     ///
-    /// When there is no memory, or none of that size can be had.
+    /// The system has no memory of that size.
     pub fn new(shapes: &[Shape]) -> io::Result<(Self, Vec<Placed>)> {
         let too_large = || io::Error::from(io::ErrorKind::InvalidInput);
         let mut bytes = 0_usize;
@@ -68,8 +70,8 @@ impl BoardMemory {
         let mut at = 0;
         for shape in shapes {
             let (slots_at, rows_at, end) = shape.layout().ok_or_else(too_large)?;
-            // SAFETY: P12: mapped, zero, and each scoreboard begins with this; it stays until `unmap`,
-            // whose caller answers for the references.
+            // SAFETY: P12: mapped, zero, and each scoreboard begins with this; it stays until
+            // `unmap`, whose caller answers for the references.
             let group = unsafe { part::<GroupScore>(start, at, 1) };
             // SAFETY: P12: as above; aligned, as pages are and all sizes are multiples of 64.
             let slots = unsafe { part::<ProcessScore>(start, at + slots_at, shape.slots) };
@@ -101,10 +103,11 @@ unsafe impl Sync for BoardMemory {}
 
 /// # Safety
 ///
-/// `start` is mapped, holds `count` values of `T` from the offset `at` on, aligned, and is not unmapped
-/// while the result is used.
+/// `start` is mapped, holds `count` values of `T` from the offset `at` on, aligned, and is not
+/// unmapped while the result is used.
 unsafe fn part<T: Zeroed>(start: NonNull<u8>, at: usize, count: usize) -> &'static [T] {
-    // SAFETY: P12: the caller's promise; zeroes are a value of `T`, and it changes through atomics only.
+    // SAFETY: P12: the caller's promise; zeroes are a value of `T`, and it changes through atomics
+    // only.
     unsafe { std::slice::from_raw_parts(start.as_ptr().wrapping_add(at).cast::<T>(), count) }
 }
 

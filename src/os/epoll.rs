@@ -13,10 +13,10 @@ pub struct Epoll {
     fd: OwnedFd,
 }
 
-/// When a descriptor that can be read is reported.
+/// The condition on which a readable descriptor is reported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trigger {
-    /// As long as it can be read.
+    /// Level-triggered: for as long as it can be read.
     Level,
     /// Each time that something new came.
     Edge,
@@ -32,7 +32,7 @@ impl Trigger {
     }
 }
 
-/// What a wait found: the tokens of descriptors that can be read or have been closed.
+/// The result of a wait: the tokens of descriptors that can be read or have been closed.
 pub struct Ready {
     events: Vec<epoll::Event>,
 }
@@ -71,7 +71,7 @@ impl Epoll {
     ///
     /// # Errors
     ///
-    /// When there are no descriptors left.
+    /// The process has no descriptors left.
     pub fn new() -> io::Result<Self> {
         Ok(Self { fd: epoll::create(epoll::CreateFlags::CLOEXEC)? })
     }
@@ -80,7 +80,7 @@ impl Epoll {
     ///
     /// # Errors
     ///
-    /// As `epoll_ctl(2)`.
+    /// Those of `epoll_ctl(2)`.
     pub fn add(&self, fd: impl AsFd, token: u64, trigger: Trigger) -> io::Result<()> {
         Ok(epoll::add(&self.fd, fd, epoll::EventData::new_u64(token), trigger.flags())?)
     }
@@ -90,7 +90,7 @@ impl Epoll {
     ///
     /// # Errors
     ///
-    /// As `epoll_ctl(2)`.
+    /// Those of `epoll_ctl(2)`.
     pub fn add_shared(&self, fd: impl AsFd, token: u64) -> io::Result<()> {
         let flags = epoll::EventFlags::IN | epoll::EventFlags::EXCLUSIVE;
         Ok(epoll::add(&self.fd, fd, epoll::EventData::new_u64(token), flags)?)
@@ -100,7 +100,7 @@ impl Epoll {
     ///
     /// # Errors
     ///
-    /// As `epoll_ctl(2)`.
+    /// Those of `epoll_ctl(2)`.
     pub fn mute(&self, fd: impl AsFd, token: u64) -> io::Result<()> {
         let flags = epoll::EventFlags::ET;
         Ok(epoll::modify(&self.fd, fd, epoll::EventData::new_u64(token), flags)?)
@@ -110,7 +110,7 @@ impl Epoll {
     ///
     /// # Errors
     ///
-    /// As `epoll_ctl(2)`.
+    /// Those of `epoll_ctl(2)`.
     pub fn unmute(&self, fd: impl AsFd, token: u64) -> io::Result<()> {
         let flags = Trigger::Edge.flags();
         Ok(epoll::modify(&self.fd, fd, epoll::EventData::new_u64(token), flags)?)
@@ -121,7 +121,7 @@ impl Epoll {
     ///
     /// # Errors
     ///
-    /// As `epoll_ctl(2)`.
+    /// Those of `epoll_ctl(2)`.
     pub fn watch(&self, fd: impl AsFd, token: u64, read: bool, write: bool) -> io::Result<()> {
         let mut flags = if read { Trigger::Edge.flags() } else { epoll::EventFlags::ET };
         flags.set(epoll::EventFlags::OUT, write);
@@ -132,7 +132,7 @@ impl Epoll {
     ///
     /// # Errors
     ///
-    /// As `epoll_ctl(2)`.
+    /// Those of `epoll_ctl(2)`.
     pub fn remove(&self, fd: impl AsFd) -> io::Result<()> {
         Ok(epoll::delete(&self.fd, fd)?)
     }
@@ -142,7 +142,7 @@ impl Epoll {
     ///
     /// # Errors
     ///
-    /// As `epoll_wait(2)`.
+    /// Those of `epoll_wait(2)`.
     pub fn wait(&self, ready: &mut Ready, timeout: Option<Duration>) -> io::Result<()> {
         ready.events.clear();
         let timeout = timeout.map(timespec);

@@ -16,7 +16,7 @@ impl Event {
     ///
     /// # Errors
     ///
-    /// When there are no descriptors left.
+    /// The process has no descriptors left.
     pub fn new() -> io::Result<Self> {
         Ok(Self { fd: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)? })
     }
@@ -36,7 +36,7 @@ impl Event {
     ///
     /// # Errors
     ///
-    /// When there are no descriptors left.
+    /// The process has no descriptors left.
     pub fn try_clone(&self) -> io::Result<Self> {
         Ok(Self { fd: self.fd.try_clone()? })
     }
@@ -66,8 +66,8 @@ impl AsFd for Event {
     }
 }
 
-/// Whether a pipe's other end is closed and all that was in it has been read. What is in it is thrown
-/// away.
+/// Returns whether a pipe's other end is closed and all that was in it has been read. What is in it
+/// is thrown away.
 pub fn is_at_end(pipe: impl AsFd) -> bool {
     let mut thrown_away = [0_u8; 256];
     loop {

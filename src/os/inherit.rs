@@ -10,11 +10,12 @@ static TAKEN: Mutex<Vec<RawFd>> = Mutex::new(Vec::new());
 
 /// Takes over a descriptor that whoever started the process left open for it, and has it closed on
 /// exec. Safe code outside of the crate must not take a descriptor that another part of the process
-/// owns, so this is private. It is to be called at the start of the process, before anything else has opened one.
+/// owns, so this is private. It is to be called at the start of the process, before anything else
+/// has opened one.
 ///
 /// # Errors
 ///
-/// When there is none of this number, when it was taken before, and for the standard ones.
+/// No descriptor has this number, it was taken before, or it is a standard one.
 pub(crate) fn inherit(number: RawFd) -> io::Result<OwnedFd> {
     let invalid = |what: &str| {
         Err(io::Error::new(io::ErrorKind::InvalidInput, format!("descriptor {number} {what}")))
@@ -37,11 +38,11 @@ pub(crate) fn inherit(number: RawFd) -> io::Result<OwnedFd> {
     Ok(owned)
 }
 
-/// Whether a descriptor stays open when the process starts another program.
+/// Returns whether a descriptor stays open when the process starts another program.
 ///
 /// # Errors
 ///
-/// As `fcntl(2)`.
+/// Those of `fcntl(2)`.
 pub fn keep_on_exec(fd: impl AsFd, keep: bool) -> io::Result<()> {
     let mut flags = fcntl_getfd(&fd)?;
     flags.set(FdFlags::CLOEXEC, !keep);

@@ -1,9 +1,9 @@
-//! What Linux is asked for by a daemon process and by those that talk to it: sockets, epoll, event
-//! counters, memory that processes share.
+//! System calls of Linux, for processes that serve and for those that talk to them: sockets, epoll,
+//! event counters, memory that processes share.
 //!
 //! Thin and without policy. All of it goes through `rustix`, whose calls are safe; the one thing
-//! that cannot be is shared memory ([`Shared`], [`BoardMemory`]), and descriptors that the process was
-//! started with.
+//! that cannot be is shared memory ([`Shared`], [`BoardMemory`]), and descriptors that the process
+//! was started with.
 #![cfg(target_os = "linux")]
 
 mod board;

@@ -3,7 +3,7 @@
 use rustix::process::{Pid, test_kill_process};
 use rustix::time::{ClockId, clock_gettime};
 
-/// What a signal tells a daemon process.
+/// The request that a signal makes of a daemon process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Signal {
     /// SIGTERM or SIGINT: end.
@@ -32,7 +32,7 @@ impl Signal {
     }
 }
 
-/// Whether there is a process of this id, whoever owns it.
+/// Returns whether there is a process of this id, whoever owns it.
 #[must_use]
 pub fn exists(pid: u32) -> bool {
     let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);

@@ -12,8 +12,8 @@ use rustix::mm::{MapFlags, ProtFlags, mmap_anonymous, munmap};
 ///
 /// # Safety
 ///
-/// As said: every byte zero must be a value, `&T` must be sound to use from several processes at
-/// once, and a value must not refer to memory of one process.
+/// The promises above: every byte zero must be a value, `&T` must be sound to use from several
+/// processes at once, and a value must not refer to memory of one process.
 pub unsafe trait Zeroed: Sync + 'static {}
 
 // SAFETY: P12: an integer, changed atomically.
@@ -48,7 +48,7 @@ impl<T: Zeroed> Shared<T> {
     ///
     /// # Errors
     ///
-    /// When there is no memory, or none of that size can be had.
+    /// The system has no memory of that size.
     pub fn new(length: usize) -> io::Result<Self> {
         let bytes = Self::bytes(length).ok_or(io::ErrorKind::InvalidInput)?;
         Ok(Self { start: map(bytes)?.cast(), length })

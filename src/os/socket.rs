@@ -16,7 +16,7 @@ use rustix::net::{
 
 use super::epoll::timespec;
 
-/// Who is at the other end of a socket, as the kernel noted it when it was connected.
+/// The process at the other end of a Unix socket, as the kernel noted it when it was connected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Peer {
     /// The effective user id.
@@ -34,7 +34,7 @@ impl fmt::Display for Peer {
     }
 }
 
-/// What [`poll`] found for a descriptor.
+/// The result of [`poll`] for a descriptor.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Polled {
     /// There is something to read, or the end.
@@ -52,7 +52,7 @@ pub struct Polled {
 ///
 /// # Errors
 ///
-/// As `accept4(2)`; a connection that was given up meanwhile is passed over.
+/// Those of `accept4(2)`; a connection that was given up meanwhile is passed over.
 pub fn accept(listener: impl AsFd) -> io::Result<Option<OwnedFd>> {
     loop {
         match rustix::net::accept_with(&listener, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC) {
@@ -64,11 +64,11 @@ pub fn accept(listener: impl AsFd) -> io::Result<Option<OwnedFd>> {
     }
 }
 
-/// Who connected.
+/// Returns the process that connected.
 ///
 /// # Errors
 ///
-/// As `getsockopt(2)`.
+/// Those of `getsockopt(2)`.
 pub fn peer(socket: impl AsFd) -> io::Result<Peer> {
     let mut credentials = libc::ucred { pid: 0, uid: 0, gid: 0 };
     let mut length = size_of::<libc::ucred>() as libc::socklen_t;
@@ -97,18 +97,18 @@ pub fn peer(socket: impl AsFd) -> io::Result<Peer> {
 ///
 /// # Errors
 ///
-/// As `recv(2)`.
+/// Those of `recv(2)`.
 pub fn receive(socket: impl AsFd, buffer: &mut [u8]) -> io::Result<Option<usize>> {
     would_block(retry(|| {
         rustix::net::recv(&socket, &mut *buffer, RecvFlags::DONTWAIT).map(|(read, _)| read)
     }))
 }
 
-/// As [`receive`], but what was read stays in the socket and is read again.
+/// Reads like [`receive`], but leaves the bytes in the socket.
 ///
 /// # Errors
 ///
-/// As `recv(2)`.
+/// Those of `recv(2)`.
 pub fn look(socket: impl AsFd, buffer: &mut [u8]) -> io::Result<Option<usize>> {
     would_block(retry(|| {
         let flags = RecvFlags::DONTWAIT | RecvFlags::PEEK;
@@ -116,11 +116,11 @@ pub fn look(socket: impl AsFd, buffer: &mut [u8]) -> io::Result<Option<usize>> {
     }))
 }
 
-/// As [`receive`], with a descriptor that came along, if one did.
+/// Reads like [`receive`], and returns a descriptor that came along, if one did.
 ///
 /// # Errors
 ///
-/// As `recvmsg(2)`.
+/// Those of `recvmsg(2)`.
 pub fn receive_with_descriptor(
     socket: impl AsFd,
     buffer: &mut [u8],
@@ -148,16 +148,16 @@ pub fn receive_with_descriptor(
 ///
 /// # Errors
 ///
-/// As `send(2)`.
+/// Those of `send(2)`.
 pub fn send(socket: impl AsFd, data: &[u8]) -> io::Result<Option<usize>> {
     would_block(retry(|| rustix::net::send(&socket, data, FLAGS)))
 }
 
-/// As [`send`], from several pieces. No more than 1,024 of them are looked at.
+/// Sends like [`send`], from several pieces: 1,024 of them at most.
 ///
 /// # Errors
 ///
-/// As `sendmsg(2)`.
+/// Those of `sendmsg(2)`.
 pub fn send_vectored(socket: impl AsFd, pieces: &[IoSlice<'_>]) -> io::Result<Option<usize>> {
     let pieces = &pieces[..pieces.len().min(1024)];
     would_block(retry(|| {
@@ -165,11 +165,11 @@ pub fn send_vectored(socket: impl AsFd, pieces: &[IoSlice<'_>]) -> io::Result<Op
     }))
 }
 
-/// As [`send`]; `descriptor` goes along with the first byte.
+/// Sends like [`send`]; `descriptor` goes along with the first byte.
 ///
 /// # Errors
 ///
-/// As `sendmsg(2)`.
+/// Those of `sendmsg(2)`.
 pub fn send_with_descriptor(
     socket: impl AsFd,
     data: &[u8],
@@ -191,7 +191,7 @@ const FLAGS: SendFlags = SendFlags::NOSIGNAL.union(SendFlags::DONTWAIT);
 ///
 /// # Errors
 ///
-/// As `ppoll(2)`.
+/// Those of `ppoll(2)`.
 pub fn poll(
     socket: impl AsFd,
     wanted: (bool, bool),
@@ -201,12 +201,12 @@ pub fn poll(
     poll_for(socket, PollFlags::RDHUP, wanted, waker, timeout)
 }
 
-/// As [`poll()`], for a peer that may close its sending side and still wants an answer: that it
-/// sends no more is nothing to wake for, unless `socket` is to be read.
+/// Waits like [`poll()`], for a peer that may close its sending side and still wants an answer:
+/// that it sends no more is nothing to wake for, unless `socket` is to be read.
 ///
 /// # Errors
 ///
-/// As `ppoll(2)`.
+/// Those of `ppoll(2)`.
 pub fn poll_open(
     socket: impl AsFd,
     wanted: (bool, bool),
@@ -247,7 +247,7 @@ fn poll_for(
     Ok((polled, waker.is_some() && !woken.is_empty()))
 }
 
-/// Whether the other end has closed or sends no more. One system call.
+/// Returns whether the other end has closed or sends no more. One system call.
 pub fn has_hung_up(socket: impl AsFd) -> bool {
     poll(socket, (false, false), None, Some(Duration::ZERO)).is_ok_and(|(polled, _)| polled.hung_up)
 }
@@ -281,7 +281,8 @@ pub fn peer_ip(socket: impl AsFd) -> Option<IpAddr> {
     Some(address.ip().to_canonical())
 }
 
-/// Who connected, for people: an address and a port, or the process and user of a Unix socket's peer.
+/// Returns the peer's name for a log line: an address and a port, or the process and user of a Unix
+/// socket's peer.
 pub fn peer_name(socket: impl AsFd) -> String {
     let address = rustix::net::getpeername(&socket).ok().flatten();
     if let Some(address) = address.and_then(|address| SocketAddr::try_from(address).ok()) {
@@ -293,7 +294,7 @@ pub fn peer_name(socket: impl AsFd) -> String {
     }
 }
 
-/// Whether it is a Unix socket.
+/// Returns whether it is a Unix socket.
 pub fn is_unix(socket: impl AsFd) -> bool {
     sockopt::socket_domain(socket).is_ok_and(|domain| domain == AddressFamily::UNIX)
 }
@@ -313,7 +314,7 @@ pub fn set_buffers(socket: impl AsFd, receive: Option<u64>, send: Option<u64>) {
 ///
 /// # Errors
 ///
-/// As `ioctl(2)`.
+/// Those of `ioctl(2)`.
 pub fn set_nonblocking(fd: impl AsFd) -> io::Result<()> {
     Ok(rustix::io::ioctl_fionbio(fd, true)?)
 }

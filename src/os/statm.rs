@@ -1,4 +1,4 @@
-//! How much memory this process has.
+//! The memory of this process.
 
 /// The resident set in bytes (`proc_pid_statm(5)`), if the kernel says.
 #[must_use]

@@ -1,4 +1,4 @@
-//! What the processes of a slot have done: counts, sums and histograms that only grow.
+//! The work that the processes of a slot have done: counts, sums and histograms that only grow.
 
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
@@ -21,24 +21,24 @@ pub(super) struct Counters {
     pub(super) total: Histogram,
 }
 
-/// What is counted of a request that is done.
+/// The facts that are counted of a finished request.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Finished {
     /// Its status; 0 without one.
     pub status: u16,
-    /// Whether the application failed, or the response broke.
+    /// The application failed, or the response broke.
     pub error: bool,
     /// Bytes of the request's body.
     pub bytes_in: u64,
     /// Bytes of the response's body.
     pub bytes_out: u64,
-    /// How long it waited for a thread.
+    /// The time that it waited for a thread.
     pub queue_us: u64,
-    /// How long the application had it.
+    /// The time that the application had it.
     pub application_us: u64,
     /// From the moment that it came to httpd, or was sent.
     pub total_us: u64,
-    /// Whether `inactivity-timeout` does not begin anew with it.
+    /// `inactivity-timeout` does not begin anew with it.
     pub ignored: bool,
 }
 

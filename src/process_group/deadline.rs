@@ -1,13 +1,13 @@
-//! How long a start and a drain may take, and the next moment at which something is due.
+//! The time that a start and a drain may take, and the next moment at which something is due.
 
 use super::options::GroupOptions;
 use super::reason::Reason;
 
-/// How soon a draining process looks again whether it is idle. Children that came too late and took
-/// themselves back wake nobody.
+/// The interval at which a draining process looks again whether it is idle. Children that came too
+/// late and took themselves back wake nobody.
 pub const DRAIN_POLL_US: u64 = 10_000;
 
-/// When a process whose applications are being built has to be ready.
+/// Returns the time at which a process whose applications are being built has to be ready.
 #[must_use]
 pub fn startup_us(options: &GroupOptions, since_us: u64) -> Option<u64> {
     options.startup_timeout.map(|time| since_us + time.as_micros() as u64)
@@ -20,7 +20,7 @@ pub struct Drain {
     until_us: u64,
 }
 
-/// What a draining process is to do.
+/// The next step of a draining process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DrainAction {
     /// Look again then.
@@ -60,13 +60,14 @@ impl Drain {
         self.reason
     }
 
-    /// When the time is up.
+    /// Returns the time at which the time is up.
     #[must_use]
     pub const fn until_us(&self) -> u64 {
         self.until_us
     }
 
-    /// Whether it may exit: `idle` is [`super::ProcessScore::is_idle`], looked at after it began to drain.
+    /// Returns whether it may exit: `idle` is [`super::ProcessScore::is_idle`], looked at after it
+    /// began to drain.
     #[must_use]
     pub fn check(&self, idle: bool, now_us: u64) -> DrainAction {
         if idle {

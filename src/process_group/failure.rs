@@ -1,13 +1,13 @@
 //! Failed starts: the pause after each, and the circuit.
 //!
 //! A failure is a start that did not come to READY: a factory's error, `startup-timeout`, a death
-//! before. A process that dies soon after READY without ever having had a request is one too, if it is
-//! not the first: somebody may have killed it. A crash under a request is none: a single request that
-//! brings processes down must not keep all others out, and no more processes are started than requests
-//! kill.
+//! before. A process that dies soon after READY without ever having had a request is one too, if it
+//! is not the first: somebody may have killed it. A crash under a request is none: a single request
+//! that brings processes down must not keep all others out, and no more processes are started than
+//! requests kill.
 //!
-//! httpd's parent records deaths without the group's lock: a daemon process may hold that for ever. Two
-//! failures at the same moment may then count as one, which only shortens a pause.
+//! httpd's parent records deaths without the group's lock: a daemon process may hold that for ever.
+//! Two failures at the same moment may then count as one, which only shortens a pause.
 
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 
@@ -21,15 +21,15 @@ pub const SETTLED_US: u64 = 10_000_000;
 /// The longest pause.
 pub const LONGEST_PAUSE_US: u64 = 60_000_000;
 
-/// What a failed start leads to.
+/// The consequence of a failed start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct StartFailure {
-    /// How many there were in a row.
+    /// The number of failed starts in a row.
     pub in_row: u32,
-    /// How long no process is started.
+    /// The pause before the next start.
     pub pause_us: u64,
-    /// Whether it is the first of those that started together, and worth a line in the log.
+    /// It is the first of those that started together, and worth a line in the log.
     pub first_of_wave: bool,
 }
 

@@ -9,8 +9,8 @@ use super::waiters::Waiters;
 /// Tickets of requests whose process died under them, before the oldest is forgotten.
 const LOST_REQUESTS: usize = 1024;
 
-/// What all processes of a group share. All zero is a valid start; [`super::Scoreboard::prepare`] fills
-/// in what comes from the options.
+/// The part that all processes of a group share. All zero is a valid start;
+/// [`super::Scoreboard::prepare`] fills in what comes from the options.
 #[derive(Debug)]
 #[repr(C, align(64))]
 pub struct GroupScore {
@@ -32,7 +32,7 @@ pub struct GroupScore {
     pub(super) rotor: AtomicU32,
     /// Changes with the state of a process, or of the circuit.
     changes: AtomicU32,
-    /// When a child last found no process that takes requests.
+    /// The time at which a child last found no process that takes requests.
     pub(super) wanted_us: AtomicU64,
     pub(super) refused_full: AtomicU64,
     pub(super) refused_open: AtomicU64,
@@ -40,8 +40,8 @@ pub struct GroupScore {
     /// The highest ticket that fell out of the ring.
     forgotten: AtomicU64,
     lost_requests: [AtomicU64; LOST_REQUESTS],
-    /// The secret that a connection begins with. It is here so that no other group's processes have it:
-    /// they unmap this memory.
+    /// The secret that a connection begins with. It is here so that no other group's processes have
+    /// it: they unmap this memory.
     token: [AtomicU64; 2],
     /// Requests that wait while no process is ready.
     pub waiters: Waiters,
@@ -103,8 +103,8 @@ impl GroupScore {
         self.changes.fetch_add(1, SeqCst);
     }
 
-    /// Returns the word that [`change`](Self::change) changes. Read it before the look that says what to
-    /// wait for.
+    /// Returns the word that [`change`](Self::change) changes. Read it before the look that says
+    /// what to wait for.
     #[must_use]
     pub const fn changes(&self) -> &AtomicU32 {
         &self.changes
@@ -128,8 +128,9 @@ impl GroupScore {
         self.not_before_us.load(Relaxed)
     }
 
-    /// Whether children answer 503 at once while no process is ready: from a failed start until one
-    /// succeeds. The next is tried at [`not_before_us`](Self::not_before_us), or is under way.
+    /// Returns whether children answer 503 at once while no process is ready: from a failed start
+    /// until one succeeds. The next is tried at [`not_before_us`](Self::not_before_us), or is under
+    /// way.
     #[must_use]
     pub fn is_open(&self) -> bool {
         self.open.load(Relaxed) != 0
@@ -148,7 +149,7 @@ impl GroupScore {
         self.forgotten.fetch_max(old, SeqCst);
     }
 
-    /// Whether it was noted; `None` if it would be forgotten by now.
+    /// Returns whether it was noted; `None` if it would be forgotten by now.
     pub(super) fn is_lost(&self, ticket: u64) -> Option<bool> {
         if self.lost_requests.iter().any(|noted| noted.load(SeqCst) == ticket) {
             return Some(true);

@@ -33,7 +33,7 @@ impl Histogram {
     }
 }
 
-/// What a [`Histogram`] held at one moment, or several together.
+/// The content of a [`Histogram`] at one moment, or the sum of several.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HistogramSnapshot {
     counts: Vec<u64>,
@@ -46,7 +46,7 @@ impl Default for HistogramSnapshot {
 }
 
 impl HistogramSnapshot {
-    /// How many times were counted.
+    /// Returns the number of times were counted.
     #[must_use]
     pub fn count(&self) -> u64 {
         self.counts.iter().fold(0, |sum: u64, count| sum.saturating_add(*count))

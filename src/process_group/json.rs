@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 #[derive(Debug, Default)]
 pub(super) struct Json {
     text: String,
-    /// Whether something stands before the next value in the same object or array.
+    /// Something stands before the next value in the same object or array.
     follows: bool,
 }
 
@@ -52,8 +52,8 @@ impl Json {
         self.text.push('"');
     }
 
-    /// Bytes as text: those that are no UTF-8 as `\xNN`, and a backslash as two, so that every value
-    /// can be told from every other.
+    /// Bytes as text: those that are no UTF-8 as `\xNN`, and a backslash as two, so that every
+    /// value can be told from every other.
     pub(super) fn bytes(&mut self, value: &[u8]) {
         self.comma();
         self.text.push('"');

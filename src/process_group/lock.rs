@@ -9,9 +9,10 @@ const LOOKS: u32 = 1000;
 
 /// A spin lock that holds its owner's pid, for decisions of microseconds among processes.
 ///
-/// Only the daemon processes of a group take it. httpd's processes never do, since an application can
-/// write to it, or be stopped while it has it. Its siblings take it away after a second or so: then two
-/// may decide the same thing at once, so that there is a process too many, which is better than none.
+/// Only the daemon processes of a group take it. httpd's processes never do, since an application
+/// can write to it, or be stopped while it has it. Its siblings take it away after a second or so:
+/// then two may decide the same thing at once, so that there is a process too many, which is better
+/// than none.
 ///
 /// An owner that died is found out by whoever wants the lock, by a test that it passes in. Where
 /// the owner's pid has been given to another process meanwhile, that test is wrong; so httpd's
@@ -68,7 +69,7 @@ impl Lock {
         pid != 0 && self.0.compare_exchange(pid, 0, Ordering::AcqRel, Ordering::Relaxed).is_ok()
     }
 
-    /// Who holds it.
+    /// Returns the pid of its holder.
     #[must_use]
     pub fn owner(&self) -> Option<u32> {
         Some(self.0.load(Ordering::Relaxed)).filter(|pid| *pid != 0)

@@ -38,8 +38,8 @@ pub struct GroupOptions {
     pub min_processes: u32,
     /// Processes under load; one more exists while one is replaced.
     pub max_processes: u32,
-    /// Whether applications are told that other processes serve too: as soon as the number of
-    /// processes was given at all, even as 1, as there may be other machines.
+    /// Applications are told that other processes serve too: as soon as the number of processes was
+    /// given at all, even as 1, as there may be other machines.
     pub multiprocess: bool,
     /// Worker threads of a process; 0 is a service process, which takes no requests.
     pub threads: u32,
@@ -53,8 +53,8 @@ pub struct GroupOptions {
     pub supplementary_groups: Option<Vec<String>>,
     /// The umask; `None` is httpd's.
     pub umask: Option<u32>,
-    /// The working directory; `None` is the user's home if it is not httpd's user, or `/` where that
-    /// cannot be entered.
+    /// The working directory; `None` is the user's home if it is not httpd's user, or `/` where
+    /// that cannot be entered.
     pub home: Option<String>,
     /// The root directory.
     pub chroot: Option<String>,
@@ -62,17 +62,17 @@ pub struct GroupOptions {
     pub lang: Option<String>,
     /// LC_ALL.
     pub locale: Option<String>,
-    /// Who owns the sockets; `None` is httpd's user.
+    /// The owner of the sockets; `None` is httpd's user.
     pub socket_user: Option<String>,
     /// Connections that wait to be accepted.
     pub listen_backlog: u32,
-    /// How long a request waits for a process that takes it.
+    /// The longest wait of a request for a process that takes it.
     pub connect_timeout: Duration,
     /// For each read and write between httpd's child and the process; `None` is httpd's Timeout.
     pub socket_timeout: Option<Duration>,
     /// For each write to the client; `None` is `socket_timeout`.
     pub response_socket_timeout: Option<Duration>,
-    /// How long a request may wait for a thread.
+    /// The longest wait of a request for a thread.
     pub queue_timeout: Option<Duration>,
     /// SO_RCVBUF of the bridge's sockets; `None` is the system's.
     pub receive_buffer_size: Option<u64>,
@@ -82,7 +82,8 @@ pub struct GroupOptions {
     pub header_buffer_size: u64,
     /// The most of a response that httpd's child keeps for a slow client, in bytes.
     pub response_buffer_size: u64,
-    /// How long httpd's child lets a flush of the application's wait for more to go along.
+    /// The time for which httpd's child lets a flush of the application's wait for more to go
+    /// along.
     pub response_flush_delay: Duration,
     /// A process is replaced after so many requests.
     pub maximum_requests: Option<u64>,
@@ -94,11 +95,11 @@ pub struct GroupOptions {
     pub request_timeout: Option<Duration>,
     /// The longest that the applications of a process may take to be built.
     pub startup_timeout: Option<Duration>,
-    /// How long a process that is replaced may take to finish its requests.
+    /// The time that a process which is replaced has to finish its requests.
     pub graceful_timeout: Duration,
     /// The same after SIGUSR1.
     pub eviction_timeout: Duration,
-    /// How long a process that is stopped may take to finish its requests.
+    /// The time that a process which is stopped has to finish its requests.
     pub shutdown_timeout: Duration,
     /// A process is replaced after so much CPU time.
     pub cpu_time_limit: Option<Duration>,
@@ -112,8 +113,8 @@ pub struct GroupOptions {
     pub stack_size: Option<u64>,
     /// Requests that may wait for a thread, in the whole group.
     pub queue_size: u32,
-    /// How long no process is started after one whose start failed; twice as long after each further
-    /// failure in a row, up to a minute.
+    /// The pause after a process whose start failed; twice as long after each further failure in a
+    /// row, up to a minute.
     pub crash_backoff: Duration,
     /// By how many percent `maximum_requests` and `restart_interval` are shortened at most, by
     /// chance, for each process.
@@ -145,7 +146,8 @@ impl GroupOptions {
     ///
     /// # Errors
     ///
-    /// What is wrong, with the option's name, its value and what is allowed.
+    /// An option is unknown or its value is not allowed: the text names the option, the value and
+    /// what is allowed.
     pub fn parse(name: &str, arguments: &[&str]) -> Result<Self, String> {
         parse::parse(name, arguments)
     }
@@ -162,14 +164,14 @@ impl GroupOptions {
         if self.threads == 0 { 1 } else { self.threads }
     }
 
-    /// Whether its processes take requests.
+    /// Returns whether its processes take requests.
     #[must_use]
     pub const fn listens(&self) -> bool {
         self.threads > 0
     }
 }
 
-/// Whether `name` may be the name of a group.
+/// Returns whether `name` may be the name of a group.
 pub(super) fn check_name(name: &str) -> Result<(), String> {
     let good = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-');
     if name.is_empty() || name.len() > 64 || !name.bytes().all(good) {

@@ -1,7 +1,7 @@
 //! Decisions of a group, taken under its lock: who starts, who may drain, how many there are.
 //!
-//! The timer thread of each daemon process asks here, and acts on what it is told. Nothing waits and
-//! nothing looks at a clock.
+//! The timer thread of each daemon process asks here, and acts on what it is told. Nothing waits
+//! and nothing looks at a clock.
 
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 
@@ -20,7 +20,7 @@ pub struct LockedGroup<'a> {
     _guard: LockGuard<'static>,
 }
 
-/// What a dormant process is to do.
+/// The next step of a dormant process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Activation {
     /// Build its applications: its slot is in the state Starting now.
@@ -32,7 +32,7 @@ pub enum Activation {
     },
 }
 
-/// How many processes of each kind a group has.
+/// The number of processes of each kind in a group.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Census {
     pub(super) starting: u32,
@@ -73,7 +73,8 @@ impl Scoreboard {
         census
     }
 
-    /// How many processes there should be: none in a group that sleeps, until somebody wants it.
+    /// Returns the number of processes there should be: none in a group that sleeps, until somebody
+    /// wants it.
     #[must_use]
     pub fn wanted(&self) -> u32 {
         let group = self.group;
@@ -85,7 +86,7 @@ impl Scoreboard {
 }
 
 impl LockedGroup<'_> {
-    /// Whether the dormant process of `slot` is needed.
+    /// Returns whether the dormant process of `slot` is needed.
     ///
     /// It is if there are too few: a process died, the group wakes up, or the load grew. It also is
     /// if one wants to be replaced; then no other may be starting or draining, so that a roll goes
@@ -129,8 +130,8 @@ impl LockedGroup<'_> {
         self.may_drain(slot, now_us)
     }
 
-    /// Whether the process of `slot`, which wants to be replaced, is not needed any more; it is
-    /// draining then. Of several, the one that has wanted it for longest goes first.
+    /// Returns whether the process of `slot`, which wants to be replaced, is not needed any more;
+    /// it is draining then. Of several, the one that has wanted it for longest goes first.
     pub fn may_drain(&self, slot: usize, now_us: u64) -> bool {
         let process = &self.board.slots[slot];
         let (ProcessState::Ready, Some(reason)) = (process.state(), process.reason()) else {

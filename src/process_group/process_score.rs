@@ -7,7 +7,7 @@ use super::counters::{Counters, Finished};
 use super::load::LoadWord;
 use super::reason::Reason;
 
-/// What a slot's process is doing.
+/// The state of a slot's process.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u32)]
 pub enum ProcessState {
@@ -22,8 +22,8 @@ pub enum ProcessState {
     Ready = 3,
     /// It finishes its requests and takes no more.
     Draining = 4,
-    /// Its start failed, this has been counted, and it is about to exit. Or it was ready, and a child
-    /// has found it dead.
+    /// Its start failed, this has been counted, and it is about to exit. Or it was ready, and a
+    /// child has found it dead.
     Failed = 5,
 }
 
@@ -80,12 +80,13 @@ pub struct ProcessScore {
     pub(super) counters: Counters,
 }
 
-// The protocol of acquiring and draining. A child adds itself to the load, then looks at the state; a
-// process that ends sets the state to Draining, then looks at the load. All four accesses are
-// SeqCst, so they have one order that everybody agrees on: either the child's addition stands before
-// the process's look, which then sees it and waits, or it stands after it, hence after Draining, and
-// the child sees that and takes itself back. So nobody has a request for a process that saw no load.
-// With anything weaker both may miss the other's store (Dekker's store-load reordering).
+// The protocol of acquiring and draining. A child adds itself to the load, then looks at the state;
+// a process that ends sets the state to Draining, then looks at the load. All four accesses are
+// SeqCst, so they have one order that everybody agrees on: either the child's addition stands
+// before the process's look, which then sees it and waits, or it stands after it, hence after
+// Draining, and the child sees that and takes itself back. So nobody has a request for a process
+// that saw no load. With anything weaker both may miss the other's store (Dekker's store-load
+// reordering).
 impl ProcessScore {
     /// Its state.
     #[must_use]
@@ -99,7 +100,7 @@ impl ProcessScore {
         self.pid.load(Relaxed)
     }
 
-    /// Which of its processes it has; 0 is the first.
+    /// The number of its process; 0 is the first.
     #[must_use]
     pub fn incarnation(&self) -> u32 {
         self.load().incarnation()
@@ -117,9 +118,9 @@ impl ProcessScore {
         self.load().parked()
     }
 
-    /// Whether no request is with the process or on its way, in one look. After
-    /// [`ProcessScore::drain`] nothing comes any more, so the process may exit then. A child that came too
-    /// late shows for a moment, and nobody says when it is gone again: look again soon.
+    /// Returns whether no request is with the process or on its way, in one look. After
+    /// [`ProcessScore::drain`] nothing comes any more, so the process may exit then. A child that
+    /// came too late shows for a moment, and nobody says when it is gone again: look again soon.
     #[must_use]
     pub fn is_idle(&self) -> bool {
         let load = self.load();
@@ -156,7 +157,7 @@ impl ProcessScore {
 
     /// Its applications are built: from now on it gets requests.
     pub(super) fn become_ready(&self, now_us: u64) -> bool {
-        // Whoever sees Ready by SeqCst also sees these.
+        // A thread that sees Ready by SeqCst also sees these.
         self.ready_us.store(now_us, Relaxed);
         self.last_request_us.fetch_max(now_us, Relaxed);
         self.advance(ProcessState::Starting, ProcessState::Ready, now_us)
@@ -222,7 +223,7 @@ impl ProcessScore {
         self.acquire_while(|| ())
     }
 
-    /// What happens `meanwhile` is for tests: others may do anything between the two steps.
+    /// Tests run `meanwhile` between the two steps, where other processes may do anything.
     fn acquire_while(&self, meanwhile: impl FnOnce()) -> Option<u32> {
         let incarnation = LoadWord(self.load.fetch_add(1, SeqCst)).incarnation();
         meanwhile();
@@ -286,8 +287,8 @@ impl ProcessScore {
         // still see the dead process's Ready.
         self.state.store(ProcessState::Empty as u32, SeqCst);
         meanwhile();
-        // A count that a child adds between the two is lost, which is right: the child sees Empty, and takes
-        // back what it added from an incarnation that is over.
+        // A count that a child adds between the two is lost, which is right: the child sees Empty,
+        // and takes back what it added from an incarnation that is over.
         let word = LoadWord(self.load.load(SeqCst));
         self.load.store(word.first_of_next_incarnation(), SeqCst);
         self.pid.store(0, Relaxed);
@@ -322,7 +323,7 @@ impl ProcessScore {
 
 macro_rules! readers {
     ($($(#[$doc:meta])* $name:ident: $type:ty;)*) => {
-        /// What a slot says of its process.
+        /// The content of a slot at one moment.
         impl ProcessScore {
             $($(#[$doc])* #[must_use] pub fn $name(&self) -> $type { self.$name.load(Relaxed) })*
         }
@@ -334,24 +335,25 @@ readers! {
     threads: u32;
     /// Since when it is in its state.
     since_us: u64;
-    /// When its process began.
+    /// The time at which its process began.
     started_us: u64;
-    /// When it became ready; 0 if it has not.
+    /// The time at which it became ready; 0 if it has not.
     ready_us: u64;
     /// The requests that its process has done.
     requests_here: u64;
-    /// When the last request was done that counts as activity, or the process became ready.
+    /// The time at which the last request ended that counts as activity, or the process became
+    /// ready.
     last_request_us: u64;
     /// Resident memory in bytes.
     resident: u64;
     /// CPU time.
     cpu_us: u64;
-    /// How many of its processes have ended.
+    /// The number of its processes that have ended.
     deaths: u64;
 }
 
 impl ProcessScore {
-    /// How its last process ended: the status of wait(2).
+    /// The status of wait(2) of its last process.
     #[must_use]
     pub fn last_exit(&self) -> Option<u32> {
         let word = self.last_exit.load(Relaxed);

@@ -1,4 +1,4 @@
-//! When a process has done enough and is to be replaced: every limit by itself, none needs another.
+//! The limits after which a process is replaced: every limit by itself, none needs another.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use super::deadline::earliest;
 use super::options::GroupOptions;
 use super::reason::Reason;
 
-/// How often to measure memory and CPU time, where they are limited.
+/// The interval between measurements of memory and CPU time, where they are limited.
 pub const MEASURE_US: u64 = 1_000_000;
 
 /// The limits of one process, with its jitter.
@@ -20,24 +20,25 @@ pub struct Recycle {
     cpu_us: Option<u64>,
 }
 
-/// What a process knows of itself.
+/// The figures of a process that its limits are held against.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ProcessUsage {
     /// Now, as all times here in microseconds of the clock.
     pub now_us: u64,
     /// Requests that it has done: [`super::ProcessScore::requests_here`].
     pub requests: u64,
-    /// When the group last had a request that counts: [`super::Scoreboard::last_request_us`].
+    /// The time at which the group last had a request that counts:
+    /// [`super::Scoreboard::last_request_us`].
     pub last_request_us: u64,
-    /// Whether a request is with it: not [`super::ProcessScore::is_idle`].
+    /// A request is with it: not [`super::ProcessScore::is_idle`].
     pub busy: bool,
-    /// When the oldest request that it works on was taken up.
+    /// The time at which it took up the oldest request that it works on.
     pub oldest_us: Option<u64>,
     /// Its resident memory in bytes.
     pub resident: u64,
     /// The CPU time that it has used.
     pub cpu_us: u64,
-    /// What a signal or a command asks for.
+    /// The stop that a signal or a command asks for.
     pub asked: Option<Reason>,
 }
 
@@ -92,8 +93,9 @@ impl Recycle {
         None
     }
 
-    /// When to [check](Self::check) next. What happens before that and matters is a request that is
-    /// done, after which [`has_done_enough`](Self::has_done_enough) tells, a signal, or a command.
+    /// Returns the time of the next [check](Self::check). Only one thing matters before it: a
+    /// request that is done, after which [`has_done_enough`](Self::has_done_enough) tells, a
+    /// signal, or a command.
     #[must_use]
     pub fn next_us(&self, facts: &ProcessUsage) -> Option<u64> {
         let ProcessUsage { now_us, .. } = *facts;
@@ -108,19 +110,19 @@ impl Recycle {
         ])
     }
 
-    /// Whether it is to be replaced after so many requests.
+    /// Returns whether it is to be replaced after so many requests.
     #[must_use]
     pub fn has_done_enough(&self, requests: u64) -> bool {
         self.requests.is_some_and(|most| requests >= most)
     }
 
-    /// Whether a request that was taken up then takes too long.
+    /// Returns whether a request that was taken up then takes too long.
     #[must_use]
     pub fn is_overdue(&self, started_us: u64, now_us: u64) -> bool {
         self.request_us.is_some_and(|long_us| now_us >= started_us + long_us)
     }
 
-    /// Whether [`ProcessUsage::resident`] or [`ProcessUsage::cpu_us`] have to be measured.
+    /// Returns whether [`ProcessUsage::resident`] or [`ProcessUsage::cpu_us`] have to be measured.
     #[must_use]
     pub const fn measures(&self) -> bool {
         self.resident.is_some() || self.cpu_us.is_some()

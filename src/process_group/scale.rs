@@ -1,8 +1,8 @@
-//! How many processes a group has, between `min-processes` and `max-processes`.
+//! The number of processes of a group, between `min-processes` and `max-processes`.
 //!
 //! It grows by one when every thread was taken for a short while, and shrinks by one when one fewer
-//! would have done, with half of their threads free, for a long while. The difference between the two
-//! keeps it from swinging.
+//! would have done, with half of their threads free, for a long while. The difference between the
+//! two keeps it from swinging.
 
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -14,10 +14,10 @@ use super::reason::Reason;
 pub const GROW_AFTER_US: u64 = 500_000;
 /// One process too many for so long: one fewer.
 pub const SHRINK_AFTER_US: u64 = 60_000_000;
-/// How often to look at the load.
+/// The interval between looks at the load.
 pub const SAMPLE_US: u64 = 100_000;
 
-/// What a look at the load led to.
+/// The result of a look at the load.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scaled {
     /// Nothing.
@@ -37,7 +37,7 @@ pub enum Scaled {
 }
 
 impl LockedGroup<'_> {
-    /// When to look at the load again; `None` in a group whose size is fixed.
+    /// Returns the time at which to look at the load again; `None` in a group whose size is fixed.
     #[must_use]
     pub fn next_scale_us(&self, now_us: u64) -> Option<u64> {
         (self.options.min_processes < self.options.max_processes).then_some(now_us + SAMPLE_US)
@@ -52,7 +52,8 @@ impl LockedGroup<'_> {
         }
         let target = group.target();
         let census = self.board.census();
-        // What was asked for is on its way, so the load says nothing about it yet.
+        // The processes that were asked for are still starting, and the load says nothing about
+        // them yet.
         let settled = census.starting == 0 && census.ready >= target;
         let busy = settled && census.running >= census.threads;
         let remaining = census.threads * u64::from(census.ready.saturating_sub(1))
@@ -74,7 +75,7 @@ impl LockedGroup<'_> {
     }
 }
 
-/// Whether something has held for so long without a break; then it begins anew.
+/// Returns whether something has held for so long without a break; then it begins anew.
 fn held(since: &std::sync::atomic::AtomicU64, holds: bool, now_us: u64, long_us: u64) -> bool {
     if !holds {
         since.store(0, Relaxed);

@@ -15,7 +15,7 @@ pub const MOST_SLOTS: u32 = 1024;
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Scoreboard {
-    /// What all processes share.
+    /// The part that all processes share.
     pub group: &'static GroupScore,
     /// One a process.
     pub slots: &'static [ProcessScore],
@@ -25,27 +25,27 @@ pub struct Scoreboard {
     pub rows_per_slot: usize,
 }
 
-/// What a child has of a process: one request counted in its load. It does not give it back by
+/// A child's claim on a process: one request counted in its load. It does not give it back by
 /// itself, as that is the process's part once a byte was sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Lease {
     /// The slot.
     pub slot: usize,
-    /// Which of the slot's processes.
+    /// The number of the slot's process.
     pub incarnation: u32,
     /// Its pid.
     pub pid: u32,
 }
 
-/// Where a request may go.
+/// The process that a request may go to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProcessChoice {
     /// To this one: acquire it.
     Process {
         /// The slot.
         index: usize,
-        /// Which of the slot's processes.
+        /// The number of the slot's process.
         incarnation: u32,
         /// Its pid.
         pid: u32,
@@ -78,19 +78,19 @@ impl TriedSlots {
         self.0[slot / 64] |= 1 << (slot % 64);
     }
 
-    /// Whether it has the slot.
+    /// Returns whether it has the slot.
     #[must_use]
     pub const fn has(&self, slot: usize) -> bool {
         self.0[slot / 64] & 1 << (slot % 64) != 0
     }
 }
 
-/// Where a ticket was found whose connection broke.
+/// The place at which the ticket of a broken connection was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TicketLocation {
     /// In a row: a thread works on it, since then.
     Worker {
-        /// When it was taken up.
+        /// The time at which a thread took it up.
         started_us: u64,
     },
     /// Its process died, or gave its response up, while or after an application had it.
@@ -102,14 +102,14 @@ pub enum TicketLocation {
 }
 
 impl TicketLocation {
-    /// Whether an application may have seen the request.
+    /// Returns whether an application may have seen the request.
     #[must_use]
     pub const fn may_have_started(self) -> bool {
         !matches!(self, Self::Nowhere)
     }
 }
 
-/// What a slot had when its process was found dead.
+/// The content of a slot at the time its process was found dead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DeadProcess {
@@ -117,7 +117,7 @@ pub struct DeadProcess {
     pub pid: u32,
     /// Its state when it died.
     pub state: ProcessState,
-    /// Whether it had been ready, and when it became so.
+    /// The time at which it became ready, if it did.
     pub ready_us: Option<u64>,
     /// Requests that an application had.
     pub lost_requests: u32,
@@ -231,8 +231,8 @@ impl Scoreboard {
                         return Ok(lease);
                     }
                 }
-                // One slot is looked at after the other: meanwhile a process may have become ready in
-                // one that was passed by, and only then its predecessor have stopped.
+                // One slot is looked at after the other: meanwhile a process may have become ready
+                // in one that was passed by, and only then its predecessor have stopped.
                 ProcessChoice::NoneReady if !looked_twice => looked_twice = true,
                 none => return Err(none),
             }
@@ -249,11 +249,11 @@ impl Scoreboard {
     /// Looks for a request whose connection broke, among those that applications have or had.
     ///
     /// Of a process that lives, this is certain if the child has closed its connection before, and
-    /// the process calls [`WorkerScore::begin`] before it looks whether the connection is closed: then one of
-    /// the two sees the other.
+    /// the process calls [`WorkerScore::begin`] before it looks whether the connection is closed:
+    /// then one of the two sees the other.
     ///
-    /// In this order: [`Scoreboard::clear_dead`] notes lost requests before it clears the rows, so what is no
-    /// longer in the row is among them.
+    /// In this order: [`Scoreboard::clear_dead`] notes lost requests before it clears the rows, so
+    /// what is no longer in the row is among them.
     #[must_use]
     pub fn find_ticket(&self, lease: &Lease, ticket: u64) -> TicketLocation {
         for row in self.rows_of(lease.slot) {
@@ -308,7 +308,7 @@ impl Scoreboard {
         dead
     }
 
-    /// When the group last had a request that counts as activity.
+    /// Returns the time at which the group last had a request that counts as activity.
     #[must_use]
     pub fn last_request_us(&self) -> u64 {
         self.slots.iter().map(ProcessScore::last_request_us).max().unwrap_or_default()

@@ -1,4 +1,4 @@
-//! What a scoreboard says at one moment, as plain data and as JSON.
+//! The content of a scoreboard at one moment, as plain data and as JSON.
 
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -15,9 +15,9 @@ use super::worker_score::Phase;
 pub struct GroupSnapshot {
     /// Its name.
     pub name: String,
-    /// When this was so.
+    /// The time of the snapshot.
     pub now_us: u64,
-    /// When its generation began.
+    /// The time at which its generation began.
     pub started_us: u64,
     /// Processes that it wants to have: 0 while it sleeps.
     pub target: u32,
@@ -37,7 +37,7 @@ pub struct GroupSnapshot {
     pub refused_open: u64,
     /// Failed starts in a row.
     pub failures: u32,
-    /// As starts failed, requests are refused if no process is ready: when the next is tried.
+    /// The time of the next start, while requests are refused because starts failed.
     pub open_until_us: Option<u64>,
     /// Of all slots together.
     pub counts: Counts,
@@ -55,13 +55,13 @@ pub struct SlotSnapshot {
     pub state: ProcessState,
     /// Its process.
     pub pid: Option<u32>,
-    /// Which of the slot's processes that is; 0 is the first.
+    /// The number of the slot's process; 0 is the first.
     pub incarnation: u32,
     /// Since when it is in its state.
     pub since_us: u64,
-    /// When the process began.
+    /// The time at which the process began.
     pub started_us: u64,
-    /// When it became ready.
+    /// The time at which it became ready.
     pub ready_us: Option<u64>,
     /// Why it is draining, or wants to be replaced.
     pub reason: Option<Reason>,
@@ -79,15 +79,15 @@ pub struct SlotSnapshot {
     pub cpu_us: u64,
     /// Processes of the slot that have ended.
     pub deaths: u64,
-    /// How the last one did: the status of wait(2).
+    /// The status of wait(2) of the last one.
     pub last_exit: Option<u32>,
-    /// What all processes of the slot have done.
+    /// The work of all processes of the slot.
     pub counts: Counts,
-    /// What its threads are working on.
+    /// The requests that its threads work on.
     pub requests: Vec<RequestSnapshot>,
 }
 
-/// What was done, since the generation began.
+/// The work done since the generation began.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Counts {
@@ -123,18 +123,18 @@ pub struct RequestSnapshot {
     pub row: usize,
     /// Its ticket.
     pub ticket: u64,
-    /// How far it is.
+    /// Its phase.
     pub phase: Phase,
-    /// When it was taken up.
+    /// The time at which a thread took it up.
     pub started_us: u64,
-    /// When its head went out.
+    /// The time at which its head went out.
     pub head_us: Option<u64>,
     /// The beginning of `METHOD host target`.
     pub text: Vec<u8>,
 }
 
 impl Scoreboard {
-    /// What it says now. Numbers that change meanwhile may not fit each other.
+    /// Returns the present content. Numbers that change meanwhile may not fit each other.
     #[must_use]
     pub fn snapshot(&self, name: &str, now_us: u64) -> GroupSnapshot {
         let slots: Vec<SlotSnapshot> =
@@ -269,8 +269,8 @@ impl Counts {
 }
 
 impl GroupSnapshot {
-    /// As a JSON object. Moments are shown as microseconds before now, so that nobody needs to know
-    /// the clock: `age_us` and the like.
+    /// Returns a JSON object. Moments are shown as microseconds before now, so that nobody needs to
+    /// know the clock: `age_us` and the like.
     #[must_use]
     pub fn to_json(&self) -> String {
         let mut json = Json::new();

@@ -9,7 +9,7 @@ const LONGEST: u64 = 3650 * 24 * 3600 * 1000;
 ///
 /// # Errors
 ///
-/// What is allowed.
+/// The text is not a value of this kind; the error says what is allowed.
 pub fn duration(text: &str) -> Result<Duration, String> {
     const ALLOWED: &str = "a whole number with a unit of ms, s, min, h or d (seconds without one)";
     let (number, unit) = split(text);
@@ -47,7 +47,7 @@ pub(super) fn time_or_off(text: &str) -> Result<Option<Duration>, String> {
 ///
 /// # Errors
 ///
-/// What is allowed.
+/// The text is not a value of this kind; the error says what is allowed.
 pub fn size(text: &str) -> Result<u64, String> {
     const ALLOWED: &str = "a number of bytes, or with K, M or G";
     let (number, unit) = split(text);

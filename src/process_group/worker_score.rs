@@ -8,7 +8,7 @@ const WORDS: usize = 15;
 /// The most of a request's line that a row shows, in bytes.
 pub const TEXT_BYTES: usize = WORDS * 8;
 
-/// How far a request is.
+/// The phase of a request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Phase {
@@ -62,7 +62,7 @@ pub struct WorkerScore {
     text: [AtomicU64; WORDS],
 }
 
-/// What a row says at one moment.
+/// The content of a worker's score at one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct WorkerSnapshot {
     pub(super) ticket: u64,
@@ -120,8 +120,8 @@ impl WorkerScore {
 
     /// The request is done: its last frame is written.
     ///
-    /// If the last frame could not be written, call [`super::Scoreboard::note_lost`] before: the child
-    /// must not take the request for one that no application saw.
+    /// If the last frame could not be written, call [`super::Scoreboard::note_lost`] before: the
+    /// child must not take the request for one that no application saw.
     pub fn end(&self) {
         self.phase.store(Phase::Idle as u32, Relaxed);
         self.ticket.store(0, Release);
@@ -133,20 +133,21 @@ impl WorkerScore {
         self.ticket.load(SeqCst)
     }
 
-    /// Returns whether a thread works on it: there is a request, and it does not wait without a thread.
+    /// Returns whether a thread works on it: there is a request, and it does not wait without a
+    /// thread.
     #[must_use]
     pub fn is_working(&self) -> bool {
         self.ticket() != 0 && self.phase.load(Relaxed) != Phase::Parked as u32
     }
 
-    /// When its request was taken up, if there is one.
+    /// Returns the time at which its request was taken up, if there is one.
     #[must_use]
     pub fn started_us(&self) -> Option<u64> {
         let started = self.started_us.load(Relaxed);
         (self.ticket.load(Acquire) != 0).then_some(started)
     }
 
-    /// What it says, or `None` if it is idle or changes all the time.
+    /// Returns the content; `None` if it is idle or changes all the time.
     pub(super) fn read(&self) -> Option<WorkerSnapshot> {
         for _ in 0..8 {
             let before = self.version.load(Acquire);

@@ -1,16 +1,16 @@
 //! Every option in one table, from which the documentation is checked.
 
-/// What there is to say of one option.
+/// The documentation of one option.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct OptionDoc {
     /// Its name.
     pub name: &'static str,
-    /// What it takes: `count`, `time`, `size`, …
+    /// The kind of its value: `count`, `time`, `size`, …
     pub takes: &'static str,
     /// Its value where it is not given.
     pub default: &'static str,
-    /// What it does, in one sentence.
+    /// Its effect, in one sentence.
     pub meaning: &'static str,
 }
 
