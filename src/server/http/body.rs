@@ -1,18 +1,27 @@
-//! The response body, made by the thread that runs the application and sent by the one that has the
-//! connection.
+//! The response body: made by the thread that runs the application, parked here, and sent by the
+//! thread that has the connections.
+//!
+//! A thread that has parked all of a response is free again, however slowly the client reads.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
-use tokio::sync::mpsc;
 
-/// What is on its way to the connection.
+use super::deadlines::Activity;
+
+/// The bytes that one response may park.
+const RESPONSE_MAX: usize = 256 * 1024;
+/// The bytes that all responses of a process may park together. The first piece of each comes on top.
+const PROCESS_MAX: usize = 64 * 1024 * 1024;
+
+/// A part of a response on its way to the connection.
 pub(super) type Piece = Result<Frame<Bytes>, Broken>;
 
 /// The response breaks here: the connection is closed so that it cannot look whole.
@@ -27,10 +36,152 @@ impl fmt::Display for Broken {
 
 impl std::error::Error for Broken {}
 
+/// The client has gone: nothing takes the response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Gone;
+
+/// The output that waits for its readers, in all responses of a process.
+#[derive(Debug, Default)]
+pub(super) struct ParkedOutput {
+    bytes: AtomicUsize,
+    /// Threads that wait for a reader, because their response has parked as much as it may.
+    pub(super) blocked: AtomicUsize,
+}
+
+/// The output of one response, between the application's thread and the connection.
+#[derive(Debug)]
+pub(super) struct Output {
+    state: Mutex<State>,
+    parked: Arc<ParkedOutput>,
+    activity: Arc<Activity>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    pieces: VecDeque<Piece>,
+    bytes: usize,
+    /// The application adds no more.
+    is_complete: bool,
+    is_gone: bool,
+    reader: Option<Waker>,
+    writer: Option<Waker>,
+}
+
+impl Output {
+    /// Begins the response to a request of the connection with this `activity`.
+    pub(super) fn new(parked: Arc<ParkedOutput>, activity: Arc<Activity>) -> (Arc<Self>, Reader) {
+        activity.begin();
+        let output = Arc::new(Self { state: Mutex::default(), parked, activity });
+        (output.clone(), Reader(output))
+    }
+
+    /// Parks a piece, or keeps `waker` until there is room for it, or the client has gone.
+    pub(super) fn poll_push(
+        &self,
+        piece: &mut Option<Piece>,
+        waker: &Waker,
+    ) -> Poll<Result<(), Gone>> {
+        let mut state = self.state();
+        if state.is_gone {
+            return Poll::Ready(Err(Gone));
+        }
+        let size = piece.as_ref().map_or(0, size);
+        // Each may have one piece, so that a response whose reader is fast goes on in any case.
+        let has_room = state.pieces.is_empty()
+            || size == 0
+            || (state.bytes + size <= RESPONSE_MAX
+                && self.parked.bytes.load(Ordering::Relaxed) + size <= PROCESS_MAX);
+        if !has_room {
+            state.writer = Some(waker.clone());
+            return Poll::Pending;
+        }
+        state.pieces.extend(piece.take());
+        state.bytes += size;
+        self.parked.bytes.fetch_add(size, Ordering::Relaxed);
+        let reader = state.reader.take();
+        drop(state);
+        reader.into_iter().for_each(Waker::wake);
+        Poll::Ready(Ok(()))
+    }
+
+    /// Notes that the application adds no more.
+    pub(super) fn complete(&self) {
+        let mut state = self.state();
+        if state.is_gone || std::mem::replace(&mut state.is_complete, true) {
+            return;
+        }
+        self.activity.complete();
+        let reader = state.reader.take();
+        drop(state);
+        reader.into_iter().for_each(Waker::wake);
+    }
+
+    /// Returns whether nothing takes the response.
+    pub(super) fn is_gone(&self) -> bool {
+        self.state().is_gone
+    }
+
+    /// Has `waker` called when the client goes.
+    pub(super) fn tell(&self, waker: Waker) {
+        self.state().writer = Some(waker);
+    }
+
+    fn poll_pop(&self, waker: &Waker) -> Poll<Option<Piece>> {
+        let mut state = self.state();
+        let Some(piece) = state.pieces.pop_front() else {
+            if state.is_complete {
+                return Poll::Ready(None);
+            }
+            state.reader = Some(waker.clone());
+            return Poll::Pending;
+        };
+        let size = size(&piece);
+        state.bytes -= size;
+        self.parked.bytes.fetch_sub(size, Ordering::Relaxed);
+        let writer = state.writer.take();
+        drop(state);
+        self.activity.progress();
+        writer.into_iter().for_each(Waker::wake);
+        Poll::Ready(Some(piece))
+    }
+
+    fn abandon(&self) {
+        let mut state = self.state();
+        state.is_gone = true;
+        let bytes = std::mem::take(&mut state.bytes);
+        self.parked.bytes.fetch_sub(bytes, Ordering::Relaxed);
+        let (pieces, writer) = (std::mem::take(&mut state.pieces), state.writer.take());
+        let was_complete = state.is_complete;
+        drop(state);
+        drop(pieces);
+        self.activity.end(was_complete);
+        writer.into_iter().for_each(Waker::wake);
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn size(piece: &Piece) -> usize {
+    piece.as_ref().ok().and_then(Frame::data_ref).map_or(0, Bytes::len)
+}
+
+/// The reading end of an output. Dropping it tells the application that the client has gone.
+#[derive(Debug)]
+pub(super) struct Reader(Arc<Output>);
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        self.0.abandon();
+    }
+}
+
 /// The body of a response: there as a whole, or still being made.
+#[derive(Debug)]
 pub(super) enum ResponseBody {
-    Whole { data: Bytes, trailers: Option<HeaderMap> },
-    Stream { pieces: mpsc::Receiver<Piece>, breaks: bool, _guard: Guard },
+    Whole { data: Bytes, trailers: Option<HeaderMap>, _reader: Option<Reader> },
+    Stream { reader: Reader, breaks: bool },
 }
 
 impl Body for ResponseBody {
@@ -49,7 +200,7 @@ impl Body for ResponseBody {
                 Poll::Ready(trailers.take().map(Frame::trailers).map(Ok))
             }
             Self::Stream { breaks: true, .. } => Poll::Ready(Some(Err(Broken))),
-            Self::Stream { pieces, breaks, .. } => match pieces.poll_recv(context) {
+            Self::Stream { reader, breaks } => match reader.0.poll_pop(context.waker()) {
                 // hyper drops what it has not sent yet when a body fails, and sends it when there is
                 // nothing to do for the moment.
                 Poll::Ready(Some(Err(Broken))) => {
@@ -63,7 +214,7 @@ impl Body for ResponseBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        matches!(self, Self::Whole { data, trailers: None } if data.is_empty())
+        matches!(self, Self::Whole { data, trailers: None, .. } if data.is_empty())
     }
 
     fn size_hint(&self) -> SizeHint {
@@ -74,34 +225,35 @@ impl Body for ResponseBody {
     }
 }
 
-/// Whether somebody is there to take the response, as the thread that makes it sees it.
-#[derive(Debug, Default)]
-pub(super) struct Presence {
-    gone: AtomicBool,
-    waker: Mutex<Option<Waker>>,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::server::site::Timeouts;
 
-impl Presence {
-    pub(super) fn is_gone(&self) -> bool {
-        self.gone.load(Ordering::Acquire)
+    fn data(size: usize) -> Option<Piece> {
+        Some(Ok(Frame::data(Bytes::from(vec![0; size]))))
     }
 
-    /// `waker` is called when the client goes.
-    pub(super) fn tell(&self, waker: Waker) {
-        *self.waker.lock().unwrap_or_else(PoisonError::into_inner) = Some(waker);
-    }
-}
-
-/// Held by whoever waits for the response; its end is the client's going.
-#[derive(Debug)]
-pub(super) struct Guard(pub(super) Arc<Presence>);
-
-impl Drop for Guard {
-    fn drop(&mut self) {
-        self.0.gone.store(true, Ordering::Release);
-        let waker = self.0.waker.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(waker) = waker {
-            waker.wake();
+    #[test]
+    fn a_response_parks_so_much_and_gives_it_back() {
+        let parked = Arc::<ParkedOutput>::default();
+        let activity = Activity::new(Timeouts::default());
+        let (first, one) = Output::new(parked.clone(), activity.clone());
+        let (second, two) = Output::new(parked.clone(), activity);
+        let waker = Waker::noop();
+        for _ in 0..4 {
+            assert_eq!(first.poll_push(&mut data(RESPONSE_MAX / 4), waker), Poll::Ready(Ok(())));
         }
+        let mut more = data(1);
+        assert_eq!(first.poll_push(&mut more, waker), Poll::Pending);
+        assert!(more.is_some(), "it is the caller's still");
+        assert!(first.poll_pop(waker).is_ready());
+        assert_eq!(first.poll_push(&mut more, waker), Poll::Ready(Ok(())));
+        parked.bytes.fetch_add(PROCESS_MAX, Ordering::Relaxed);
+        assert_eq!(second.poll_push(&mut data(9), waker), Poll::Ready(Ok(())), "the first piece");
+        assert_eq!(second.poll_push(&mut data(9), waker), Poll::Pending);
+        drop((one, two));
+        assert_eq!(first.poll_push(&mut data(1), waker), Poll::Ready(Err(Gone)));
+        assert_eq!(parked.bytes.load(Ordering::Relaxed), PROCESS_MAX);
     }
 }

@@ -1,23 +1,28 @@
 //! Accepting connections, and hyper's service on each.
 
+use std::future::{Future as _, poll_fn};
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
+use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
-use hyper_util::server::graceful::GracefulShutdown;
 use ipnet::IpNet;
 use rustix::net::AddressFamily;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 use tokio_io_timeout::TimeoutStream;
 
+use super::body::ParkedOutput;
+use super::deadlines::{Activity, Expired, Watched};
 use super::exchange::{Shared, answer};
 use super::executor::Executor;
 use super::variables::Ends;
@@ -47,8 +52,14 @@ pub fn run(
     drain: &Event,
 ) -> io::Result<()> {
     let graceful = site.timeouts.graceful;
-    let executor = Executor::new(site.limits.threads);
-    let shared = Arc::new(Shared { site, trusted, executor: executor.clone() });
+    let executor = Executor::new(site.limits.threads, site.limits.queue);
+    let shared = Arc::new(Shared {
+        site,
+        trusted,
+        executor: executor.clone(),
+        parked: Arc::new(ParkedOutput::default()),
+        is_draining: AtomicBool::new(false),
+    });
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let deadline = runtime.block_on(async {
         let all = listeners
@@ -90,23 +101,26 @@ async fn serve(
     graceful: Duration,
 ) -> Instant {
     let connections = Arc::new(Semaphore::new(shared.site.limits.connections));
-    let watch = Arc::new(GracefulShutdown::new());
+    let (drain, is_draining) = watch::channel(false);
     let accepting: Vec<_> = listeners
         .into_iter()
         .map(|(socket, name)| {
-            tokio::spawn(accept(shared.clone(), socket, name, connections.clone(), watch.clone()))
+            let is_draining = is_draining.clone();
+            tokio::spawn(accept(shared.clone(), socket, name, connections.clone(), is_draining))
         })
         .collect();
     let _ = rung.await;
     for task in accepting {
         task.abort();
-        // With it goes the listener, and its hold on `watch`.
+        // With it goes the listener, and its receiver.
         let _ = task.await;
     }
     let deadline = Instant::now() + graceful;
-    if let Some(watch) = Arc::into_inner(watch)
-        && tokio::time::timeout(graceful, watch.shutdown()).await.is_err()
-    {
+    drop(is_draining);
+    shared.is_draining.store(true, Ordering::Relaxed);
+    let _ = drain.send(true);
+    // Each connection has a receiver until its end.
+    if tokio::time::timeout(graceful, drain.closed()).await.is_err() {
         shared.site.log.line(
             Code::DrainAbandoned.level(),
             &Code::DrainAbandoned.line(format_args!(
@@ -123,7 +137,7 @@ async fn accept(
     socket: Socket,
     name: String,
     connections: Arc<Semaphore>,
-    watch: Arc<GracefulShutdown>,
+    is_draining: watch::Receiver<bool>,
 ) {
     // Said once for each time that it is full.
     let mut is_full = false;
@@ -153,10 +167,15 @@ async fn accept(
         };
         match accepted {
             Ok((stream, ends)) => {
-                let (shared, watch) = (shared.clone(), watch.clone());
+                let (shared, name) = (shared.clone(), name.clone());
+                let is_draining = is_draining.clone();
                 let connected = match stream {
-                    Stream::Tcp(stream) => tokio::spawn(connection(shared, watch, stream, ends)),
-                    Stream::Unix(stream) => tokio::spawn(connection(shared, watch, stream, ends)),
+                    Stream::Tcp(stream) => {
+                        tokio::spawn(connection(shared, name, is_draining, stream, ends))
+                    }
+                    Stream::Unix(stream) => {
+                        tokio::spawn(connection(shared, name, is_draining, stream, ends))
+                    }
                 };
                 tokio::spawn(async move {
                     let _ = connected.await;
@@ -182,48 +201,124 @@ enum Stream {
     Unix(tokio::net::UnixStream),
 }
 
-/// A connection from its first byte to its end.
+/// Requests that a connection of HTTP/2 may have at once.
+const STREAMS_MAX: u32 = 100;
+/// Bytes of a response that hyper may buffer beside those that are parked.
+const SEND_BUFFER: usize = 64 * 1024;
+/// The time in which a client is to take the GOAWAY of an idle connection.
+const GOAWAY: Duration = Duration::from_secs(1);
+
+/// Serves a connection from its first byte to its end.
 async fn connection(
     shared: Arc<Shared>,
-    watch: Arc<GracefulShutdown>,
+    name: String,
+    mut is_draining: watch::Receiver<bool>,
     stream: impl AsyncRead + AsyncWrite + Send + 'static,
     ends: Ends,
 ) {
     let (limits, timeouts) = (shared.site.limits, shared.site.timeouts);
+    let activity = Activity::new(timeouts);
     let mut stream = Box::pin(TimeoutStream::new(stream));
     stream.as_mut().set_write_timeout_pinned(Some(timeouts.send));
     let mut builder = Builder::new(TokioExecutor::new());
-    builder
-        .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(timeouts.head)
-        .keep_alive(!timeouts.keep_alive.is_zero())
-        // hyper takes no less.
-        .max_buf_size(limits.head.max(8192));
+    // hyper takes no less than 8192 bytes.
+    builder.http1().timer(TokioTimer::new()).max_buf_size(limits.head.max(8192));
     builder
         .http2()
         .timer(TokioTimer::new())
         .keep_alive_interval(timeouts.keep_alive)
+        .max_concurrent_streams(STREAMS_MAX)
+        .max_send_buf_size(SEND_BUFFER)
         .max_header_list_size(u32::try_from(limits.head).unwrap_or(u32::MAX));
     let service = {
-        let shared = shared.clone();
-        service_fn(move |request| answer(shared.clone(), ends, request))
+        let (shared, activity) = (shared.clone(), activity.clone());
+        service_fn(move |request| answer(shared.clone(), ends, activity.clone(), request))
     };
-    let connection =
-        watch.watch(builder.serve_connection(TokioIo::new(stream), service).into_owned());
-    // Only those that are being served hold a drain up.
-    drop(watch);
-    if let Err(error) = connection.await {
-        let peer = peer(ends.peer);
-        let code = if error_is_late(&*error) { Code::HeadTimeout } else { Code::PeerViolation };
-        let text = format!("{code}: http: the connection with {peer} ended: {error}");
-        shared.site.log.line(Level::Debug, &text);
-    }
-}
-
-/// Whether a client took too long over its request's head.
-fn error_is_late(error: &(dyn std::error::Error + 'static)) -> bool {
-    error.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_timeout)
+    let stream = TokioIo::new(Watched::new(stream, activity.clone()));
+    let mut connection = pin!(builder.serve_connection(stream, service));
+    let mut drained = pin!(async move {
+        let _ = is_draining.wait_for(|&is_draining| is_draining).await;
+        // It is held until the connection's end: a drain waits for that.
+        is_draining
+    });
+    let mut drain = None;
+    let mut has_goaway = false;
+    let mut timer = pin!(tokio::time::sleep(Duration::ZERO));
+    let ended = poll_fn(|context| {
+        if drain.is_none()
+            && let Poll::Ready(held) = drained.as_mut().poll(context)
+        {
+            drain = Some(held);
+            activity.drain();
+        }
+        loop {
+            if let Poll::Ready(result) = connection.as_mut().poll(context) {
+                return Poll::Ready(Ok(result));
+            }
+            if drain.is_none() || has_goaway || !activity.is_http2() {
+                break;
+            }
+            // HTTP/2 tells the client which requests are still served.
+            connection.as_mut().graceful_shutdown();
+            has_goaway = true;
+        }
+        while let Some((deadline, expired)) = activity.deadline(context) {
+            let deadline = tokio::time::Instant::from_std(deadline);
+            if timer.deadline() != deadline {
+                timer.as_mut().reset(deadline);
+            }
+            if timer.as_mut().poll(context).is_pending() {
+                break;
+            }
+            // A request of HTTP/2 may have ended meanwhile, in its own task.
+            if activity.deadline(context).is_some_and(|(now, _)| now <= deadline.into_std()) {
+                return Poll::Ready(Err(expired));
+            }
+        }
+        Poll::Pending
+    })
+    .await;
+    let peer = peer(ends.peer);
+    let (code, level, what) = match ended {
+        Ok(Ok(())) => return,
+        Ok(Err(error)) => {
+            let text = Code::PeerViolation
+                .line(format_args!("http: the connection with {peer} ended: {error}"));
+            return shared.site.log.line(Level::Debug, &text);
+        }
+        Err(expired) => {
+            if matches!(expired, Expired::Idle) && activity.is_http2() {
+                connection.as_mut().graceful_shutdown();
+                let _ = tokio::time::timeout(GOAWAY, connection).await;
+            }
+            let (head, keep_alive, send) = (timeouts.head, timeouts.keep_alive, timeouts.send);
+            match expired {
+                Expired::Silent => (
+                    Code::HeadTimeout,
+                    Level::Info,
+                    format!("it sent nothing within {head:?} (--head-timeout)"),
+                ),
+                Expired::Head => (
+                    Code::HeadTimeout,
+                    Level::Warn,
+                    format!("it sent no whole request head within {head:?} (--head-timeout)"),
+                ),
+                Expired::Idle => (
+                    Code::HeadTimeout,
+                    Level::Debug,
+                    format!("it sent no other request within {keep_alive:?} (--keep-alive)"),
+                ),
+                Expired::Unread => (
+                    Code::SendTimeout,
+                    Level::Warn,
+                    format!("it took nothing of its response for {send:?} (--send-timeout)"),
+                ),
+                Expired::Drained => return,
+            }
+        }
+    };
+    let text = code.line(format_args!("http {name}: peer {peer}: {what}; closing the connection"));
+    shared.site.log.line(level, &text);
 }
 
 fn peer(peer: Option<SocketAddr>) -> String {

@@ -1,16 +1,20 @@
 //! One request: from hyper to a thread that runs its application, and the response back.
 
 use std::net::IpAddr;
+use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderValue, Request, Response, StatusCode, header};
+use http::{HeaderValue, Request, Response, StatusCode, Version, header};
 use hyper::body::Incoming;
 use ipnet::IpNet;
 use tokio::sync::oneshot;
 
-use super::body::{Broken, Guard, Presence, ResponseBody};
-use super::executor::Executor;
+use super::body::{Broken, Output, ParkedOutput, ResponseBody};
+use super::deadlines::Activity;
+use super::executor::{Executor, Refusal};
 use super::input::{Inbox, Source};
 use super::path::Refused;
 use super::sink::{HttpSink, Rest};
@@ -24,6 +28,9 @@ pub(super) struct Shared {
     pub(super) site: Arc<Site>,
     pub(super) trusted: Vec<IpNet>,
     pub(super) executor: Arc<Executor>,
+    pub(super) parked: Arc<ParkedOutput>,
+    /// The process is to end: connections of HTTP/1 are not kept.
+    pub(super) is_draining: AtomicBool,
 }
 
 /// Answers a request of the connection with these `ends`.
@@ -34,35 +41,48 @@ pub(super) struct Shared {
 pub(super) async fn answer(
     shared: Arc<Shared>,
     ends: Ends,
+    activity: Arc<Activity>,
     request: Request<Incoming>,
 ) -> Result<Response<ResponseBody>, Broken> {
+    // Whatever becomes of this future: the application is told by the end of `reader`.
+    let (output, reader) = Output::new(shared.parked.clone(), activity);
     let (parts, body) = request.into_parts();
+    let is_http1 = parts.version < Version::HTTP_2;
     let mut params = Params::new();
     if let Err(unfit) = variables::write(&parts, ends, &shared.trusted, &mut params) {
         return Ok(shared.refuse(unfit, ends.peer.map(|peer| peer.ip()), parts.uri.path()));
     }
     drop(parts);
-    let presence = Arc::new(Presence::default());
-    // Whatever becomes of this future, the application is told.
-    let guard = Guard(presence.clone());
+    let client = params.get(b"REMOTE_ADDR").map(|it| String::from_utf8_lossy(it).into_owned());
     let (start, started) = oneshot::channel();
-    let (job, executor) = (shared.clone(), shared.executor.clone());
-    let run = move || job.run(&params, body, &presence, start);
-    if let Err(error) = executor.run(run) {
-        shared.site.log.line(
-            Code::NoResources.level(),
-            &Code::NoResources.line(format_args!(
-                "no thread can be started for a request: {error}; answering 503"
-            )),
-        );
-        return Ok(own(StatusCode::SERVICE_UNAVAILABLE));
-    }
-    let started = started.await.map_err(|_| Broken)?;
-    let body = match started.rest {
-        Rest::Whole(data, trailers) => ResponseBody::Whole { data, trailers },
-        Rest::Stream(pieces) => ResponseBody::Stream { pieces, breaks: false, _guard: guard },
+    let (job, of_job) = (shared.clone(), output.clone());
+    let run = move || job.run(&params, body, &of_job, start);
+    let ticket = match shared.executor.run(run) {
+        Ok(ticket) => ticket,
+        Err(refusal) => return Ok(shared.overloaded(&refusal, client.as_deref())),
     };
-    Ok(started.head.map(|()| body))
+    let mut started = pin!(started);
+    let queue_timeout = shared.site.timeouts.queue;
+    let started = match tokio::time::timeout(queue_timeout, &mut started).await {
+        Ok(started) => started,
+        Err(_) if ticket.cancel() => {
+            return Ok(shared.waited_too_long(queue_timeout, client.as_deref()));
+        }
+        Err(_) => started.await,
+    };
+    let started = started.map_err(|_| Broken)?;
+    let body = match started.rest {
+        Rest::Whole(data, trailers) => {
+            output.complete();
+            ResponseBody::Whole { data, trailers, _reader: Some(reader) }
+        }
+        Rest::Stream => ResponseBody::Stream { reader, breaks: false },
+    };
+    let mut response = started.head.map(|()| body);
+    if is_http1 && shared.is_draining.load(Ordering::Relaxed) {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    Ok(response)
 }
 
 impl Shared {
@@ -71,14 +91,19 @@ impl Shared {
         &self,
         params: &Params,
         body: Incoming,
-        presence: &Presence,
+        output: &Output,
         start: oneshot::Sender<super::sink::Started>,
     ) {
         let timeouts = &self.site.timeouts;
         let inbox = Inbox::new(body, timeouts.body, self.executor.clone());
         let is_http2 = params.get(b"SERVER_PROTOCOL") == Some(b"HTTP/2.0");
-        let sink =
-            HttpSink::new(&self.executor, &inbox, presence, (timeouts.send, is_http2), start);
+        let sink = HttpSink::new(
+            &self.executor,
+            &inbox,
+            (output, &self.parked),
+            (timeouts.send, is_http2),
+            start,
+        );
         let mut source = Source::new(&inbox);
         // A panic of the kit's own ends the request, not the thread.
         let ending =
@@ -94,6 +119,42 @@ impl Shared {
                 sink.break_off();
             }
         }
+    }
+
+    /// Answers a request for which there is no thread and no place in the queue.
+    fn overloaded(&self, refusal: &Refusal, client: Option<&str>) -> Response<ResponseBody> {
+        let (level, text) = match refusal {
+            Refusal::QueueIsFull => (
+                Level::Warn,
+                Code::QueueFull.line(format_args!(
+                    "http: {} requests wait for a thread, as many as are allowed \
+                     (--queue-size); answering 503 [client {}]",
+                    self.executor.queue_size(),
+                    client.unwrap_or("-")
+                )),
+            ),
+            Refusal::NoThread(error) => (
+                Level::Error,
+                Code::NoResources.line(format_args!(
+                    "no thread can be started for a request: {error}; answering 503"
+                )),
+            ),
+        };
+        self.site.log.line(level, &text);
+        let mut response = own(StatusCode::SERVICE_UNAVAILABLE);
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
+        response
+    }
+
+    /// Answers a request that found no thread in time.
+    fn waited_too_long(&self, time: Duration, client: Option<&str>) -> Response<ResponseBody> {
+        let text = Code::QueueTimeout.line(format_args!(
+            "http: a request waited {time:?} for a thread (--queue-timeout); \
+             answering 504 [client {}]",
+            client.unwrap_or("-")
+        ));
+        self.site.log.line(Level::Warn, &text);
+        own(StatusCode::GATEWAY_TIMEOUT)
     }
 
     /// Answers what no application is asked for.
@@ -139,5 +200,5 @@ fn own(status: StatusCode) -> Response<ResponseBody> {
 }
 
 const fn whole(data: Bytes) -> ResponseBody {
-    ResponseBody::Whole { data, trailers: None }
+    ResponseBody::Whole { data, trailers: None, _reader: None }
 }

@@ -6,6 +6,7 @@
 
 mod body;
 mod connection;
+mod deadlines;
 mod exchange;
 mod executor;
 mod forwarded;

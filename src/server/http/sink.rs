@@ -1,10 +1,9 @@
 //! Where a response goes on its way to hyper: a head, then pieces over a channel.
 
 use std::cell::{Cell, RefCell};
-use std::future::Future as _;
-use std::pin::pin;
 use std::sync::Arc;
-use std::task::{Context, Waker};
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
@@ -12,10 +11,9 @@ use http::header::{CONNECTION, CONTENT_LENGTH, HeaderName, HeaderValue};
 use http::{HeaderMap, Response, StatusCode};
 use http_body::Frame;
 use hyper::ext::ReasonPhrase;
-use tokio::sync::mpsc::{self, error::TrySendError};
 use tokio::sync::oneshot;
 
-use super::body::{Broken, Piece, Presence};
+use super::body::{Broken, Output, ParkedOutput, Piece};
 use super::executor::Executor;
 use super::input::Inbox;
 use super::wait::until;
@@ -24,8 +22,10 @@ use crate::server::site::{Head, Sink};
 
 /// So much is collected before it goes out without having been asked for, in bytes.
 const COLLECT: usize = 64 * 1024;
-/// Pieces that wait for the connection to take them.
-const WAITING: usize = 4;
+/// Threads that may wait for slow readers. Beyond that number a response whose reader takes nothing
+/// for [`STALL`] is given up, so that other requests get a thread.
+const BLOCKED_MAX: usize = 256;
+const STALL: Duration = Duration::from_secs(2);
 
 /// A response as the connection's thread gets it.
 pub(super) struct Started {
@@ -37,43 +37,43 @@ pub(super) struct Started {
 pub(super) enum Rest {
     /// All of the body.
     Whole(Bytes, Option<HeaderMap>),
-    /// What comes out of here.
-    Stream(mpsc::Receiver<Piece>),
+    /// The output that is parked, and more.
+    Stream,
 }
 
 /// One response in the making.
 pub(super) struct HttpSink<'s> {
     executor: &'s Arc<Executor>,
     inbox: &'s Inbox,
-    presence: &'s Presence,
+    output: &'s Output,
+    parked: &'s ParkedOutput,
     timeout: Duration,
     is_http2: bool,
     start: Cell<Option<oneshot::Sender<Started>>>,
     head: Cell<Option<Response<()>>>,
     collected: RefCell<Vec<Bytes>>,
     size: Cell<usize>,
-    pieces: RefCell<Option<mpsc::Sender<Piece>>>,
 }
 
 impl<'s> HttpSink<'s> {
     pub(super) const fn new(
         executor: &'s Arc<Executor>,
         inbox: &'s Inbox,
-        presence: &'s Presence,
+        (output, parked): (&'s Output, &'s ParkedOutput),
         (timeout, is_http2): (Duration, bool),
         start: oneshot::Sender<Started>,
     ) -> Self {
         Self {
             executor,
             inbox,
-            presence,
+            output,
+            parked,
             timeout,
             is_http2,
             start: Cell::new(Some(start)),
             head: Cell::new(None),
             collected: RefCell::new(Vec::new()),
             size: Cell::new(0),
-            pieces: RefCell::new(None),
         }
     }
 
@@ -82,7 +82,7 @@ impl<'s> HttpSink<'s> {
         if self.send_collected().is_ok() {
             let _ = self.send(Err(Broken));
         }
-        self.pieces.borrow_mut().take();
+        self.output.complete();
         // Without a head the connection is closed without an answer.
         self.start.take();
     }
@@ -101,9 +101,7 @@ impl<'s> HttpSink<'s> {
     /// Sends the head if it is not out yet, and what was collected.
     fn send_collected(&self) -> Result<()> {
         if let Some(head) = self.head.take() {
-            let (sender, pieces) = mpsc::channel(WAITING);
-            *self.pieces.borrow_mut() = Some(sender);
-            self.start(Started { head, rest: Rest::Stream(pieces) })?;
+            self.start(Started { head, rest: Rest::Stream })?;
         }
         let data = self.collect();
         if data.is_empty() { Ok(()) } else { self.send(Ok(Frame::data(data))) }
@@ -115,28 +113,41 @@ impl<'s> HttpSink<'s> {
     }
 
     fn send(&self, piece: Piece) -> Result<()> {
-        let pieces = self.pieces.borrow();
-        let sender = pieces.as_ref().ok_or_else(gone)?;
-        let piece = match sender.try_send(piece) {
-            Ok(()) => return Ok(()),
-            Err(TrySendError::Closed(_)) => return Err(gone()),
-            Err(TrySendError::Full(piece)) => piece,
-        };
-        let mut reserve = pin!(sender.reserve());
-        let deadline = Instant::now().checked_add(self.timeout);
-        match until(self.executor, deadline, |context| reserve.as_mut().poll(context)) {
-            Some(Ok(permit)) => {
-                permit.send(piece);
-                Ok(())
+        let mut piece = Some(piece);
+        match self.output.poll_push(&mut piece, &thread_waker()) {
+            Poll::Ready(sent) => sent.map_err(|_| gone()),
+            Poll::Pending => {
+                self.parked.blocked.fetch_add(1, Ordering::Relaxed);
+                let sent = self.wait_for_reader(&mut piece);
+                self.parked.blocked.fetch_sub(1, Ordering::Relaxed);
+                sent
             }
-            Some(Err(_)) => Err(gone()),
-            None => {
-                let text = format!(
-                    "the client took nothing of the response for {:?} (--send-timeout)",
-                    self.timeout
-                );
-                Err(Error::of(ErrorKind::ClientGone, text))
+        }
+    }
+
+    /// Waits until there is room for a piece.
+    fn wait_for_reader(&self, piece: &mut Option<Piece>) -> Result<()> {
+        let begun = Instant::now();
+        loop {
+            let left = self.timeout.saturating_sub(begun.elapsed());
+            let deadline = Instant::now().checked_add(left.min(STALL));
+            let push = |context: &mut Context<'_>| self.output.poll_push(piece, context.waker());
+            if let Some(sent) = until(self.executor, deadline, push) {
+                return sent.map_err(|_| gone());
             }
+            let blocked = self.parked.blocked.load(Ordering::Relaxed);
+            let limit = if left <= STALL {
+                "--send-timeout".to_owned()
+            } else if blocked > BLOCKED_MAX {
+                format!("{blocked} threads wait for slow readers; allowed are {BLOCKED_MAX}")
+            } else {
+                continue;
+            };
+            let text = format!(
+                "the client took nothing of the response for {:?} ({limit})",
+                begun.elapsed()
+            );
+            return Err(Error::of(ErrorKind::ClientGone, text));
         }
     }
 }
@@ -148,7 +159,7 @@ impl Sink for HttpSink<'_> {
     }
 
     fn write(&self, data: Bytes) -> Result<()> {
-        if self.presence.is_gone() {
+        if self.output.is_gone() {
             return Err(gone());
         }
         self.size.set(self.size.get() + data.len());
@@ -173,7 +184,7 @@ impl Sink for HttpSink<'_> {
         if let Some(trailers) = trailers {
             self.send(Ok(Frame::trailers(trailers)))?;
         }
-        self.pieces.borrow_mut().take();
+        self.output.complete();
         Ok(())
     }
 
@@ -186,8 +197,8 @@ impl Sink for HttpSink<'_> {
         let has_input = || {
             interest == Interest::Input && self.inbox.poll_ready(&mut Context::from_waker(&waker))
         };
-        self.presence.tell(waker.clone());
-        if self.presence.is_gone() {
+        self.output.tell(waker.clone());
+        if self.output.is_gone() {
             return Woken::Gone;
         }
         if has_input() {
@@ -201,7 +212,7 @@ impl Sink for HttpSink<'_> {
             self.inbox.expire();
             return Woken::Input;
         }
-        if self.presence.is_gone() {
+        if self.output.is_gone() {
             return Woken::Gone;
         }
         if has_input() { Woken::Input } else { Woken::Called }

@@ -2,6 +2,7 @@
 
 mod bodies;
 mod life;
+mod overload;
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
