@@ -1,8 +1,8 @@
 //! The engine of the byte-stream protocols: connections, worker threads, deadlines and the drain.
-//! `server::serve` opens the listeners and calls [`run()`] in each worker process; `server::fastcgi`,
+//! `server::serve` opens the listeners and calls `run` in each worker process; `server::fastcgi`,
 //! `server::scgi` and `server::uwsgi` say what the bytes mean.
 //!
-//! The thread that calls [`run()`] accepts connections and keeps time. As many worker threads as the
+//! The thread that calls `run` accepts connections and keeps time. As many worker threads as the
 //! site's limits say wait on one epoll for all connections; each takes one event at a time, reads what
 //! there is without waiting, and runs the application once a head is whole. An idle connection and one
 //! that is slow to send its head hold no thread. A small request on a kept connection costs three
