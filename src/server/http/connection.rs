@@ -52,7 +52,7 @@ pub fn run(
     drain: &Event,
 ) -> io::Result<()> {
     let graceful = site.timeouts.graceful;
-    let executor = Executor::new(site.limits.threads, site.limits.queue);
+    let executor = Executor::new(site.limits.threads, site.limits.queue, site.log.clone())?;
     let shared = Arc::new(Shared {
         site,
         trusted,

@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 
 use super::body::{Broken, Output, ParkedOutput, ResponseBody};
 use super::deadlines::Activity;
-use super::executor::{Executor, Refusal};
+use super::executor::Executor;
 use super::input::{Inbox, Source};
 use super::path::Refused;
 use super::sink::{HttpSink, Rest};
@@ -57,9 +57,8 @@ pub(super) async fn answer(
     let (start, started) = oneshot::channel();
     let (job, of_job) = (shared.clone(), output.clone());
     let run = move || job.run(&params, body, &of_job, start);
-    let ticket = match shared.executor.run(run) {
-        Ok(ticket) => ticket,
-        Err(refusal) => return Ok(shared.overloaded(&refusal, client.as_deref())),
+    let Ok(ticket) = shared.executor.run(run) else {
+        return Ok(shared.overloaded(client.as_deref()));
     };
     let mut started = pin!(started);
     let queue_timeout = shared.site.timeouts.queue;
@@ -121,26 +120,15 @@ impl Shared {
         }
     }
 
-    /// Answers a request for which there is no thread and no place in the queue.
-    fn overloaded(&self, refusal: &Refusal, client: Option<&str>) -> Response<ResponseBody> {
-        let (level, text) = match refusal {
-            Refusal::QueueIsFull => (
-                Level::Warn,
-                Code::QueueFull.line(format_args!(
-                    "http: {} requests wait for a thread, as many as are allowed \
-                     (--queue-size); answering 503 [client {}]",
-                    self.executor.queue_size(),
-                    client.unwrap_or("-")
-                )),
-            ),
-            Refusal::NoThread(error) => (
-                Level::Error,
-                Code::NoResources.line(format_args!(
-                    "no thread can be started for a request: {error}; answering 503"
-                )),
-            ),
-        };
-        self.site.log.line(level, &text);
+    /// Answers a request for which there is no thread and no room in the queue.
+    fn overloaded(&self, client: Option<&str>) -> Response<ResponseBody> {
+        let text = Code::QueueFull.line(format_args!(
+            "http: {} requests wait for a thread, as many as are allowed (--queue-size); \
+             answering 503 [client {}]",
+            self.executor.queue_size(),
+            client.unwrap_or("-")
+        ));
+        self.site.log.line(Level::Warn, &text);
         let mut response = own(StatusCode::SERVICE_UNAVAILABLE);
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
         response

@@ -1,25 +1,24 @@
-//! The threads that run applications, and the queue of the requests that wait for one.
+//! The HTTP server's use of the worker pool: applications run as jobs, and a bounded queue holds the
+//! requests that wait for a thread.
 
-use std::collections::BTreeMap;
 use std::io;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread;
+use std::sync::Arc;
 use std::time::Instant;
 
-/// More threads than this are never started, at work or waiting.
+use crate::gateway::{Error, Level};
+use crate::server::site::Log;
+use crate::server::workers::pollers::Pollers;
+use crate::server::workers::pool::{Driver, NoConnection, Pool, PoolOptions};
+
+/// The most threads, at work or waiting.
 const MOST: usize = 1024;
 
-type Job = Box<dyn FnOnce() + Send>;
-
-/// Runs jobs on threads of its own. A job that waits gives its turn to another.
+/// Runs jobs on a pool.
 pub(super) struct Executor {
-    state: Mutex<State>,
-    work: Condvar,
-    ended: Condvar,
-    /// Threads that may work at once.
-    permits: usize,
+    pool: Pool<Self>,
     /// Jobs that may wait for a thread.
     queue_size: usize,
+    log: Arc<Log>,
 }
 
 /// A job that waits for a thread or has one. Dropping the ticket takes a waiting job away.
@@ -28,21 +27,14 @@ pub(super) struct Ticket {
     number: u64,
 }
 
-/// The reason for which a job is not taken.
+/// The queue is full: as many jobs wait as may wait.
 #[derive(Debug)]
-pub(super) enum Refusal {
-    /// As many jobs wait as may wait.
-    QueueIsFull,
-    /// There is no thread, and none can be started.
-    NoThread(io::Error),
-}
+pub(super) struct QueueIsFull;
 
 impl Ticket {
     /// Takes the job away, unless it has a thread already; returns whether it did.
     pub(super) fn cancel(&self) -> bool {
-        // What the job holds is dropped without the lock.
-        let job = self.executor.state().queue.remove(&self.number);
-        job.is_some()
+        self.executor.pool.withdraw(self.number)
     }
 }
 
@@ -52,59 +44,38 @@ impl Drop for Ticket {
     }
 }
 
-#[derive(Default)]
-struct State {
-    /// Jobs without a thread, by the order in which they came.
-    queue: BTreeMap<u64, Job>,
-    next: u64,
-    /// Threads in a job that does not wait.
-    working: usize,
-    /// Threads without a job.
-    idle: usize,
-    threads: usize,
-    stopping: bool,
-}
-
 impl Executor {
-    /// Starts up to `permits` threads as they are needed. So many jobs may wait for one.
-    pub(super) fn new(permits: usize, queue_size: usize) -> Arc<Self> {
-        Arc::new(Self {
-            state: Mutex::default(),
-            work: Condvar::new(),
-            ended: Condvar::new(),
-            permits: permits.max(1),
-            queue_size,
-        })
+    /// Starts `permits` threads. So many jobs may wait for one.
+    ///
+    /// # Errors
+    ///
+    /// When there are no threads or descriptors left.
+    pub(super) fn new(permits: usize, queue_size: usize, log: Arc<Log>) -> io::Result<Arc<Self>> {
+        let threads = u32::try_from(permits.max(1)).unwrap_or(u32::MAX);
+        let pool = Pool::new(PoolOptions {
+            threads,
+            blocked: MOST.saturating_sub(threads as usize),
+            pollers: Pollers::all(threads),
+            connections: 0,
+            stack_size: None,
+        })?;
+        let executor = Arc::new(Self { pool, queue_size, log });
+        Pool::start(&executor)?;
+        Ok(executor)
     }
 
     /// Has `job` run as soon as there is a thread for it. Jobs must not panic.
     ///
     /// # Errors
     ///
-    /// The queue is full, or there is no thread.
+    /// The queue is full.
     pub(super) fn run(
         self: &Arc<Self>,
         job: impl FnOnce() + Send + 'static,
-    ) -> Result<Ticket, Refusal> {
-        let mut state = self.state();
-        // Jobs that a free thread is about to take do not wait.
-        let free = self.permits.saturating_sub(state.working);
-        if state.queue.len() >= self.queue_size.saturating_add(free) {
-            return Err(Refusal::QueueIsFull);
-        }
-        let number = state.next;
-        state.next += 1;
-        state.queue.insert(number, Box::new(job));
-        match self.wake(&mut state) {
-            Err(error) if state.threads == 0 => {
-                let job = state.queue.remove(&number);
-                drop(state);
-                drop(job);
-                Err(Refusal::NoThread(error))
-            }
-            // The threads that there are come to it.
-            _ => Ok(Ticket { executor: self.clone(), number }),
-        }
+    ) -> Result<Ticket, QueueIsFull> {
+        let job = Box::new(move |(): &mut ()| job());
+        let number = self.pool.try_submit(job, self.queue_size).ok_or(QueueIsFull)?;
+        Ok(Ticket { executor: self.clone(), number })
     }
 
     /// Returns how many jobs may wait for a thread.
@@ -112,82 +83,37 @@ impl Executor {
         self.queue_size
     }
 
-    /// For a job that waits: its turn is somebody else's meanwhile.
+    /// Gives the permit of a job that waits to another one meanwhile.
     pub(super) fn waiting<T>(self: &Arc<Self>, wait: impl FnOnce() -> T) -> T {
-        let mut state = self.state();
-        state.working -= 1;
-        // Without another thread those that wait for a turn wait for this one.
-        let _ = self.wake(&mut state);
-        drop(state);
-        let waited = wait();
-        // At once, though others may have the permits: it may hold what they need.
-        self.state().working += 1;
-        waited
+        Pool::wait_for_client(self, wait)
     }
 
-    /// Ends the threads when they are through, and waits for that until `deadline` at most; whether
-    /// all have ended.
+    /// Ends the threads when their jobs have ended, and waits for that until `deadline` at most.
+    /// Returns whether all have ended.
     pub(super) fn stop(&self, deadline: Instant) -> bool {
-        let mut state = self.state();
-        state.stopping = true;
-        self.work.notify_all();
-        while state.threads > 0 {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return false;
-            }
-            let waited = self.ended.wait_timeout(state, left);
-            (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
-        }
-        true
+        self.pool.stop(deadline.saturating_duration_since(Instant::now())) == 0
+    }
+}
+
+impl Driver for Executor {
+    type Worker = ();
+    type Connection = NoConnection;
+
+    fn pool(&self) -> &Pool<Self> {
+        &self.pool
     }
 
-    fn wake(self: &Arc<Self>, state: &mut State) -> io::Result<()> {
-        let wanted = state.queue.len().min(self.permits.saturating_sub(state.working));
-        if wanted == 0 {
-            return Ok(());
-        }
-        // One that was called and has not come yet counts as idle still.
-        if state.idle >= wanted {
-            self.work.notify_one();
-        } else if state.threads < MOST {
-            let executor = self.clone();
-            thread::Builder::new()
-                .name("mod_rust-http".to_owned())
-                .spawn(move || executor.work())?;
-            state.threads += 1;
-            state.idle += 1;
-        }
-        Ok(())
+    fn worker(self: &Arc<Self>, _seat: usize) {}
+
+    fn serve((): &mut (), connection: &Arc<NoConnection>, _hung_up: bool) {
+        match **connection {}
     }
 
-    fn work(&self) {
-        let mut state = self.state();
-        state.idle -= 1;
-        loop {
-            if state.working < self.permits
-                && let Some((_, job)) = state.queue.pop_first()
-            {
-                state.working += 1;
-                drop(state);
-                job();
-                state = self.state();
-                state.working -= 1;
-                continue;
-            }
-            if state.stopping || state.idle >= self.permits {
-                state.threads -= 1;
-                self.ended.notify_all();
-                return;
-            }
-            state.idle += 1;
-            state = self.work.wait(state).unwrap_or_else(PoisonError::into_inner);
-            state.idle -= 1;
-        }
-    }
+    /// Jobs catch the panics of applications, and log them.
+    fn panicked((): &mut (), _: Option<&NoConnection>, _: &Error) {}
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn log_error(&self, message: &str) {
+        self.log.line(Level::Error, message);
     }
 }
 
@@ -196,13 +122,18 @@ mod tests {
     use super::*;
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::sync::mpsc;
+    use std::thread;
     use std::time::Duration;
 
     const PATIENCE: Duration = Duration::from_secs(10);
 
+    fn executor(permits: usize, queue_size: usize) -> Arc<Executor> {
+        Executor::new(permits, queue_size, Arc::new(Log::to_stderr(Level::Error))).unwrap()
+    }
+
     #[test]
-    fn no_more_work_at_once_than_turns() {
-        let executor = Executor::new(2, 1000);
+    fn no_more_jobs_run_at_once_than_there_are_permits() {
+        let executor = executor(2, 1000);
         let (now, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
         let (done, is_done) = mpsc::channel();
         let mut tickets = Vec::new();
@@ -224,8 +155,8 @@ mod tests {
     }
 
     #[test]
-    fn who_waits_keeps_nobody_from_working() {
-        let executor = Executor::new(1, 1000);
+    fn a_waiting_job_keeps_no_other_from_working() {
+        let executor = executor(1, 1000);
         let (done, is_done) = mpsc::channel();
         let mut holds = Vec::new();
         let mut tickets = Vec::new();
@@ -241,7 +172,7 @@ mod tests {
         }
         let (answer, answered) = mpsc::channel();
         let _ticket = executor.run(move || answer.send(()).unwrap()).ok().unwrap();
-        answered.recv_timeout(PATIENCE).expect("one turn, fifty that wait");
+        answered.recv_timeout(PATIENCE).expect("one permit, fifty that wait");
         for release in holds {
             release.send(()).unwrap();
         }
@@ -252,8 +183,8 @@ mod tests {
     }
 
     #[test]
-    fn the_queue_has_a_bound_and_forgets_who_left() {
-        let executor = Executor::new(1, 2);
+    fn the_queue_has_a_bound_and_jobs_leave_it() {
+        let executor = executor(1, 2);
         let (release, hold) = mpsc::channel::<()>();
         let (begun, has_begun) = mpsc::channel();
         let holding = move || {
@@ -268,7 +199,7 @@ mod tests {
             executor.run(move || ran.send(name).unwrap())
         };
         let (first, _second) = (job("first").ok().unwrap(), job("second").ok().unwrap());
-        assert!(matches!(job("third"), Err(Refusal::QueueIsFull)));
+        assert!(matches!(job("third"), Err(QueueIsFull)));
         assert!(first.cancel() && !first.cancel());
         let _third = job("third").ok().unwrap();
         release.send(()).unwrap();

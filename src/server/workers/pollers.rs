@@ -50,7 +50,7 @@ impl Pollers {
     }
 
     /// Lets all of `threads` threads wait at once: then no timer has to [tick](Self::tick).
-    #[cfg_attr(not(test), allow(dead_code, reason = "the HTTP server is to use it"))]
+    #[cfg_attr(not(feature = "http-server"), allow(dead_code, reason = "its requests are jobs"))]
     pub(crate) fn all(threads: u32) -> Self {
         Self::with(threads, threads)
     }

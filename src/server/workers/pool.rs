@@ -67,7 +67,7 @@ pub(crate) trait Driver: Send + Sync + Sized + 'static {
 }
 
 /// The connection of a driver that only submits jobs: there is none.
-#[cfg_attr(not(test), allow(dead_code, reason = "the HTTP server is to use it"))]
+#[cfg_attr(not(feature = "http-server"), allow(dead_code, reason = "its requests are jobs"))]
 #[derive(Debug)]
 pub(crate) enum NoConnection {}
 
@@ -211,7 +211,7 @@ impl<D: Driver> Pool<D> {
     }
 
     /// As [`submit`](Self::submit), unless `most` jobs wait that no permit is free for.
-    #[cfg_attr(not(test), allow(dead_code, reason = "the HTTP server is to use it"))]
+    #[cfg_attr(not(feature = "http-server"), allow(dead_code, reason = "its requests are jobs"))]
     pub(crate) fn try_submit(&self, job: Job<D>, most: usize) -> Option<u64> {
         let queued = {
             let jobs = self.lock_jobs();
@@ -222,7 +222,7 @@ impl<D: Driver> Pool<D> {
     }
 
     /// Takes a job out of the queue, whose client has left. Returns whether no thread had it yet.
-    #[cfg_attr(not(test), allow(dead_code, reason = "the HTTP server is to use it"))]
+    #[cfg_attr(not(feature = "http-server"), allow(dead_code, reason = "its requests are jobs"))]
     pub(crate) fn withdraw(&self, number: u64) -> bool {
         // What the job holds is dropped without the lock.
         let job = self.lock_jobs().queue.remove(&number);
