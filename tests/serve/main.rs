@@ -10,6 +10,7 @@ mod client;
 mod command;
 mod logs;
 mod nginx;
+mod options;
 mod processes;
 mod program;
 mod restart;
