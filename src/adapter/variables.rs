@@ -281,7 +281,7 @@ const SENT_OF_GATEWAY: [(&[u8], &[u8]); 3] = [
     (b"gateway.input_terminated", b"input_terminated"),
 ];
 
-/// As above.
+/// The variables of mod_rust itself, in the same two spellings.
 const SENT_OF_OWN: [(&[u8], &[u8]); 6] = [
     (b"mod_rust.version", b"version"),
     (b"mod_rust.mpm", b"mpm"),

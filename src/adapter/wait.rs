@@ -58,7 +58,7 @@ fn wait(socket: RawFd, event: &Event, interest: Interest, timeout: Duration) -> 
         return Woken::Gone;
     };
     if is_called {
-        // As above.
+        // The event must not ring on.
         event.clear();
     }
     if input && (client.readable || client.hung_up) {

@@ -62,8 +62,7 @@ use super::start_response::StartResponse;
 
 pub use self::body::RequestBody;
 pub use self::environ::ServiceEnviron;
-
-type BoxError = Box<dyn std::error::Error + Send + Sync>;
+use self::response::BoxError;
 
 /// Makes an application of a service.
 ///

@@ -8,12 +8,14 @@ use http::{HeaderMap, Response};
 use http_body::{Body as HttpBody, Frame};
 use tokio::runtime::Handle;
 
-use super::BoxError;
 use super::drive::Driver;
 use crate::gateway::body::{Body, BodyStream, Pace};
 use crate::gateway::error::{Error, Result};
 use crate::gateway::start_response::StartResponse;
 use crate::gateway::status::IntoStatus;
+
+/// The error of a service, whatever its type.
+pub(super) type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Starts the response and returns its body: in one piece if that is there, else as a stream that
 /// drives the service's body, and serves what the service still asks of the request's.

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use bytes::Bytes;
 use http::HeaderMap;
 
-use super::{State, server};
+use super::rules::{State, server};
 use crate::gateway::body::{BodyStream, Pace};
 use crate::gateway::error::Result;
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::server;
+use super::rules::server;
 use crate::gateway::environ::{Environ, GATEWAY_VERSION};
 use crate::gateway::error::Result;
 use crate::gateway::header;

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 
-use super::{Started, State, application, has_content};
+use super::rules::{Started, State, application, has_content};
 use crate::gateway::error::Result;
 use crate::gateway::header;
 use crate::gateway::start_response::{EachHeader, Respond, StartResponse};

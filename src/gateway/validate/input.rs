@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use http::HeaderMap;
 
-use super::{State, application, server};
+use super::rules::{State, application, server};
 use crate::gateway::error::Result;
 use crate::gateway::input::{Fill, Input, InputSource};
 
