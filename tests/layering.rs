@@ -1,4 +1,4 @@
-//! A layer imports only layers above it in DESIGN's list, and nothing reaches up or sideways: held
+//! A layer imports only the layers that docs/architecture.md lists for it, and none below it: held
 //! against the `use` lines and paths of the sources. Unsafe code stands where it may only.
 
 use std::collections::BTreeSet;

@@ -75,7 +75,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { threads: 15, connections: 1024, queue: 1024, head: 64 * 1024, body: None }
+        Self { threads: 15, connections: 1024, queue: 1024, head: 128 * 1024, body: None }
     }
 }
 
