@@ -44,13 +44,13 @@ impl Ready {
         Self { events: Vec::with_capacity(capacity) }
     }
 
-    /// The tokens that the last wait found.
+    /// Returns the tokens that the last wait found.
     pub fn tokens(&self) -> impl Iterator<Item = u64> {
         self.found().map(|(token, _)| token)
     }
 
-    /// The tokens that the last wait found, each with whether its other end has closed. There may
-    /// be something to read all the same.
+    /// Returns the tokens that the last wait found, each with whether its other end has closed.
+    /// There may be something to read all the same.
     pub fn found(&self) -> impl Iterator<Item = (u64, bool)> {
         let over = epoll::EventFlags::RDHUP | epoll::EventFlags::HUP | epoll::EventFlags::ERR;
         self.events.iter().map(move |event| {
@@ -67,7 +67,7 @@ impl fmt::Debug for Ready {
 }
 
 impl Epoll {
-    /// A new one, closed on exec.
+    /// Makes a new one, closed on exec.
     ///
     /// # Errors
     ///

@@ -12,7 +12,7 @@ pub struct Event {
 }
 
 impl Event {
-    /// A new one that nobody has rung, closed on exec.
+    /// Makes a new one that nobody has rung, closed on exec.
     ///
     /// # Errors
     ///

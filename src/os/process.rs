@@ -15,7 +15,7 @@ pub enum Signal {
 }
 
 impl Signal {
-    /// The signal of this number, if it is one of these.
+    /// Makes the signal of this number, if it is one of these.
     #[must_use]
     pub fn of(number: u32) -> Option<Self> {
         use rustix::process::Signal as Raw;
@@ -39,7 +39,7 @@ pub fn exists(pid: u32) -> bool {
     pid.is_some_and(|pid| test_kill_process(pid) != Err(rustix::io::Errno::SRCH))
 }
 
-/// The CPU time that this process has used, in microseconds.
+/// Returns the CPU time that this process has used, in microseconds.
 #[must_use]
 pub fn cpu_us() -> u64 {
     let used = clock_gettime(ClockId::ProcessCPUTime);

@@ -54,7 +54,7 @@ impl<T: Zeroed> Shared<T> {
         Ok(Self { start: map(bytes)?.cast(), length })
     }
 
-    /// The slice, for as long as the process lives: the mapping is never taken away again.
+    /// Returns the slice, for as long as the process lives: the mapping is never taken away again.
     #[must_use]
     pub fn leak(self) -> &'static [T] {
         let this = std::mem::ManuallyDrop::new(self);

@@ -47,8 +47,8 @@ pub struct Polled {
     pub closed: bool,
 }
 
-/// The next connection of a listening socket, if there is one. It does not block and is closed on
-/// exec.
+/// Returns the next connection of a listening socket, if there is one. It does not block and is
+/// closed on exec.
 ///
 /// # Errors
 ///
@@ -275,7 +275,7 @@ pub fn set_nodelay(socket: impl AsFd) {
     let _ = sockopt::set_tcp_nodelay(socket, true);
 }
 
-/// The IP address of who connected, if it is by IP.
+/// Returns the IP address of the peer, if the socket is one of IP.
 pub fn peer_ip(socket: impl AsFd) -> Option<IpAddr> {
     let address = SocketAddr::try_from(rustix::net::getpeername(socket).ok()??).ok()?;
     Some(address.ip().to_canonical())

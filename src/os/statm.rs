@@ -1,6 +1,6 @@
 //! The memory of this process.
 
-/// The resident set in bytes (`proc_pid_statm(5)`), if the kernel says.
+/// Returns the resident set in bytes (`proc_pid_statm(5)`), if the kernel says.
 #[must_use]
 pub fn resident_bytes() -> Option<u64> {
     let statm = std::fs::read_to_string("/proc/self/statm").ok()?;

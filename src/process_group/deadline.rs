@@ -80,7 +80,7 @@ impl Drain {
     }
 }
 
-/// The first of several moments, of which some are not set.
+/// Returns the first of several moments, of which some are not set.
 #[must_use]
 pub fn earliest(moments: impl IntoIterator<Item = Option<u64>>) -> Option<u64> {
     moments.into_iter().flatten().min()

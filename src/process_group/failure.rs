@@ -34,8 +34,8 @@ pub struct StartFailure {
 }
 
 impl Scoreboard {
-    /// The process of `slot` has built its applications and gets requests from now on. The pause
-    /// after failures ends: `false` if it was not starting any more.
+    /// Notes that the process of `slot` has built its applications and gets requests from now on.
+    /// The pause after failures ends: `false` if it was not starting any more.
     pub fn ready(&self, slot: usize, now_us: u64) -> bool {
         let ready = self.slots[slot].become_ready(now_us);
         if ready {
@@ -127,7 +127,7 @@ impl Scoreboard {
 }
 
 impl LockedGroup<'_> {
-    /// The process of `slot` could not build its applications, and is about to exit.
+    /// Notes that the process of `slot` could not build its applications, and is about to exit.
     pub fn start_failed(&self, slot: usize, now_us: u64) -> StartFailure {
         let process = &self.board.slots[slot];
         let since_us = process.since_us();

@@ -77,7 +77,8 @@ impl Default for GroupScore {
 }
 
 impl GroupScore {
-    /// A ticket for a new request: none is given twice, and each is higher than those before.
+    /// Returns a ticket for a new request: none is given twice, and each is higher than those
+    /// before.
     pub fn ticket(&self) -> u64 {
         self.tickets.fetch_add(1, Relaxed) + 1
     }
@@ -122,7 +123,7 @@ impl GroupScore {
         self.failures.load(Relaxed)
     }
 
-    /// No process is started before.
+    /// Returns the time before which no process is started.
     #[must_use]
     pub fn not_before_us(&self) -> u64 {
         self.not_before_us.load(Relaxed)

@@ -26,7 +26,7 @@ impl Histogram {
         self.0[bucket(us)].fetch_add(1, Relaxed);
     }
 
-    /// The counts as they are now.
+    /// Returns the counts as they are now.
     #[must_use]
     pub fn snapshot(&self) -> HistogramSnapshot {
         HistogramSnapshot { counts: self.0.iter().map(|count| count.load(Relaxed)).collect() }
@@ -59,8 +59,8 @@ impl HistogramSnapshot {
         }
     }
 
-    /// The time in microseconds that a share of `q` (0 to 1) does not exceed: within a bucket's
-    /// width, 25 % at most. `None` without a time.
+    /// Returns the time in microseconds that a share of `q` (0 to 1) does not exceed: within a
+    /// bucket's width, 25 % at most. `None` without a time.
     #[must_use]
     pub fn quantile(&self, q: f64) -> Option<u64> {
         let total = self.count();
@@ -80,8 +80,8 @@ impl HistogramSnapshot {
         Some(bounds(BUCKETS - 1).1)
     }
 
-    /// The buckets: the first time in microseconds that is too long for each, and its count. That
-    /// of the last is `u64::MAX`.
+    /// Returns the buckets: the first time in microseconds that is too long for each, and its
+    /// count. That of the last is `u64::MAX`.
     pub fn buckets(&self) -> impl Iterator<Item = (u64, u64)> {
         self.counts.iter().enumerate().map(|(index, count)| {
             (if index == BUCKETS - 1 { u64::MAX } else { bounds(index).1 }, *count)

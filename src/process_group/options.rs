@@ -122,7 +122,7 @@ pub struct GroupOptions {
 }
 
 impl GroupOptions {
-    /// A group of this name with the default of every option.
+    /// Makes a group of this name with the default of every option.
     ///
     /// # Errors
     ///
@@ -158,7 +158,7 @@ impl GroupOptions {
         self.max_processes + 1
     }
 
-    /// The worker threads of a process: a service process has one, for CONTROL.
+    /// Returns the worker threads of a process: a service process has one, for CONTROL.
     #[must_use]
     pub const fn workers(&self) -> u32 {
         if self.threads == 0 { 1 } else { self.threads }

@@ -110,8 +110,9 @@ impl LockedGroup<'_> {
         Activation::Wait { until_us: None }
     }
 
-    /// The process of `slot` wants to be replaced. It goes on serving until another one is ready;
-    /// `true` if it is draining from now on, else [`may_drain`](Self::may_drain) says when it is.
+    /// Notes that the process of `slot` wants to be replaced. It goes on serving until another one
+    /// is ready; `true` if it is draining from now on, else [`may_drain`](Self::may_drain) says
+    /// when it is.
     ///
     /// One that nobody had a request for ([`Reason::InactivityTimeout`]) goes at once: the group
     /// sleeps until somebody has. One that does not serve has nothing that could be replaced.

@@ -28,7 +28,7 @@ pub enum ProcessState {
 }
 
 impl ProcessState {
-    /// Its name in snapshots.
+    /// Returns its name in snapshots.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -88,19 +88,19 @@ pub struct ProcessScore {
 // that saw no load. With anything weaker both may miss the other's store (Dekker's store-load
 // reordering).
 impl ProcessScore {
-    /// Its state.
+    /// Returns its state.
     #[must_use]
     pub fn state(&self) -> ProcessState {
         ProcessState::from_code(self.state.load(SeqCst))
     }
 
-    /// The pid of its process; 0 without one.
+    /// Returns the pid of its process; 0 without one.
     #[must_use]
     pub fn pid(&self) -> u32 {
         self.pid.load(Relaxed)
     }
 
-    /// The number of its process; 0 is the first.
+    /// Returns the number of its process; 0 is the first.
     #[must_use]
     pub fn incarnation(&self) -> u32 {
         self.load().incarnation()
@@ -163,7 +163,7 @@ impl ProcessScore {
         self.advance(ProcessState::Starting, ProcessState::Ready, now_us)
     }
 
-    /// No more requests. `false` if it was draining, or had nothing to drain.
+    /// Refuses more requests. `false` if it was draining, or had nothing to drain.
     pub fn drain(&self, reason: Reason, now_us: u64) -> bool {
         for from in [ProcessState::Ready, ProcessState::Starting, ProcessState::Dormant] {
             if self.advance(from, ProcessState::Draining, now_us) {
@@ -174,8 +174,8 @@ impl ProcessScore {
         false
     }
 
-    /// The process was found dead by one who had business with it, before its parent has heard of
-    /// it: it gets no more requests. `false` if that is another process by now, or known.
+    /// Notes that the process was found dead by one who had business with it, before its parent has
+    /// heard of it: it gets no more requests. `false` if that is another process by now, or known.
     pub fn found_dead(&self, incarnation: u32, now_us: u64) -> bool {
         self.found_dead_while(incarnation, now_us, || ())
     }
@@ -196,8 +196,8 @@ impl ProcessScore {
         true
     }
 
-    /// The process wants to be replaced: it goes on serving until another one is ready. The first
-    /// reason stays.
+    /// Notes that the process wants to be replaced: it goes on serving until another one is ready.
+    /// The first reason stays.
     pub fn ask(&self, reason: Reason, now_us: u64) -> bool {
         if self.reason.compare_exchange(0, reason as u32, SeqCst, SeqCst).is_err() {
             return false;
@@ -243,19 +243,19 @@ impl ProcessScore {
             .map(LoadWord::running)
     }
 
-    /// A running request waits from now on, without a thread.
+    /// Notes that a running request waits from now on, without a thread.
     pub fn park(&self, incarnation: u32) -> bool {
         self.change(incarnation, |load| (load.running() > 0).then(|| load.0 - 1 + LoadWord::PARKED))
             .is_some()
     }
 
-    /// A parked request wants a thread again.
+    /// Notes that a parked request wants a thread again.
     pub fn unpark(&self, incarnation: u32) -> bool {
         self.change(incarnation, |load| (load.parked() > 0).then(|| load.0 + 1 - LoadWord::PARKED))
             .is_some()
     }
 
-    /// A parked request is done.
+    /// Notes that a parked request is done.
     pub fn release_parked(&self, incarnation: u32) -> bool {
         self.change(incarnation, |load| (load.parked() > 0).then(|| load.0 - LoadWord::PARKED))
             .is_some()
@@ -353,7 +353,7 @@ readers! {
 }
 
 impl ProcessScore {
-    /// The status of wait(2) of its last process.
+    /// Returns the status of wait(2) of its last process.
     #[must_use]
     pub fn last_exit(&self) -> Option<u32> {
         let word = self.last_exit.load(Relaxed);

@@ -14,7 +14,7 @@ macro_rules! reasons {
             /// All of them.
             pub const ALL: &'static [Self] = &[$(Self::$name,)*];
 
-            /// Its word in logs and snapshots, which stays the same.
+            /// Returns its word in logs and snapshots, which stays the same.
             #[must_use]
             pub const fn word(self) -> &'static str {
                 match self {

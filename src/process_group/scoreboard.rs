@@ -67,7 +67,7 @@ pub enum ProcessChoice {
 pub struct TriedSlots([u64; MOST_SLOTS as usize / 64]);
 
 impl TriedSlots {
-    /// None yet.
+    /// Makes an empty set.
     #[must_use]
     pub const fn new() -> Self {
         Self([0; MOST_SLOTS as usize / 64])
@@ -130,7 +130,7 @@ pub struct DeadProcess {
 }
 
 impl Scoreboard {
-    /// A view of these parts: as many rows for each slot.
+    /// Makes a view of these parts: as many rows for each slot.
     ///
     /// # Panics
     ///
@@ -146,7 +146,8 @@ impl Scoreboard {
         Self { group, slots, rows, rows_per_slot: rows.len() / slots.len() }
     }
 
-    /// A scoreboard on the heap of this process, never given back: for tests without shared memory.
+    /// Returns a scoreboard on the heap of this process, never given back: for tests without shared
+    /// memory.
     #[must_use]
     pub fn leaked(slots: usize, rows_per_slot: usize) -> Self {
         let rows = (0..slots * rows_per_slot).map(|_| WorkerScore::default()).collect::<Vec<_>>();
@@ -161,13 +162,13 @@ impl Scoreboard {
         self.group.started_us.store(now_us, Relaxed);
     }
 
-    /// The rows of a slot.
+    /// Returns the rows of a slot.
     #[must_use]
     pub fn rows_of(&self, slot: usize) -> &'static [WorkerScore] {
         &self.rows[slot * self.rows_per_slot..(slot + 1) * self.rows_per_slot]
     }
 
-    /// The least busy process that is ready and not in `tried`.
+    /// Returns the least busy process that is ready and not in `tried`.
     ///
     /// Another child may take the last place at the same moment: the line may get as much longer as
     /// there are children that choose at once.
@@ -274,8 +275,9 @@ impl Scoreboard {
         self.group.add_lost(ticket);
     }
 
-    /// The parent, once a slot's process is dead and before it forks the next: saves the tickets of
-    /// its requests, frees the lock if it had it, and makes the slot empty, of a new incarnation.
+    /// Clears a slot in the parent, once a slot's process is dead and before it forks the next:
+    /// saves the tickets of its requests, frees the lock if it had it, and makes the slot empty, of
+    /// a new incarnation.
     pub fn clear_dead(&self, slot: usize, now_us: u64) -> DeadProcess {
         let process = &self.slots[slot];
         let load = process.load();

@@ -5,7 +5,7 @@ use std::time::Duration;
 /// The longest time that an option takes: ten years, so that sums of times never overflow.
 const LONGEST: u64 = 3650 * 24 * 3600 * 1000;
 
-/// A time: a whole number with `ms`, `s`, `min`, `h` or `d`; a bare number is seconds.
+/// Reads a time: a whole number with `ms`, `s`, `min`, `h` or `d`; a bare number is seconds.
 ///
 /// # Errors
 ///
@@ -43,7 +43,7 @@ pub(super) fn time_or_off(text: &str) -> Result<Option<Duration>, String> {
     Ok(Some(duration(text)?).filter(|time| !time.is_zero()))
 }
 
-/// A size: a whole number of bytes, or with K, M or G of 1024, 1024² or 1024³ bytes.
+/// Reads a size: a whole number of bytes, or with K, M or G of 1024, 1024² or 1024³ bytes.
 ///
 /// # Errors
 ///

@@ -24,7 +24,7 @@ pub enum Phase {
 }
 
 impl Phase {
-    /// Its name in snapshots.
+    /// Returns its name in snapshots.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -127,7 +127,7 @@ impl WorkerScore {
         self.ticket.store(0, Release);
     }
 
-    /// The ticket of its request; 0 without one.
+    /// Returns the ticket of its request; 0 without one.
     #[must_use]
     pub fn ticket(&self) -> u64 {
         self.ticket.load(SeqCst)
