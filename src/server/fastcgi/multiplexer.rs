@@ -1,6 +1,6 @@
 //! The requests of a connection: those whose heads are on their way, and those that run.
 
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
@@ -16,6 +16,8 @@ pub(super) const QUEUE: usize = 256 * 1024;
 #[derive(Default)]
 pub(super) struct Multiplexer {
     table: Mutex<Table>,
+    /// Requests that are off the table, and whose responses are not sent to their ends.
+    pub(super) ending: AtomicUsize,
 }
 
 /// What whoever reads the connection, and whoever runs a request of it, have to agree upon.

@@ -3,6 +3,8 @@
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use super::input::{Input, Mode};
 use super::multiplexer::{Request, multiplexer};
@@ -80,7 +82,9 @@ pub(super) fn run(
         (true, false) => Then::Close,
         (true, true) => Then::Linger,
     };
-    let left = match response.end(ending, then) {
+    let end = response.end(ending, then);
+    multiplexer(connection).ending.fetch_sub(1, Ordering::AcqRel);
+    let left = match end {
         End::Parked => claimed(true),
         End::Whole if !closes => claimed(true),
         End::Whole if lingers => {
@@ -98,6 +102,7 @@ pub(super) fn run(
         }
         End::Broken if leaves_others(connection) => claimed(!inbound.has_ended()),
         broken @ (End::Broken | End::Cut) => {
+            wait_for_ends(&inbound);
             if matches!(broken, End::Broken) && response.spoil() {
                 return_room(ahead, inbound, state, *request);
                 return Left::Alone;
@@ -175,6 +180,7 @@ impl Response<'_, '_> {
 /// Takes the request off its connection; whether that is to be closed now.
 fn take_off(inbound: &Inbound<'_>, request: &Request) -> bool {
     let (process, connection) = (inbound.process, inbound.connection);
+    multiplexer(connection).ending.fetch_add(1, Ordering::AcqRel);
     let mut table = multiplexer(connection).table();
     let Some(at) = table.position(request.id) else { return true };
     table.requests.swap_remove(at);
@@ -191,6 +197,20 @@ fn take_off(inbound: &Inbound<'_>, request: &Request) -> bool {
         process.resume(connection);
     }
     closes
+}
+
+/// Waits until the ends of other responses are sent, before the connection is broken off.
+fn wait_for_ends(inbound: &Inbound<'_>) {
+    let ending = &multiplexer(inbound.connection).ending;
+    if ending.load(Ordering::Acquire) > 0 {
+        let start = Instant::now();
+        inbound.process.wait_for_client(|| {
+            let limit = inbound.process.site.timeouts.send;
+            while ending.load(Ordering::Acquire) > 0 && start.elapsed() < limit {
+                thread::sleep(Duration::from_millis(1));
+            }
+        });
+    }
 }
 
 /// Whether other requests are on the connection, which is then closed behind them.
