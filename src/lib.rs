@@ -23,20 +23,16 @@
 //! # fn _factory() -> Factory { Factory::of(hello) }
 //! ```
 //!
-//! # Layers
+//! # Modules
 //!
-//! | module | what it is | needs httpd |
+//! | module | contents | needs httpd |
 //! | --- | --- | --- |
 //! | [`gateway`] | the application contract: pure, without `unsafe`, the same behind every server | no |
-//! | [`protocol`] | codecs without I/O: the bridge between httpd and daemon processes, FastCGI, SCGI, uwsgi, CGI | no |
-//! | [`process_group`] | process groups as data and decisions: options, scoreboard, policies | no |
-//! | [`os`] | system calls of Linux | no |
-//! | [`server`] | drivers: the loop of a daemon process, the gateways | no |
-//! | `sys` | httpd, APR and APR-util as bindgen sees them | yes |
-//! | `httpd` | safe wrappers of what httpd hands to a hook | yes |
-//! | `module` | typed directives and their records, hooks behind a panic guard | yes |
+//! | `httpd` | safe wrappers for the hooks and directives of a module | yes |
+//! | `module` | typed directives and their records | yes |
 //!
-//! A layer uses only those above it. docs/architecture.md has the whole picture.
+//! The layers behind them (codecs, process groups, drivers, bindings) are private.
+//! docs/architecture.md describes them.
 //!
 //! # Features
 //!
@@ -59,13 +55,15 @@ compile_error!("mod_rust needs panic = \"unwind\": with \"abort\" a panic ends t
 #[forbid(unsafe_code)]
 pub mod gateway;
 
-pub mod os;
+mod os;
 #[forbid(unsafe_code)]
-pub mod process_group;
+mod process_group;
 #[forbid(unsafe_code)]
-pub mod protocol;
+mod protocol;
+// Modules of drivers are private, so that `pub` in them means the crate.
 #[forbid(unsafe_code)]
-pub mod server;
+#[allow(unreachable_pub)]
+mod server;
 
 #[cfg(feature = "httpd")]
 mod adapter;
@@ -78,17 +76,57 @@ pub mod httpd;
 #[cfg(feature = "httpd")]
 pub mod module;
 #[cfg(feature = "httpd")]
-pub mod sys;
+mod sys;
 
 pub use gateway::{Application, Body, Environ, Error, Factory, Result, StartResponse};
 #[cfg(all(target_os = "linux", feature = "serve"))]
 pub use server::serve::{Gateway, serve};
 
-/// The expansion of [`module!`]. It is not for use by hand.
+/// The items that [`module!`] expands to. Only the macro may use them.
 #[cfg(feature = "httpd")]
 #[doc(hidden)]
 pub mod __private {
     pub use crate::handler::{Module, OwnHook, record};
+    pub use crate::sys::module as ModuleRecord;
+}
+
+/// Private items for the fuzz targets, benchmarks and tests of this crate. They may change at any
+/// time.
+#[doc(hidden)]
+pub mod internal {
+    pub mod gateway {
+        pub use crate::gateway::code::Code;
+        pub use crate::gateway::exchange::*;
+        pub use crate::gateway::input::{Fill, InputSource};
+        pub use crate::gateway::run::{Outcome, run};
+
+        pub mod header {
+            pub use crate::gateway::header::*;
+        }
+
+        #[cfg(feature = "tower")]
+        pub mod runtime {
+            pub use crate::gateway::service::runtime::*;
+        }
+    }
+
+    #[cfg(target_os = "linux")]
+    pub mod os {
+        pub use crate::os::*;
+    }
+
+    pub mod process_group {
+        pub use crate::process_group::*;
+    }
+
+    pub mod protocol {
+        pub use crate::protocol::*;
+    }
+
+    #[cfg(target_os = "linux")]
+    pub mod daemon_process {
+        pub use crate::server::daemon_process::*;
+    }
 }
 
 /// The guides, so that what they show compiles.

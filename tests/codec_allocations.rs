@@ -8,9 +8,11 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
 use http::StatusCode;
-use mod_rust::protocol::fastcgi::{self as fcgi, Flow, Kind, Message, Open, ParamsReader, Role};
-use mod_rust::protocol::params::{Limits, Params};
-use mod_rust::protocol::{head, scgi, uwsgi};
+use mod_rust::internal::protocol::fastcgi::{
+    self as fcgi, Flow, Kind, Message, Open, ParamsReader, Role,
+};
+use mod_rust::internal::protocol::params::{Limits, Params};
+use mod_rust::internal::protocol::{head, scgi, uwsgi};
 
 thread_local! {
     static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };

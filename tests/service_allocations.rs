@@ -12,8 +12,10 @@ use axum::routing::get;
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use mod_rust::gateway::{
-    Application, Body, Environ, Exchange, FileBody, Fill, InputSource, Level, Outcome, Result,
-    SharedVariables, StartResponse, Status, Variables, run, service,
+    Application, Body, Environ, FileBody, Level, Result, StartResponse, Status, service,
+};
+use mod_rust::internal::gateway::{
+    Exchange, Fill, InputSource, Outcome, SharedVariables, Variables, run,
 };
 
 thread_local! {

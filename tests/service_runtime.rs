@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::routing::get;
-use mod_rust::gateway::memory::Request;
-use mod_rust::gateway::service::{runtime, service};
+use mod_rust::gateway::memory::TestRequest;
+use mod_rust::gateway::service::service;
+use mod_rust::internal::gateway::runtime;
 
 const LONG: Duration = Duration::from_secs(3600);
 
@@ -32,10 +33,10 @@ fn from_its_start_to_its_end_and_again() {
             )
     };
     let app = service(router());
-    assert!(Request::get("/sleep").call(&app).is_complete());
+    assert!(TestRequest::get("/sleep").call(&app).is_complete());
 
     // Nobody waits for what waits when it is taken down, however long it would have.
-    let request = thread::spawn(move || Request::get("/forever").deadline(LONG).call(&app));
+    let request = thread::spawn(move || TestRequest::get("/forever").deadline(LONG).call(&app));
     waits.recv_timeout(Duration::from_secs(10)).unwrap();
     let (release, released) = mpsc::channel::<()>();
     runtime::handle().unwrap().spawn_blocking(move || released.recv());
@@ -47,7 +48,7 @@ fn from_its_start_to_its_end_and_again() {
     drop(release);
 
     // A new generation in the same process builds its applications anew.
-    assert!(Request::get("/sleep").call(&service(router())).is_complete());
+    assert!(TestRequest::get("/sleep").call(&service(router())).is_complete());
     runtime::shutdown(Duration::from_secs(10));
     runtime::shutdown(Duration::from_secs(10));
 }

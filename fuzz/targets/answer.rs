@@ -4,7 +4,7 @@
 
 use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
-use mod_rust::protocol::bridge::{
+use mod_rust::internal::protocol::bridge::{
     BodyLength, FieldsEncoder, Flow, HeadEncoder, Limits, Message, Peer, Timing, flags, put_body,
     put_continue, put_end, put_file, put_log, put_redirect, split,
 };

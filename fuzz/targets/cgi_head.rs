@@ -5,8 +5,8 @@
 
 use http::StatusCode;
 use libfuzzer_sys::fuzz_target;
-use mod_rust::gateway::header;
-use mod_rust::protocol::head::{
+use mod_rust::internal::gateway::header;
+use mod_rust::internal::protocol::head::{
     Error, Head, Limits, Response, parse, write_end, write_header, write_length,
     write_local_redirect, write_status, write_status_line, write_variable,
 };

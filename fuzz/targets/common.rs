@@ -1,6 +1,6 @@
 //! Parts that the targets of the gateway protocols share.
 
-use mod_rust::protocol::params::{Limits, Params};
+use mod_rust::internal::protocol::params::{Limits, Params};
 
 /// Small, so that the limits themselves are met.
 pub const LIMITS: Limits = Limits { head: 300, pairs: 8 };

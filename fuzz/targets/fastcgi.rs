@@ -9,13 +9,13 @@ use std::collections::BTreeMap;
 
 use common::{LIMITS, assert_same, check, made_up};
 use libfuzzer_sys::fuzz_target;
-use mod_rust::protocol::fastcgi::{
+use mod_rust::internal::protocol::fastcgi::{
     Begin, Capacity, Error, ErrorKind, FilterData, Flow, HEADER, Header, Kind, MAX_RECORD, Message,
     Open, PADDING, Pairs, ParamsReader, Record, Role, Step, parse_web_server_addrs, put_abort,
     put_begin, put_end, put_get_values_result, put_header, put_pair, put_params, put_stream,
     put_stream_end, put_unknown_type, split,
 };
-use mod_rust::protocol::params::Params;
+use mod_rust::internal::protocol::params::Params;
 
 fuzz_target!(|given: &[u8]| {
     // How the stream is cut, or what the rest is.

@@ -6,13 +6,13 @@ use std::io::{BufRead, Read};
 use std::sync::Mutex;
 
 use libfuzzer_sys::fuzz_target;
-use mod_rust::gateway::memory::Request;
+use mod_rust::gateway::memory::TestRequest;
 use mod_rust::gateway::{Body, app_fn};
 
 fuzz_target!(|given: (Vec<Vec<u8>>, Vec<u8>, bool)| {
     let (chunks, reads, known) = given;
     let expected: Vec<u8> = chunks.concat();
-    let mut request = Request::new("POST", "/");
+    let mut request = TestRequest::new("POST", "/");
     for chunk in chunks.iter().filter(|chunk| !chunk.is_empty()) {
         request = request.chunk(chunk.clone());
     }

@@ -4,7 +4,7 @@
 use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
-use mod_rust::gateway::memory::Request;
+use mod_rust::gateway::memory::TestRequest;
 use mod_rust::gateway::{ErrorKind, Options};
 
 static PROBE: LazyLock<std::sync::Arc<dyn mod_rust::Application>> = LazyLock::new(|| {
@@ -34,7 +34,7 @@ fuzz_target!(|given: (u8, Vec<u8>, Vec<u8>)| {
     let mut target = b"/probe/".to_vec();
     target.extend_from_slice(PATHS[usize::from(path) % PATHS.len()].as_bytes());
     target.extend_from_slice(&rest);
-    let request = Request::new("POST", target).mount("/probe").body(body);
+    let request = TestRequest::new("POST", target).mount("/probe").body(body);
     let response = request.call(&*PROBE);
     if let Some(error) = response.error() {
         assert_ne!(error.kind(), ErrorKind::Panic, "{error}");

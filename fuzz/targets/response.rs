@@ -4,8 +4,9 @@
 use arbitrary::Arbitrary;
 use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
-use mod_rust::gateway::memory::Request;
-use mod_rust::gateway::{Body, Error, app_fn, header};
+use mod_rust::gateway::memory::TestRequest;
+use mod_rust::gateway::{Body, Error, app_fn};
+use mod_rust::internal::gateway::header;
 
 #[derive(Arbitrary, Clone, Debug)]
 struct Plan {
@@ -85,7 +86,7 @@ fuzz_target!(|plan: Plan| {
             }
         }));
     });
-    let response = Request::new(method, "/").call(&application);
+    let response = TestRequest::new(method, "/").call(&application);
     let mut lengths = Vec::new();
     for (name, value) in response.headers() {
         header::check(name, value).expect("only checked headers leave");

@@ -6,8 +6,8 @@ mod common;
 
 use common::{LIMITS, assert_same, check, made_up};
 use libfuzzer_sys::fuzz_target;
-use mod_rust::protocol::params::Params;
-use mod_rust::protocol::scgi::{Error, Head, decode, encode};
+use mod_rust::internal::protocol::params::Params;
+use mod_rust::internal::protocol::scgi::{Error, Head, decode, encode};
 
 /// The longest head: three digits, the colon, the content, the comma.
 const MOST: usize = 3 + 1 + LIMITS.head + 1;

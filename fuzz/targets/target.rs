@@ -42,7 +42,7 @@ fuzz_target!(|given: (Vec<u8>, Vec<u8>, Vec<u8>, bool)| {
         let below = path.get(script_name.len() + 1..).unwrap_or_default();
         expected.extend(percent_encoding::percent_decode(below));
     }
-    let request = memory::Request::new("GET", &target).mount(&script_name).path_info(&expected);
+    let request = memory::TestRequest::new("GET", &target).mount(&script_name).path_info(&expected);
     let response = request.call(&service(Path));
     if response.is_complete() {
         let text = response.text().into_owned();

@@ -6,8 +6,8 @@ mod common;
 
 use common::{LIMITS, assert_same, check, made_up};
 use libfuzzer_sys::fuzz_target;
-use mod_rust::protocol::params::Params;
-use mod_rust::protocol::uwsgi::{Error, HEADER, Head, REQUEST, decode, encode};
+use mod_rust::internal::protocol::params::Params;
+use mod_rust::internal::protocol::uwsgi::{Error, HEADER, Head, REQUEST, decode, encode};
 
 const MOST: usize = HEADER + LIMITS.head;
 

@@ -1,4 +1,4 @@
-//! The application callable, and what wraps one.
+//! The trait of applications, and the helper that makes a closure one.
 
 use std::sync::Arc;
 
@@ -9,11 +9,11 @@ use super::start_response::StartResponse;
 
 /// A WSGI-shaped application: the environ in, `start_response` for status and headers, a body out.
 ///
-/// It is built once per process and called for many requests at once, from many threads. `'x` is
-/// one exchange: whatever the application takes from the environ (its input, say) may live on in
-/// the body that it returns, and no longer.
+/// A process builds it once and calls it for many requests at once, from many threads. `'x` is the
+/// lifetime of one exchange. Parts of the environ, the input for example, may live on in the
+/// returned body, and no longer.
 ///
-/// Any `fn(Environ<'_>, StartResponse<'_>) -> Result<Body<'_>>` is one:
+/// Any `fn(Environ<'_>, StartResponse<'_>) -> Result<Body<'_>>` is an application:
 ///
 /// ```
 /// use mod_rust::gateway::{Body, Environ, Result, StartResponse};
@@ -31,8 +31,8 @@ pub trait Application: Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// An error before the headers went out becomes an error page with the error's status; after
-    /// them, a visibly broken response.
+    /// An error before the headers were sent becomes an error page with the error's status. After
+    /// the headers it breaks the response visibly.
     fn call<'x>(&self, environ: Environ<'x>, start_response: StartResponse<'x>)
     -> Result<Body<'x>>;
 }
@@ -60,7 +60,7 @@ impl Application for Arc<dyn Application> {
     }
 }
 
-/// Helps the compiler to see that a closure is an application.
+/// Tells the compiler that a closure is an application, and returns the closure.
 ///
 /// ```
 /// # use mod_rust::gateway::{app_fn, Body};

@@ -1,4 +1,4 @@
-//! The response body: nothing, bytes at hand, a file, or chunks that come as they are ready.
+//! The response body: empty, bytes in memory, a file, or a stream of chunks.
 
 use std::fmt;
 use std::io::Read;
@@ -11,11 +11,26 @@ use super::file::FileBody;
 use super::input::Input;
 use super::panic;
 
-/// How much a reader is asked for at once, in bytes.
+/// The size of one read from a reader, in bytes.
 const READ_SIZE: usize = 64 * 1024;
 
-/// A response body. It is closed (dropped) when it has been sent, when the client has gone, and
-/// when the request was a HEAD.
+/// A response body.
+///
+/// The server closes (drops) it after it was sent, after the client left, and for a HEAD request.
+///
+/// ```
+/// use std::fs::File;
+///
+/// use mod_rust::gateway::FileBody;
+/// use mod_rust::Body;
+///
+/// # fn bodies() -> std::io::Result<()> {
+/// let text = Body::from("Hello\n");
+/// let lines = Body::from_chunks((0..3).map(|n| Ok(format!("line {n}\n").into())));
+/// let file = Body::file(FileBody::new(File::open("/etc/hostname")?)?);
+/// # Ok(())
+/// # }
+/// ```
 pub struct Body<'x> {
     pub(super) kind: Kind<'x>,
     on_close: Option<OnClose<'x>>,
@@ -28,50 +43,51 @@ pub(super) enum Kind<'x> {
     Redirect(String),
 }
 
-/// Chunks of a body, as the server asks for them.
+/// A stream of body chunks, which the server reads one by one.
 pub trait BodyStream {
-    /// The next chunk, or `None` at the end. An empty chunk is passed over.
+    /// Returns the next chunk, or `None` at the end. The server skips an empty chunk.
     ///
     /// # Errors
     ///
-    /// An error breaks the response visibly, or makes it an error page if nothing of it has gone
-    /// out yet.
+    /// An error becomes an error page while nothing of the response was sent. Later it breaks the
+    /// response visibly.
     fn next_chunk(&mut self, pace: &mut dyn Pace) -> Result<Option<Bytes>>;
 
-    /// Trailer fields, asked for after the last chunk.
+    /// Returns the trailer fields. The server asks after the last chunk.
     fn trailers(&mut self) -> Option<HeaderMap> {
         None
     }
 }
 
-/// What a [`BodyStream`] tells the server before it lets it wait, so that nothing lies about
-/// unsent meanwhile and nothing is flushed that need not be.
+/// The server's side of a [`BodyStream`]: the stream announces here that it may wait.
+///
+/// The server then sends the pending output. Without the announcement it flushes nothing.
 pub trait Pace {
-    /// The next chunk may take a while: sends what has been given so far. The headers of a
-    /// response that has no chunk yet stay back, so that an error can still become an error page.
+    /// Sends the pending output, because the next chunk may take a while. The headers of a response
+    /// without a chunk are held back: an error can still become an error page.
     ///
     /// # Errors
     ///
-    /// [`super::ErrorKind::ClientGone`] when nobody is there to send it to.
+    /// [`super::ErrorKind::ClientGone`] when the client has left.
     fn may_wait(&mut self) -> Result<()>;
 
-    /// The next chunk is not there: sends everything given so far, the headers included.
+    /// Sends the pending output and the headers, because the next chunk is not ready.
     ///
     /// # Errors
     ///
-    /// As [`Pace::may_wait`].
+    /// The same as [`Pace::may_wait`].
     fn must_wait(&mut self) -> Result<()>;
 }
 
 impl<'x> Body<'x> {
-    /// No body.
+    /// Returns an empty body.
     #[must_use]
     pub const fn empty() -> Self {
         Self { kind: Kind::Full(Bytes::new()), on_close: None }
     }
 
-    /// Chunks of an iterator. Each is sent to the client before the next is asked for (PEP 3333,
-    /// "Buffering and Streaming").
+    /// Streams the chunks of an iterator. The server sends each chunk before it asks for the next
+    /// (PEP 3333, "Buffering and Streaming").
     pub fn from_chunks<I>(chunks: I) -> Self
     where
         I: IntoIterator<Item = Result<Bytes>>,
@@ -80,7 +96,7 @@ impl<'x> Body<'x> {
         Self::stream(Iter { chunks: chunks.into_iter(), ready: false })
     }
 
-    /// Chunks of an iterator that never waits: they are sent without a flush between them.
+    /// Streams the chunks of an iterator that never waits, without a flush between them.
     pub fn from_ready<I>(chunks: I) -> Self
     where
         I: IntoIterator<Item = Result<Bytes>>,
@@ -89,41 +105,41 @@ impl<'x> Body<'x> {
         Self::stream(Iter { chunks: chunks.into_iter(), ready: true })
     }
 
-    /// What `reader` yields, each read sent before the next.
+    /// Streams the bytes of `reader`. The server sends each read before the next.
     pub fn from_reader(reader: impl Read + 'x) -> Self {
         Self::stream(Reader { reader, buffer: BytesMut::new() })
     }
 
-    /// The request body, sent back as it arrives.
+    /// Sends the request body back while it arrives.
     #[must_use]
     pub fn from_input(input: Input<'x>) -> Self {
         let length = input.length();
         Self::stream(input).with_length(length)
     }
 
-    /// A file, or a part of one, through the server's file wrapper: sendfile where that is on,
-    /// with Range and conditional requests.
+    /// Sends a file, or a part of one, through the server's file wrapper. That uses sendfile where
+    /// it is enabled, and answers Range and conditional requests.
     #[must_use]
     pub fn file(file: FileBody) -> Self {
         Self { kind: Kind::File(file), on_close: None }
     }
 
-    /// Chunks of a stream of one's own.
+    /// Streams the chunks of `stream`.
     pub fn stream(stream: impl BodyStream + 'x) -> Self {
         Self { kind: Kind::Stream { stream: Box::new(stream), length: None }, on_close: None }
     }
 
-    /// In place of an answer, that of another path of the same server, as a GET: an internal
-    /// redirect (CGI/1.1's local redirect response, RFC 3875, 6.2.2). `start_response` is not called.
+    /// Redirects internally: the server answers with a GET of another of its paths (RFC 3875,
+    /// 6.2.2, local redirect response). The application does not call `start_response`.
     ///
-    /// `target` is a path with a query if wanted, encoded as in a request line.
+    /// `target` is a path and an optional query, percent-encoded as in a request line.
     #[must_use]
     pub fn internal_redirect(target: impl Into<String>) -> Self {
         Self { kind: Kind::Redirect(target.into()), on_close: None }
     }
 
-    /// States the length of a stream in bytes, which then becomes the Content-Length and is held
-    /// against what the stream yields. Without effect on other bodies, whose length is known.
+    /// Declares the length of a stream in bytes. It becomes the Content-Length, and the server checks
+    /// the stream against it. Other bodies know their length: for them this does nothing.
     #[must_use]
     pub fn with_length(mut self, bytes: Option<u64>) -> Self {
         if let Kind::Stream { length, .. } = &mut self.kind {
@@ -132,7 +148,7 @@ impl<'x> Body<'x> {
         self
     }
 
-    /// Runs `close` when the body is closed: sent, abandoned, or not wanted (PEP 3333, `close()`).
+    /// Runs `close` when the server closes the body, whether it was sent or not (PEP 3333, `close()`).
     #[must_use]
     pub fn on_close(mut self, close: impl FnOnce() + 'x) -> Self {
         self.on_close = match self.on_close.take() {
@@ -145,7 +161,7 @@ impl<'x> Body<'x> {
         self
     }
 
-    /// The length in bytes, if it is known.
+    /// Returns the length in bytes, if it is known.
     #[must_use]
     pub fn length(&self) -> Option<u64> {
         match &self.kind {
@@ -156,11 +172,12 @@ impl<'x> Body<'x> {
         }
     }
 
-    /// The body as a stream, for middleware that looks at or changes its chunks. A file is read.
+    /// Converts the body to a stream, for middleware that reads or changes its chunks. A file is
+    /// read.
     ///
     /// # Errors
     ///
-    /// When the file cannot be read.
+    /// Fails when the file cannot be read, and for an internal redirect.
     pub fn into_stream(self) -> Result<Box<dyn BodyStream + 'x>> {
         let Self { kind, on_close } = self;
         let stream: Box<dyn BodyStream + 'x> = match kind {
@@ -234,7 +251,7 @@ impl Drop for OnClose<'_> {
     fn drop(&mut self) {
         let Some(close) = self.0.take() else { return };
         if std::thread::panicking() {
-            // A second panic that left this drop would end the process.
+            // A second panic out of this drop would abort the process.
             panic::quietly(close);
         } else {
             close();

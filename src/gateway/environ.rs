@@ -1,4 +1,4 @@
-//! The environ: CGI meta-variables and the gateway's own keys, as a lazy view of the request.
+//! The environ: a lazy view of the request as CGI meta-variables and gateway keys.
 
 use std::fmt;
 
@@ -9,15 +9,15 @@ use super::errors::Errors;
 use super::exchange::Exchange;
 use super::input::Input;
 
-/// `gateway.version`: the version of this contract.
+/// The version of this contract, the value of `gateway.version`.
 pub const GATEWAY_VERSION: &str = "1.0";
 
 /// The environ of one request, with its input and its error stream.
 ///
-/// Keys are those of CGI/1.1 (RFC 3875) as httpd makes them, everything in httpd's
-/// `subprocess_env`, and dotted keys of the gateway's own after PEP 3333; docs/environ.md has the
-/// list. Values are bytes. A key that nobody asks for costs nothing; the typed methods beside
-/// [`get`](Self::get) cost least.
+/// Its keys are the meta-variables of CGI/1.1 (RFC 3875) as httpd makes them, httpd's
+/// `subprocess_env`, and dotted gateway keys after PEP 3333. docs/environ.md lists them. Values are
+/// bytes. A key costs nothing until it is read. The typed methods are cheaper than
+/// [`get`](Self::get).
 ///
 /// ```
 /// # use mod_rust::gateway::Environ;
@@ -40,7 +40,7 @@ impl<'x> Environ<'x> {
         Self { exchange, input, overlay: Vec::new(), extensions: None }
     }
 
-    /// The value of `key`: `REQUEST_METHOD`, `HTTP_HOST`, `gateway.url_scheme`, …
+    /// Returns the value of `key`: `REQUEST_METHOD`, `HTTP_HOST`, `gateway.url_scheme`, …
     #[must_use]
     pub fn get(&self, key: impl AsRef<[u8]>) -> Option<&[u8]> {
         let key = key.as_ref();
@@ -50,7 +50,7 @@ impl<'x> Environ<'x> {
         }
     }
 
-    /// Every key with its value, in no order.
+    /// Calls `visit` with every key and its value, in no particular order.
     pub fn each(&self, mut visit: impl FnMut(&[u8], &[u8])) {
         self.exchange.each(&mut |key, value| {
             if self.overlaid(key).is_none() {
@@ -64,87 +64,91 @@ impl<'x> Environ<'x> {
         }
     }
 
-    /// `REQUEST_METHOD`.
+    /// Returns `REQUEST_METHOD`.
     #[must_use]
     pub fn method(&self) -> &[u8] {
         self.get("REQUEST_METHOD").unwrap_or_default()
     }
 
-    /// `SCRIPT_NAME`: where the application is mounted, without a slash at its end.
+    /// Returns `SCRIPT_NAME`: the application's mount point, without a trailing slash.
     #[must_use]
     pub fn script_name(&self) -> &[u8] {
         self.get("SCRIPT_NAME").unwrap_or_default()
     }
 
-    /// `PATH_INFO`: the decoded path below the mount point, empty or with a slash in front.
+    /// Returns `PATH_INFO`: the decoded path below the mount point, empty or with a leading slash.
     #[must_use]
     pub fn path_info(&self) -> &[u8] {
         self.get("PATH_INFO").unwrap_or_default()
     }
 
-    /// `QUERY_STRING`: what stands behind the `?`, undecoded.
+    /// Returns `QUERY_STRING`: the part after the `?`, not decoded.
     #[must_use]
     pub fn query_string(&self) -> &[u8] {
         self.get("QUERY_STRING").unwrap_or_default()
     }
 
-    /// The request's target as it stood on the request line, undecoded.
+    /// Returns the target of the request line, not decoded.
     #[must_use]
     pub fn raw_target(&self) -> &[u8] {
         self.exchange.raw_target()
     }
 
-    /// A request header by its name, in any case. Unlike in the CGI variables, Authorization is
-    /// among them: the application is trusted as the server's own handlers are.
+    /// Returns the value of a request header. The case of `name` does not matter.
+    ///
+    /// Unlike the CGI variables, the headers include Authorization: the application is trusted like
+    /// the server's own handlers.
     #[must_use]
     pub fn header(&self, name: impl AsRef<[u8]>) -> Option<&[u8]> {
         self.exchange.header(name.as_ref())
     }
 
-    /// Every request header as it came.
+    /// Calls `visit` with the name and the value of every request header, unchanged.
     pub fn each_header(&self, mut visit: impl FnMut(&[u8], &[u8])) {
         self.exchange.each_header(&mut visit);
     }
 
-    /// The request body.
+    /// Returns the request body.
     pub const fn input(&mut self) -> &mut Input<'x> {
         &mut self.input
     }
 
-    /// The request body by value, to be kept in the response's; the environ's is empty then.
+    /// Takes the request body out of the environ, for use in the response body. The environ's input
+    /// is empty afterwards.
     pub const fn take_input(&mut self) -> Input<'x> {
         std::mem::replace(&mut self.input, Input::empty())
     }
 
-    /// Puts another input in place, for middleware that decodes, counts or replays it.
+    /// Replaces the request body, for middleware that decodes, counts or replays it.
     pub fn set_input(&mut self, input: Input<'x>) {
         self.input = input;
     }
 
-    /// A stream into the ErrorLog.
+    /// Returns a stream into the ErrorLog.
     #[must_use]
     pub const fn errors(&self) -> Errors<'x> {
         Errors::new(self.exchange)
     }
 
-    /// One record in the ErrorLog, with this request.
+    /// Writes one record to the ErrorLog, with this request's data.
     pub fn log(&self, level: Level, message: impl fmt::Display) {
         self.errors().log(level, message);
     }
 
-    /// Sets a key, for the application that a middleware wraps.
+    /// Sets a key, for the application inside a middleware.
     pub fn set(&mut self, key: impl Into<Vec<u8>>, value: impl Into<Vec<u8>>) {
         self.put(key.into(), Some(value.into()));
     }
 
-    /// Takes a key away.
+    /// Removes a key.
     pub fn remove(&mut self, key: impl Into<Vec<u8>>) {
         self.put(key.into(), None);
     }
 
-    /// Moves the first segment of PATH_INFO to the end of SCRIPT_NAME and returns it, for an
-    /// application that dispatches to others (wsgiref.util.shift_path_info). `None` when there is
-    /// no segment left.
+    /// Moves the first segment of PATH_INFO to the end of SCRIPT_NAME and returns it. Returns `None`
+    /// when no segment is left.
+    ///
+    /// An application that dispatches to others uses it, like `wsgiref.util.shift_path_info`.
     pub fn shift_path_info(&mut self) -> Option<Vec<u8>> {
         let rest = self.path_info().strip_prefix(b"/")?.to_vec();
         let end = rest.iter().position(|&byte| byte == b'/').unwrap_or(rest.len());
@@ -157,13 +161,13 @@ impl<'x> Environ<'x> {
         Some(segment.to_vec())
     }
 
-    /// Values of any type that middleware passes inwards.
+    /// Returns the values of any type that middleware passes to the inner application.
     #[must_use]
     pub const fn extensions(&self) -> Option<&Extensions> {
         self.extensions.as_ref()
     }
 
-    /// The same, to add to.
+    /// Returns the extensions for changes.
     pub fn extensions_mut(&mut self) -> &mut Extensions {
         self.extensions.get_or_insert_default()
     }
@@ -196,7 +200,7 @@ impl<'x> Environ<'x> {
     }
 }
 
-/// Keys whose values are secrets, which a debug print does not show.
+/// Keys with secret values, which the debug output hides.
 const SECRET: [&[u8]; 4] =
     [b"HTTP_AUTHORIZATION", b"HTTP_PROXY_AUTHORIZATION", b"HTTP_COOKIE", b"SSL_SESSION_ID"];
 

@@ -1,4 +1,4 @@
-//! The one error type of the contract: what went wrong, and which status the client gets for it.
+//! The error type of the contract: a kind, a message, and the status for the client.
 
 use std::borrow::Cow;
 use std::error::Error as StdError;
@@ -11,16 +11,29 @@ use super::code::Code;
 use super::code::Level;
 use super::panic;
 
-/// A result whose error is [`Error`] unless another is named.
+/// A result with [`Error`] as its default error type.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 type Source = Box<dyn StdError + Send + Sync>;
 
-/// Why an exchange failed.
+/// The reason for the failure of an exchange.
 ///
-/// An application makes one with [`Error::new`] or [`Error::with_status`]; the server makes the
-/// others. Returned before the headers went out it becomes an error page (httpd's ErrorDocument);
-/// after them, a visibly broken response.
+/// An application makes one with [`Error::new`] or [`Error::with_status`], or with `?` from any
+/// other error. Before the headers were sent it becomes an error page (httpd's ErrorDocument). After
+/// them it breaks the response visibly.
+///
+/// ```
+/// use http::StatusCode;
+/// use mod_rust::{Body, Environ, Error, Result, StartResponse};
+///
+/// fn admin<'x>(environ: Environ<'x>, start_response: StartResponse<'x>) -> Result<Body<'x>> {
+///     if environ.get("REMOTE_USER") != Some(b"admin") {
+///         return Err(Error::with_status(StatusCode::FORBIDDEN, "not the administrator"));
+///     }
+///     start_response.start(200, [("Content-Type", "text/plain")])?;
+///     Ok(Body::from(std::fs::read("/etc/motd")?))
+/// }
+/// ```
 pub struct Error {
     kind: ErrorKind,
     status: StatusCode,
@@ -28,23 +41,24 @@ pub struct Error {
     source: Option<Source>,
 }
 
-/// What kind of failure an [`Error`] is.
+/// The kind of an [`Error`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
     /// The application failed, or asked for this status.
     Application,
-    /// `start_response` was called a second time without saying that it replaces the first.
+    /// The application called `start_response` twice. [`replace`](super::StartResponse::replace) is
+    /// the call for another head.
     AlreadyStarted,
     /// The application returned a body without calling `start_response`.
     NotStarted,
     /// The status is not one that an application may answer with (200 to 599).
     InvalidStatus,
-    /// A header's name is no token, or its value holds CR, LF, NUL or another control character.
+    /// A header's name is not a token, or its value holds CR, LF, NUL or another control character.
     InvalidHeader,
     /// A header that belongs to the connection, not to the application (RFC 9110, 7.6.1).
     HopByHop,
-    /// Content-Length is malformed, given twice, or differs from what the body holds.
+    /// Content-Length is malformed, was given twice, or differs from the body's length.
     ContentLength,
     /// The request body is larger than the server allows: 413.
     InputTooLarge,
@@ -52,15 +66,15 @@ pub enum ErrorKind {
     InputTimeout,
     /// The request body is malformed or was cut off: 400.
     InputMalformed,
-    /// The client went away. Nobody reads an answer.
+    /// The client left before the end of the response.
     ClientGone,
-    /// The server could not pass on what the application answered, though the client is there.
+    /// The server could not send the response, although the client is connected.
     Output,
     /// The application panicked.
     Panic,
-    /// The application's options do not fit what it declares.
+    /// The application's options do not match its declaration.
     Options,
-    /// The `validate` middleware found a rule broken.
+    /// The `validate` middleware found a violation of the contract.
     Validation,
     /// The process lacks threads or descriptors for the request: 503.
     Resources,
@@ -71,7 +85,7 @@ pub enum ErrorKind {
 }
 
 impl ErrorKind {
-    /// The status that this kind answers with when the headers have not gone out yet.
+    /// Returns the status for the client, used while the headers were not sent.
     #[must_use]
     pub const fn status(self) -> StatusCode {
         match self {
@@ -86,16 +100,18 @@ impl ErrorKind {
 }
 
 impl Error {
-    /// An application error: 500, with `message` in the ErrorLog and not in the answer.
+    /// Makes an application error: status 500, with `message` in the ErrorLog and not in the
+    /// response.
     pub fn new(message: impl Into<Cow<'static, str>>) -> Self {
         Self::of(ErrorKind::Application, message)
     }
 
-    /// An answer of the server's own for `status` (its ErrorDocument), with `message` in the log.
+    /// Makes an error with another status. The server answers with its ErrorDocument and logs
+    /// `message`.
     ///
     /// # Panics
     ///
-    /// When `status` is not a client or server error (400 to 599).
+    /// Panics when `status` is not a client or server error (400 to 599).
     pub fn with_status(status: StatusCode, message: impl Into<Cow<'static, str>>) -> Self {
         assert!(
             status.is_client_error() || status.is_server_error(),
@@ -104,12 +120,12 @@ impl Error {
         Self { status, ..Self::new(message) }
     }
 
-    /// Any error as an application error, kept as its source.
+    /// Wraps any error in an application error, as its source.
     pub fn from_source(source: impl Into<Source>) -> Self {
         let source = source.into();
         match source.downcast::<Self>() {
             Ok(own) => *own,
-            // What went wrong below keeps its kind when frameworks wrap it.
+            // An error of this type keeps its kind inside the errors of frameworks.
             Err(source) => {
                 let (kind, status) = own_of(&*source)
                     .map_or((ErrorKind::Application, ErrorKind::Application.status()), |own| {
@@ -120,24 +136,24 @@ impl Error {
         }
     }
 
-    /// An error of `kind`, for servers and middleware.
+    /// Makes an error of `kind`, for middleware.
     pub fn of(kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
         Self { kind, status: kind.status(), message: message.into(), source: None }
     }
 
-    /// This error with another status for the client, for servers that pass one on.
+    /// Replaces the status for the client.
     #[must_use]
     pub fn answering(self, status: StatusCode) -> Self {
         Self { status, ..self }
     }
 
-    /// What kind of failure this is.
+    /// Returns the kind of failure.
     #[must_use]
     pub const fn kind(&self) -> ErrorKind {
         self.kind
     }
 
-    /// The status that the client gets if the headers have not gone out yet.
+    /// Returns the status for the client, used while the headers were not sent.
     #[must_use]
     pub const fn status(&self) -> StatusCode {
         self.status
@@ -189,7 +205,7 @@ impl Error {
     }
 }
 
-/// The error of this type that lies below another, if there is one.
+/// Finds an [`Error`] in the chain of sources.
 fn own_of<'e>(error: &'e (dyn StdError + 'static)) -> Option<&'e Error> {
     let mut error = Some(error);
     while let Some(here) = error {
@@ -244,7 +260,7 @@ impl StdError for Error {
     }
 }
 
-/// An input error that travelled through `std::io::Read` comes out as what it was.
+/// An input error that came through `std::io::Read` is unwrapped again.
 impl From<io::Error> for Error {
     fn from(error: io::Error) -> Self {
         match error.downcast::<Self>() {

@@ -1,4 +1,4 @@
-//! The error stream: whole lines into the server's log, with the request that they belong to.
+//! The error stream: whole lines into the server's log, with the request's data.
 
 use std::fmt;
 use std::io::{self, Write};
@@ -6,13 +6,12 @@ use std::io::{self, Write};
 use super::code::Level;
 use super::exchange::Exchange;
 
-/// A line no longer than this goes out whole; a longer one in pieces. httpd cuts at 8 KiB.
+/// The longest line that is logged whole, in bytes. A longer one is split: httpd cuts at 8 KiB.
 const LINE: usize = 7 * 1024;
 
 /// A `Write` into the ErrorLog of the request's virtual host (PEP 3333, `wsgi.errors`).
 ///
-/// Each line is one record at level error; what is left without a line end goes out when the
-/// stream is flushed or dropped.
+/// Each line is one record at level error. A flush or a drop logs the last line without its end.
 pub struct Errors<'x> {
     exchange: &'x dyn Exchange,
     line: Vec<u8>,
@@ -23,7 +22,7 @@ impl<'x> Errors<'x> {
         Self { exchange, line: Vec::new() }
     }
 
-    /// One record at `level`.
+    /// Writes one record at `level`.
     pub fn log(&self, level: Level, message: impl fmt::Display) {
         if self.exchange.logs(level) {
             self.exchange.log(level, &message.to_string());

@@ -1,4 +1,4 @@
-//! What a server implements to run applications: one exchange, request and response.
+//! The traits that a server implements to run applications: one exchange, request and response.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,71 +14,74 @@ use super::error::Result;
 use super::file::FileBody;
 use super::status::Status;
 
-/// The request, as a lazy view: what is not asked for is not made.
+/// A lazy view of the request: a value costs nothing until it is read.
 ///
-/// Keys and values are bytes, as they came. The values live as long as the exchange.
+/// Keys and values are unchanged bytes. The values live as long as the exchange.
 pub trait Variables {
-    /// The value of an environ key: a CGI meta-variable, one of the server's own environment, a
+    /// Returns the value of an environ key: a CGI meta-variable, a variable of the server, a
     /// `gateway.*` or a `mod_rust.*` key.
     fn get(&self, key: &[u8]) -> Option<&[u8]>;
 
-    /// Every environ key with its value, in no order.
+    /// Calls `visit` with every environ key and its value, in no particular order.
     fn each(&self, visit: &mut dyn FnMut(&[u8], &[u8]));
 
-    /// A request header by its name, in any case. Authorization is among them.
+    /// Returns the value of a request header, Authorization included. The case of `name` does not
+    /// matter.
     fn header(&self, name: &[u8]) -> Option<&[u8]>;
 
-    /// Every request header as it came, repeated ones too if the server keeps them apart.
+    /// Calls `visit` with every request header, with each of a repeated one if the server keeps them
+    /// apart.
     fn each_header(&self, visit: &mut dyn FnMut(&[u8], &[u8]));
 
-    /// About how many request headers there are, where counting them costs nothing.
+    /// Returns the approximate number of request headers, if it costs nothing, else 0.
     fn header_count(&self) -> usize {
         0
     }
 
-    /// The request's target as it stood on the request line, undecoded.
+    /// Returns the target of the request line, not decoded.
     fn raw_target(&self) -> &[u8] {
         self.get(b"REQUEST_URI").unwrap_or_default()
     }
 }
 
-/// The environ apart from its exchange: shared between threads, and there as long as wanted.
+/// An environ that is shared between threads and may outlive its exchange.
 ///
-/// For services, whose futures may outlive the thread that has the request.
+/// Services need it: their futures may outlive the request's thread.
 pub trait SharedVariables: Send + Sync {
-    /// As [`Variables::get`].
+    /// Returns the value of an environ key, like [`Variables::get`].
     fn get(&self, key: &[u8]) -> Option<Vec<u8>>;
 
-    /// As [`Variables::each`].
+    /// Calls `visit` with every key and its value, like [`Variables::each`].
     fn each(&self, visit: &mut dyn FnMut(&[u8], &[u8]));
 }
 
-/// One exchange. [`run`](super::run()) drives it by the rules of the contract; a server only
-/// carries out what it is told, in this order: `begin`, `put_header` for each, then either again from
-/// `begin` or `commit`, then `write`, `file` and `flush`, and at last `finish`.
+/// One exchange, driven by [`run`](super::run()), which enforces the contract.
+///
+/// The order of calls is `begin`, `put_header` for each header, then `begin` again or `commit`, then
+/// `write`, `file` and `flush`, and finally `finish`.
 pub trait Exchange: Variables {
-    /// Starts the response's head, forgetting what an earlier one had set.
+    /// Starts the response's head, and discards an earlier one.
     fn begin(&self, status: Status<'_>);
 
-    /// Adds a checked header. Content-Length never comes this way.
+    /// Adds a checked header. Content-Length is passed to `commit` instead.
     fn put_header(&self, name: &[u8], value: &[u8]);
 
-    /// The head is final. `length` is the Content-Length, if there is one.
+    /// Completes the head. `length` is the Content-Length, if there is one.
     fn commit(&self, length: Option<u64>);
 
-    /// Takes a piece of the body. It need not go out before the next `flush`.
+    /// Takes a piece of the body. The server may hold it back until the next `flush`.
     ///
     /// # Errors
     ///
-    /// [`ClientGone`](super::ErrorKind::ClientGone) when nobody is there to take it.
+    /// [`ClientGone`](super::ErrorKind::ClientGone) when the client has left.
     fn write(&self, data: Bytes) -> Result<()>;
 
-    /// The validators of `file` for a 200 response without its own, and what conditional headers
-    /// of the request make of it: a status (304, 412) that is to be answered in its place.
+    /// Sets the validators of `file` on a 200 response without its own, and evaluates the request's
+    /// conditional headers. Returns the status to answer with instead: 304 or 412.
     fn conditions(&self, file: &FileBody) -> Option<http::StatusCode>;
 
-    /// Whether the server has an answer of its own for this error status, in place of the
-    /// application's. Asked before the head goes out.
+    /// Tells whether the server replaces the application's response with this error status by its own.
+    /// [`run`](super::run()) asks before it commits the head.
     fn overrides(&self, status: http::StatusCode) -> bool {
         let _ = status;
         false
@@ -88,42 +91,41 @@ pub trait Exchange: Variables {
     ///
     /// # Errors
     ///
-    /// As [`Exchange::write`].
+    /// The same as [`Exchange::write`].
     fn file(&self, file: FileBody) -> Result<()>;
 
-    /// Sends everything taken so far, the head included.
+    /// Sends the pending output and the head.
     ///
     /// # Errors
     ///
-    /// As [`Exchange::write`].
+    /// The same as [`Exchange::write`].
     fn flush(&self) -> Result<()>;
 
-    /// The response is complete.
+    /// Completes the response.
     ///
     /// # Errors
     ///
-    /// As [`Exchange::write`].
+    /// The same as [`Exchange::write`].
     fn finish(&self, trailers: Option<HeaderMap>) -> Result<()>;
 
-    /// Whether records of this level are kept, so that others need not be made.
+    /// Tells whether the log keeps records of this level.
     fn logs(&self, level: Level) -> bool;
 
-    /// One record in the log, with the request that it belongs to.
+    /// Writes one record to the log, with this request's data.
     fn log(&self, level: Level, message: &str);
 
-    /// The environ for what outlives this call. It is asked for by services only.
+    /// Returns an environ that may outlive this call. Only services ask for it.
     fn share(&self) -> Arc<dyn SharedVariables>;
 
-    /// Wakes the thread that has the request out of [`Exchange::park`]. It may be called from any
-    /// thread, as often as wanted, also when the exchange is over.
+    /// Returns the waker that ends [`Exchange::park`] in the request's thread. Any thread may call it,
+    /// any number of times, even after the exchange.
     fn waker(&self) -> Waker {
         UNPARK.with(|unpark| unpark.clone().into())
     }
 
-    /// Waits until woken, or until what `interest` names has happened. This is the seam at which
-    /// a server may one day give its thread to another request.
+    /// Waits for the waker or for the event that `interest` names.
     ///
-    /// A call of the waker since the last `park` makes it come back at once.
+    /// Returns at once if the waker was called since the last `park`.
     fn park(&self, interest: Interest) -> Woken {
         UNPARK.with(|unpark| match interest {
             Interest::Input if !unpark.called.swap(false, Ordering::Acquire) => Woken::MustBlock,
@@ -136,53 +138,55 @@ pub trait Exchange: Variables {
     }
 }
 
-/// What [`Exchange::park`] waits for beside a call of the waker.
+/// The events that end [`Exchange::park`] besides a call of the waker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Interest {
-    /// The waker alone; and the client's going, where the server can tell.
+    /// The waker alone, and the client's departure if the server notices it.
     Waker,
     /// More of the request body.
     Input,
 }
 
-/// Why [`Exchange::park`] came back. It may also come back for nothing, as `Called`.
+/// The reason for the end of [`Exchange::park`]. A spurious end is reported as `Called`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Woken {
     /// The waker was called.
     Called,
-    /// The request body can be read on, or its time is up, which reading it will tell.
+    /// The request body is readable, or its deadline has passed. A read tells which.
     Input,
-    /// The client has gone.
+    /// The client has left.
     Gone,
-    /// The server cannot wait for the request body beside the waker: it has to be read blocking.
+    /// The server cannot wait for the request body and the waker at once. Read the body blocking.
     MustBlock,
-    /// The server cannot wait: it lacks a descriptor.
+    /// The server cannot wait, because it lacks a descriptor.
     Unable,
 }
 
-/// The waker that ends [`park_thread`] in the calling thread: the one that [`Exchange::waker`] gives
-/// unless a server has its own.
+/// Returns the waker that ends [`park_thread`] in the calling thread: the default of
+/// [`Exchange::waker`].
 #[cfg(feature = "http-server")]
 pub(crate) fn thread_waker() -> Waker {
     UNPARK.with(|unpark| unpark.clone().into())
 }
 
-/// Waits until the calling thread's waker is called; whether it was, before `deadline`.
+/// Waits for the calling thread's waker. Returns `false` when `deadline` passes first.
 #[cfg(feature = "http-server")]
 pub(crate) fn park_thread(deadline: Option<Instant>) -> bool {
     UNPARK.with(|unpark| unpark.park(deadline))
 }
 
 thread_local! {
-    /// Made once a thread: a request that is answered at once should cost no allocation for it.
+    /// The waker of this thread. One a thread, so that a request costs no allocation for it.
     static UNPARK: Arc<Unpark> =
         Arc::new(Unpark { thread: thread::current(), called: AtomicBool::new(false) });
 }
 
-/// Wakes a thread. What the application itself does with the thread's park token (scoped threads
-/// and channels use it) cannot lose a call.
+/// A waker for one thread.
+///
+/// The flag keeps each call even if the application uses the thread's park token, which scoped threads
+/// and channels do.
 struct Unpark {
     thread: Thread,
     called: AtomicBool,
@@ -225,7 +229,7 @@ mod tests {
             UNPARK.with(|unpark| {
                 let waker = Waker::from(unpark.clone());
                 waker.wake_by_ref();
-                // As a scoped thread that the application waits for: the token is used up.
+                // A scoped thread that the application waits for uses up the token like this.
                 thread::park();
                 assert!(unpark.park(None));
                 thread::spawn(move || waker.wake());

@@ -1,4 +1,4 @@
-//! Application factories: how a process builds an application out of its options.
+//! Application factories, which build an application from its options.
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,9 +15,9 @@ use super::options::{self, Options};
 #[cfg(feature = "tower")]
 use super::service::RequestBody;
 
-/// Builds an application, once per process and per distinct set of options.
+/// A builder of an application, which runs once per process and distinct set of options.
 ///
-/// It runs after the fork and before the first request, and may start threads and open files.
+/// It runs after the fork and before the first request. It may start threads and open files.
 pub struct Factory {
     check: Box<Check>,
     build: Box<Build>,
@@ -29,13 +29,13 @@ type Check = dyn Fn(&Options) -> Result<()> + Send + Sync;
 type Build = dyn Fn(&Options) -> Result<Arc<dyn Application>> + Send + Sync;
 
 impl Factory {
-    /// An application that takes no options.
+    /// Makes a factory of an application without options.
     pub fn of<A: Application + Clone>(application: A) -> Self {
         Self::with_options(move |()| Ok(application.clone()))
     }
 
-    /// An application that is built out of its options: `T` declares them, and `build` may refuse
-    /// values that its types cannot.
+    /// Makes a factory of an application with options. `T` declares them, and `build` may refuse
+    /// values that the types allow.
     ///
     /// ```
     /// use mod_rust::gateway::{app_fn, Application, Body, Factory, Result};
@@ -56,7 +56,8 @@ impl Factory {
     /// }
     ///
     /// let factory = Factory::with_options(build);
-    /// # assert_eq!(factory.declared(), Some(&["polite"][..]));
+    /// # let options = [("polite", "On")].into_iter().collect();
+    /// # assert!(factory.check(&options).is_ok());
     /// ```
     pub fn with_options<T, A, F>(build: F) -> Self
     where
@@ -72,7 +73,8 @@ impl Factory {
         }
     }
 
-    /// A [service](super::service()) that takes no options: an axum `Router`, say.
+    /// Makes a factory of a [service](super::service()) without options: an axum `Router`, for
+    /// example.
     #[cfg(feature = "tower")]
     pub fn service<S, B>(service: S) -> Self
     where
@@ -85,8 +87,8 @@ impl Factory {
         Self { needs_runtime: true, ..Self::of(super::service::service(service)) }
     }
 
-    /// A service that is built out of its options. `build` runs in the context of the process's
-    /// runtime, so that it may start tasks and open connection pools.
+    /// Makes a factory of a service with options. `build` runs in the context of the process's
+    /// tokio runtime, so it may start tasks and open connection pools.
     #[cfg(feature = "tower")]
     pub fn service_with_options<T, S, B, F>(build: F) -> Self
     where
@@ -106,18 +108,18 @@ impl Factory {
         Self { needs_runtime: true, ..Self::with_options(build) }
     }
 
-    /// Whether the application is a service: the process then starts its runtime before the
-    /// application is built, and takes it down before it exits (`service::runtime`).
+    /// Tells whether the application is a service. The process then starts its runtime before it
+    /// builds the application, and shuts it down before it exits (`service::runtime`).
     #[must_use]
-    pub const fn needs_runtime(&self) -> bool {
+    pub(crate) const fn needs_runtime(&self) -> bool {
         self.needs_runtime
     }
 
-    /// Whether the application can be built with `options`, as far as their types tell.
+    /// Checks `options` against the declared names and types.
     ///
     /// # Errors
     ///
-    /// [`super::ErrorKind::Options`]: an option is missing, unknown or ill-typed.
+    /// [`super::ErrorKind::Options`] when an option is missing, unknown or ill-typed.
     pub fn check(&self, options: &Options) -> Result<()> {
         (self.check)(options)
     }
@@ -126,20 +128,20 @@ impl Factory {
     ///
     /// # Errors
     ///
-    /// As [`Factory::check`], and whatever the factory itself fails with.
+    /// The same as [`Factory::check`], and any error of the factory itself.
     pub fn build(&self, options: &Options) -> Result<Arc<dyn Application>> {
         (self.build)(options)
     }
 
-    /// The names of the options that the application declares; `None` when it takes any.
+    /// Returns the names of the declared options, or `None` if the application takes any.
     #[must_use]
-    pub const fn declared(&self) -> Option<&'static [&'static str]> {
+    pub(crate) const fn declared(&self) -> Option<&'static [&'static str]> {
         self.declared
     }
 
-    /// Whether the application knows an option of this name.
+    /// Tells whether the application knows an option of this name.
     #[must_use]
-    pub fn knows(&self, option: &str) -> bool {
+    pub(crate) fn knows(&self, option: &str) -> bool {
         self.declared.is_none_or(|declared| declared.contains(&option))
     }
 }

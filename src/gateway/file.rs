@@ -7,9 +7,9 @@ use super::error::Result;
 
 /// An open regular file whose bytes become the body (PEP 3333, `wsgi.file_wrapper`).
 ///
-/// The server sends it as it can: with sendfile, mapped into memory, or read. It also answers
-/// conditional and Range requests for it, from Last-Modified and ETag if the application gave
-/// them, else from the file's own time, size and inode, as httpd does for files on disk.
+/// The server sends it with sendfile, maps it into memory, or reads it. It also answers conditional
+/// and Range requests. Their validators are the application's Last-Modified and ETag. Without these,
+/// they come from the file's time, size and inode, like httpd's for files on disk.
 #[derive(Debug)]
 pub struct FileBody {
     file: File,
@@ -19,11 +19,11 @@ pub struct FileBody {
 }
 
 impl FileBody {
-    /// The whole of `file`, from its beginning.
+    /// Makes a body of the whole `file`, from its beginning.
     ///
     /// # Errors
     ///
-    /// When it is not a regular file, or its metadata cannot be read.
+    /// Fails when `file` is not a regular file or its metadata cannot be read.
     pub fn new(file: File) -> io::Result<Self> {
         let metadata = file.metadata()?;
         if !metadata.is_file() {
@@ -35,11 +35,11 @@ impl FileBody {
         Ok(Self { length: metadata.len(), file, start: 0, whole: true })
     }
 
-    /// `length` bytes of `file` from the offset `start`.
+    /// Makes a body of `length` bytes of `file`, from the offset `start`.
     ///
     /// # Errors
     ///
-    /// As [`FileBody::new`], and when the file is shorter than that.
+    /// The same as [`FileBody::new`], and fails when the file ends before that.
     pub fn range(file: File, start: u64, length: u64) -> io::Result<Self> {
         let whole = Self::new(file)?;
         if start.checked_add(length).is_none_or(|end| end > whole.length) {
@@ -51,41 +51,42 @@ impl FileBody {
         Ok(Self { start, length, whole: false, ..whole })
     }
 
-    /// The file.
+    /// Returns the file.
     #[must_use]
     pub const fn file(&self) -> &File {
         &self.file
     }
 
-    /// Where in the file the body starts, in bytes.
+    /// Returns the offset of the body in the file, in bytes.
     #[must_use]
     pub const fn start(&self) -> u64 {
         self.start
     }
 
-    /// The body's length in bytes.
+    /// Returns the body's length in bytes.
     #[must_use]
     pub const fn length(&self) -> u64 {
         self.length
     }
 
-    /// Whether the body is the whole file, so that the file's validators describe it.
+    /// Tells whether the body is the whole file, so that the file's validators describe it.
     #[must_use]
-    pub const fn is_whole(&self) -> bool {
+    pub(crate) const fn is_whole(&self) -> bool {
         self.whole
     }
 
-    /// The file itself, for a server that sends it by its descriptor.
+    /// Returns the file, for a server that sends it by its descriptor.
     #[must_use]
-    pub fn into_file(self) -> File {
+    #[cfg_attr(not(feature = "httpd"), expect(dead_code, reason = "httpd sends descriptors"))]
+    pub(crate) fn into_file(self) -> File {
         self.file
     }
 
-    /// The body's bytes, for a server that has no better way.
+    /// Returns a reader of the body's bytes.
     ///
     /// # Errors
     ///
-    /// When the file does not let itself be positioned.
+    /// Fails when the file cannot be positioned.
     pub fn into_reader(self) -> Result<impl Read> {
         let mut file = self.file;
         file.seek(SeekFrom::Start(self.start))?;

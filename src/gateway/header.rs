@@ -1,8 +1,8 @@
-//! What a header may look like: RFC 9110 sections 5.1, 5.5 and 7.6.1.
+//! The rules for header names and values: RFC 9110, sections 5.1, 5.5 and 7.6.1.
 
 use super::error::{Error, ErrorKind, Result};
 
-/// Headers that belong to a connection and that an application therefore may not set.
+/// Headers of a connection, which an application must not set.
 ///
 /// RFC 9110 7.6.1, as PEP 3333 has it for WSGI (`wsgiref.util.is_hop_by_hop`).
 pub const HOP_BY_HOP: [&str; 8] = [
@@ -16,10 +16,10 @@ pub const HOP_BY_HOP: [&str; 8] = [
     "upgrade",
 ];
 
-/// Whether `name` is one of [`HOP_BY_HOP`], in any case.
+/// Tells whether `name` is one of [`HOP_BY_HOP`], in any case.
 #[must_use]
 pub fn is_hop_by_hop(name: &[u8]) -> bool {
-    // Most names differ from all of these in their length, so this is cheap.
+    // The length alone excludes most names.
     const LENGTHS: u32 = {
         let (mut lengths, mut at) = (0, 0);
         while at < HOP_BY_HOP.len() {
@@ -33,8 +33,8 @@ pub fn is_hop_by_hop(name: &[u8]) -> bool {
         && HOP_BY_HOP.iter().any(|hop| hop.as_bytes().eq_ignore_ascii_case(name))
 }
 
-/// Returns whether the server's own answer to an error keeps this header of the application's: a 401
-/// needs its challenge, a 405 its methods, a 503 its time.
+/// Tells whether the server's error page keeps this header of the application. A 401 needs its
+/// challenge, a 405 its methods, a 503 its time.
 #[must_use]
 pub fn stays_with_error(name: &[u8]) -> bool {
     [&b"WWW-Authenticate"[..], b"Allow", b"Retry-After"]
@@ -42,36 +42,36 @@ pub fn stays_with_error(name: &[u8]) -> bool {
         .any(|kept| kept.eq_ignore_ascii_case(name))
 }
 
-/// Whether `name` is `Content-Length`, in any case. It must be a token.
+/// Tells whether `name`, a token, is `Content-Length` in any case.
 pub(super) fn is_content_length(name: &[u8]) -> bool {
-    // It comes with most responses: two comparisons of eight bytes, which overlap.
+    // Two overlapping comparisons of eight bytes, because most responses have this header.
     let Ok(name) = <&[u8; 14]>::try_from(name) else { return false };
     let eight = |bytes: &[u8]| bytes.try_into().map_or(0, u64::from_ne_bytes) | LOWER;
     eight(&name[..8]) == const { u64::from_ne_bytes(*b"content-") }
         && eight(&name[6..]) == const { u64::from_ne_bytes(*b"t-length") }
 }
 
-/// Makes letters of a token lower-case, and leaves its hyphens.
+/// The bits that make the letters of a token lower-case and keep its hyphens.
 const LOWER: u64 = u64::from_ne_bytes([0x20; 8]);
 
-/// Whether `name` is a token (RFC 9110, 5.6.2).
+/// Tells whether `name` is a token (RFC 9110, 5.6.2).
 #[must_use]
 pub fn is_token(name: &[u8]) -> bool {
     !name.is_empty() && all(name, TOKEN)
 }
 
-/// Whether `value` can be a field value (RFC 9110, 5.5): no control character but the tab.
+/// Tells whether `value` is a field value (RFC 9110, 5.5): the tab is the only control character.
 #[must_use]
 pub fn is_value(value: &[u8]) -> bool {
     all(value, VALUE)
 }
 
-/// Without a branch for each byte: nearly every name and value is good.
+/// Tells whether every byte is of `class`. It has no branch for a byte, as most inputs are valid.
 fn all(bytes: &[u8], class: u8) -> bool {
     bytes.iter().fold(class, |all, &byte| all & CLASS[byte as usize]) != 0
 }
 
-/// Checks a response header of an application's.
+/// Checks a response header of an application.
 ///
 /// # Errors
 ///
@@ -92,15 +92,15 @@ pub fn check(name: &[u8], value: &[u8]) -> Result<()> {
             ),
         ));
     }
-    // A CGI server obeys it, an HTTP server sends it on: it cannot mean the same everywhere.
+    // A CGI server obeys it and an HTTP server sends it on, so it has no common meaning.
     if name.eq_ignore_ascii_case(b"status") {
         return Err(invalid(name, "the status goes to start_response"));
     }
     Ok(())
 }
 
-/// Trailer fields that would say something about the message that carries them, or about where it
-/// goes (RFC 9110, 6.5.1).
+/// Fields that must not be trailers, because they describe the message or its routing (RFC 9110,
+/// 6.5.1).
 const NOT_IN_TRAILERS: [&[u8]; 7] = [
     b"content-encoding",
     b"content-length",
@@ -111,7 +111,7 @@ const NOT_IN_TRAILERS: [&[u8]; 7] = [
     b"trailer",
 ];
 
-/// Checks the name of a trailer field of an application's, in lower case.
+/// Checks the name of an application's trailer field, in lower case.
 ///
 /// # Errors
 ///
@@ -124,18 +124,18 @@ pub(super) fn check_trailer(name: &[u8]) -> Result<()> {
     Ok(())
 }
 
-/// Returns whether a field of this name, in any case, may follow the content.
+/// Tells whether a field of this name, in any case, may follow the content.
 #[must_use]
 pub fn is_trailer(name: &[u8]) -> bool {
     let is_name = |other: &&[u8]| other.eq_ignore_ascii_case(name);
     !is_hop_by_hop(name) && !NOT_IN_TRAILERS.iter().any(is_name)
 }
 
-/// Parses a Content-Length of an application's: digits only.
+/// Parses an application's Content-Length, which has digits only.
 ///
 /// # Errors
 ///
-/// [`ErrorKind::ContentLength`] for anything else.
+/// [`ErrorKind::ContentLength`] for any other text.
 pub fn content_length(value: &[u8]) -> Result<u64> {
     decimal(value).ok_or_else(|| {
         Error::of(

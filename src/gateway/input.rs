@@ -10,15 +10,16 @@ use http::{HeaderMap, HeaderName};
 use super::error::{Error, ErrorKind, Result};
 use super::header;
 
-/// A body that is sent on goes in pieces of about this size, in bytes.
+/// The approximate size of the pieces of a body that is sent on, in bytes.
 const PIECE: usize = 48 * 1024;
 
-/// Where a server keeps the request body.
+/// The server's side of the request body.
 pub trait InputSource {
-    /// The body's length in bytes, or `None` when it is not known beforehand (chunked).
+    /// Returns the body's length in bytes, or `None` if it is not known yet (chunked).
     fn length(&self) -> Option<u64>;
 
-    /// What can be read now. With `wait`, blocks until there is something, the end, or an error.
+    /// Returns the bytes that can be read now. With `wait`, blocks until there are bytes, the end, or
+    /// an error.
     ///
     /// # Errors
     ///
@@ -26,30 +27,41 @@ pub trait InputSource {
     /// or [`ErrorKind::ClientGone`].
     fn fill(&mut self, wait: bool) -> Result<Fill<'_>>;
 
-    /// Takes `amount` bytes off what [`fill`](Self::fill) gave last.
+    /// Consumes `amount` of the bytes that [`fill`](Self::fill) returned last.
     fn consume(&mut self, amount: usize);
 
-    /// The body's trailer fields, once it has been read to its end.
+    /// Returns the trailer fields, after the body was read to its end.
     fn trailers(&mut self) -> Option<HeaderMap> {
         None
     }
 }
 
-/// What [`InputSource::fill`] found.
+/// The result of [`InputSource::fill`].
 #[derive(Debug)]
 pub enum Fill<'a> {
-    /// Bytes, at least one.
+    /// At least one byte.
     Data(&'a [u8]),
-    /// The body's end.
+    /// The end of the body.
     End,
-    /// Nothing yet; only when not asked to wait.
+    /// No byte yet. Only a call without `wait` returns it.
     NotYet,
 }
 
 /// The request body of one exchange (PEP 3333, `wsgi.input`).
 ///
-/// Reading past the end gives end-of-file, as `gateway.input_terminated` promises. An error that
-/// is not handled but handed on with `?` answers with its own status: 413, 408 or 400.
+/// A read past the end returns end-of-file, as `gateway.input_terminated` promises. An error that the
+/// application returns with `?` becomes a response with the error's status: 413, 408 or 400.
+///
+/// ```
+/// use mod_rust::{Body, Environ, Result, StartResponse};
+///
+/// fn reverse<'x>(mut environ: Environ<'x>, start_response: StartResponse<'x>) -> Result<Body<'x>> {
+///     let mut text = environ.input().read_all(64 * 1024)?;
+///     text.reverse();
+///     start_response.start(200, [("Content-Type", "application/octet-stream")])?;
+///     Ok(Body::from(text))
+/// }
+/// ```
 pub struct Input<'x> {
     kind: Kind<'x>,
 }
@@ -62,21 +74,20 @@ enum Kind<'x> {
 }
 
 impl<'x> Input<'x> {
-    /// An input that is at its end.
+    /// Returns an empty input.
     #[must_use]
     pub const fn empty() -> Self {
         Self { kind: Kind::Empty }
     }
 
-    /// An input of one's own, for middleware and tests. It blocks where `reader` does, and has no
-    /// trailers.
+    /// Makes an input of `reader`, for middleware and tests. It blocks when `reader` blocks, and has
+    /// no trailers.
     pub fn from_reader(reader: impl BufRead + 'x, length: Option<u64>) -> Self {
         Self { kind: Kind::Reader { reader: Box::new(reader), length } }
     }
 
-    /// An input of one's own that can also be read without waiting, and have trailers, for
-    /// middleware.
-    pub fn from_source(source: impl InputSource + 'x) -> Self {
+    /// Makes an input of `source`, which can be read without waiting and may have trailers.
+    pub(crate) fn from_source(source: impl InputSource + 'x) -> Self {
         Self { kind: Kind::Source(Box::new(source)) }
     }
 
@@ -87,8 +98,8 @@ impl<'x> Input<'x> {
         Self { kind: Kind::Server { source, failed } }
     }
 
-    /// The body's length in bytes: 0 when the request has none, `None` when it is not known
-    /// beforehand.
+    /// Returns the body's length in bytes: 0 for a request without a body, `None` if it is not known
+    /// yet.
     #[must_use]
     pub fn length(&self) -> Option<u64> {
         match &self.kind {
@@ -99,11 +110,12 @@ impl<'x> Input<'x> {
         }
     }
 
-    /// The next bytes as they came, up to `most` of them; `None` at the end.
+    /// Returns the next bytes, at most `most`, or `None` at the end.
     ///
     /// # Errors
     ///
-    /// As [`InputSource::fill`].
+    /// [`ErrorKind::InputTooLarge`], [`ErrorKind::InputTimeout`], [`ErrorKind::InputMalformed`]
+    /// or [`ErrorKind::ClientGone`].
     pub fn chunk(&mut self, most: usize) -> Result<Option<Bytes>> {
         let data = self.fill_buf()?;
         if data.is_empty() {
@@ -114,11 +126,12 @@ impl<'x> Input<'x> {
         Ok(Some(bytes))
     }
 
-    /// The whole body, if it is no longer than `limit` bytes.
+    /// Reads the whole body, up to `limit` bytes.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::InputTooLarge`] when it is longer, and as [`InputSource::fill`].
+    /// [`ErrorKind::InputTooLarge`] when the body is longer. Otherwise the same as
+    /// [`chunk`](Self::chunk).
     pub fn read_all(&mut self, limit: u64) -> Result<Vec<u8>> {
         let too_large = || {
             Error::of(
@@ -130,7 +143,7 @@ impl<'x> Input<'x> {
         if length.is_some_and(|length| length > limit) {
             return Err(too_large());
         }
-        // The length is the client's word: reserve no more than a little on the strength of it.
+        // The length is unverified client data, so it reserves a bounded amount only.
         let mut body = Vec::with_capacity(length.unwrap_or(0).min(256 * 1024) as usize);
         loop {
             let data = self.fill_buf()?;
@@ -146,13 +159,13 @@ impl<'x> Input<'x> {
         }
     }
 
-    /// What can be read now; with `wait`, blocks until there is something (see
-    /// [`InputSource::fill`]). [`consume`](BufRead::consume) takes it off.
+    /// Returns the bytes that can be read now, and with `wait` blocks for them (see
+    /// [`InputSource::fill`]). [`consume`](BufRead::consume) consumes them.
     ///
     /// # Errors
     ///
-    /// As [`InputSource::fill`].
-    pub fn fill(&mut self, wait: bool) -> Result<Fill<'_>> {
+    /// The same as [`InputSource::fill`].
+    pub(crate) fn fill(&mut self, wait: bool) -> Result<Fill<'_>> {
         match &mut self.kind {
             Kind::Empty => Ok(Fill::End),
             Kind::Server { source, failed } => fill(*source, failed, wait),
@@ -164,9 +177,10 @@ impl<'x> Input<'x> {
         }
     }
 
-    /// The trailer fields, once the body has been read to its end. Those that cannot be trailers
-    /// (RFC 9110, 6.5.1: Host, Content-Length, …) are passed over, so that an application may hand
-    /// on what it gets.
+    /// Returns the trailer fields, after the body was read to its end.
+    ///
+    /// It drops fields that must not be trailers (RFC 9110, 6.5.1: Host, Content-Length, …). So an
+    /// application may send the trailers on.
     pub fn trailers(&mut self) -> Option<HeaderMap> {
         let mut trailers = match &mut self.kind {
             Kind::Server { source, .. } => source.trailers(),
@@ -218,7 +232,7 @@ impl<'x> Input<'x> {
     }
 }
 
-/// An error is remembered: an input that has failed does not come back to life.
+/// Fills from `source`, and repeats its first error on each later call.
 fn fill<'a>(
     source: &'a mut dyn InputSource,
     failed: &Cell<Option<ErrorKind>>,

@@ -1,9 +1,9 @@
 //! Middleware: an application around another, which sees the request first and the response last.
 //!
-//! It needs no trait of its own. What wraps an [`Application`](super::Application) is one, changes
-//! the [`Environ`](super::Environ) on the way in, and on the way out the head through
-//! [`map_head`] and the body through [`Body::into_stream`](super::Body::into_stream). Where that
-//! is not enough, [`StartResponse::wrap`] takes any [`Respond`].
+//! A middleware implements [`Application`](super::Application) and calls the inner application. On the
+//! way in it changes the [`Environ`](super::Environ). On the way out it changes the head with
+//! [`map_head`] and the body with [`Body::into_stream`](super::Body::into_stream). For everything else,
+//! [`StartResponse::wrap`] takes any [`Respond`].
 //!
 //! ```
 //! use bytes::Bytes;
@@ -11,7 +11,7 @@
 //! use mod_rust::gateway::middleware::map_head;
 //! use mod_rust::gateway::{Application, Body, BodyStream, Environ, Pace, Result, StartResponse};
 //!
-//! /// Says everything louder.
+//! /// Middleware that answers in upper case.
 //! struct Loud<A>(A);
 //!
 //! impl<A: Application> Application for Loud<A> {
@@ -35,7 +35,7 @@
 //!
 //! impl BodyStream for Louder<'_> {
 //!     fn next_chunk(&mut self, pace: &mut dyn Pace) -> Result<Option<Bytes>> {
-//!         // With the same pace, so that what is there goes out as soon as it did without.
+//!         // The same pace, so that the server sends chunks as early as before.
 //!         let chunk = self.0.next_chunk(pace)?;
 //!         Ok(chunk.map(|chunk| Bytes::from(chunk.to_ascii_uppercase())))
 //!     }
@@ -45,12 +45,12 @@
 //!     }
 //! }
 //!
-//! # use mod_rust::gateway::{app_fn, memory::Request};
+//! # use mod_rust::gateway::{app_fn, memory::TestRequest};
 //! let app = Loud(app_fn(|_environ, start_response| {
 //!     start_response.start(200, [("Content-Type", "text/plain")])?;
 //!     Ok(Body::from("hello\n"))
 //! }));
-//! let response = Request::get("/").call(&app);
+//! let response = TestRequest::get("/").call(&app);
 //! assert_eq!(response.header("x-loud"), Some(&b"yes"[..]));
 //! assert_eq!(response.header("content-length"), Some(&b"6"[..]));
 //! assert_eq!(response.text(), "HELLO\n");
@@ -63,9 +63,9 @@ use super::error::Result;
 use super::start_response::{EachHeader, Respond, StartResponse};
 use super::status::{IntoStatus, Status};
 
-/// A `start_response` that lets `edit` change each head before it is handed on.
+/// Returns a `start_response` that calls `edit` with each head before it is passed on.
 ///
-/// A body of another length than the application's needs its Content-Length taken away.
+/// If the middleware changes the body's length, `edit` must remove Content-Length.
 pub fn map_head<'x>(
     start_response: StartResponse<'x>,
     edit: impl Fn(&mut Head) -> Result<()> + 'x,
@@ -82,17 +82,17 @@ pub struct Head {
 }
 
 impl Head {
-    /// The status.
+    /// Returns the status.
     #[must_use]
     pub const fn status(&self) -> StatusCode {
         self.status
     }
 
-    /// Answers with another status, with the reason phrase that belongs to it.
+    /// Replaces the status and its reason phrase.
     ///
     /// # Errors
     ///
-    /// [`super::ErrorKind::InvalidStatus`] unless it is a final one.
+    /// [`super::ErrorKind::InvalidStatus`] unless the status is final.
     pub fn set_status<'a>(&mut self, status: impl IntoStatus<'a>) -> Result<()> {
         let status = status.into_status()?;
         self.status = status.code();
@@ -100,30 +100,30 @@ impl Head {
         Ok(())
     }
 
-    /// The headers, in order.
+    /// Returns the headers, in order.
     pub fn headers(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
         self.headers.iter().map(|(name, value)| (&name[..], &value[..]))
     }
 
-    /// The value of the first header of this name, in any case.
+    /// Returns the value of the first header of this name, in any case.
     #[must_use]
     pub fn get(&self, name: impl AsRef<[u8]>) -> Option<&[u8]> {
         let name = name.as_ref();
         self.headers().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value)
     }
 
-    /// Adds a header behind the others.
+    /// Appends a header.
     pub fn add(&mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) {
         self.headers.push((name.as_ref().to_vec(), value.as_ref().to_vec()));
     }
 
-    /// Sets a header in place of all of this name.
+    /// Replaces all headers of this name by one.
     pub fn set(&mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) {
         self.remove(&name);
         self.add(name, value);
     }
 
-    /// Takes all headers of this name away.
+    /// Removes all headers of this name.
     pub fn remove(&mut self, name: impl AsRef<[u8]>) {
         let name = name.as_ref();
         self.headers.retain(|(known, _)| !known.eq_ignore_ascii_case(name));
@@ -169,7 +169,7 @@ impl<F: Fn(&mut Head) -> Result<()>> Respond for MapHead<'_, F> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gateway::memory::Request;
+    use crate::gateway::memory::TestRequest;
     use crate::gateway::{
         Application, Body, Environ, Error, ErrorKind, app_fn, header, validate::Validate,
     };
@@ -210,7 +210,7 @@ mod tests {
             head.set("content-type", "text/html");
             head.set_status(203)
         }));
-        let response = Request::get("/").call(&app);
+        let response = TestRequest::get("/").call(&app);
         assert!(response.is_complete(), "{response:?}");
         assert_eq!((response.status().as_u16(), response.reason()), (203, None));
         let headers: Vec<_> =
@@ -227,7 +227,7 @@ mod tests {
     #[test]
     fn what_is_not_edited_stays() {
         let app = Edit(hello, |_head| Ok(()));
-        let response = Request::get("/write").call(&app);
+        let response = TestRequest::get("/write").call(&app);
         assert!(response.is_complete(), "{response:?}");
         assert_eq!(response.reason(), Some(&b"Fine"[..]));
         assert_eq!(response.headers().len(), 4);
@@ -241,7 +241,7 @@ mod tests {
             head.set("X-Status", status);
             Ok(())
         });
-        let response = Request::get("/replace").call(&app);
+        let response = TestRequest::get("/replace").call(&app);
         assert_eq!(response.header("x-status"), Some(&b"503"[..]));
         assert_eq!(response.header("x-a"), None);
     }
@@ -276,7 +276,7 @@ mod tests {
             ),
             (|_head| Err(Error::new("no")), ErrorKind::Application),
         ] {
-            let response = Request::get("/").call(&Edit(hello, edit));
+            let response = TestRequest::get("/").call(&Edit(hello, edit));
             assert_eq!(response.error().unwrap().kind(), kind);
         }
     }
@@ -290,8 +290,8 @@ mod tests {
             }
             hello(environ, start_response)
         });
-        assert_eq!(Request::get("/").call(&guard).status().as_u16(), 401);
-        let known = Request::get("/").variable("REMOTE_USER", "alice").call(&guard);
+        assert_eq!(TestRequest::get("/").call(&guard).status().as_u16(), 401);
+        let known = TestRequest::get("/").variable("REMOTE_USER", "alice").call(&guard);
         assert_eq!(known.text(), "hello");
     }
 }

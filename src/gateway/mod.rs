@@ -1,26 +1,26 @@
-//! The application contract: PEP 3333's ideas in Rust, the same behind every server.
+//! The application contract: the ideas of PEP 3333 in Rust, the same behind every server.
 //!
 //! An [`Application`] gets an [`Environ`] (with its [`Input`] and its [`Errors`] stream) and
-//! [`StartResponse`], and returns a [`Body`]. A server implements [`Exchange`] and [`InputSource`]
-//! and calls [`run()`], which keeps the rules. No sockets, no FFI, no threads here.
+//! [`StartResponse`], and returns a [`Body`]. A [`Factory`] builds it from its [`Options`]. The module
+//! has no sockets, FFI or threads.
 
 mod application;
 mod body;
-mod code;
+pub(crate) mod code;
 mod environ;
 mod error;
 mod errors;
-mod exchange;
+pub(crate) mod exchange;
 mod factory;
 mod file;
-pub mod header;
-mod input;
+pub(crate) mod header;
+pub(crate) mod input;
 pub mod memory;
 pub mod middleware;
 mod options;
-pub mod panic;
+pub(crate) mod panic;
 pub(crate) mod percent;
-mod run;
+pub(crate) mod run;
 #[cfg(feature = "tower")]
 pub mod service;
 mod start_response;
@@ -29,20 +29,24 @@ pub mod validate;
 
 pub use application::{Application, app_fn};
 pub use body::{Body, BodyStream, Pace};
-#[doc(hidden)]
-pub use code::{Code, Level};
-pub use environ::{Environ, GATEWAY_VERSION};
+pub use code::Level;
+pub use environ::Environ;
 pub use error::{Error, ErrorKind, Result};
 pub use errors::Errors;
-pub use exchange::{Exchange, Interest, SharedVariables, Variables, Woken};
-#[cfg(feature = "http-server")]
-pub(crate) use exchange::{park_thread, thread_waker};
 pub use factory::Factory;
 pub use file::FileBody;
-pub use input::{Fill, Input, InputSource};
+pub use input::Input;
 pub use options::Options;
-pub use run::{Outcome, run};
 #[cfg(feature = "tower")]
 pub use service::service;
 pub use start_response::{EachHeader, Respond, StartResponse, Writer};
 pub use status::{IntoStatus, Status};
+
+// The server's side of the contract.
+pub(crate) use code::Code;
+pub(crate) use environ::GATEWAY_VERSION;
+pub(crate) use exchange::{Exchange, Interest, SharedVariables, Variables, Woken};
+#[cfg(feature = "http-server")]
+pub(crate) use exchange::{park_thread, thread_waker};
+pub(crate) use input::{Fill, InputSource};
+pub(crate) use run::{Outcome, run};

@@ -1,4 +1,4 @@
-//! Typed application options: what the configuration says, read into a struct of the application's.
+//! Typed application options: the configuration, deserialized into the application's own struct.
 
 use serde::de::value::StrDeserializer;
 use serde::de::{self, DeserializeOwned, DeserializeSeed, MapAccess, SeqAccess, Visitor};
@@ -6,20 +6,27 @@ use serde::forward_to_deserialize_any;
 
 use super::error::{Error, ErrorKind, Result};
 
-/// An application's options as the configuration gave them: names and values, each name once.
+/// The options of an application in the configuration: names and values, each name once.
+///
+/// ```
+/// use mod_rust::gateway::Options;
+///
+/// let options: Options = [("greeting", "Hi"), ("shelves", "3")].into_iter().collect();
+/// assert_eq!(options.get("shelves"), Some("3"));
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Options {
     pairs: Vec<(String, String)>,
 }
 
 impl Options {
-    /// No options.
+    /// Returns an empty set of options.
     #[must_use]
     pub const fn new() -> Self {
         Self { pairs: Vec::new() }
     }
 
-    /// Sets one; a later value takes the place of an earlier one.
+    /// Sets the value of `name`, in place of an earlier one.
     pub fn set(&mut self, name: impl Into<String>, value: impl Into<String>) {
         let name = name.into();
         match self.pairs.binary_search_by(|(set, _)| set.cmp(&name)) {
@@ -28,32 +35,32 @@ impl Options {
         }
     }
 
-    /// The value of `name`.
+    /// Returns the value of `name`.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
         let at = self.pairs.binary_search_by(|(set, _)| set.as_str().cmp(name)).ok()?;
         Some(&self.pairs[at].1)
     }
 
-    /// All of them, by name.
+    /// Returns all options, sorted by name.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.pairs.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
-    /// These, without those whose name `keep` does not want.
+    /// Returns the options whose names `keep` accepts.
     #[must_use]
-    pub fn filtered(&self, keep: impl Fn(&str) -> bool) -> Self {
+    pub(crate) fn filtered(&self, keep: impl Fn(&str) -> bool) -> Self {
         Self { pairs: self.pairs.iter().filter(|(name, _)| keep(name)).cloned().collect() }
     }
 
-    /// Reads them into `T`.
+    /// Deserializes the options into `T`.
     ///
-    /// Numbers, strings, characters, unit enums and options are written as they are, flags as
-    /// On/Off, yes/no, true/false or 1/0, lists as words.
+    /// Numbers, strings, characters, unit enums and `Option`s have their usual form. Flags are On/Off,
+    /// yes/no, true/false or 1/0. Lists are words.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Options`] with the option's name, its value and what is allowed.
+    /// [`ErrorKind::Options`] with the option's name, its value and the allowed values.
     pub fn read<T: DeserializeOwned>(&self) -> Result<T> {
         T::deserialize(Map { pairs: &self.pairs, next: 0 })
             .map_err(|error| Error::of(ErrorKind::Options, error.0))
@@ -70,7 +77,7 @@ impl<N: Into<String>, V: Into<String>> FromIterator<(N, V)> for Options {
     }
 }
 
-/// The options that `T` declares, or `None` if it takes any (a map, or a flattened struct).
+/// Returns the options that `T` declares, or `None` if it takes any (a map or a flattened struct).
 #[must_use]
 pub(super) fn declared<T: DeserializeOwned>() -> Option<&'static [&'static str]> {
     let mut fields = None;
@@ -78,7 +85,7 @@ pub(super) fn declared<T: DeserializeOwned>() -> Option<&'static [&'static str]>
     fields
 }
 
-/// Why options could not be read.
+/// The reason why options could not be read.
 #[derive(Debug)]
 struct ReadError(String);
 
@@ -119,7 +126,7 @@ impl<'de> de::Deserializer<'de> for Map<'_> {
         visitor.visit_map(self)
     }
 
-    // An application without options has `()` for them.
+    // `()` is the options type of an application without options.
     fn deserialize_unit<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ReadError> {
         match self.pairs.first() {
             None => visitor.visit_unit(),
@@ -165,7 +172,7 @@ impl<'de> MapAccess<'de> for Map<'_> {
     }
 }
 
-/// One value: whatever the application asks for is read out of the text.
+/// The text of one value, parsed as the type that the application asks for.
 struct Value<'a>(&'a str);
 
 macro_rules! parse {

@@ -1,4 +1,4 @@
-//! What a caught panic said, and where: the payload alone does not tell the place.
+//! Caught panics with message and location, which the payload alone lacks.
 
 use std::any::Any;
 use std::cell::{Cell, RefCell};
@@ -11,20 +11,19 @@ thread_local! {
     static LAST: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 
-/// Runs `f`; a panic in it comes back as an error that says what and where.
+/// Runs `f`, and returns a panic in it as an error with its message and location.
 ///
 /// # Errors
 ///
 /// [`ErrorKind::Panic`].
 pub fn catch<T>(f: impl FnOnce() -> T) -> Result<T, Error> {
     CATCHING.set(CATCHING.get() + 1);
-    // What `f` had in its hands is not used again by the callers of this function: they end the
-    // exchange.
+    // The callers end the exchange after a panic, so none uses the values of `f` again.
     let result = panic::catch_unwind(AssertUnwindSafe(f));
     CATCHING.set(CATCHING.get() - 1);
     result.map_err(|payload| {
         let message = LAST.take().unwrap_or_else(|| format!("panicked: {}", text(&*payload)));
-        // The payload is the application's own value, whose drop may panic as well.
+        // The payload is a value of the application, so its drop may panic as well.
         if let Err(second) = panic::catch_unwind(AssertUnwindSafe(move || drop(payload))) {
             let _never_dropped = std::mem::ManuallyDrop::new(second);
         }
@@ -32,20 +31,21 @@ pub fn catch<T>(f: impl FnOnce() -> T) -> Result<T, Error> {
     })
 }
 
-/// Whether this thread is within [`catch`]: somewhere in an application or in the kit.
+/// Tells whether this thread is inside [`catch`]: in an application or in this crate.
 #[must_use]
 pub fn is_catching() -> bool {
     CATCHING.get() > 0
 }
 
-/// Runs `f` while another panic unwinds, which is the one to be told of.
+/// Runs `f` while another panic unwinds, and keeps the message of that panic.
 pub(super) fn quietly(f: impl FnOnce()) {
     let first = LAST.take();
     drop(catch(f));
     LAST.set(first);
 }
 
-/// Lets caught panics tell where they happened. Others go to the hook that was there before.
+/// Installs a panic hook that records the location of caught panics and passes others on to the
+/// previous hook.
 ///
 /// Call it once per process.
 pub fn install_hook() {
@@ -66,7 +66,7 @@ fn describe(info: &PanicHookInfo<'_>) -> String {
     }
 }
 
-/// What a panic's payload says.
+/// Returns the message of a panic's payload.
 #[must_use]
 pub fn text(payload: &(dyn Any + Send)) -> &str {
     payload

@@ -1,7 +1,6 @@
-//! Runs an application for one exchange and holds it to the contract.
+//! Runs an application for one exchange and enforces the contract.
 //!
-//! Every rule that is the same behind every server is kept here, so that a server only carries out
-//! what it is told.
+//! Every rule that holds behind every server is enforced here, so that servers only transmit.
 
 mod send;
 #[cfg(test)]
@@ -22,27 +21,27 @@ use super::panic;
 use super::start_response::{EachHeader, Respond, StartResponse};
 use super::status::Status;
 
-/// How an exchange ended.
+/// The result of an exchange.
 #[derive(Debug)]
 #[must_use]
 pub enum Outcome {
     /// The response is complete.
     Complete,
-    /// Nothing has gone out; the server answers with this status itself (304, 412, and what it
-    /// [overrides](Exchange::overrides)).
+    /// Nothing was sent. The server makes the response with this status: 304, 412, or one that it
+    /// [overrides](Exchange::overrides).
     Status(StatusCode),
-    /// Nothing has gone out; the server answers with another of its paths, as a GET.
+    /// Nothing was sent. The server answers with a GET of this path.
     Redirect(String),
-    /// Nothing has gone out; the server answers with the error's status itself.
+    /// Nothing was sent. The server answers with the error's status.
     Failed(Error),
-    /// A part has gone out: the server must break the response visibly.
+    /// A part was sent. The server must break the response visibly.
     Broken(Error),
 }
 
-/// Calls `application` for one exchange and sends what it answers.
+/// Calls `application` for one exchange and sends its response.
 ///
-/// A panic in the application or in its body is caught and ends the exchange like an error. The
-/// body is closed before this returns.
+/// A panic in the application or in its body ends the exchange like an error. The body is closed
+/// before the function returns.
 pub fn run(
     application: &dyn Application,
     exchange: &dyn Exchange,
@@ -77,18 +76,18 @@ enum Sent {
 struct Response<'e> {
     exchange: &'e dyn Exchange,
     is_head: bool,
-    /// Status and whether it may have a body, once started.
+    /// The status, and whether it may have a body, after the start.
     started: Cell<Option<(StatusCode, bool)>>,
-    /// The status, if it is one that the server answers itself.
+    /// The status, if the server overrides it.
     overridden: Cell<Option<StatusCode>>,
-    /// The Content-Length that the application gave, then the one that was committed.
+    /// The application's Content-Length, and later the committed one.
     length: Cell<Option<u64>>,
     committed: Cell<bool>,
-    /// Whether something was written that no flush has followed.
+    /// Whether there is output after the last flush.
     pending: Cell<bool>,
     sent: Cell<u64>,
     input_failed: Cell<Option<ErrorKind>>,
-    /// Whether the head was given in knowledge of the input's failure.
+    /// Whether the application gave the head after the input had failed.
     started_after_input_failed: Cell<bool>,
 }
 
@@ -113,7 +112,7 @@ impl<'e> Response<'e> {
         if let Some(length) = self.length.get().or(length)
             && i64::try_from(length).is_err()
         {
-            // No server counts further: httpd would send a negative number.
+            // httpd would send a negative number.
             return Err(Error::of(
                 ErrorKind::ContentLength,
                 format!("Content-Length \"{length}\": too large; expected at most {}", i64::MAX),
@@ -129,7 +128,7 @@ impl<'e> Response<'e> {
         Ok(())
     }
 
-    /// The Content-Length that the application gave against what is known of the body.
+    /// Checks the application's Content-Length against the known length of the body.
     fn check_length(&self, known: Option<u64>) -> Result<()> {
         match (self.length.get(), known) {
             (Some(given), Some(known)) if given != known => Err(Error::of(
@@ -140,7 +139,7 @@ impl<'e> Response<'e> {
         }
     }
 
-    /// Before the head goes out: whether the server answers an error in the application's place.
+    /// Fails if the server replaces a response with this error status by its own.
     fn check_status(&self) -> Result<()> {
         let (status, _) = self.started()?;
         let is_error = status.is_client_error() || status.is_server_error();
@@ -151,7 +150,7 @@ impl<'e> Response<'e> {
         Ok(())
     }
 
-    /// Sends a piece of a body, whose whole `length` is known or not, after the head.
+    /// Sends a piece of a body, after the head. `length` is the whole body's, if known.
     fn put(&self, data: Bytes, length: Option<u64>) -> Result<()> {
         let sent = self.sent.get() + data.len() as u64;
         if let Some(length) = self.length.get().or(length)
@@ -189,7 +188,7 @@ impl<'e> Response<'e> {
         Ok(Sent::Whole)
     }
 
-    /// An answer made of a request that turned out cut or malformed must not look whole.
+    /// Fails if the input failed after the head was given, so that the response does not look complete.
     fn check_input(&self) -> Result<()> {
         match self.input_failed.get() {
             Some(kind) if !self.started_after_input_failed.get() => {

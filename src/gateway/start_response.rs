@@ -1,4 +1,4 @@
-//! `start_response`: how an application gives its status and headers.
+//! `start_response`: the callable that takes an application's status and headers.
 
 use std::fmt;
 use std::io::{self, Write};
@@ -8,37 +8,37 @@ use bytes::Bytes;
 use super::error::{Error, Result};
 use super::status::{IntoStatus, Status};
 
-/// Visits the headers of a response, each as name and value.
+/// A function that visits the headers of a response, each as name and value.
 pub type EachHeader<'h> = dyn FnMut(&mut dyn FnMut(&[u8], &[u8]) -> Result<()>) -> Result<()> + 'h;
 
-/// What stands behind a [`StartResponse`]: the server, or a middleware that looks at the head.
+/// The receiver behind a [`StartResponse`]: the server, or a middleware that reads the head.
 pub trait Respond {
-    /// Takes status and headers; `replace` says that an earlier head may be replaced.
+    /// Takes status and headers. `replace` permits the replacement of an earlier head.
     ///
     /// # Errors
     ///
-    /// What the contract refuses: see [`StartResponse::start`].
+    /// The same as [`StartResponse::start`].
     fn start(&self, status: Status<'_>, headers: &mut EachHeader<'_>, replace: bool) -> Result<()>;
 
     /// Takes a piece of the body.
     ///
     /// # Errors
     ///
-    /// When nothing was started, too much is written, or the client has gone.
+    /// Fails without a head, after more bytes than the Content-Length, and after the client left.
     fn write(&self, data: Bytes) -> Result<()>;
 
-    /// Sends what was written.
+    /// Sends the pending output.
     ///
     /// # Errors
     ///
-    /// When the client has gone.
+    /// Fails when the client has left.
     fn flush(&self) -> Result<()>;
 
-    /// Whether the head has gone out, so that it cannot be replaced any more.
+    /// Tells whether the head was sent, so that it cannot be replaced.
     fn is_committed(&self) -> bool;
 }
 
-/// Starts the response of one exchange (PEP 3333, `start_response`).
+/// The callable that starts the response of one exchange (PEP 3333, `start_response`).
 pub struct StartResponse<'x> {
     respond: Target<'x>,
 }
@@ -53,21 +53,34 @@ impl<'x> StartResponse<'x> {
         Self { respond: Target::Server(server) }
     }
 
-    /// A `start_response` for the application that a middleware wraps.
+    /// Makes a `start_response` for the application inside a middleware.
     pub fn wrap(respond: impl Respond + 'x) -> Self {
         Self { respond: Target::Middleware(Box::new(respond)) }
     }
 
-    /// Gives status and headers. They go out with the first of the body, or at its end.
+    /// Sets status and headers. The server sends them with the first bytes of the body, or at its
+    /// end.
     ///
-    /// The returned writer is for applications that push their body; others drop it and return
-    /// one.
+    /// The returned writer is for applications that push their body. Others drop it and return a
+    /// body.
+    ///
+    /// ```
+    /// use std::io::Write as _;
+    ///
+    /// use mod_rust::{Body, Environ, Result, StartResponse};
+    ///
+    /// fn push<'x>(_: Environ<'x>, start_response: StartResponse<'x>) -> Result<Body<'x>> {
+    ///     let mut writer = start_response.start("200 OK", [("Content-Type", "text/plain")])?;
+    ///     writeln!(writer, "pushed")?;
+    ///     Ok(Body::empty())
+    /// }
+    /// ```
     ///
     /// # Errors
     ///
-    /// A second call, a status that is not final, a header that is malformed, belongs to the
-    /// connection, or gives Content-Length badly. The application should hand the error on: the
-    /// client then gets a 500 and the log the reason.
+    /// Fails for a second call, a status that is not final, and a header that is malformed,
+    /// hop-by-hop, or a wrong Content-Length. The application should return the error: the client then
+    /// gets a 500 and the log the reason.
     pub fn start<'a, S, H, N, V>(&self, status: S, headers: H) -> Result<Writer<'_>>
     where
         S: IntoStatus<'a>,
@@ -78,12 +91,12 @@ impl<'x> StartResponse<'x> {
         self.begin(status.into_status()?, headers, false)
     }
 
-    /// Gives status and headers in place of those given before, because `error` happened since
-    /// (PEP 3333, `exc_info`).
+    /// Replaces status and headers, because `error` happened since (PEP 3333, `exc_info`).
     ///
     /// # Errors
     ///
-    /// `error` itself when the first head has gone out already; else as [`StartResponse::start`].
+    /// Returns `error` itself when the first head was sent already. Otherwise the same as
+    /// [`StartResponse::start`].
     pub fn replace<'a, S, H, N, V>(&self, status: S, headers: H, error: Error) -> Result<Writer<'_>>
     where
         S: IntoStatus<'a>,
@@ -97,7 +110,7 @@ impl<'x> StartResponse<'x> {
         self.begin(status.into_status()?, headers, true)
     }
 
-    /// Whether the head has gone out.
+    /// Tells whether the head was sent.
     #[must_use]
     pub fn is_committed(&self) -> bool {
         self.respond().is_committed()
@@ -126,7 +139,7 @@ impl<'x> StartResponse<'x> {
     }
 }
 
-/// Through which middleware hands on what it does not change.
+/// Middleware passes unchanged calls on through it.
 impl Respond for StartResponse<'_> {
     fn start(&self, status: Status<'_>, headers: &mut EachHeader<'_>, replace: bool) -> Result<()> {
         self.respond().start(status, headers, replace)
@@ -153,18 +166,19 @@ impl fmt::Debug for StartResponse<'_> {
     }
 }
 
-/// Pushes pieces of the body (PEP 3333, the `write` callable). What is written goes out with the
-/// next flush, with what the returned body yields, or at the end.
+/// A writer of body pieces (PEP 3333, the `write` callable).
+///
+/// The server sends them with the next flush, with the chunks of the returned body, or at the end.
 pub struct Writer<'w> {
     respond: &'w dyn Respond,
 }
 
 impl Writer<'_> {
-    /// Hands over `data` without a copy.
+    /// Writes `data` without a copy.
     ///
     /// # Errors
     ///
-    /// When more is written than the Content-Length says, or the client has gone.
+    /// Fails after more bytes than the Content-Length, and after the client left.
     pub fn put(&mut self, data: impl Into<Bytes>) -> Result<()> {
         self.respond.write(data.into())
     }

@@ -5,7 +5,7 @@ use http::StatusCode;
 use super::error::{Error, ErrorKind, Result};
 use super::header;
 
-/// A final status, with a reason phrase of the application's own if it gave one.
+/// A final status, with the application's own reason phrase if it gave one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Status<'a> {
     code: StatusCode,
@@ -13,19 +13,19 @@ pub struct Status<'a> {
 }
 
 impl<'a> Status<'a> {
-    /// The code.
+    /// Returns the status code.
     #[must_use]
     pub const fn code(self) -> StatusCode {
         self.code
     }
 
-    /// The reason phrase, if the application gave its own.
+    /// Returns the reason phrase, if the application gave its own.
     #[must_use]
     pub const fn reason(self) -> Option<&'a [u8]> {
         self.reason
     }
 
-    /// Whether a response with this status may have a body (RFC 9110, 6.4.1 and 15.3.6).
+    /// Tells whether a response with this status may have a body (RFC 9110, 6.4.1 and 15.3.6).
     #[must_use]
     pub fn has_body(self) -> bool {
         !matches!(
@@ -34,12 +34,12 @@ impl<'a> Status<'a> {
         )
     }
 
-    /// A status with a reason phrase, if there is one.
+    /// Makes a status with an optional reason phrase.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::InvalidStatus`] unless it is a final status (200 to 599) and the phrase has no
-    /// control characters.
+    /// [`ErrorKind::InvalidStatus`] unless `code` is final (200 to 599) and the phrase has no control
+    /// characters.
     pub fn with_reason(code: StatusCode, reason: Option<&'a [u8]>) -> Result<Self> {
         if code.as_u16() < 200 || code.as_u16() > 599 {
             return Err(Error::of(
@@ -62,13 +62,14 @@ impl<'a> Status<'a> {
     }
 }
 
-/// What `start_response` takes as a status: `200`, [`StatusCode::OK`], `"200 OK"` or a [`Status`].
+/// The types that `start_response` takes as a status: `200`, [`StatusCode::OK`], `"200 OK"` or a
+/// [`Status`].
 pub trait IntoStatus<'a> {
-    /// Checks it.
+    /// Converts the value to a checked status.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::InvalidStatus`] unless it is a final status, 200 to 599.
+    /// [`ErrorKind::InvalidStatus`] unless the status is final, 200 to 599.
     fn into_status(self) -> Result<Status<'a>>;
 }
 
@@ -93,7 +94,7 @@ impl<'a> IntoStatus<'a> for u16 {
     }
 }
 
-/// PEP 3333's form: three digits, a space, a reason phrase.
+/// The form of PEP 3333: three digits, a space, a reason phrase.
 impl<'a> IntoStatus<'a> for &'a str {
     fn into_status(self) -> Result<Status<'a>> {
         let (code, reason) = match self.split_once(' ') {

@@ -65,7 +65,7 @@ macro_rules! module {
     ) => {
         $(#[$meta])*
         #[unsafe(no_mangle)]
-        $vis static mut $name: $crate::sys::module =
+        $vis static mut $name: $crate::__private::ModuleRecord =
             $crate::__private::record::<$name>(::core::stringify!($name));
 
         #[doc(hidden)]
@@ -87,7 +87,7 @@ macro_rules! module {
             const HANDLER: ::core::option::Option<$crate::__private::OwnHook<Self::Config>> =
                 $crate::module!(@some $($handler)?);
 
-            fn record() -> *mut $crate::sys::module {
+            fn record() -> *mut $crate::__private::ModuleRecord {
                 &raw mut $name
             }
 

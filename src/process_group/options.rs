@@ -134,7 +134,7 @@ impl GroupOptions {
     /// Reads the arguments of `RustDaemonProcess` after the name.
     ///
     /// ```
-    /// use mod_rust::process_group::GroupOptions;
+    /// use mod_rust::internal::process_group::GroupOptions;
     ///
     /// let group = GroupOptions::parse("shop", &["processes=2", "memory-limit=256M"])?;
     /// assert_eq!((group.min_processes, group.max_processes), (2, 2));

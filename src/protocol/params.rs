@@ -11,7 +11,7 @@ use std::fmt;
 /// sends a parameter twice when it is configured twice, and the later line is the one that is meant.
 ///
 /// ```
-/// use mod_rust::protocol::params::Params;
+/// use mod_rust::internal::protocol::params::Params;
 ///
 /// let mut params = Params::new();
 /// params.push(b"REQUEST_METHOD", b"GET");

@@ -1,6 +1,6 @@
 //! The options of `RustDaemonProcess`, as `configtest` takes and refuses them.
 
-use mod_rust::process_group::OPTIONS;
+use mod_rust::internal::process_group::OPTIONS;
 
 use crate::support::{configtest, refused, stock, taken};
 

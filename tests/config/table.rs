@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use mod_rust::process_group::OPTIONS;
+use mod_rust::internal::process_group::OPTIONS;
 
 use crate::support::stock;
 
@@ -95,7 +95,7 @@ fn the_options_of_a_process_group_are_documented() {
     let name = |row: &Vec<&str>| row[0].trim_matches('`').to_owned();
     let names: Vec<_> = said.iter().map(name).collect();
     let known: Vec<_> = OPTIONS.iter().map(|option| option.name.to_owned()).collect();
-    assert_eq!(names, known, "in the order of mod_rust::process_group::OPTIONS");
+    assert_eq!(names, known, "in the order of mod_rust::internal::process_group::OPTIONS");
     for (row, option) in std::iter::zip(&said, OPTIONS) {
         assert_eq!(row[1..4], [option.takes, option.default, option.meaning], "{}", option.name);
         assert!(!row[4].is_empty(), "{}: what mod_wsgi's default is", option.name);

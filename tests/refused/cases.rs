@@ -155,7 +155,7 @@ impl mod_rust::__private::Module for Forged { //~ E0200
     const DIRECTIVES: &'static [Directive<()>] = &[];
     const FIXUPS: Option<mod_rust::__private::OwnHook<()>> = None;
     const HANDLER: Option<mod_rust::__private::OwnHook<()>> = None;
-    fn record() -> *mut mod_rust::sys::module {
+    fn record() -> *mut mod_rust::__private::ModuleRecord {
         std::ptr::null_mut()
     }
     fn applications() -> Vec<(&'static str, Factory)> {

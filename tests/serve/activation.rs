@@ -6,8 +6,10 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 use std::process::Command;
 
-use mod_rust::protocol::fastcgi::{Kind, Role, put_begin, put_params, put_stream_end, split};
-use mod_rust::protocol::params::Params;
+use mod_rust::internal::protocol::fastcgi::{
+    Kind, Role, put_begin, put_params, put_stream_end, split,
+};
+use mod_rust::internal::protocol::params::Params;
 
 use crate::client;
 use crate::program::{Folder, Program, Signal, is_gone, stage};

@@ -4,9 +4,9 @@ use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
 
-use mod_rust::protocol::head::{self, Limits};
-use mod_rust::protocol::params::Params;
-use mod_rust::protocol::scgi;
+use mod_rust::internal::protocol::head::{self, Limits};
+use mod_rust::internal::protocol::params::Params;
+use mod_rust::internal::protocol::scgi;
 
 use crate::program::PATIENCE;
 

@@ -14,19 +14,19 @@ pub fn hello<'x>(_environ: Environ<'x>, start_response: StartResponse<'x>) -> Re
 
 #[cfg(test)]
 mod tests {
-    use mod_rust::gateway::memory::Request;
+    use mod_rust::gateway::memory::TestRequest;
 
     use super::*;
 
     #[test]
     fn thirteen_bytes_for_everything() {
         for method in ["GET", "POST", "OPTIONS", "BREW"] {
-            let response = Request::new(method, "/any/path?query").call(&hello);
+            let response = TestRequest::new(method, "/any/path?query").call(&hello);
             assert_eq!((response.status().as_u16(), &*response.text()), (200, "Hello, world\n"));
             assert_eq!(response.header("content-type"), Some(&b"text/plain"[..]));
             assert_eq!(response.header("content-length"), Some(&b"13"[..]));
         }
-        let response = Request::head("/").call(&hello);
+        let response = TestRequest::head("/").call(&hello);
         assert_eq!(response.header("content-length"), Some(&b"13"[..]));
         assert_eq!(response.body().len(), 0);
     }

@@ -1,4 +1,4 @@
-//! The exchange in memory: it records, and insists on the order that [`Exchange`] promises.
+//! The exchange in memory: records the calls, and checks the order that [`Exchange`] promises.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 
-use super::response::Response;
+use super::response::TestResponse;
 use super::variables::Table;
 use crate::gateway::code::Level;
 use crate::gateway::error::{Error, ErrorKind, Result};
@@ -84,7 +84,8 @@ impl Memory {
         }
     }
 
-    /// The request body's next step: taken if it is `due`, else only looked at; `None` at its end.
+    /// Takes the request body's next step if it is `due`, else returns a copy as an error. Returns
+    /// `None` at the end.
     pub(super) fn next_step(&self, due: impl FnOnce(&Step) -> bool) -> Option<Result<Step, Step>> {
         let mut steps = self.steps.borrow_mut();
         let step = steps.front()?.clone();
@@ -95,14 +96,14 @@ impl Memory {
         Some(Err(step))
     }
 
-    /// How many bytes of the response's body the client has for certain.
+    /// Returns the number of flushed bytes of the response's body.
     pub(super) fn received(&self) -> u64 {
         self.record.borrow().flushes.last().copied().unwrap_or(0)
     }
 
-    pub(super) fn into_response(self, outcome: Outcome) -> Response {
+    pub(super) fn into_response(self, outcome: Outcome) -> TestResponse {
         let record = self.record.into_inner();
-        let mut response = Response {
+        let mut response = TestResponse {
             status: record.status,
             reason: record.reason,
             headers: record.headers,
@@ -113,7 +114,7 @@ impl Memory {
             log: record.log,
             outcome,
         };
-        // What the server answers itself has nothing of the application's.
+        // The server's own response has no part of the application's.
         let instead = match &response.outcome {
             Outcome::Complete | Outcome::Broken(_) => return response,
             Outcome::Status(status) => *status,
@@ -206,7 +207,7 @@ impl Exchange for Memory {
         Ok(())
     }
 
-    /// Entity tags only: they are what a test can know.
+    /// Evaluates entity tags only, because a test does not know the other validators.
     fn conditions(&self, file: &FileBody) -> Option<StatusCode> {
         let own =
             |name: &[u8], value: &[u8]| name.eq_ignore_ascii_case(b"etag").then(|| value.to_vec());
@@ -281,7 +282,7 @@ impl Exchange for Memory {
     }
 }
 
-/// What the waker rings.
+/// The event behind the waker.
 #[derive(Default)]
 struct Bell {
     rung: Mutex<bool>,

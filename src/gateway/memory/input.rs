@@ -34,7 +34,7 @@ impl InputSource for Source<'_> {
         while self.data.is_empty() {
             let Some(step) = self.memory.next_step(|step| match step {
                 Step::Data(_) => true,
-                // It fails for good.
+                // The failure stays, so that each later read fails too.
                 Step::Fail(_) => false,
                 Step::Pause => wait,
                 Step::AfterOutput(bytes) => self.memory.received() >= *bytes,

@@ -1,11 +1,10 @@
-//! A gateway without a server: applications run against a request made by hand, in memory.
+//! A server in memory: it runs applications with a hand-made request and records the response.
 //!
-//! For tests of applications and of middleware, as wsgiref and werkzeug are for WSGI. The rules
-//! are the same as behind any server, since [`run`] keeps them; what the application
-//! answered is there to be looked at afterwards.
+//! It is for tests of applications and middleware, like wsgiref and werkzeug for WSGI. The rules of
+//! the contract are the same as behind any other server.
 //!
 //! ```
-//! use mod_rust::gateway::memory::Request;
+//! use mod_rust::gateway::memory::TestRequest;
 //! use mod_rust::gateway::{Body, Environ, Result, StartResponse};
 //!
 //! fn hello<'x>(environ: Environ<'x>, start_response: StartResponse<'x>) -> Result<Body<'x>> {
@@ -14,7 +13,7 @@
 //!     Ok(Body::from(format!("Hello, {}\n", name.escape_ascii())))
 //! }
 //!
-//! let response = Request::get("/greet/hello?name=Jo").mount("/greet").call(&hello);
+//! let response = TestRequest::get("/greet/hello?name=Jo").mount("/greet").call(&hello);
 //! assert_eq!(response.status(), 200);
 //! assert_eq!(response.header("content-type"), Some(&b"text/plain"[..]));
 //! assert_eq!(response.text(), "Hello, Jo\n");
@@ -39,25 +38,39 @@ use super::application::Application;
 use super::error::ErrorKind;
 use super::run::run;
 
-pub use self::response::Response;
+pub use self::response::TestResponse;
 
-/// How long a request may wait for somebody to wake it, unless told otherwise.
+/// The default time that a request may wait for its waker.
 const DEADLINE: Duration = Duration::from_secs(10);
 
-/// A request in the making.
+/// A request for the server in memory: a builder, which [`call`](Self::call) sends.
+///
+/// ```
+/// use mod_rust::gateway::memory::TestRequest;
+/// # use mod_rust::{Body, Environ, Result, StartResponse};
+/// # fn app<'x>(_: Environ<'x>, start_response: StartResponse<'x>) -> Result<Body<'x>> {
+/// #     start_response.start(200, [("Content-Type", "text/plain")])?;
+/// #     Ok(Body::from("stored"))
+/// # }
+///
+/// let request = TestRequest::post("/notes?to=me", "text").header("Content-Type", "text/plain");
+/// let response = request.variable("REMOTE_USER", "jo").call(&app);
+/// assert!(response.is_complete());
+/// assert_eq!(response.text(), "stored");
+/// ```
 #[derive(Clone, Debug)]
-pub struct Request {
+pub struct TestRequest {
     names: Names,
     steps: Vec<Step>,
-    /// `Some(None)` says that the length is not known beforehand.
+    /// `Some(None)` is an unknown length.
     length: Option<Option<u64>>,
     trailers: Option<HeaderMap>,
     client: Client,
 }
 
-impl Request {
-    /// A request with this method for `target`, as it would stand on the request line: a path,
-    /// percent-encoded, and behind a `?` the query.
+impl TestRequest {
+    /// Makes a request with this method for `target`, which has the form of the request line: a
+    /// percent-encoded path, and the query after a `?`.
     pub fn new(method: impl AsRef<[u8]>, target: impl AsRef<[u8]>) -> Self {
         Self {
             names: Names::new(method.as_ref(), target.as_ref()),
@@ -73,22 +86,22 @@ impl Request {
         }
     }
 
-    /// A GET request.
+    /// Makes a GET request.
     pub fn get(target: impl AsRef<[u8]>) -> Self {
         Self::new("GET", target)
     }
 
-    /// A HEAD request.
+    /// Makes a HEAD request.
     pub fn head(target: impl AsRef<[u8]>) -> Self {
         Self::new("HEAD", target)
     }
 
-    /// A POST request with `body`.
+    /// Makes a POST request with `body`.
     pub fn post(target: impl AsRef<[u8]>, body: impl Into<Bytes>) -> Self {
         Self::new("POST", target).body(body)
     }
 
-    /// Where the application is mounted: SCRIPT_NAME, decoded. The rest of the target's path
+    /// Sets the mount point of the application: SCRIPT_NAME, decoded. The rest of the target's path
     /// becomes PATH_INFO.
     #[must_use]
     pub fn mount(mut self, script_name: impl AsRef<[u8]>) -> Self {
@@ -96,7 +109,7 @@ impl Request {
         self
     }
 
-    /// PATH_INFO, decoded, in place of what the target says: as after a rewrite.
+    /// Sets PATH_INFO, decoded, in place of the target's path, like a rewrite.
     #[must_use]
     pub fn path_info(mut self, path_info: impl AsRef<[u8]>) -> Self {
         self.names.path_info = Some(path_info.as_ref().to_vec());
@@ -110,21 +123,21 @@ impl Request {
         self
     }
 
-    /// Sets a key of the environ, whatever the server would have made of it.
+    /// Sets a key of the environ, in place of the server's value.
     #[must_use]
     pub fn variable(mut self, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Self {
         self.names.set.push((key.as_ref().to_vec(), Some(value.as_ref().to_vec())));
         self
     }
 
-    /// Takes a key of the environ away.
+    /// Removes a key of the environ.
     #[must_use]
     pub fn without(mut self, key: impl AsRef<[u8]>) -> Self {
         self.names.set.push((key.as_ref().to_vec(), None));
         self
     }
 
-    /// The body, with its Content-Length.
+    /// Sets the body and its Content-Length.
     #[must_use]
     pub fn body(mut self, body: impl Into<Bytes>) -> Self {
         let body = body.into();
@@ -133,34 +146,33 @@ impl Request {
         self
     }
 
-    /// Adds a piece of a body whose length is not known beforehand, unless
-    /// [`length`](Self::length) gives it. The application gets it in one read, or in several.
+    /// Adds a piece of a body. Its length is unknown to the application unless
+    /// [`length`](Self::length) sets it.
     #[must_use]
     pub fn chunk(self, data: impl Into<Bytes>) -> Self {
         self.step(Step::Data(data.into()))
     }
 
-    /// The next piece is not there when first asked for, and comes when the application waits.
+    /// Delays the next piece until the application waits.
     #[must_use]
     pub fn pause(self) -> Self {
         self.step(Step::Pause)
     }
 
-    /// The client sends the next piece when it has received `bytes` of the response's body, and
-    /// not before: an application that reads on without having sent and flushed them fails with
-    /// [`ErrorKind::InputTimeout`].
+    /// Delays the next piece until the client has received `bytes` of the response's body. An
+    /// application that reads on before it flushed them fails with [`ErrorKind::InputTimeout`].
     #[must_use]
     pub fn after_output(self, bytes: u64) -> Self {
         self.step(Step::AfterOutput(bytes))
     }
 
-    /// The body fails here.
+    /// Ends the body with an error of `kind`.
     #[must_use]
     pub fn fail(self, kind: ErrorKind) -> Self {
         self.step(Step::Fail(kind))
     }
 
-    /// What the server says of the body's length, in bytes; `None`: not known beforehand.
+    /// Sets the body's length in bytes for the application, or `None` for an unknown length.
     #[must_use]
     pub fn length(mut self, length: Option<u64>) -> Self {
         self.length = Some(length);
@@ -174,29 +186,29 @@ impl Request {
         self
     }
 
-    /// The client leaves when it has read `bytes` of the response's body.
+    /// Lets the client leave after it read `bytes` of the response's body.
     #[must_use]
     pub fn leaves_after(mut self, bytes: u64) -> Self {
         self.client.leaves_after = Some(bytes);
         self
     }
 
-    /// The client leaves as soon as the application waits for something.
+    /// Lets the client leave when the application waits.
     #[must_use]
     pub fn leaves_at_wait(mut self) -> Self {
         self.client.leaves_at_wait = true;
         self
     }
 
-    /// Behaves as a server that cannot wait for the request body and a waker at once.
+    /// Simulates a server that cannot wait for the request body and a waker at once.
     #[must_use]
     pub fn must_block(mut self) -> Self {
         self.client.must_block = true;
         self
     }
 
-    /// How long the application may wait for something before it is given up, which is a panic.
-    /// Ten seconds unless told otherwise.
+    /// Sets the time that the application may wait for an event, ten seconds by default. A longer wait
+    /// is a panic.
     #[must_use]
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.client.deadline = deadline;
@@ -207,8 +219,8 @@ impl Request {
     ///
     /// # Panics
     ///
-    /// When the target's path does not lie below the mount point and no PATH_INFO was given.
-    pub fn call(&self, application: &dyn Application) -> Response {
+    /// Panics when the target's path is not below the mount point and PATH_INFO is not set.
+    pub fn call(&self, application: &dyn Application) -> TestResponse {
         let length = self.length.unwrap_or(if self.steps.is_empty() { Some(0) } else { None });
         let has_body = !self.steps.is_empty();
         let table = Arc::new(Table::new(&self.names, length.filter(|_| has_body), has_body));

@@ -1,4 +1,4 @@
-//! What an application answered, as the client and the log saw it.
+//! The recorded response of an application, and its log.
 
 use std::borrow::Cow;
 
@@ -9,9 +9,9 @@ use crate::gateway::code::Level;
 use crate::gateway::error::Error;
 use crate::gateway::run::Outcome;
 
-/// A recorded response.
+/// The recorded response to a [`TestRequest`](super::TestRequest).
 #[derive(Debug)]
-pub struct Response {
+pub struct TestResponse {
     pub(super) status: StatusCode,
     pub(super) reason: Option<Vec<u8>>,
     pub(super) headers: Vec<(Vec<u8>, Vec<u8>)>,
@@ -23,27 +23,27 @@ pub struct Response {
     pub(super) outcome: Outcome,
 }
 
-impl Response {
-    /// The status that the client sees: the application's, or that of the error page; 200 where
-    /// [another path](Self::redirect) answers.
+impl TestResponse {
+    /// Returns the status that the client sees: the application's or the error page's. For an
+    /// [internal redirect](Self::redirect) it is 200.
     #[must_use]
     pub const fn status(&self) -> StatusCode {
         self.status
     }
 
-    /// The reason phrase, if the application gave its own.
+    /// Returns the reason phrase, if the application gave its own.
     #[must_use]
     pub fn reason(&self) -> Option<&[u8]> {
         self.reason.as_deref()
     }
 
-    /// The headers in order, Content-Length last. An error page has none.
+    /// Returns the headers in order, Content-Length last. An error page has none.
     #[must_use]
     pub fn headers(&self) -> &[(Vec<u8>, Vec<u8>)] {
         &self.headers
     }
 
-    /// The value of the first header of this name, in any case.
+    /// Returns the value of the first header of this name, in any case.
     #[must_use]
     pub fn header(&self, name: impl AsRef<[u8]>) -> Option<&[u8]> {
         let name = name.as_ref();
@@ -51,60 +51,61 @@ impl Response {
         Some(value)
     }
 
-    /// What was sent of the body.
+    /// Returns the sent bytes of the body.
     #[must_use]
     pub const fn body(&self) -> &Bytes {
         &self.body
     }
 
-    /// The same as text; bytes that are not UTF-8 are replaced.
+    /// Returns the sent bytes as text. Bytes that are not UTF-8 are replaced.
     #[must_use]
     pub fn text(&self) -> Cow<'_, str> {
         String::from_utf8_lossy(&self.body)
     }
 
-    /// The sizes of the pieces in which the body came, in bytes.
+    /// Returns the sizes of the pieces of the body, in bytes.
     #[must_use]
     pub fn writes(&self) -> &[usize] {
         &self.writes
     }
 
-    /// How many bytes of the body had come before each flush.
+    /// Returns, for each flush, the number of body bytes before it.
     #[must_use]
     pub fn flushes(&self) -> &[u64] {
         &self.flushes
     }
 
-    /// The trailer fields.
+    /// Returns the trailer fields.
     #[must_use]
     pub const fn trailers(&self) -> Option<&HeaderMap> {
         self.trailers.as_ref()
     }
 
-    /// What was logged.
+    /// Returns the log records.
     #[must_use]
     pub fn log(&self) -> &[(Level, String)] {
         &self.log
     }
 
-    /// How the exchange ended.
-    pub const fn outcome(&self) -> &Outcome {
+    /// Returns the result of the exchange.
+    #[cfg(test)]
+    pub(crate) const fn outcome(&self) -> &Outcome {
         &self.outcome
     }
 
-    /// Whether the client got a whole response of the application's.
+    /// Tells whether the client got a complete response of the application.
     #[must_use]
     pub const fn is_complete(&self) -> bool {
         matches!(self.outcome, Outcome::Complete)
     }
 
-    /// Whether the response broke off after its head.
+    /// Tells whether the response broke off after its head.
     #[must_use]
     pub const fn is_broken(&self) -> bool {
         matches!(self.outcome, Outcome::Broken(_))
     }
 
-    /// Why it failed or broke off.
+    /// Returns the error that made the exchange fail or the response break off.
     #[must_use]
     pub const fn error(&self) -> Option<&Error> {
         match &self.outcome {
@@ -113,7 +114,7 @@ impl Response {
         }
     }
 
-    /// The path that the server was asked to answer with in place of the application.
+    /// Returns the path of an internal redirect.
     #[must_use]
     pub fn redirect(&self) -> Option<&str> {
         match &self.outcome {

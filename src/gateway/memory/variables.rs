@@ -1,4 +1,4 @@
-//! The environ of a request in memory, made by the rules that httpd has for CGI.
+//! The environ of a request in memory, made by httpd's rules for CGI.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use crate::gateway::environ::GATEWAY_VERSION;
 use crate::gateway::exchange::SharedVariables;
 use crate::gateway::percent;
 
-/// What a request says of itself.
+/// The data of a request.
 #[derive(Clone, Debug)]
 pub(super) struct Names {
     pub(super) method: Vec<u8>,
@@ -14,7 +14,7 @@ pub(super) struct Names {
     pub(super) script_name: Vec<u8>,
     pub(super) path_info: Option<Vec<u8>>,
     pub(super) headers: Vec<(Vec<u8>, Vec<u8>)>,
-    /// Keys that are set, or taken away, after all others were made.
+    /// Keys that are set or removed after all others were made.
     pub(super) set: Vec<(Vec<u8>, Option<Vec<u8>>)>,
 }
 
@@ -54,12 +54,12 @@ impl Names {
     }
 }
 
-/// Every key of the environ, and the headers as they came.
+/// Every key of the environ, and the unchanged headers.
 #[derive(Debug)]
 pub(super) struct Table {
     variables: BTreeMap<Vec<u8>, Vec<u8>>,
     headers: Vec<(Vec<u8>, Vec<u8>)>,
-    /// By lower-case name; the values of a repeated one joined, as httpd does.
+    /// Headers by lower-case name, with the values of a repeated one joined like in httpd.
     merged: BTreeMap<Vec<u8>, Vec<u8>>,
     target: Vec<u8>,
 }
@@ -128,8 +128,10 @@ impl Table {
         }
     }
 
-    /// httpd's rule (`ap_add_common_vars`): letters, digits and hyphens only, so that no other
-    /// name can pass for one of them; Proxy is left out (httpoxy), credentials are too.
+    /// Makes the variables of headers by httpd's rule (`ap_add_common_vars`).
+    ///
+    /// Only letters, digits and hyphens are allowed, so that two names never give the same variable.
+    /// Proxy (httpoxy) and credentials are left out.
     fn add_header_variables(&mut self) {
         for (name, value) in &self.merged {
             let key = match &name[..] {

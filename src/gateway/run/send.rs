@@ -1,4 +1,4 @@
-//! How each kind of body is sent.
+//! The transmission of each kind of body.
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
@@ -26,7 +26,7 @@ impl Response<'_> {
         sent
     }
 
-    /// A panic in a body's close cannot change any more what the client got.
+    /// Closes the body, and logs a panic in it: the response is sent already.
     fn close(&self, body: impl Sized) {
         if let Err(error) = panic::catch(|| drop(body)) {
             self.exchange.log(
@@ -98,7 +98,7 @@ impl Response<'_> {
         mut stream: Box<dyn BodyStream + '_>,
         length: Option<u64>,
     ) -> Result<Sent> {
-        // Caught here, so that closing a stream that panicked is guarded as well.
+        // A panic is caught here already, so that the close of the stream is guarded too.
         let pulled = panic::catch(|| self.pull(&mut *stream, length)).unwrap_or_else(Err);
         match pulled {
             Ok(Pulled::Head) => {
@@ -118,7 +118,7 @@ impl Response<'_> {
     }
 
     fn pull(&self, stream: &mut dyn BodyStream, length: Option<u64>) -> Result<Pulled> {
-        // The status may come with the first chunk only: then a HEAD has to run it that far.
+        // The status may come with the first chunk, so a HEAD runs the stream up to there.
         if self.started.get().is_some() && !self.has_body()? {
             return Ok(Pulled::Head);
         }
@@ -136,19 +136,19 @@ impl Response<'_> {
             return Ok(Pulled::Head);
         }
         if !self.committed.get() {
-            // It ended without a chunk, so its length is known after all.
+            // The stream had no chunk, so its length is known now.
             self.commit(length.or(Some(0)))?;
         }
         Ok(Pulled::Whole(stream.trailers()))
     }
 
-    /// Sends a response that has no body: HEAD, 204, 205, 304. `length` is what a GET's would have.
+    /// Sends a response without a body: HEAD, 204, 205, 304. `length` is the length for a GET.
     fn send_head(&self, length: Option<u64>) -> Result<Sent> {
         let (status, may_have_body) = self.started()?;
         if self.committed.get() {
             return self.finish(None);
         }
-        // An application that answers HEAD itself without a body says nothing about the length.
+        // An empty body for a HEAD does not tell the length for a GET.
         let length = length.filter(|&length| length > 0);
         if may_have_body {
             self.commit(length)?;
@@ -174,15 +174,15 @@ impl Response<'_> {
     }
 }
 
-/// How far a stream was run.
+/// The point up to which a stream was run.
 enum Pulled {
-    /// Up to the response's head, which is all that is wanted of it.
+    /// The response's head, which is enough for a response without a body.
     Head,
-    /// To its end.
+    /// The end of the stream.
     Whole(Option<HeaderMap>),
 }
 
-/// Flushes when a stream says that it may or must wait.
+/// The server's side of a stream: flushes when the stream may or must wait.
 struct Waiting<'w, 'e> {
     response: &'w Response<'e>,
     length: Option<u64>,

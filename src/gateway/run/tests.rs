@@ -9,20 +9,20 @@ mod pace;
 use bytes::Bytes;
 
 use crate::gateway::error::{ErrorKind, Result};
-use crate::gateway::memory::Response;
+use crate::gateway::memory::TestResponse;
 use crate::gateway::{Body, BodyStream, Level, Pace};
 
 const TEXT: [(&str, &str); 1] = [("Content-Type", "text/plain")];
 
 /// Says what kind of error a response failed with before anything had gone out.
-fn failed(response: &Response) -> ErrorKind {
+fn failed(response: &TestResponse) -> ErrorKind {
     assert!(!response.is_complete() && !response.is_broken(), "{response:?}");
     assert!(response.body().is_empty() && response.headers().is_empty(), "{response:?}");
     response.error().expect("an error").kind()
 }
 
 /// Says what kind of error a response broke off with.
-fn broken(response: &Response) -> ErrorKind {
+fn broken(response: &TestResponse) -> ErrorKind {
     assert!(response.is_broken(), "{response:?}");
     response.error().expect("an error").kind()
 }
@@ -31,7 +31,7 @@ fn chunks<const N: usize>(chunks: [&'static str; N]) -> [Result<Bytes>; N] {
     chunks.map(|chunk| Ok(Bytes::from_static(chunk.as_bytes())))
 }
 
-fn errors_logged(response: &Response) -> Vec<&str> {
+fn errors_logged(response: &TestResponse) -> Vec<&str> {
     let errors = response.log().iter().filter(|(level, _)| *level == Level::Error);
     errors.map(|(_, line)| line.as_str()).collect()
 }

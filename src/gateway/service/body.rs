@@ -1,5 +1,5 @@
-//! The request body of a service: pulled by the service, from whatever thread it is on, and fed by
-//! the thread that has the request.
+//! The request body of a service: the service pulls it on any thread, and the request's thread feeds
+//! it.
 
 use std::fmt;
 use std::io::BufRead;
@@ -14,39 +14,39 @@ use http_body::{Frame, SizeHint};
 use crate::gateway::error::{Error, ErrorKind, Result};
 use crate::gateway::input::{Fill, Input};
 
-/// The most that is read before it is handed over, in bytes.
+/// The maximum size of a frame, in bytes.
 const FRAME: usize = 64 * 1024;
 
-/// Less than this and the rest may be long in coming: no memory is set aside for it.
+/// The size of a first read below which no memory is reserved for the rest, which may come late.
 const LITTLE: usize = 4 * 1024;
 
 /// The body of a service's request.
 ///
-/// It can be kept and moved to any task. When the exchange is over, what was not read of it is
-/// gone, and reading it is an error.
+/// It may be kept and moved to any task. After the end of the exchange the unread rest is lost, and a
+/// read is an error.
 #[derive(Default)]
 pub struct RequestBody {
-    /// `None` when there is nothing, or nothing more.
+    /// The pipe to the request's thread, or `None` for an empty body and after the end.
     open: Option<Open>,
 }
 
 struct Open {
     pipe: Arc<Pipe>,
-    /// What is still to come, in bytes, if that is known.
+    /// The number of unread bytes, if it is known.
     left: Option<u64>,
 }
 
-/// What the body and the thread that has the request share.
+/// The state that the body and the request's thread share.
 struct Pipe {
     state: Mutex<State>,
 }
 
 #[derive(Default)]
 struct State {
-    /// Whether somebody waits for a frame, and who.
+    /// The waker of the task that waits for a frame.
     wanted: bool,
     reader: Option<Waker>,
-    /// Whom to tell that a frame is wanted, when the thread that has the request cannot see it.
+    /// The driver's waker, called when a frame is wanted and the request's thread does not poll.
     asleep: Option<Waker>,
     data: Bytes,
     end: Option<End>,
@@ -113,14 +113,14 @@ impl http_body::Body for RequestBody {
 }
 
 impl State {
-    /// Notes who waits, and returns whom to wake for it.
+    /// Stores the waker of the waiting task, and returns the driver's waker to call.
     fn ask(&mut self, reader: &Waker) -> Option<Waker> {
         self.wanted = true;
         match &mut self.reader {
             Some(known) => known.clone_from(reader),
             none => *none = Some(reader.clone()),
         }
-        // Who asks with the driver's own waker is being polled by it.
+        // A task with the driver's own waker is polled by the driver right now.
         self.asleep.take().filter(|asleep| !asleep.will_wake(reader))
     }
 }
@@ -132,25 +132,25 @@ impl fmt::Debug for RequestBody {
     }
 }
 
-/// The other end: reads the input when the service asks for more. Dropped with the exchange.
+/// The feeding end, which reads the input on demand. It is dropped with the exchange.
 pub(super) struct Feed<'x> {
     input: Input<'x>,
     pipe: Arc<Pipe>,
     left: Option<u64>,
 }
 
-/// What [`Feed::serve`] found.
+/// The result of [`Feed::serve`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fed {
-    /// The service asks for nothing.
+    /// The service wants no frame.
     Unasked,
-    /// The service asks for more, and there is nothing yet.
+    /// The service wants a frame, and no byte has arrived.
     NotYet,
-    /// It got something: bytes, the end, or an error.
+    /// The service got bytes, the end, or an error.
     Served,
 }
 
-/// The request's body, and what feeds it unless it is empty.
+/// Makes the request's body, and the feeding end unless the body is empty.
 pub(super) fn body(input: Input<'_>) -> (RequestBody, Option<Feed<'_>>) {
     let length = input.length();
     if length == Some(0) {
@@ -162,13 +162,13 @@ pub(super) fn body(input: Input<'_>) -> (RequestBody, Option<Feed<'_>>) {
 }
 
 impl Feed<'_> {
-    /// Reads a frame if one is asked for; with `wait`, until there is one. If nobody asks, `driver`
-    /// is called when somebody does.
+    /// Reads a frame if the service wants one, and with `wait` blocks for it. If it wants none, a later
+    /// demand wakes `driver`.
     pub(super) fn serve(&mut self, driver: &Waker, wait: bool) -> Fed {
         {
             let mut state = self.pipe.lock();
             if !state.wanted {
-                // Nobody else has the body any more: then nobody will ask.
+                // The service dropped the body, so no demand will come.
                 state.asleep = (Arc::strong_count(&self.pipe) > 1).then(|| driver.clone());
                 return Fed::Unasked;
             }
@@ -183,7 +183,7 @@ impl Feed<'_> {
         state.end = end;
         let reader = state.reader.take();
         drop(state);
-        // The driver polls its own future next, woken or not.
+        // The driver polls its own future next without a wake.
         if let Some(reader) = reader
             && !reader.will_wake(driver)
         {
@@ -213,7 +213,7 @@ impl Feed<'_> {
                 Err(error) => break Some(End::Failed(error)),
             }
         };
-        // A service may keep many small frames.
+        // A copy, because a service may keep many small frames.
         if read.capacity() / 2 > read.len() {
             read.shrink_to_fit();
         }
@@ -221,8 +221,8 @@ impl Feed<'_> {
     }
 }
 
-/// How much to set aside when `first` bytes are there. The client's word on the length is not
-/// enough to go by: it could send one byte at a time.
+/// Returns the capacity to reserve after a first read of `first` bytes. The declared length is not
+/// enough, because the client may send one byte at a time.
 fn expected(left: Option<u64>, first: usize) -> usize {
     match left {
         Some(left) if first >= LITTLE => left.min(FRAME as u64) as usize,

@@ -1,7 +1,6 @@
-//! Drives a future on the thread that has the request: poll it once, and wait only if it must.
+//! The driver of a future on the request's thread: it polls once, and waits only if it must.
 //!
-//! This is the one place that knows where a future waits. The futures are `Send + 'static`, so that
-//! one which is not ready may one day leave the thread here, and the thread take another request.
+//! Only this file knows the points at which a future waits.
 
 use std::task::{Context, Poll, Waker};
 
@@ -9,7 +8,7 @@ use super::body::{Fed, Feed};
 use crate::gateway::error::{Error, ErrorKind, Result};
 use crate::gateway::exchange::{Exchange, Interest, Woken};
 
-/// What a future needs of its exchange while it is driven.
+/// The parts of an exchange that a driven future needs.
 pub(super) struct Driver<'x> {
     exchange: &'x dyn Exchange,
     feed: Option<Feed<'x>>,
@@ -21,14 +20,14 @@ impl<'x> Driver<'x> {
         Self { exchange, feed, waker: exchange.waker() }
     }
 
-    /// Polls until the result is there; between polls serves what is asked of the request body.
+    /// Polls until the result is ready, and feeds the request body between polls.
     ///
-    /// `before_wait` is called each time before the thread waits.
+    /// It calls `before_wait` each time before the thread waits.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::ClientGone`], [`ErrorKind::Resources`] where the server has no waker, and what
-    /// `before_wait` fails with.
+    /// [`ErrorKind::ClientGone`], [`ErrorKind::Resources`] when the server has no waker, and any error
+    /// of `before_wait`.
     pub(super) fn drive<T>(
         &mut self,
         mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>,
@@ -42,7 +41,7 @@ impl<'x> Driver<'x> {
         }
     }
 
-    /// The result, if it is there without waiting.
+    /// Polls once, and returns the result if it is ready.
     pub(super) fn poll<T>(&mut self, mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>) -> Poll<T> {
         loop {
             let result = poll(&mut Context::from_waker(&self.waker));
@@ -52,7 +51,7 @@ impl<'x> Driver<'x> {
         }
     }
 
-    /// Waits until the future is to be polled again.
+    /// Waits until the future needs another poll.
     #[cold]
     fn wait(&mut self, before_wait: &mut dyn FnMut() -> Result<()>) -> Result<()> {
         let interest = match self.serve(false) {

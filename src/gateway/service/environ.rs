@@ -1,4 +1,4 @@
-//! The environ for a service: in the request's extensions, and there as long as wanted.
+//! The environ for a service, in the request's extensions.
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,12 +8,21 @@ use crate::gateway::exchange::SharedVariables;
 
 /// The environ of a request, among the request's extensions.
 ///
-/// It outlives the exchange, and may be used from any thread. With axum, take it as
+/// It may outlive the exchange, and any thread may use it. With axum, take it as
 /// `Extension<ServiceEnviron>`.
+///
+/// ```
+/// use http::Request;
+/// use mod_rust::gateway::service::{RequestBody, ServiceEnviron};
+///
+/// fn user(request: &Request<RequestBody>) -> Option<Vec<u8>> {
+///     request.extensions().get::<ServiceEnviron>()?.get("REMOTE_USER")
+/// }
+/// ```
 #[derive(Clone)]
 pub struct ServiceEnviron {
     variables: Arc<dyn SharedVariables>,
-    /// What middleware has set and taken away.
+    /// The keys that middleware has set and removed.
     overlay: Option<Arc<Overlay>>,
 }
 
@@ -28,12 +37,12 @@ impl ServiceEnviron {
         }
     }
 
-    /// The value of `key`: `REMOTE_USER`, `SSL_CLIENT_S_DN`, `gateway.url_scheme`, …
+    /// Returns the value of `key`: `REMOTE_USER`, `SSL_CLIENT_S_DN`, `gateway.url_scheme`, …
     ///
-    /// In httpd's children another thread than the request's own asks that one, which answers when
-    /// the service waits. A service that waits for the asking thread without an `await` (by `join`,
-    /// say) keeps it from that: after five seconds the value counts as absent, and the ErrorLog says
-    /// so. Take what such a thread needs before it starts.
+    /// In httpd's children any other thread has to ask the request's thread, which answers while the
+    /// service waits. A service that blocks on such a thread, by `join` for example, prevents that:
+    /// after five seconds the value counts as absent, and the ErrorLog says so. Read the values before
+    /// such a thread starts.
     #[must_use]
     pub fn get(&self, key: impl AsRef<[u8]>) -> Option<Vec<u8>> {
         let key = key.as_ref();
@@ -43,7 +52,7 @@ impl ServiceEnviron {
         }
     }
 
-    /// Every key with its value, in no order.
+    /// Calls `visit` with every key and its value, in no particular order.
     pub fn each(&self, mut visit: impl FnMut(&[u8], &[u8])) {
         self.variables.each(&mut |key, value| {
             if self.overlaid(key).is_none() {
@@ -63,7 +72,7 @@ impl ServiceEnviron {
     }
 }
 
-/// Without its values: secrets are among them.
+/// The debug output has no values, because some are secret.
 impl fmt::Debug for ServiceEnviron {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ServiceEnviron").finish_non_exhaustive()

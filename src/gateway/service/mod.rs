@@ -1,8 +1,8 @@
 //! Any tower service as an application, axum's `Router` among them.
 //!
-//! The service's future is polled on the thread that has the request. If it is ready, the answer
-//! goes out there and then; only one that must wait does, on that thread, until what it waits for
-//! wakes it. Timers, sockets and tasks are the [runtime]'s, of which a process has one.
+//! The request's thread polls the service's future. If the future is ready, the thread sends the
+//! response at once. Otherwise the request waits until the future is woken. Each process has one tokio
+//! runtime for timers, sockets and tasks.
 //!
 //! ```
 //! use std::convert::Infallible;
@@ -12,7 +12,7 @@
 //! use http::{Request, Response};
 //! use mod_rust::gateway::service::{RequestBody, service};
 //!
-//! /// Any other service will do: `axum::Router::new().route("/", get(hello))`, say.
+//! /// Stands for any service, for example `axum::Router::new().route("/", get(hello))`.
 //! #[derive(Clone)]
 //! struct Hello;
 //!
@@ -30,7 +30,7 @@
 //!     }
 //! }
 //!
-//! let response = mod_rust::gateway::memory::Request::get("/app/page").mount("/app").call(&service(Hello));
+//! let response = mod_rust::gateway::memory::TestRequest::get("/app/page").mount("/app").call(&service(Hello));
 //! assert_eq!(response.text(), "This is /page\n");
 //! ```
 
@@ -39,7 +39,7 @@ mod drive;
 mod environ;
 mod request;
 mod response;
-pub mod runtime;
+pub(crate) mod runtime;
 mod target;
 #[cfg(test)]
 mod tests;
@@ -64,13 +64,13 @@ pub use self::body::RequestBody;
 pub use self::environ::ServiceEnviron;
 use self::response::BoxError;
 
-/// Makes an application of a service.
+/// Converts a service to an application.
 ///
-/// The service sees the path below the mount point as the client wrote it, every header, and the
-/// [environ](ServiceEnviron) among the request's extensions, beside what middleware put there. The
-/// rules for what an application answers hold for it too: a hop-by-hop header is refused, say.
+/// The service sees the path below the mount point, not decoded, and every header. The request's
+/// extensions hold the [environ](ServiceEnviron) and the values of middleware. The rules of the contract
+/// hold: the server refuses a hop-by-hop header, for example.
 ///
-/// What the service spawns runs on the process's [runtime], and may outlive the request.
+/// Tasks that the service spawns run on the process's tokio runtime and may outlive the request.
 pub fn service<S, B>(service: S) -> impl Application + Clone
 where
     S: Service<Request<RequestBody>, Response = Response<B>> + Clone + Send + Sync + 'static,
@@ -84,11 +84,11 @@ where
 
 struct ServiceApplication<S> {
     service: S,
-    /// Known from the first request on.
+    /// The process's runtime, after the first request.
     runtime: OnceCell<Handle>,
 }
 
-/// A clone may be for another process: it does not know its runtime yet.
+/// A clone may belong to another process, so it starts without a runtime.
 impl<S: Clone> Clone for ServiceApplication<S> {
     fn clone(&self) -> Self {
         Self { service: self.service.clone(), runtime: OnceCell::new() }

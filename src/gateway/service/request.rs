@@ -1,4 +1,4 @@
-//! Makes the `http::Request` of an environ.
+//! The conversion of an environ to an `http::Request`.
 
 use std::sync::OnceLock;
 
@@ -11,18 +11,18 @@ use super::target;
 use crate::gateway::environ::Environ;
 use crate::gateway::error::{Error, Result};
 
-/// The request, with [`ServiceEnviron`] among its extensions.
+/// Makes the request, with [`ServiceEnviron`] among its extensions.
 ///
 /// # Errors
 ///
-/// What `http` cannot express is refused: 400, 414, 431 or 501.
+/// Refuses a request that `http` cannot express: 400, 414, 431 or 501.
 pub(super) fn request(
     environ: &mut Environ<'_>,
     body: RequestBody,
 ) -> Result<Request<RequestBody>> {
     let extensions = extensions(environ);
     let mut request = Request::new(body);
-    // What is so anyway need not be set: dropping what was there costs something too.
+    // The default method is not set again, because the drop of the old one has a cost.
     let method = method(environ)?;
     if method != Method::GET {
         *request.method_mut() = method;
@@ -42,8 +42,7 @@ fn extensions(environ: &mut Environ<'_>) -> Extensions {
     extensions
 }
 
-/// Empty extensions with room for what a router adds, so that they need not grow: a copy of some
-/// that have been used.
+/// Returns empty extensions with capacity for a router's values: a copy of used extensions.
 fn roomy() -> Extensions {
     static USED: OnceLock<Extensions> = OnceLock::new();
     let used = || {
@@ -68,7 +67,7 @@ fn method(environ: &Environ<'_>) -> Result<Method> {
     })
 }
 
-/// A subrequest has INCLUDED in its place: it is as the request that it is made for.
+/// Returns the HTTP version. A subrequest has the protocol INCLUDED, and counts as HTTP/1.1.
 fn version(environ: &Environ<'_>) -> Version {
     match environ.get("SERVER_PROTOCOL").unwrap_or_default() {
         b"HTTP/0.9" => Version::HTTP_09,
@@ -79,7 +78,7 @@ fn version(environ: &Environ<'_>) -> Version {
     }
 }
 
-/// Every header as it came. None is left out in silence: an application may decide by it.
+/// Adds every header unchanged. A malformed one is an error, because an application may rely on it.
 fn headers(environ: &Environ<'_>, headers: &mut HeaderMap) -> Result<()> {
     let count = environ.exchange().header_count();
     if count > FEW {

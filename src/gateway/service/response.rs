@@ -1,4 +1,4 @@
-//! Answers with what a service responds.
+//! The conversion of a service's response to that of an application.
 
 use std::pin::Pin;
 use std::task::Poll;
@@ -14,11 +14,8 @@ use crate::gateway::error::{Error, Result};
 use crate::gateway::start_response::StartResponse;
 use crate::gateway::status::IntoStatus;
 
-/// The error of a service, whatever its type.
-pub(super) type BoxError = Box<dyn std::error::Error + Send + Sync>;
-
-/// Starts the response and returns its body: in one piece if that is there, else as a stream that
-/// drives the service's body, and serves what the service still asks of the request's.
+/// Starts the response and returns its body: in one piece if it is ready, else as a stream. The
+/// stream drives the service's body and feeds the request's.
 pub(super) fn respond<'x, B>(
     response: Response<B>,
     start_response: &StartResponse<'x>,
@@ -39,7 +36,7 @@ where
     let mut body = Box::pin(body);
     let mut first = None;
     let mut taken = 0;
-    // A body that nobody gets is not run.
+    // The body of a HEAD is not run.
     if !is_head
         && status.has_body()
         && let Poll::Ready(frame) = driver.poll(|context| body.as_mut().poll_frame(context))
@@ -75,7 +72,7 @@ where
         return Ok(Piece::End(None));
     };
     Ok(match frame.into_data() {
-        // Not a copy if it is `Bytes`.
+        // No copy for `Bytes`.
         Ok(mut data) => Piece::Data(data.copy_to_bytes(data.remaining())),
         Err(frame) => Piece::End(frame.into_trailers().ok()),
     })
@@ -83,10 +80,10 @@ where
 
 struct ServiceBody<'x, B> {
     driver: Driver<'x>,
-    /// `None` when it has ended.
+    /// The service's body, or `None` after its end.
     body: Option<Pin<Box<B>>>,
     runtime: Handle,
-    /// What was there at once.
+    /// The chunk that was ready at once.
     first: Option<Piece>,
     trailers: Option<HeaderMap>,
 }
@@ -123,7 +120,8 @@ where
     }
 }
 
-/// What the body holds may want the runtime when it is dropped: a pooled connection, say.
+/// The drop runs inside the runtime, because values in the body may need it: a pooled connection, for
+/// example.
 impl<B> Drop for ServiceBody<'_, B> {
     fn drop(&mut self) {
         let _context = self.runtime.enter();

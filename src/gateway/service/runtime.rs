@@ -1,8 +1,7 @@
-//! The tokio runtime of a process: one, made when it is first needed, in the process that needs it.
+//! The tokio runtime of a process: one per process, made on its first use.
 //!
-//! Threads do not survive a fork, so a runtime must never be made before one: httpd's parent has
-//! none. A child makes its own when it starts ([`start`]) and takes it down when it exits
-//! ([`shutdown`]).
+//! Threads do not survive a fork, so a runtime must not be made before one: httpd's parent has none.
+//! A child makes its own when it starts ([`start`]) and shuts it down when it exits ([`shutdown`]).
 
 use std::cell::Cell;
 use std::io;
@@ -16,21 +15,21 @@ use tokio::runtime::{Builder, Handle, Runtime};
 use crate::gateway::error::{Error, ErrorKind, Result};
 use crate::gateway::panic;
 
-/// Requests that need not wait never leave the thread that has them, so few threads do.
+/// The maximum number of the runtime's threads. Few are enough, as requests run on their own thread.
 const MOST_THREADS: usize = 2;
 
 static CARE: OnceLock<Care> = OnceLock::new();
 
-/// What a server wants done with the runtime's threads. Signals are httpd's business, for one.
+/// The server's functions for the runtime's threads, which block httpd's signals for example.
 #[derive(Clone, Copy, Debug)]
 pub struct Care {
-    /// Runs what starts threads.
+    /// Calls a function that starts threads.
     pub around_start: fn(&mut dyn FnMut()),
     /// Runs first in each thread.
     pub in_thread: fn(),
 }
 
-/// Says what is to be done with the runtime's threads. The first to say so is heard.
+/// Sets the functions for the runtime's threads. The first call counts.
 pub fn care(care: Care) {
     let _ = CARE.set(care);
 }
@@ -38,39 +37,38 @@ pub fn care(care: Care) {
 static RUNTIME: Mutex<Option<Process>> = Mutex::new(None);
 
 thread_local! {
-    /// Asking for the process's id is a system call, so it is asked once a thread. A fork has
-    /// other threads, all but one.
+    /// Whether this thread has compared the process's id, a system call. A fork keeps one thread only.
     static CHECKED: Cell<bool> = const { Cell::new(false) };
 }
 
 struct Process {
     id: u32,
-    /// A fork has no threads to join: there it is given up as it is.
+    /// The runtime, never dropped in a fork, which lacks the threads to join.
     runtime: ManuallyDrop<Runtime>,
 }
 
-/// Makes the process's runtime, unless it is there.
+/// Makes the process's runtime, unless it exists.
 ///
 /// # Errors
 ///
-/// When its threads or its file descriptors cannot be had.
+/// Fails when the system has no threads or file descriptors left.
 ///
 /// # Panics
 ///
-/// When the runtime was made before the process was forked off.
+/// Panics when the runtime was made before the fork of this process.
 pub fn start() -> Result<()> {
     handle().map(drop)
 }
 
-/// The process's runtime, made if need be.
+/// Returns a handle of the process's runtime, and makes the runtime on first use.
 ///
 /// # Errors
 ///
-/// As [`start`].
+/// The same as [`start`].
 ///
 /// # Panics
 ///
-/// As [`start`].
+/// The same as [`start`].
 pub fn handle() -> Result<Handle> {
     let mut process = lock();
     if let Some(process) = &*process {
@@ -99,19 +97,20 @@ pub fn handle() -> Result<Handle> {
     Ok(handle)
 }
 
-/// Builds the runtime. tokio panics where it cannot start its first thread; so one is tried before.
+/// Builds the runtime. tokio panics if it cannot start its first thread, so a probe thread is started
+/// before.
 fn build(builder: &mut Builder) -> io::Result<Runtime> {
     let probe = thread::Builder::new().spawn(|| {})?;
     let _ = probe.join();
-    // Another one may have taken the last thread meanwhile.
+    // Another process may have taken the last thread meanwhile.
     panic::catch(|| builder.build())
         .unwrap_or_else(|_| Err(io::Error::other("no thread could be started")))
 }
 
-/// Takes the process's runtime down, if there is one: tasks are dropped at their next await, and
-/// blocking ones waited for until `deadline` has passed.
+/// Shuts the process's runtime down, if there is one. It drops tasks at their next await, and waits
+/// for blocking tasks until `deadline` has passed.
 ///
-/// Not to be called from a task of that runtime.
+/// Do not call it from a task of that runtime.
 pub fn shutdown(deadline: Duration) {
     let process = lock().take();
     if let Some(process) = process
@@ -121,7 +120,7 @@ pub fn shutdown(deadline: Duration) {
     }
 }
 
-/// Makes sure that the runtime in use belongs to this process.
+/// Panics if the runtime belongs to another process.
 pub(super) fn check_thread() {
     if !CHECKED.get() {
         if let Some(process) = &*lock() {
@@ -144,7 +143,7 @@ impl Process {
     }
 }
 
-/// A panic with the lock held leaves nothing half done.
+/// Locks the runtime. A poisoned lock is valid, because a panic leaves no partial change.
 fn lock() -> MutexGuard<'static, Option<Process>> {
     RUNTIME.lock().unwrap_or_else(PoisonError::into_inner)
 }

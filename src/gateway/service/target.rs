@@ -1,4 +1,4 @@
-//! The URI that a service sees: the path below the mount point as the client wrote it.
+//! The URI that a service sees: the path below the mount point, not decoded.
 
 use bytes::Bytes;
 use http::uri::{InvalidUri, PathAndQuery};
@@ -12,14 +12,14 @@ use crate::gateway::percent;
 /// The bytes that a query does not show as they are. A `%` is taken for an escape of the client's.
 const QUERY: &AsciiSet = &percent::PATH.remove(b'?').remove(b'%');
 
-/// The path below the mount point, undecoded, with the query.
+/// Returns the path below the mount point, not decoded, with the query.
 ///
-/// After an internal redirect or a rewrite the request line says something else than the environ:
-/// then the environ's path is encoded anew. `None` is the path `/` without a query.
+/// After an internal redirect or a rewrite the request line differs from the environ. Then the
+/// environ's path is encoded again. `None` is the path `/` without a query.
 ///
 /// # Errors
 ///
-/// 414 when it is too long to be a URI.
+/// 414 when the path is too long for a URI.
 pub(super) fn uri(environ: &Environ<'_>) -> Result<Option<Uri>> {
     let path_info = environ.path_info();
     let query = environ.query_string();
@@ -34,11 +34,11 @@ pub(super) fn uri(environ: &Environ<'_>) -> Result<Option<Uri>> {
 }
 
 fn as_it_is(tail: &[u8]) -> Result<Uri, InvalidUri> {
-    // A request for the mount point itself has no path below it, maybe a query.
+    // The path of a request for the mount point itself is empty, with or without a query.
     let slash = !tail.starts_with(b"/");
     let bytes = if slash { [b"/", tail].concat().into() } else { Bytes::copy_from_slice(tail) };
     match PathAndQuery::from_maybe_shared(bytes) {
-        // It takes what stands behind a `#` for a fragment, which a request does not have.
+        // `Uri` would parse a fragment after a `#`, which a request does not have.
         Ok(target) if target.as_str().len() == tail.len() + usize::from(slash) => Ok(target.into()),
         _ => {
             let mut encoded = if slash { vec![b'/'] } else { Vec::new() };
@@ -61,7 +61,7 @@ fn anew(path_info: &[u8], query: &[u8]) -> Result<Uri, InvalidUri> {
     PathAndQuery::from_maybe_shared(Bytes::from(encoded)).map(Uri::from)
 }
 
-/// What of the raw target lies below the mount point, if the target says what the environ does.
+/// Returns the part of the raw target below the mount point, if the target matches the environ.
 fn below_mount<'r>(
     raw: &'r [u8],
     script_name: &[u8],
@@ -85,7 +85,7 @@ fn below_mount<'r>(
     Some(&raw[path.len() - rest.len()..])
 }
 
-/// A proxy's absolute form names scheme and authority in front of the path (RFC 9112, 3.2.2).
+/// Removes scheme and authority of the absolute form (RFC 9112, 3.2.2).
 fn origin_form(raw: &[u8]) -> &[u8] {
     if raw.starts_with(b"/") {
         return raw;
@@ -96,9 +96,9 @@ fn origin_form(raw: &[u8]) -> &[u8] {
     path.map_or(b"", |at| &behind[at..])
 }
 
-/// What of the encoded `raw` is left when as much is taken off its front as decodes to `decoded`.
+/// Removes the prefix of the encoded `raw` that decodes to `decoded`, and returns the rest.
 ///
-/// An encoded slash may have been left as it is (`AllowEncodedSlashes NoDecode`).
+/// An encoded slash may be left encoded in `decoded` (`AllowEncodedSlashes NoDecode`).
 fn undo<'r>(mut raw: &'r [u8], mut decoded: &[u8]) -> Option<&'r [u8]> {
     while let Some((&expected, after)) = decoded.split_first() {
         let (byte, length) = match raw {
@@ -123,10 +123,10 @@ fn undo<'r>(mut raw: &'r [u8], mut decoded: &[u8]) -> Option<&'r [u8]> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gateway::memory::Request;
+    use crate::gateway::memory::TestRequest;
     use crate::gateway::{Body, StartResponse, app_fn};
 
-    fn of(request: &Request) -> String {
+    fn of(request: &TestRequest) -> String {
         let app = app_fn(|environ, start_response: StartResponse<'_>| {
             start_response.start(200, [("Content-Type", "text/plain")])?;
             Ok(Body::from(uri(&environ)?.unwrap_or_default().to_string()))
@@ -153,7 +153,7 @@ mod tests {
             ("/app", "/app/%zz%", "/%zz%"),
             ("", "/caf%C3%A9/\u{e9}|^", "/caf%C3%A9/\u{e9}|^"),
         ] {
-            let request = Request::get(target).mount(script_name);
+            let request = TestRequest::get(target).mount(script_name);
             let path_info = if target.starts_with("http") {
                 Some(if target.contains("/x") { "/x" } else { "" })
             } else {
@@ -177,17 +177,18 @@ mod tests {
             // AllowEncodedSlashes NoDecode.
             ("/x%2fy%20z?q", "/x%2fy z", "q", "/x%2fy%20z?q"),
         ] {
-            let request =
-                Request::new("GET", target).path_info(path_info).variable("QUERY_STRING", query);
+            let request = TestRequest::new("GET", target)
+                .path_info(path_info)
+                .variable("QUERY_STRING", query);
             assert_eq!(of(&request), expected, "{target}");
         }
     }
 
     #[test]
     fn what_is_no_uri_is_encoded() {
-        assert_eq!(of(&Request::get("/a<b?c=\"d\"")), "/a%3Cb?c=%22d%22");
-        assert_eq!(of(&Request::get(b"/\xff")), "/%FF");
-        assert_eq!(of(&Request::get("/a?b#c")), "/a?b%23c");
+        assert_eq!(of(&TestRequest::get("/a<b?c=\"d\"")), "/a%3Cb?c=%22d%22");
+        assert_eq!(of(&TestRequest::get(b"/\xff")), "/%FF");
+        assert_eq!(of(&TestRequest::get("/a?b#c")), "/a?b%23c");
     }
 
     #[test]
@@ -197,7 +198,7 @@ mod tests {
             start_response.start(200, [("Content-Type", "text/plain")])?;
             Ok(Body::from(uri(&environ)?.unwrap_or_default().to_string()))
         });
-        assert_eq!(Request::get("/app/a%62/c%2Fd").mount("/app").call(&app).text(), "/c%2Fd");
+        assert_eq!(TestRequest::get("/app/a%62/c%2Fd").mount("/app").call(&app).text(), "/c%2Fd");
     }
 
     #[test]
@@ -206,7 +207,7 @@ mod tests {
             uri(&environ)?;
             Ok(Body::empty())
         });
-        let response = Request::get(format!("/{}", "x".repeat(70_000))).call(&app);
+        let response = TestRequest::get(format!("/{}", "x".repeat(70_000))).call(&app);
         assert_eq!(response.status(), StatusCode::URI_TOO_LONG);
     }
 }

@@ -1,4 +1,4 @@
-//! The chunks of a body, between the server that asks and the application that yields.
+//! The check of body chunks, between the server and the application.
 
 use std::rc::Rc;
 

@@ -1,4 +1,4 @@
-//! What the server says of the request.
+//! The check of the environ, the server's description of the request.
 
 use std::collections::BTreeMap;
 
@@ -20,7 +20,7 @@ const REQUIRED: [&str; 9] = [
     "SERVER_SOFTWARE",
 ];
 
-/// Meta-variables that must not be there, and why.
+/// Forbidden meta-variables, with the reason.
 const FORBIDDEN: [(&str, &str); 3] = [
     ("HTTP_CONTENT_TYPE", "it is CONTENT_TYPE (RFC 3875, 4.1.18)"),
     ("HTTP_CONTENT_LENGTH", "it is CONTENT_LENGTH (RFC 3875, 4.1.18)"),
@@ -34,7 +34,7 @@ const FLAGS: [&str; 4] =
 ///
 /// # Errors
 ///
-/// The first rule that the server broke.
+/// Returns the first violation by the server.
 pub(super) fn check(environ: &mut Environ<'_>) -> Result<()> {
     let length = environ.input().length();
     for key in REQUIRED {
@@ -95,7 +95,7 @@ fn check_path(environ: &Environ<'_>) -> Result<()> {
 }
 
 fn check_length(environ: &Environ<'_>, length: Option<u64>) -> Result<()> {
-    // An empty one is as none (RFC 3875, 4.1.2).
+    // An empty CONTENT_LENGTH counts as absent (RFC 3875, 4.1.2).
     let Some(given) = environ.get("CONTENT_LENGTH").filter(|value| !value.is_empty()) else {
         return Ok(());
     };
@@ -135,7 +135,7 @@ fn check_gateway(environ: &Environ<'_>) -> Result<()> {
     Ok(())
 }
 
-/// `each` and `get` must tell the same, and each key once.
+/// Checks that `each` and `get` agree, and that each key comes once.
 fn check_keys(environ: &Environ<'_>) -> Result<()> {
     let mut seen = BTreeMap::new();
     let mut twice = None;

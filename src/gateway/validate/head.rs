@@ -1,4 +1,4 @@
-//! What the application gives to `start_response`, and when.
+//! The check of calls of `start_response`.
 
 use std::rc::Rc;
 

@@ -1,4 +1,4 @@
-//! The request body, between the server that has it and the application that reads.
+//! The check of the request body, between the server and the application.
 
 use std::io::BufRead;
 use std::rc::Rc;
@@ -12,7 +12,7 @@ use crate::gateway::input::{Fill, Input, InputSource};
 pub(super) struct ValidInput<'x> {
     inner: Input<'x>,
     state: Rc<State>,
-    /// What the server gave last, and has been taken so far, in bytes.
+    /// The bytes that the server returned last, and the consumed ones.
     given: usize,
     taken: u64,
     ended: bool,
@@ -25,7 +25,7 @@ impl<'x> ValidInput<'x> {
     }
 }
 
-/// What a fill came to, apart from its bytes.
+/// The result of a fill, apart from its bytes.
 enum Filled {
     Data(usize),
     End,

@@ -1,9 +1,8 @@
-//! Checks both sides of the contract, as `wsgiref.validate` does for WSGI.
+//! A middleware that checks both sides of the contract, like `wsgiref.validate` for WSGI.
 //!
-//! [`Validate`] stands between a server and an application. What one of them does against the
-//! contract ends the exchange with [`ErrorKind::Validation`]; the message says who broke which
-//! rule, and where the rule is written. It is for tests and for the search of a fault: it copies
-//! and looks at everything twice.
+//! [`Validate`] runs between a server and an application. A violation by either ends the exchange with
+//! [`ErrorKind::Validation`]. The message names the side, the rule and its source. Use it in tests and
+//! for the search of a fault: it copies and checks everything.
 
 mod body;
 mod environ;
@@ -26,10 +25,10 @@ use super::error::Result;
 use super::input::Input;
 use super::start_response::StartResponse;
 
-/// Middleware that holds the application inside it and the server around it to the contract.
+/// A middleware that checks the application inside it and the server around it.
 ///
 /// ```
-/// use mod_rust::gateway::memory::Request;
+/// use mod_rust::gateway::memory::TestRequest;
 /// use mod_rust::gateway::validate::Validate;
 /// use mod_rust::gateway::{Body, app_fn};
 ///
@@ -37,7 +36,7 @@ use super::start_response::StartResponse;
 ///     start_response.start(200, [("X-Greeting", "yes")])?;
 ///     Ok(Body::from("Hello\n"))
 /// }));
-/// let response = Request::get("/").call(&app);
+/// let response = TestRequest::get("/").call(&app);
 /// assert_eq!(
 ///     response.error().unwrap().to_string(),
 ///     "the application broke the contract: \
@@ -96,4 +95,129 @@ impl<A: Application> Application for Validate<A> {
         }
         Ok(body)
     }
+}
+
+/// The state of the response.
+struct State {
+    is_head: bool,
+    started: Cell<Option<Started>>,
+    /// The number of content bytes so far.
+    sent: Cell<u64>,
+    /// Whether a call of the body's `next_chunk` is running.
+    in_body: Cell<bool>,
+    /// The first violation, kept in case the application does not return the error.
+    broken: RefCell<Option<String>>,
+}
+
+/// The parts of a head that later checks need.
+#[derive(Clone, Copy)]
+struct Started {
+    status: u16,
+    has_type: bool,
+    length: Option<u64>,
+}
+
+impl State {
+    const fn new(is_head: bool) -> Self {
+        Self {
+            is_head,
+            started: Cell::new(None),
+            sent: Cell::new(0),
+            in_body: Cell::new(false),
+            broken: RefCell::new(None),
+        }
+    }
+
+    /// Records a violation and returns its error.
+    fn broke(&self, error: Error) -> Error {
+        self.broken.borrow_mut().get_or_insert_with(|| error.to_string());
+        error
+    }
+
+    /// Fails if a violation was recorded.
+    fn verdict(&self) -> Result<()> {
+        match self.broken.borrow().clone() {
+            Some(message) => Err(Error::of(ErrorKind::Validation, message)),
+            None => Ok(()),
+        }
+    }
+
+    fn started(&self) -> Result<Started> {
+        self.started.get().ok_or_else(|| {
+            application(
+                "the body comes without start_response (PEP 3333, The start_response() Callable)",
+            )
+        })
+    }
+
+    /// Checks the next bytes of content.
+    fn content(&self, bytes: u64) -> Result<()> {
+        let Started { status, has_type, length } = self.started()?;
+        if bytes == 0 {
+            return Ok(());
+        }
+        if !has_content(status) {
+            return Err(application(format!(
+                "a {status} response has no content, but {bytes} bytes were given (RFC 9110, 6.4.1)"
+            )));
+        }
+        if !has_type {
+            return Err(application(format!(
+                "a {status} response with content has no Content-Type (RFC 9110, 8.3)"
+            )));
+        }
+        self.sent.set(self.sent.get() + bytes);
+        match length {
+            Some(length) if self.sent.get() > length => Err(application(format!(
+                "Content-Length is {length}, but {} bytes were given (RFC 9110, 8.6)",
+                self.sent.get()
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    /// Checks the rest of the content, given in one piece.
+    fn whole(&self, bytes: u64) -> Result<()> {
+        self.content(bytes)?;
+        self.end()
+    }
+
+    /// Checks that the content is as long as its Content-Length.
+    fn end(&self) -> Result<()> {
+        let Started { status, length, .. } = self.started()?;
+        match length {
+            Some(length) if !self.is_head && has_content(status) && self.sent.get() < length => {
+                Err(application(format!(
+                    "Content-Length is {length}, but only {} bytes were given (RFC 9110, 8.6)",
+                    self.sent.get()
+                )))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Checks a body's own length against the head's.
+    fn check_length(&self, stated: Option<u64>) -> Result<()> {
+        match (self.started.get().and_then(|started| started.length), stated) {
+            (Some(length), Some(stated)) if length != self.sent.get() + stated => {
+                Err(application(format!(
+                    "Content-Length is {length}, but the body says that it has {stated} bytes \
+                     (RFC 9110, 8.6)"
+                )))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+const fn has_content(status: u16) -> bool {
+    status != 204 && status != 304
+}
+
+fn application(what: impl fmt::Display) -> Error {
+    Error::of(ErrorKind::Validation, format!("the application broke the contract: {what}"))
+}
+
+fn server(what: impl fmt::Display) -> Error {
+    Error::of(ErrorKind::Validation, format!("the server broke the contract: {what}"))
 }

@@ -4,7 +4,7 @@ mod application;
 mod server;
 
 use super::Validate;
-use crate::gateway::memory::{Request, Response};
+use crate::gateway::memory::{TestRequest, TestResponse};
 use crate::gateway::{Application, Body, Environ, ErrorKind, Result, StartResponse};
 
 const TEXT: [(&str, &str); 1] = [("Content-Type", "text/plain")];
@@ -24,14 +24,14 @@ fn hello<'x>(_environ: Environ<'x>, start_response: StartResponse<'x>) -> Result
 
 /// The rule that was broken, as the log has it.
 #[track_caller]
-fn broken(response: &Response) -> String {
+fn broken(response: &TestResponse) -> String {
     let error = response.error().unwrap_or_else(|| panic!("nothing was broken: {response:?}"));
     assert_eq!(error.kind(), ErrorKind::Validation, "{error}");
     error.to_string()
 }
 
 #[track_caller]
-fn assert_blames(response: &Response, who: &str, rule: &str) {
+fn assert_blames(response: &TestResponse, who: &str, rule: &str) {
     let message = broken(response);
     let blamed = format!("the {who} broke the contract: ");
     assert!(message.starts_with(&blamed) && message.contains(rule), "{message}");
@@ -73,14 +73,14 @@ fn what_is_right_passes() {
     });
     for target in ["/204", "/304", "/?full", "/?empty", "/?written", "/"] {
         for method in ["GET", "HEAD"] {
-            let response = Request::new(method, target).call(&app);
+            let response = TestRequest::new(method, target).call(&app);
             assert!(response.is_complete(), "{method} {target} {response:?}");
         }
     }
-    assert_eq!(Request::get("/?redirect").call(&app).redirect(), Some("/other"));
-    assert_eq!(Request::post("/", "known").call(&app).text(), "known");
+    assert_eq!(TestRequest::get("/?redirect").call(&app).redirect(), Some("/other"));
+    assert_eq!(TestRequest::post("/", "known").call(&app).text(), "known");
     // It neither reads ahead nor keeps anything back.
-    let response = Request::new("POST", "/app/x")
+    let response = TestRequest::new("POST", "/app/x")
         .mount("/app")
         .chunk("ping")
         .after_output(4)
@@ -91,14 +91,14 @@ fn what_is_right_passes() {
     assert_eq!((&*response.text(), response.flushes()), ("pingpong", &[4][..]));
     assert_eq!(response.trailers().unwrap()["x-sum"], "7");
     let failing =
-        Request::new("POST", "/").chunk("ping").fail(ErrorKind::InputMalformed).call(&app);
+        TestRequest::new("POST", "/").chunk("ping").fail(ErrorKind::InputMalformed).call(&app);
     assert_eq!(failing.error().unwrap().kind(), ErrorKind::InputMalformed);
 }
 
 #[test]
 fn it_is_middleware_as_any_other() {
     let twice = Validate::new(Validate::new(hello));
-    let response = Request::get("/").call(&twice.clone());
+    let response = TestRequest::get("/").call(&twice.clone());
     assert!(response.is_complete());
     assert_eq!(response.header("content-length"), Some(&b"5"[..]));
 }
@@ -113,10 +113,10 @@ fn services_keep_to_it() {
         }),
     );
     let app = Validate::new(crate::gateway::service(router));
-    assert_eq!(Request::get("/").call(&app).text(), "Hello\n");
-    assert!(Request::head("/").call(&app).is_complete());
-    assert!(Request::get("/none").call(&app).is_complete());
-    let echo = Request::new("POST", "/echo").chunk("a").after_output(1).chunk("b").call(&app);
+    assert_eq!(TestRequest::get("/").call(&app).text(), "Hello\n");
+    assert!(TestRequest::head("/").call(&app).is_complete());
+    assert!(TestRequest::get("/none").call(&app).is_complete());
+    let echo = TestRequest::new("POST", "/echo").chunk("a").after_output(1).chunk("b").call(&app);
     assert!(echo.is_complete(), "{echo:?}");
     assert_eq!(echo.text(), "ab");
 }

@@ -6,7 +6,7 @@
 //! frame may come when. The child's side is `daemon`, the daemon process's is `server::daemon_process`.
 //!
 //! ```
-//! use mod_rust::protocol::bridge::{Limits, Message, Peer, Timing, put_end, split};
+//! use mod_rust::internal::protocol::bridge::{Limits, Message, Peer, Timing, put_end, split};
 //!
 //! let mut out = Vec::new();
 //! put_end(&mut out, false, &Timing { queue_us: 5, ..Timing::default() });
@@ -14,7 +14,7 @@
 //! let Message::End(end) = frame.message()? else { panic!("{frame:?}") };
 //! assert_eq!(end.timing.queue_us, 5);
 //! assert_eq!(split(&out[..20], Peer::Daemon, &Limits::default())?, None);
-//! # Ok::<(), mod_rust::protocol::bridge::FrameError>(())
+//! # Ok::<(), mod_rust::internal::protocol::bridge::FrameError>(())
 //! ```
 
 mod code;

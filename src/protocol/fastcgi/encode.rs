@@ -82,7 +82,7 @@ fn put_eight(out: &mut Vec<u8>, kind: Kind, request_id: u16, content: &[u8; 8]) 
 /// and [`close`](Self::close) its content is put onto the same buffer, and nothing else.
 ///
 /// ```
-/// use mod_rust::protocol::fastcgi::{Kind, Open};
+/// use mod_rust::internal::protocol::fastcgi::{Kind, Open};
 ///
 /// let mut out = Vec::new();
 /// let open = Open::begin(&mut out, Kind::STDOUT, 1);

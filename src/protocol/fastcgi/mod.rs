@@ -11,8 +11,8 @@
 //! Pure: the driver is `server::fastcgi`.
 //!
 //! ```
-//! use mod_rust::protocol::fastcgi::{self as fcgi, Message, ParamsReader, Role};
-//! use mod_rust::protocol::params::Params;
+//! use mod_rust::internal::protocol::fastcgi::{self as fcgi, Message, ParamsReader, Role};
+//! use mod_rust::internal::protocol::params::Params;
 //!
 //! let mut wire = Vec::new();
 //! fcgi::put_begin(&mut wire, 1, Role::RESPONDER, true);

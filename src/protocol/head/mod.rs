@@ -12,7 +12,7 @@
 //!
 //! ```
 //! use http::StatusCode;
-//! use mod_rust::protocol::head;
+//! use mod_rust::internal::protocol::head;
 //!
 //! let mut out = Vec::new();
 //! head::write_status(&mut out, StatusCode::OK, None);

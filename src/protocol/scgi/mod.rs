@@ -8,7 +8,7 @@
 //! Pure: the driver is `server::scgi`.
 //!
 //! ```
-//! use mod_rust::protocol::{params::Params, scgi};
+//! use mod_rust::internal::protocol::{params::Params, scgi};
 //!
 //! let mut params = Params::new();
 //! params.push(b"REQUEST_METHOD", b"GET");

@@ -12,7 +12,7 @@
 //! Pure: the driver is `server::uwsgi`.
 //!
 //! ```
-//! use mod_rust::protocol::{params::Params, uwsgi};
+//! use mod_rust::internal::protocol::{params::Params, uwsgi};
 //!
 //! let mut params = Params::new();
 //! params.push(b"CONTENT_LENGTH", b"5");

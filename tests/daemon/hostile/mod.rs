@@ -12,7 +12,7 @@ use std::thread;
 use std::time::Duration;
 
 use httpd_testkit::{BodyEnd, ClientErrorKind, mpm_tests, proc};
-use mod_rust::protocol::bridge::flags;
+use mod_rust::internal::protocol::bridge::flags;
 
 use self::peer::{Act, Hostile};
 use self::table::{Row, Seen, body, end, flushed_head};

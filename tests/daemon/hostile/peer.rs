@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
-use mod_rust::protocol::bridge::{Kind, Limits, Message, Peer, split};
+use mod_rust::internal::protocol::bridge::{Kind, Limits, Message, Peer, split};
 
 use crate::support::Stage;
 

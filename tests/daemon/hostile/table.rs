@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use mod_rust::protocol::bridge::{HeadEncoder, Limits};
+use mod_rust::internal::protocol::bridge::{HeadEncoder, Limits};
 
 use super::peer::Act;
 

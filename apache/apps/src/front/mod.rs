@@ -92,18 +92,18 @@ const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src dat
 
 #[cfg(test)]
 mod tests {
-    use mod_rust::gateway::memory::{Request, Response};
+    use mod_rust::gateway::memory::{TestRequest, TestResponse};
 
     use super::*;
 
-    fn call(request: &Request) -> Response {
+    fn call(request: &TestRequest) -> TestResponse {
         request.call(&front(Options::default()))
     }
 
     #[test]
     fn tells_what_runs_and_escapes_it() {
         let response = call(
-            &Request::get("/")
+            &TestRequest::get("/")
                 .variable("SERVER_SOFTWARE", "Apache/2.4 <&\"'>")
                 .variable("mod_rust.mpm", "event")
                 .variable("mod_rust.mode", "embedded"),
@@ -131,17 +131,17 @@ mod tests {
             ("a';reboot;'", "http://localhost/probe/echo"),
             ("a$(reboot)", "http://localhost/probe/echo"),
         ] {
-            let text = call(&Request::get("/").header("Host", host)).text().into_owned();
+            let text = call(&TestRequest::get("/").header("Host", host)).text().into_owned();
             assert!(text.contains(shown) && !text.contains("reboot"), "{host}");
         }
     }
 
     #[test]
     fn only_the_root_and_only_to_read() {
-        assert_eq!(call(&Request::get("").path_info("")).status(), 200);
-        assert_eq!(call(&Request::head("/")).status(), 200);
-        assert_eq!(call(&Request::get("/favicon.ico")).status(), 404);
-        let response = call(&Request::post("/", "x"));
+        assert_eq!(call(&TestRequest::get("").path_info("")).status(), 200);
+        assert_eq!(call(&TestRequest::head("/")).status(), 200);
+        assert_eq!(call(&TestRequest::get("/favicon.ico")).status(), 404);
+        let response = call(&TestRequest::post("/", "x"));
         assert_eq!(response.status(), 405);
         assert_eq!(response.header("allow"), Some(&b"GET, HEAD"[..]));
     }
@@ -149,7 +149,7 @@ mod tests {
     #[test]
     fn mount_points_are_paths() {
         let build = |probe| factory().build(&[("probe", probe)].into_iter().collect());
-        let page = Request::get("/").call(&*build("/tools/probe").unwrap());
+        let page = TestRequest::get("/").call(&*build("/tools/probe").unwrap());
         assert!(page.text().contains("href=\"/tools/probe/internal?to=/tools/probe/environ\""));
         for bad in ["", "/", "probe", "//evil.example", "/probe/", "/a'b", "/a b"] {
             assert!(build(bad).is_err(), "{bad:?}");

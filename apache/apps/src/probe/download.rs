@@ -86,7 +86,7 @@ mod tests {
     use std::time::Instant;
 
     use mod_rust::gateway::ErrorKind;
-    use mod_rust::gateway::memory::Request;
+    use mod_rust::gateway::memory::TestRequest;
 
     use super::super::{Options, get};
     use super::*;
@@ -108,9 +108,9 @@ mod tests {
     fn so_many_bytes_that_no_memory_would_hold_them() {
         let probe = Probe::new(Options::default());
         let target = format!("/bytes/{}", i64::MAX);
-        let response = Request::head(&target).call(&probe);
+        let response = TestRequest::head(&target).call(&probe);
         assert_eq!(response.header("content-length"), Some(&b"9223372036854775807"[..]));
-        let response = Request::get(&target).leaves_after(100_000).call(&probe);
+        let response = TestRequest::get(&target).leaves_after(100_000).call(&probe);
         assert_eq!(response.error().unwrap().kind(), ErrorKind::ClientGone);
         assert_eq!(get("/bytes/9223372036854775808").status(), 400);
     }
@@ -131,7 +131,7 @@ mod tests {
 
     #[test]
     fn an_endless_stream_ends_with_its_client() {
-        let response = Request::get("/stream?chunks=inf&size=1000")
+        let response = TestRequest::get("/stream?chunks=inf&size=1000")
             .leaves_after(50_000)
             .call(&Probe::new(Options::default()));
         assert_eq!(response.error().unwrap().kind(), ErrorKind::ClientGone);

@@ -141,7 +141,7 @@ fn escape(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use mod_rust::gateway::memory::Request;
+    use mod_rust::gateway::memory::TestRequest;
 
     use super::super::Options;
     use super::*;
@@ -163,7 +163,7 @@ mod tests {
 
     #[test]
     fn every_key_is_there_in_order() {
-        let response = Request::get("/environ/below?a=b")
+        let response = TestRequest::get("/environ/below?a=b")
             .header("X-Raw", b"\xe4\\")
             .call(&Probe::new(Options::default()));
         assert_eq!(response.header("cache-control"), Some(&b"no-store"[..]));

@@ -126,7 +126,7 @@ mod tests {
     use std::process::{Command, ExitStatus};
 
     use mod_rust::gateway::ErrorKind;
-    use mod_rust::gateway::memory::Request;
+    use mod_rust::gateway::memory::TestRequest;
 
     use super::super::{Options, get};
     use super::*;
@@ -173,7 +173,7 @@ mod tests {
     fn crash_now() {
         let Ok(target) = std::env::var(CRASH) else { return };
         let options = Options { allow_crash: true, ..Options::default() };
-        let response = Request::get(target).call(&Probe::new(options));
+        let response = TestRequest::get(target).call(&Probe::new(options));
         panic!("still here: {response:?}");
     }
 

@@ -92,7 +92,7 @@ fn content_type(path: &Path) -> &'static str {
 mod tests {
     use std::os::unix::fs::symlink;
 
-    use mod_rust::gateway::memory::{Request, Response};
+    use mod_rust::gateway::memory::{TestRequest, TestResponse};
 
     use super::*;
 
@@ -112,11 +112,11 @@ mod tests {
             Self(base)
         }
 
-        fn get(&self, query: &str) -> Response {
-            self.call(&Request::get(format!("/file?path={query}")))
+        fn get(&self, query: &str) -> TestResponse {
+            self.call(&TestRequest::get(format!("/file?path={query}")))
         }
 
-        fn call(&self, request: &Request) -> Response {
+        fn call(&self, request: &TestRequest) -> TestResponse {
             let root = self.0.join("root").to_str().unwrap().to_owned();
             request.call(&*Probe::factory().build(&[("root", root)].into_iter().collect()).unwrap())
         }
@@ -146,7 +146,7 @@ mod tests {
     fn is_conditional() {
         let tree = Tree::new("conditional");
         let tag = tree.get("in.txt").header("etag").unwrap().to_vec();
-        let again = tree.call(&Request::get("/file?path=in.txt").header("If-None-Match", tag));
+        let again = tree.call(&TestRequest::get("/file?path=in.txt").header("If-None-Match", tag));
         assert_eq!(again.status(), 304);
     }
 
@@ -175,6 +175,6 @@ mod tests {
             assert!(!response.text().contains("secret"), "{path}");
         }
         assert_eq!(super::super::get("/file?path=in.txt").status(), 404);
-        assert_eq!(tree.call(&Request::get("/file")).status(), 400);
+        assert_eq!(tree.call(&TestRequest::get("/file")).status(), 400);
     }
 }

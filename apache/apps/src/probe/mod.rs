@@ -82,13 +82,13 @@ impl fmt::Debug for Probe {
 
 /// A GET of the probe that has no options, at the server's root.
 #[cfg(test)]
-fn get(target: &str) -> mod_rust::gateway::memory::Response {
-    mod_rust::gateway::memory::Request::get(target).call(&Probe::new(Options::default()))
+fn get(target: &str) -> mod_rust::gateway::memory::TestResponse {
+    mod_rust::gateway::memory::TestRequest::get(target).call(&Probe::new(Options::default()))
 }
 
 #[cfg(test)]
 mod tests {
-    use mod_rust::gateway::memory::Request;
+    use mod_rust::gateway::memory::TestRequest;
 
     use super::*;
 
@@ -106,7 +106,7 @@ mod tests {
     fn its_factory_reads_its_options() {
         let options = [("note", "here"), ("allow-crash", "On"), ("root", "/")];
         let probe = Probe::factory().build(&options.into_iter().collect()).unwrap();
-        let response = Request::get("/config").call(&*probe);
+        let response = TestRequest::get("/config").call(&*probe);
         assert_eq!(response.header("content-type"), Some(&b"application/json"[..]));
         assert_eq!(
             serde_json::from_slice::<serde_json::Value>(response.body()).unwrap(),

@@ -99,34 +99,35 @@ fn start_with_its_type(
 #[cfg(test)]
 mod tests {
     use mod_rust::gateway::ErrorKind;
-    use mod_rust::gateway::memory::{Request, Response};
+    use mod_rust::gateway::memory::{TestRequest, TestResponse};
 
     use super::super::Options;
     use super::*;
 
-    fn call(request: &Request) -> Response {
+    fn call(request: &TestRequest) -> TestResponse {
         request.call(&Probe::new(Options::default()))
     }
 
     #[test]
     fn echo_keeps_type_and_length() {
-        let response = call(&Request::post("/echo", "some\0thing").header("Content-Type", "a/b"));
+        let response =
+            call(&TestRequest::post("/echo", "some\0thing").header("Content-Type", "a/b"));
         assert_eq!(response.header("content-type"), Some(&b"a/b"[..]));
         assert_eq!(response.header("content-length"), Some(&b"10"[..]));
         assert_eq!(response.text(), "some\0thing");
 
-        let response = call(&Request::new("PUT", "/echo").chunk("some").chunk("thing"));
+        let response = call(&TestRequest::new("PUT", "/echo").chunk("some").chunk("thing"));
         assert_eq!(response.header("content-type"), Some(&b"application/octet-stream"[..]));
         assert_eq!(response.header("content-length"), None);
         assert_eq!(response.text(), "something");
 
-        let response = call(&Request::get("/echo"));
+        let response = call(&TestRequest::get("/echo"));
         assert_eq!((response.status().as_u16(), response.body().len()), (200, 0));
     }
 
     #[test]
     fn discard_reads_it_all() {
-        let response = call(&Request::new("POST", "/discard").chunk("ab").pause().chunk("c"));
+        let response = call(&TestRequest::new("POST", "/discard").chunk("ab").pause().chunk("c"));
         let answer: serde_json::Value = serde_json::from_slice(response.body()).unwrap();
         // FIPS 180-2, B.1.
         let sha256 = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
@@ -141,29 +142,32 @@ mod tests {
             (ErrorKind::InputMalformed, 400),
         ] {
             for path in ["/echo", "/duplex", "/discard", "/early"] {
-                let response = call(&Request::new("POST", path).fail(kind));
+                let response = call(&TestRequest::new("POST", path).fail(kind));
                 assert_eq!(response.status().as_u16(), status, "{path}");
                 assert_eq!(response.error().unwrap().kind(), kind, "{path}");
             }
-            assert!(call(&Request::new("POST", "/unread").fail(kind)).is_complete());
+            assert!(call(&TestRequest::new("POST", "/unread").fail(kind)).is_complete());
         }
     }
 
     #[test]
     fn early_reads_no_further() {
-        let request = Request::new("POST", "/early").chunk("a").fail(ErrorKind::InputMalformed);
+        let request = TestRequest::new("POST", "/early").chunk("a").fail(ErrorKind::InputMalformed);
         let response = call(&request);
         assert!(response.is_complete(), "{response:?}");
         assert_eq!(response.status(), 403);
         assert!(response.text().contains("at the first byte"));
-        let response = call(&Request::get("/early"));
+        let response = call(&TestRequest::get("/early"));
         assert_eq!((response.status().as_u16(), response.text().contains("no body")), (403, true));
     }
 
     #[test]
     fn duplex_answers_before_it_reads_on() {
-        let request =
-            Request::new("POST", "/duplex").chunk("ab").after_output(2).chunk("c").after_output(3);
+        let request = TestRequest::new("POST", "/duplex")
+            .chunk("ab")
+            .after_output(2)
+            .chunk("c")
+            .after_output(3);
         let response = call(&request);
         assert!(response.is_complete(), "{response:?}");
         assert_eq!(response.text(), "abc");

@@ -74,7 +74,7 @@ impl http_body::Body for Events {
 #[cfg(test)]
 mod tests {
     use mod_rust::gateway::ErrorKind;
-    use mod_rust::gateway::memory::Request;
+    use mod_rust::gateway::memory::TestRequest;
 
     use super::super::{Options, get};
     use super::*;
@@ -105,7 +105,7 @@ mod tests {
     fn each_event_goes_out_at_once_until_the_client_leaves() {
         let probe = Probe::new(Options::default());
         let event = |number| format!("id: {number}\ndata: {number}\n\n");
-        let response = Request::get("/events").leaves_at_wait().call(&probe);
+        let response = TestRequest::get("/events").leaves_at_wait().call(&probe);
         assert_eq!(response.header("content-type"), Some(&b"text/event-stream"[..]));
         assert_eq!(response.header("content-length"), None);
         assert_eq!(response.error().unwrap().kind(), ErrorKind::ClientGone);
@@ -113,12 +113,12 @@ mod tests {
         assert_eq!(response.flushes(), [event(1).len() as u64]);
 
         let begin = Instant::now();
-        let response = Request::get("/events?ms=20").leaves_after(30).call(&probe);
+        let response = TestRequest::get("/events?ms=20").leaves_after(30).call(&probe);
         assert!(begin.elapsed() >= Duration::from_millis(40));
         assert_eq!(response.error().unwrap().kind(), ErrorKind::ClientGone);
         assert_eq!(response.text(), event(1) + &event(2));
 
-        let response = Request::head("/events").call(&probe);
+        let response = TestRequest::head("/events").call(&probe);
         assert!(response.is_complete() && response.body().is_empty(), "{response:?}");
     }
 }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::StatusCode;
 
 use super::{TEXT, broken, chunks, errors_logged, failed, stream};
-use crate::gateway::memory::Request;
+use crate::gateway::memory::TestRequest;
 use crate::gateway::{Body, BodyStream, Error, ErrorKind, Pace, Result, StartResponse, app_fn};
 
 /// Counts how often a body was closed.
@@ -33,7 +33,7 @@ fn an_error_before_the_head_is_an_error_page() {
         start_response.start(200, TEXT)?;
         Err(Error::with_status(StatusCode::BAD_GATEWAY, "no upstream"))
     });
-    let response = Request::get("/").call(&app);
+    let response = TestRequest::get("/").call(&app);
     assert_eq!(failed(&response), ErrorKind::Application);
     assert_eq!(response.status(), StatusCode::BAD_GATEWAY);
 }
@@ -47,8 +47,8 @@ fn an_error_in_a_stream() {
             Ok(Body::from_chunks([Ok(Bytes::from_static(first.as_bytes())), failure]))
         })
     };
-    assert_eq!(failed(&Request::get("/").call(&app(""))), ErrorKind::Application);
-    let response = Request::get("/").call(&app("part"));
+    assert_eq!(failed(&TestRequest::get("/").call(&app(""))), ErrorKind::Application);
+    let response = TestRequest::get("/").call(&app("part"));
     assert_eq!((broken(&response), &*response.text()), (ErrorKind::Application, "part"));
 }
 
@@ -61,12 +61,12 @@ fn a_panic_is_an_error() {
         }
         panic!("out of luck at {}", environ.path_info().escape_ascii())
     });
-    let response = Request::get("/early").call(&app);
+    let response = TestRequest::get("/early").call(&app);
     assert_eq!(failed(&response), ErrorKind::Panic);
     assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
     let message = response.error().unwrap().to_string();
     assert!(message.ends_with("out of luck at /early"), "{message}");
-    let response = Request::get("/late").call(&app);
+    let response = TestRequest::get("/late").call(&app);
     assert_eq!((broken(&response), &*response.text()), (ErrorKind::Panic, "part"));
 }
 
@@ -85,7 +85,7 @@ fn a_panic_in_a_stream_is_an_error() {
             });
             Ok(body.on_close(closed.note()))
         });
-        let response = Request::get("/").call(&app);
+        let response = TestRequest::get("/").call(&app);
         assert_eq!(if early { failed(&response) } else { broken(&response) }, ErrorKind::Panic);
         assert_eq!(seen.times(), 1);
     }
@@ -102,7 +102,7 @@ fn a_panic_in_close_changes_nothing_for_the_client() {
             start_response.start(200, TEXT)?;
             Ok(body().on_close(|| panic!("cannot close")))
         });
-        let response = Request::get("/").call(&app);
+        let response = TestRequest::get("/").call(&app);
         assert!(response.is_complete(), "{response:?}");
         assert_eq!(response.text(), "whole");
         let errors = errors_logged(&response);
@@ -118,7 +118,7 @@ fn a_panic_in_close_after_a_panic() {
         let body = Body::stream(PanicsWhenDropped(None)).on_close(|| panic!("nor close"));
         Ok(Body::stream(Outer(body.into_stream()?)).on_close(|| panic!("nor this")))
     });
-    let response = Request::get("/").call(&app);
+    let response = TestRequest::get("/").call(&app);
     assert_eq!(failed(&response), ErrorKind::Panic);
     assert!(response.error().unwrap().to_string().contains("no chunk"), "{response:?}");
     assert_eq!(errors_logged(&response).len(), 2, "{response:?}");
@@ -128,7 +128,7 @@ fn a_panic_in_close_after_a_panic() {
         let _body = Body::from("x").on_close(|| panic!("second"));
         panic!("first")
     });
-    let response = Request::get("/").call(&app);
+    let response = TestRequest::get("/").call(&app);
     assert_eq!(failed(&response), ErrorKind::Panic);
     assert!(response.error().unwrap().to_string().contains("first"), "{response:?}");
 }
@@ -172,12 +172,12 @@ fn close_runs_on_every_path() {
         || Ok(Body::stream(Outer(Body::from_chunks(chunks(["a"])).into_stream()?))),
     ];
     let requests = [
-        Request::get("/"),
-        Request::head("/"),
-        Request::get("/not-started"),
-        Request::get("/204"),
-        Request::get("/").leaves_after(0),
-        Request::get("/wrong-length"),
+        TestRequest::get("/"),
+        TestRequest::head("/"),
+        TestRequest::get("/not-started"),
+        TestRequest::get("/204"),
+        TestRequest::get("/").leaves_after(0),
+        TestRequest::get("/wrong-length"),
     ];
     for request in &requests {
         for body in bodies {
@@ -213,7 +213,7 @@ fn close_runs_in_order_and_once_also_through_middleware() {
         let inner = Body::from_chunks(chunks(["a"])).on_close(note(1)).on_close(note(2));
         Ok(Body::stream(Outer(inner.into_stream()?)).on_close(note(3)))
     });
-    assert!(Request::get("/").call(&app).is_complete());
+    assert!(TestRequest::get("/").call(&app).is_complete());
     assert_eq!(*seen.lock().unwrap(), [1, 2, 3]);
 }
 
@@ -226,7 +226,7 @@ fn the_body_is_closed_when_the_client_leaves() {
         let endless = std::iter::repeat_with(|| Ok(Bytes::from_static(b"x")));
         Ok(Body::from_chunks(endless).on_close(closed.note()))
     });
-    let response = Request::get("/").leaves_after(5).call(&app);
+    let response = TestRequest::get("/").leaves_after(5).call(&app);
     assert_eq!((broken(&response), &*response.text()), (ErrorKind::ClientGone, "xxxxx"));
     assert_eq!(seen.times(), 1);
 }

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::StatusCode;
 
 use super::{TEXT, broken, chunks, failed, stream};
-use crate::gateway::memory::Request;
+use crate::gateway::memory::TestRequest;
 use crate::gateway::{Body, Error, ErrorKind, StartResponse, app_fn};
 
 #[test]
@@ -13,7 +13,7 @@ fn a_whole_response() {
         start_response.start("201 Made it", [("X-A", "1"), ("x-b", "2"), ("X-A", "3")])?;
         Ok(Body::from("hello"))
     });
-    let response = Request::get("/").call(&app);
+    let response = TestRequest::get("/").call(&app);
     assert!(response.is_complete());
     assert_eq!(response.status(), StatusCode::CREATED);
     assert_eq!(response.reason(), Some(&b"Made it"[..]));
@@ -34,7 +34,7 @@ fn a_second_start_is_refused() {
         assert_eq!(error.kind(), ErrorKind::AlreadyStarted);
         Ok(Body::from("first"))
     });
-    let response = Request::get("/").call(&app);
+    let response = TestRequest::get("/").call(&app);
     assert_eq!((response.status().as_u16(), &*response.text()), (200, "first"));
 }
 
@@ -46,7 +46,7 @@ fn an_error_replaces_the_head_before_it_went_out() {
         start_response.replace(503, [("X-Second", "2")], Error::new("changed my mind"))?;
         Ok(Body::from("sorry"))
     });
-    let response = Request::get("/").call(&app);
+    let response = TestRequest::get("/").call(&app);
     assert!(response.is_complete());
     assert_eq!((response.status().as_u16(), &*response.text()), (503, "sorry"));
     assert_eq!(response.header("x-first"), None);
@@ -61,7 +61,7 @@ fn an_error_after_the_head_went_out_is_handed_back() {
         start_response.replace(500, TEXT, Error::new("too late"))?;
         Ok(Body::empty())
     });
-    let response = Request::get("/").call(&app);
+    let response = TestRequest::get("/").call(&app);
     assert_eq!(broken(&response), ErrorKind::Application);
     assert_eq!(response.error().unwrap().to_string(), "too late");
     assert_eq!((response.status().as_u16(), &*response.text()), (200, "part"));
@@ -87,7 +87,7 @@ fn what_may_not_be_in_a_head() {
             start_response.start(status, headers.iter().copied())?;
             Ok(Body::from("hello"))
         });
-        let response = Request::get("/").call(&app);
+        let response = TestRequest::get("/").call(&app);
         assert_eq!(failed(&response), kind, "{status} {headers:?}");
         assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
     }
@@ -99,14 +99,14 @@ fn a_refused_head_is_none() {
         assert!(start_response.start(200, [("A", "b"), ("Bad header", "x")]).is_err());
         Ok(Body::from("hello"))
     });
-    assert_eq!(failed(&Request::get("/").call(&app)), ErrorKind::NotStarted);
+    assert_eq!(failed(&TestRequest::get("/").call(&app)), ErrorKind::NotStarted);
 
     let app = app_fn(|_environ, start_response| {
         assert!(start_response.start(200, [("A", "b"), ("Bad header", "x")]).is_err());
         start_response.start(200, [("C", "d")])?;
         Ok(Body::from("hello"))
     });
-    let response = Request::get("/").call(&app);
+    let response = TestRequest::get("/").call(&app);
     assert!(response.is_complete());
     assert_eq!((response.header("a"), response.header("c")), (None, Some(&b"d"[..])));
 }
@@ -119,7 +119,7 @@ fn a_body_without_a_head_is_refused() {
         || Body::from_chunks(chunks(["x"])),
     ] {
         let app = app_fn(move |_environ, _start_response| Ok(body()));
-        let response = Request::get("/").call(&app);
+        let response = TestRequest::get("/").call(&app);
         assert_eq!(failed(&response), ErrorKind::NotStarted);
         assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
     }
@@ -138,11 +138,11 @@ fn the_head_may_come_with_the_first_chunk() {
             Ok((left > 0).then(|| Bytes::from_static(b"late")))
         }))
     });
-    let response = Request::get("/").call(&app);
+    let response = TestRequest::get("/").call(&app);
     assert!(response.is_complete());
     assert_eq!((response.status().as_u16(), &*response.text()), (202, "late"));
     assert_eq!(response.header("content-length"), None);
-    let head = Request::head("/").call(&app);
+    let head = TestRequest::head("/").call(&app);
     assert!(head.is_complete() && head.body().is_empty());
     assert_eq!(head.status(), StatusCode::ACCEPTED);
 }
@@ -167,13 +167,13 @@ fn trailers_follow_a_stream() {
             Ok(Body::stream(Trailing(Some(Bytes::from_static(b"x")), name)))
         })
     };
-    let response = Request::get("/").call(&app("x-sum"));
+    let response = TestRequest::get("/").call(&app("x-sum"));
     assert!(response.is_complete());
     assert_eq!(response.trailers().unwrap()["x-sum"], "7");
-    assert!(Request::head("/").call(&app("x-sum")).trailers().is_none());
+    assert!(TestRequest::head("/").call(&app("x-sum")).trailers().is_none());
     for (name, kind) in
         [("transfer-encoding", ErrorKind::HopByHop), ("content-length", ErrorKind::InvalidHeader)]
     {
-        assert_eq!(broken(&Request::get("/").call(&app(name))), kind);
+        assert_eq!(broken(&TestRequest::get("/").call(&app(name))), kind);
     }
 }

@@ -5,7 +5,7 @@ use std::io::{BufRead, Read};
 use http::StatusCode;
 
 use super::{TEXT, broken, failed};
-use crate::gateway::memory::Request;
+use crate::gateway::memory::TestRequest;
 use crate::gateway::{Body, Error, ErrorKind, Input, StartResponse, app_fn};
 
 #[test]
@@ -20,9 +20,9 @@ fn is_read_to_its_end() {
         start_response.start(200, TEXT)?;
         Ok(Body::from(format!("{length:?} {} {}", line.escape_ascii(), rest.escape_ascii())))
     });
-    let whole = Request::post("/", "one\ntwo").call(&app);
+    let whole = TestRequest::post("/", "one\ntwo").call(&app);
     assert_eq!(whole.text(), "Some(7) one\\n two");
-    let chunked = Request::new("POST", "/")
+    let chunked = TestRequest::new("POST", "/")
         .chunk("on")
         .pause()
         .chunk("")
@@ -30,7 +30,7 @@ fn is_read_to_its_end() {
         .chunk("wo")
         .call(&app);
     assert_eq!(chunked.text(), "None one\\n two");
-    assert_eq!(Request::get("/").call(&app).text(), "Some(0)  ");
+    assert_eq!(TestRequest::get("/").call(&app).text(), "Some(0)  ");
 }
 
 #[test]
@@ -40,9 +40,9 @@ fn too_large_for_the_application() {
         start_response.start(200, TEXT)?;
         Ok(Body::from(body))
     });
-    assert_eq!(Request::post("/", "12345").call(&app).text(), "12345");
+    assert_eq!(TestRequest::post("/", "12345").call(&app).text(), "12345");
     for request in
-        [Request::post("/", "123456"), Request::new("POST", "/").chunk("123").chunk("456")]
+        [TestRequest::post("/", "123456"), TestRequest::new("POST", "/").chunk("123").chunk("456")]
     {
         let response = request.call(&app);
         assert_eq!(failed(&response), ErrorKind::InputTooLarge);
@@ -63,7 +63,7 @@ fn its_error_answers_with_its_own_status() {
         (ErrorKind::InputTimeout, StatusCode::REQUEST_TIMEOUT),
         (ErrorKind::InputMalformed, StatusCode::BAD_REQUEST),
     ] {
-        let response = Request::new("POST", "/").chunk("some").fail(kind).call(&app);
+        let response = TestRequest::new("POST", "/").chunk("some").fail(kind).call(&app);
         assert_eq!((failed(&response), response.status()), (kind, status));
     }
 }
@@ -75,11 +75,11 @@ fn its_error_after_the_head_breaks_the_answer() {
         Ok(Body::from_input(environ.take_input()))
     });
     let request =
-        Request::new("POST", "/").chunk("some").after_output(4).fail(ErrorKind::InputMalformed);
+        TestRequest::new("POST", "/").chunk("some").after_output(4).fail(ErrorKind::InputMalformed);
     let response = request.call(&echo);
     assert_eq!((broken(&response), &*response.text()), (ErrorKind::InputMalformed, "some"));
     // What is known before anything went out is an error page still.
-    let request = Request::new("POST", "/").chunk("some").fail(ErrorKind::InputMalformed);
+    let request = TestRequest::new("POST", "/").chunk("some").fail(ErrorKind::InputMalformed);
     assert_eq!(request.call(&echo).error().map(Error::kind), Some(ErrorKind::InputMalformed));
     assert!(!request.call(&echo).is_broken());
 
@@ -90,13 +90,13 @@ fn its_error_after_the_head_breaks_the_answer() {
         let read = environ.input().read_all(100);
         Ok(Body::from(format!("{}", read.is_ok())))
     });
-    let request = Request::new("POST", "/").chunk("some").fail(ErrorKind::InputMalformed);
+    let request = TestRequest::new("POST", "/").chunk("some").fail(ErrorKind::InputMalformed);
     let response = request.call(&careless);
     assert_eq!(
         (broken(&response), &*response.text()),
         (ErrorKind::InputMalformed, "so far: false")
     );
-    assert!(Request::post("/", "all").call(&careless).is_complete());
+    assert!(TestRequest::post("/", "all").call(&careless).is_complete());
 }
 
 #[test]
@@ -107,7 +107,7 @@ fn its_error_before_the_head_went_out_is_an_error_page() {
         Ok(Body::from("fine"))
     });
     let response =
-        Request::new("POST", "/").chunk("some").fail(ErrorKind::InputTimeout).call(&careless);
+        TestRequest::new("POST", "/").chunk("some").fail(ErrorKind::InputTimeout).call(&careless);
     assert_eq!(failed(&response), ErrorKind::InputTimeout);
     assert_eq!(response.status(), StatusCode::REQUEST_TIMEOUT);
 }
@@ -122,7 +122,7 @@ fn an_answer_that_knows_of_its_error_stands() {
         Ok(Body::from("as expected"))
     });
     let response =
-        Request::new("POST", "/").chunk("some").fail(ErrorKind::InputMalformed).call(&careful);
+        TestRequest::new("POST", "/").chunk("some").fail(ErrorKind::InputMalformed).call(&careful);
     assert!(response.is_complete());
     assert_eq!(response.status(), StatusCode::UNPROCESSABLE_ENTITY);
 }
@@ -133,7 +133,7 @@ fn need_not_be_read() {
         start_response.start(403, TEXT)?;
         Ok(Body::from("no"))
     });
-    let response = Request::new("POST", "/").fail(ErrorKind::InputMalformed).call(&app);
+    let response = TestRequest::new("POST", "/").fail(ErrorKind::InputMalformed).call(&app);
     assert!(response.is_complete());
 }
 
@@ -146,7 +146,7 @@ fn trailers_come_after_the_body() {
         start_response.start(200, TEXT)?;
         Ok(Body::from(trailers["x-sum"].as_bytes().to_vec()))
     });
-    let request = Request::new("POST", "/")
+    let request = TestRequest::new("POST", "/")
         .chunk("data")
         .trailer("x-sum".parse().unwrap(), "42".parse().unwrap());
     assert_eq!(request.call(&app).text(), "42");
@@ -158,7 +158,7 @@ fn what_cannot_be_a_trailer_does_not_break_an_echo() {
         start_response.start(200, TEXT)?;
         Ok(Body::from_input(environ.take_input()))
     });
-    let request = Request::new("POST", "/")
+    let request = TestRequest::new("POST", "/")
         .chunk("data")
         .trailer("host".parse().unwrap(), "x".parse().unwrap())
         .trailer("connection".parse().unwrap(), "close".parse().unwrap())
@@ -179,7 +179,7 @@ fn middleware_may_put_another_in_place() {
         start_response.start(200, TEXT)?;
         Ok(Body::from_input(environ.take_input()))
     });
-    let response = Request::new("POST", "/").chunk("some").call(&app);
+    let response = TestRequest::new("POST", "/").chunk("some").call(&app);
     assert_eq!(response.text(), "SOME");
     assert_eq!(response.header("content-length"), Some(&b"4"[..]));
 }

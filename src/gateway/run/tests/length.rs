@@ -10,7 +10,7 @@ use bytes::Bytes;
 use http::StatusCode;
 
 use super::{TEXT, broken, chunks, failed, stream};
-use crate::gateway::memory::Request;
+use crate::gateway::memory::TestRequest;
 use crate::gateway::{Body, ErrorKind, FileBody, Level, StartResponse, app_fn};
 
 #[test]
@@ -20,13 +20,13 @@ fn a_whole_body_against_its_length() {
             start_response.start(200, [("Content-Length", length)])?;
             Ok(Body::from("hello"))
         });
-        let response = Request::get("/").call(&app);
+        let response = TestRequest::get("/").call(&app);
         if fits {
             assert!(response.is_complete());
             assert_eq!(response.header("content-length"), Some(length.as_bytes()));
         } else {
             assert_eq!(failed(&response), ErrorKind::ContentLength, "{length}");
-            assert_eq!(failed(&Request::head("/").call(&app)), ErrorKind::ContentLength);
+            assert_eq!(failed(&TestRequest::head("/").call(&app)), ErrorKind::ContentLength);
         }
     }
 }
@@ -38,7 +38,7 @@ fn a_stream_against_its_length() {
             start_response.start(200, [("Content-Length", length)])?;
             Ok(chunks())
         });
-        Request::get("/").call(&app)
+        TestRequest::get("/").call(&app)
     };
     fn two() -> Body<'static> {
         Body::from_chunks(chunks(["abc", "def"]))
@@ -65,7 +65,7 @@ fn a_stream_that_states_its_length_is_held_to_it() {
             start_response.start(200, TEXT)?;
             Ok(Body::from_ready(chunks(["ab", "c"])).with_length(Some(length)))
         });
-        let response = Request::get("/").call(&app);
+        let response = TestRequest::get("/").call(&app);
         assert_eq!(response.is_complete(), complete);
         assert_eq!(response.header("content-length"), Some(length.to_string().as_bytes()));
         if !complete {
@@ -80,7 +80,7 @@ fn an_empty_stream_has_length_0() {
         start_response.start(200, TEXT)?;
         Ok(Body::from_chunks(chunks(["", ""])))
     });
-    let response = Request::get("/").call(&app);
+    let response = TestRequest::get("/").call(&app);
     assert!(response.is_complete() && response.writes().is_empty());
     assert_eq!(response.header("content-length"), Some(&b"0"[..]));
 }
@@ -94,7 +94,7 @@ fn what_is_written_counts() {
             writer.put("two")?;
             Ok(Body::from("th"))
         });
-        let response = Request::get("/").call(&app);
+        let response = TestRequest::get("/").call(&app);
         assert_eq!(response.is_complete(), complete, "{length}");
         if complete {
             assert_eq!((response.text(), response.writes()), ("onetwoth".into(), &[3, 3, 2][..]));
@@ -116,7 +116,7 @@ fn a_head_closes_the_body_and_does_not_run_it() {
         });
         Ok(body.with_length(Some(77)).on_close(move || assert!(!seen.get(), "it was run")))
     });
-    let response = Request::head("/").call(&app);
+    let response = TestRequest::head("/").call(&app);
     assert!(response.is_complete() && response.body().is_empty());
     assert_eq!(response.header("content-length"), Some(&b"77"[..]));
     assert_eq!(super::errors_logged(&response), [""; 0]);
@@ -128,20 +128,20 @@ fn a_head_says_what_a_get_would() {
         start_response.start(200, TEXT)?;
         Ok(Body::from("hello"))
     });
-    assert_eq!(Request::head("/").call(&full).header("content-length"), Some(&b"5"[..]));
+    assert_eq!(TestRequest::head("/").call(&full).header("content-length"), Some(&b"5"[..]));
     // An application that answers HEAD itself leaves the body out.
     let own = app_fn(|_environ, start_response| {
         start_response.start(200, [("Content-Length", "5")])?;
         Ok(Body::empty())
     });
-    let response = Request::head("/").call(&own);
+    let response = TestRequest::head("/").call(&own);
     assert!(response.is_complete());
     assert_eq!(response.header("content-length"), Some(&b"5"[..]));
     let silent = app_fn(|_environ, start_response| {
         start_response.start(200, TEXT)?.put("dropped")?;
         Ok(Body::empty())
     });
-    let response = Request::head("/").call(&silent);
+    let response = TestRequest::head("/").call(&silent);
     assert!(response.is_complete() && response.body().is_empty());
     assert_eq!(response.header("content-length"), None);
 }
@@ -161,7 +161,7 @@ fn statuses_without_a_body() {
                 writer.put("hello")?;
                 Ok(body())
             });
-            let response = Request::get("/").call(&app);
+            let response = TestRequest::get("/").call(&app);
             assert!(response.is_complete(), "{response:?}");
             assert_eq!(response.status().as_u16(), status);
             assert!(response.body().is_empty());
@@ -175,7 +175,7 @@ fn statuses_without_a_body() {
         start_response.start(204, [("", ""); 0])?;
         Ok(Body::from("hello"))
     });
-    let response = Request::get("/").call(&app);
+    let response = TestRequest::get("/").call(&app);
     assert!(
         matches!(response.log(), [(Level::Warn, line)] if line.contains("204")),
         "{response:?}"
@@ -189,12 +189,12 @@ fn a_length_that_no_server_counts_to() {
             start_response.start(200, [("Content-Length", length)])?;
             Ok(Body::empty())
         });
-        assert_eq!(failed(&Request::head("/").call(&given)), ErrorKind::ContentLength);
+        assert_eq!(failed(&TestRequest::head("/").call(&given)), ErrorKind::ContentLength);
         let known = app_fn(move |_environ, start_response: StartResponse<'_>| {
             start_response.start(200, [("", ""); 0])?;
             Ok(stream(|_pace| Ok(None)).with_length(length.parse().ok()))
         });
-        assert_eq!(failed(&Request::head("/").call(&known)), ErrorKind::ContentLength);
+        assert_eq!(failed(&TestRequest::head("/").call(&known)), ErrorKind::ContentLength);
     }
 }
 
@@ -219,24 +219,24 @@ fn a_file_is_sent_by_the_server() {
         }
         Ok(Body::file(file))
     });
-    let response = Request::get("/").call(&app);
+    let response = TestRequest::get("/").call(&app);
     assert_eq!(
         (response.text(), response.header("content-length")),
         ("0123456789".into(), Some(&b"10"[..]))
     );
     let tag = response.header("etag").unwrap().to_vec();
-    assert_eq!(Request::get("/?part").call(&app).text(), "234");
-    let head = Request::head("/").call(&app);
+    assert_eq!(TestRequest::get("/?part").call(&app).text(), "234");
+    let head = TestRequest::head("/").call(&app);
     assert!(head.body().is_empty());
     assert_eq!(head.header("content-length"), Some(&b"10"[..]));
 
-    let unchanged = Request::get("/").header("If-None-Match", &tag).call(&app);
+    let unchanged = TestRequest::get("/").header("If-None-Match", &tag).call(&app);
     assert_eq!(unchanged.status(), StatusCode::NOT_MODIFIED);
     assert!(unchanged.body().is_empty() && unchanged.error().is_none());
-    let changed = Request::get("/").header("If-Match", "\"other\"").call(&app);
+    let changed = TestRequest::get("/").header("If-Match", "\"other\"").call(&app);
     assert_eq!(changed.status(), StatusCode::PRECONDITION_FAILED);
 
-    assert_eq!(broken(&Request::get("/late").call(&app)), ErrorKind::AlreadyStarted);
+    assert_eq!(broken(&TestRequest::get("/late").call(&app)), ErrorKind::AlreadyStarted);
 }
 
 #[test]
@@ -247,10 +247,10 @@ fn an_internal_redirect_stands_in_place_of_an_answer() {
         }
         Ok(Body::internal_redirect(String::from_utf8_lossy(environ.query_string())))
     });
-    assert_eq!(Request::get("/?/other?a=b").call(&app).redirect(), Some("/other?a=b"));
-    assert_eq!(failed(&Request::get("/started?/x").call(&app)), ErrorKind::AlreadyStarted);
+    assert_eq!(TestRequest::get("/?/other?a=b").call(&app).redirect(), Some("/other?a=b"));
+    assert_eq!(failed(&TestRequest::get("/started?/x").call(&app)), ErrorKind::AlreadyStarted);
     for bad in ["", "other", "http://elsewhere/", "/a b", "/a\r\nb"] {
-        let response = Request::get("/").variable("QUERY_STRING", bad).call(&app);
+        let response = TestRequest::get("/").variable("QUERY_STRING", bad).call(&app);
         assert_eq!(failed(&response), ErrorKind::InvalidHeader, "{bad:?}");
     }
 }

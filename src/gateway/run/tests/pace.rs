@@ -5,7 +5,7 @@ use std::io::Write;
 use bytes::Bytes;
 
 use super::{TEXT, broken, chunks, failed, stream};
-use crate::gateway::memory::Request;
+use crate::gateway::memory::TestRequest;
 use crate::gateway::{Body, ErrorKind, StartResponse, app_fn};
 
 fn flushes(body: fn() -> Body<'static>) -> Vec<u64> {
@@ -13,7 +13,7 @@ fn flushes(body: fn() -> Body<'static>) -> Vec<u64> {
         start_response.start(200, TEXT)?;
         Ok(body())
     });
-    let response = Request::get("/").call(&app);
+    let response = TestRequest::get("/").call(&app);
     assert!(response.is_complete());
     assert_eq!(response.text(), "aabbcc");
     response.flushes().to_vec()
@@ -65,12 +65,12 @@ fn the_head_stays_back_while_it_may_change() {
             Err(crate::gateway::Error::new("nothing came"))
         }))
     });
-    let may = Request::get("/may").call(&app);
+    let may = TestRequest::get("/may").call(&app);
     assert_eq!(failed(&may), ErrorKind::Application);
-    let must = Request::get("/must").call(&app);
+    let must = TestRequest::get("/must").call(&app);
     assert_eq!((broken(&must), must.flushes()), (ErrorKind::Application, &[0][..]));
     // A HEAD has no head to send before it is complete.
-    assert!(Request::head("/must").call(&app).is_complete());
+    assert!(TestRequest::head("/must").call(&app).is_complete());
 }
 
 #[test]
@@ -80,7 +80,7 @@ fn an_echo_flushes_before_it_waits() {
         Ok(Body::from_input(environ.take_input()))
     });
     // The client sends on only when it has the answer to what it sent.
-    let duplex = Request::new("POST", "/")
+    let duplex = TestRequest::new("POST", "/")
         .chunk("ping")
         .after_output(4)
         .chunk("pong")
@@ -89,9 +89,9 @@ fn an_echo_flushes_before_it_waits() {
         .call(&echo);
     assert!(duplex.is_complete(), "{duplex:?}");
     assert_eq!((&*duplex.text(), duplex.flushes()), ("pingpongpang", &[4, 12][..]));
-    let at_hand = Request::new("POST", "/").chunk("ping").chunk("pong").call(&echo);
+    let at_hand = TestRequest::new("POST", "/").chunk("ping").chunk("pong").call(&echo);
     assert_eq!((&*at_hand.text(), at_hand.flushes()), ("pingpong", &[0; 0][..]));
-    let known = Request::post("/", "ping").call(&echo);
+    let known = TestRequest::post("/", "ping").call(&echo);
     assert_eq!(known.header("content-length"), Some(&b"4"[..]));
 }
 
@@ -107,7 +107,7 @@ fn an_application_that_does_not_flush_cannot_be_duplex() {
         }
         Ok(Body::empty())
     });
-    let request = |path| Request::new("POST", path).chunk("ping").after_output(4).chunk("pong");
+    let request = |path| TestRequest::new("POST", path).chunk("ping").after_output(4).chunk("pong");
     assert_eq!(broken(&request("/keep").call(&app)), ErrorKind::InputTimeout);
     let response = request("/flush").call(&app);
     assert!(response.is_complete());
@@ -122,6 +122,6 @@ fn what_is_written_goes_out_before_the_body_is_asked_for() {
         writer.put("written ")?;
         Ok(Body::from_chunks(chunks(["body"])))
     });
-    let response = Request::get("/").call(&app);
+    let response = TestRequest::get("/").call(&app);
     assert_eq!((&*response.text(), response.flushes()), ("written body", &[8, 12][..]));
 }

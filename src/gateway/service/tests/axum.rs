@@ -7,7 +7,7 @@ use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::routing::{get, post};
 use bytes::Bytes;
 
-use crate::gateway::memory::Request;
+use crate::gateway::memory::TestRequest;
 use crate::gateway::service::{ServiceEnviron, service};
 use crate::gateway::{Factory, Options, app_fn};
 
@@ -39,20 +39,20 @@ fn router() -> Router {
 #[test]
 fn hello() {
     let app = service(router());
-    let response = Request::get("/app").mount("/app").call(&app);
+    let response = TestRequest::get("/app").mount("/app").call(&app);
     assert!(response.is_complete());
     assert_eq!(response.text(), "Hello, world\n");
     assert_eq!(response.header("content-length"), Some(&b"13"[..]));
     assert_eq!(response.header("content-type"), Some(&b"text/plain; charset=utf-8"[..]));
     assert_eq!((response.writes(), response.flushes()), (&[13][..], &[0; 0][..]));
-    let head = Request::head("/app/").mount("/app").call(&app);
+    let head = TestRequest::head("/app/").mount("/app").call(&app);
     assert!(head.is_complete() && head.body().is_empty());
     assert_eq!(head.header("content-length"), Some(&b"13"[..]));
 }
 
 #[test]
 fn nested_routes() {
-    let request = Request::get("/app/nested/item/a%2Fb%C3%A9?q").mount("/app");
+    let request = TestRequest::get("/app/nested/item/a%2Fb%C3%A9?q").mount("/app");
     assert_eq!(
         request.call(&service(router())).text(),
         "a/b\u{e9} /item/a%2Fb%C3%A9?q /nested/item/a%2Fb%C3%A9?q /nested/item/{name}"
@@ -62,32 +62,35 @@ fn nested_routes() {
 #[test]
 fn the_environ_is_an_extension() {
     let app = service(router());
-    assert_eq!(Request::get("/user").variable("REMOTE_USER", "alice").call(&app).text(), "alice");
-    assert_eq!(Request::get("/user").call(&app).status(), StatusCode::FORBIDDEN);
+    assert_eq!(
+        TestRequest::get("/user").variable("REMOTE_USER", "alice").call(&app).text(),
+        "alice"
+    );
+    assert_eq!(TestRequest::get("/user").call(&app).status(), StatusCode::FORBIDDEN);
 }
 
 #[test]
 fn bodies() {
     let app = service(router());
-    let echo = Request::new("POST", "/echo").chunk("a").after_output(1).chunk("b").call(&app);
+    let echo = TestRequest::new("POST", "/echo").chunk("a").after_output(1).chunk("b").call(&app);
     assert!(echo.is_complete(), "{echo:?}");
     assert_eq!(echo.text(), "ab");
     assert_eq!(
-        Request::post("/length", vec![0; 100_000]).call(&app).text(),
+        TestRequest::post("/length", vec![0; 100_000]).call(&app).text(),
         "Some(\"100000\") 100000"
     );
     // axum refuses what is larger than 2 MiB, unless told otherwise.
-    let large = Request::post("/length", vec![0; 3 << 20]).call(&app);
+    let large = TestRequest::post("/length", vec![0; 3 << 20]).call(&app);
     assert_eq!(large.status(), StatusCode::PAYLOAD_TOO_LARGE);
 }
 
 #[test]
 fn what_is_not_there() {
     let app = service(router());
-    let missing = Request::get("/none").call(&app);
+    let missing = TestRequest::get("/none").call(&app);
     assert!(missing.is_complete());
     assert_eq!(missing.status(), StatusCode::NOT_FOUND);
-    let method = Request::post("/user", "").call(&app);
+    let method = TestRequest::post("/user", "").call(&app);
     assert_eq!(method.status(), StatusCode::METHOD_NOT_ALLOWED);
     assert_eq!(method.header("allow"), Some(&b"GET,HEAD"[..]));
 }
@@ -98,7 +101,7 @@ fn a_factory_makes_one() {
     assert!(factory.needs_runtime());
     assert!(!Factory::of(app_fn(|_, _| Ok(crate::gateway::Body::empty()))).needs_runtime());
     let app = factory.build(&Options::new()).unwrap();
-    assert_eq!(Request::get("/").call(&*app).text(), "Hello, world\n");
+    assert_eq!(TestRequest::get("/").call(&*app).text(), "Hello, world\n");
 }
 
 #[test]
@@ -126,6 +129,6 @@ fn a_factory_with_options_makes_one_on_the_runtime() {
     assert_eq!(factory.declared(), Some(&["name"][..]));
     assert!(factory.check(&Options::new()).is_err());
     let app = factory.build(&Options::from_iter([("name", "Jo")])).unwrap();
-    assert_eq!(Request::get("/").call(&*app).text(), "Hello, Jo\n");
-    assert_eq!(Request::get("/").call(&*app).text(), "Hello, Jo\n");
+    assert_eq!(TestRequest::get("/").call(&*app).text(), "Hello, Jo\n");
+    assert_eq!(TestRequest::get("/").call(&*app).text(), "Hello, Jo\n");
 }

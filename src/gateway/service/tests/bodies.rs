@@ -12,7 +12,7 @@ use http_body::{Body as _, Frame};
 use http_body_util::{BodyExt, Empty, Full};
 
 use super::{Frames, app, frames, yield_once};
-use crate::gateway::memory::Request;
+use crate::gateway::memory::TestRequest;
 use crate::gateway::{Error, ErrorKind, Input, StartResponse, app_fn};
 
 type Incoming = http::Request<super::RequestBody>;
@@ -23,7 +23,7 @@ fn a_body_at_hand_goes_out_in_one_piece() {
         let response = Response::builder().status(201).header("x-a", "1").header("X-A", "2");
         Ok(response.body(Full::new(Bytes::from_static(b"hello")))?)
     });
-    let response = Request::get("/").call(&full);
+    let response = TestRequest::get("/").call(&full);
     assert!(response.is_complete());
     assert_eq!((response.status().as_u16(), &*response.text()), (201, "hello"));
     assert_eq!(response.header("content-length"), Some(&b"5"[..]));
@@ -31,9 +31,9 @@ fn a_body_at_hand_goes_out_in_one_piece() {
     assert_eq!(response.headers().iter().filter(|(name, _)| name == b"x-a").count(), 2);
 
     let empty = app(async |_request| Ok(Response::new(Empty::<Bytes>::new())));
-    assert_eq!(Request::get("/").call(&empty).header("content-length"), Some(&b"0"[..]));
+    assert_eq!(TestRequest::get("/").call(&empty).header("content-length"), Some(&b"0"[..]));
     let nothing = app(async |_request| Ok(Response::new(frames(&[]))));
-    assert_eq!(Request::get("/").call(&nothing).header("content-length"), Some(&b"0"[..]));
+    assert_eq!(TestRequest::get("/").call(&nothing).header("content-length"), Some(&b"0"[..]));
 }
 
 /// `Bytes` are handed on as they are, whoever owns them.
@@ -68,14 +68,14 @@ fn data_is_not_copied() {
             Ok(crate::gateway::Body::from(chunk))
         }
     }
-    let response = Request::get("/").call(&Watched);
+    let response = TestRequest::get("/").call(&Watched);
     assert!(response.is_complete(), "{response:?}");
 }
 
 #[test]
 fn ready_frames_go_out_together() {
     let app = app(async |_request| Ok(Response::new(frames(&["a", "", "bc", "d"]))));
-    let response = Request::get("/").call(&app);
+    let response = TestRequest::get("/").call(&app);
     assert!(response.is_complete());
     assert_eq!((&*response.text(), response.writes()), ("abcd", &[1, 2, 1][..]));
     assert_eq!(response.flushes(), [0; 0]);
@@ -96,7 +96,7 @@ fn a_frame_that_is_not_there_flushes_what_is() {
             Poll::Ready((step < 9).then_some(Ok(frame)))
         })))
     });
-    let response = Request::get("/").call(&app);
+    let response = TestRequest::get("/").call(&app);
     assert!(response.is_complete(), "{response:?}");
     assert_eq!(response.text(), "xyxyxyxyxy");
     assert_eq!(response.flushes(), [4, 8]);
@@ -113,7 +113,7 @@ fn the_head_goes_out_before_a_body_that_takes_its_time() {
             Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(b"late")))))
         })))
     });
-    let response = Request::get("/").call(&app);
+    let response = TestRequest::get("/").call(&app);
     assert!(response.is_complete(), "{response:?}");
     assert_eq!((&*response.text(), response.flushes()), ("late", &[0][..]));
 }
@@ -124,9 +124,9 @@ fn lengths_are_held_against_the_body() {
         let length = request.uri().query().unwrap_or_default();
         Ok(Response::builder().header("content-length", length).body(frames(&["ab", "c"]))?)
     });
-    assert!(Request::get("/?3").call(&app).is_complete());
+    assert!(TestRequest::get("/?3").call(&app).is_complete());
     for (query, kind) in [("/?2", ErrorKind::ContentLength), ("/?4", ErrorKind::ContentLength)] {
-        let response = Request::get(query).call(&app);
+        let response = TestRequest::get(query).call(&app);
         assert!(response.is_broken());
         assert_eq!(response.error().unwrap().kind(), kind);
     }
@@ -147,12 +147,12 @@ fn a_body_that_nobody_gets_is_not_run() {
                 Ok(Response::builder().status(status).body(body)?)
             }
         });
-        let response = Request::new(method, "/").call(&app);
+        let response = TestRequest::new(method, "/").call(&app);
         assert!(response.is_complete() && response.body().is_empty(), "{response:?}");
         assert_eq!(seen.load(Ordering::Relaxed), 0);
     }
     let known = app(async |_request| Ok(Response::new(Full::new(Bytes::from_static(b"hello")))));
-    assert_eq!(Request::head("/").call(&known).header("content-length"), Some(&b"5"[..]));
+    assert_eq!(TestRequest::head("/").call(&known).header("content-length"), Some(&b"5"[..]));
 }
 
 #[test]
@@ -168,17 +168,18 @@ fn the_request_body_is_read_as_it_is_asked_for() {
         assert!(body.frame().await.is_none());
         Ok(Response::new(format!("{length:?} {sizes:?}")))
     });
-    assert_eq!(Request::post("/", "12345").call(&app).text(), "Some(5) [5]");
-    assert_eq!(Request::get("/").call(&app).text(), "Some(0) []");
-    let chunked = Request::new("POST", "/").chunk("12").chunk("345").pause().chunk("6").pause();
+    assert_eq!(TestRequest::post("/", "12345").call(&app).text(), "Some(5) [5]");
+    assert_eq!(TestRequest::get("/").call(&app).text(), "Some(0) []");
+    let chunked = TestRequest::new("POST", "/").chunk("12").chunk("345").pause().chunk("6").pause();
     assert_eq!(chunked.call(&app).text(), "None [5, 1]");
     let large = vec![b'x'; 150_000];
     assert_eq!(
-        Request::post("/", large.clone()).call(&app).text(),
+        TestRequest::post("/", large.clone()).call(&app).text(),
         "Some(150000) [65536, 65536, 18928]"
     );
     let pieces = large.chunks(8000).map(<[u8]>::to_vec);
-    let pieces = pieces.fold(Request::new("POST", "/"), Request::chunk).length(Some(150_000));
+    let pieces =
+        pieces.fold(TestRequest::new("POST", "/"), TestRequest::chunk).length(Some(150_000));
     assert_eq!(pieces.call(&app).text(), "Some(150000) [65536, 65536, 18928]");
     assert_eq!(chunked.clone().must_block().call(&app).text(), "None [5, 1]");
 }
@@ -192,7 +193,7 @@ fn trailers_go_both_ways() {
         Ok(Response::new(response))
     });
     let request =
-        || Request::new("POST", "/").trailer("x-sum".parse().unwrap(), "7".parse().unwrap());
+        || TestRequest::new("POST", "/").trailer("x-sum".parse().unwrap(), "7".parse().unwrap());
     let response = request().chunk("data").call(&app);
     assert!(response.is_complete(), "{response:?}");
     assert_eq!(
@@ -215,7 +216,7 @@ fn trailers_go_both_ways() {
 #[test]
 fn both_directions_at_once() {
     let echo = app(async |request: Incoming| Ok(Response::new(request.into_body())));
-    let request = Request::new("POST", "/")
+    let request = TestRequest::new("POST", "/")
         .chunk("one")
         .after_output(3)
         .chunk("two")
@@ -227,11 +228,11 @@ fn both_directions_at_once() {
     assert!(response.is_complete(), "{response:?}");
     assert_eq!((&*response.text(), response.flushes()), ("onetwothreefour", &[3, 11, 15][..]));
 
-    let known = Request::post("/", "at hand").call(&echo);
+    let known = TestRequest::post("/", "at hand").call(&echo);
     assert_eq!(known.header("content-length"), Some(&b"7"[..]));
     assert_eq!(known.writes(), [7]);
     let large: Vec<u8> = (0..1_000_000_u32).map(|i| (i % 251) as u8).collect();
-    let response = Request::post("/", large.clone()).call(&echo);
+    let response = TestRequest::post("/", large.clone()).call(&echo);
     assert!(response.is_complete() && response.body()[..] == large);
 }
 
@@ -245,7 +246,7 @@ fn an_answer_before_the_body_was_read() {
         Ok(Response::builder().status(403).body(Full::new(Bytes::from_static(b"no")))?)
     });
     let response =
-        Request::new("POST", "/").chunk("a").after_output(100).chunk("never sent").call(&app);
+        TestRequest::new("POST", "/").chunk("a").after_output(100).chunk("never sent").call(&app);
     assert!(response.is_complete(), "{response:?}");
     assert_eq!((response.status().as_u16(), &*response.text()), (403, "no"));
 }
@@ -259,7 +260,7 @@ fn a_request_body_that_fails() {
         }
         Err(error) => Err(error.into()),
     });
-    let failing = |kind| Request::new("POST", "/").chunk("some").pause().fail(kind).call(&app);
+    let failing = |kind| TestRequest::new("POST", "/").chunk("some").pause().fail(kind).call(&app);
     let timeout = failing(ErrorKind::InputTimeout);
     assert_eq!(timeout.status(), StatusCode::REQUEST_TIMEOUT);
     assert_eq!(timeout.error().unwrap().kind(), ErrorKind::InputTimeout);
@@ -269,8 +270,11 @@ fn a_request_body_that_fails() {
 
     // While the answer is on its way.
     let echo = super::app(async |request: Incoming| Ok(Response::new(request.into_body())));
-    let response =
-        Request::new("POST", "/").chunk("some").pause().fail(ErrorKind::InputMalformed).call(&echo);
+    let response = TestRequest::new("POST", "/")
+        .chunk("some")
+        .pause()
+        .fail(ErrorKind::InputMalformed)
+        .call(&echo);
     assert!(response.is_broken());
     assert_eq!(response.text(), "some");
     assert_eq!(response.error().unwrap().kind(), ErrorKind::InputMalformed);
@@ -306,7 +310,7 @@ fn errors_of_a_service() {
         Ok(Response::new(body.boxed()))
     });
     let of = |path: &str| {
-        let response = Request::get(path).call(&app);
+        let response = TestRequest::get(path).call(&app);
         assert!(!response.is_complete());
         let error = response.error().unwrap();
         (response.status().as_u16(), error.kind(), error.to_string(), response.is_broken())
@@ -333,5 +337,5 @@ fn an_input_of_middleware_is_read_too() {
         environ.set_input(Input::from_reader(io::Cursor::new(text), Some(length)));
         crate::gateway::Application::call(&inner, environ, start_response)
     });
-    assert_eq!(Request::post("/", "shout").call(&app).text(), "SHOUT");
+    assert_eq!(TestRequest::post("/", "shout").call(&app).text(), "SHOUT");
 }

@@ -4,7 +4,7 @@ use http::{HeaderMap, Method, Response, StatusCode, Version};
 use http_body::Body as _;
 
 use super::app;
-use crate::gateway::memory::Request;
+use crate::gateway::memory::TestRequest;
 use crate::gateway::service::ServiceEnviron;
 use crate::gateway::{Application, Body, Environ, Error, Result, StartResponse, app_fn};
 
@@ -24,7 +24,7 @@ fn everything_is_there() {
         assert_eq!(headers["x-bytes"].as_bytes(), b"\xffcaf\xc3\xa9");
         Ok(Response::new(String::new()))
     });
-    let response = Request::new("PUT", "/app/a%20b?q=1")
+    let response = TestRequest::new("PUT", "/app/a%20b?q=1")
         .mount("/app")
         .variable("SERVER_PROTOCOL", "HTTP/2.0")
         .header("X-Twice", "1")
@@ -41,13 +41,13 @@ fn methods_of_ones_own_and_old_protocols() {
         Ok(Response::new(format!("{} {:?}", request.method(), request.version())))
     });
     let answer = |method: &str, protocol: &str| {
-        let request = Request::new(method, "/").variable("SERVER_PROTOCOL", protocol);
+        let request = TestRequest::new(method, "/").variable("SERVER_PROTOCOL", protocol);
         request.call(&app).text().into_owned()
     };
     assert_eq!(answer("GET", "HTTP/1.0"), "GET HTTP/1.0");
     assert_eq!(answer("PURGE", "HTTP/1.1"), "PURGE HTTP/1.1");
     assert_eq!(answer("VERSION-CONTROL-IT", "INCLUDED"), "VERSION-CONTROL-IT HTTP/1.1");
-    let response = Request::new("G E T", "/").call(&app);
+    let response = TestRequest::new("G E T", "/").call(&app);
     assert_eq!(response.status(), StatusCode::NOT_IMPLEMENTED);
 }
 
@@ -55,11 +55,11 @@ fn methods_of_ones_own_and_old_protocols() {
 fn a_header_that_cannot_be_told_is_refused() {
     let app = app(async |_request| Ok(Response::new(String::new())));
     for (name, value) in [("X Y", "a"), ("X", "a\x01b"), ("", "x")] {
-        let response = Request::get("/").header(name, value).call(&app);
+        let response = TestRequest::get("/").header(name, value).call(&app);
         assert_eq!(response.status(), StatusCode::BAD_REQUEST, "{name} {value}");
     }
     let many =
-        (0..40_000).fold(Request::get("/"), |request, n| request.header(format!("X-{n}"), ""));
+        (0..40_000).fold(TestRequest::get("/"), |request, n| request.header(format!("X-{n}"), ""));
     assert_eq!(many.call(&app).status(), StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
 }
 
@@ -97,7 +97,7 @@ fn the_environ_comes_along() {
         assert_eq!(users, 1);
         Ok(Response::new(String::new()))
     }));
-    let response = Request::get("/app/x")
+    let response = TestRequest::get("/app/x")
         .mount("/app")
         .variable("SSL_CLIENT_S_DN", "CN=x")
         .variable("REMOTE_USER", "from the server")
@@ -115,7 +115,7 @@ fn the_environ_outlives_the_exchange() {
             Ok(Response::new(String::new()))
         }
     });
-    assert!(Request::get("/x").call(&app).is_complete());
+    assert!(TestRequest::get("/x").call(&app).is_complete());
     let environ = receiver.recv().unwrap();
     let path = std::thread::spawn(move || environ.get("PATH_INFO")).join().unwrap();
     assert_eq!(path.as_deref(), Some(&b"/x"[..]));
@@ -132,6 +132,6 @@ fn dispatchers_mount_services() {
             _ => Err(Error::with_status(StatusCode::NOT_FOUND, "nothing is mounted there")),
         }
     });
-    assert_eq!(Request::get("/inner/a?b").call(&app).text(), "/a?b");
-    assert_eq!(Request::get("/other").call(&app).status(), StatusCode::NOT_FOUND);
+    assert_eq!(TestRequest::get("/inner/a?b").call(&app).text(), "/a?b");
+    assert_eq!(TestRequest::get("/other").call(&app).status(), StatusCode::NOT_FOUND);
 }

@@ -14,7 +14,7 @@ use http_body_util::{BodyExt, Full};
 use tower_service::Service;
 
 use super::{Answer, Frames, RequestBody, app, service};
-use crate::gateway::memory::Request;
+use crate::gateway::memory::TestRequest;
 use crate::gateway::{Application, ErrorKind};
 
 type Incoming = http::Request<RequestBody>;
@@ -42,7 +42,7 @@ fn woken_by_another_thread() {
         text("awake")
     });
     for _ in 0..100 {
-        assert_eq!(Request::get("/").call(&app).text(), "awake");
+        assert_eq!(TestRequest::get("/").call(&app).text(), "awake");
     }
 }
 
@@ -58,7 +58,7 @@ fn woken_by_the_runtime() {
         assert_eq!(thread::current().id(), here, "the future stays where it was polled first");
         text("slept")
     });
-    assert_eq!(Request::get("/").call(&app).text(), "slept");
+    assert_eq!(TestRequest::get("/").call(&app).text(), "slept");
 }
 
 #[test]
@@ -73,7 +73,7 @@ fn polled_no_more_often_than_woken() {
             sleep.as_mut().poll(context).map(|()| text("slept"))
         })
     });
-    assert!(Request::get("/").call(&app).is_complete());
+    assert!(TestRequest::get("/").call(&app).is_complete());
     assert_eq!(seen.load(Ordering::Relaxed), 2);
 }
 
@@ -103,7 +103,7 @@ fn a_service_that_is_not_ready_at_once() {
         }
     }
     let app = service(Limited(Arc::new(Mutex::new(3))));
-    assert_eq!(Request::get("/").call(&app).text(), "ready");
+    assert_eq!(TestRequest::get("/").call(&app).text(), "ready");
 }
 
 /// Wakers are kept and called whenever somebody likes.
@@ -118,10 +118,10 @@ fn a_waker_outlives_its_exchange() {
             Poll::Ready(text("ready"))
         })
     });
-    assert!(Request::get("/").call(&app).is_complete());
+    assert!(TestRequest::get("/").call(&app).is_complete());
     let wakers: Vec<_> = wakers.lock().unwrap().drain(..).collect();
     thread::spawn(move || wakers.into_iter().for_each(Waker::wake)).join().unwrap();
-    assert!(Request::get("/").call(&app).is_complete());
+    assert!(TestRequest::get("/").call(&app).is_complete());
 }
 
 /// What is dropped says so.
@@ -144,7 +144,7 @@ fn the_client_leaves_while_the_future_waits() {
             std::future::pending::<Answer<Full<Bytes>>>().await
         }
     });
-    let response = Request::get("/").leaves_at_wait().call(&app);
+    let response = TestRequest::get("/").leaves_at_wait().call(&app);
     assert_eq!(response.error().unwrap().kind(), ErrorKind::ClientGone);
     assert_eq!(receiver.try_recv(), Ok(true), "the future was not dropped at once");
 }
@@ -162,7 +162,7 @@ fn the_client_leaves_while_the_body_waits() {
             })))
         }
     });
-    for request in [Request::get("/").leaves_at_wait(), Request::get("/").leaves_after(0)] {
+    for request in [TestRequest::get("/").leaves_at_wait(), TestRequest::get("/").leaves_after(0)] {
         let response = request.call(&app);
         assert!(response.is_broken());
         assert_eq!(response.error().unwrap().kind(), ErrorKind::ClientGone);
@@ -173,7 +173,7 @@ fn the_client_leaves_while_the_body_waits() {
 #[test]
 fn nobody_wakes_it() {
     let app = app(async |_request| std::future::pending::<Answer<Full<Bytes>>>().await);
-    let response = Request::get("/").deadline(Duration::from_millis(20)).call(&app);
+    let response = TestRequest::get("/").deadline(Duration::from_millis(20)).call(&app);
     let error = response.error().unwrap().to_string();
     assert!(error.contains("nobody woke the application"), "{error}");
 }
@@ -185,9 +185,9 @@ fn a_body_that_a_task_has_taken() {
         let body = task.await??.to_bytes();
         Ok(Response::new(Full::new(body)))
     });
-    assert_eq!(Request::post("/", "for a task").call(&app).text(), "for a task");
+    assert_eq!(TestRequest::post("/", "for a task").call(&app).text(), "for a task");
     for _ in 0..100 {
-        let request = Request::new("POST", "/").chunk("one").pause().chunk("two").pause();
+        let request = TestRequest::new("POST", "/").chunk("one").pause().chunk("two").pause();
         assert_eq!(request.call(&app).text(), "onetwo");
         assert_eq!(request.must_block().call(&app).text(), "onetwo");
     }
@@ -209,7 +209,7 @@ fn a_body_that_a_task_echoes() {
         })))
     });
     for _ in 0..100 {
-        let response = Request::new("POST", "/")
+        let response = TestRequest::new("POST", "/")
             .chunk("ping")
             .after_output(4)
             .chunk("pong")
@@ -244,7 +244,7 @@ fn a_body_that_is_kept_when_all_is_over() {
         }
     });
     let response =
-        Request::new("POST", "/").chunk("some").after_output(1000).chunk("never").call(&app);
+        TestRequest::new("POST", "/").chunk("some").after_output(1000).chunk("never").call(&app);
     assert!(response.is_complete(), "{response:?}");
     let error = receiver.recv_timeout(Duration::from_secs(10)).expect("it hangs");
     assert_eq!(error, (ErrorKind::InputMalformed, true));
@@ -259,12 +259,12 @@ fn services_inside_services() {
     let app = app(move |_request| {
         let inner = inner.clone();
         async move {
-            let response = Request::get("/").call(&*inner as &dyn Application);
+            let response = TestRequest::get("/").call(&*inner as &dyn Application);
             tokio::time::sleep(Duration::from_millis(1)).await;
             Ok(Response::new(format!("outer and {}", response.text())))
         }
     });
-    assert_eq!(Request::get("/").call(&app).text(), "outer and inner");
+    assert_eq!(TestRequest::get("/").call(&app).text(), "outer and inner");
 }
 
 /// Without a runtime of this process there is a clear word, and no hang.
@@ -281,7 +281,7 @@ fn many_at_once() {
             scope.spawn(move || {
                 for round in 0..50 {
                     let body = format!("{n} {round}");
-                    let request = Request::new("POST", "/").pause().chunk(body.clone()).pause();
+                    let request = TestRequest::new("POST", "/").pause().chunk(body.clone()).pause();
                     assert_eq!(request.call(&*app).text(), body);
                 }
             });

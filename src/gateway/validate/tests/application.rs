@@ -5,7 +5,7 @@ use std::io::{BufRead, Read};
 use bytes::Bytes;
 
 use super::{TEXT, assert_blames, broken, valid};
-use crate::gateway::memory::Request;
+use crate::gateway::memory::TestRequest;
 use crate::gateway::{
     Body, BodyStream, Error, ErrorKind, FileBody, Pace, Result, StartResponse, Writer,
 };
@@ -18,7 +18,7 @@ fn assert_refused(
     + 'static,
     rule: &str,
 ) {
-    let response = Request::new("POST", "/").chunk("input").call(&valid(f));
+    let response = TestRequest::new("POST", "/").chunk("input").call(&valid(f));
     assert_blames(&response, "application", rule);
 }
 
@@ -56,7 +56,7 @@ fn it_may_be_called_again_to_replace() {
         start_response.replace(500, TEXT, Error::new("no"))?;
         Ok(Body::from("sorry"))
     });
-    let response = Request::get("/").call(&app);
+    let response = TestRequest::get("/").call(&app);
     assert!(response.is_complete());
     assert_eq!((response.status().as_u16(), response.header("x-a")), (500, None));
 }
@@ -108,16 +108,20 @@ fn content_and_its_length() {
     for (length, rule) in
         [("4", "Content-Length is 4, but 5 bytes were"), ("6", "is 6, but only 5 bytes were given")]
     {
-        assert_blames(&Request::get("/").call(&valid_fn(with(length, full))), "application", rule);
         assert_blames(
-            &Request::get("/").call(&valid_fn(with(length, stream))),
+            &TestRequest::get("/").call(&valid_fn(with(length, full))),
+            "application",
+            rule,
+        );
+        assert_blames(
+            &TestRequest::get("/").call(&valid_fn(with(length, stream))),
             "application",
             rule,
         );
     }
-    assert!(Request::get("/").call(&valid_fn(with("5", stream))).is_complete());
+    assert!(TestRequest::get("/").call(&valid_fn(with("5", stream))).is_complete());
     assert_blames(
-        &Request::get("/").call(&valid_fn(with("5", || {
+        &TestRequest::get("/").call(&valid_fn(with("5", || {
             Body::from_ready([Ok("12345".into())]).with_length(Some(4))
         }))),
         "application",
@@ -184,9 +188,9 @@ fn input_that_failed_stays_failed() {
         Ok(Body::from(format!("{} {}", first.is_ok(), again.is_ok())))
     });
     let response =
-        Request::new("POST", "/").chunk("some").fail(ErrorKind::InputMalformed).call(&app);
+        TestRequest::new("POST", "/").chunk("some").fail(ErrorKind::InputMalformed).call(&app);
     assert!(broken(&response).contains("read again after it had failed"));
-    assert_eq!(Request::post("/", "some").call(&app).text(), "true true");
+    assert_eq!(TestRequest::post("/", "some").call(&app).text(), "true true");
 }
 
 #[test]
@@ -206,7 +210,7 @@ fn no_more_is_taken_than_was_given() {
 #[test]
 fn errors_pass() {
     let app = valid(|_, _| Err(Error::with_status(http::StatusCode::NOT_FOUND, "not here")));
-    let response = Request::get("/").call(&app);
+    let response = TestRequest::get("/").call(&app);
     assert_eq!(response.status().as_u16(), 404);
     assert_eq!(response.error().unwrap().kind(), ErrorKind::Application);
 }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 
 use super::{Validate, assert_blames, hello, valid};
-use crate::gateway::memory::Request;
+use crate::gateway::memory::TestRequest;
 use crate::gateway::{
     Application, Body, Environ, Exchange, FileBody, Fill, Input, InputSource, Level, Outcome, Pace,
     Result, SharedVariables, StartResponse, Status, Variables, run,
@@ -26,7 +26,7 @@ fn keys_that_must_be_there() {
         "gateway.input_terminated",
         "gateway.run_once",
     ] {
-        let response = Request::get("/").without(key).call(&Validate::new(hello));
+        let response = TestRequest::get("/").without(key).call(&Validate::new(hello));
         assert_blames(&response, "server", &format!("{key} is missing from the environ"));
     }
 }
@@ -52,18 +52,18 @@ fn keys_as_they_must_not_be() {
         ("X=Y", "z", "cannot name a variable"),
         ("X", "a\0b", "holds a NUL"),
     ] {
-        let response = Request::get("/x").variable(key, value).call(&Validate::new(hello));
+        let response = TestRequest::get("/x").variable(key, value).call(&Validate::new(hello));
         assert_blames(&response, "server", rule);
     }
-    let nowhere = Request::get("/").without("PATH_INFO").call(&Validate::new(hello));
+    let nowhere = TestRequest::get("/").without("PATH_INFO").call(&Validate::new(hello));
     assert_blames(&nowhere, "server", "both empty");
-    let target = Request::get("/a b").call(&Validate::new(hello));
+    let target = TestRequest::get("/a b").call(&Validate::new(hello));
     assert_blames(&target, "server", "cannot have stood on a request line");
     for (name, value, rule) in [
         ("X Y", "a", "its name is no token"),
         ("X", "a\x01", "its value holds a control character"),
     ] {
-        let response = Request::get("/").header(name, value).call(&Validate::new(hello));
+        let response = TestRequest::get("/").header(name, value).call(&Validate::new(hello));
         assert_blames(&response, "server", rule);
     }
 }
@@ -104,7 +104,7 @@ fn the_input() {
             start_response.start(200, super::TEXT)?;
             Ok(Body::from(body))
         });
-        Request::get("/").call(&Around(app, steps, length))
+        TestRequest::get("/").call(&Around(app, steps, length))
     };
     assert_eq!(reads(&["a", "bc"], Some(3)).text(), "abc");
     assert_eq!(reads(&["a", "bc"], None).text(), "abc");
@@ -142,7 +142,7 @@ fn it_asks_no_more_once_the_body_has_ended() {
         start_response.start(200, super::TEXT)?;
         Ok(Body::from_chunks([Ok("x".into())]))
     });
-    let response = Request::get("/").call(&AsksOn(app));
+    let response = TestRequest::get("/").call(&AsksOn(app));
     assert_blames(&response, "server", "asked for a chunk after the body's end");
 }
 

@@ -1,25 +1,25 @@
 //! The application alone, under the rules that every gateway keeps: no server is needed.
 
 use @CRATE@::{Options, Order, Receipt, router};
-use mod_rust::gateway::memory::{Request, Response};
+use mod_rust::gateway::memory::{TestRequest, TestResponse};
 use mod_rust::gateway::service::service;
 
-fn call(request: Request) -> Response {
+fn call(request: TestRequest) -> TestResponse {
     let options = Options { title: "Fruit".to_owned(), at_most: 10 };
     request.mount("/@NAME@").call(&service(router(options)))
 }
 
-fn order(item: &str, count: u32) -> Response {
+fn order(item: &str, count: u32) -> TestResponse {
     let order = serde_json::to_vec(&Order { item: item.to_owned(), count }).unwrap();
-    call(Request::post("/@NAME@/orders", order).header("Content-Type", "application/json"))
+    call(TestRequest::post("/@NAME@/orders", order).header("Content-Type", "application/json"))
 }
 
 #[test]
 fn tells_what_there_is() {
-    assert_eq!(call(Request::get("/@NAME@/")).text(), "Fruit: 2 items\n");
-    assert_eq!(call(Request::get("/@NAME@/items")).text(), r#"{"apple":40,"pear":55}"#);
-    assert_eq!(call(Request::get("/@NAME@/items/pear")).text(), "55");
-    assert_eq!(call(Request::get("/@NAME@/items/plum")).status(), 404);
+    assert_eq!(call(TestRequest::get("/@NAME@/")).text(), "Fruit: 2 items\n");
+    assert_eq!(call(TestRequest::get("/@NAME@/items")).text(), r#"{"apple":40,"pear":55}"#);
+    assert_eq!(call(TestRequest::get("/@NAME@/items/pear")).text(), "55");
+    assert_eq!(call(TestRequest::get("/@NAME@/items/plum")).status(), 404);
 }
 
 #[test]

@@ -1,12 +1,12 @@
 //! The application alone, under the rules that every gateway keeps: no server is needed.
 
 use @CRATE@::hello;
-use mod_rust::gateway::memory::Request;
+use mod_rust::gateway::memory::TestRequest;
 
 #[test]
 fn greets() {
     let greeting = |path: &str| {
-        let answer = Request::get(path).mount("/@NAME@").call(&hello);
+        let answer = TestRequest::get(path).mount("/@NAME@").call(&hello);
         assert!(answer.is_complete());
         answer.text().into_owned()
     };
@@ -16,6 +16,6 @@ fn greets() {
 
 #[test]
 fn what_is_not_ascii_is_escaped() {
-    let answer = Request::get("/@NAME@/%ff").mount("/@NAME@").call(&hello);
+    let answer = TestRequest::get("/@NAME@/%ff").mount("/@NAME@").call(&hello);
     assert_eq!(answer.text(), "Hello, \\xff\n");
 }

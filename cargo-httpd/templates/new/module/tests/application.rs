@@ -1,23 +1,23 @@
 //! The applications alone, under the rules that every gateway keeps: no server is needed.
 
 use @CRATE@::{Options, applications, closed, open};
-use mod_rust::gateway::memory::Request;
+use mod_rust::gateway::memory::TestRequest;
 
 #[test]
 fn greets() {
     let options = Options { greeting: "Good day".to_owned(), shelves: Some(3) };
     let application = open(options).unwrap();
-    let answer = Request::get("/").variable("@UPPER@_CURRENCY", "USD").call(&application);
+    let answer = TestRequest::get("/").variable("@UPPER@_CURRENCY", "USD").call(&application);
     assert_eq!(answer.text(), "Good day! 3 shelves, prices in USD.\n");
     assert_eq!(
-        Request::get("/").call(&application).text(),
+        TestRequest::get("/").call(&application).text(),
         "Good day! 3 shelves, prices in EUR.\n"
     );
 }
 
 #[test]
 fn is_closed() {
-    let answer = Request::get("/").call(&closed);
+    let answer = TestRequest::get("/").call(&closed);
     assert_eq!((answer.status().as_u16(), &*answer.text()), (503, "Closed.\n"));
 }
 
