@@ -47,7 +47,7 @@ impl<'r> Brigade<'r> {
 
     /// Returns the brigade itself.
     #[must_use]
-    pub const fn as_ptr(&self) -> *mut sys::apr_bucket_brigade {
+    pub(crate) const fn as_ptr(&self) -> *mut sys::apr_bucket_brigade {
         self.brigade
     }
 

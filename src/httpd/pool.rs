@@ -30,7 +30,7 @@ impl<'p> Pool<'p> {
     /// `pool` is a request's or a configuration's pool that lives at least as long as `'p`, and the
     /// calling thread may use it (P1, P2).
     #[must_use]
-    pub const unsafe fn from_ptr(pool: *mut sys::apr_pool_t) -> Self {
+    pub(crate) const unsafe fn from_ptr(pool: *mut sys::apr_pool_t) -> Self {
         // SAFETY: P1; httpd hands out no null pools.
         let pool = unsafe { NonNull::new_unchecked(pool) };
         Self { pool, lifetime: PhantomData }
@@ -38,7 +38,7 @@ impl<'p> Pool<'p> {
 
     /// Returns the pool itself.
     #[must_use]
-    pub const fn as_ptr(self) -> *mut sys::apr_pool_t {
+    pub(crate) const fn as_ptr(self) -> *mut sys::apr_pool_t {
         self.pool.as_ptr()
     }
 

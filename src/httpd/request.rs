@@ -70,7 +70,7 @@ impl<'r> Request<'r> {
     ///
     /// `request` is what httpd gave to a hook that runs for all of `'r`, on this thread (P1, P2).
     #[must_use]
-    pub const unsafe fn from_ptr(request: *mut sys::request_rec) -> Self {
+    pub(crate) const unsafe fn from_ptr(request: *mut sys::request_rec) -> Self {
         // SAFETY: httpd hands out no null requests.
         let request = unsafe { NonNull::new_unchecked(request) };
         Self { request, passed: Cell::new(false), reads: Cell::new(0), lifetime: PhantomData }
@@ -78,7 +78,7 @@ impl<'r> Request<'r> {
 
     /// Returns the record itself.
     #[must_use]
-    pub const fn as_ptr(&self) -> *mut sys::request_rec {
+    pub(crate) const fn as_ptr(&self) -> *mut sys::request_rec {
         self.request.as_ptr()
     }
 

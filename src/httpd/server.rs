@@ -26,7 +26,7 @@ impl<'s> Server<'s> {
     ///
     /// `server` is a server of httpd's that lives for `'s` (P3), or null.
     #[must_use]
-    pub unsafe fn from_ptr(server: *mut sys::server_rec) -> Option<Self> {
+    pub(crate) unsafe fn from_ptr(server: *mut sys::server_rec) -> Option<Self> {
         Some(Self { server: NonNull::new(server)?, lifetime: PhantomData })
     }
 
@@ -46,7 +46,7 @@ impl<'s> Server<'s> {
 
     /// Returns the server itself.
     #[must_use]
-    pub const fn as_ptr(self) -> *mut sys::server_rec {
+    pub(crate) const fn as_ptr(self) -> *mut sys::server_rec {
         self.server.as_ptr()
     }
 

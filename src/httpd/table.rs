@@ -22,7 +22,7 @@ impl<'r> Table<'r> {
     ///
     /// `table` is a table of a request or of a pool that lives for `'r` (P1, P2).
     #[must_use]
-    pub const unsafe fn from_ptr(table: *mut sys::apr_table_t) -> Self {
+    pub(crate) const unsafe fn from_ptr(table: *mut sys::apr_table_t) -> Self {
         Self { table, lifetime: PhantomData }
     }
 
@@ -36,7 +36,7 @@ impl<'r> Table<'r> {
 
     /// Returns the table itself.
     #[must_use]
-    pub const fn as_ptr(self) -> *mut sys::apr_table_t {
+    pub(crate) const fn as_ptr(self) -> *mut sys::apr_table_t {
         self.table
     }
 

@@ -23,13 +23,9 @@ mod request;
 mod sink;
 
 pub use self::access::AccessLog;
-pub use self::answer::Answer;
-pub use self::body::Limited;
-pub use self::environ::{Environ, Frozen};
 pub use self::facts::{Facts, Mode};
-pub use self::file::{Parts, Validators, conditions, parts};
 pub use self::head::Head;
-pub use self::here::{RequestLog, log_here, logs_here, sit_down};
+pub use self::here::{RequestLog, sit_down};
 #[cfg(feature = "log")]
 pub use self::log::install as install_logger;
 pub use self::log::{Log, parse_level};
