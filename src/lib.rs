@@ -61,8 +61,8 @@ mod process_group;
 #[forbid(unsafe_code)]
 mod protocol;
 // Modules of drivers are private, so that `pub` in them means the crate.
-#[forbid(unsafe_code)]
 #[allow(unreachable_pub)]
+#[forbid(unsafe_code)]
 mod server;
 
 #[cfg(feature = "httpd")]

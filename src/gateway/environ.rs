@@ -10,7 +10,7 @@ use super::exchange::Exchange;
 use super::input::Input;
 
 /// The version of this contract, the value of `gateway.version`.
-pub const GATEWAY_VERSION: &str = "1.0";
+pub(crate) const GATEWAY_VERSION: &str = "1.0";
 
 /// The environ of one request, with its input and its error stream.
 ///

@@ -135,7 +135,7 @@ impl Factory {
 
     /// Returns the names of the declared options, or `None` if the application takes any.
     #[must_use]
-    pub(crate) const fn declared(&self) -> Option<&'static [&'static str]> {
+    pub const fn declared(&self) -> Option<&'static [&'static str]> {
         self.declared
     }
 

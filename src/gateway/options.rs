@@ -47,12 +47,6 @@ impl Options {
         self.pairs.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
-    /// Returns the options whose names `keep` accepts.
-    #[must_use]
-    pub(crate) fn filtered(&self, keep: impl Fn(&str) -> bool) -> Self {
-        Self { pairs: self.pairs.iter().filter(|(name, _)| keep(name)).cloned().collect() }
-    }
-
     /// Deserializes the options into `T`.
     ///
     /// Numbers, strings, characters, unit enums and `Option`s have their usual form. Flags are On/Off,

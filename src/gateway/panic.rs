@@ -16,7 +16,7 @@ thread_local! {
 /// # Errors
 ///
 /// [`ErrorKind::Panic`].
-pub fn catch<T>(f: impl FnOnce() -> T) -> Result<T, Error> {
+pub(crate) fn catch<T>(f: impl FnOnce() -> T) -> Result<T, Error> {
     CATCHING.set(CATCHING.get() + 1);
     // The callers end the exchange after a panic, so none uses the values of `f` again.
     let result = panic::catch_unwind(AssertUnwindSafe(f));
@@ -33,7 +33,7 @@ pub fn catch<T>(f: impl FnOnce() -> T) -> Result<T, Error> {
 
 /// Tells whether this thread is inside [`catch`]: in an application or in this crate.
 #[must_use]
-pub fn is_catching() -> bool {
+pub(crate) fn is_catching() -> bool {
     CATCHING.get() > 0
 }
 
@@ -48,7 +48,7 @@ pub(super) fn quietly(f: impl FnOnce()) {
 /// previous hook.
 ///
 /// Call it once per process.
-pub fn install_hook() {
+pub(crate) fn install_hook() {
     let previous = panic::take_hook();
     panic::set_hook(Box::new(move |info| {
         if CATCHING.get() > 0 {
@@ -68,7 +68,7 @@ fn describe(info: &PanicHookInfo<'_>) -> String {
 
 /// Returns the message of a panic's payload.
 #[must_use]
-pub fn text(payload: &(dyn Any + Send)) -> &str {
+pub(crate) fn text(payload: &(dyn Any + Send)) -> &str {
     payload
         .downcast_ref::<&str>()
         .copied()

@@ -12,10 +12,21 @@ use super::pool::Pool;
 use super::request::Request;
 use crate::sys;
 
-/// Above this, bytes are handed over; below, a copy is cheaper than an owner.
+/// The size in bytes above which data is passed without a copy. Below, a copy is cheaper.
 const COPY_BELOW: usize = 256;
 
-/// A brigade of a request's. Its buckets are destroyed with it.
+/// A bucket brigade of a request. Its buckets are destroyed with it.
+///
+/// ```no_run
+/// use mod_rust::httpd::{Brigade, HookStatus, Request};
+///
+/// fn handler(request: &Request<'_>, _: &()) -> HookStatus {
+///     let mut brigade = Brigade::new(request);
+///     brigade.push_static(b"Hello\n");
+///     brigade.push_end();
+///     if request.pass(&mut brigade).is_ok() { HookStatus::Ok } else { HookStatus::Http(500) }
+/// }
+/// ```
 pub struct Brigade<'r> {
     brigade: *mut sys::apr_bucket_brigade,
     lifetime: Invariant<'r>,
@@ -51,20 +62,20 @@ impl<'r> Brigade<'r> {
         self.brigade
     }
 
-    /// Returns whether it has no buckets.
+    /// Tells whether the brigade has no buckets.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         // SAFETY: 'r keeps the brigade valid: it lives in the request's pool.
         unsafe { sys::rust_brigade_is_empty(self.brigade) != 0 }
     }
 
-    /// Destroys all its buckets.
+    /// Destroys all buckets of the brigade.
     pub fn clear(&mut self) {
         // SAFETY: P8: the brigade owns its buckets, and `&mut` lets nobody read one meanwhile.
         unsafe { sys::apr_brigade_cleanup(self.brigade.cast()) };
     }
 
-    /// Adds bytes at the end, without a copy unless there are few.
+    /// Appends bytes, without a copy unless there are few.
     pub fn push_bytes(&mut self, data: Bytes) {
         let (pointer, length) = (data.as_ptr().cast::<c_char>(), data.len());
         if length < COPY_BELOW {
@@ -80,7 +91,7 @@ impl<'r> Brigade<'r> {
         self.push(bucket);
     }
 
-    /// Adds bytes that live forever at the end.
+    /// Appends static bytes.
     pub fn push_static(&mut self, data: &'static [u8]) {
         // SAFETY: P11; the bytes live forever.
         let bucket = unsafe {
@@ -89,8 +100,8 @@ impl<'r> Brigade<'r> {
         self.push(bucket);
     }
 
-    /// Adds a part of a file at the end. The file is closed with the pool. It is never mapped into
-    /// memory: one that shrinks under the mapping would end the whole child (SIGBUS).
+    /// Appends a part of a file, which is closed with the pool. The file is not mapped into memory: a
+    /// mapped file that shrinks would kill the whole child (SIGBUS).
     pub(crate) fn push_file(&mut self, file: OpenFile<'r>, start: u64, length: u64) {
         // SAFETY: P8, P11; the file belongs to the pool.
         unsafe {
@@ -104,7 +115,7 @@ impl<'r> Brigade<'r> {
         }
     }
 
-    /// Asks the filters and the network to send what there is.
+    /// Appends a flush, which makes the filters and the network send their pending data.
     pub fn push_flush(&mut self) {
         // SAFETY: P11: the allocator of the brigade's own connection.
         let bucket = unsafe { sys::apr_bucket_flush_create(self.alloc()) };
@@ -119,7 +130,7 @@ impl<'r> Brigade<'r> {
     }
 
     /// Appends an error in mid-response. With status 502 the HTTP filters leave the response
-    /// unfinished (`ap_proxy_backend_broke`).
+    /// incomplete (`ap_proxy_backend_broke`).
     pub fn push_error(&mut self, status: u16, pool: Pool<'r>) {
         // SAFETY: P11: pool and allocator are those of one request, by 'r.
         let bucket = unsafe {

@@ -8,7 +8,7 @@ use super::request::Request;
 use crate::sys;
 
 impl Request<'_> {
-    /// Returns whether httpd knows that the client has gone.
+    /// Tells whether httpd has noticed that the client left.
     #[must_use]
     pub fn is_aborted(&self) -> bool {
         // SAFETY: `self` keeps the record valid, and its connection lives longer (P1).
@@ -24,7 +24,7 @@ impl Request<'_> {
         unsafe { !(*connection).master.is_null() }
     }
 
-    /// Ends the connection after this response.
+    /// Closes the connection after this response.
     pub fn close_after(&self) {
         // SAFETY: `self` keeps the record valid, and its connection lives longer (P1).
         unsafe { sys::rust_conn_close(self.conn()) };

@@ -101,21 +101,21 @@ pub(crate) fn with_request<T>(request: &Request<'_>, f: impl FnOnce() -> T) -> T
     f()
 }
 
-/// Writes a record for `request`, into the ErrorLog of its virtual host.
+/// Writes a record for `request` to the ErrorLog of its virtual host.
 pub fn request(request: &Request<'_>, level: Level, message: &str) {
     if request_logs(request, level) {
         write_request(request.as_ptr(), level, message);
     }
 }
 
-/// Returns whether records of this level are kept for `request`.
+/// Tells whether the ErrorLog keeps records of this level for `request`.
 #[must_use]
 pub fn request_logs(request: &Request<'_>, level: Level) -> bool {
     // SAFETY: the wrapper keeps the record valid (P1).
     raw(level) <= unsafe { sys::rust_log_request_level(request.as_ptr(), module_index()) }
 }
 
-/// Writes a record for a server; on standard error before there is one.
+/// Writes a record for a server, or on standard error without one.
 pub fn server(server: Option<Server<'_>>, level: Level, message: &str) {
     let server = server.map_or(ptr::null_mut(), Server::as_ptr);
     if !server.is_null() {
@@ -137,7 +137,7 @@ pub(crate) fn startup(server: Server<'_>, message: &str) {
     );
 }
 
-/// Writes a record for the request that this thread works on, if any, else for the main server.
+/// Writes a record for this thread's current request, or for the main server.
 pub fn here(level: Level, message: &str) {
     if !here_logs(level) {
         return;
@@ -161,7 +161,7 @@ pub(super) fn guarded(what: &str, f: impl FnOnce()) {
     }
 }
 
-/// Returns whether [`here`] would keep records of this level.
+/// Tells whether the ErrorLog keeps records of this level from [`here`].
 #[must_use]
 pub fn here_logs(level: Level) -> bool {
     let current = CURRENT.get();

@@ -4,7 +4,14 @@ use std::ffi::{CStr, CString};
 
 use crate::sys;
 
-/// A compiled regular expression of httpd's (`ap_regcomp`), freed when it is dropped.
+/// A compiled regular expression (`ap_regcomp`), freed when it is dropped.
+///
+/// ```no_run
+/// use mod_rust::httpd::Pattern;
+///
+/// let pattern = Pattern::new("b+").expect("a valid expression");
+/// assert_eq!(pattern.find(c"abbc"), Some((1, 3)));
+/// ```
 pub struct Pattern(Box<sys::ap_regex_t>);
 
 // SAFETY: it owns what its pointers refer to, which no thread has to itself. It is only read between
@@ -14,7 +21,7 @@ unsafe impl Send for Pattern {}
 unsafe impl Sync for Pattern {}
 
 impl Pattern {
-    /// Compiles `expression`. `None` when it is not a regular expression.
+    /// Compiles `expression`. Returns `None` if it is not a regular expression.
     #[must_use]
     pub fn new(expression: &str) -> Option<Self> {
         let expression = CString::new(expression).ok()?;
@@ -32,7 +39,7 @@ impl Pattern {
         (status == 0).then_some(Self(regex))
     }
 
-    /// Returns start and end of the first match.
+    /// Finds the first match, and returns its start and end.
     #[must_use]
     pub fn find(&self, text: &CStr) -> Option<(usize, usize)> {
         let mut found = [sys::ap_regmatch_t { rm_so: -1, rm_eo: -1 }];

@@ -15,9 +15,8 @@ const ALIGN: usize = 8;
 
 /// A pool of a request or of the configuration, which lives at least as long as `'p`.
 ///
-/// `'p` is invariant, so that a value of one pool never counts as a value of another. httpd may clear
-/// a pool on another thread than the one that filled it. So a value that a pool is to own has to be
-/// `Send`, and must not refer to anything that ends before it.
+/// `'p` is invariant, so that a value of one pool never counts as a value of another. Any thread of
+/// httpd may clear a pool. So a value that a pool owns must be `Send` and must not borrow anything.
 #[derive(Clone, Copy)]
 pub struct Pool<'p> {
     pool: NonNull<sys::apr_pool_t>,
@@ -42,7 +41,7 @@ impl<'p> Pool<'p> {
         self.pool.as_ptr()
     }
 
-    /// Copies `bytes`, with a NUL behind them that is not part of the slice.
+    /// Copies `bytes` into the pool, with a NUL after the end of the slice.
     #[must_use]
     pub fn bytes(self, bytes: &[u8]) -> &'p [u8] {
         // SAFETY: P9, P11; the source has that many bytes.
@@ -52,7 +51,7 @@ impl<'p> Pool<'p> {
         unsafe { std::slice::from_raw_parts(copy.cast(), bytes.len()) }
     }
 
-    /// Copies `bytes` as a C string. It ends at the first NUL among them, if there is one.
+    /// Copies `bytes` into the pool as a C string, which ends at the first NUL.
     #[must_use]
     pub fn c_str(self, bytes: &[u8]) -> &'p CStr {
         let copy = self.bytes(bytes);
@@ -60,7 +59,7 @@ impl<'p> Pool<'p> {
         unsafe { CStr::from_ptr(copy.as_ptr().cast()) }
     }
 
-    /// Returns a path as directives have it: relative to ServerRoot (`ap_server_root_relative`).
+    /// Resolves a path relative to ServerRoot, like httpd's directives (`ap_server_root_relative`).
     #[must_use]
     pub fn server_path(self, path: &str) -> Option<&'p CStr> {
         let path = self.c_str(path.as_bytes());

@@ -98,7 +98,7 @@ impl<'r> Request<'r> {
         unsafe { Server::from_ptr(server) }.expect("a request has a server")
     }
 
-    /// Returns the method, as it came.
+    /// Returns the method, unchanged.
     #[must_use]
     pub fn method(&self) -> &'r [u8] {
         self.string(field!(self, method))
@@ -110,7 +110,7 @@ impl<'r> Request<'r> {
         field!(self, method_number) == sys::M_TRACE.cast_signed()
     }
 
-    /// Returns whether it is a HEAD.
+    /// Tells whether the method is HEAD.
     #[must_use]
     pub fn is_head(&self) -> bool {
         field!(self, header_only) != 0
@@ -133,7 +133,7 @@ impl<'r> Request<'r> {
         unsafe { CStr::from_ptr(uri) }
     }
 
-    /// Returns the target as it stood on the request line.
+    /// Returns the target of the request line, unchanged.
     #[must_use]
     pub fn unparsed_uri(&self) -> &'r [u8] {
         self.string(field!(self, unparsed_uri))
@@ -145,13 +145,13 @@ impl<'r> Request<'r> {
         self.optional(field!(self, args))
     }
 
-    /// Returns the part of the path behind the file or mount point.
+    /// Returns the part of the path after the file or mount point.
     #[must_use]
     pub fn path_info(&self) -> &'r [u8] {
         self.string(field!(self, path_info))
     }
 
-    /// `HTTP/1.1`, `HTTP/2.0`, and `INCLUDED` in a subrequest.
+    /// Returns the protocol: `HTTP/1.1`, `HTTP/2.0`, or `INCLUDED` for a subrequest.
     #[must_use]
     pub fn protocol(&self) -> &'r [u8] {
         self.string(field!(self, protocol))
@@ -172,7 +172,7 @@ impl<'r> Request<'r> {
         (!handler.is_null()).then(|| unsafe { CStr::from_ptr(handler) })
     }
 
-    /// Chooses the handler.
+    /// Sets the handler.
     pub fn set_handler(&self, handler: &'static CStr) {
         field!(self, handler = handler.as_ptr());
     }
@@ -194,7 +194,7 @@ impl<'r> Request<'r> {
         field!(self, finfo.filetype = sys::APR_REG);
     }
 
-    /// Returns the file that answers.
+    /// Returns the file that httpd mapped the request to.
     #[must_use]
     pub fn filename(&self) -> Option<&'r [u8]> {
         self.optional(field!(self, filename))
@@ -206,7 +206,7 @@ impl<'r> Request<'r> {
         field!(self, request_time)
     }
 
-    /// Returns the request's id in the ErrorLog (`%L`), made if there is none yet.
+    /// Returns the request's id in the ErrorLog (`%L`), and makes it on first use.
     #[must_use]
     pub fn log_id(&self) -> Option<&'r [u8]> {
         if field!(self, log_id).is_null() {
@@ -219,7 +219,7 @@ impl<'r> Request<'r> {
         self.optional(field!(self, log_id))
     }
 
-    /// Returns whether this is a subrequest (of mod_include, or a look-up).
+    /// Tells whether this is a subrequest (of mod_include, or a look-up).
     #[must_use]
     pub fn is_subrequest(&self) -> bool {
         !field!(self, main).is_null()
@@ -237,7 +237,7 @@ impl<'r> Request<'r> {
         self.table(field!(self, headers_out))
     }
 
-    /// Returns the response's headers that stay with an error document.
+    /// Returns the response's headers that httpd keeps for an error document.
     #[must_use]
     pub fn err_headers_out(&self) -> Table<'r> {
         self.table(field!(self, err_headers_out))
@@ -265,7 +265,7 @@ impl<'r> Request<'r> {
         }
     }
 
-    /// Returns the trailer fields of the request, once its body has been read.
+    /// Returns the request's trailer fields, after the body was read.
     #[must_use]
     pub fn trailers_in(&self) -> Table<'r> {
         self.table(field!(self, trailers_in))
@@ -283,13 +283,13 @@ impl<'r> Request<'r> {
         self.table(field!(self, subprocess_env))
     }
 
-    /// Notes from module to module.
+    /// Returns the notes that modules exchange.
     #[must_use]
     pub fn notes(&self) -> Table<'r> {
         self.table(field!(self, notes))
     }
 
-    /// `http` or `https` (`ap_http_scheme`).
+    /// Returns `http` or `https` (`ap_http_scheme`).
     #[must_use]
     pub fn scheme(&self) -> &'r [u8] {
         // SAFETY: P11: `self` keeps the record valid (P1).
@@ -350,7 +350,7 @@ impl<'r> Request<'r> {
             && !self.path_info().is_empty()
     }
 
-    /// Sets the response's type. httpd adds AddDefaultCharset's.
+    /// Sets the response's type. httpd adds the charset of AddDefaultCharset.
     pub fn set_content_type(&self, content_type: &[u8]) {
         let content_type = self.pool().c_str(content_type);
         // SAFETY: P1, P11; the string lives in the pool.
@@ -372,7 +372,7 @@ impl<'r> Request<'r> {
     ///
     /// # Errors
     ///
-    /// What the filters or the network answer.
+    /// Returns the APR status of the filters or the network.
     pub fn pass(&self, brigade: &mut Brigade<'r>) -> Result<(), sys::apr_status_t> {
         self.passed.set(true);
         let filters = field!(self, output_filters);
@@ -488,7 +488,7 @@ impl<'r> Request<'r> {
         unsafe { sys::ap_meets_conditions(self.as_ptr()) }
     }
 
-    /// Goes on with another path of this server (`ap_internal_redirect`), as a GET.
+    /// Redirects internally to a GET of another path of this server (`ap_internal_redirect`).
     pub fn internal_redirect(&self, target: &[u8]) {
         let target = self.pool().c_str(target);
         // mod_cgi does the same for a local redirect.

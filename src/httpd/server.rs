@@ -14,7 +14,7 @@ use crate::sys;
 /// configuration until the next one has been read.
 static MAIN: AtomicPtr<sys::server_rec> = AtomicPtr::new(ptr::null_mut());
 
-/// A virtual host, or the main server.
+/// A server of the configuration: a virtual host, or the main server.
 #[derive(Clone, Copy)]
 pub struct Server<'s> {
     server: NonNull<sys::server_rec>,
@@ -69,7 +69,7 @@ impl<'s> Server<'s> {
         Some(unsafe { CStr::from_ptr(name) }.to_bytes())
     }
 
-    /// `ServerName`, or what httpd took for it.
+    /// Returns `ServerName`, or httpd's substitute for it.
     #[must_use]
     pub fn name(self) -> &'s [u8] {
         let name: *const c_char = self.raw().server_hostname;
@@ -80,13 +80,13 @@ impl<'s> Server<'s> {
         unsafe { CStr::from_ptr(name) }.to_bytes()
     }
 
-    /// Returns whether this is a virtual host.
+    /// Tells whether this is a virtual host.
     #[must_use]
     pub fn is_virtual(self) -> bool {
         self.raw().is_virtual != 0
     }
 
-    /// `Timeout`.
+    /// Returns the directive `Timeout`.
     #[must_use]
     pub fn timeout(self) -> Duration {
         Duration::from_micros(self.raw().timeout.max(0).cast_unsigned())

@@ -4,18 +4,18 @@ use http::StatusCode;
 
 use crate::sys;
 
-/// The result of a hook: go on, done, not mine, or an HTTP error.
+/// The result of a hook: accepted, declined, done, or an HTTP error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HookStatus {
-    /// `OK`: this hook has done its work.
+    /// The hook did its work: `OK`.
     Ok,
-    /// `DECLINED`: another may do it.
+    /// The hook leaves the work to other modules: `DECLINED`.
     Declined,
-    /// `DONE`: the request is finished.
+    /// The request is finished: `DONE`.
     Done,
-    /// A status that httpd answers with (ErrorDocument applies).
+    /// The HTTP status of httpd's own response (ErrorDocument applies).
     Http(StatusCode),
-    /// A filter has answered already (`AP_FILTER_ERROR`).
+    /// A filter has sent the response already: `AP_FILTER_ERROR`.
     FilterError,
 }
 

@@ -7,10 +7,10 @@ use super::Invariant;
 use super::pool::Pool;
 use crate::sys;
 
-/// A table of a request's. Keys match in any case; a key may stand in it several times.
+/// A table of a request. Keys match in any case, and a key may occur several times.
 ///
-/// `'r` is invariant: what is put in lives in a pool of exactly that lifetime, and not in one that
-/// ends before the table does.
+/// `'r` is invariant: the entries live in a pool of exactly that lifetime, which does not end before
+/// the table.
 #[derive(Clone, Copy)]
 pub struct Table<'r> {
     table: *mut sys::apr_table_t,
@@ -26,18 +26,12 @@ impl<'r> Table<'r> {
         Self { table, lifetime: PhantomData }
     }
 
-    /// Makes a table.
+    /// Makes an empty table in `pool`.
     #[must_use]
     pub fn new(pool: Pool<'r>) -> Self {
         // SAFETY: P11: 'r keeps the pool valid.
         let table = unsafe { sys::apr_table_make(pool.as_ptr(), 8) };
         Self { table, lifetime: PhantomData }
-    }
-
-    /// Returns the table itself.
-    #[must_use]
-    pub(crate) const fn as_ptr(self) -> *mut sys::apr_table_t {
-        self.table
     }
 
     /// Returns the first value of `key`.
@@ -52,13 +46,13 @@ impl<'r> Table<'r> {
         Some(unsafe { CStr::from_ptr(value) }.to_bytes())
     }
 
-    /// Returns the first value of `key`, a key that is not a C string yet.
+    /// Returns the first value of `key`, given as bytes.
     #[must_use]
     pub fn get_bytes(self, key: &[u8]) -> Option<&'r [u8]> {
         self.find(|name| name.eq_ignore_ascii_case(key))
     }
 
-    /// Returns the first value of `key` in this very case, as in an environment.
+    /// Returns the first value of `key`. The case of the key matters, like in an environment.
     #[must_use]
     pub fn get_exact(self, key: &[u8]) -> Option<&'r [u8]> {
         self.find(|name| name == key)
@@ -75,14 +69,14 @@ impl<'r> Table<'r> {
         found
     }
 
-    /// Sets `key`, which takes the place of all its values.
+    /// Replaces all values of `key` by one.
     pub fn set(self, pool: Pool<'r>, key: &CStr, value: &[u8]) {
         let value = pool.c_str(value);
         // SAFETY: P2, P11; the key is copied by `set` and the value lives in the pool.
         unsafe { sys::apr_table_set(self.table, key.as_ptr(), value.as_ptr()) };
     }
 
-    /// Sets `key` to strings that live forever.
+    /// Replaces all values of `key` by a static string.
     pub fn set_static(self, key: &'static CStr, value: &'static CStr) {
         // SAFETY: P2, P11; both live forever.
         unsafe { sys::apr_table_setn(self.table, key.as_ptr(), value.as_ptr()) };
@@ -101,13 +95,13 @@ impl<'r> Table<'r> {
         unsafe { sys::apr_table_add(self.table, key.as_ptr(), value.as_ptr()) };
     }
 
-    /// Takes every value of `key` away.
+    /// Removes every value of `key`.
     pub fn unset(self, key: &CStr) {
         // SAFETY: P11: 'r keeps the table valid, and the key ends with NUL.
         unsafe { sys::apr_table_unset(self.table, key.as_ptr()) };
     }
 
-    /// Takes away all entries but the first `keep`.
+    /// Removes all entries after the first `keep`.
     pub fn truncate(self, keep: usize) {
         let mut kept = Vec::new();
         self.each_while(|key, value| {
@@ -125,7 +119,7 @@ impl<'r> Table<'r> {
         }
     }
 
-    /// Empties the table.
+    /// Removes all entries.
     pub fn clear(self) {
         // SAFETY: P11: 'r keeps the table valid; its strings stay in the pool.
         unsafe { sys::apr_table_clear(self.table) };
@@ -137,7 +131,7 @@ impl<'r> Table<'r> {
         self.entries().len()
     }
 
-    /// Returns whether the table is empty.
+    /// Tells whether the table is empty.
     #[must_use]
     pub fn is_empty(self) -> bool {
         self.len() == 0
@@ -151,8 +145,7 @@ impl<'r> Table<'r> {
         });
     }
 
-    /// Visits the entries in order as long as `visit` wants more. The table must not be changed
-    /// meanwhile; what is visited by then stays valid.
+    /// Visits the entries in order until `visit` returns `false`. Do not change the table meanwhile.
     pub fn each_while(self, mut visit: impl FnMut(&'r [u8], &'r [u8]) -> bool) {
         for index in 0.. {
             // Looked up anew each time: a visitor that changes the table does no harm.

@@ -10,10 +10,26 @@ use crate::sys;
 
 /// A per-directory or per-server configuration record.
 ///
-/// httpd makes an empty one for each section that needs it, directives fill it, and sections that
-/// apply to the same request are merged from the outermost inwards.
+/// httpd makes an empty record for each section, and directives fill it. It merges the sections of a
+/// request from the outermost inwards.
+///
+/// ```
+/// use mod_rust::httpd::Pool;
+/// use mod_rust::module::Config;
+///
+/// #[derive(Default)]
+/// struct Shop {
+///     shelves: Option<u32>,
+/// }
+///
+/// impl Config for Shop {
+///     fn merge(&self, inner: &Self, _pool: Pool<'_>) -> Self {
+///         Self { shelves: inner.shelves.or(self.shelves) }
+///     }
+/// }
+/// ```
 pub trait Config: Default + Send + Sync + 'static {
-    /// `inner` laid over `self`: what the inner section says holds. The result lives in `pool`.
+    /// Merges `inner` over `self`: the inner section's values win. The result lives in `pool`.
     #[must_use]
     fn merge(&self, inner: &Self, pool: Pool<'_>) -> Self;
 }

@@ -12,7 +12,7 @@ use super::guard;
 use crate::httpd::{Invariant, Kept, Pool, Server};
 use crate::sys;
 
-/// The contexts that a directive may stand in.
+/// The contexts in which a directive is allowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Contexts {
     /// The bits as httpd has them. To httpd, what may stand in .htaccess may stand in servers as well.
@@ -21,16 +21,16 @@ pub struct Contexts {
 }
 
 impl Contexts {
-    /// In the server configuration and in virtual hosts.
+    /// The server configuration and virtual hosts.
     pub const SERVER: Self = Self { overrides: sys::RSRC_CONF, in_servers: true };
-    /// In `<Directory>`, `<Location>`, `<Files>`, `<If>`.
+    /// The sections `<Directory>`, `<Location>`, `<Files>` and `<If>`.
     pub const DIRECTORY: Self = Self { overrides: sys::ACCESS_CONF, in_servers: false };
-    /// Everywhere but in .htaccess.
+    /// All contexts except .htaccess.
     pub const CONFIG: Self =
         Self { overrides: sys::RSRC_CONF | sys::ACCESS_CONF, in_servers: true };
-    /// Everywhere, in .htaccess where `AllowOverride FileInfo` lets it.
+    /// All contexts, and .htaccess with `AllowOverride FileInfo`.
     pub const ALL: Self = Self { overrides: sys::OR_FILEINFO, in_servers: true };
-    /// In `<Directory>` and its like, and in .htaccess where `AllowOverride FileInfo` lets it.
+    /// `<Directory>` and the other sections, and .htaccess with `AllowOverride FileInfo`.
     pub const DIRECTORY_AND_HTACCESS: Self =
         Self { overrides: sys::OR_FILEINFO, in_servers: false };
 
@@ -40,7 +40,7 @@ impl Contexts {
     }
 }
 
-/// One directive of a module with the configuration record `C`.
+/// A directive of a module with the configuration record `C`.
 pub struct Directive<C: 'static> {
     name: &'static CStr,
     help: &'static CStr,
@@ -60,7 +60,7 @@ enum Apply<C: 'static> {
 unsafe impl<C> Sync for Directive<C> {}
 
 impl<C: Config> Directive<C> {
-    /// `Name On|Off`.
+    /// Declares a directive `Name On|Off`.
     #[must_use]
     pub const fn flag(
         name: &'static CStr,
@@ -71,7 +71,8 @@ impl<C: Config> Directive<C> {
         Self { name, help, contexts, apply: Apply::Flag(set) }
     }
 
-    /// `Name value`, the value of any type that can be parsed: a number, an address, an enum.
+    /// Declares a directive `Name value`, with a value of any parsable type: a number, an address, an
+    /// enum.
     #[must_use]
     pub const fn value<T>(
         name: &'static CStr,
@@ -99,7 +100,7 @@ impl<C: Config> Directive<C> {
         Self { name, help, contexts, apply: Apply::Value { set: set as *const (), call } }
     }
 
-    /// `Name` with arguments that the function itself checks. `takes` says in words what they are.
+    /// Declares a directive with arguments that the function itself checks. `takes` describes them.
     #[must_use]
     pub const fn arguments(
         name: &'static CStr,
@@ -117,7 +118,7 @@ impl<C: Config> Directive<C> {
         self.name
     }
 
-    /// Returns the line of help that httpd shows.
+    /// Returns the help line that httpd shows.
     #[must_use]
     pub const fn help(&self) -> &'static CStr {
         self.help
@@ -191,7 +192,7 @@ pub(crate) trait Project<C: Config>: 'static {
     unsafe fn project(parameters: &Parameters<'_>, record: *mut c_void) -> Option<NonNull<C>>;
 }
 
-/// The surroundings of a directive, as httpd gives them (`cmd_parms`).
+/// The context of a directive while httpd reads it (`cmd_parms`).
 pub struct Parameters<'p> {
     raw: &'p sys::cmd_parms,
     /// The record that the directive writes to, of the directive's type.
@@ -200,29 +201,29 @@ pub struct Parameters<'p> {
 }
 
 impl<'p> Parameters<'p> {
-    /// Returns the pool of the configuration that is read.
+    /// Returns the pool of the configuration that httpd reads.
     #[must_use]
     pub fn pool(&self) -> Pool<'p> {
         // SAFETY: P3: the pool that httpd reads this configuration into lives for 'p.
         unsafe { Pool::from_ptr(self.raw.pool) }
     }
 
-    /// Returns the server that the directive stands in.
+    /// Returns the server that contains the directive.
     #[must_use]
     pub fn server(&self) -> Server<'p> {
         // SAFETY: P3: the server that httpd reads this configuration for lives for 'p.
         unsafe { Server::from_ptr(self.raw.server) }.expect("a directive has a server")
     }
 
-    /// Returns the section's path, if it stands in one.
+    /// Returns the path of the section that contains the directive.
     #[must_use]
     pub fn path(&self) -> Option<&'p [u8]> {
         // SAFETY: a string of httpd's own configuration tree ends with NUL (P5).
         (!self.raw.path.is_null()).then(|| unsafe { CStr::from_ptr(self.raw.path) }.to_bytes())
     }
 
-    /// Returns the path of the `<Location>` that it stands in directly, if that is a plain path:
-    /// neither a regular expression nor one with wildcards.
+    /// Returns the path of the `<Location>` that contains the directive directly, if it is a plain path
+    /// without wildcards or regular expression.
     #[must_use]
     pub fn location(&self) -> Option<&'p str> {
         // SAFETY: P3: httpd gives the directive that it is carrying out, or none.
@@ -239,14 +240,14 @@ impl<'p> Parameters<'p> {
         (is_plain && path.starts_with('/') && !path.contains(['*', '?', '['])).then_some(path)
     }
 
-    /// Returns whether it stands in an .htaccess file, which is read for a request.
+    /// Tells whether the directive is in an .htaccess file, which httpd reads for a request.
     #[must_use]
     pub const fn is_htaccess(&self) -> bool {
         self.raw.override_ & sys::RSRC_CONF.cast_signed() == 0
             && self.raw.override_ & sys::ACCESS_CONF.cast_signed() == 0
     }
 
-    /// Returns the directive's place: `file:line`.
+    /// Returns the directive's position: `file:line`.
     #[must_use]
     pub fn place(&self) -> String {
         // SAFETY: P3: httpd gives the directive that it is carrying out, or none.

@@ -69,7 +69,7 @@ impl TestResponse {
         &self.writes
     }
 
-    /// Returns, for each flush, the number of body bytes before it.
+    /// Returns the number of body bytes before each flush.
     #[must_use]
     pub fn flushes(&self) -> &[u64] {
         &self.flushes
@@ -85,12 +85,6 @@ impl TestResponse {
     #[must_use]
     pub fn log(&self) -> &[(Level, String)] {
         &self.log
-    }
-
-    /// Returns the result of the exchange.
-    #[cfg(test)]
-    pub(crate) const fn outcome(&self) -> &Outcome {
-        &self.outcome
     }
 
     /// Tells whether the client got a complete response of the application.

@@ -1,4 +1,4 @@
-//! What a program's `main` makes: applications and where they are mounted.
+//! The builder of a gateway program: its applications and their mount points.
 
 use std::fmt;
 use std::path::Path;
@@ -6,10 +6,11 @@ use std::process::ExitCode;
 
 use crate::gateway::Factory;
 
-/// A program that serves applications by every protocol that it was built for.
+/// A program that serves applications over every protocol that its features enable.
 ///
 /// ```no_run
-/// ///
+/// use std::process::ExitCode;
+///
 /// use mod_rust::{Body, Environ, Factory, Gateway, Result, StartResponse};
 ///
 /// fn hello<'x>(_: Environ<'x>, start_response: StartResponse<'x>) -> Result<Body<'x>> {
@@ -32,23 +33,36 @@ pub struct Gateway {
     pub(super) mounts: Vec<(String, String)>,
 }
 
-/// Serves one application, mounted at `/`, as the command line says.
+/// Serves one application at `/`, with the options of the command line.
+///
+/// ```no_run
+/// use mod_rust::{Body, Environ, Factory, Result, StartResponse, serve};
+///
+/// fn hello<'x>(_: Environ<'x>, start_response: StartResponse<'x>) -> Result<Body<'x>> {
+///     start_response.start(200, [("Content-Type", "text/plain")])?;
+///     Ok(Body::from("Hello, world\n"))
+/// }
+///
+/// fn main() -> std::process::ExitCode {
+///     serve(Factory::of(hello))
+/// }
+/// ```
 pub fn serve(factory: Factory) -> ExitCode {
     let name = std::env::args_os()
         .next()
         .and_then(|name| Some(Path::new(&name).file_name()?.to_string_lossy().into_owned()));
-    // Once a process, and as long as it.
+    // Leaked once, because the name lives as long as the process.
     let name: &'static str = name.unwrap_or_else(|| "gateway".into()).leak();
     Gateway::new(name, env!("CARGO_PKG_VERSION")).application("app", factory).main()
 }
 
 impl Gateway {
-    /// A program of this name and version, for `--help` and `--version`.
+    /// Makes a program with this name and version, which `--help` and `--version` show.
     pub const fn new(name: &'static str, version: &'static str) -> Self {
         Self { name, version, applications: Vec::new(), mounts: Vec::new() }
     }
 
-    /// Adds an application. A later one of the same name takes the place of an earlier one.
+    /// Adds an application, in place of an earlier one of the same name.
     pub fn application(mut self, name: impl Into<String>, factory: Factory) -> Self {
         let name = name.into();
         self.applications.retain(|(known, _)| *known != name);
@@ -56,7 +70,7 @@ impl Gateway {
         self
     }
 
-    /// Adds several, as `module!` takes them.
+    /// Adds several applications, given like those of `module!`.
     pub fn applications<N: Into<String>>(
         self,
         applications: impl IntoIterator<Item = (N, Factory)>,
@@ -66,8 +80,8 @@ impl Gateway {
             .fold(self, |gateway, (name, factory)| gateway.application(name, factory))
     }
 
-    /// Mounts an application at a path, unless the command line has `--mount`s of its own. A single
-    /// application is mounted at `/` if nothing is said.
+    /// Mounts an application at a path, unless the command line has a `--mount`. A single application
+    /// is mounted at `/` by default.
     pub fn mount(mut self, path: impl Into<String>, application: impl Into<String>) -> Self {
         self.mounts.push((path.into(), application.into()));
         self

@@ -39,12 +39,6 @@ pub fn log_here(level: Level, message: &str) -> bool {
     log.is_some_and(|log| log.log(level, message))
 }
 
-/// Whether the calling thread works on a request.
-#[must_use]
-pub fn logs_here() -> bool {
-    with(|context| !context.is_empty())
-}
-
 /// What there is to say of the request that the calling thread works on.
 pub(super) fn with<T: Default>(visit: impl FnOnce(&[u8]) -> T) -> T {
     let visited = HERE.try_with(|here| match here.try_borrow() {

@@ -61,11 +61,6 @@ impl Mounts {
             length: mount.path.len(),
         })
     }
-
-    /// All of them, the longest path first.
-    pub fn iter(&self) -> impl Iterator<Item = &Mount> {
-        self.all.iter()
-    }
 }
 
 impl fmt::Debug for Mount {
