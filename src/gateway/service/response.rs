@@ -14,6 +14,9 @@ use crate::gateway::error::{Error, Result};
 use crate::gateway::start_response::StartResponse;
 use crate::gateway::status::IntoStatus;
 
+/// The error of a service, of any type.
+pub(super) type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
 /// Starts the response and returns its body: in one piece if it is ready, else as a stream. The
 /// stream drives the service's body and feeds the request's.
 pub(super) fn respond<'x, B>(
