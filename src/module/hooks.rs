@@ -53,7 +53,7 @@ pub(crate) trait ChildInitHook: 'static {
 pub(crate) enum Order {
     /// Before the most.
     First,
-    /// Wherever.
+    /// No preference.
     Middle,
     /// After all.
     ReallyLast,

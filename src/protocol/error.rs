@@ -9,7 +9,7 @@ pub struct ErrorAt<K> {
     kind: K,
 }
 
-/// What can be wrong with a message.
+/// The kind of a problem with a message.
 pub trait MessageErrorKind: fmt::Display {
     /// The message, as an administrator knows it.
     const MESSAGE: &'static str;
@@ -26,7 +26,7 @@ impl<K: Copy> ErrorAt<K> {
         self.at
     }
 
-    /// What is wrong.
+    /// Returns the problem.
     #[must_use]
     pub const fn kind(&self) -> K {
         self.kind

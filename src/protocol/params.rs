@@ -61,14 +61,14 @@ pub enum PairError {
     EmptyKey,
     /// A byte that a key cannot hold: NUL and `=`, which end it in a process's environment.
     KeyByte {
-        /// Where in the key.
+        /// The offset in the key.
         at: usize,
         /// The byte.
         byte: u8,
     },
     /// A value with a NUL, which would end it in a process's environment (FastCGI 1.0, 6.1).
     ValueNul {
-        /// Where in the value.
+        /// The offset in the value.
         at: usize,
     },
     /// More variables than the limit.
@@ -137,30 +137,30 @@ impl Params {
         self.pushed += 1;
     }
 
-    /// The value of a variable.
+    /// Returns the value of a variable.
     #[must_use]
     pub fn get(&self, key: &[u8]) -> Option<&[u8]> {
         self.position(key, hash(key)).map(|at| self.pair(&self.index[at]).1)
     }
 
-    /// All variables, in the order in which their keys came first.
+    /// Returns all variables, in the order in which their keys came first.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&[u8], &[u8])> + Clone {
         self.index.iter().map(|entry| self.pair(entry))
     }
 
-    /// How many there are.
+    /// Returns the number of variables.
     #[must_use]
     pub const fn len(&self) -> usize {
         self.index.len()
     }
 
-    /// Whether there is none.
+    /// Tells whether there is none.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.index.is_empty()
     }
 
-    /// The bytes of memory that are held, used or not.
+    /// Returns the bytes of memory that are held, used or not.
     #[must_use]
     pub const fn size(&self) -> usize {
         self.bytes.capacity()

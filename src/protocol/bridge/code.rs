@@ -31,13 +31,13 @@ impl InputFailure {
         })
     }
 
-    /// Its number on the wire.
+    /// Returns its number on the wire.
     #[must_use]
     pub const fn number(self) -> u8 {
         self as u8
     }
 
-    /// The error that the application gets.
+    /// Returns the error that the application gets.
     #[must_use]
     pub const fn error_kind(self) -> ErrorKind {
         match self {
@@ -96,13 +96,13 @@ impl Reason {
         })
     }
 
-    /// Its number on the wire.
+    /// Returns its number on the wire.
     #[must_use]
     pub const fn number(self) -> u16 {
         self as u16
     }
 
-    /// The reason to refuse a peer for that sent this.
+    /// Returns the reason to refuse a peer for that sent this.
     #[must_use]
     pub const fn of_error(error: &FrameError) -> Self {
         match error.problem() {
@@ -126,7 +126,7 @@ impl fmt::Display for Reason {
     }
 }
 
-/// The number of a level in LOG.
+/// Returns the number of a level in LOG.
 #[must_use]
 pub const fn level_code(level: Level) -> u8 {
     match level {
@@ -138,7 +138,7 @@ pub const fn level_code(level: Level) -> u8 {
     }
 }
 
-/// The level with this number.
+/// Returns the level with this number.
 #[must_use]
 pub const fn level(number: u8) -> Option<Level> {
     Some(match number {
@@ -154,7 +154,7 @@ pub const fn level(number: u8) -> Option<Level> {
 pub(super) const LEVELS: &str = "1 to 5";
 pub(super) const ERROR_KINDS: &str = "1 to 18";
 
-/// The number of an error's kind in FAILED.
+/// Returns the number of an error's kind in FAILED.
 #[must_use]
 pub const fn error_code(kind: ErrorKind) -> u8 {
     match kind {
@@ -179,7 +179,7 @@ pub const fn error_code(kind: ErrorKind) -> u8 {
     }
 }
 
-/// The kind of error with this number.
+/// Returns the kind of error with this number.
 #[must_use]
 pub const fn error_kind(number: u8) -> Option<ErrorKind> {
     Some(match number {

@@ -130,17 +130,17 @@ impl<'b> FieldsEncoder<'b> {
         Self { frame, timing }
     }
 
-    /// An INPUT_END, of the trailers that [`header`](Self::header) adds.
+    /// Returns an INPUT_END, of the trailers that [`header`](Self::header) adds.
     pub fn input_end(out: &'b mut Vec<u8>) -> Self {
         Self::new(Building::begin(out, Kind::InputEnd, 0), None)
     }
 
-    /// An END, of the trailers that [`header`](Self::header) adds.
+    /// Returns an END, of the trailers that [`header`](Self::header) adds.
     pub fn end(out: &'b mut Vec<u8>, close: bool, timing: &Timing) -> Self {
         Self::new(Building::begin(out, Kind::End, close_flag(close)), Some(*timing))
     }
 
-    /// A STATUS: httpd answers with `status`, and with the headers that follow.
+    /// Returns a STATUS: httpd answers with `status`, and with the headers that follow.
     pub fn status(out: &'b mut Vec<u8>, status: u16, close: bool, timing: &Timing) -> Self {
         let mut frame = Building::begin(out, Kind::Status, close_flag(close));
         frame.step(|_, out| out.extend_from_slice(&status.to_le_bytes()));

@@ -76,13 +76,13 @@ impl FrameError {
         self.at
     }
 
-    /// The kind of the frame, if that much is known.
+    /// Returns the kind of the frame, if that much is known.
     #[must_use]
     pub const fn frame(&self) -> Option<Kind> {
         self.frame
     }
 
-    /// What is wrong.
+    /// Returns the problem.
     #[must_use]
     pub const fn problem(&self) -> &Problem {
         &self.problem
@@ -153,13 +153,13 @@ impl EncodeError {
         Self { frame, what: "its payload", length, most }
     }
 
-    /// The frame that it was to be.
+    /// Returns the frame that it was to be.
     #[must_use]
     pub const fn frame(&self) -> Kind {
         self.frame
     }
 
-    /// The length that is too much.
+    /// Returns the length that is too much.
     #[must_use]
     pub const fn length(&self) -> usize {
         self.length

@@ -53,7 +53,7 @@ impl Default for Flow {
 }
 
 impl Flow {
-    /// A connection on which nothing has passed.
+    /// Returns a connection on which nothing has passed.
     #[must_use]
     pub const fn new() -> Self {
         Self { greeted: false, stage: Stage::Rest, input: Input::Ended }
@@ -71,7 +71,7 @@ impl Flow {
         Self { greeted: true, stage: Stage::Waiting, input }
     }
 
-    /// A frame passes, whichever side has sent it.
+    /// Returns a frame passes, whichever side has sent it.
     ///
     /// # Errors
     ///
@@ -81,31 +81,31 @@ impl Flow {
         Ok(())
     }
 
-    /// Whether the connection can take a REQUEST, or be kept for one.
+    /// Tells whether the connection can take a REQUEST, or be kept for one.
     #[must_use]
     pub const fn is_at_rest(&self) -> bool {
         self.greeted && matches!((self.stage, self.input), (Stage::Rest, Input::Ended))
     }
 
-    /// Whether the daemon process still owes a frame that ends the request.
+    /// Tells whether the daemon process still owes a frame that ends the request.
     #[must_use]
     pub const fn is_answering(&self) -> bool {
         matches!(self.stage, Stage::Waiting | Stage::Head | Stage::Body | Stage::File)
     }
 
-    /// Whether the httpd child still owes a frame that ends the request body.
+    /// Tells whether the httpd child still owes a frame that ends the request body.
     #[must_use]
     pub const fn owes_input(&self) -> bool {
         !matches!(self.input, Input::Ended)
     }
 
-    /// Whether INPUT may be sent now: there is a body, and it does not wait for CONTINUE.
+    /// Tells whether INPUT may be sent now: there is a body, and it does not wait for CONTINUE.
     #[must_use]
     pub const fn takes_input(&self) -> bool {
         matches!(self.input, Input::Open)
     }
 
-    /// Whether HEAD has passed, so that a failure has to break the response off.
+    /// Tells whether HEAD has passed, so that a failure has to break the response off.
     #[must_use]
     pub const fn has_head(&self) -> bool {
         matches!(self.stage, Stage::Head | Stage::Body | Stage::File)
@@ -166,7 +166,7 @@ pub struct FlowError {
 }
 
 impl FlowError {
-    /// The frame that came.
+    /// Returns the frame that came.
     #[must_use]
     pub const fn frame(&self) -> Kind {
         self.frame

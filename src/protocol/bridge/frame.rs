@@ -3,7 +3,7 @@
 use super::error::{FrameError, Problem};
 use super::kind::{HEADER, HELLO, Kind, Peer};
 
-/// How long payloads may be.
+/// The limits of payload lengths.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// REQUEST, HEAD, STATUS, REDIRECT, INPUT_END, END and REPLY.
@@ -24,7 +24,7 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// The shortest and the longest payload of a frame of `kind`.
+    /// Returns the shortest and the longest payload of a frame of `kind`.
     #[must_use]
     pub const fn of(&self, kind: Kind) -> (u32, u32) {
         match kind {
@@ -52,11 +52,11 @@ impl Limits {
 /// The header of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Header {
-    /// What the frame is.
+    /// The kind of the frame.
     pub kind: Kind,
     /// Its flags, of [`flags`](super::flags).
     pub flags: u8,
-    /// How many bytes of payload follow.
+    /// The number of payload bytes.
     pub length: u32,
 }
 
@@ -95,7 +95,7 @@ impl Header {
         Ok(Self { kind, flags, length })
     }
 
-    /// The bytes of this header.
+    /// Returns the bytes of this header.
     #[must_use]
     pub const fn encode(self) -> [u8; HEADER] {
         let [a, b, c, d] = self.length.to_le_bytes();
@@ -115,14 +115,14 @@ pub struct Frame<'a> {
     pub kind: Kind,
     /// Its flags, of [`flags`](super::flags).
     pub flags: u8,
-    /// What stands behind its header.
+    /// The payload.
     pub payload: &'a [u8],
     /// How many bytes of the buffer it takes, the header among them.
     pub size: usize,
 }
 
 impl Frame<'_> {
-    /// Whether one of `flags` is set.
+    /// Tells whether one of `flags` is set.
     #[must_use]
     pub const fn has(&self, flags: u8) -> bool {
         self.flags & flags != 0

@@ -30,7 +30,7 @@ impl fmt::Display for Peer {
     }
 }
 
-/// What a frame is.
+/// The kind of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum Kind {
@@ -95,7 +95,7 @@ impl Kind {
         Self::Reply,
     ];
 
-    /// The kind with this number, if there is one.
+    /// Returns the kind with this number, if there is one.
     #[must_use]
     pub const fn of(number: u8) -> Option<Self> {
         Some(match number {
@@ -121,7 +121,7 @@ impl Kind {
         })
     }
 
-    /// Its number on the wire.
+    /// Returns its number on the wire.
     #[must_use]
     pub const fn number(self) -> u8 {
         self as u8
@@ -142,7 +142,7 @@ impl Kind {
         }
     }
 
-    /// The flags that it may carry.
+    /// Returns the flags that it may carry.
     #[must_use]
     pub const fn flags(self) -> u8 {
         match self {
@@ -156,13 +156,13 @@ impl Kind {
         }
     }
 
-    /// Whether the daemon process has done with the request once it has sent this.
+    /// Tells whether the daemon process has done with the request once it has sent this.
     #[must_use]
     pub const fn is_last(self) -> bool {
         matches!(self, Self::End | Self::Status | Self::Redirect | Self::Failed)
     }
 
-    /// Its name in docs/bridge.md.
+    /// Returns its name in docs/bridge.md.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {

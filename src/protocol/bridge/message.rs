@@ -15,7 +15,7 @@ use super::response::{
     put_failed, put_log, put_redirect, put_refused,
 };
 
-/// What a frame says.
+/// The contents of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Message<'a> {
     /// The first frame of a connection.
@@ -57,7 +57,7 @@ pub enum Message<'a> {
 }
 
 impl<'a> Frame<'a> {
-    /// What it says.
+    /// Returns the contents.
     ///
     /// # Errors
     ///

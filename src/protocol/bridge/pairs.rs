@@ -17,25 +17,25 @@ pub struct Pairs<'a> {
 }
 
 impl<'a> Pairs<'a> {
-    /// All pairs, as they came.
+    /// Returns all pairs, as they came.
     #[must_use]
     pub const fn iter(&self) -> PairsIter<'a> {
         PairsIter { rest: self.block }
     }
 
-    /// The value of the first pair with this name.
+    /// Returns the value of the first pair with this name.
     #[must_use]
     pub fn get(&self, name: &[u8]) -> Option<&'a [u8]> {
         self.iter().find_map(|(found, value)| (found == name).then_some(value))
     }
 
-    /// The value of the first pair with this name, in any case.
+    /// Returns the value of the first pair with this name, in any case.
     #[must_use]
     pub fn get_ignore_case(&self, name: &[u8]) -> Option<&'a [u8]> {
         self.iter().find_map(|(found, value)| found.eq_ignore_ascii_case(name).then_some(value))
     }
 
-    /// Whether there is none.
+    /// Tells whether there is none.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.block.is_empty()
@@ -119,7 +119,7 @@ impl PairBlock {
         put(&mut self.block, Kind::Request, name, value)
     }
 
-    /// The pairs.
+    /// Returns the pairs.
     #[must_use]
     pub fn pairs(&self) -> Pairs<'_> {
         Pairs { block: &self.block }

@@ -5,7 +5,7 @@ use super::frame::Frame;
 use super::kind::Kind;
 use super::pairs::{self, Pairs};
 
-/// What is left of a payload.
+/// The unread rest of a payload.
 pub(super) struct Reader<'a> {
     kind: Kind,
     payload: &'a [u8],

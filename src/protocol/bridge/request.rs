@@ -44,7 +44,7 @@ pub struct RequestFacts<'a> {
 }
 
 impl RequestFacts<'_> {
-    /// Whether INPUT frames follow.
+    /// Tells whether INPUT frames follow.
     #[must_use]
     pub const fn has_body(&self) -> bool {
         !matches!(self.length, Some(0))

@@ -121,7 +121,7 @@ impl HeadEncoder {
 pub struct File {
     /// The first byte of it.
     pub start: u64,
-    /// How many bytes.
+    /// The number of bytes.
     pub length: u64,
     /// Whether it is the whole file, for which conditional headers are looked at.
     pub whole: bool,
@@ -149,7 +149,7 @@ pub struct End<'a> {
     pub trailers: Pairs<'a>,
     /// Whether the connection is not kept.
     pub close: bool,
-    /// How long it took.
+    /// The duration.
     pub timing: Timing,
 }
 
@@ -172,7 +172,7 @@ pub struct Status<'a> {
     pub headers: Pairs<'a>,
     /// Whether the connection is not kept.
     pub close: bool,
-    /// How long it took.
+    /// The duration.
     pub timing: Timing,
 }
 
@@ -194,7 +194,7 @@ pub struct Redirect<'a> {
     pub target: &'a [u8],
     /// Whether the connection is not kept.
     pub close: bool,
-    /// How long it took.
+    /// The duration.
     pub timing: Timing,
 }
 
@@ -215,15 +215,15 @@ impl<'a> Redirect<'a> {
 /// A FAILED.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Failed<'a> {
-    /// What kind of error.
+    /// The kind of error.
     pub kind: ErrorKind,
     /// The status for the client, 400 to 599, if the head has not gone out.
     pub status: u16,
-    /// What the log says.
+    /// The text for the log.
     pub message: &'a [u8],
     /// Whether the connection is not kept.
     pub close: bool,
-    /// How long it took.
+    /// The duration.
     pub timing: Timing,
 }
 

@@ -106,13 +106,13 @@ impl Open {
         Self { kind, request_id, start }
     }
 
-    /// The bytes of content so far.
+    /// Returns the bytes of content so far.
     #[must_use]
     pub const fn len(&self, out: &[u8]) -> usize {
         out.len() - self.start - HEADER
     }
 
-    /// Whether there is no content so far.
+    /// Tells whether there is no content so far.
     #[must_use]
     pub const fn is_empty(&self, out: &[u8]) -> bool {
         self.len(out) == 0

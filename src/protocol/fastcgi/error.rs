@@ -5,7 +5,7 @@ use std::fmt;
 use super::kind::{Kind, VERSION};
 use crate::protocol::params::PairError;
 
-/// What breaks the protocol.
+/// A violation of the protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Error {
     at: usize,
@@ -13,7 +13,7 @@ pub struct Error {
     kind: ErrorKind,
 }
 
-/// What is wrong.
+/// The problem.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ErrorKind {
@@ -70,13 +70,13 @@ impl Error {
         self.at
     }
 
-    /// The type of the record, if that much is known.
+    /// Returns the type of the record, if that much is known.
     #[must_use]
     pub const fn record(&self) -> Option<Kind> {
         self.record
     }
 
-    /// What is wrong.
+    /// Returns the problem.
     #[must_use]
     pub const fn kind(&self) -> ErrorKind {
         self.kind

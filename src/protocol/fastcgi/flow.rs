@@ -26,7 +26,7 @@ enum State {
     Whole,
 }
 
-/// What a record is for its request.
+/// The meaning of a record for its request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Step {
     /// A piece of PARAMS.
@@ -46,13 +46,13 @@ pub enum Step {
 }
 
 impl Flow {
-    /// A request that has begun.
+    /// Returns a request that has begun.
     #[must_use]
     pub const fn begin(role: Role) -> Self {
         Self { role, state: State::Params }
     }
 
-    /// A record of this request has come, or its header.
+    /// Returns a record of this request has come, or its header.
     ///
     /// # Errors
     ///
@@ -85,7 +85,7 @@ impl Flow {
         Ok(step)
     }
 
-    /// The role.
+    /// Returns the role.
     #[must_use]
     pub const fn role(&self) -> Role {
         self.role
@@ -102,7 +102,7 @@ impl Flow {
         }
     }
 
-    /// Whether nothing but an ABORT_REQUEST is to come. An authorizer's STDIN need not come.
+    /// Tells whether nothing but an ABORT_REQUEST is to come. An authorizer's STDIN need not come.
     #[must_use]
     pub const fn is_whole(&self) -> bool {
         match self.state {

@@ -64,7 +64,7 @@ impl Header {
         Ok(Self { kind, request_id, content_length, padding_length })
     }
 
-    /// Its bytes.
+    /// Returns its bytes.
     #[must_use]
     pub const fn encode(&self) -> [u8; HEADER] {
         let [id_high, id_low] = self.request_id.to_be_bytes();
@@ -72,20 +72,20 @@ impl Header {
         [VERSION, self.kind.0, id_high, id_low, high, low, self.padding_length, 0]
     }
 
-    /// A header without padding.
+    /// Returns a header without padding.
     #[must_use]
     pub const fn new(kind: Kind, request_id: u16, content_length: u16) -> Self {
         Self { kind, request_id, content_length, padding_length: 0 }
     }
 
-    /// A header with padding to a multiple of eight bytes, as section 3.3 recommends.
+    /// Returns a header with padding to a multiple of eight bytes, as section 3.3 recommends.
     #[must_use]
     pub const fn padded(kind: Kind, request_id: u16, content_length: u16) -> Self {
         let padding_length = (content_length.wrapping_neg() % 8) as u8;
         Self { kind, request_id, content_length, padding_length }
     }
 
-    /// The bytes of the whole record: header, content and padding.
+    /// Returns the bytes of the whole record: header, content and padding.
     #[must_use]
     pub const fn size(&self) -> usize {
         HEADER + self.content_length as usize + self.padding_length as usize

@@ -50,7 +50,7 @@ impl Kind {
         Self::UNKNOWN_TYPE,
     ];
 
-    /// Whether it is one of [`ALL`](Self::ALL).
+    /// Tells whether it is one of [`ALL`](Self::ALL).
     #[must_use]
     pub const fn is_known(self) -> bool {
         matches!(self.0, 1..=11)
@@ -62,7 +62,7 @@ impl Kind {
         matches!(self, Self::PARAMS | Self::STDIN | Self::STDOUT | Self::STDERR | Self::DATA)
     }
 
-    /// Whether it is about the process, and has request id 0 (3.3).
+    /// Tells whether it is about the process, and has request id 0 (3.3).
     #[must_use]
     pub const fn is_management(self) -> bool {
         matches!(self, Self::GET_VALUES | Self::GET_VALUES_RESULT | Self::UNKNOWN_TYPE)
@@ -122,7 +122,7 @@ impl Role {
     /// The response to an HTTP request for a file, which comes along (6.4).
     pub const FILTER: Self = Self(3);
 
-    /// Whether it is one of these. For another the answer is
+    /// Tells whether it is one of these. For another the answer is
     /// [`UNKNOWN_ROLE`](ProtocolStatus::UNKNOWN_ROLE).
     #[must_use]
     pub const fn is_known(self) -> bool {

@@ -97,13 +97,13 @@ impl<'a> Pairs<'a> {
         Ok(Self { block })
     }
 
-    /// All pairs, as they came.
+    /// Returns all pairs, as they came.
     #[must_use]
     pub const fn iter(&self) -> PairsIter<'a> {
         PairsIter { rest: self.block }
     }
 
-    /// The value of the first pair with this name.
+    /// Returns the value of the first pair with this name.
     #[must_use]
     pub fn get(&self, name: &[u8]) -> Option<&'a [u8]> {
         self.iter().find_map(|(found, value)| (found == name).then_some(value))

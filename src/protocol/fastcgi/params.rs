@@ -98,7 +98,7 @@ impl ParamsReader {
         self.begun.shrink_to(bytes);
     }
 
-    /// The bytes of memory that are held, used or not.
+    /// Returns the bytes of memory that are held, used or not.
     #[must_use]
     pub const fn size(&self) -> usize {
         self.begun.capacity()

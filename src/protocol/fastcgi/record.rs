@@ -35,7 +35,7 @@ pub const KEEP_CONN: u8 = 1;
 /// What BEGIN_REQUEST says (5.1): role (2 bytes), flags, five reserved bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Begin {
-    /// What the web server wants.
+    /// The role that the web server wants.
     pub role: Role,
     /// Whether the connection is kept when the request has ended.
     pub keep_conn: bool,
@@ -49,7 +49,7 @@ impl Begin {
         Self { role: Role(u16::from_be_bytes([high, low])), keep_conn: flags & KEEP_CONN != 0 }
     }
 
-    /// Its bytes.
+    /// Returns its bytes.
     #[must_use]
     pub const fn encode(&self) -> [u8; 8] {
         let [high, low] = self.role.0.to_be_bytes();
@@ -75,7 +75,7 @@ impl End {
         Self { app_status, protocol_status: ProtocolStatus(status) }
     }
 
-    /// Its bytes.
+    /// Returns its bytes.
     #[must_use]
     pub const fn encode(&self) -> [u8; 8] {
         let [a, b, c, d] = self.app_status.to_be_bytes();
@@ -115,13 +115,13 @@ pub enum Message<'a> {
 }
 
 impl<'a> Record<'a> {
-    /// The bytes that it takes, with its header and its padding.
+    /// Returns the bytes that it takes, with its header and its padding.
     #[must_use]
     pub const fn size(&self) -> usize {
         self.header.size()
     }
 
-    /// What it says.
+    /// Returns the contents.
     ///
     /// # Errors
     ///

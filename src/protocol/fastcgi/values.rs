@@ -7,7 +7,7 @@ use super::kind::Kind;
 use super::pairs::{Pairs, put_pair};
 use crate::protocol::params::put_number;
 
-/// What a FastCGI process can take.
+/// The capacity of a FastCGI process.
 ///
 /// | variable | what |
 /// | --- | --- |

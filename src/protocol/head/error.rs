@@ -2,14 +2,14 @@
 
 use std::fmt;
 
-/// What breaks RFC 3875.
+/// A violation of RFC 3875.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Error {
     at: usize,
     kind: ErrorKind,
 }
 
-/// What is wrong.
+/// The problem.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ErrorKind {
@@ -50,13 +50,13 @@ impl Error {
         Self { at, kind }
     }
 
-    /// Where in the bytes it is: mostly the beginning of the line.
+    /// Returns the offset of the problem: mostly the beginning of the line.
     #[must_use]
     pub const fn offset(&self) -> usize {
         self.at
     }
 
-    /// What is wrong.
+    /// Returns the problem.
     #[must_use]
     pub const fn kind(&self) -> ErrorKind {
         self.kind

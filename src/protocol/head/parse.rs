@@ -33,13 +33,13 @@ pub enum Response {
 }
 
 impl<'a> Head<'a> {
-    /// What kind of response it is.
+    /// Returns the kind of response.
     #[must_use]
     pub const fn response(&self) -> Response {
         self.response
     }
 
-    /// The status that it gives, if it gives one.
+    /// Returns the status that it gives, if it gives one.
     #[must_use]
     pub const fn status(&self) -> Option<u16> {
         self.status
@@ -52,37 +52,37 @@ impl<'a> Head<'a> {
         self.status.unwrap_or(usual)
     }
 
-    /// The reason phrase; empty if there is none.
+    /// Returns the reason phrase; empty if there is none.
     #[must_use]
     pub const fn reason(&self) -> &'a [u8] {
         self.reason
     }
 
-    /// The field Location.
+    /// Returns the field Location.
     #[must_use]
     pub const fn location(&self) -> Option<&'a [u8]> {
         self.location
     }
 
-    /// The field Content-Length.
+    /// Returns the field Content-Length.
     #[must_use]
     pub const fn content_length(&self) -> Option<u64> {
         self.content_length
     }
 
-    /// All fields but Status, as they came, without white space around their values.
+    /// Returns all fields but Status, as they came, without white space around their values.
     #[must_use]
     pub const fn headers(&self) -> Headers<'a> {
         Headers { rest: self.lines }
     }
 
-    /// The value of the first field with this name, in any case. Status is none.
+    /// Returns the value of the first field with this name, in any case. Status is none.
     #[must_use]
     pub fn header(&self, name: &[u8]) -> Option<&'a [u8]> {
         self.headers().find_map(|(found, value)| found.eq_ignore_ascii_case(name).then_some(value))
     }
 
-    /// The variables of an authorizer's response (FastCGI 1.0, 6.3).
+    /// Returns the variables of an authorizer's response (FastCGI 1.0, 6.3).
     pub fn variables(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> + use<'a> {
         self.headers().filter_map(|(name, value)| {
             let (prefix, name) = name.split_at_checked(VARIABLE.len())?;

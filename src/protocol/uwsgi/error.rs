@@ -5,10 +5,10 @@ use std::fmt;
 use crate::protocol::error::{ErrorAt, MessageErrorKind};
 use crate::protocol::params::PairError;
 
-/// What breaks the protocol.
+/// A violation of the protocol.
 pub type Error = ErrorAt<ErrorKind>;
 
-/// What is wrong.
+/// The problem.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ErrorKind {
