@@ -47,6 +47,11 @@
 //! | `cgi`, `fastcgi`, `scgi`, `uwsgi`, `http-server` | no | `serve` and `Gateway`: a program of one's own that speaks this protocol, behind any server; the last one brings hyper |
 //! | `servers` | no | all five |
 
+#![cfg_attr(
+    not(all(feature = "httpd", feature = "servers")),
+    allow(dead_code, unused_imports, reason = "each feature needs a part of the private layers")
+)]
+
 // An unwinding panic is caught and becomes a 500; an aborting one takes every request of the
 // process with it.
 #[cfg(all(panic = "abort", not(test)))]
