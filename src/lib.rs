@@ -36,7 +36,8 @@
 //!
 //! # Features
 //!
-//! All are additive. Without any, the crate is the contract alone and builds without httpd's headers.
+//! All are additive. Without any, the crate is the contract alone and builds without httpd's
+//! headers.
 //!
 //! | feature | default | what it adds |
 //! | --- | --- | --- |

@@ -128,8 +128,8 @@ impl<'e, 'r> RequestExchange<'e, 'r> {
         self.request().restore_status(&self.before);
     }
 
-    /// Returns whether anything of the response has gone out, or may have. While a filter still holds
-    /// its head back, an error page may take its place.
+    /// Returns whether anything of the response has gone out, or may have. While a filter still
+    /// holds its head back, an error page may take its place.
     pub(crate) fn has_begun(&self) -> bool {
         self.request().progress() != Progress::Nothing
     }
@@ -202,8 +202,8 @@ impl<'e, 'r> RequestExchange<'e, 'r> {
         })
     }
 
-    /// Writes a part of a file that httpd's child cannot open again. The place in the file stays as it
-    /// is, since others may read it through the same descriptor.
+    /// Writes a part of a file that httpd's child cannot open again. The place in the file stays as
+    /// it is, since others may read it through the same descriptor.
     fn copy_file(&self, file: &File, start: u64, length: u64) -> Result<()> {
         let (mut at, end) = (start, start + length);
         while at < end {
@@ -220,7 +220,8 @@ impl<'e, 'r> RequestExchange<'e, 'r> {
         Ok(())
     }
 
-    /// Cuts the tie to those who still have the environ. They keep a copy of what they might ask for.
+    /// Cuts the tie to those who still have the environ. They keep a copy of what they might ask
+    /// for.
     pub(super) fn end_sharing(&self) {
         self.keep_for_others();
         if let Some(shared) = self.shared.get() {

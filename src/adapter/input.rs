@@ -8,8 +8,8 @@ use crate::httpd::{Brigade, Read, ReadError, Request};
 /// The bytes that the filters are asked for at once.
 const READ_SIZE: i64 = 64 * 1024;
 
-/// The times in a row that filters may take bytes and give none. DEFLATE does so for a block's head.
-/// A filter that never gives anything must not keep the thread for ever.
+/// The times in a row that filters may take bytes and give none. DEFLATE does so for a block's
+/// head. A filter that never gives anything must not keep the thread for ever.
 const EMPTY_READS: u32 = 10_000;
 
 /// The request body of an exchange. Nothing is read, and no 100 Continue sent, before it is asked
@@ -19,8 +19,8 @@ pub(crate) struct RequestInput<'e, 'r> {
     length: Option<u64>,
     /// Whether content filters may change the body. Its length is not known then.
     is_filtered: bool,
-    /// The number of bytes that the content filters may give, and that they gave. HTTP_IN bounds only
-    /// what goes into them.
+    /// The number of bytes that the content filters may give, and that they gave. HTTP_IN bounds
+    /// only what goes into them.
     limit: Option<u64>,
     given: u64,
     /// Whether filters may have bytes that the socket does not tell of.

@@ -1,5 +1,5 @@
-//! `request_rec` as the gateway sees it: environ, request body, response through httpd's filters, and
-//! how the thread that has the request waits. Both modes stand on it.
+//! `request_rec` as the gateway sees it: environ, request body, response through httpd's filters,
+//! and how the thread that has the request waits. Both modes stand on it.
 
 mod conclude;
 mod exchange;

@@ -90,8 +90,8 @@ impl Shared {
             return None;
         }
         let variables = self.live.load(Ordering::Relaxed).cast::<RequestVariables<'_, '_>>();
-        // SAFETY: P2: this is the exchange's own thread, which has the exchange and its variables on
-        // its stack until it calls `end`; `RequestExchange::with` lends it and never moves it.
+        // SAFETY: P2: this is the exchange's own thread, which has the exchange and its variables
+        // on its stack until it calls `end`; `RequestExchange::with` lends it and never moves it.
         unsafe { variables.as_ref() }.map(read)
     }
 

@@ -14,14 +14,15 @@ const LOOK_AFTER: Duration = Duration::from_millis(250);
 /// The bounds of [`pause`].
 const PAUSES: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(50));
 
-/// Returns how long to wait before the body of a connection without a socket is read again, when its
-/// client has sent nothing for `silent`. A piece of it is late by half of that time at most.
+/// Returns how long to wait before the body of a connection without a socket is read again, when
+/// its client has sent nothing for `silent`. A piece of it is late by half of that time at most.
 pub(crate) fn pause(silent: Duration) -> Duration {
     (silent / 2).clamp(PAUSES.0, PAUSES.1)
 }
 
 /// Waits for the waker; with a socket, also for what `interest` names, at most `timeout`. Without a
-/// socket it comes back after a pause for a look at the input, of which nothing has come for `silent`.
+/// socket it comes back after a pause for a look at the input, of which nothing has come for
+/// `silent`.
 pub(super) fn park(
     socket: Option<RawFd>,
     interest: Interest,

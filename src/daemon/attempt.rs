@@ -1,5 +1,6 @@
-//! One request on one connection to a daemon process: frames go out and come in, and the client on the
-//! other side is kept up with. [`client`](super::client) chooses the connection, and what follows.
+//! One request on one connection to a daemon process: frames go out and come in, and the client on
+//! the other side is kept up with. [`client`](super::client) chooses the connection, and what
+//! follows.
 
 use std::io::{self, IoSlice};
 use std::time::{Duration, Instant};
@@ -285,8 +286,8 @@ impl<'e, 'r> Attempt<'_, '_, 'e, 'r> {
         }
     }
 
-    /// Waits until the process takes more, or says something: it may be waiting for room itself. One
-    /// that does neither is given up in the end.
+    /// Waits until the process takes more, or says something: it may be waiting for room itself.
+    /// One that does neither is given up in the end.
     fn wait_for_room(
         &mut self,
         connection: &mut Connection,
@@ -309,7 +310,8 @@ impl<'e, 'r> Attempt<'_, '_, 'e, 'r> {
         match connection.receive(wait) {
             Ok(Received::Some) => {
                 self.heard = Instant::now();
-                // A process that never pauses gives no other chance to see that the client has left.
+                // A process that never pauses gives no other chance to see that the client has
+                // left.
                 if self.heard.saturating_duration_since(self.looked) >= LOOK_EVERY {
                     self.looked = self.heard;
                     self.look_for_client()?;

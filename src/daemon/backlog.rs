@@ -7,8 +7,8 @@ use bytes::{Bytes, BytesMut};
 /// Pieces of a body that wait for a slow client, so that the daemon process does not have to.
 ///
 /// A piece shares the memory of the read that brought it, so one byte can hold on to a whole read.
-/// Small pieces are copied together, and a large one counts with what it costs beside its bytes: the
-/// memory is bounded by [`bytes`](Self::bytes), however the process cuts its frames.
+/// Small pieces are copied together, and a large one counts with what it costs beside its bytes:
+/// the memory is bounded by [`bytes`](Self::bytes), however the process cuts its frames.
 #[derive(Default)]
 pub(super) struct Backlog {
     pieces: VecDeque<Bytes>,

@@ -1,9 +1,10 @@
 //! Ends of a daemon process that its application brings about by itself: what it says then, and one
 //! that it may not have.
 //!
-//! An application that calls `exit` would run the functions that httpd has registered for its own end,
-//! which clear httpd's pools and remove its files. Those are not run here. The MPMs hand over an exit
-//! status and a signal as the same number, so that the process itself says which status it was.
+//! An application that calls `exit` would run the functions that httpd has registered for its own
+//! end, which clear httpd's pools and remove its files. Those are not run here. The MPMs hand over
+//! an exit status and a signal as the same number, so that the process itself says which status it
+//! was.
 
 use std::ffi::c_int;
 use std::sync::OnceLock;
@@ -31,7 +32,8 @@ pub(super) fn watch(name: &str) {
         extern "C" fn exits(status: c_int, _: *mut std::ffi::c_void) {
             end(Some(status));
         }
-        // SAFETY: P16: the function is called at most once, and this process never unloads its code.
+        // SAFETY: P16: the function is called at most once, and this process never unloads its
+        // code.
         unsafe { on_exit(exits, std::ptr::null_mut()) };
     }
     #[cfg(not(target_env = "gnu"))]
@@ -39,7 +41,8 @@ pub(super) fn watch(name: &str) {
         extern "C" fn exits() {
             end(None);
         }
-        // SAFETY: P16: the function is called at most once, and this process never unloads its code.
+        // SAFETY: P16: the function is called at most once, and this process never unloads its
+        // code.
         unsafe { libc::atexit(exits) };
     }
 }
@@ -61,19 +64,21 @@ fn end(status: Option<c_int>) -> ! {
     }
 }
 
-/// The exit status at which httpd's MPMs end all of httpd (`APEXIT_CHILDFATAL`), whichever child it is.
+/// The exit status at which httpd's MPMs end all of httpd (`APEXIT_CHILDFATAL`), whichever child it
+/// is.
 const FATAL: u32 = 15;
 
-/// Takes the right to exit with httpd's fatal status away from the calling process, and from all that
-/// it starts: one that tries is ended by SIGSYS. The process has no_new_privs already, which the
-/// system asks for. Where it has no such filters, nothing is changed.
+/// Takes the right to exit with httpd's fatal status away from the calling process, and from all
+/// that it starts: one that tries is ended by SIGSYS. The process has no_new_privs already, which
+/// the system asks for. Where it has no such filters, nothing is changed.
 pub(super) fn deny_fatal_status() {
     let mut program = program();
     let program = libc::sock_fprog { len: program.len() as u16, filter: program.as_mut_ptr() };
     let (operation, speculates) =
         (libc::SECCOMP_SET_MODE_FILTER, libc::SECCOMP_FILTER_FLAG_SPEC_ALLOW);
     // Without that flag Linux before 5.16 slows the process down, as it takes it for a sandbox.
-    // SAFETY: P13: one thread; the program is there for the time of the call, and `len` is its length.
+    // SAFETY: P13: one thread; the program is there for the time of the call, and `len` is its
+    // length.
     if unsafe { libc::syscall(libc::SYS_seccomp, operation, speculates, &raw const program) } == 0 {
         return;
     }
@@ -84,8 +89,8 @@ pub(super) fn deny_fatal_status() {
     };
 }
 
-/// Returns the filter for the system's calls: all but the calls that exit are allowed whatever their
-/// arguments, which the system works out once and remembers.
+/// Returns the filter for the system's calls: all but the calls that exit are allowed whatever
+/// their arguments, which the system works out once and remembers.
 fn program() -> Vec<libc::sock_filter> {
     // Positions in `struct seccomp_data`.
     const NUMBER: u32 = 0;

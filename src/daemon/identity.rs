@@ -242,8 +242,8 @@ pub(super) fn limit(options: &GroupOptions) -> Result<(), String> {
             format!("cannot set {name}={limit}: {error}; httpd's own limit may be lower")
         })
     };
-    // `cpu-time-limit` is none of these: the process looks at its own time, and the system would kill it
-    // with its requests.
+    // `cpu-time-limit` is none of these: the process looks at its own time, and the system would
+    // kill it with its requests.
     if let Some(limit) = options.virtual_memory_limit {
         set(Resource::RLIMIT_AS, "virtual-memory-limit", limit)?;
     }

@@ -47,8 +47,8 @@ struct Entry<C> {
     connection: C,
 }
 
-/// The connections of this process. httpd's parent and the daemon processes keep none. A child never
-/// changes its configuration, so that a group's address is one group's.
+/// The connections of this process. httpd's parent and the daemon processes keep none. A child
+/// never changes its configuration, so that a group's address is one group's.
 pub(super) static CONNECTIONS: Connections = Connections::new();
 
 impl<C> Connections<C> {
@@ -57,8 +57,8 @@ impl<C> Connections<C> {
         Self { entries: Mutex::new(entries), most: OnceLock::new() }
     }
 
-    /// Takes out the connection to `peer` that was used last and that `is_good`. Closes those to `peer`
-    /// that were used later and are not.
+    /// Takes out the connection to `peer` that was used last and that `is_good`. Closes those to
+    /// `peer` that were used later and are not.
     pub(super) fn take(&self, peer: Peer, is_good: impl Fn(&C) -> bool) -> Option<C> {
         let mut entries = self.entries();
         let of_peer = entries.of.get_mut(&peer)?;
@@ -85,7 +85,8 @@ impl<C> Connections<C> {
         drop(closed);
     }
 
-    /// Closes all connections, as the process has no descriptor left. Returns whether there were any.
+    /// Closes all connections, as the process has no descriptor left. Returns whether there were
+    /// any.
     pub(super) fn clear(&self) -> bool {
         let mut entries = self.entries();
         let closed = std::mem::take(&mut entries.of);
@@ -101,8 +102,8 @@ impl<C> Connections<C> {
 }
 
 impl<C> Entries<C> {
-    /// Takes out what was kept for too long. If more than `most` are left, takes out those that were not
-    /// used for longest, some more than it has to, so that this is rare.
+    /// Takes out what was kept for too long. If more than `most` are left, takes out those that
+    /// were not used for longest, some more than it has to, so that this is rare.
     fn trim(&mut self, now: Instant, most: usize) -> Vec<Entry<C>> {
         let mut closed = Vec::new();
         let looked = *self.looked.get_or_insert(now);
@@ -129,7 +130,8 @@ impl<C> Entries<C> {
     }
 }
 
-/// Returns how many connections this process may keep: a quarter of the descriptors that it may have.
+/// Returns how many connections this process may keep: a quarter of the descriptors that it may
+/// have.
 fn most() -> usize {
     let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
     (limit / 4).clamp(1, MOST) as usize

@@ -1,5 +1,6 @@
-//! Shared memory that a daemon process inherits and that is not its business: httpd's own scoreboard, the
-//! TLS session cache, other modules' segments, other groups' scoreboards with their tokens.
+//! Shared memory that a daemon process inherits and that is not its business: httpd's own
+//! scoreboard, the TLS session cache, other modules' segments, other groups' scoreboards with their
+//! tokens.
 
 use std::ffi::OsStr;
 use std::io::{self, BufRead as _};
@@ -8,8 +9,9 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
-/// Unmaps all shared memory of this process but what lies in `kept`, and read-only mappings of files that
-/// every user may read: the C library has some of its own (`gconv-modules.cache`, nscd's).
+/// Unmaps all shared memory of this process but what lies in `kept`, and read-only mappings of
+/// files that every user may read: the C library has some of its own (`gconv-modules.cache`,
+/// nscd's).
 ///
 /// # Errors
 ///
@@ -17,8 +19,8 @@ use std::path::Path;
 ///
 /// # Safety
 ///
-/// This process has one thread, and uses no shared memory from here on that was mapped before, but for
-/// that in `kept`.
+/// This process has one thread, and uses no shared memory from here on that was mapped before, but
+/// for that in `kept`.
 pub(super) unsafe fn unmap_shared(kept: &Range<usize>) -> io::Result<()> {
     for range in shared(kept)? {
         let start = std::ptr::with_exposed_provenance_mut(range.start);

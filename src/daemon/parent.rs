@@ -45,8 +45,8 @@ struct Running {
     pid: u32,
     /// The groups' scoreboards, in httpd's parent until the configuration is over.
     memory: Mutex<Option<BoardMemory>>,
-    /// The write end of the pipe that tells the processes whether somebody can still send requests: it is
-    /// open in httpd's parent and children as long as they know the groups.
+    /// The write end of the pipe that tells the processes whether somebody can still send requests:
+    /// it is open in httpd's parent and children as long as they know the groups.
     lifeline: Mutex<Option<OwnedFd>>,
 }
 
@@ -84,8 +84,8 @@ pub(crate) fn start(
     for (plan, board) in std::iter::zip(plans, boards) {
         let name = plan.options.name.clone();
         match make(plan, &prefix, board, lifeline_read.clone()) {
-            // SAFETY: P3: in pconf; those who refer to it are records and hooks of this configuration,
-            // and daemon processes, which never clear it.
+            // SAFETY: P3: in pconf; those who refer to it are records and hooks of this
+            // configuration, and daemon processes, which never clear it.
             Ok(group) => groups.push(unsafe { pconf.keep(group) }),
             Err(error) => {
                 wrong.push(Code::DaemonNotSetUp.line(format_args!("process group {name}: {error}")))
@@ -116,8 +116,8 @@ pub(crate) fn start(
     Ok(())
 }
 
-/// Forks a process for each slot that has none. httpd's parent calls it from time to time, as the system
-/// may have refused an earlier fork.
+/// Forks a process for each slot that has none. httpd's parent calls it from time to time, as the
+/// system may have refused an earlier fork.
 pub(crate) fn refill() {
     with_running(|running| {
         if let Some(running) = running
@@ -171,8 +171,8 @@ pub(crate) fn check(
     }
 }
 
-/// Lets go of what an httpd child does not need. It keeps the lifeline, and the scoreboards for as long as
-/// it lives: its threads may use them until then.
+/// Lets go of what an httpd child does not need. It keeps the lifeline, and the scoreboards for as
+/// long as it lives: its threads may use them until then.
 pub(crate) fn in_child() {
     with_running(|running| {
         if let Some(running) = running {
@@ -385,8 +385,8 @@ fn retire(process: usize) {
     running.lifeline.lock().unwrap_or_else(PoisonError::into_inner).take();
     let memory = running.memory.lock().unwrap_or_else(PoisonError::into_inner).take();
     if let Some(memory) = memory {
-        // SAFETY: P12, P13: this is httpd's parent, whose one thread is here. Nobody finds the groups any
-        // more, and what drops them does not look at their boards.
+        // SAFETY: P12, P13: this is httpd's parent, whose one thread is here. Nobody finds the
+        // groups any more, and what drops them does not look at their boards.
         unsafe { memory.unmap() };
     }
     for group in &running.groups {

@@ -1,7 +1,7 @@
 //! Capabilities and the like, of which a daemon process keeps none.
 //!
-//! A change of the user id takes root's capabilities away, but not those of an httpd that is not root
-//! (`AmbientCapabilities=` of systemd), and not with some of the secure bits.
+//! A change of the user id takes root's capabilities away, but not those of an httpd that is not
+//! root (`AmbientCapabilities=` of systemd), and not with some of the secure bits.
 
 use rustix::io::Errno;
 use rustix::process::{DumpableBehavior, set_dumpable_behavior};

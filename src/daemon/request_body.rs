@@ -31,7 +31,7 @@ pub(super) struct RequestBody<'e, 'r> {
     /// A frame, of which `sent` bytes have gone.
     frame: Vec<u8>,
     sent: usize,
-    /// Returns the bytes of the body that have been taken from the client.
+    /// The number of bytes of the body that have been taken from the client.
     taken: u64,
 }
 
@@ -106,8 +106,9 @@ impl<'e, 'r> RequestBody<'e, 'r> {
         self.request.socket()
     }
 
-    /// Puts what has come already onto the packet that the request goes in. Where `all` says so, waits
-    /// for the rest of a small body, as long as httpd's `Timeout` and mod_reqtimeout let its client take.
+    /// Puts what has come already onto the packet that the request goes in. Where `all` says so,
+    /// waits for the rest of a small body, as long as httpd's `Timeout` and mod_reqtimeout let its
+    /// client take.
     pub(super) fn begin(&mut self, packet: &mut Vec<u8>, all: impl FnOnce() -> bool) {
         if !self.ended && !self.held {
             let is_small = self.length().is_some_and(|length| length <= PIECE as u64);

@@ -225,7 +225,7 @@ impl<'x, 'e, 'r> Response<'x, 'e, 'r> {
     ///
     /// # Errors
     ///
-    /// As [`Response::catch_up`].
+    /// Those of [`Response::catch_up`].
     pub(super) fn complete(&mut self) -> Result<(), Error> {
         // No flush before the end: it goes out with it.
         self.backlog.take_flush();
@@ -234,8 +234,8 @@ impl<'x, 'e, 'r> Response<'x, 'e, 'r> {
         self.exchange.finish(self.trailers.take())
     }
 
-    /// httpd may wait for the client in a write: not longer than `response-socket-timeout`, while this
-    /// is kept.
+    /// httpd may wait for the client in a write: not longer than `response-socket-timeout`, while
+    /// this is kept.
     fn client_timeout(&self) -> Option<ClientTimeout<'e>> {
         let timeout = self.options.response_socket_timeout?;
         self.request.client_timeout(timeout)
@@ -288,7 +288,7 @@ impl<'x, 'e, 'r> Response<'x, 'e, 'r> {
     ///
     /// # Errors
     ///
-    /// As [`Response::catch_up`].
+    /// Those of [`Response::catch_up`].
     pub(super) fn flush_now(&mut self) -> Result<(), Error> {
         self.due = None;
         let _limit = self.client_timeout();

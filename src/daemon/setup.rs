@@ -1,5 +1,5 @@
-//! A daemon process, from its fork to its end: it becomes who it is to be, lets go of everything that
-//! is httpd's, and then lives in `server::daemon_process`.
+//! A daemon process, from its fork to its end: it becomes who it is to be, lets go of everything
+//! that is httpd's, and then lives in `server::daemon_process`.
 
 use std::ffi::CString;
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
@@ -141,7 +141,8 @@ fn prepare(group: &Group, kept: &[&OwnedFd]) -> Result<OwnedFd, String> {
     let mut numbers: Vec<_> = kept.iter().map(|fd| fd.as_raw_fd()).collect();
     numbers.push(signals.as_raw_fd());
     log::with_syslog_closed(|| close_others(&numbers));
-    // SAFETY: P20: one thread, right after the fork; of shared memory it uses its group's board only.
+    // SAFETY: P20: one thread, right after the fork; of shared memory it uses its group's board
+    // only.
     unsafe { mappings::unmap_shared(&group.pages) }
         .map_err(|error| format!("cannot let go of httpd's shared memory: {error}; mount /proc"))?;
     for (key, value) in &group.environment {
@@ -184,8 +185,8 @@ fn take_signals() -> Result<OwnedFd, String> {
         .map_err(|error| format!("cannot set the signals up: {error}"))
 }
 
-/// Closes every descriptor but standard ones and `kept`: listeners, other groups' sockets, keys, the
-/// logs of virtual hosts. None of them is this process's business.
+/// Closes every descriptor but standard ones and `kept`: listeners, other groups' sockets, keys,
+/// the logs of virtual hosts. None of them is this process's business.
 fn close_others(kept: &[i32]) {
     let mut kept: Vec<u32> = kept.iter().map(|fd| fd.cast_unsigned()).collect();
     kept.sort_unstable();

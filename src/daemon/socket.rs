@@ -147,8 +147,8 @@ fn bind(path: &Path, backlog: i32) -> io::Result<OwnedFd> {
     Ok(socket)
 }
 
-/// Gives the socket file at `path` to `owner`, and nothing else that may have taken its place: no link
-/// is followed, and the file that is looked at is the one that is given away.
+/// Gives the socket file at `path` to `owner`, and nothing else that may have taken its place: no
+/// link is followed, and the file that is looked at is the one that is given away.
 fn give(path: &Path, owner: Uid) -> io::Result<()> {
     let file = open(path, OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC, Mode::empty())?;
     let kind = SFlag::from_bits_truncate(fstat(&file)?.st_mode) & SFlag::S_IFMT;

@@ -12,8 +12,8 @@ use crate::process_group::WaitingRequest;
 /// the change may have been killed before it could tell.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
-/// The number of looks of a request that is told of changes, in one wait. A compromised process could
-/// tell without end.
+/// The number of looks of a request that is told of changes, in one wait. A compromised process
+/// could tell without end.
 const MOST_LOOKS: u32 = 64;
 
 /// A request that waits for a process to be ready, counted until it does no more.
@@ -43,8 +43,8 @@ impl<'g> Waiting<'g> {
         }
     }
 
-    /// Waits until a process or the circuit has another state than when `changes` was read, for `left` at
-    /// most. `were_tried` says that processes are ready and cannot be connected to.
+    /// Waits until a process or the circuit has another state than when `changes` was read, for
+    /// `left` at most. `were_tried` says that processes are ready and cannot be connected to.
     pub(super) fn wait(&mut self, changes: u32, were_tried: bool, left: Duration) {
         self.looks = self.looks.saturating_add(1);
         if were_tried || self.looks > MOST_LOOKS {

@@ -138,8 +138,8 @@ impl<'x> Body<'x> {
         Self { kind: Kind::Redirect(target.into()), on_close: None }
     }
 
-    /// Declares the length of a stream in bytes. It becomes the Content-Length, and the server checks
-    /// the stream against it. Other bodies know their length: for them this does nothing.
+    /// Declares the length of a stream in bytes. It becomes the Content-Length, and the server
+    /// checks the stream against it. Other bodies know their length: for them this does nothing.
     #[must_use]
     pub fn with_length(mut self, bytes: Option<u64>) -> Self {
         if let Kind::Stream { length, .. } = &mut self.kind {
@@ -148,7 +148,8 @@ impl<'x> Body<'x> {
         self
     }
 
-    /// Runs `close` when the server closes the body, whether it was sent or not (PEP 3333, `close()`).
+    /// Runs `close` when the server closes the body, whether it was sent or not (PEP 3333,
+    /// `close()`).
     #[must_use]
     pub fn on_close(mut self, close: impl FnOnce() + 'x) -> Self {
         self.on_close = match self.on_close.take() {

@@ -145,8 +145,8 @@ impl<'x> Environ<'x> {
         self.put(key.into(), None);
     }
 
-    /// Moves the first segment of PATH_INFO to the end of SCRIPT_NAME and returns it. Returns `None`
-    /// when no segment is left.
+    /// Moves the first segment of PATH_INFO to the end of SCRIPT_NAME and returns it. Returns
+    /// `None` when no segment is left.
     ///
     /// An application that dispatches to others uses it, like `wsgiref.util.shift_path_info`.
     pub fn shift_path_info(&mut self) -> Option<Vec<u8>> {

@@ -19,8 +19,8 @@ type Source = Box<dyn StdError + Send + Sync>;
 /// The reason for the failure of an exchange.
 ///
 /// An application makes one with [`Error::new`] or [`Error::with_status`], or with `?` from any
-/// other error. Before the headers were sent it becomes an error page (httpd's ErrorDocument). After
-/// them it breaks the response visibly.
+/// other error. Before the headers were sent it becomes an error page (httpd's ErrorDocument).
+/// After them it breaks the response visibly.
 ///
 /// ```
 /// use http::StatusCode;
@@ -220,8 +220,8 @@ fn own_of<'e>(error: &'e (dyn StdError + 'static)) -> Option<&'e Error> {
 }
 
 impl fmt::Display for Error {
-    /// Writes the message and its sources. A source is an application's own type: one that panics, or
-    /// fails, is named as such, so that whoever logs this error need not fear it.
+    /// Writes the message and its sources. A source is an application's own type: one that panics,
+    /// or fails, is named as such, so that whoever logs this error need not fear it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)?;
         let Some(source) = &self.source else { return Ok(()) };

@@ -29,8 +29,8 @@ pub trait Variables {
     /// matter.
     fn header(&self, name: &[u8]) -> Option<&[u8]>;
 
-    /// Calls `visit` with every request header, with each of a repeated one if the server keeps them
-    /// apart.
+    /// Calls `visit` with every request header, with each of a repeated one if the server keeps
+    /// them apart.
     fn each_header(&self, visit: &mut dyn FnMut(&[u8], &[u8]));
 
     /// Returns the approximate number of request headers, if it costs nothing, else 0.
@@ -57,8 +57,8 @@ pub trait SharedVariables: Send + Sync {
 
 /// One exchange, driven by [`run`](super::run()), which enforces the contract.
 ///
-/// The order of calls is `begin`, `put_header` for each header, then `begin` again or `commit`, then
-/// `write`, `file` and `flush`, and finally `finish`.
+/// The order of calls is `begin`, `put_header` for each header, then `begin` again or `commit`,
+/// then `write`, `file` and `flush`, and finally `finish`.
 pub trait Exchange: Variables {
     /// Starts the response's head, and discards an earlier one.
     fn begin(&self, status: Status<'_>);
@@ -80,8 +80,8 @@ pub trait Exchange: Variables {
     /// conditional headers. Returns the status to answer with instead: 304 or 412.
     fn conditions(&self, file: &FileBody) -> Option<http::StatusCode>;
 
-    /// Tells whether the server replaces the application's response with this error status by its own.
-    /// [`run`](super::run()) asks before it commits the head.
+    /// Tells whether the server replaces the application's response with this error status by its
+    /// own. [`run`](super::run()) asks before it commits the head.
     fn overrides(&self, status: http::StatusCode) -> bool {
         let _ = status;
         false
@@ -117,8 +117,8 @@ pub trait Exchange: Variables {
     /// Returns an environ that may outlive this call. Only services ask for it.
     fn share(&self) -> Arc<dyn SharedVariables>;
 
-    /// Returns the waker that ends [`Exchange::park`] in the request's thread. Any thread may call it,
-    /// any number of times, even after the exchange.
+    /// Returns the waker that ends [`Exchange::park`] in the request's thread. Any thread may call
+    /// it, any number of times, even after the exchange.
     fn waker(&self) -> Waker {
         UNPARK.with(|unpark| unpark.clone().into())
     }
@@ -185,8 +185,8 @@ thread_local! {
 
 /// A waker for one thread.
 ///
-/// The flag keeps each call even if the application uses the thread's park token, which scoped threads
-/// and channels do.
+/// The flag keeps each call even if the application uses the thread's park token, which scoped
+/// threads and channels do.
 struct Unpark {
     thread: Thread,
     called: AtomicBool,

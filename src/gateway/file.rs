@@ -8,8 +8,8 @@ use super::error::Result;
 /// An open regular file whose bytes become the body (PEP 3333, `wsgi.file_wrapper`).
 ///
 /// The server sends it with sendfile, maps it into memory, or reads it. It also answers conditional
-/// and Range requests. Their validators are the application's Last-Modified and ETag. Without these,
-/// they come from the file's time, size and inode, like httpd's for files on disk.
+/// and Range requests. Their validators are the application's Last-Modified and ETag. Without
+/// these, they come from the file's time, size and inode, like httpd's for files on disk.
 #[derive(Debug)]
 pub struct FileBody {
     file: File,

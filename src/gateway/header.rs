@@ -154,8 +154,8 @@ pub(crate) fn decimal(digits: &[u8]) -> Option<u64> {
     digits.iter().try_fold(0, digit).filter(|_| !digits.is_empty())
 }
 
-/// Returns whether `tag` stands in `list`, the value of If-Match or If-None-Match. Compared strongly,
-/// a weak tag equals none (RFC 9110, 8.8.3.2).
+/// Returns whether `tag` stands in `list`, the value of If-Match or If-None-Match. Compared
+/// strongly, a weak tag equals none (RFC 9110, 8.8.3.2).
 pub(crate) fn lists_tag(list: &[u8], tag: &[u8], strongly: bool) -> bool {
     let opaque = |tag: &[u8]| tag.strip_prefix(b"W/").unwrap_or(tag).to_vec();
     let mut rest = list.trim_ascii();

@@ -18,8 +18,8 @@ pub trait InputSource {
     /// Returns the body's length in bytes, or `None` if it is not known yet (chunked).
     fn length(&self) -> Option<u64>;
 
-    /// Returns the bytes that can be read now. With `wait`, blocks until there are bytes, the end, or
-    /// an error.
+    /// Returns the bytes that can be read now. With `wait`, blocks until there are bytes, the end,
+    /// or an error.
     ///
     /// # Errors
     ///
@@ -49,8 +49,8 @@ pub enum Fill<'a> {
 
 /// The request body of one exchange (PEP 3333, `wsgi.input`).
 ///
-/// A read past the end returns end-of-file, as `gateway.input_terminated` promises. An error that the
-/// application returns with `?` becomes a response with the error's status: 413, 408 or 400.
+/// A read past the end returns end-of-file, as `gateway.input_terminated` promises. An error that
+/// the application returns with `?` becomes a response with the error's status: 413, 408 or 400.
 ///
 /// ```
 /// use mod_rust::{Body, Environ, Result, StartResponse};
@@ -80,8 +80,8 @@ impl<'x> Input<'x> {
         Self { kind: Kind::Empty }
     }
 
-    /// Makes an input of `reader`, for middleware and tests. It blocks when `reader` blocks, and has
-    /// no trailers.
+    /// Makes an input of `reader`, for middleware and tests. It blocks when `reader` blocks, and
+    /// has no trailers.
     pub fn from_reader(reader: impl BufRead + 'x, length: Option<u64>) -> Self {
         Self { kind: Kind::Reader { reader: Box::new(reader), length } }
     }
@@ -98,8 +98,8 @@ impl<'x> Input<'x> {
         Self { kind: Kind::Server { source, failed } }
     }
 
-    /// Returns the body's length in bytes: 0 for a request without a body, `None` if it is not known
-    /// yet.
+    /// Returns the body's length in bytes: 0 for a request without a body, `None` if it is not
+    /// known yet.
     #[must_use]
     pub fn length(&self) -> Option<u64> {
         match &self.kind {
@@ -208,7 +208,8 @@ impl<'x> Input<'x> {
         if let Fill::NotYet = self.fill(false)? {
             before_wait()?;
         }
-        // What is there goes on in one piece: servers hand bodies over a few KiB at a time.
+        // The bytes that are there go on in one piece: servers hand bodies over a few KiB at a
+        // time.
         let first = self.fill_buf()?.len();
         if first == 0 {
             return Ok(None);

@@ -1,9 +1,9 @@
 //! Middleware: an application around another, which sees the request first and the response last.
 //!
-//! A middleware implements [`Application`](super::Application) and calls the inner application. On the
-//! way in it changes the [`Environ`](super::Environ). On the way out it changes the head with
-//! [`map_head`] and the body with [`Body::into_stream`](super::Body::into_stream). For everything else,
-//! [`StartResponse::wrap`] takes any [`Respond`].
+//! A middleware implements [`Application`](super::Application) and calls the inner application. On
+//! the way in it changes the [`Environ`](super::Environ). On the way out it changes the head with
+//! [`map_head`] and the body with [`Body::into_stream`](super::Body::into_stream). For everything
+//! else, [`StartResponse::wrap`] takes any [`Respond`].
 //!
 //! ```
 //! use bytes::Bytes;

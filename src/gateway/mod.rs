@@ -1,8 +1,8 @@
 //! The application contract: the ideas of PEP 3333 in Rust, the same behind every server.
 //!
 //! An [`Application`] gets an [`Environ`] (with its [`Input`] and its [`Errors`] stream) and
-//! [`StartResponse`], and returns a [`Body`]. A [`Factory`] builds it from its [`Options`]. The module
-//! has no sockets, FFI or threads.
+//! [`StartResponse`], and returns a [`Body`]. A [`Factory`] builds it from its [`Options`]. The
+//! module has no sockets, FFI or threads.
 
 mod application;
 mod body;

@@ -49,8 +49,8 @@ impl Options {
 
     /// Deserializes the options into `T`.
     ///
-    /// Numbers, strings, characters, unit enums and `Option`s have their usual form. Flags are On/Off,
-    /// yes/no, true/false or 1/0. Lists are words.
+    /// Numbers, strings, characters, unit enums and `Option`s have their usual form. Flags are
+    /// On/Off, yes/no, true/false or 1/0. Lists are words.
     ///
     /// # Errors
     ///

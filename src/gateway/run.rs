@@ -188,7 +188,8 @@ impl<'e> Response<'e> {
         Ok(Sent::Whole)
     }
 
-    /// Fails if the input failed after the head was given, so that the response does not look complete.
+    /// Fails if the input failed after the head was given, so that the response does not look
+    /// complete.
     fn check_input(&self) -> Result<()> {
         match self.input_failed.get() {
             Some(kind) if !self.started_after_input_failed.get() => {

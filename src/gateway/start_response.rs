@@ -79,8 +79,8 @@ impl<'x> StartResponse<'x> {
     /// # Errors
     ///
     /// Fails for a second call, a status that is not final, and a header that is malformed,
-    /// hop-by-hop, or a wrong Content-Length. The application should return the error: the client then
-    /// gets a 500 and the log the reason.
+    /// hop-by-hop, or a wrong Content-Length. The application should return the error: the client
+    /// then gets a 500 and the log the reason.
     pub fn start<'a, S, H, N, V>(&self, status: S, headers: H) -> Result<Writer<'_>>
     where
         S: IntoStatus<'a>,

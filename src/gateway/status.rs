@@ -38,8 +38,8 @@ impl<'a> Status<'a> {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::InvalidStatus`] unless `code` is final (200 to 599) and the phrase has no control
-    /// characters.
+    /// [`ErrorKind::InvalidStatus`] unless `code` is final (200 to 599) and the phrase has no
+    /// control characters.
     pub fn with_reason(code: StatusCode, reason: Option<&'a [u8]>) -> Result<Self> {
         if code.as_u16() < 200 || code.as_u16() > 599 {
             return Err(Error::of(

@@ -164,7 +164,8 @@ fn wanted(pool: Pool<'_>, group: &Definition, view: &View<'_>) -> Option<Vec<Wan
     is_needed.then_some(wanted)
 }
 
-/// Builds the applications of a process: those that are known beforehand now, others when asked for.
+/// Builds the applications of a process: those that are known beforehand now, others when asked
+/// for.
 fn build(wanted: &[Wanted]) -> std::result::Result<Arc<dyn Applications>, String> {
     process::start_daemon();
     let named = registry::applications();

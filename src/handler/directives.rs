@@ -292,8 +292,8 @@ fn process_group(section: &mut Gateway, arguments: &[&str], at: &Parameters<'_>)
     if let Selection::Named(name) = &selection {
         registry::want_group(name, "RustProcessGroup", &at.place(), at.server());
     }
-    // SAFETY: P3: the directive does not stand in .htaccess, so this is pconf; sections' records refer
-    // to it.
+    // SAFETY: P3: the directive does not stand in .htaccess, so this is pconf; sections' records
+    // refer to it.
     section.process_group = Some(unsafe { at.pool().keep(selection) });
     if at.path().is_some() {
         registry::remember_section(record(at), at.server(), at.location());

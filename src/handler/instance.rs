@@ -107,8 +107,8 @@ impl Instance {
 
 type Key = (usize, Options);
 
-/// All that this process has built, or failed to build: a cell for each key. The lock on all of them
-/// is held for the look-up only, so that a slow factory keeps nobody waiting but who needs its
+/// All that this process has built, or failed to build: a cell for each key. The lock on all of
+/// them is held for the look-up only, so that a slow factory keeps nobody waiting but who needs its
 /// application.
 static BUILT: Mutex<Option<HashMap<Key, Arc<Cell>>>> = Mutex::new(None);
 

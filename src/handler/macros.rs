@@ -20,8 +20,8 @@
 /// ```
 ///
 /// The static is the one symbol that the library exports; `LoadModule shop_module …/mod_shop.so`
-/// names it. Its name ends with `_module`. The path of a function that returns the list may replace the
-/// braces: `applications = function;`. After the applications may come, in this order:
+/// names it. Its name ends with `_module`. The path of a function that returns the list may replace
+/// the braces: `applications = function;`. After the applications may come, in this order:
 ///
 /// - `config = Type;` the record of the module's own directives, which implements
 ///   [`Config`](crate::module::Config);

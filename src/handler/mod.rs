@@ -49,8 +49,8 @@ pub use gate::{Module, OwnHook};
 ///
 /// # Panics
 ///
-/// When the name is not a module's, which does not compile in a static. The linker would let it take
-/// the place of a function of that name.
+/// When the name is not a module's, which does not compile in a static. The linker would let it
+/// take the place of a function of that name.
 #[must_use]
 pub const fn record<M: Module>(symbol: &str) -> sys::module {
     let (symbol, suffix) = (symbol.as_bytes(), b"_module");

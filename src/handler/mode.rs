@@ -1,5 +1,5 @@
-//! The mode of a request: embedded, or in a process group. RustProcessGroup, RustRestrictProcess and
-//! RustRestrictEmbedded take effect here.
+//! The mode of a request: embedded, or in a process group. RustProcessGroup, RustRestrictProcess
+//! and RustRestrictEmbedded take effect here.
 
 use std::sync::Arc;
 

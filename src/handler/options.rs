@@ -9,8 +9,8 @@ use crate::protocol::bridge::{PairBlock, Pairs};
 pub(super) struct Chain(Option<Kept<Link>>);
 
 enum Link {
-    /// A line, and those before it in the same section. It lasts as long as the configuration, since
-    /// .htaccess has none.
+    /// A line, and those before it in the same section. It lasts as long as the configuration,
+    /// since .htaccess has none.
     Line { line: Line, before: Chain },
     /// A section's lines within those of another, perhaps made for one request.
     Nested { inner: Chain, outer: Chain },

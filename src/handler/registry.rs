@@ -126,8 +126,8 @@ pub(super) fn start(module: &str, applications: Vec<(&'static str, Factory)>, po
         .map(|((name, factory), number)| {
             let name = name.to_owned();
             let sectional = Instance::default();
-            // SAFETY: P3: in pconf; those who refer to it are records and hooks of this configuration,
-            // and daemon processes, which never clear it.
+            // SAFETY: P3: in pconf; those who refer to it are records and hooks of this
+            // configuration, and daemon processes, which never clear it.
             unsafe { pool.keep(Named { name, factory, number, sectional }) }
         })
         .collect();

@@ -25,7 +25,8 @@ impl RequestNote {
     }
 }
 
-/// Logs a request that took `threshold` or longer (RustSlowRequests). A threshold of zero logs none.
+/// Logs a request that took `threshold` or longer (RustSlowRequests). A threshold of zero logs
+/// none.
 pub(super) fn log_if_slow(
     request: &Request<'_>,
     application: &str,

@@ -100,8 +100,8 @@ impl<'r> Brigade<'r> {
         self.push(bucket);
     }
 
-    /// Appends a part of a file, which is closed with the pool. The file is not mapped into memory: a
-    /// mapped file that shrinks would kill the whole child (SIGBUS).
+    /// Appends a part of a file, which is closed with the pool. The file is not mapped into memory:
+    /// a mapped file that shrinks would kill the whole child (SIGBUS).
     pub(crate) fn push_file(&mut self, file: OpenFile<'r>, start: u64, length: u64) {
         // SAFETY: P8, P11; the file belongs to the pool.
         unsafe {

@@ -70,8 +70,8 @@ impl Request<'_> {
         (status == sys::RUST_APR_SUCCESS && fd >= 0).then_some(fd)
     }
 
-    /// Bounds how long httpd waits for the client's socket, in place of its Timeout, until what this
-    /// returns is dropped. `None` without a socket.
+    /// Bounds how long httpd waits for the client's socket, in place of its Timeout, until what
+    /// this returns is dropped. `None` without a socket.
     #[must_use]
     pub(crate) fn client_timeout(&self, timeout: Duration) -> Option<ClientTimeout<'_>> {
         if self.is_secondary() {

@@ -30,7 +30,8 @@ thread_local! {
 /// The process that reads the configuration: httpd's parent.
 static PARENT: AtomicU32 = AtomicU32::new(0);
 
-/// Names the module on whose behalf is logged from now on. Called while httpd reads its configuration.
+/// Names the module on whose behalf is logged from now on. Called while httpd reads its
+/// configuration.
 pub(crate) fn set_module(module: *mut sys::module) {
     MODULE.store(module, Ordering::Relaxed);
     PARENT.store(std::process::id(), Ordering::Relaxed);
@@ -51,7 +52,8 @@ pub(crate) fn module_name() -> Option<&'static str> {
 }
 
 /// Has this process log to standard error alone from here on, for no server: its log files are not
-/// httpd's any more. With `ErrorLog syslog` standard error is nothing, and the system's log is asked.
+/// httpd's any more. With `ErrorLog syslog` standard error is nothing, and the system's log is
+/// asked.
 pub(crate) fn only_to_stderr() {
     DETACHED.store(true, Ordering::Relaxed);
     if let Some(main) = Server::main() {
@@ -66,8 +68,9 @@ pub(crate) fn only_to_stderr() {
     }
 }
 
-/// Runs `f`, which closes descriptors that are not its own: that of the system's log is closed before,
-/// as the C library would go on to use its number, and opened again afterwards where it is needed.
+/// Runs `f`, which closes descriptors that are not its own: that of the system's log is closed
+/// before, as the C library would go on to use its number, and opened again afterwards where it is
+/// needed.
 pub(crate) fn with_syslog_closed<T>(f: impl FnOnce() -> T) -> T {
     // SAFETY: P13: one thread.
     unsafe { libc::closelog() };

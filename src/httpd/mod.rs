@@ -6,8 +6,8 @@
 
 use std::marker::PhantomData;
 
-/// Reads a field of a request's record, or writes to one, through the record's pointer. No reference
-/// to the record is made, as httpd and its modules may write to it in each call.
+/// Reads a field of a request's record, or writes to one, through the record's pointer. No
+/// reference to the record is made, as httpd and its modules may write to it in each call.
 macro_rules! field {
     ($request:expr, $field:ident) => {
         // SAFETY: P1, P2: the record is there while the wrapper is, and this thread alone has it.

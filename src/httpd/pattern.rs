@@ -14,8 +14,8 @@ use crate::sys;
 /// ```
 pub struct Pattern(Box<sys::ap_regex_t>);
 
-// SAFETY: it owns what its pointers refer to, which no thread has to itself. It is only read between
-// `new` and `drop`, and PCRE's matching takes it shared.
+// SAFETY: it owns what its pointers refer to, which no thread has to itself. It is only read
+// between `new` and `drop`, and PCRE's matching takes it shared.
 unsafe impl Send for Pattern {}
 // SAFETY: the same holds for shared access.
 unsafe impl Sync for Pattern {}

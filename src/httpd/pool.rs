@@ -106,8 +106,8 @@ impl<'p> Pool<'p> {
     pub(crate) fn store<T: Send + 'static>(self, value: T) -> NonNull<T> {
         if needs_drop::<T>() || align_of::<T>() > ALIGN {
             let value = NonNull::from(Box::leak(Box::new(value)));
-            // SAFETY: P6, P11; `drop_boxed::<T>` gets the box's own pointer, once. T is Send, so any
-            // thread may drop it (P2).
+            // SAFETY: P6, P11; `drop_boxed::<T>` gets the box's own pointer, once. T is Send, so
+            // any thread may drop it (P2).
             unsafe {
                 sys::apr_pool_cleanup_register(
                     self.as_ptr(),
@@ -226,10 +226,10 @@ pub(crate) struct Kept<T: ?Sized>(NonNull<T>);
 impl<T: ?Sized> Kept<T> {
     /// # Safety
     ///
-    /// Nobody uses the result or a copy of it once the value is gone, and nobody writes to the value
-    /// meanwhile but through cells. A value in `pconf` fits, where the result stays in records of
-    /// that configuration and in the hooks that run under it (P3). So does a value in a record's or
-    /// note's own pool, where the result stays in that record or note (P4).
+    /// Nobody uses the result or a copy of it once the value is gone, and nobody writes to the
+    /// value meanwhile but through cells. A value in `pconf` fits, where the result stays in
+    /// records of that configuration and in the hooks that run under it (P3). So does a value in a
+    /// record's or note's own pool, where the result stays in that record or note (P4).
     #[must_use]
     pub(crate) unsafe fn from_ref(value: &T) -> Self {
         Self(NonNull::from(value))
@@ -253,8 +253,8 @@ impl<T: ?Sized> Kept<T> {
 
     /// Returns the value for as long as the request lives that it is needed for.
     pub(crate) const fn get<'r>(self, _: &Request<'r>) -> &'r T {
-        // SAFETY: the constructor's promise: a value that a hook of this request got hold of lives in
-        // its configuration or in its pool, which both outlive 'r (P1, P3).
+        // SAFETY: the constructor's promise: a value that a hook of this request got hold of lives
+        // in its configuration or in its pool, which both outlive 'r (P1, P3).
         unsafe { self.0.as_ref() }
     }
 }
@@ -276,8 +276,8 @@ impl<T: ?Sized> Clone for Kept<T> {
 
 impl<T: ?Sized> Copy for Kept<T> {}
 
-// SAFETY: it gives shared access only, to a value that itself may be shared. The pool drops the value,
-// not this.
+// SAFETY: it gives shared access only, to a value that itself may be shared. The pool drops the
+// value, not this.
 unsafe impl<T: ?Sized + Sync> Send for Kept<T> {}
 // SAFETY: it gives shared access only.
 unsafe impl<T: ?Sized + Sync> Sync for Kept<T> {}

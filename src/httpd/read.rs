@@ -3,7 +3,8 @@
 //! HTTP_IN answers a malformed or too large body itself (`bail_out_on_error` in http_filters.c): it
 //! sends an error bucket and an EOS down the output filters. Before the headers that gives an error
 //! page, to which what the handler sends is added; after them it ends the response as if it were
-//! whole, and the read looks like one that went well. So what input filters send that way is caught.
+//! whole, and the read looks like one that went well. So what input filters send that way is
+//! caught.
 
 use std::ffi::{c_char, c_void};
 

@@ -258,8 +258,8 @@ impl<'r> Request<'r> {
             }
             let method = pool.c_str(method);
             let end = std::ptr::null::<c_char>();
-            // SAFETY: P11: `self` keeps the record valid (P1); the one method ends with NUL and lives
-            // in the request's pool, and the list of methods with null.
+            // SAFETY: P11: `self` keeps the record valid (P1); the one method ends with NUL and
+            // lives in the request's pool, and the list of methods with null.
             unsafe { sys::ap_allow_methods(self.as_ptr(), reset, method.as_ptr(), end) };
             reset = sys::MERGE_ALLOW.cast_signed();
         }
@@ -419,8 +419,8 @@ impl<'r> Request<'r> {
         record
     }
 
-    /// Ends a response that has begun so that the client sees that it is not whole. `out` holds what
-    /// is still to be passed on.
+    /// Ends a response that has begun so that the client sees that it is not whole. `out` holds
+    /// what is still to be passed on.
     pub(crate) fn break_off(&self, mut out: Brigade<'r>) {
         self.set_no_cache();
         self.close_after();
@@ -431,9 +431,9 @@ impl<'r> Request<'r> {
             let _ = self.pass(&mut out);
         }
         if is_complete || (!self.is_head_out() && !is_secondary) {
-            // Either the response's end has gone out before its error was known, or a filter holds the
-            // head of the page that this is a part of, and would end the page well. HTTP/2 sees an end
-            // that comes before the length.
+            // Either the response's end has gone out before its error was known, or a filter holds
+            // the head of the page that this is a part of, and would end the page well. HTTP/2 sees
+            // an end that comes before the length.
             if !is_secondary {
                 self.reset();
             }
@@ -449,7 +449,8 @@ impl<'r> Request<'r> {
             out.push_end();
         }
         self.pass_to(filters, &mut out);
-        // Without framing the end of the connection is the end of the body: it must be no clean one.
+        // Without framing the end of the connection is the end of the body: it must be no clean
+        // one.
         if !is_framed && !is_secondary {
             self.reset();
         }

@@ -10,8 +10,8 @@ use super::pool::ProcessPool;
 use crate::sys;
 
 /// The main server of the configuration in force; null while httpd reads one. httpd's own
-/// `ap_server_conf` will not do: from 2.4.37 to 2.4.57 it points into the cleared pool of the earlier
-/// configuration until the next one has been read.
+/// `ap_server_conf` will not do: from 2.4.37 to 2.4.57 it points into the cleared pool of the
+/// earlier configuration until the next one has been read.
 static MAIN: AtomicPtr<sys::server_rec> = AtomicPtr::new(ptr::null_mut());
 
 /// A server of the configuration: a virtual host, or the main server.
@@ -101,7 +101,8 @@ impl<'s> Server<'s> {
         let process = self.raw().process;
         // SAFETY: P3: each server refers to the process's record.
         let pool = unsafe { (*process).pool };
-        // SAFETY: P13, by the caller's word: the parent has one thread. The pool outlives every server.
+        // SAFETY: P13, by the caller's word: the parent has one thread. The pool outlives every
+        // server.
         unsafe { ProcessPool::from_ptr(pool) }
     }
 

@@ -9,8 +9,8 @@ use crate::sys;
 
 /// A table of a request. Keys match in any case, and a key may occur several times.
 ///
-/// `'r` is invariant: the entries live in a pool of exactly that lifetime, which does not end before
-/// the table.
+/// `'r` is invariant: the entries live in a pool of exactly that lifetime, which does not end
+/// before the table.
 #[derive(Clone, Copy)]
 pub struct Table<'r> {
     table: *mut sys::apr_table_t,
@@ -145,7 +145,8 @@ impl<'r> Table<'r> {
         });
     }
 
-    /// Visits the entries in order until `visit` returns `false`. Do not change the table meanwhile.
+    /// Visits the entries in order until `visit` returns `false`. Do not change the table
+    /// meanwhile.
     pub fn each_while(self, mut visit: impl FnMut(&'r [u8], &'r [u8]) -> bool) {
         for index in 0.. {
             // Looked up anew each time: a visitor that changes the table does no harm.

@@ -10,8 +10,8 @@ use crate::sys;
 
 /// A per-directory or per-server configuration record.
 ///
-/// httpd makes an empty record for each section, and directives fill it. It merges the sections of a
-/// request from the outermost inwards.
+/// httpd makes an empty record for each section, and directives fill it. It merges the sections of
+/// a request from the outermost inwards.
 ///
 /// ```
 /// use mod_rust::httpd::Pool;
@@ -100,9 +100,9 @@ unsafe fn readable<'c, C>(record: *mut c_void) -> &'c C {
 ///
 /// # Safety
 ///
-/// `module` returns the record that [`record`](super::record()) made for this type, and no other type
-/// that implements this returns it too: httpd then keeps, under that module's index, records and
-/// notes of these types only.
+/// `module` returns the record that [`record`](super::record()) made for this type, and no other
+/// type that implements this returns it too: httpd then keeps, under that module's index, records
+/// and notes of these types only.
 pub(crate) unsafe trait Records: 'static {
     /// The per-directory record.
     type Dir: Config;

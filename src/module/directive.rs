@@ -15,7 +15,8 @@ use crate::sys;
 /// The contexts in which a directive is allowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Contexts {
-    /// The bits as httpd has them. To httpd, what may stand in .htaccess may stand in servers as well.
+    /// The bits as httpd has them. To httpd, what may stand in .htaccess may stand in servers as
+    /// well.
     overrides: u32,
     in_servers: bool,
 }
@@ -71,8 +72,8 @@ impl<C: Config> Directive<C> {
         Self { name, help, contexts, apply: Apply::Flag(set) }
     }
 
-    /// Declares a directive `Name value`, with a value of any parsable type: a number, an address, an
-    /// enum.
+    /// Declares a directive `Name value`, with a value of any parsable type: a number, an address,
+    /// an enum.
     #[must_use]
     pub const fn value<T>(
         name: &'static CStr,
@@ -222,8 +223,8 @@ impl<'p> Parameters<'p> {
         (!self.raw.path.is_null()).then(|| unsafe { CStr::from_ptr(self.raw.path) }.to_bytes())
     }
 
-    /// Returns the path of the `<Location>` that contains the directive directly, if it is a plain path
-    /// without wildcards or regular expression.
+    /// Returns the path of the `<Location>` that contains the directive directly, if it is a plain
+    /// path without wildcards or regular expression.
     #[must_use]
     pub fn location(&self) -> Option<&'p str> {
         // SAFETY: P3: httpd gives the directive that it is carrying out, or none.
@@ -263,13 +264,13 @@ impl<'p> Parameters<'p> {
     }
 
     /// Returns the record that the directive writes to, to be looked at when the configuration has
-    /// been read. It comes from httpd's pointer: one that came from the directive's `&mut` would not
-    /// outlive it.
+    /// been read. It comes from httpd's pointer: one that came from the directive's `&mut` would
+    /// not outlive it.
     ///
     /// # Safety
     ///
-    /// `C` is the type of the directive that is carried out. As for [`Kept::from_ptr`]; the directive
-    /// itself has the record exclusively, and must not look at it by the result.
+    /// `C` is the type of the directive that is carried out. As for [`Kept::from_ptr`]; the
+    /// directive itself has the record exclusively, and must not look at it by the result.
     pub(crate) unsafe fn record<C>(&self) -> Kept<C> {
         let record = NonNull::new(self.record.cast()).expect("a directive has a record");
         // SAFETY: the caller's word.
@@ -299,9 +300,10 @@ unsafe extern "C" fn raw_args<C: Config, P: Project<C>>(
         let place = unsafe { P::project(&parameters, record) };
         let place = place.ok_or("has no record to go into: its creation panicked; see the log")?;
         parameters.record = place.as_ptr().cast();
-        // SAFETY: P6. httpd reads its configuration in one thread. While requests are served it reads
-        // .htaccess, whose sections have records of the request's own: a server's record is out of
-        // reach there, as `command` sees to. `Parameters::record` is not looked at meanwhile.
+        // SAFETY: P6. httpd reads its configuration in one thread. While requests are served it
+        // reads .htaccess, whose sections have records of the request's own: a server's record is
+        // out of reach there, as `command` sees to. `Parameters::record` is not looked at
+        // meanwhile.
         let config = unsafe { &mut *place.as_ptr() };
         directive.run(config, &arguments, &parameters)
     });
@@ -321,7 +323,8 @@ fn words<'p>(line: &'p CStr, pool: Pool<'p>) -> std::result::Result<Vec<&'p str>
     let mut rest = line.as_ptr();
     // SAFETY: P5: it moves within the line, up to its NUL.
     while unsafe { *rest } != 0 {
-        // SAFETY: P5, P11: it makes a copy of the first word in the pool, and moves `rest` to the next.
+        // SAFETY: P5, P11: it makes a copy of the first word in the pool, and moves `rest` to the
+        // next.
         let word = unsafe { sys::ap_getword_conf(pool.as_ptr(), &raw mut rest) };
         // SAFETY: a string of httpd's own configuration tree ends with NUL (P5).
         let word = unsafe { CStr::from_ptr(word) };

@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crate::gateway::{Code, panic};
 use crate::httpd::{Brigade, HookStatus, Progress, Request, log};
 
-/// Runs a callback that httpd made for a request. A panic answers 500, or breaks off the response if
-/// that has begun, and is logged. So is an error status that comes too late: httpd would append its
-/// error page to the response.
+/// Runs a callback that httpd made for a request. A panic answers 500, or breaks off the response
+/// if that has begun, and is logged. So is an error status that comes too late: httpd would append
+/// its error page to the response.
 pub(super) fn request(request: &Request<'_>, f: impl FnOnce() -> HookStatus) -> i32 {
     let error = match panic::catch(f) {
         Ok(HookStatus::Http(status)) if request.progress() == Progress::Begun => {

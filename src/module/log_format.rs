@@ -68,8 +68,8 @@ unsafe extern "C" fn text<H: LogFormatHook>(
     if !own.is_null() || previous.is_null() {
         return own;
     }
-    // SAFETY: P3: another module of this configuration has registered such a function, and is loaded
-    // for as long as this one.
+    // SAFETY: P3: another module of this configuration has registered such a function, and is
+    // loaded for as long as this one.
     let previous = unsafe { std::mem::transmute::<*mut c_void, Handler>(previous) };
     // SAFETY: httpd gave both for the handler of this format.
     unsafe { previous(raw, name) }

@@ -38,7 +38,8 @@ pub struct Ready {
 }
 
 impl Ready {
-    /// Room for `capacity` tokens a wait. One is enough for a worker, so that others get the rest.
+    /// Makes room for `capacity` tokens a wait. One is enough for a worker, so that others get the
+    /// rest.
     #[must_use]
     pub fn with_capacity(capacity: usize) -> Self {
         Self { events: Vec::with_capacity(capacity) }

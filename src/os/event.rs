@@ -32,7 +32,7 @@ impl Event {
         let _ = rustix::io::read(&self.fd, &mut [0_u8; 8]);
     }
 
-    /// Another handle to the same counter, for another owner.
+    /// Returns another handle to the same counter, for another owner.
     ///
     /// # Errors
     ///
@@ -82,8 +82,8 @@ pub fn is_at_end(pipe: impl AsFd) -> bool {
 /// One record of a signalfd, `struct signalfd_siginfo`, in bytes. The signal's number comes first.
 const RECORD: usize = 128;
 
-/// The signals that wait in `fd`, a signalfd that does not block, or anything that writes the same
-/// records.
+/// Reads the signals that wait in `fd`, a signalfd that does not block, or anything that writes the
+/// same records.
 pub fn drain_signals(fd: impl AsFd, mut each: impl FnMut(u32)) {
     let mut records = [0_u8; 8 * RECORD];
     while let Ok(read) = rustix::io::read(&fd, &mut records) {

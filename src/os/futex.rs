@@ -6,15 +6,16 @@ use std::time::Duration;
 use rustix::thread::futex::{self, Flags};
 use rustix::time::Timespec;
 
-/// Waits until [`wake_all`] is called for `word`, for `timeout` at most. Returns at once if it does not
-/// hold `value`. It may also return early for no reason: look at what was waited for.
+/// Waits until [`wake_all`] is called for `word`, for `timeout` at most. Returns at once if it does
+/// not hold `value`. It may also return early for no reason: look at what was waited for.
 pub fn wait_while(word: &AtomicU32, value: u32, timeout: Duration) {
     let timeout = Timespec {
         tv_sec: i64::try_from(timeout.as_secs()).unwrap_or(i64::MAX),
         tv_nsec: timeout.subsec_nanos().into(),
     };
-    // Every error means that the caller has to look again: the value is another one, the time is up,
-    // or a signal came. The word may be in memory of several processes, so it is not a private one.
+    // Every error means that the caller has to look again: the value is another one, the time is
+    // up, or a signal came. The word may be in memory of several processes, so it is not a private
+    // one.
     let _ = futex::wait(word, Flags::empty(), value, Some(&timeout));
 }
 

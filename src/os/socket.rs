@@ -269,7 +269,7 @@ pub fn reset_on_close(socket: impl AsFd) {
     let _ = sockopt::set_socket_linger(socket, Some(Duration::ZERO));
 }
 
-/// Small pieces go out at once (TCP_NODELAY). What a listening TCP socket is told holds for its
+/// Sends small pieces at once (TCP_NODELAY). What a listening TCP socket is told holds for its
 /// connections; other sockets do not care.
 pub fn set_nodelay(socket: impl AsFd) {
     let _ = sockopt::set_tcp_nodelay(socket, true);

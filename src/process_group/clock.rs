@@ -21,7 +21,7 @@ impl<F: Fn() -> u64 + Send + Sync> Clock for F {
 pub struct ManualClock(AtomicU64);
 
 impl ManualClock {
-    /// It shows `now_us`.
+    /// Makes one that shows `now_us`.
     #[must_use]
     pub const fn new(now_us: u64) -> Self {
         Self(AtomicU64::new(now_us))

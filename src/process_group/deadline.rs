@@ -35,7 +35,7 @@ pub enum DrainAction {
 }
 
 impl Drain {
-    /// It drains for this reason since `now_us`.
+    /// Starts a drain for this reason at `now_us`.
     #[must_use]
     pub fn new(options: &GroupOptions, reason: Reason, now_us: u64) -> Self {
         let time = match reason {
@@ -46,7 +46,7 @@ impl Drain {
         Self { reason, until_us: now_us + time.as_micros() as u64 }
     }
 
-    /// Another reason came: it can make the time shorter, never longer.
+    /// Notes another reason: it can make the time shorter, never longer.
     pub fn also(&mut self, options: &GroupOptions, reason: Reason, now_us: u64) {
         let other = Self::new(options, reason, now_us);
         if other.until_us < self.until_us {
@@ -54,7 +54,7 @@ impl Drain {
         }
     }
 
-    /// Why, by the reason that sets its time.
+    /// Returns the reason that sets its time.
     #[must_use]
     pub const fn reason(&self) -> Reason {
         self.reason

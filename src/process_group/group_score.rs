@@ -117,7 +117,7 @@ impl GroupScore {
         self.target.load(Relaxed)
     }
 
-    /// Failed starts and crashes in a row.
+    /// Returns the failed starts and crashes in a row.
     #[must_use]
     pub fn failures(&self) -> u32 {
         self.failures.load(Relaxed)
@@ -137,7 +137,7 @@ impl GroupScore {
         self.open.load(Relaxed) != 0
     }
 
-    /// A child refused a request, as the group is full, or its circuit is open.
+    /// Notes that a child refused a request, as the group is full, or its circuit is open.
     pub fn refused(&self, full: bool) {
         let count = if full { &self.refused_full } else { &self.refused_open };
         count.fetch_add(1, Relaxed);

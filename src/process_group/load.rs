@@ -2,8 +2,8 @@
 
 /// The word of a slot, taken apart: one word, so that each change is one step.
 ///
-/// 22 bits for requests with a thread, or that want one; 22 for parked ones; 20 for the incarnation,
-/// which tells a process from those that had the slot before.
+/// 22 bits for requests with a thread, or that want one; 22 for parked ones; 20 for the
+/// incarnation, which tells a process from those that had the slot before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct LoadWord(pub(super) u64);
 

@@ -2,8 +2,9 @@
 //!
 //! The parent of httpd reads [`GroupOptions`] and lays out a [`Scoreboard`] in shared memory; its
 //! children choose a process there, and the daemon processes keep their part of it up to date and
-//! decide together, under its lock ([`LockedGroup`]), who starts, who drains, and how many they are.
-//! Times in the scoreboard are microseconds of CLOCK_MONOTONIC, and a [`Clock`] says which it is.
+//! decide together, under its lock ([`LockedGroup`]), who starts, who drains, and how many they
+//! are. Times in the scoreboard are microseconds of CLOCK_MONOTONIC, and a [`Clock`] says which it
+//! is.
 
 mod clock;
 mod counters;

@@ -131,7 +131,7 @@ impl ProcessScore {
         LoadWord(self.load.load(SeqCst))
     }
 
-    /// The process `pid` has begun its life here: dormant.
+    /// Notes that the process `pid` has begun its life here: dormant.
     pub fn enter(&self, pid: u32, threads: u32, now_us: u64) {
         self.pid.store(pid, Relaxed);
         self.threads.store(threads, Relaxed);
@@ -206,13 +206,13 @@ impl ProcessScore {
         true
     }
 
-    /// Why it is draining, or wants to be replaced.
+    /// Returns the reason for which it is draining, or wants to be replaced.
     #[must_use]
     pub fn reason(&self) -> Option<Reason> {
         Reason::from_code(self.reason.load(SeqCst))
     }
 
-    /// Since when it wants to be replaced.
+    /// Returns the time since which it wants to be replaced.
     #[must_use]
     pub fn asked_us(&self) -> Option<u64> {
         self.reason().map(|_| self.asked_us.load(Relaxed))

@@ -43,8 +43,8 @@ pub struct ProcessUsage {
 }
 
 impl Recycle {
-    /// Those of a process that is ready since `ready_us`. `chance` is any number, another for each
-    /// process: the part by which its requests and its life are shorter comes from it.
+    /// Makes those of a process that is ready since `ready_us`. `chance` is any number, another for
+    /// each process: the part by which its requests and its life are shorter comes from it.
     #[must_use]
     pub fn new(options: &GroupOptions, ready_us: u64, chance: u64) -> Self {
         let us = |time: Duration| time.as_micros() as u64;
@@ -64,7 +64,8 @@ impl Recycle {
         }
     }
 
-    /// Why the process is to be replaced, if it is. The most urgent reason comes first.
+    /// Returns the reason to replace the process, if there is one. The most urgent reason comes
+    /// first.
     #[must_use]
     pub fn check(&self, facts: &ProcessUsage) -> Option<Reason> {
         let ProcessUsage { now_us, .. } = *facts;

@@ -155,7 +155,7 @@ impl Scoreboard {
         Self::new(Box::leak(Box::default()), slots.leak(), rows.leak())
     }
 
-    /// The parent fills in what comes from the options, before the first fork.
+    /// Fills in the values of the options, in the parent before the first fork.
     pub fn prepare(&self, options: &GroupOptions, now_us: u64) {
         self.group.queue_size.store(options.queue_size, Relaxed);
         self.group.target.store(options.min_processes, Relaxed);
@@ -269,8 +269,8 @@ impl Scoreboard {
         }
     }
 
-    /// The process could not write the last frame of a request that an application had: to be
-    /// called before [`WorkerScore::end`].
+    /// Notes that the process could not write the last frame of a request that an application had:
+    /// to be called before [`WorkerScore::end`].
     pub fn note_lost(&self, ticket: u64) {
         self.group.add_lost(ticket);
     }

@@ -63,7 +63,7 @@ pub struct SlotSnapshot {
     pub started_us: u64,
     /// The time at which it became ready.
     pub ready_us: Option<u64>,
-    /// Why it is draining, or wants to be replaced.
+    /// The reason for which it is draining, or wants to be replaced.
     pub reason: Option<Reason>,
     /// Its threads.
     pub threads: u32,

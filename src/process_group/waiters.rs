@@ -13,8 +13,9 @@ const COUNTERS: u32 = 32;
 /// An httpd child that is killed cannot take its requests off. So each request is counted under the
 /// time at which its wait ends at the latest, and counts no more once that time has passed.
 ///
-/// A counter holds the number of its part of time in the upper half, and the count in the lower one.
-/// Processes of the group can write here: they can make only their own group refuse or accept more.
+/// A counter holds the number of its part of time in the upper half, and the count in the lower
+/// one. Processes of the group can write here: they can make only their own group refuse or accept
+/// more.
 #[derive(Debug, Default)]
 #[repr(C)]
 pub struct Waiters([AtomicU64; COUNTERS as usize]);
@@ -35,7 +36,8 @@ impl Waiters {
             let count = if of_word(word).0 == place.part { of_word(word).1 } else { 0 };
             Some(to_word(place.part, count.saturating_add(1)))
         });
-        // Of several that come at once for the last places, all may be refused, and never one too few.
+        // Of several that come at once for the last places, all may be refused, and never one too
+        // few.
         if self.count(now_us, longest_us) > most {
             self.leave(place);
             return None;

@@ -73,7 +73,8 @@ pub(super) struct WorkerSnapshot {
 }
 
 impl WorkerScore {
-    /// The thread takes up the request `ticket`, **before** any byte of it reaches an application.
+    /// Notes that the thread takes up the request `ticket`, **before** any byte of it reaches an
+    /// application.
     ///
     /// `line` is put together with spaces and cut after [`TEXT_BYTES`]: method, host, target.
     pub fn begin(&self, ticket: u64, now_us: u64, line: &[&[u8]]) {
@@ -107,18 +108,18 @@ impl WorkerScore {
         });
     }
 
-    /// The head of the response went out.
+    /// Notes that the head of the response went out.
     pub fn head_sent(&self, now_us: u64) {
         self.head_us.store(now_us, Relaxed);
         self.phase.store(Phase::Body as u32, Relaxed);
     }
 
-    /// The request waits without a thread, or goes on.
+    /// Notes that the request waits without a thread, or goes on.
     pub fn set_phase(&self, phase: Phase) {
         self.phase.store(phase as u32, Relaxed);
     }
 
-    /// The request is done: its last frame is written.
+    /// Notes that the request is done: its last frame is written.
     ///
     /// If the last frame could not be written, call [`super::Scoreboard::note_lost`] before: the
     /// child must not take the request for one that no application saw.

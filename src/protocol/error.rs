@@ -1,4 +1,4 @@
-//! What breaks a protocol, and where.
+//! A violation of a protocol, and its place.
 
 use std::fmt;
 
@@ -20,7 +20,8 @@ impl<K: Copy> ErrorAt<K> {
         Self { at, kind }
     }
 
-    /// Where in the bytes it is. For what could not be encoded: where it would have been.
+    /// Returns the offset in the bytes. For a value that could not be encoded: the offset that it
+    /// would have had.
     #[must_use]
     pub const fn offset(&self) -> usize {
         self.at

@@ -1,14 +1,15 @@
 //! One request's variables, as SCGI, uwsgi and FastCGI carry them and as CGI has them in its
 //! environment.
 //!
-//! The codecs fill it, `server::site` makes the environ of it. One buffer holds all keys and values,
-//! one index says where: both keep their room when it is cleared, so that the next request on the
-//! same connection allocates nothing.
+//! The codecs fill it, `server::site` makes the environ of it. One buffer holds all keys and
+//! values, one index says where: both keep their room when it is cleared, so that the next request
+//! on the same connection allocates nothing.
 
 use std::fmt;
 
 /// Variables with distinct keys. A key that comes again takes the place of the one before: nginx
-/// sends a parameter twice when it is configured twice, and the later line is the one that is meant.
+/// sends a parameter twice when it is configured twice, and the later line is the one that is
+/// meant.
 ///
 /// ```
 /// use mod_rust::internal::protocol::params::Params;
@@ -26,7 +27,7 @@ pub struct Params {
     index: Vec<Entry>,
     /// A hash of each key: a look-up compares these first, several at a time.
     hashes: Vec<u32>,
-    /// How often something was pushed: repeated keys count too.
+    /// The number of pushes: repeated keys count too.
     pushed: usize,
 }
 
@@ -37,7 +38,7 @@ struct Entry {
     value: usize,
 }
 
-/// What a request's variables may come to.
+/// The limits of a request's variables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Bytes of all keys and values with their lengths, as they stand on the wire.
@@ -97,7 +98,7 @@ impl fmt::Display for PairError {
 impl std::error::Error for PairError {}
 
 impl Params {
-    /// Without variables, and without room for any.
+    /// Makes one without variables, and without room for any.
     #[must_use]
     pub const fn new() -> Self {
         Self { bytes: Vec::new(), index: Vec::new(), hashes: Vec::new(), pushed: 0 }
@@ -221,11 +222,11 @@ impl PartialEq for Params {
 
 impl Eq for Params {}
 
-/// How many hashes are compared at once.
+/// The number of hashes that are compared at once.
 const AT_ONCE: usize = 8;
 
-/// Eight bytes at a time. Whoever makes up keys that hash alike has as many comparisons as the limit
-/// of variables squared, and no more.
+/// Eight bytes at a time. Whoever makes up keys that hash alike has as many comparisons as the
+/// limit of variables squared, and no more.
 fn hash(key: &[u8]) -> u32 {
     let mut hash = key.len() as u64;
     let mut mix = |word: u64| {

@@ -207,8 +207,8 @@ impl TestRequest {
         self
     }
 
-    /// Sets the time that the application may wait for an event, ten seconds by default. A longer wait
-    /// is a panic.
+    /// Sets the time that the application may wait for an event, ten seconds by default. A longer
+    /// wait is a panic.
     #[must_use]
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.client.deadline = deadline;

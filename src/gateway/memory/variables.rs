@@ -130,8 +130,8 @@ impl Table {
 
     /// Makes the variables of headers by httpd's rule (`ap_add_common_vars`).
     ///
-    /// Only letters, digits and hyphens are allowed, so that two names never give the same variable.
-    /// Proxy (httpoxy) and credentials are left out.
+    /// Only letters, digits and hyphens are allowed, so that two names never give the same
+    /// variable. Proxy (httpoxy) and credentials are left out.
     fn add_header_variables(&mut self) {
         for (name, value) in &self.merged {
             let key = match &name[..] {

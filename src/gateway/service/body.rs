@@ -1,5 +1,5 @@
-//! The request body of a service: the service pulls it on any thread, and the request's thread feeds
-//! it.
+//! The request body of a service: the service pulls it on any thread, and the request's thread
+//! feeds it.
 
 use std::fmt;
 use std::io::BufRead;
@@ -22,8 +22,8 @@ const LITTLE: usize = 4 * 1024;
 
 /// The body of a service's request.
 ///
-/// It may be kept and moved to any task. After the end of the exchange the unread rest is lost, and a
-/// read is an error.
+/// It may be kept and moved to any task. After the end of the exchange the unread rest is lost, and
+/// a read is an error.
 #[derive(Default)]
 pub struct RequestBody {
     /// The pipe to the request's thread, or `None` for an empty body and after the end.
@@ -162,8 +162,8 @@ pub(super) fn body(input: Input<'_>) -> (RequestBody, Option<Feed<'_>>) {
 }
 
 impl Feed<'_> {
-    /// Reads a frame if the service wants one, and with `wait` blocks for it. If it wants none, a later
-    /// demand wakes `driver`.
+    /// Reads a frame if the service wants one, and with `wait` blocks for it. If it wants none, a
+    /// later demand wakes `driver`.
     pub(super) fn serve(&mut self, driver: &Waker, wait: bool) -> Fed {
         {
             let mut state = self.pipe.lock();

@@ -26,8 +26,8 @@ impl<'x> Driver<'x> {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::ClientGone`], [`ErrorKind::Resources`] when the server has no waker, and any error
-    /// of `before_wait`.
+    /// [`ErrorKind::ClientGone`], [`ErrorKind::Resources`] when the server has no waker, and any
+    /// error of `before_wait`.
     pub(super) fn drive<T>(
         &mut self,
         mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>,

@@ -39,10 +39,10 @@ impl ServiceEnviron {
 
     /// Returns the value of `key`: `REMOTE_USER`, `SSL_CLIENT_S_DN`, `gateway.url_scheme`, …
     ///
-    /// In httpd's children any other thread has to ask the request's thread, which answers while the
-    /// service waits. A service that blocks on such a thread, by `join` for example, prevents that:
-    /// after five seconds the value counts as absent, and the ErrorLog says so. Read the values before
-    /// such a thread starts.
+    /// In httpd's children any other thread has to ask the request's thread, which answers while
+    /// the service waits. A service that blocks on such a thread, by `join` for example, prevents
+    /// that: after five seconds the value counts as absent, and the ErrorLog says so. Read the
+    /// values before such a thread starts.
     #[must_use]
     pub fn get(&self, key: impl AsRef<[u8]>) -> Option<Vec<u8>> {
         let key = key.as_ref();

@@ -1,8 +1,8 @@
 //! Any tower service as an application, axum's `Router` among them.
 //!
 //! The request's thread polls the service's future. If the future is ready, the thread sends the
-//! response at once. Otherwise the request waits until the future is woken. Each process has one tokio
-//! runtime for timers, sockets and tasks.
+//! response at once. Otherwise the request waits until the future is woken. Each process has one
+//! tokio runtime for timers, sockets and tasks.
 //!
 //! ```
 //! use std::convert::Infallible;
@@ -67,8 +67,8 @@ use self::response::BoxError;
 /// Converts a service to an application.
 ///
 /// The service sees the path below the mount point, not decoded, and every header. The request's
-/// extensions hold the [environ](ServiceEnviron) and the values of middleware. The rules of the contract
-/// hold: the server refuses a hop-by-hop header, for example.
+/// extensions hold the [environ](ServiceEnviron) and the values of middleware. The rules of the
+/// contract hold: the server refuses a hop-by-hop header, for example.
 ///
 /// Tasks that the service spawns run on the process's tokio runtime and may outlive the request.
 pub fn service<S, B>(service: S) -> impl Application + Clone

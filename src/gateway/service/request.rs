@@ -114,5 +114,5 @@ fn too_many(_: MaxSizeReached) -> Error {
     )
 }
 
-/// How many headers a map has room for without being asked.
+/// The capacity of a new map, in headers.
 const FEW: usize = 6;

@@ -123,8 +123,8 @@ where
     }
 }
 
-/// The drop runs inside the runtime, because values in the body may need it: a pooled connection, for
-/// example.
+/// The drop runs inside the runtime, because values in the body may need it: a pooled connection,
+/// for example.
 impl<B> Drop for ServiceBody<'_, B> {
     fn drop(&mut self) {
         let _context = self.runtime.enter();

@@ -1,7 +1,8 @@
 //! The tokio runtime of a process: one per process, made on its first use.
 //!
-//! Threads do not survive a fork, so a runtime must not be made before one: httpd's parent has none.
-//! A child makes its own when it starts ([`start`]) and shuts it down when it exits ([`shutdown`]).
+//! Threads do not survive a fork, so a runtime must not be made before one: httpd's parent has
+//! none. A child makes its own when it starts ([`start`]) and shuts it down when it exits
+//! ([`shutdown`]).
 
 use std::cell::Cell;
 use std::io;
@@ -15,7 +16,8 @@ use tokio::runtime::{Builder, Handle, Runtime};
 use crate::gateway::error::{Error, ErrorKind, Result};
 use crate::gateway::panic;
 
-/// The maximum number of the runtime's threads. Few are enough, as requests run on their own thread.
+/// The maximum number of the runtime's threads. Few are enough, as requests run on their own
+/// thread.
 const MOST_THREADS: usize = 2;
 
 static CARE: OnceLock<Care> = OnceLock::new();
@@ -37,7 +39,8 @@ pub fn care(care: Care) {
 static RUNTIME: Mutex<Option<Process>> = Mutex::new(None);
 
 thread_local! {
-    /// Whether this thread has compared the process's id, a system call. A fork keeps one thread only.
+    /// Whether this thread has compared the process's id, a system call. A fork keeps one thread
+    /// only.
     static CHECKED: Cell<bool> = const { Cell::new(false) };
 }
 
@@ -97,8 +100,8 @@ pub fn handle() -> Result<Handle> {
     Ok(handle)
 }
 
-/// Builds the runtime. tokio panics if it cannot start its first thread, so a probe thread is started
-/// before.
+/// Builds the runtime. tokio panics if it cannot start its first thread, so a probe thread is
+/// started before.
 fn build(builder: &mut Builder) -> io::Result<Runtime> {
     let probe = thread::Builder::new().spawn(|| {})?;
     let _ = probe.join();

@@ -183,7 +183,7 @@ fn tells_how_the_last_one_ended() {
 
 #[test]
 fn all_zero_is_empty() {
-    // What the mapped memory is at first: each field of a new slot is 0, and says nothing.
+    // The mapped memory at first: each field of a new slot is 0, and says nothing.
     let board = Scoreboard::leaked(2, 1);
     for slot in board.slots {
         assert_eq!((slot.state(), slot.pid(), slot.reason()), (ProcessState::Empty, 0, None));

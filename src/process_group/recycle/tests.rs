@@ -146,7 +146,8 @@ fn sleeps_exactly_as_long_as_it_may() {
 
 #[test]
 fn the_timer_misses_nothing() {
-    // Whoever sleeps until next_us and checks then finds each limit at the moment that it is due.
+    // A thread that sleeps until next_us and checks then finds each limit at the moment that it is
+    // due.
     for arguments in [
         &["restart-interval=20", "jitter=0"][..],
         &["request-timeout=20"],

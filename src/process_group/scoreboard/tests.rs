@@ -211,7 +211,7 @@ fn rows_are_shared_out() {
 
 #[test]
 fn mapped_memory_fits() {
-    // Whoever maps it lays out arrays of these: their size is a multiple of their alignment.
+    // The mapping holds arrays of these: their size is a multiple of their alignment.
     assert_eq!(align_of::<ProcessScore>(), 64);
     assert_eq!(align_of::<WorkerScore>(), 64);
     assert_eq!(align_of::<GroupScore>(), 64);

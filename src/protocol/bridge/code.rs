@@ -48,7 +48,7 @@ impl InputFailure {
         }
     }
 
-    /// What to send for an error of reading the request body.
+    /// Returns the code for an error of reading the request body.
     #[must_use]
     pub const fn from_error(kind: ErrorKind) -> Self {
         match kind {

@@ -11,7 +11,7 @@ use super::pairs;
 pub(super) struct Open {
     kind: Kind,
     start: usize,
-    /// Where the length of the block of pairs stands that is being written.
+    /// The offset of the length of the block of pairs that is being written.
     block: usize,
     /// The first that did not fit.
     error: Option<EncodeError>,

@@ -13,7 +13,7 @@ pub struct FrameError {
     problem: Problem,
 }
 
-/// What is wrong with a frame.
+/// The fault of a frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Problem {
@@ -49,7 +49,7 @@ pub enum Problem {
     Trailing(usize),
     /// A number that is none of those allowed.
     Value {
-        /// What the number is.
+        /// The meaning of the number.
         what: &'static str,
         /// The number.
         found: u64,
@@ -58,9 +58,9 @@ pub enum Problem {
     },
     /// Bytes that are not what their place in the frame asks for.
     Bytes {
-        /// What they are.
+        /// Their meaning.
         what: &'static str,
-        /// What they have to be.
+        /// The values that they have to have.
         allowed: &'static str,
     },
 }
@@ -70,7 +70,7 @@ impl FrameError {
         Self { at, frame, problem }
     }
 
-    /// Where in the frame it is, counted from the first byte of the frame's header.
+    /// Returns the offset in the frame, counted from the first byte of its header.
     #[must_use]
     pub const fn offset(&self) -> usize {
         self.at
@@ -175,7 +175,7 @@ impl fmt::Display for EncodeError {
 
 impl Error for EncodeError {}
 
-/// Where in a frame the payload's byte `at` stands.
+/// Returns the offset in the frame of the payload's byte `at`.
 pub(super) const fn in_frame(at: usize) -> usize {
     HEADER + at
 }

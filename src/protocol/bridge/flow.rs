@@ -152,7 +152,7 @@ impl Flow {
     }
 }
 
-/// What a request's last frame with these flags leaves.
+/// Returns the state after a request's last frame with these flags.
 const fn rest(flags: u8) -> Stage {
     if flags & flags::CLOSE == 0 { Stage::Rest } else { Stage::Over }
 }

@@ -111,13 +111,13 @@ pub fn put_header(out: &mut Vec<u8>, kind: Kind, flags: u8, length: u32) {
 /// A whole frame in somebody's buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Frame<'a> {
-    /// What it is.
+    /// Its meaning.
     pub kind: Kind,
     /// Its flags, of [`flags`](super::flags).
     pub flags: u8,
     /// The payload.
     pub payload: &'a [u8],
-    /// How many bytes of the buffer it takes, the header among them.
+    /// The number of bytes of the buffer that it takes, the header among them.
     pub size: usize,
 }
 
@@ -129,11 +129,12 @@ impl Frame<'_> {
     }
 }
 
-/// The first frame of `bytes`, which `sent_by` has sent; `None` when it is not all there yet.
+/// Returns the first frame of `bytes`, which `sent_by` has sent; `None` when it is not all there
+/// yet.
 ///
 /// # Errors
 ///
-/// As [`Header::decode`], as soon as the header is there.
+/// Those of [`Header::decode`], as soon as the header is there.
 pub fn split<'a>(
     bytes: &'a [u8],
     sent_by: Peer,

@@ -5,7 +5,7 @@ use super::frame::{Frame, put_header};
 use super::kind::{HELLO, Kind, VERSION};
 use super::reader::Reader;
 
-/// What HELLO begins with, in every version.
+/// The first bytes of HELLO, in every version.
 pub const MAGIC: &[u8; 8] = b"mod_rust";
 
 /// The bytes of the process group's token.
@@ -18,13 +18,14 @@ pub struct Hello {
 }
 
 impl Hello {
-    /// With the token of the process group.
+    /// Makes one with the token of the process group.
     #[must_use]
     pub const fn new(token: [u8; TOKEN]) -> Self {
         Self { token }
     }
 
-    /// Whether the peer knows the process group's token. How long it takes tells nothing of it.
+    /// Returns whether the peer knows the process group's token. How long it takes tells nothing of
+    /// it.
     #[must_use]
     pub fn knows(&self, token: &[u8; TOKEN]) -> bool {
         let differ = |all, (a, b): (&u8, &u8)| all | (a ^ b);

@@ -1,5 +1,5 @@
-//! The kinds of frames: the sender of each, the flags that it may carry, and the sizes that hold for
-//! every version of the protocol.
+//! The kinds of frames: the sender of each, the flags that it may carry, and the sizes that hold
+//! for every version of the protocol.
 
 use std::fmt;
 
@@ -127,7 +127,7 @@ impl Kind {
         self as u8
     }
 
-    /// Who may send it. No kind goes both ways.
+    /// Returns the peer that may send it. No kind goes both ways.
     #[must_use]
     pub const fn sent_by(self) -> Peer {
         match self {

@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::fmt;
 
-/// How much of the response body there has to be: what the child holds a HEAD's length against, so
+/// The length that the response body has to have: what the child holds a HEAD's length against, so
 /// that no response that is too short or too long passes for a whole one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BodyLength {
@@ -12,7 +12,8 @@ pub struct BodyLength {
 }
 
 impl BodyLength {
-    /// For a HEAD of this status and length, in answer to a request of the method HEAD or not.
+    /// Makes one for a HEAD of this status and length, in answer to a request of the method HEAD or
+    /// not.
     #[must_use]
     pub const fn new(status: u16, announced: Option<u64>, head_request: bool) -> Self {
         let announced = match status {
@@ -36,7 +37,7 @@ impl BodyLength {
         }
     }
 
-    /// END has come.
+    /// Notes that END has come.
     ///
     /// # Errors
     ///

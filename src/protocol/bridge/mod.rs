@@ -3,7 +3,8 @@
 //! Frames with a header of eight bytes over a Unix stream socket, one request at a time, both
 //! directions at once. This is the codec: bytes in, borrowed messages out, and messages onto a
 //! caller's `Vec`. It does no I/O and allocates nothing but that `Vec`'s room. [`Flow`] says which
-//! frame may come when. The child's side is `daemon`, the daemon process's is `server::daemon_process`.
+//! frame may come when. The child's side is `daemon`, the daemon process's is
+//! `server::daemon_process`.
 //!
 //! ```
 //! use mod_rust::internal::protocol::bridge::{Limits, Message, Peer, Timing, put_end, split};

@@ -41,8 +41,8 @@ impl<'a> Pairs<'a> {
         self.block.is_empty()
     }
 
-    /// The pairs as they stand in a frame, without the length before them. The same pairs in the
-    /// same order are the same bytes, which makes them a key.
+    /// Returns the pairs as they stand in a frame, without the length before them. The same pairs
+    /// in the same order are the same bytes, which makes them a key.
     #[must_use]
     pub const fn as_bytes(&self) -> &'a [u8] {
         self.block
@@ -104,7 +104,7 @@ pub struct PairBlock {
 }
 
 impl PairBlock {
-    /// Without pairs.
+    /// Makes one without pairs.
     #[must_use]
     pub const fn new() -> Self {
         Self { block: Vec::new() }
@@ -155,7 +155,7 @@ pub(super) fn put(
     Ok(())
 }
 
-/// What is wrong, and at which byte of the block.
+/// The block is wrong; the error names the byte.
 type Refused = (usize, Problem);
 
 /// Looks at each pair.
@@ -164,7 +164,8 @@ pub(super) fn check(block: &[u8]) -> Result<Pairs<'_>, Refused> {
 }
 
 /// Checks that each pair can be a header of a response: what comes over the bridge goes to a client
-/// as it is. A header of the framing or of the connection would split the response (RFC 9112, 11.1).
+/// as it is. A header of the framing or of the connection would split the response (RFC 9112,
+/// 11.1).
 pub(super) fn check_headers(block: &[u8]) -> Result<Pairs<'_>, Refused> {
     check_fields(block, |name| {
         let allowed = "none of the framing or the connection (RFC 9110, 7.6.1 and 8.6)";

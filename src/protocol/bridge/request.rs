@@ -10,7 +10,7 @@ use super::pairs::Pairs;
 use super::reader::Reader;
 use crate::gateway::Level;
 
-/// What a REQUEST says beside variables and headers.
+/// The fixed fields of a REQUEST.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RequestFacts<'a> {
     /// A number that no other request of the process group has, and not 0: it says whether an
@@ -74,7 +74,7 @@ impl RequestFacts<'_> {
 /// A REQUEST.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RequestHead<'a> {
-    /// What it says beside variables and headers.
+    /// Its fixed fields.
     pub facts: RequestFacts<'a>,
     /// The environ.
     pub variables: Pairs<'a>,
@@ -175,7 +175,7 @@ impl<'b> RequestEncoder<'b> {
     }
 }
 
-/// Where `ticket` and `sent_us` stand in a REQUEST; behind the latter stands `incarnation`.
+/// The offsets of `ticket` and `sent_us` in a REQUEST; behind the latter stands `incarnation`.
 const TICKET: usize = HEADER;
 const SENT: usize = HEADER + 16;
 

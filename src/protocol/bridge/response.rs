@@ -61,13 +61,13 @@ impl<'a> ResponseHead<'a> {
 #[must_use = "without commit() there is half a frame in the buffer"]
 pub struct HeadEncoder {
     open: Open,
-    /// How long the buffer was after the last step.
+    /// The length of the buffer after the last step.
     end: usize,
 }
 
-/// Where the length stands behind the start of a HEAD.
+/// The offset of the length in a HEAD.
 const HEAD_LENGTH: usize = 10;
-/// Where the flags stand behind the start of a frame.
+/// The offset of the flags in a frame.
 const FLAGS: usize = 5;
 
 impl HeadEncoder {
@@ -131,7 +131,7 @@ impl File {
     pub(super) fn decode(frame: &Frame<'_>) -> Result<Self, FrameError> {
         let mut reader = Reader::new(frame);
         let (start, length) = (reader.u64()?, reader.u64()?);
-        // As an off_t, which has a sign.
+        // An off_t has a sign.
         let end = start.checked_add(length).filter(|&end| i64::try_from(end).is_ok());
         if end.is_none() {
             let (what, allowed) = ("the length", "a number that ends below 2^63 with the start");
@@ -190,7 +190,7 @@ impl<'a> Status<'a> {
 /// A REDIRECT.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Redirect<'a> {
-    /// Where to: a path of this server, with a query if it has one.
+    /// The target: a path of this server, with a query if it has one.
     pub target: &'a [u8],
     /// Whether the connection is not kept.
     pub close: bool,
@@ -360,7 +360,7 @@ fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
     out.extend_from_slice(bytes);
 }
 
-/// As much of `text` as fits into a frame of `kind` beside what else is in it.
+/// Returns the part of `text` that fits into a frame of `kind` beside what else is in it.
 fn cut<'a>(text: &'a [u8], limits: &Limits, kind: Kind) -> &'a [u8] {
     let (others, most) = limits.of(kind);
     &text[..text.len().min(most.saturating_sub(others) as usize)]

@@ -46,14 +46,14 @@ pub enum ErrorKind {
     Pair(PairError),
     /// A record that cannot come now.
     Unexpected {
-        /// What can.
+        /// The fault.
         allowed: &'static str,
     },
     /// A variable that has to be there, and has to be what `allowed` says.
     Variable {
         /// Its name.
         name: &'static str,
-        /// What it has to be.
+        /// The value that it has to have.
         allowed: &'static str,
     },
 }
@@ -63,8 +63,8 @@ impl Error {
         Self { at, record, kind }
     }
 
-    /// Where it is: in a record, counted from its header; in the PARAMS stream, counted from its
-    /// beginning over all records.
+    /// Returns the offset: in a record, counted from its header; in the PARAMS stream, counted from
+    /// its beginning over all records.
     #[must_use]
     pub const fn offset(&self) -> usize {
         self.at

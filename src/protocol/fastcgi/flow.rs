@@ -4,8 +4,8 @@ use super::error::{Error, ErrorKind};
 use super::header::Header;
 use super::kind::{Kind, Role};
 
-/// One request, from its BEGIN_REQUEST on, as it comes from the web server. What comes is in sequence
-/// (6.1): PARAMS to its end, STDIN to its end and, for a filter, DATA to its end.
+/// One request, from its BEGIN_REQUEST on, as it comes from the web server. What comes is in
+/// sequence (6.1): PARAMS to its end, STDIN to its end and, for a filter, DATA to its end.
 ///
 /// | role | input |
 /// | --- | --- |
@@ -56,8 +56,8 @@ impl Flow {
     ///
     /// # Errors
     ///
-    /// A record that cannot come now: nothing has changed then, but the web server and this side are
-    /// not at the same point any more.
+    /// A record that cannot come now: nothing has changed then, but the web server and this side
+    /// are not at the same point any more.
     pub const fn pass(&mut self, header: &Header) -> Result<Step, Error> {
         let ended = header.content_length == 0;
         let (step, next) = match (self.state, header.kind) {
@@ -91,8 +91,8 @@ impl Flow {
         self.role
     }
 
-    /// Whether the application can answer: a filter has to have STDIN in full (6.4), the others
-    /// PARAMS.
+    /// Returns whether the application can answer: a filter has to have STDIN in full (6.4), the
+    /// others PARAMS.
     #[must_use]
     pub const fn is_ready(&self) -> bool {
         match self.state {

@@ -12,7 +12,7 @@ pub const MAX_CONTENT: usize = u16::MAX as usize;
 /// The most bytes that a record takes, with its header and its padding.
 pub const MAX_RECORD: usize = HEADER + MAX_CONTENT + u8::MAX as usize;
 
-/// What padding is made of: as much of it as [`Header::padding_length`] says.
+/// The bytes of padding: as much of it as [`Header::padding_length`] says.
 pub const PADDING: [u8; 8] = [0; 8];
 
 /// A record's header (3.3).

@@ -56,7 +56,8 @@ impl Kind {
         matches!(self.0, 1..=11)
     }
 
-    /// Whether its records carry a stream of bytes, which a record without content ends (3.3).
+    /// Returns whether its records carry a stream of bytes, which a record without content ends
+    /// (3.3).
     #[must_use]
     pub const fn is_stream(self) -> bool {
         matches!(self, Self::PARAMS | Self::STDIN | Self::STDOUT | Self::STDERR | Self::DATA)
@@ -68,7 +69,8 @@ impl Kind {
         matches!(self, Self::GET_VALUES | Self::GET_VALUES_RESULT | Self::UNKNOWN_TYPE)
     }
 
-    /// Whether a web server sends it to an application; all others go the other way (table A).
+    /// Returns whether a web server sends it to an application; all others go the other way (table
+    /// A).
     #[must_use]
     pub const fn is_from_server(self) -> bool {
         matches!(
@@ -82,7 +84,7 @@ impl Kind {
         )
     }
 
-    /// How much content each of its records has, where that is fixed.
+    /// Returns the length of each of its records, where that is fixed.
     #[must_use]
     pub const fn content_length(self) -> Option<u16> {
         match self {
@@ -110,7 +112,7 @@ impl Kind {
     }
 }
 
-/// What a request wants of the application (section 6).
+/// The role that a request asks of the application (section 6).
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Role(pub u16);
 
@@ -139,12 +141,12 @@ impl Role {
     }
 }
 
-/// How a request ended, as far as the protocol goes (5.5).
+/// The end of a request, as far as the protocol goes (5.5).
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ProtocolStatus(pub u8);
 
 impl ProtocolStatus {
-    /// As it should.
+    /// The request went well.
     pub const REQUEST_COMPLETE: Self = Self(0);
     /// Refused: another request is on this connection, and the process takes one at a time.
     pub const CANT_MPX_CONN: Self = Self(1);

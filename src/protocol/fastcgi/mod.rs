@@ -1,12 +1,12 @@
 //! FastCGI 1.0 (Mark R. Brown, Open Market, 29 April 1996), whole: both sides of every record, the
 //! three roles, and what the surroundings of a FastCGI process say.
 //!
-//! A connection carries [records](Header): eight bytes, up to 65535 of content, up to 255 of padding.
-//! Records of request id 0 are about the process (section 4), others belong to a request. [`split`]
-//! takes a record from the front of a buffer and [`Record::message`] says what it is; a driver that
-//! will not hold a whole record takes the [`Header`] and the content as it comes. [`ParamsReader`] makes
-//! [`Params`](super::params::Params) of the PARAMS stream, whose pairs may span records, and [`Flow`]
-//! says what may come when. What goes out is put onto a caller's `Vec`.
+//! A connection carries [records](Header): eight bytes, up to 65535 of content, up to 255 of
+//! padding. Records of request id 0 are about the process (section 4), others belong to a request.
+//! [`split`] takes a record from the front of a buffer and [`Record::message`] says what it is; a
+//! driver that will not hold a whole record takes the [`Header`] and the content as it comes.
+//! [`ParamsReader`] makes [`Params`](super::params::Params) of the PARAMS stream, whose pairs may
+//! span records, and [`Flow`] says what may come when. What goes out is put onto a caller's `Vec`.
 //!
 //! Pure: the driver is `server::fastcgi`.
 //!

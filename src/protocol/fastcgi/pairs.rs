@@ -9,7 +9,7 @@ use super::kind::Kind;
 /// The largest length that the four bytes hold.
 const MOST: usize = i32::MAX as usize;
 
-/// How long a pair is, by the bytes that it begins with.
+/// The length of a pair, by the bytes that it begins with.
 #[derive(Clone, Copy)]
 pub(super) struct Lengths {
     /// The bytes of the two lengths themselves.

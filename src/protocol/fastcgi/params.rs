@@ -18,7 +18,7 @@ pub struct ParamsReader {
 }
 
 impl ParamsReader {
-    /// At the beginning of a stream.
+    /// Makes one at the beginning of a stream.
     #[must_use]
     pub const fn new() -> Self {
         Self { taken: 0, begun: Vec::new() }
@@ -70,8 +70,8 @@ impl ParamsReader {
         Ok(())
     }
 
-    /// The stream has ended: a PARAMS record without content came. The reader is at the beginning of
-    /// the next one then.
+    /// Finishes the stream: a PARAMS record without content came. The reader is at the
+    /// beginning of the next one then.
     ///
     /// # Errors
     ///
@@ -87,7 +87,7 @@ impl ParamsReader {
         Err(Error::new(at, Some(Kind::PARAMS), problem))
     }
 
-    /// Back to the beginning of a stream. The room is kept.
+    /// Starts a new stream, and keeps the buffer.
     pub fn reset(&mut self) {
         self.taken = 0;
         self.begun.clear();

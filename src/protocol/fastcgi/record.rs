@@ -19,7 +19,7 @@ pub struct Record<'a> {
 ///
 /// # Errors
 ///
-/// As [`Header::decode`]: where the next record begins cannot be known.
+/// Those of [`Header::decode`]: where the next record begins cannot be known.
 pub fn split(bytes: &[u8]) -> Result<Option<Record<'_>>, Error> {
     let Some((header, rest)) = bytes.split_first_chunk::<HEADER>() else { return Ok(None) };
     let header = Header::decode(header)?;
@@ -32,7 +32,7 @@ pub fn split(bytes: &[u8]) -> Result<Option<Record<'_>>, Error> {
 /// The flag of BEGIN_REQUEST that leaves it to the web server to close the connection (5.1).
 pub const KEEP_CONN: u8 = 1;
 
-/// What BEGIN_REQUEST says (5.1): role (2 bytes), flags, five reserved bytes.
+/// The content of BEGIN_REQUEST (5.1): role (2 bytes), flags, five reserved bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Begin {
     /// The role that the web server wants.
@@ -57,12 +57,13 @@ impl Begin {
     }
 }
 
-/// What END_REQUEST says (5.5): application status (4 bytes), protocol status, three reserved bytes.
+/// The content of END_REQUEST (5.5): application status (4 bytes), protocol status, three reserved
+/// bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct End {
     /// The status of the application: what a CGI program returns from `main`.
     pub app_status: u32,
-    /// How the protocol's side of it went.
+    /// The protocol's part of the result.
     pub protocol_status: ProtocolStatus,
 }
 
@@ -83,7 +84,7 @@ impl End {
     }
 }
 
-/// What a record says. Of a stream, no bytes say that it has ended.
+/// The content of a record. An empty piece ends a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Message<'a> {

@@ -1,4 +1,4 @@
-//! What variables say that belong to FastCGI itself.
+//! The variables that belong to FastCGI itself.
 
 use std::net::IpAddr;
 
@@ -15,7 +15,7 @@ pub const WEB_SERVER_ADDRS: &str = "FCGI_WEB_SERVER_ADDRS";
 ///
 /// # Errors
 ///
-/// What is not one address or several with commas between them.
+/// The text is not a list of addresses with commas between them.
 pub fn parse_web_server_addrs(value: &str) -> Result<Vec<IpAddr>, Error> {
     let mut at = 0;
     let mut found = Vec::new();
@@ -28,17 +28,18 @@ pub fn parse_web_server_addrs(value: &str) -> Result<Vec<IpAddr>, Error> {
     Ok(found)
 }
 
-/// What a filter is told about its file (6.4).
+/// The facts of a filter's file (6.4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FilterData {
-    /// FCGI_DATA_LENGTH: the bytes of the file. No more come over DATA; fewer if something is amiss.
+    /// FCGI_DATA_LENGTH: the bytes of the file. No more come over DATA; fewer if something is
+    /// amiss.
     pub length: u64,
     /// FCGI_DATA_LAST_MOD: when it was last modified, in seconds since 1970.
     pub last_modified: u64,
 }
 
 impl FilterData {
-    /// What the variables of a filter's request say.
+    /// Reads the variables of a filter's request.
     ///
     /// # Errors
     ///

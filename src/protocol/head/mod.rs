@@ -1,7 +1,7 @@
 //! The head of a CGI response (RFC 3875, section 6), which SCGI, FastCGI and uwsgi have too.
 //!
-//! Written line by line, and parsed as a web server does, though more strictly: for tests, fuzzers and
-//! the benchmark. Pure.
+//! Written line by line, and parsed as a web server does, though more strictly: for tests, fuzzers
+//! and the benchmark. Pure.
 //!
 //! | RFC 3875 | response | what it begins with |
 //! | --- | --- | --- |

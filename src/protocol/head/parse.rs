@@ -19,7 +19,7 @@ pub struct Head<'a> {
     lines: &'a [u8],
 }
 
-/// What kind of response it is.
+/// The kind of response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Response {
     /// RFC 3875, 6.2.1.
@@ -45,7 +45,8 @@ impl<'a> Head<'a> {
         self.status
     }
 
-    /// The status that the client gets: without one that is given 200, or 302 with a Location.
+    /// Returns the status that the client gets: without one that is given 200, or 302 with a
+    /// Location.
     #[must_use]
     pub fn code(&self) -> u16 {
         let usual = if self.response == Response::ClientRedirect { 302 } else { 200 };
@@ -136,7 +137,7 @@ impl<'a> Iterator for Headers<'a> {
 ///
 /// # Errors
 ///
-/// What is no CGI response by RFC 3875, or more than `limits`.
+/// The bytes are not a CGI response by RFC 3875, or exceed `limits`.
 pub fn parse<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Option<(Head<'a>, usize)>, Error> {
     let mut found = Found::default();
     let mut at = 0;
@@ -164,7 +165,7 @@ pub fn parse<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Option<(Head<'a>, u
     }
 }
 
-/// What the lines so far say.
+/// The content of the lines so far.
 #[derive(Default)]
 struct Found<'a> {
     nph: bool,

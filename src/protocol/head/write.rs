@@ -8,15 +8,15 @@ use crate::protocol::params::put_number;
 
 /// Puts the CGI field Status (6.3.3). Without a reason the usual one goes, if the status has one.
 ///
-/// As for all functions here, what comes from an application was checked by the gateway: a reason and
-/// a value hold no control characters, a name is a token.
+/// Values from an application was checked by the gateway: a reason and a value hold no control
+/// characters, a name is a token.
 pub fn write_status(into: &mut Vec<u8>, code: StatusCode, reason: Option<&[u8]>) {
     into.extend_from_slice(b"Status: ");
     put_code(into, code, reason);
 }
 
-/// Puts the status line of HTTP/1.1: for NPH programs, and for what speaks uwsgi to mod_proxy_uwsgi,
-/// which wants it in the place of Status.
+/// Puts the status line of HTTP/1.1: for NPH programs, and for what speaks uwsgi to
+/// mod_proxy_uwsgi, which wants it in the place of Status.
 pub fn write_status_line(into: &mut Vec<u8>, code: StatusCode, reason: Option<&[u8]>) {
     into.extend_from_slice(b"HTTP/1.1 ");
     put_code(into, code, reason);
@@ -53,8 +53,8 @@ pub fn write_end(into: &mut Vec<u8>) {
     into.extend_from_slice(b"\r\n");
 }
 
-/// Puts a whole head: a local redirect (6.2.2) to a path of the same web server, with its query if it
-/// has one.
+/// Puts a whole head: a local redirect (6.2.2) to a path of the same web server, with its query if
+/// it has one.
 ///
 /// # Errors
 ///
@@ -71,12 +71,12 @@ pub fn write_local_redirect(into: &mut Vec<u8>, path: &[u8]) -> Result<(), Error
     Ok(())
 }
 
-/// What the names of those fields of an authorizer's response begin with that are variables for the
-/// request (FastCGI 1.0, 6.3).
+/// The prefix of those fields of an authorizer's response that are variables for the request
+/// (FastCGI 1.0, 6.3).
 pub const VARIABLE: &[u8] = b"Variable-";
 
-/// Puts a variable of an authorizer's response: the web server gives it to whatever serves the request
-/// that was allowed.
+/// Puts a variable of an authorizer's response: the web server gives it to whatever serves the
+/// request that was allowed.
 ///
 /// # Errors
 ///

@@ -55,8 +55,8 @@ const SCGI: &[u8] = b"SCGI";
 ///
 /// # Errors
 ///
-/// What no SCGI client sends, or one that sends more than `limits`: the connection is of no more
-/// use, as where the next request begins cannot be known.
+/// The bytes are not SCGI, or exceed `limits`: the connection is of no more use, as where the next
+/// request begins cannot be known.
 pub fn decode(bytes: &[u8], limits: &Limits, into: &mut Params) -> Result<Option<Head>, Error> {
     into.clear();
     let Some((start, length)) = netstring(bytes, limits.head)? else { return Ok(None) };
@@ -95,8 +95,8 @@ pub fn decode(bytes: &[u8], limits: &Limits, into: &mut Params) -> Result<Option
 ///
 /// # Errors
 ///
-/// A key that is empty or has a NUL or `=`, a value with a NUL, a CONTENT_LENGTH that is no number, an
-/// SCGI that is not `1`. Nothing is put then.
+/// A key that is empty or has a NUL or `=`, a value with a NUL, a CONTENT_LENGTH that is no number,
+/// an SCGI that is not `1`. Nothing is put then.
 pub fn encode(params: &Params, into: &mut Vec<u8>) -> Result<(), Error> {
     let begin = into.len();
     let content_length = params.get(CONTENT_LENGTH).unwrap_or(b"0");
@@ -130,7 +130,7 @@ pub fn encode(params: &Params, into: &mut Vec<u8>) -> Result<(), Error> {
     Ok(())
 }
 
-/// Where a netstring's content begins, and its length. `None`: the colon has not come.
+/// Returns the start of a netstring's content and its length; `None` before the colon has come.
 ///
 /// <https://cr.yp.to/proto/netstrings.txt>: decimal digits without a zero before others.
 fn netstring(bytes: &[u8], most: usize) -> Result<Option<(usize, usize)>, Error> {

@@ -100,7 +100,7 @@ fn netstrings_that_are_refused() {
         assert_eq!((error.offset(), error.kind()), (at, kind), "{}", wire.escape_ascii());
         assert!(error.to_string().starts_with(&format!("SCGI head, byte {at}: ")));
     }
-    // Whatever the limit is, the digits come to an end.
+    // The digits come to an end, with every limit.
     let limits = Limits { head: usize::MAX, pairs: 1 };
     let most = usize::MAX;
     let error = decode(&[b'9'; 21], &limits, &mut Params::new()).unwrap_err();

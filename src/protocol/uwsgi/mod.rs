@@ -44,9 +44,9 @@ pub struct Head {
     pub size: usize,
     /// The bytes of the body: of the variable CONTENT_LENGTH, if it is there and not empty.
     pub content_length: Option<u64>,
-    /// What kind of packet it is: always [`REQUEST`].
+    /// The kind of packet: always [`REQUEST`].
     pub modifier1: u8,
-    /// What the client says beside it: nothing for a request.
+    /// The client's second byte: 0 for a request.
     pub modifier2: u8,
 }
 
@@ -63,8 +63,8 @@ const CONTENT_LENGTH: &[u8] = b"CONTENT_LENGTH";
 ///
 /// # Errors
 ///
-/// What is no request, or more than `limits`. What is left of a header is enough to say so: no
-/// variable is waited for that could not be taken.
+/// The bytes are not a request, or exceed `limits`. What is left of a header is enough to say so:
+/// no variable is waited for that could not be taken.
 pub fn decode(bytes: &[u8], limits: &Limits, into: &mut Params) -> Result<Option<Head>, Error> {
     into.clear();
     // Other protocols are told from this one by their first byte.
@@ -104,8 +104,8 @@ pub fn decode(bytes: &[u8], limits: &Limits, into: &mut Params) -> Result<Option
 ///
 /// # Errors
 ///
-/// A key that is empty or has a NUL or `=`, a value with a NUL; a key, a value or all of them together of more than
-/// 65535 bytes. Nothing is put then.
+/// A key that is empty or has a NUL or `=`, a value with a NUL; a key, a value or all of them
+/// together of more than 65535 bytes. Nothing is put then.
 pub fn encode(params: &Params, into: &mut Vec<u8>) -> Result<(), Error> {
     let begin = into.len();
     into.extend_from_slice(&[REQUEST, 0, 0, 0]);
@@ -129,7 +129,7 @@ pub fn encode(params: &Params, into: &mut Vec<u8>) -> Result<(), Error> {
     Ok(())
 }
 
-/// What two bytes of length can say.
+/// The largest length that two bytes can hold.
 const MOST: usize = u16::MAX as usize;
 
 /// The string at `at`, and where it ends.

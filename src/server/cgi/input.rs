@@ -16,7 +16,7 @@ pub(super) struct Stdin {
     end: OwnedFd,
     timeout: Duration,
     length: Length,
-    /// What of a known length has not been read yet.
+    /// The unread rest of a known length.
     left: u64,
     buffer: Vec<u8>,
     start: usize,
@@ -44,8 +44,9 @@ impl Stdin {
         })
     }
 
-    /// Reads what the application did not, where the standard input is a socket, as mod_cgid's: unread
-    /// bytes would make its closing a reset, and the server could lose the end of the response.
+    /// Reads what the application did not, where the standard input is a socket, as mod_cgid's:
+    /// unread bytes would make its closing a reset, and the server could lose the end of the
+    /// response.
     pub(super) fn discard(&mut self) {
         // The response is complete. A pipe refuses this, and needs no reading.
         if rustix::net::shutdown(&self.input, rustix::net::Shutdown::Write).is_err() {

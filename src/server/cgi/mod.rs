@@ -2,8 +2,8 @@
 //! response on the standard output.
 //!
 //! `server::serve` calls [`run()`] on the process's main thread when a web server has started the
-//! program as a CGI program. A program whose name begins with `nph-` writes the whole HTTP response,
-//! its status line first (RFC 3875, 5).
+//! program as a CGI program. A program whose name begins with `nph-` writes the whole HTTP
+//! response, its status line first (RFC 3875, 5).
 
 mod input;
 mod output;
@@ -33,7 +33,7 @@ pub fn run(site: &Site, end: impl AsFd) -> io::Result<bool> {
     let output = Stdout::new(is_nph.then(|| protocol(&params)), end)?;
     let mut input = Stdin::new(&params, site.timeouts.body, end)?;
     let ending = site::serve(site, Mode::Cgi, &params, &output, &mut input);
-    // What is broken must not be made whole by what was put off.
+    // A broken response must not be made whole by bytes that were put off.
     let is_whole = ending == Ending::Whole && output.end().is_ok();
     input.discard();
     Ok(is_whole)
@@ -52,7 +52,7 @@ fn is_nph(program: &Path) -> bool {
     program.file_name().is_some_and(|name| name.as_bytes().starts_with(b"nph-"))
 }
 
-/// What the status line of an NPH response begins with. HTTP/2 has no status line, so that the
+/// The protocol in the status line of an NPH response. HTTP/2 has no status line, so that the
 /// server makes one of this.
 fn protocol(params: &Params) -> Vec<u8> {
     match params.get(b"SERVER_PROTOCOL") {

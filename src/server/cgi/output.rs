@@ -14,7 +14,7 @@ use crate::gateway::{Error, ErrorKind, Interest, Result, Woken};
 use crate::os::{self, Event};
 use crate::server::site::{Head, Sink};
 
-/// What is smaller goes out together.
+/// Smaller pieces go out together.
 const PIECE: usize = 64 * 1024;
 
 /// The standard output, and where the thread waits.

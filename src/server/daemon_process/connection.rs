@@ -21,20 +21,20 @@ pub(super) struct Connection {
     kept: Mutex<Kept>,
 }
 
-/// What a connection keeps while nobody works on it.
+/// The state of a connection that no thread works on.
 #[derive(Debug, Default)]
 pub(super) struct Kept {
     /// Bytes that were read and are no whole frame yet.
     pub(super) rest: Vec<u8>,
-    /// How much of an INPUT that nobody wants is still to come.
+    /// The rest of an unwanted INPUT that is still to come.
     pub(super) skip: u32,
     /// A request body that is not at its end, though its request is over.
     pub(super) body: bool,
 }
 
 impl Connection {
-    /// Makes the connection with this token; `has_buffer_set` where `send-buffer-size` sets how much the
-    /// kernel buffers.
+    /// Makes the connection with this token; `has_buffer_set` where `send-buffer-size` sets how
+    /// much the kernel buffers.
     pub(super) fn new(socket: OwnedFd, token: u64, peer: Peer, has_buffer_set: bool) -> Self {
         Self {
             socket,
@@ -64,7 +64,7 @@ impl Connection {
         self.room.widen(self)
     }
 
-    /// What it keeps. Only the thread that has claimed the connection asks.
+    /// Its state. Only the thread that has claimed the connection asks.
     pub(super) fn kept(&self) -> MutexGuard<'_, Kept> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }

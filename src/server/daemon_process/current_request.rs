@@ -36,7 +36,7 @@ pub(super) struct RunningRequest {
     pub(super) parked: bool,
 }
 
-/// What became of a request when its thread had done with it.
+/// The result of a request, as its thread reports it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum RequestEnd {
     Whole,
@@ -44,7 +44,7 @@ pub(super) enum RequestEnd {
     Cut,
 }
 
-/// What is to be written: framing and small data in one piece, large data between.
+/// The output: framing and small data in one piece, large data between.
 pub(super) trait Pieces {
     /// Fills `slices` with what follows the first `done` bytes, and returns how many.
     fn fill<'s>(&'s self, done: usize, slices: &mut [IoSlice<'s>]) -> usize;
@@ -126,7 +126,7 @@ impl CurrentRequest {
     ///
     /// # Errors
     ///
-    /// As [`CurrentRequest::write`].
+    /// Those of [`CurrentRequest::write`].
     pub(super) fn write_with_descriptor(
         &self,
         frame: &[u8],
@@ -186,7 +186,7 @@ impl RunningRequest {
     /// Sends `frame` as the last of the request if it can be sent, and closes the connection.
     pub(super) fn cut(&mut self, frame: &[u8], now_us: u64) {
         if !self.partial {
-            // What does not fit now is not waited for: the child finds the connection broken.
+            // Bytes that do not fit now are not waited for: the child finds the connection broken.
             let _ = os::send(&*self.connection, frame);
         }
         os::shutdown(&*self.connection);
@@ -194,7 +194,7 @@ impl RunningRequest {
     }
 }
 
-/// How many pieces go in one call at most.
+/// The most pieces of one call.
 const SLICES: usize = 32;
 
 /// Waits until there is room to write, and looks at nothing else.
@@ -237,8 +237,8 @@ pub fn log_here(level: Level, message: &str) -> bool {
     }
 }
 
-/// Whether the log of the request that the calling thread works on keeps records of this level;
-/// `None` when it works on none.
+/// Returns whether the log of the request that the calling thread works on keeps records of this
+/// level; `None` when it works on none.
 #[must_use]
 pub fn logs_here(level: Level) -> Option<bool> {
     of_this_thread()?.logs(level)

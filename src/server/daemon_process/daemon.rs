@@ -1,4 +1,4 @@
-//! What a daemon process is given by who forked it.
+//! The inheritance of a daemon process from the process that forked it.
 
 use std::fmt;
 use std::io;
@@ -80,7 +80,7 @@ pub(super) fn broken(what: &'static str) -> impl Fn(io::Error) -> Ended {
     move |error| Ended::Broken(io::Error::new(error.kind(), format!("cannot {what}: {error}")))
 }
 
-/// How the life of a daemon process ended.
+/// The end of a daemon process.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Ended {

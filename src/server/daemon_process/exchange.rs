@@ -53,7 +53,7 @@ pub(super) struct BridgeExchange<'e, 'c> {
     shared: OnceCell<Arc<Frozen>>,
 }
 
-/// What becomes of a request, as far as it is counted.
+/// The result of a request, as it is counted.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Tally {
     pub(super) status: u16,
@@ -294,8 +294,8 @@ impl Exchange for BridgeExchange<'_, '_> {
         match self.current.logs(level) {
             Some(true) if self.current.log(level, message) => {}
             Some(false) => {}
-            // The client and the child have gone; or the child has its last frame, and may have sent
-            // another request.
+            // The client and the child have gone; or the child has its last frame, and may have
+            // sent another request.
             Some(true) | None => self.process.log(level, message),
         }
     }

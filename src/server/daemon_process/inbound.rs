@@ -17,13 +17,13 @@ pub(super) const BUFFER: usize = 128 * 1024;
 /// The most that is taken in before the application asks for it, in bytes.
 const AHEAD: usize = 256 * 1024;
 
-/// How long a client is waited for before its thread is given to another request, in microseconds.
+/// The wait for a client before its thread is given to another request, in microseconds.
 const MOMENT_US: u64 = 2_000;
 
 /// For how many such moments of one request in all: who sends a byte every millisecond is slow too.
 const MOMENTS_US: u64 = 50_000;
 
-/// How far a request's body is.
+/// The state of a request's body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum State {
     /// More may come.
@@ -32,25 +32,25 @@ pub(super) enum State {
     Failed(ErrorKind),
 }
 
-/// What input and output of an exchange share: the reading side of its connection.
+/// The reading side of a connection, which input and output of an exchange share.
 pub(super) struct Inbound<'c> {
     pub(super) connection: &'c Connection,
     pool: &'c Pool<Process>,
     /// Bytes that were read, but not by who reads the body.
     pub(super) ahead: RefCell<Vec<u8>>,
     pub(super) state: Cell<State>,
-    /// How much was read behind the body's end.
+    /// The number of bytes that were read behind the body's end.
     pub(super) behind: Cell<usize>,
     /// The last read filled its buffer: there may be more without an event that says so.
     full: Cell<bool>,
     /// The child has closed the connection, or broken the protocol.
     pub(super) broken: Cell<bool>,
     muted: Cell<bool>,
-    /// Where the request is, to which a thread returns that has waited for its client.
+    /// The place of the request to which a thread returns that has waited for its client.
     pub(super) phase: Cell<Phase>,
     /// The client has been waited for, and will be again.
     is_slow: Cell<bool>,
-    /// How much longer it may be waited for before that.
+    /// The time that is left before that.
     left_us: Cell<u64>,
 }
 
@@ -199,7 +199,7 @@ pub(super) fn closed() -> Error {
 #[derive(Debug, Default)]
 pub(super) struct Buffer {
     data: Vec<u8>,
-    /// What has been read and not been used: `data[from..to]`.
+    /// The unused bytes that were read: `data[from..to]`.
     pub(super) from: usize,
     pub(super) to: usize,
 }

@@ -1,8 +1,8 @@
 //! The request body as it comes over the bridge.
 //!
-//! A worker may write a response while the child still writes the body. When its write would
-//! block, it takes in what the child sends, up to a bound; beyond that it just waits. That cannot end
-//! in a deadlock: the child always reads what the process sends, whether or not it can get rid of its
+//! A worker may write a response while the child still writes the body. When its write would block,
+//! it takes in what the child sends, up to a bound; beyond that it just waits. That cannot end in a
+//! deadlock: the child always reads what the process sends, whether or not it can get rid of its
 //! own, so it is the side that guarantees progress.
 //!
 //! A client that is slow to send holds a thread, and not the turn of one that works.
@@ -30,16 +30,16 @@ pub(super) struct Input<'e, 'c> {
     length: Option<u64>,
     /// A CONTINUE is to be sent before anything can come.
     expect: bool,
-    /// What came with the REQUEST, and has not been used. It comes before what is in `buffer`.
+    /// The unused bytes that came with the REQUEST. They come before those in `buffer`.
     first: &'e [u8],
     buffer: &'e mut Buffer,
-    /// What is left of the INPUT that is being read.
+    /// The rest of the INPUT that is being read.
     piece: usize,
     trailers: Option<HeaderMap>,
     taken: u64,
 }
 
-/// What an exchange leaves on its connection.
+/// The rest that an exchange leaves on its connection.
 #[derive(Debug, Default)]
 pub(super) struct Leftover {
     pub(super) rest: Vec<u8>,
@@ -72,7 +72,7 @@ impl<'e, 'c> Input<'e, 'c> {
         }
     }
 
-    /// What has been read and not been used, as far as it lies together.
+    /// Returns the unused bytes that were read, as far as they lie together.
     fn unread(&self) -> &[u8] {
         if self.first.is_empty() { self.buffer.unread() } else { self.first }
     }
@@ -84,12 +84,12 @@ impl<'e, 'c> Input<'e, 'c> {
         }
     }
 
-    /// How many bytes of the body the application has got.
+    /// The number of bytes of the body that the application has got.
     pub(super) const fn taken(&self) -> u64 {
         self.taken
     }
 
-    /// What was read and not used goes back to the connection.
+    /// Unused bytes go back to the connection.
     pub(super) fn into_leftover(self) -> Leftover {
         let mut ahead = self.inbound.ahead.borrow_mut();
         if !self.first.is_empty() {
@@ -139,7 +139,7 @@ impl<'e, 'c> Input<'e, 'c> {
         Ok(true)
     }
 
-    /// What the last frame of a body makes of it.
+    /// The end of a body, by its last frame.
     fn ended(&self, frame: &Frame<'_>) -> Result<(State, Option<HeaderMap>)> {
         match frame.message() {
             Ok(Message::InputEnd(trailers)) if trailers.is_empty() => Ok((State::Ended, None)),

@@ -1,16 +1,16 @@
 //! The life of a daemon process: dormant until its group needs it, then serving requests that httpd
-//! children send over the bridge, then draining. Plain Rust; `daemon` forks the process and drops its
-//! privileges, and calls [`run()`] in it.
+//! children send over the bridge, then draining. Plain Rust; `daemon` forks the process and drops
+//! its privileges, and calls [`run()`] in it.
 //!
 //! The thread that calls [`run()`] accepts connections, keeps time and watches signals. As many
 //! worker threads as the group's `threads` wait on one epoll for all connections; each takes one
 //! event at a time. A small request costs the process three system calls: epoll_wait, recv and
 //! send. An idle connection costs no thread.
 //!
-//! A request that waits for a future (`Exchange::park`), or for a client that is slow to send its body
-//! or to take a response that is larger than httpd keeps, gives its turn away: then another thread is
-//! started, unless there is one without work. So `threads` bounds how much is worked on at once, and
-//! not how many requests may wait.
+//! A request that waits for a future (`Exchange::park`), or for a client that is slow to send its
+//! body or to take a response that is larger than httpd keeps, gives its turn away: then another
+//! thread is started, unless there is one without work. So `threads` bounds how much is worked on
+//! at once, and not how many requests may wait.
 #![cfg(target_os = "linux")]
 #![forbid(unsafe_code)]
 

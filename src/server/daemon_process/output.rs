@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::current_request::Pieces;
 use crate::protocol::bridge::{HEADER, Header, Kind, flags, put_body};
 
-/// As soon as so much is collected it is written, in bytes. A little more than 64 KiB, so that a
+/// The amount of collected output that is written, in bytes. A little more than 64 KiB, so that a
 /// body of that size goes in one piece with what is around it.
 pub(super) const WRITE_ABOVE: usize = 96 * 1024;
 
@@ -28,7 +28,7 @@ pub(super) struct Output {
     /// Large pieces of data, each with the place in `frames` before which it comes.
     large: Vec<(usize, Bytes)>,
     large_bytes: usize,
-    /// Where the last HEAD or BODY starts, while nothing comes after it.
+    /// The start of the last HEAD or BODY, while nothing comes after it.
     last: Option<usize>,
 }
 
@@ -86,7 +86,7 @@ impl Output {
         self.large.last().is_none_or(|&(at, _)| at <= start)
     }
 
-    /// What is collected goes to the client without delay.
+    /// Sends the collected output to the client without delay.
     pub(super) fn flush(&mut self) {
         match self.last {
             Some(start) => self.frames[start + FLAGS] |= flags::FLUSH,
@@ -109,7 +109,7 @@ impl Output {
     }
 }
 
-/// Where kind and flags stand in a header.
+/// The offsets of kind and flags in a header.
 const KIND: usize = 4;
 const FLAGS: usize = 5;
 

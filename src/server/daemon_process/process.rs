@@ -1,4 +1,4 @@
-//! What all threads of a daemon process share.
+//! The part that all threads of a daemon process share.
 
 use std::io;
 use std::os::fd::AsFd as _;
@@ -54,7 +54,7 @@ pub(super) struct Process {
     refusals_since_us: AtomicU64,
 }
 
-/// What a process is made of, beside what it makes itself.
+/// The parts that a process is made of, beside those that it makes itself.
 pub(super) struct Parts {
     pub(super) options: GroupOptions,
     pub(super) board: Scoreboard,
@@ -151,7 +151,8 @@ impl Process {
         self.without_permit(current, row, (Regain::InTurn, phase), wait)
     }
 
-    /// Waits for a client that is slow to send or to receive: meanwhile another request has the permit.
+    /// Waits for a client that is slow to send or to receive: meanwhile another request has the
+    /// permit.
     pub(super) fn wait_for_client<T>(
         self: &Arc<Self>,
         current: &CurrentRequest,

@@ -19,7 +19,7 @@ use crate::protocol::bridge::{Limits, Peer, Reason as Refusal, RequestHead, spli
 /// system call to find out.
 const LOOK_AFTER_US: u64 = 1000;
 
-/// What became of a connection.
+/// The state of a connection after its thread is done with it.
 pub(super) enum Served {
     /// It was given back: it may be another thread's by now.
     Released,
@@ -61,8 +61,8 @@ pub(super) fn serve(
     }
     let started_us = monotonic_us();
     let queue_us = started_us.saturating_sub(facts.sent_us);
-    // First the ticket, then the look: a child that closes the connection looks for the ticket after
-    // that, so one of the two sees the other.
+    // First the ticket, then the look: a child that closes the connection looks for the ticket
+    // after that, so one of the two sees the other.
     let method = head.variables.get(b"REQUEST_METHOD").unwrap_or_default();
     row.begin(facts.ticket, started_us, &[method, facts.server, facts.target]);
     if queue_us > LOOK_AFTER_US && os::has_hung_up(connection.as_fd()) {
@@ -106,7 +106,7 @@ pub(super) fn serve(
         .options
         .queue_timeout
         .is_some_and(|longest| u128::from(queue_us) > longest.as_micros());
-    // What cannot be sent is seen by the tally.
+    // A failed send is seen by the count.
     let (_, error) = if waited_too_long {
         let seconds = queue_us / 1_000_000;
         let why = format!("the request waited {seconds} s for a thread (queue-timeout)");

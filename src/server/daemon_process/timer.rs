@@ -21,7 +21,7 @@ use crate::process_group::{
 use crate::protocol::bridge::{Limits, Timing, put_failed};
 use crate::server::workers::pollers::Ticks;
 
-/// How long a request that waited when it was broken off may take to come to its end.
+/// The time that a request which waited when it was broken off has to come to its end.
 const CUT_GRACE_US: u64 = 1_000_000;
 
 /// The interval at which a process at rest looks at its load.
@@ -40,7 +40,7 @@ pub(super) struct Timer {
     /// When the log was told that nothing can be accepted.
     told_us: Option<u64>,
     lifeline_over: bool,
-    /// What a signal or a command asked for.
+    /// The stop that a signal or a command asked for.
     asked: Option<Reason>,
     told: bool,
     drain: Option<Drain>,

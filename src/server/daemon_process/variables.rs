@@ -6,7 +6,7 @@ use crate::gateway::SharedVariables;
 use crate::process_group::GroupOptions;
 use crate::protocol::bridge::{PairBlock, RequestHead};
 
-/// What the process says of itself in every environ.
+/// The facts of the process that stand in every environ.
 #[derive(Clone, Debug)]
 pub(super) struct ProcessVariables {
     group: Vec<u8>,

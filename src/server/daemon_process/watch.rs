@@ -1,4 +1,4 @@
-//! What a daemon process's first thread waits for.
+//! The events that a daemon process's first thread waits for.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -24,13 +24,14 @@ pub(super) struct Watch {
     group: &'static GroupScore,
 }
 
-/// Wakes the requests that wait in httpd's children for a process to be ready, as a state has changed.
+/// Wakes the requests that wait in httpd's children for a process to be ready, as a state has
+/// changed.
 pub fn announce(group: &GroupScore) {
     group.change();
     os::wake_all(group.changes());
 }
 
-/// What has happened.
+/// The events that have happened.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Found {
     /// Nobody can send requests any more.
@@ -141,7 +142,7 @@ impl Watch {
     }
 }
 
-/// What is written into a lifeline means nothing.
+/// Bytes in a lifeline mean nothing.
 fn is_over(lifeline: &OwnedFd) -> bool {
     os::is_at_end(lifeline)
 }

@@ -22,12 +22,12 @@ use crate::server::workers::connections::Entry as _;
 /// Room to read requests into, in bytes. It grows for a larger one, and shrinks again.
 const READ: usize = 128 * 1024;
 
-/// What a worker thread has, and keeps from one request to the next.
+/// The state that a worker thread keeps from one request to the next.
 pub(super) struct Worker {
     pub(super) process: Arc<Process>,
     pub(super) row: &'static WorkerScore,
     pub(super) current: Arc<CurrentRequest>,
-    /// What was read and not used: `read[from..to]`.
+    /// The unused bytes that were read: `read[from..to]`.
     pub(super) read: Vec<u8>,
     pub(super) from: usize,
     pub(super) to: usize,
@@ -36,7 +36,7 @@ pub(super) struct Worker {
     pub(super) spare: Vec<u8>,
 }
 
-/// What to do after a frame.
+/// The next step after a frame.
 enum Next {
     /// Look at the next one.
     Go,
@@ -150,7 +150,7 @@ impl Worker {
         }
     }
 
-    /// What the connection kept goes into the buffer.
+    /// The bytes that the connection kept go into the buffer.
     fn take_up(&mut self, connection: &Connection) -> Kept {
         let mut kept = std::mem::take(&mut *connection.kept());
         self.fill(&kept.rest);
@@ -158,7 +158,7 @@ impl Worker {
         kept
     }
 
-    /// What is in the buffer goes to the connection.
+    /// The bytes in the buffer go to the connection.
     fn put_down(&mut self, connection: &Connection, mut kept: Kept) {
         kept.rest.extend_from_slice(&self.read[self.from..self.to]);
         (self.from, self.to) = (0, 0);
@@ -169,7 +169,7 @@ impl Worker {
         *connection.kept() = kept;
     }
 
-    /// What a request has left on its connection goes into the buffer.
+    /// The rest that a request left on its connection goes into the buffer.
     fn take_back(&mut self, leftover: Leftover, kept: &mut Kept) {
         self.fill(&leftover.rest);
         kept.skip = leftover.skip;

@@ -21,11 +21,11 @@ use crate::server::stream::{
 use crate::server::workers::connections::Entry as _;
 
 /// Works on a connection that the calling thread has claimed, until there is nothing to read, or
-/// another thread reads on, or it is closed. Once its peer has `hung_up` no other event tells of the
-/// end behind what is to be read.
+/// another thread reads on, or it is closed. Once its peer has `hung_up` no other event tells of
+/// the end behind what is to be read.
 pub(super) fn serve(worker: &mut Worker, connection: &Arc<Connection>, hung_up: bool) {
     let mut piece = take_up(worker, connection);
-    // What was read before is looked at first: it may have to wait for a full queue.
+    // Bytes that were read before are looked at first: it may have to wait for a full queue.
     let mut has_rest = !worker.buffer.is_empty();
     loop {
         let mut received = if std::mem::take(&mut has_rest) {
@@ -61,7 +61,7 @@ pub(super) fn serve(worker: &mut Worker, connection: &Arc<Connection>, hung_up: 
                     }
                 }
                 Ok(Step::QueueFull) => {
-                    // Whoever empties the queue has somebody read on.
+                    // The thread that empties the queue has another read on.
                     put_down(worker, connection, piece);
                     while !connection.release() {}
                     return;
@@ -180,7 +180,7 @@ fn is_done(worker: &Worker, connection: &Connection, piece: Piece) -> bool {
         && connection.sending.try_writer().is_some_and(|mut parked| parked.finish(Then::Close))
 }
 
-/// What the connection kept goes into the buffer.
+/// The bytes that the connection kept go into the buffer.
 fn take_up(worker: &mut Worker, connection: &Connection) -> Piece {
     worker.buffer.clear();
     let mut kept = connection.kept();
@@ -193,7 +193,7 @@ fn take_up(worker: &mut Worker, connection: &Connection) -> Piece {
     std::mem::take(&mut multiplexer(connection).table().piece)
 }
 
-/// What is in the buffer goes to the connection.
+/// The bytes in the buffer go to the connection.
 fn put_down(worker: &mut Worker, connection: &Connection, piece: Piece) {
     let partial = !worker.buffer.is_empty();
     let mut table = multiplexer(connection).table();
@@ -259,8 +259,8 @@ fn begin(
     Left::Alone
 }
 
-/// Where a request's input ends, if all of it is at the front of the buffer and nothing else is in
-/// between.
+/// Returns the end of a request's input, if all of it is at the front of the buffer and nothing
+/// else is in between.
 fn end_of_input(buffer: &Buffer, piece: Piece, request: &Request) -> Option<usize> {
     let bytes = buffer.unread();
     let mut at = piece.content + piece.padding;

@@ -13,14 +13,14 @@ use crate::protocol::fastcgi::{HEADER, Header, Kind, Role};
 use crate::server::stream::{BodyEnd as _, Buffer, Received, gone};
 use crate::server::workers::connections::Entry as _;
 
-/// Where input is to be found.
+/// The place at which input is found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Mode {
     /// All of it is in the buffer, and nothing else. The connection was given back.
     Whole,
     /// This thread has claimed the connection, and reads it.
     Claimed,
-    /// Whoever reads the connection puts it into the queue.
+    /// The thread that reads the connection puts it into the queue.
     Fed,
     /// It has ended.
     Over,
@@ -37,12 +37,12 @@ pub(super) struct Input<'r, 'c> {
     channel: &'r Arc<Channel>,
     id: u16,
     role: Role,
-    /// How much of the buffer's front is input.
+    /// The length of the input at the front of the buffer.
     own: usize,
     /// Input that was not read by this thread: `fed[fed_from..]`.
     fed: Vec<u8>,
     fed_from: usize,
-    /// What CONTENT_LENGTH (and a filter's FCGI_DATA_LENGTH) says.
+    /// The length by CONTENT_LENGTH (and a filter's FCGI_DATA_LENGTH).
     length: Option<u64>,
     taken: u64,
 }
@@ -157,7 +157,7 @@ impl<'r, 'c> Input<'r, 'c> {
                     });
                 }
                 Step::QueueFull => {
-                    // Whoever empties the queue has somebody read on.
+                    // The thread that empties the queue has another read on.
                     self.put_down();
                     self.mode = Mode::Fed;
                     while !connection.release() {}
@@ -229,8 +229,8 @@ impl<'r, 'c> Input<'r, 'c> {
         self.inbound.set_end(end);
     }
 
-    /// What was taken in and not asked for is passed over. What stands between of other requests is
-    /// theirs.
+    /// Bytes that were read and not asked for are passed over. What stands between of other
+    /// requests is theirs.
     pub(super) fn throw_away_ahead(&mut self) {
         while self.mode == Mode::Claimed && self.inbound.has_ahead() {
             let own = std::mem::take(&mut self.own);
@@ -242,7 +242,7 @@ impl<'r, 'c> Input<'r, 'c> {
         }
     }
 
-    /// What was read and not used goes to the connection.
+    /// Unused bytes go to the connection.
     pub(super) fn put_down(&mut self) {
         while self.inbound.has_ahead() {
             self.inbound.receive(self.buffer);
@@ -338,7 +338,7 @@ impl InputSource for Input<'_, '_> {
                     }
                 }
                 Mode::Claimed => {
-                    // What others have read comes before what there is to be read.
+                    // Bytes that other threads have read come before those in the socket.
                     match self.take_fed() {
                         Some(Fed::Bytes) => continue,
                         Some(Fed::End) => {

@@ -9,7 +9,7 @@ use crate::protocol::fastcgi::{Flow, ParamsReader, Role};
 use crate::protocol::params::Params;
 use crate::server::stream::{Connection, Due, EngineProcess as Process, us};
 
-/// What of a request's input is kept for it while it does not read, in bytes.
+/// The most input that is kept for a request which does not read, in bytes.
 pub(super) const QUEUE: usize = 256 * 1024;
 
 /// The requests of a connection.
@@ -20,7 +20,7 @@ pub(super) struct Multiplexer {
     pub(super) ending: AtomicUsize,
 }
 
-/// What whoever reads the connection, and whoever runs a request of it, have to agree upon.
+/// The state shared by the thread that reads the connection and those that run its requests.
 #[derive(Default)]
 pub(super) struct Table {
     pub(super) requests: Vec<Entry>,
@@ -99,8 +99,8 @@ impl Multiplexer {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The connection is broken: the requests that run are told, and those whose heads were on their
-    /// way are none any more. How many these were.
+    /// The connection is broken: the requests that run are told, and those whose heads were on
+    /// their way are none any more. How many these were.
     pub(super) fn break_off(&self) -> usize {
         let mut table = self.table();
         table.close = true;

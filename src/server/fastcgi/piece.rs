@@ -11,7 +11,7 @@ pub(super) type Inbound<'c> = stream::Inbound<'c, Option<Scan>>;
 pub(super) struct Piece {
     pub(super) kind: u8,
     pub(super) id: u16,
-    /// What is left of it, in bytes.
+    /// The rest of it, in bytes.
     pub(super) content: usize,
     pub(super) padding: usize,
 }
@@ -31,8 +31,8 @@ impl Piece {
         };
     }
 
-    /// Behind the content, takes padding off the front of the buffer; whether there is no more of it
-    /// to come.
+    /// Behind the content, takes padding off the front of the buffer; whether there is no more of
+    /// it to come.
     pub(super) fn skip_padding(&mut self, buffer: &mut Buffer) -> bool {
         if self.content > 0 {
             return true;
@@ -48,10 +48,10 @@ impl Piece {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Scan {
     id: u16,
-    /// What is left of a record's content and padding, in bytes.
+    /// The rest of a record's content and padding, in bytes.
     skip: usize,
     header: [u8; HEADER],
-    /// How much of the header has come.
+    /// The number of bytes of the header that have come.
     have: usize,
     over: bool,
 }
@@ -84,7 +84,7 @@ impl Scan {
                 return;
             }
             self.have = 0;
-            // Who takes it apart finds out what is wrong: until then there is nothing to wait for.
+            // The decoder finds out what is wrong: until then there is nothing to wait for.
             let Ok(header) = Header::decode(&self.header) else {
                 self.over = true;
                 return;

@@ -15,7 +15,7 @@ use crate::protocol::fastcgi::{
 use crate::protocol::params::{Limits, Params};
 use crate::server::stream::{Buffer, Complaint, Connection, EngineProcess as Process};
 
-/// What a look at the front of the buffer led to.
+/// The result of a look at the front of the buffer.
 pub(super) enum Step {
     /// More bytes are wanted.
     More,
@@ -27,13 +27,13 @@ pub(super) enum Step {
     Own(usize),
     /// The reader's own input has ended.
     OwnEnd,
-    /// What is at the front is for an queue that is full.
+    /// The record at the front is for a full queue.
     QueueFull,
     /// The peer broke the protocol.
     Violation(String),
 }
 
-/// Who reads, and what he has.
+/// The reader of a connection and its state.
 pub(super) struct Reader<'r> {
     pub(super) process: &'r Process,
     pub(super) connection: &'r Connection,
@@ -167,7 +167,7 @@ impl Reader<'_> {
 
     /// The header of a stream's record.
     fn stream(&mut self, table: &mut Table, header: &Header) -> Step {
-        // What belongs to no request is passed over: its request may have ended early (3.3).
+        // Records of no request are passed over: their request may have ended early (3.3).
         let Some(at) = table.position(header.request_id) else { return Step::Go };
         let entry = &mut table.requests[at];
         let step = match entry.flow.pass(header) {

@@ -18,7 +18,7 @@ use crate::server::stream::{Connection, Framing, Sent, Then, Worker};
 use crate::server::workers::connections::Entry as _;
 use crate::server::workers::parker::Client;
 
-/// What became of the connection, as far as the calling thread is concerned.
+/// The state of the connection for the calling thread.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Left {
     /// Others read it, or nobody.
@@ -88,8 +88,8 @@ pub(super) fn run(
         End::Parked => claimed(true),
         End::Whole if !closes => claimed(true),
         End::Whole if lingers => {
-            // Were it closed now, what has not been read would make it a reset, and the response could
-            // be lost.
+            // Were it closed now, what has not been read would make it a reset, and the response
+            // could be lost.
             connection.linger();
             if mode != Mode::Claimed && connection.claim() {
                 process.resume(connection);
@@ -128,7 +128,7 @@ fn return_room(
     state.spare.put(head, channel);
 }
 
-/// How the end of a response went out.
+/// The way in which the end of a response went out.
 enum End {
     /// All of it is out.
     Whole,
@@ -166,9 +166,9 @@ impl Response<'_, '_> {
 }
 
 impl Response<'_, '_> {
-    /// Breaks the stream of records. To nginx the end of a connection is the end of a response, with
-    /// or without END_REQUEST: only what is no FastCGI (version 0) makes it break the response off, and
-    /// on a TCP connection a reset, which a Unix socket does not have.
+    /// Breaks the stream of records. To nginx the end of a connection is the end of a response,
+    /// with or without END_REQUEST: only what is no FastCGI (version 0) makes it break the response
+    /// off, and on a TCP connection a reset, which a Unix socket does not have.
     ///
     /// Returns whether that waits for room. The connection is reset behind it then.
     fn spoil(&self) -> bool {
@@ -190,7 +190,7 @@ fn take_off(inbound: &Inbound<'_>, request: &Request) -> bool {
     table.set_due(process, connection, false, monotonic_us());
     let closes = (table.close || process.closes_kept()) && table.requests.is_empty();
     table.close |= closes;
-    // What it did not read may have been in the way.
+    // Unread input may have been in the way.
     let stalled = std::mem::take(&mut table.stalled);
     drop(table);
     if stalled && !closes && connection.claim() {

@@ -41,7 +41,7 @@ impl Response<'_, '_> {
         sent
     }
 
-    /// As [`send`](Self::send), while more is to follow.
+    /// Works like [`send`](Self::send), while more is to follow.
     fn send_part(&self) -> Result<()> {
         self.inbound.absorb()?;
         self.send(None).map(|_| ())
@@ -129,7 +129,7 @@ impl Sink for Response<'_, '_> {
 
     fn park(&self, interest: Interest) -> Woken {
         if !self.inbound.is_open() {
-            // Who reads the connection tells of input, and of an ABORT_REQUEST.
+            // The thread that reads the connection tells of input, and of an ABORT_REQUEST.
             let queue = self.channel.listen(Some(self.inbound.waker()));
             let has_news = interest == Interest::Input && (!queue.bytes.is_empty() || queue.over);
             drop(queue);

@@ -1,4 +1,4 @@
-//! What a worker thread has for FastCGI: room for heads, and its way to the web server's log.
+//! The FastCGI state of a worker thread: room for heads, and its way to the web server's log.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -31,7 +31,7 @@ pub(super) struct Log {
     request: Mutex<Option<Addressee>>,
 }
 
-/// Whose STDERR lines go to.
+/// The request whose STDERR lines go to.
 type Addressee = (Arc<Process>, Arc<Connection>, u16);
 
 impl ThreadState {

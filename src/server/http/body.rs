@@ -18,7 +18,8 @@ use super::deadlines::Activity;
 
 /// The bytes that one response may park.
 const RESPONSE_MAX: usize = 256 * 1024;
-/// The bytes that all responses of a process may park together. The first piece of each comes on top.
+/// The bytes that all responses of a process may park together. The first piece of each comes on
+/// top.
 const PROCESS_MAX: usize = 64 * 1024 * 1024;
 
 /// A part of a response on its way to the connection.
@@ -201,8 +202,8 @@ impl Body for ResponseBody {
             }
             Self::Stream { breaks: true, .. } => Poll::Ready(Some(Err(Broken))),
             Self::Stream { reader, breaks } => match reader.0.poll_pop(context.waker()) {
-                // hyper drops what it has not sent yet when a body fails, and sends it when there is
-                // nothing to do for the moment.
+                // hyper drops what it has not sent yet when a body fails, and sends it when there
+                // is nothing to do for the moment.
                 Poll::Ready(Some(Err(Broken))) => {
                     *breaks = true;
                     context.waker().wake_by_ref();

@@ -35,12 +35,12 @@ use crate::server::site::Site;
 pub struct Listener {
     /// The socket.
     pub socket: OwnedFd,
-    /// What the log calls it.
+    /// The name in the log.
     pub name: String,
 }
 
-/// Serves HTTP on `listeners` in the calling thread until `drain` is rung, then lets the requests in
-/// flight finish, for the site's `graceful` at most. X-Forwarded-* are believed of `trusted`.
+/// Serves HTTP on `listeners` in the calling thread until `drain` is rung, then lets the requests
+/// in flight finish, for the site's `graceful` at most. X-Forwarded-* are believed of `trusted`.
 ///
 /// # Errors
 ///

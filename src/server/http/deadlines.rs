@@ -1,7 +1,7 @@
 //! The deadlines of a connection: its first byte, each request head, its idle time, its reader.
 //!
-//! hyper has a deadline for the heads of HTTP/1 only. So the connection's stream is watched here: for
-//! the version of HTTP, and for the frames of HTTP/2.
+//! hyper has a deadline for the heads of HTTP/1 only. So the connection's stream is watched here:
+//! for the version of HTTP, and for the frames of HTTP/2.
 
 use std::io;
 use std::pin::Pin;
@@ -178,8 +178,8 @@ impl Activity {
 }
 
 impl State {
-    /// Notes an event of a request. A request of HTTP/2 has a task of its own: the connection's task
-    /// has to look at its deadline again.
+    /// Notes an event of a request. A request of HTTP/2 has a task of its own: the connection's
+    /// task has to look at its deadline again.
     fn moved(&mut self) {
         self.active_at = Instant::now();
         if self.version == Version::Http2
@@ -250,8 +250,8 @@ impl Frames {
     const CONTINUATION: u8 = 9;
     const END_HEADERS: u8 = 4;
 
-    /// Reads on; returns whether there is a frame that belongs to a request or its response. PING and
-    /// SETTINGS do not: a client could keep a connection open with them for ever.
+    /// Reads on; returns whether there is a frame that belongs to a request or its response. PING
+    /// and SETTINGS do not: a client could keep a connection open with them for ever.
     fn read(&mut self, mut bytes: &[u8]) -> bool {
         let mut is_active = false;
         while !bytes.is_empty() {

@@ -23,7 +23,7 @@ use crate::gateway::{Code, Level, panic};
 use crate::protocol::params::Params;
 use crate::server::site::{self, Ending, Mode, Site, page};
 
-/// What all requests share.
+/// The part that all requests share.
 pub(super) struct Shared {
     pub(super) site: Arc<Site>,
     pub(super) trusted: Vec<IpNet>,
@@ -44,7 +44,7 @@ pub(super) async fn answer(
     activity: Arc<Activity>,
     request: Request<Incoming>,
 ) -> Result<Response<ResponseBody>, Broken> {
-    // Whatever becomes of this future: the application is told by the end of `reader`.
+    // However this future ends: the application is told by the end of `reader`.
     let (output, reader) = Output::new(shared.parked.clone(), activity);
     let (parts, body) = request.into_parts();
     let is_http1 = parts.version < Version::HTTP_2;

@@ -1,5 +1,5 @@
-//! The HTTP server's use of the worker pool: applications run as jobs, and a bounded queue holds the
-//! requests that wait for a thread.
+//! The HTTP server's use of the worker pool: applications run as jobs, and a bounded queue holds
+//! the requests that wait for a thread.
 
 use std::io;
 use std::sync::Arc;

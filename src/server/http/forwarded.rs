@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use http::HeaderMap;
 use ipnet::IpNet;
 
-/// Who a request comes from and how, as far as it can be believed.
+/// The origin of a request, as far as it can be trusted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Origin {
     /// The client's address; `None` behind a Unix socket whose peer says nothing.
@@ -17,8 +17,9 @@ pub(super) struct Origin {
     pub(super) host: Option<Vec<u8>>,
 }
 
-/// What the trusted among the proxies on the way say; `peer` is who is connected, `None` on a Unix
-/// socket, whose peer is trusted whenever somebody is: access to it is a matter of its file's mode.
+/// Returns the origin by the trusted proxies on the way; `peer` is who is connected, `None` on a
+/// Unix socket, whose peer is trusted whenever somebody is: access to it is a matter of its file's
+/// mode.
 ///
 /// X-Forwarded-For is read from its end, where the nearest proxy wrote: the first address that is
 /// not a trusted proxy's is the client's (as mod_remoteip reads it). Of Proto and Host, which the

@@ -53,7 +53,7 @@ impl Inbox {
         self.body.borrow().is_end_stream()
     }
 
-    /// How long the client may be silent.
+    /// The time that the client may be silent.
     pub(super) const fn timeout(&self) -> Duration {
         self.timeout
     }
@@ -117,7 +117,7 @@ impl Inbox {
     }
 }
 
-/// What the application reads.
+/// The input that the application reads.
 pub(super) struct Source<'i> {
     inbox: &'i Inbox,
     data: Bytes,
@@ -157,7 +157,7 @@ impl InputSource for Source<'_> {
     }
 }
 
-/// What is wrong with a chunk is said by an `io::Error` of hyper's; all else is the connection's end.
+/// A wrong chunk is an `io::Error` of hyper's; all else is the connection's end.
 fn failed(error: &hyper::Error) -> Error {
     let mut cause = error.source();
     while let Some(inner) = cause {

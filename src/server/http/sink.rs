@@ -1,4 +1,4 @@
-//! Where a response goes on its way to hyper: a head, then pieces over a channel.
+//! The way of a response to hyper: a head, then pieces over a channel.
 
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
@@ -33,7 +33,7 @@ pub(super) struct Started {
     pub(super) rest: Rest,
 }
 
-/// What comes after a head.
+/// The part after a head.
 pub(super) enum Rest {
     /// All of the body.
     Whole(Bytes, Option<HeaderMap>),

@@ -32,8 +32,8 @@ pub(super) enum Unfit {
     Server,
 }
 
-/// Writes the variables of a request into `into`. SCRIPT_NAME is empty and PATH_INFO the whole path:
-/// what is mounted where is not known here.
+/// Writes the variables of a request into `into`. SCRIPT_NAME is empty and PATH_INFO the whole
+/// path: what is mounted where is not known here.
 pub(super) fn write(
     parts: &Parts,
     ends: Ends,

@@ -5,7 +5,7 @@ use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::os::fd::RawFd;
 use std::path::PathBuf;
 
-/// Where to listen.
+/// An address to listen at.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Address {
     /// A descriptor that the program was started with.
@@ -24,7 +24,7 @@ impl Address {
     ///
     /// # Errors
     ///
-    /// What is allowed.
+    /// The text is not allowed; the error says what is.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         let wrong = || ALLOWED.to_owned();
         if let Some(number) = text.strip_prefix("fd:") {
@@ -38,7 +38,7 @@ impl Address {
         }
         let path = text.strip_prefix("unix:").or_else(|| text.starts_with('/').then_some(text));
         if let Some(path) = path {
-            // As long as struct sockaddr_un has it, with a NUL.
+            // The length that struct sockaddr_un has it, with a NUL.
             return match path.len() {
                 1..108 if path.starts_with('/') && !path.ends_with('/') => {
                     Ok(Self::Unix(path.into()))

@@ -11,7 +11,7 @@ use crate::server::site::{Mount, Mounts};
 ///
 /// # Errors
 ///
-/// What is wrong and what is allowed.
+/// The value is not allowed; the text says why and what is.
 pub(super) fn mounts(
     gateway: &Gateway,
     wanted: &[String],
@@ -64,7 +64,7 @@ fn mount(
 ///
 /// # Errors
 ///
-/// What is wrong and what is allowed.
+/// The value is not allowed; the text says why and what is.
 pub(super) fn options(gateway: &Gateway, wanted: &[String]) -> Result<Vec<Options>, String> {
     let mut all = vec![Options::new(); gateway.applications.len()];
     for text in wanted {

@@ -1,4 +1,4 @@
-//! How long to wait before a worker that died is replaced.
+//! Returns the pause before a worker that died is replaced.
 
 use std::time::{Duration, Instant};
 

@@ -24,7 +24,8 @@ pub(super) const OPTIONS_VARIABLE: &str = "MOD_RUST_OPTIONS";
 ///
 /// # Errors
 ///
-/// What is wrong and what is allowed; and what `--help` and `--version` print.
+/// The command line is wrong; the text says what and what is allowed. Also the texts of `--help`
+/// and `--version`.
 pub(super) fn parse(
     gateway: &Gateway,
     mut arguments: Vec<OsString>,

@@ -22,7 +22,7 @@ pub(super) const PROTOCOLS: &[Mode] = &[
     Mode::Http,
 ];
 
-/// How the program is to run.
+/// The configuration of a program.
 #[derive(Clone, Debug)]
 pub(super) struct Config {
     pub(super) listeners: Vec<Wanted>,
@@ -57,7 +57,7 @@ pub(super) struct Wanted {
     pub(super) address: Address,
 }
 
-/// Where a log goes.
+/// The destination of a log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Target {
     /// `-`.

@@ -1,4 +1,4 @@
-//! What master and worker say to each other: the worker that it is ready, or why it is not; the end
+//! The messages of master and worker: the worker says that it is ready, or why it is not; the end
 //! of either is the end of the line.
 
 use std::io::{self, Read as _, Write as _};
@@ -9,8 +9,8 @@ use super::listen::Bound;
 use crate::os;
 use crate::server::site::Mode;
 
-/// What makes a process a worker: the master's id, the number of its line to the master, then
-/// `protocol:number` of each listener.
+/// The variable that makes a process a worker: the master's id, the number of its line to the
+/// master, then `protocol:number` of each listener.
 pub(super) const VARIABLE: &str = "MOD_RUST_WORKER";
 
 /// The value of [`VARIABLE`].
@@ -33,7 +33,7 @@ pub(super) fn is_meant(value: &str) -> bool {
             .is_ok_and(|target| target.as_os_str().as_encoded_bytes().starts_with(b"socket:"))
 }
 
-/// What a worker finds in [`VARIABLE`].
+/// The value of [`VARIABLE`] in a worker.
 ///
 /// # Errors
 ///
@@ -94,7 +94,7 @@ pub(super) struct Ear {
     pub(super) is_closed: bool,
 }
 
-/// What a worker said.
+/// A worker's message.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Said {
     Ready,
@@ -107,7 +107,7 @@ impl Ear {
         Ok(Self { stream, said: Vec::new(), is_closed: false })
     }
 
-    /// What has been said since.
+    /// Returns the messages since the last call.
     pub(super) fn listen(&mut self) -> Vec<Said> {
         let mut buffer = [0; 1024];
         while !self.is_closed {

@@ -47,7 +47,7 @@ impl Drivers {
         self.drains.iter().for_each(Event::ring);
     }
 
-    /// What can be read when a driver has ended.
+    /// Becomes readable when a driver has ended.
     pub(super) const fn ended(&self) -> &Event {
         &self.ended
     }

@@ -14,18 +14,18 @@ use super::control::{self, Ear, Said};
 use super::listen::Bound;
 use crate::os;
 
-/// What the master starts workers with.
+/// The parts with which the master starts workers.
 #[derive(Debug)]
 pub(super) struct Recipe {
     /// The program's path, which leads to another program after it was replaced.
     pub(super) program: PathBuf,
-    /// As the master's own, the program's name first.
+    /// The arguments of the master, the program's name first.
     pub(super) arguments: Vec<OsString>,
 }
 
 impl Recipe {
-    /// Where this very program is: by the path that it was started by, so that a symbolic link that
-    /// is changed leads to the new one.
+    /// Returns the path of this very program: by the path that it was started by, so that a
+    /// symbolic link that is changed leads to the new one.
     ///
     /// # Errors
     ///
@@ -127,10 +127,10 @@ impl Worker {
         let _ = kill_process(Pid::from_child(&self.child), signal);
     }
 
-    /// How it ended, if it has.
+    /// The end, if it has come.
     pub(super) fn end(&mut self) -> Option<ExitStatus> {
         let status = self.child.try_wait().ok().flatten()?;
-        // What it said last may not have been heard yet.
+        // Its last message may not have been read yet.
         self.listen();
         Some(status)
     }

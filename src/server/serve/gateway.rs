@@ -80,8 +80,8 @@ impl Gateway {
             .fold(self, |gateway, (name, factory)| gateway.application(name, factory))
     }
 
-    /// Mounts an application at a path, unless the command line has a `--mount`. A single application
-    /// is mounted at `/` by default.
+    /// Mounts an application at a path, unless the command line has a `--mount`. A single
+    /// application is mounted at `/` by default.
     pub fn mount(mut self, path: impl Into<String>, application: impl Into<String>) -> Self {
         self.mounts.push((path.into(), application.into()));
         self

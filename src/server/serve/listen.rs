@@ -39,7 +39,7 @@ impl Bound {
     ///
     /// # Errors
     ///
-    /// What cannot be listened at, and why.
+    /// An address cannot be listened at; the text names it and says why.
     pub(super) fn bind(wanted: &Wanted, config: &Config) -> Result<Self, String> {
         let Wanted { protocol, address } = wanted;
         let told = |error: io::Error| format!("--{} {address}: {error}", protocol.name());

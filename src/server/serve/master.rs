@@ -127,7 +127,7 @@ impl Master {
         match signal {
             SIGTERM | SIGINT => {
                 if matches!(self.state, State::Ending { .. }) {
-                    // Whoever asks twice does not want to wait.
+                    // A second request to stop means: do not wait.
                     self.fleet.iter_mut().for_each(Worker::kill);
                     return;
                 }

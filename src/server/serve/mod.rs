@@ -1,9 +1,10 @@
-//! A whole program around applications: the command line, the listeners, the processes, the signals.
+//! A whole program around applications: the command line, the listeners, the processes, the
+//! signals.
 //!
 //! [`Gateway`] is what a program's `main` makes; [`serve()`] is the same for one application. A
-//! program that listens itself has a master process, which binds and supervises, and worker processes,
-//! which run the drivers. A CGI program, and a FastCGI program that inherits its socket, are one
-//! process each: the web server has the supervision.
+//! program that listens itself has a master process, which binds and supervises, and worker
+//! processes, which run the drivers. A CGI program, and a FastCGI program that inherits its socket,
+//! are one process each: the web server has the supervision.
 
 mod address;
 mod applications;

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use nix::unistd::{Gid, Group, Uid, User, geteuid, initgroups, setgid, setgroups, setuid};
 
-/// Who the worker processes are.
+/// The user and groups of the worker processes.
 #[derive(Clone, Debug)]
 pub(super) struct Privileges {
     uid: Uid,
@@ -16,7 +16,7 @@ pub(super) struct Privileges {
 }
 
 impl Privileges {
-    /// What `--user` and `--group` name; `None` without either.
+    /// The account of `--user` and `--group`; `None` without either.
     ///
     /// # Errors
     ///
@@ -65,7 +65,7 @@ impl Privileges {
     ///
     /// # Errors
     ///
-    /// As `chown(2)`.
+    /// Those of `chown(2)`.
     pub(super) fn give(&self, path: &Path) -> io::Result<()> {
         std::os::unix::fs::chown(path, Some(self.uid.as_raw()), Some(self.gid.as_raw()))
     }
@@ -74,7 +74,7 @@ impl Privileges {
     ///
     /// # Errors
     ///
-    /// What the system refused.
+    /// The system refused a call.
     pub(super) fn take_on(&self) -> Result<(), String> {
         let refused = |what: &'static str| {
             move |error| format!("cannot become the user of --user: {what}: {error}")

@@ -131,6 +131,6 @@ fn wait(signals: &Signals, line: Option<&Line>, drivers: &Drivers, until: Option
     }
     let left = until.map(|until| until.saturating_duration_since(Instant::now()));
     let timeout = left.and_then(|left| left.try_into().ok());
-    // What it was, the caller looks for itself.
+    // The caller finds out itself what it was.
     let _ = poll(&mut fds, timeout.as_ref());
 }

@@ -45,8 +45,8 @@ impl Signals {
     }
 }
 
-/// Keeps `signals` from the calling thread and from all that it starts from now on: a call that waits
-/// in one of them is not interrupted.
+/// Keeps `signals` from the calling thread and from all that it starts from now on: a call that
+/// waits in one of them is not interrupted.
 pub(super) fn block(signals: &[i32]) {
     // They are numbers of signals, which cannot be refused.
     let _ = set(signals).thread_block();

@@ -1,4 +1,4 @@
-//! What the program was started for, where the command line does not say it.
+//! The task of the program, where the command line does not say it.
 
 use std::ffi::OsStr;
 use std::os::fd::RawFd;
@@ -8,7 +8,7 @@ use super::config::{Config, PROTOCOLS, Wanted};
 use super::{listen, systemd};
 use crate::server::site::Mode;
 
-/// What there is to see.
+/// The sockets, variables and standard streams that the program inherited.
 #[derive(Debug, Default)]
 pub(super) struct Surroundings {
     /// GATEWAY_INTERFACE and REQUEST_METHOD are there, and descriptor 0 is no listening socket.
@@ -19,7 +19,7 @@ pub(super) struct Surroundings {
     sockets: Vec<(RawFd, String)>,
 }
 
-/// What to do.
+/// The task of the program.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Task {
     /// Serve the one request of the environment.
@@ -50,7 +50,7 @@ impl Surroundings {
         self.is_cgi
     }
 
-    /// What to do.
+    /// The task of the program.
     ///
     /// # Errors
     ///

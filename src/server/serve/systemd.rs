@@ -1,5 +1,5 @@
-//! What systemd is told, where it started the program (`Type=notify`), and the sockets that it
-//! hands over.
+//! The notifications to systemd, where it started the program (`Type=notify`), and the sockets that
+//! it hands over.
 
 use std::os::fd::RawFd;
 
@@ -27,7 +27,8 @@ pub(super) fn stopping() {
     tell(&[NotifyState::Stopping]);
 }
 
-/// The sockets that it hands over (LISTEN_FDS), with their names (LISTEN_FDNAMES; `unknown` without).
+/// The sockets that it hands over (LISTEN_FDS), with their names (LISTEN_FDNAMES; `unknown`
+/// without).
 ///
 /// # Errors
 ///

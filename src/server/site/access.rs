@@ -16,13 +16,13 @@ pub struct AccessLog {
 }
 
 impl AccessLog {
-    /// To the standard output.
+    /// Logs to the standard output.
     #[must_use]
     pub const fn to_stdout() -> Self {
         Self { out: Out::Stdout }
     }
 
-    /// To a file, at whose end lines are added.
+    /// Logs to a file, at whose end lines are added.
     ///
     /// # Errors
     ///
@@ -85,7 +85,7 @@ fn line(environ: &Environ<'_>, status: Option<StatusCode>, bytes: u64) -> String
     line
 }
 
-/// As httpd has it: a quote cannot end the field.
+/// Escaped as in httpd: a quote cannot end the field.
 fn push_quoted(line: &mut String, text: &[u8]) {
     for piece in text.split_inclusive(|byte| matches!(byte, b'"' | b'\\')) {
         match piece {

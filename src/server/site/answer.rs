@@ -28,7 +28,7 @@ struct Draft {
     fields: Vec<u8>,
 }
 
-/// What of a file goes out, when it is not the whole.
+/// The part of a file that goes out, when it is not the whole.
 #[derive(Debug)]
 enum Plan {
     Whole,
@@ -53,7 +53,7 @@ pub struct Answer<'e> {
 }
 
 impl<'e> Answer<'e> {
-    /// For a request whose head is here.
+    /// Makes one for a request whose head is here.
     #[must_use]
     pub fn new(site: &'e Site, environ: &'e Environ<'e>, sink: &'e dyn Sink) -> Self {
         Self {
@@ -69,13 +69,13 @@ impl<'e> Answer<'e> {
         }
     }
 
-    /// The status and the bytes of body that went to the sink; no status if no head did.
+    /// Returns the status and the bytes of body that went to the sink; no status if no head did.
     #[must_use]
     pub fn tally(&self) -> (Option<StatusCode>, u64) {
         (self.draft.borrow().status.filter(|_| self.committed.get()), self.sent.get())
     }
 
-    /// Whether the head has gone to the sink.
+    /// Returns whether the head has gone to the sink.
     #[must_use]
     pub const fn is_committed(&self) -> bool {
         self.committed.get()
@@ -85,10 +85,10 @@ impl<'e> Answer<'e> {
     ///
     /// # Errors
     ///
-    /// As [`Sink::head`].
+    /// Those of [`Sink::head`].
     pub fn answer(&self, status: StatusCode) -> Result<()> {
         if status == StatusCode::NOT_MODIFIED {
-            // What httpd lets through with a 304.
+            // The headers that httpd lets through with a 304.
             const KEPT: [&[u8]; 10] = [
                 b"ETag",
                 b"Content-Location",
@@ -133,7 +133,7 @@ impl<'e> Answer<'e> {
     ///
     /// # Errors
     ///
-    /// As [`Sink::head`].
+    /// Those of [`Sink::head`].
     pub fn redirect(&self, field: &str, path: &str) -> Result<()> {
         let mut fields = Vec::new();
         write_header(&mut fields, field.as_bytes(), path.as_bytes());

@@ -13,7 +13,7 @@ pub struct Limited<'i> {
 }
 
 impl<'i> Limited<'i> {
-    /// `inner`, of which no more than `limit` bytes are taken.
+    /// Limits `inner` to `limit` bytes.
     pub fn new(inner: &'i mut dyn InputSource, limit: u64) -> Self {
         Self { inner, limit, taken: 0 }
     }

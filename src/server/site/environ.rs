@@ -1,4 +1,5 @@
-//! The environ of a request: what the server sent, as it sent it, and what the process itself knows.
+//! The environ of a request: what the server sent, as it sent it, and what the process itself
+//! knows.
 
 use std::borrow::Cow;
 use std::cell::OnceCell;
@@ -18,7 +19,7 @@ pub struct Environ<'e> {
     mode: Mode,
     application: &'e str,
     path: Cow<'e, [u8]>,
-    /// Where PATH_INFO starts.
+    /// The start of PATH_INFO.
     split: usize,
     start_us: u64,
     start: OnceCell<String>,
@@ -86,37 +87,37 @@ impl<'e> Environ<'e> {
         path::of(params, facts, mode)
     }
 
-    /// The whole decoded path.
+    /// Returns the whole decoded path.
     #[must_use]
     pub fn path(&self) -> &[u8] {
         &self.path
     }
 
-    /// The application's name.
+    /// Returns the application's name.
     #[must_use]
     pub const fn application(&self) -> &'e str {
         self.application
     }
 
-    /// The protocol that the request came by.
+    /// Returns the protocol that the request came by.
     #[must_use]
     pub const fn mode(&self) -> Mode {
         self.mode
     }
 
-    /// What the server sent.
+    /// Returns the bytes that the server sent.
     #[must_use]
     pub const fn params(&self) -> &'e Params {
         self.params
     }
 
-    /// When the request was here, in microseconds since 1970.
+    /// Sets the time at which the request was here, in microseconds since 1970.
     #[must_use]
     pub const fn start_us(&self) -> u64 {
         self.start_us
     }
 
-    /// As [`Variables::get`](crate::gateway::Variables::get).
+    /// Works like [`Variables::get`](crate::gateway::Variables::get).
     #[must_use]
     pub fn get(&self, key: &[u8]) -> Option<&[u8]> {
         match key {
@@ -130,7 +131,7 @@ impl<'e> Environ<'e> {
         }
     }
 
-    /// As [`Variables::each`](crate::gateway::Variables::each).
+    /// Works like [`Variables::each`](crate::gateway::Variables::each).
     pub fn each(&self, visit: &mut dyn FnMut(&[u8], &[u8])) {
         const MADE: [&[u8]; 4] =
             [b"SCRIPT_NAME", b"PATH_INFO", b"GATEWAY_INTERFACE", b"QUERY_STRING"];
@@ -147,7 +148,7 @@ impl<'e> Environ<'e> {
         }
     }
 
-    /// A request header by its name, in any case.
+    /// Returns a request header by its name, in any case.
     #[must_use]
     pub fn header(&self, name: &[u8]) -> Option<&[u8]> {
         // Names of other characters have no variable, and must not pass for one that has.
@@ -177,7 +178,8 @@ impl<'e> Environ<'e> {
         self.get(key)
     }
 
-    /// Every request header, by names such as `User-Agent`: how they were written nobody sent.
+    /// Calls `f` with each request header, by names such as `User-Agent`: the original spelling is
+    /// lost.
     pub fn each_header(&self, visit: &mut dyn FnMut(&[u8], &[u8])) {
         let mut name = Vec::with_capacity(32);
         for (key, value) in self.params.iter() {
@@ -204,13 +206,13 @@ impl<'e> Environ<'e> {
         }
     }
 
-    /// About how many request headers there are.
+    /// Returns about the number of request headers.
     #[must_use]
     pub fn header_count(&self) -> usize {
         self.params.iter().filter(|(key, _)| key.starts_with(b"HTTP_")).count() + 2
     }
 
-    /// The request's target, made of the path and the query where the server sends none.
+    /// Returns the request's target, made of the path and the query where the server sends none.
     #[must_use]
     pub fn raw_target(&self) -> &[u8] {
         if let Some(target) = self.params.get(b"REQUEST_URI").filter(|target| !target.is_empty()) {
@@ -228,7 +230,7 @@ impl<'e> Environ<'e> {
         })
     }
 
-    /// A copy that outlives the request.
+    /// Returns a copy that outlives the request.
     #[must_use]
     pub fn freeze(&self) -> Frozen {
         let mut all = Params::new();
@@ -236,7 +238,8 @@ impl<'e> Environ<'e> {
         Frozen { all }
     }
 
-    /// The request's id: mod_unique_id's where it was sent, else one that is unlike any other.
+    /// Returns the request's id: mod_unique_id's where it was sent, else one that is unlike any
+    /// other.
     #[must_use]
     pub fn id(&self) -> &[u8] {
         if let Some(id) = self.params.get(b"UNIQUE_ID").filter(|id| !id.is_empty()) {

@@ -1,4 +1,4 @@
-//! What a process says of itself in every environ.
+//! The facts of a process that stand in every environ.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
@@ -21,7 +21,7 @@ pub enum Mode {
 }
 
 impl Mode {
-    /// Its name, as on the command line and in `mod_rust.mode`.
+    /// Returns its name, as on the command line and in `mod_rust.mode`.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -46,8 +46,8 @@ pub struct Facts {
 }
 
 impl Facts {
-    /// Those of the calling process, with so many threads for requests; `multiprocess` if other
-    /// processes may run the same applications, `run_once` if it ends after one request.
+    /// Makes those of the calling process, with so many threads for requests; `multiprocess` if
+    /// other processes may run the same applications, `run_once` if it ends after one request.
     #[must_use]
     pub fn new(threads: usize, multiprocess: bool, run_once: bool) -> Self {
         let mut programs = Vec::new();
@@ -66,7 +66,7 @@ impl Facts {
         }
     }
 
-    /// Whether other processes run the same applications, on the same listeners.
+    /// Returns whether other processes run the same applications, on the same listeners.
     #[must_use]
     pub const fn multiprocess(&self) -> bool {
         self.multiprocess

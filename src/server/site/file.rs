@@ -9,7 +9,7 @@ use http::StatusCode;
 
 use crate::gateway::header;
 
-/// What tells one version of a file from another.
+/// The validators that tell one version of a file from another.
 #[derive(Clone, Debug, Default)]
 pub struct Validators {
     /// The entity tag, with its quotes.
@@ -19,8 +19,9 @@ pub struct Validators {
 }
 
 impl Validators {
-    /// Those of a file: its size and time, as httpd's `FileETag MTime Size` makes an ETag of them.
-    /// A file that was changed a moment ago may change once more in that moment: its tag is weak.
+    /// Makes those of a file: its size and time, as httpd's `FileETag MTime Size` makes an ETag of
+    /// them. A file that was changed a moment ago may change once more in that moment: its tag is
+    /// weak.
     ///
     /// # Errors
     ///
@@ -42,8 +43,8 @@ pub(super) fn date(value: &[u8]) -> Option<SystemTime> {
     httpdate::parse_http_date(std::str::from_utf8(value).ok()?.trim()).ok()
 }
 
-/// What conditional headers make of a GET or HEAD (RFC 9110, 13.2.2): 304, 412, or nothing.
-/// `header` gives a request header by its name.
+/// Returns the status that conditional headers give a GET or HEAD (RFC 9110, 13.2.2): 304, 412, or
+/// none. `header` gives a request header by its name.
 #[must_use]
 pub fn conditions<'h>(
     method: &[u8],
@@ -96,7 +97,7 @@ const MOST: usize = 200;
 /// More that overlap or go backwards get the whole too (`MaxRangeOverlaps`, `MaxRangeReversals`).
 const MOST_ODD: usize = 20;
 
-/// The parts of a body of `length` bytes that a GET wants (RFC 9110, 14).
+/// Returns the parts of a body of `length` bytes that a GET wants (RFC 9110, 14).
 #[must_use]
 pub fn parts<'h>(
     method: &[u8],

@@ -46,7 +46,7 @@ impl Head<'_> {
         }
     }
 
-    /// The reason phrase: the application's own, or the usual one.
+    /// Returns the reason phrase: the application's own, or the usual one.
     #[must_use]
     pub fn phrase(&self) -> &[u8] {
         match (self.reason, self.status) {

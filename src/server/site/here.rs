@@ -17,7 +17,7 @@ pub trait RequestLog: Send + Sync {
 
 #[derive(Default)]
 struct Here {
-    /// What a line of the program's log says of the request; empty when there is none.
+    /// The request's part of a line in the program's log; empty without a request.
     context: Vec<u8>,
     log: Option<Arc<dyn RequestLog>>,
 }
@@ -39,7 +39,7 @@ pub fn log_here(level: Level, message: &str) -> bool {
     log.is_some_and(|log| log.log(level, message))
 }
 
-/// What there is to say of the request that the calling thread works on.
+/// Returns a description of the request that the calling thread works on.
 pub(super) fn with<T: Default>(visit: impl FnOnce(&[u8]) -> T) -> T {
     let visited = HERE.try_with(|here| match here.try_borrow() {
         Ok(here) => visit(&here.context),

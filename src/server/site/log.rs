@@ -19,7 +19,7 @@ pub struct Log {
     out: Out,
 }
 
-/// Where lines go: a file that can be opened anew, or a standard stream.
+/// The destination of lines: a file that can be opened anew, or a standard stream.
 #[derive(Debug)]
 pub(super) enum Out {
     Stderr,
@@ -58,13 +58,13 @@ fn open(path: &Path) -> io::Result<File> {
 }
 
 impl Log {
-    /// To the standard error.
+    /// Logs to the standard error.
     #[must_use]
     pub const fn to_stderr(level: Level) -> Self {
         Self { level, out: Out::Stderr }
     }
 
-    /// To a file, at whose end lines are added.
+    /// Logs to a file, at whose end lines are added.
     ///
     /// # Errors
     ///
@@ -82,13 +82,13 @@ impl Log {
         self.out.reopen()
     }
 
-    /// Whether lines of this level are kept.
+    /// Returns whether lines of this level are kept.
     #[must_use]
     pub fn logs(&self, level: Level) -> bool {
         level <= self.level
     }
 
-    /// A line of its own.
+    /// Logs a line of the process's own.
     pub fn line(&self, level: Level, message: &str) {
         if self.logs(level) {
             self.put(level, message, b"");
@@ -102,7 +102,7 @@ impl Log {
         self.put(level, message, &context);
     }
 
-    /// A line of the calling thread's, which may work on a request.
+    /// Logs a line of the calling thread's, which may work on a request.
     pub fn of_thread(&self, level: Level, message: &str) {
         if self.logs(level) && !here::log_here(level, message) {
             here::with(|context| self.put(level, message, context));
@@ -125,11 +125,11 @@ impl Log {
     }
 }
 
-/// The level of this name.
+/// Returns the level of this name.
 ///
 /// # Errors
 ///
-/// What is allowed.
+/// The text is not allowed; the error says what is.
 pub fn parse_level(name: &str) -> Result<Level, String> {
     Ok(match name.to_ascii_lowercase().as_str() {
         "error" => Level::Error,

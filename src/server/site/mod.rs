@@ -1,5 +1,5 @@
-//! What all gateways share: which application answers, the environ that it sees, how its answer
-//! becomes a response, what is logged.
+//! The part that all gateways share: which application answers, the environ that it sees, how its
+//! answer becomes a response, what is logged.
 //!
 //! A driver (CGI, FastCGI, SCGI, uwsgi, HTTP) decodes a request's head into
 //! [`Params`](crate::protocol::params::Params), has a [`Sink`] for the response and an
@@ -42,19 +42,19 @@ use std::time::Duration;
 pub struct Site {
     /// Which application answers which path.
     pub mounts: Mounts,
-    /// What the process says of itself in every environ.
+    /// The facts of the process that stand in every environ.
     pub facts: Facts,
     /// The program's own log.
     pub log: Arc<Log>,
     /// One line a request, if wanted.
     pub access: Option<Arc<AccessLog>>,
-    /// How much of each thing.
+    /// The limits.
     pub limits: Limits,
-    /// How long for each thing.
+    /// The time-outs.
     pub timeouts: Timeouts,
 }
 
-/// How much a driver takes.
+/// The limits of a driver.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// Threads that run applications.
@@ -75,7 +75,7 @@ impl Default for Limits {
     }
 }
 
-/// How long a driver waits.
+/// The time-outs of a driver.
 #[derive(Clone, Copy, Debug)]
 pub struct Timeouts {
     /// For a whole request head, from its first byte; and for the first byte of a connection.

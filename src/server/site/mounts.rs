@@ -16,14 +16,14 @@ pub struct Mount {
     pub application: Arc<dyn Application>,
 }
 
-/// What a path was found to belong to.
+/// The mount that a path belongs to.
 #[derive(Clone, Copy)]
 pub struct Mounted<'m> {
     /// The application.
     pub application: &'m dyn Application,
     /// Its name.
     pub name: &'m str,
-    /// How much of the path is the mount point.
+    /// The length of the mount point in the path.
     pub length: usize,
 }
 
@@ -35,7 +35,7 @@ pub struct Mounts {
 }
 
 impl Mounts {
-    /// These; of two at the same path the later one counts.
+    /// Makes a table of these; of two at the same path the later one counts.
     #[must_use]
     pub fn new(mounts: impl IntoIterator<Item = Mount>) -> Self {
         let mut all: Vec<Mount> = Vec::new();
@@ -48,7 +48,8 @@ impl Mounts {
         Self { all }
     }
 
-    /// The application at the longest mount that is a prefix of `path` up to a slash or its end.
+    /// Returns the application at the longest mount that is a prefix of `path` up to a slash or its
+    /// end.
     #[must_use]
     pub fn find(&self, path: &[u8]) -> Option<Mounted<'_>> {
         let mount = self.all.iter().find(|mount| {

@@ -5,7 +5,7 @@ use http::StatusCode;
 /// Its Content-Type.
 pub(super) const CONTENT_TYPE: &[u8] = b"text/html; charset=iso-8859-1";
 
-/// The HTML page for `status`.
+/// Returns the HTML page for `status`.
 #[must_use]
 pub fn page(status: StatusCode) -> String {
     let title = status.canonical_reason().unwrap_or("Error");

@@ -8,7 +8,7 @@ use crate::protocol::params::Params;
 /// `LimitInternalRecursion`).
 pub(super) const MOST: usize = 10;
 
-/// How a request is answered with another path.
+/// The kind of redirect that answers a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Way {
     /// The web server does it, told by this field.
@@ -41,7 +41,8 @@ impl Way {
 /// The request for `target`, a path with or without a query: a GET without a body that knows where
 /// it comes from, as httpd has it.
 ///
-/// `path` is the path so far, of which the first `base` bytes are where the server has this program.
+/// `path` is the path so far, of which the first `base` bytes are where the server has this
+/// program.
 pub(super) fn request(params: &Params, target: &str, path: &[u8], base: usize) -> Params {
     const GONE: [&[u8]; 6] = [
         b"CONTENT_LENGTH",

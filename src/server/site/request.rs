@@ -15,7 +15,7 @@ use crate::gateway::{
 };
 use crate::protocol::params::Params;
 
-/// What a driver is to make of a response.
+/// The end of a response, as a driver carries it out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum Ending {

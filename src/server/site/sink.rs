@@ -1,4 +1,4 @@
-//! What a driver has for a response.
+//! The parts of a response that a driver sends.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;
@@ -10,7 +10,7 @@ use http::HeaderMap;
 use super::head::Head;
 use crate::gateway::{Error, ErrorKind, Interest, Level, Result, Woken};
 
-/// Where a driver takes a response: a connection, or the standard output.
+/// The destination of a response: a connection, or the standard output.
 ///
 /// It is called on the one thread that has the request, in this order: `head`, then `write`, `file`
 /// and `flush`, at last `finish`. An error of any is final.
@@ -27,14 +27,14 @@ pub trait Sink {
     ///
     /// # Errors
     ///
-    /// As [`Sink::head`].
+    /// Those of [`Sink::head`].
     fn write(&self, data: Bytes) -> Result<()>;
 
     /// Takes a part of a file as a piece of the body.
     ///
     /// # Errors
     ///
-    /// As [`Sink::head`]; and when the file is shorter than it was.
+    /// Those of [`Sink::head`]; and when the file is shorter than it was.
     fn file(&self, file: &File, start: u64, length: u64) -> Result<()> {
         read_file(file, start, length, |data| self.write(data))
     }
@@ -43,7 +43,7 @@ pub trait Sink {
     ///
     /// # Errors
     ///
-    /// As [`Sink::head`].
+    /// Those of [`Sink::head`].
     fn flush(&self) -> Result<()>;
 
     /// The response is complete. A driver may put the sending off until it is told the
@@ -51,7 +51,7 @@ pub trait Sink {
     ///
     /// # Errors
     ///
-    /// As [`Sink::head`].
+    /// Those of [`Sink::head`].
     fn finish(&self, trailers: Option<HeaderMap>) -> Result<()>;
 
     /// Takes a line for the web server's own log, if it has a way there. `false`: the program's log

@@ -24,17 +24,17 @@ const DRAIN: u64 = u64::MAX;
 const BELL: u64 = u64::MAX - 1;
 const TICKER: u64 = u64::MAX - 2;
 
-/// How long nothing is accepted after that has failed: there were no descriptors left, say.
+/// The pause after an accept that failed: there were no descriptors left, say.
 const ACCEPT_PAUSE_US: u64 = 100_000;
 
-/// How often connections are looked at while the process drains.
+/// The interval between looks at connections while the process drains.
 const DRAIN_SWEEP_US: u64 = 20_000;
 
-/// How often waiting requests are looked at while all threads are busy.
+/// The interval between looks at waiting requests while all threads are busy.
 const OVERLOAD_SWEEP_US: u64 = 100_000;
 
-/// Connections that are accepted before anything else is looked at, where no other process would take
-/// one of them.
+/// Connections that are accepted before anything else is looked at, where no other process would
+/// take one of them.
 const ACCEPT_AT_ONCE: usize = 64;
 
 /// The acceptor of a process.
@@ -49,7 +49,7 @@ pub(super) struct Acceptor {
     accept_us: Option<u64>,
     /// When to look at the connections' times next.
     sweep_us: u64,
-    /// How often that is done while there are connections.
+    /// The interval of that while there are connections.
     every_us: u64,
     /// Until when a drain may take.
     drained_us: Option<u64>,
@@ -286,7 +286,7 @@ impl Acceptor {
             }
             // Somebody may have worked on it meanwhile.
             match is_due() {
-                // What can be read is queued work, and not silence: a thread comes for it.
+                // Readable bytes are queued work, and not silence: a thread comes for them.
                 Some((due, _))
                     if (due == Due::Head || !connection.is_busy())
                         && (due == Due::End || !is_readable(connection)) =>

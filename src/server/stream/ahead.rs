@@ -1,7 +1,8 @@
 //! Bytes that were read before anybody asked for them: a little in memory, more in a file.
 //!
-//! Some web servers do not read the response before they have sent all of the body, or send no more of
-//! it once they have the response's head. An application that answers meanwhile would wait for ever.
+//! Some web servers do not read the response before they have sent all of the body, or send no more
+//! of it once they have the response's head. An application that answers meanwhile would wait for
+//! ever.
 
 use std::fs::File;
 use std::io;
@@ -12,13 +13,13 @@ use super::buffer::Buffer;
 /// The most that is kept in memory, in bytes.
 const MEMORY: usize = 128 * 1024;
 
-/// What is read from the file at once, in bytes.
+/// The size of one read from the file, in bytes.
 const PIECE: usize = 64 * 1024;
 
 /// First in, first out.
 #[derive(Debug, Default)]
 pub(super) struct Ahead {
-    /// What came first.
+    /// The first event.
     memory: Vec<u8>,
     file: Option<Spool>,
 }

@@ -19,7 +19,7 @@ pub(in crate::server) struct Buffer {
     to: usize,
 }
 
-/// What a read found.
+/// The result of a read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::server) enum Received {
     /// Bytes. There may be more without an event that says so.
@@ -98,7 +98,8 @@ impl Buffer {
         while from < self.to {
             match os::receive(&socket, &mut self.data[from..self.to]) {
                 Ok(Some(read)) if read > 0 => from += read,
-                // They are there, so that something is wrong with the socket, and the next read says so.
+                // They are there, so that something is wrong with the socket, and the next read
+                // says so.
                 _ => return,
             }
         }

@@ -11,7 +11,7 @@ const MOST: u32 = 20;
 
 const MINUTE_US: u64 = 60_000_000;
 
-/// What there is to complain of.
+/// The kinds of faults that are logged at a limited rate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::server) enum Complaint {
     /// Its address may not connect.
@@ -26,7 +26,7 @@ pub(in crate::server) enum Complaint {
     Slow,
     /// There are as many requests as there may be.
     Overloaded,
-    /// As many requests wait for a thread as there may be.
+    /// The queue of requests that wait for a thread is full.
     QueueFull,
     /// A request waited for a thread for too long.
     QueueTimeout,
@@ -49,7 +49,7 @@ impl Complaint {
     }
 }
 
-/// How many lines of each kind were logged lately.
+/// Limits the rate of log lines of each kind.
 #[derive(Debug, Default)]
 pub(super) struct Complaints {
     kinds: [Mutex<Lately>; Complaint::COUNT],
@@ -78,7 +78,7 @@ impl Complaints {
         log.line(level, &complaint.code().line(format_args!("{}{note}", message())));
     }
 
-    /// What to add to the line; `None` when there is to be none.
+    /// Returns the addition to the line; `None` when there is no line.
     fn count(&self, complaint: Complaint, now_us: u64) -> Option<String> {
         let mut lately =
             self.kinds[complaint as usize].lock().unwrap_or_else(PoisonError::into_inner);

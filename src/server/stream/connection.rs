@@ -31,11 +31,11 @@ pub(in crate::server) struct Connection {
     /// Since when a request on it waits for a thread, as far as is known; 0 for none.
     pub(super) queued_us: AtomicU64,
     protocol: AnyProtocol,
-    /// What its protocol keeps for it.
+    /// The state that its protocol keeps for it.
     state: Box<dyn Any + Send + Sync>,
 }
 
-/// What a connection keeps while nobody works on it.
+/// The state of a connection that no thread works on.
 #[derive(Debug, Default)]
 pub(in crate::server) struct Kept {
     /// Bytes that were read and not used: a part of a head.
@@ -51,7 +51,7 @@ pub(super) struct Watched {
     pub(super) room: bool,
 }
 
-/// What a connection has to do in time, or it is closed.
+/// The deadline of a connection, after which it is closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::server) enum Due {
     /// The first byte of a connection.
@@ -98,7 +98,7 @@ impl Connection {
         self.origin
     }
 
-    /// What it keeps. Only who has claimed it asks.
+    /// Its state. Only the thread that has claimed it asks.
     pub(in crate::server) fn kept(&self) -> MutexGuard<'_, Kept> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -108,13 +108,13 @@ impl Connection {
         self.due.store(at_us << 2 | due as u64, Ordering::Release);
     }
 
-    /// Whoever works on it keeps time himself.
+    /// The thread that works on it keeps its own deadline.
     pub(in crate::server) fn expect_nothing(&self) {
         self.due.store(0, Ordering::Release);
     }
 
-    /// The response is out, and the other end is told so; what it still sends is thrown away, so that
-    /// it gets its whole response. As httpd's `ap_lingering_close`.
+    /// The response is out, and the other end is told so; what it still sends is thrown away, so
+    /// that it gets its whole response. As httpd's `ap_lingering_close`.
     pub(in crate::server) fn linger(&self) {
         os::shutdown_write(self);
         let now_us = monotonic_us();
@@ -128,7 +128,7 @@ impl Connection {
         self.expect(Due::End, until_us.min(self.last_us.load(Ordering::Relaxed)));
     }
 
-    /// What has to come, and until when.
+    /// The bytes that have to come, and their deadline.
     pub(in crate::server) fn due(&self) -> Option<(Due, u64)> {
         let due = self.due.load(Ordering::Acquire);
         (due != 0).then(|| (Due::ALL[(due & 3) as usize], due >> 2))
@@ -151,7 +151,7 @@ impl Connection {
         self.state.downcast_ref().expect("a protocol asks for the state that it made")
     }
 
-    /// Who is at its other end.
+    /// The peer at its other end.
     pub(in crate::server) fn peer_name(&self) -> String {
         os::peer_name(self)
     }

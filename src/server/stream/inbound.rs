@@ -15,20 +15,20 @@ use crate::gateway::{Error, ErrorKind, Interest, Result, Woken};
 use crate::os;
 use crate::server::workers::parker::{self, Client};
 
-/// What is taken in at once, in bytes.
+/// The size of one read, in bytes.
 const TAKE: usize = 32 * 1024;
 
-/// How long a client is waited for before its thread is given to another request.
+/// The wait for a client before its thread is given to another request.
 const MOMENT: Duration = Duration::from_millis(2);
 
-/// Where bytes of a request that runs come from.
+/// The source of a running request's bytes.
 pub(in crate::server) struct Inbound<'c, E> {
     pub(in crate::server) process: &'c Arc<Process>,
     pub(in crate::server) connection: &'c Arc<Connection>,
     client: Client,
     /// Bytes that were read, but not by who reads the body.
     ahead: RefCell<Ahead>,
-    /// How the end of the body is known among the bytes that come.
+    /// The framing of the body among the bytes that come.
     end: Cell<E>,
     /// The web server sends no more of the body, or reads nothing, once the response has begun.
     half_duplex: bool,
@@ -119,14 +119,14 @@ impl<'c, E: BodyEnd> Inbound<'c, E> {
         {
             let mut ahead = self.ahead.borrow_mut();
             if !ahead.is_empty() {
-                // What cannot be read again is lost, and the request with it.
+                // Bytes that cannot be read again are lost, and the request with them.
                 return ahead.take(buffer).map_or(Received::End, |()| Received::Some);
             }
         }
         if self.ended.get() {
             return Received::End;
         }
-        // What is wrong with the socket ends it.
+        // An error of the socket ends it.
         let before = buffer.len();
         let received = match self.end.get().left() {
             Some(1) => buffer.look(self.connection, 1),
@@ -196,8 +196,8 @@ impl<'c, E: BodyEnd> Inbound<'c, E> {
         }
     }
 
-    /// Before a response begins that is not all of it: takes in what is left of the body, if the web
-    /// server wants it so.
+    /// Before a response begins that is not all of it: takes in what is left of the body, if the
+    /// web server wants it so.
     pub(in crate::server) fn absorb(&self) -> Result<()> {
         if self.half_duplex {
             while self.open.get() && !self.ended.get() && !self.end.get().is_here() {
@@ -291,7 +291,7 @@ impl<'c, E: BodyEnd> Inbound<'c, E> {
     }
 }
 
-/// How many of the bytes that are to come may be taken out of the socket.
+/// The number of coming bytes that may be taken out of the socket.
 fn all_but_one(left: u64) -> usize {
     usize::try_from(left.saturating_sub(1)).unwrap_or(usize::MAX)
 }

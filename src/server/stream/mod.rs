@@ -3,15 +3,16 @@
 //! `server::scgi` and `server::uwsgi` say what the bytes mean.
 //!
 //! The thread that calls `run` accepts connections and keeps time. As many worker threads as the
-//! site's limits say wait on one epoll for all connections; each takes one event at a time, reads what
-//! there is without waiting, and runs the application once a head is whole. An idle connection and one
-//! that is slow to send its head hold no thread. A small request on a kept connection costs three
-//! system calls: epoll_wait, recv and send.
+//! site's limits say wait on one epoll for all connections; each takes one event at a time, reads
+//! what there is without waiting, and runs the application once a head is whole. An idle connection
+//! and one that is slow to send its head hold no thread. A small request on a kept connection costs
+//! three system calls: epoll_wait, recv and send.
 //!
 //! Output without room in its socket is parked with the connection, and written by the thread that
-//! hears of room. A request that waits for a future, for a client that is slow to send its body, or for
-//! a reader beyond the bounds of what is parked, gives its turn away: then another thread is started, unless there is one without work. So
-//! the number of threads bounds how much is worked on at once, and not how many requests may wait.
+//! hears of room. A request that waits for a future, for a client that is slow to send its body, or
+//! for a reader beyond the bounds of what is parked, gives its turn away: then another thread is
+//! started, unless there is one without work. So the number of threads bounds how much is worked on
+//! at once, and not how many requests may wait.
 #![cfg(target_os = "linux")]
 
 mod acceptor;
@@ -54,13 +55,15 @@ pub(in crate::server) use self::protocol::{AnyProtocol, BodyEnd, Protocol};
 pub(in crate::server) use self::sending::{Sent, Then, reply, send};
 pub(in crate::server) use self::worker::Worker;
 
-/// How long a peer that has its whole response may take to send something more, which is thrown away.
+/// The time that a peer which has its whole response has to send something more, which is thrown
+/// away.
 const LINGER: Duration = Duration::from_secs(2);
 
-/// How long that goes on.
+/// The longest time of that.
 const LONGEST_LINGER: Duration = Duration::from_secs(30);
 
-/// How long a connection that was just accepted may take to send something when the process drains.
+/// The time that a connection which was just accepted has to send something when the process
+/// drains.
 const SOON: Duration = Duration::from_secs(1);
 
 /// The process drains: what a connection was opened for has to come soon.
@@ -84,13 +87,13 @@ pub(in crate::server) struct Listener {
     pub(in crate::server) protocol: AnyProtocol,
     /// Its address, for people.
     pub(in crate::server) name: String,
-    /// Who may connect; empty for everybody (`FCGI_WEB_SERVER_ADDRS`). A peer on a Unix socket has no
-    /// address and may.
+    /// The addresses that may connect; empty for all (`FCGI_WEB_SERVER_ADDRS`). A peer on a Unix
+    /// socket has no address and may.
     pub(in crate::server) allowed: Vec<IpAddr>,
 }
 
-/// Serves until `drain` is rung, and then until no connection is left or the site's graceful time is
-/// up.
+/// Serves until `drain` is rung, and then until no connection is left or the site's graceful time
+/// is up.
 ///
 /// Threads may still be at requests that were given up when it comes back: end the process, do not
 /// wait for them.

@@ -7,7 +7,7 @@ use bytes::Bytes;
 #[cfg(feature = "fastcgi")]
 use crate::protocol::fastcgi::{HEADER, Header, Kind, PADDING, put_header};
 
-/// As soon as so much is collected it is written, in bytes. A little more than 64 KiB, so that a
+/// The amount of collected output that is written, in bytes. A little more than 64 KiB, so that a
 /// body of that size goes in one piece with what is around it.
 const WRITE_ABOVE: usize = 96 * 1024;
 
@@ -21,10 +21,10 @@ const KEEP: usize = 64 * 1024;
 #[cfg(feature = "fastcgi")]
 pub(in crate::server) const RECORD: usize = 65_528;
 
-/// How many pieces go in one call at most.
+/// The most pieces of one call.
 const SLICES: usize = 64;
 
-/// What stands around the bytes of a response.
+/// The framing of a response's bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::server) enum Framing {
     /// Nothing.
@@ -40,12 +40,12 @@ pub(in crate::server) struct Output {
     framing: Framing,
     /// Framing, and small pieces of data.
     bytes: Vec<u8>,
-    /// Where the record starts that more can be added to.
+    /// The start of the record that more can be added to.
     open: Option<usize>,
     /// Large pieces of data, each with the place in `bytes` before which it comes.
     large: Vec<(usize, Bytes)>,
     large_bytes: usize,
-    /// How much is written.
+    /// The number of bytes that are written.
     done: usize,
 }
 
@@ -77,7 +77,7 @@ impl Output {
         std::mem::replace(self, Self { framing, ..Self::new() })
     }
 
-    /// What is not written yet, in bytes.
+    /// Returns the amount that is not written yet, in bytes.
     pub(in crate::server) const fn left(&self) -> usize {
         self.bytes.len() + self.large_bytes - self.done
     }

@@ -1,7 +1,8 @@
 //! Requests that wait for a thread while all threads are busy.
 //!
-//! They wait in the sockets of their connections, unread. The acceptor looks at these sockets: it drops
-//! the requests of clients that have left, and refuses those that are too many or have waited too long.
+//! They wait in the sockets of their connections, unread. The acceptor looks at these sockets: it
+//! drops the requests of clients that have left, and refuses those that are too many or have waited
+//! too long.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

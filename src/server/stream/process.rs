@@ -1,4 +1,4 @@
-//! What all threads of a process share.
+//! The part that all threads of a process share.
 
 use std::io;
 use std::sync::Arc;
@@ -16,11 +16,11 @@ use crate::server::workers::connections::Entry as _;
 use crate::server::workers::pollers::Pollers;
 use crate::server::workers::pool::{Driver, Pool, PoolOptions, Regain};
 
-/// How many requests may wait beside those that are worked on, each with a thread of its own. Those
-/// beyond keep their turns while they wait.
+/// The most requests that wait beside those that are worked on, each with a thread of its own.
+/// Those beyond keep their turns while they wait.
 const BLOCKED: usize = 512;
 
-/// How long a kept connection has to be idle to be closed while the process drains.
+/// The idle time after which a kept connection is closed while the process drains.
 const DRAIN_IDLE: Duration = Duration::from_millis(100);
 
 /// A listener, as its connections know it.
@@ -75,7 +75,7 @@ impl Process {
         self.origins[origin].protocol
     }
 
-    /// How many requests may be there at once, where one connection can have several.
+    /// The most requests at once, where one connection can have several.
     pub(in crate::server) fn most_requests(&self) -> usize {
         self.site.limits.connections.max(self.site.limits.threads).max(1)
     }
@@ -167,11 +167,11 @@ impl Process {
         }
     }
 
-    /// As [`forget`](Self::forget); whoever reads from it or writes to it finds it broken.
+    /// Works like [`forget`](Self::forget); whoever reads from it or writes to it finds it broken.
     pub(in crate::server) fn cut(&self, connection: &Connection) {
         os::shutdown(connection);
-        // A request that waits for another thread to read for it hears of nothing else: no event of a
-        // removed connection reaches a thread.
+        // A request that waits for another thread to read for it hears of nothing else: no event of
+        // a removed connection reaches a thread.
         connection.protocol().cut(self, connection);
         self.forget(connection);
     }
@@ -181,7 +181,7 @@ impl Process {
         Pool::without_permit(self, Regain::InTurn, wait)
     }
 
-    /// As [`Pool::wait_for_client`].
+    /// Works like [`Pool::wait_for_client`].
     pub(in crate::server) fn wait_for_client<T>(self: &Arc<Self>, wait: impl FnOnce() -> T) -> T {
         Pool::wait_for_client(self, wait)
     }

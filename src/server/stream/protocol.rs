@@ -1,8 +1,9 @@
 //! The interface between the engine and a protocol.
 //!
-//! A protocol is a folder beside this one, a unit struct that implements [`Protocol`], and one line in
-//! `server/serve/drivers.rs`. The engine accepts, keeps time and waits; a protocol says what the bytes
-//! mean. [`single`](super::single) implements most of a protocol with one request per connection.
+//! A protocol is a folder beside this one, a unit struct that implements [`Protocol`], and one line
+//! in `server/serve/drivers.rs`. The engine accepts, keeps time and waits; a protocol says what the
+//! bytes mean. [`single`](super::single) implements most of a protocol with one request per
+//! connection.
 
 use std::any::Any;
 use std::sync::Arc;
@@ -21,9 +22,9 @@ pub(in crate::server) trait Protocol: Send + Sync {
         Box::new(())
     }
 
-    /// Works on a connection that the calling thread has claimed, until there is nothing to read, or
-    /// another thread reads on, or it is closed. After its peer has `hung_up` no other event tells of
-    /// the end behind what is to be read.
+    /// Works on a connection that the calling thread has claimed, until there is nothing to read,
+    /// or another thread reads on, or it is closed. After its peer has `hung_up` no other event
+    /// tells of the end behind what is to be read.
     fn serve(&self, worker: &mut Worker, connection: &Arc<Connection>, hung_up: bool);
 
     /// Runs a request that a reader of the connection has left for another thread.
@@ -54,8 +55,8 @@ pub(in crate::server) trait BodyEnd: Copy {
     /// Returns whether all of the body has come, or nothing tells.
     fn is_here(&self) -> bool;
 
-    /// Returns how many bytes are to come, where the last one has to stay in the socket: closed with
-    /// it, the connection is reset, whatever closes it.
+    /// Returns how many bytes are to come, where the last one has to stay in the socket: closed
+    /// with it, the connection is reset, whatever closes it.
     fn left(&self) -> Option<u64> {
         None
     }

@@ -1,12 +1,12 @@
-//! Protocols with one request a connection: a head, a body of known length, a response that ends with
-//! the connection. SCGI and uwsgi differ in how their heads are written.
+//! Protocols with one request a connection: a head, a body of known length, a response that ends
+//! with the connection. SCGI and uwsgi differ in how their heads are written.
 //!
 //! A client may close its sending side behind the request, and still gets its answer.
 //!
 //! Only a Content-Length tells a response that broke off from one that is whole: both end with the
-//! connection. Therefore the last bytes of a request stay in the socket until its response is out. A
-//! connection that is closed before is reset by the kernel then, also where this process was killed, and
-//! also on a Unix socket.
+//! connection. Therefore the last bytes of a request stay in the socket until its response is out.
+//! A connection that is closed before is reset by the kernel then, also where this process was
+//! killed, and also on a Unix socket.
 
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
@@ -31,7 +31,8 @@ use crate::server::site::{self, Ending, Head, Mode, Sink};
 use crate::server::workers::connections::Entry as _;
 use crate::server::workers::parker::Client;
 
-/// How many bytes are looked at before they are read: most requests without a body, and a part of others.
+/// The number of bytes that are peeked at before they are read: most requests without a body, and a
+/// part of others.
 const LOOK: usize = 16 * 1024;
 
 /// Room of a head that is kept for the next one, in bytes.
@@ -64,7 +65,7 @@ impl BodyEnd for BytesLeft {
     }
 }
 
-/// What of a head there is.
+/// The bytes of a head that have come.
 pub(in crate::server) type Decoded = std::result::Result<Option<(usize, u64)>, String>;
 
 /// Works on a connection that the calling thread has claimed.
@@ -141,7 +142,7 @@ pub(in crate::server) fn serve(
     }
 }
 
-/// What is in the buffer goes to the connection.
+/// The bytes in the buffer go to the connection.
 fn put_down(worker: &mut Worker, connection: &Connection) {
     let process = &worker.process;
     let due = connection.due().map(|(due, _)| due);
@@ -186,7 +187,7 @@ fn run(worker: &mut Worker, connection: &Arc<Connection>, codec: &Codec, length:
             Ok(sent) => (Ending::Whole, sent),
             Err(_) => (Ending::Gone, Sent::Whole),
         },
-        // What is parked goes out before the connection is broken off.
+        // Parked output goes out before the connection is broken off.
         Ending::Broken if !connection.sending.writer().finish(Then::Reset) => {
             (Ending::Whole, Sent::Parked)
         }

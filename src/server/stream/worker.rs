@@ -10,17 +10,17 @@ use super::protocol::ThreadStates;
 use crate::gateway::{Code, Error, Level};
 use crate::protocol::params::Params;
 
-/// What a worker thread has, and keeps from one request to the next.
+/// The state that a worker thread keeps from one request to the next.
 pub(in crate::server) struct Worker {
     pub(in crate::server) process: Arc<Process>,
     pub(in crate::server) buffer: Buffer,
     pub(in crate::server) output: Output,
-    /// Where raw bytes go that come while a response is written.
+    /// The destination of raw bytes that come while a response is written.
     pub(in crate::server) ahead: Vec<u8>,
     pub(in crate::server) params: Params,
     /// Requests are refused, and not run.
     pub(in crate::server) refuses: bool,
-    /// What protocols keep for this thread.
+    /// The state that protocols keep for this thread.
     pub(in crate::server) states: ThreadStates,
 }
 

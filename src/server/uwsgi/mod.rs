@@ -1,8 +1,9 @@
-//! uWSGI's binary protocol: a packet of variables, the body, a response that ends with the connection.
-//! The engine runs it; the codec is [`protocol::uwsgi`](crate::protocol::uwsgi).
+//! uWSGI's binary protocol: a packet of variables, the body, a response that ends with the
+//! connection. The engine runs it; the codec is [`protocol::uwsgi`](crate::protocol::uwsgi).
 //!
 //! Only requests (modifier 0) are served; another modifier costs the connection and a log line. The
-//! response begins with a status line, as mod_proxy_uwsgi wants it; nginx and lighttpd take that too.
+//! response begins with a status line, as mod_proxy_uwsgi wants it; nginx and lighttpd take that
+//! too.
 #![cfg(target_os = "linux")]
 
 use std::sync::Arc;

@@ -4,8 +4,9 @@
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-/// Who works on a connection. It is watched edge-triggered for as long as it lives; whichever worker
-/// thread an event wakes claims it, and others that are woken for it only note that there is more.
+/// The claim of a thread on a connection. It is watched edge-triggered for as long as it lives;
+/// whichever worker thread an event wakes claims it, and others that are woken for it only note
+/// that there is more.
 #[derive(Debug, Default)]
 pub(crate) struct Claims {
     /// Events since it was claimed; 0 when nobody works on it.
@@ -40,12 +41,12 @@ pub(crate) trait Entry {
     /// Returns who works on it.
     fn claims(&self) -> &Claims;
 
-    /// As [`Claims::claim`].
+    /// Works like [`Claims::claim`].
     fn claim(&self) -> bool {
         self.claims().claim()
     }
 
-    /// As [`Claims::release`].
+    /// Works like [`Claims::release`].
     fn release(&self) -> bool {
         self.claims().release()
     }
@@ -108,7 +109,8 @@ impl<T: Entry> Table<T> {
         place.as_ref().filter(|entry| entry.token() == token).cloned()
     }
 
-    /// Takes a connection out; whether it was still there. It is closed when nobody has it any more.
+    /// Takes a connection out; whether it was still there. It is closed when nobody has it any
+    /// more.
     pub(crate) fn remove(&self, token: u64) -> bool {
         let Some(place) = self.place(token) else { return false };
         let mut place = lock(place);

@@ -1,5 +1,5 @@
-//! Where a thread that has a request waits for a waker, and for its client beside it: a worker thread
-//! of a driver's, or through `adapter` a thread of httpd's.
+//! The wait of a thread that has a request, for a waker and for its client: a worker thread of a
+//! driver's, or through `adapter` a thread of httpd's.
 
 use std::cell::OnceCell;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -39,10 +39,10 @@ pub(crate) fn waker() -> Waker {
     })
 }
 
-/// What is known of who is at the other end of a connection.
+/// The state of the peer of a connection, as far as it is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Client {
-    /// Who sends no more has gone.
+    /// A client that sends no more has gone.
     Whole,
     /// It may close its sending side, and still wants an answer.
     #[cfg_attr(
@@ -61,8 +61,9 @@ impl Client {
     }
 }
 
-/// Waits for the waker, for the client's going, and for what `interest` names, as long as said: then
-/// it comes back as if called. `around` is called with what waits, unless there is nothing to wait for.
+/// Waits for the waker, for the client's going, and for what `interest` names, as long as said:
+/// then it comes back as if called. `around` is called with what waits, unless there is nothing to
+/// wait for.
 pub(crate) fn park(
     connection: impl AsFd,
     client: Client,
@@ -73,8 +74,8 @@ pub(crate) fn park(
     park_with(|event| around(&mut || wait(event, (connection.as_fd(), client), interest, timeout)))
 }
 
-/// Waits for the waker, as `wait` does: it is given the event that the waker rings. It is not called
-/// if the waker has been called already, or if this thread has no waker.
+/// Waits for the waker, as `wait` does: it is given the event that the waker rings. It is not
+/// called if the waker has been called already, or if this thread has no waker.
 pub(crate) fn park_with(wait: impl FnOnce(&Event) -> Woken) -> Woken {
     PLACE.with(|place| place.get().map_or(Woken::Unable, |place| place.park(wait)))
 }
@@ -109,7 +110,7 @@ fn wait(
     };
     match polled {
         Ok((_, true)) => {
-            // Whoever rang it: a call that was late for the wait before may have.
+            // The call may have been late for the wait before.
             event.clear();
             Woken::Called
         }

@@ -3,13 +3,13 @@
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-/// As many turns as the group has `threads`. A thread takes one to work on a request and gives it
+/// The permits to work: `threads` of them. A thread takes one to work on a request and gives it
 /// away while the request waits (`Exchange::park`).
 ///
 /// One atomic instruction each way, unless somebody has to wait for a turn.
 #[derive(Debug)]
 pub(crate) struct Permits {
-    /// How many are free; below zero, how many wait for one.
+    /// The number of free permits; below zero, the number of threads that wait for one.
     free: AtomicI64,
     owing: Mutex<Owing>,
     grant: Condvar,
@@ -47,8 +47,9 @@ impl Permits {
 
     /// Takes a turn, though there may be none: others wait the longer for theirs.
     ///
-    /// For a request that has waited in the midst of its work. It may hold what those need that have
-    /// the turns, a connection to a database or a lock, so that it must not wait for one of them.
+    /// For a request that has waited in the midst of its work. It may hold what those need that
+    /// have the turns, a connection to a database or a lock, so that it must not wait for one of
+    /// them.
     pub(crate) fn take_at_once(&self) {
         if self.free.fetch_sub(1, Ordering::AcqRel) > 0 {
             return;

@@ -1,4 +1,5 @@
-//! Who looks out for requests: as few threads as there are cores for, as long as requests are short.
+//! The threads that poll for requests: as few as there are cores for, as long as requests are
+//! short.
 //!
 //! To wake a thread costs more than a small request. A thread that has done with one and looks at
 //! once finds the next without having slept, if no other was woken for it. So only a few wait for
@@ -11,7 +12,7 @@ use std::sync::{Condvar, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-/// How long a request may wait for a thread because those that look are busy.
+/// The time that a request may wait for a thread because those that look are busy.
 pub(crate) const TICK_US: u64 = 1_000;
 
 /// Ticks after which one fewer looks, if nobody was missing meanwhile.
@@ -20,13 +21,13 @@ const CALM: u32 = 256;
 /// The threads of a process that wait for requests.
 #[derive(Debug)]
 pub(crate) struct Pollers {
-    /// As few as these, and as many.
+    /// The lower and the upper bound.
     few: u32,
     all: u32,
-    /// How many may look now.
+    /// The number of threads that may poll now.
     wanted: AtomicU32,
     looking: AtomicU32,
-    /// How many requests they have found.
+    /// The number of requests that they have found.
     found: AtomicU64,
     /// The timer ticks.
     ticking: AtomicBool,
@@ -35,7 +36,7 @@ pub(crate) struct Pollers {
     call: Condvar,
 }
 
-/// What the timer remembers from tick to tick.
+/// The state that the timer keeps from tick to tick.
 #[derive(Debug, Default)]
 pub(crate) struct Ticks {
     found: u64,
@@ -101,7 +102,7 @@ impl Pollers {
         }
         let has_ended = self.ended.load(Ordering::Acquire);
         if has_ended {
-            // Whoever enters leaves again.
+            // Each thread that enters leaves again.
             self.looking.fetch_add(1, Ordering::AcqRel);
         }
         has_ended
@@ -148,7 +149,8 @@ impl Pollers {
             ticks.calm = 0;
             let more = (wanted * 2).clamp(1, self.all);
             self.wanted.store(more, Ordering::Relaxed);
-            // Nobody looks now: all of them have to be called, and no more. There may be a thousand.
+            // Nobody looks now: all of them have to be called, and no more. There may be a
+            // thousand.
             self.call(more);
             return;
         }
@@ -171,7 +173,7 @@ impl Pollers {
 
     /// Wakes so many of those that rest.
     fn call(&self, count: u32) {
-        // Whoever is about to rest holds the lock until he hears.
+        // A thread that is about to wait holds the lock until it listens.
         let _rest = self.rest.lock().unwrap_or_else(PoisonError::into_inner);
         if count >= self.all {
             self.call.notify_all();

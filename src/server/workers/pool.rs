@@ -14,10 +14,11 @@
 //! thread works meanwhile. So the permits bound how much is worked on at once, and `blocked`
 //! bounds the threads beyond them.
 //!
-//! A connection that stays claimed needs no event: a job that calls [`Driver::serve`] goes on with it.
+//! A connection that stays claimed needs no event: a job that calls [`Driver::serve`] goes on with
+//! it.
 //!
-//! The first thread of a process accepts and keeps time. It waits through [`Pool::wait`], which adds
-//! pollers while all of them are busy. At the end it calls [`Pool::drain`] and [`Pool::stop`].
+//! The first thread of a process accepts and keeps time. It waits through [`Pool::wait`], which
+//! adds pollers while all of them are busy. At the end it calls [`Pool::drain`] and [`Pool::stop`].
 
 use std::collections::BTreeMap;
 use std::io;
@@ -58,8 +59,8 @@ pub(crate) trait Driver: Send + Sync + Sized + 'static {
     /// Writes to a connection that has an event, before a thread claims it to read: any thread may.
     fn write_on(&self, _connection: &Arc<Self::Connection>) {}
 
-    /// Cleans up after a panic outside of the application, and logs it. It ends the connection, not the
-    /// thread.
+    /// Cleans up after a panic outside of the application, and logs it. It ends the connection, not
+    /// the thread.
     fn panicked(worker: &mut Self::Worker, connection: Option<&Self::Connection>, error: &Error);
 
     /// Logs an error that belongs to no request.
@@ -122,7 +123,7 @@ pub(crate) struct Pool<D: Driver> {
     thread_ended: Condvar,
 }
 
-/// How a request that has waited gets its permit back.
+/// The way in which a request that has waited gets its permit back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Regain {
     /// It waits for a free one.
@@ -182,14 +183,14 @@ impl<D: Driver> Pool<D> {
         self.epoll.add(connection, connection.token(), Trigger::Edge)
     }
 
-    /// Reports input of a connection, room to write, or both. A state that holds already is reported at
-    /// once. Without it threads wake for nothing, or a time-out finds the connection.
+    /// Reports input of a connection, room to write, or both. A state that holds already is
+    /// reported at once. Without it threads wake for nothing, or a time-out finds the connection.
     pub(crate) fn watch_for(&self, connection: &D::Connection, input: bool, room: bool) {
         let _ = self.epoll.watch(connection, connection.token(), input, room);
     }
 
-    /// Stops reporting a connection that the calling thread reads by itself. Without it other threads
-    /// wake for nothing.
+    /// Stops reporting a connection that the calling thread reads by itself. Without it other
+    /// threads wake for nothing.
     pub(crate) fn mute(&self, connection: &D::Connection) {
         let _ = self.epoll.mute(connection, connection.token());
     }
@@ -210,7 +211,7 @@ impl<D: Driver> Pool<D> {
         number
     }
 
-    /// As [`submit`](Self::submit), unless `most` jobs wait that no permit is free for.
+    /// Works like [`submit`](Self::submit), unless `most` jobs wait that no permit is free for.
     #[cfg_attr(not(feature = "http-server"), allow(dead_code, reason = "its requests are jobs"))]
     pub(crate) fn try_submit(&self, job: Job<D>, most: usize) -> Option<u64> {
         let queued = {
@@ -224,7 +225,7 @@ impl<D: Driver> Pool<D> {
     /// Takes a job out of the queue, whose client has left. Returns whether no thread had it yet.
     #[cfg_attr(not(feature = "http-server"), allow(dead_code, reason = "its requests are jobs"))]
     pub(crate) fn withdraw(&self, number: u64) -> bool {
-        // What the job holds is dropped without the lock.
+        // The job's values are dropped without the lock.
         let job = self.lock_jobs().queue.remove(&number);
         job.is_some()
     }
@@ -270,8 +271,8 @@ impl<D: Driver> Pool<D> {
         waited
     }
 
-    /// Waits for a client that is slow to send or to receive. Another thread works meanwhile, if there
-    /// may be one. The request goes on at once: it may be in the midst of anything.
+    /// Waits for a client that is slow to send or to receive. Another thread works meanwhile, if
+    /// there may be one. The request goes on at once: it may be in the midst of anything.
     pub(crate) fn wait_for_client<T>(driver: &Arc<D>, wait: impl FnOnce() -> T) -> T {
         if driver.pool().has_spare() {
             Self::without_permit(driver, Regain::AtOnce, wait)
@@ -280,8 +281,8 @@ impl<D: Driver> Pool<D> {
         }
     }
 
-    /// Waits as `wait` does, for a millisecond at most while the pollers have to be watched, and adds
-    /// pollers where all are busy. The first thread of a process waits so for everything.
+    /// Waits as `wait` does, for a millisecond at most while the pollers have to be watched, and
+    /// adds pollers where all are busy. The first thread of a process waits so for everything.
     pub(crate) fn wait<T>(
         &self,
         ticks: &mut Ticks,
@@ -317,7 +318,8 @@ impl<D: Driver> Pool<D> {
         self.draining.load(Ordering::Acquire)
     }
 
-    /// Ends all threads, and waits for them for `patience` at most. Returns how many have not ended.
+    /// Ends all threads, and waits for them for `patience` at most. Returns how many have not
+    /// ended.
     pub(crate) fn stop(&self, patience: Duration) -> usize {
         self.stopping.store(true, Ordering::Release);
         self.stop.ring();

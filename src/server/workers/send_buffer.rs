@@ -5,11 +5,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::os;
 
-/// What a connection asks for that has a large response, in bytes. The kernel takes it twice, as half
-/// is for its own structures, and gives less where `net.core.wmem_max` says so.
+/// The send buffer of a connection with a large response, in bytes. The kernel takes it twice, as
+/// half is for its own structures, and gives less where `net.core.wmem_max` says so.
 ///
-/// A Unix socket has 208 KiB by default, and who writes wakes when three quarters of that are read. For
-/// a response of 1 MiB that is 7 times, which together cost about as much as to copy it.
+/// A Unix socket has 208 KiB by default, and who writes wakes when three quarters of that are read.
+/// For a response of 1 MiB that is 7 times, which together cost about as much as to copy it.
 const WIDE: u64 = 256 * 1024;
 
 /// Whether the room of a connection was made wide.
@@ -24,8 +24,8 @@ impl SendBuffer {
         Self { is_final: AtomicBool::new(is_set) }
     }
 
-    /// Makes room for a response that `socket` has no room for: whether there may be some now. On TCP
-    /// the kernel sees to it itself.
+    /// Makes room for a response that `socket` has no room for: whether there may be some now. On
+    /// TCP the kernel sees to it itself.
     pub(crate) fn widen(&self, socket: impl AsFd) -> bool {
         if self.is_final.load(Ordering::Relaxed) || self.is_final.swap(true, Ordering::Relaxed) {
             return false;

@@ -1,5 +1,4 @@
-//! How many worker threads there are: as many as may work at once, and one more for each request
-//! that waits without a turn.
+//! Sizes the worker pool: `threads` workers, plus one for each request that waits without a turn.
 //!
 //! A thread that was started for a request which waits is needed again when the next one does. What
 //! was not needed for a while ends, also when all are busy: whoever takes turns at looking for
@@ -9,7 +8,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-/// How long more threads than are needed are kept.
+/// The time for which threads are kept that are not needed.
 const WHILE: Duration = Duration::from_secs(10);
 
 /// The count of a process's worker threads.
@@ -46,7 +45,7 @@ impl PoolSize {
         }
     }
 
-    /// How many threads there are.
+    /// Returns the number of threads.
     pub(crate) fn count(&self) -> usize {
         self.threads.load(Ordering::Acquire)
     }
@@ -72,8 +71,8 @@ impl PoolSize {
         self.waiting.fetch_sub(1, Ordering::AcqRel);
     }
 
-    /// Counts another thread, if one is needed: how many there were. Whoever cannot start it says that
-    /// it [leaves](Self::leaves).
+    /// Counts another thread, if one is needed: how many there were. Whoever cannot start it says
+    /// that it [leaves](Self::leaves).
     pub(crate) fn joins(&self) -> Option<usize> {
         let more = |threads: usize| {
             let waiting = self.waiting.load(Ordering::Acquire).min(self.spare);
@@ -87,8 +86,8 @@ impl PoolSize {
         self.threads.fetch_sub(1, Ordering::AcqRel);
     }
 
-    /// How long a thread that finds nothing to do should wait: for ever, unless there are more than
-    /// may work at once.
+    /// Returns the time that a thread without work waits: for ever, unless there are more than may
+    /// work at once.
     pub(crate) fn patience(&self) -> Option<Duration> {
         (self.threads.load(Ordering::Relaxed) > self.at_work).then_some(WHILE)
     }

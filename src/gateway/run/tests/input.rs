@@ -78,7 +78,7 @@ fn its_error_after_the_head_breaks_the_answer() {
         TestRequest::new("POST", "/").chunk("some").after_output(4).fail(ErrorKind::InputMalformed);
     let response = request.call(&echo);
     assert_eq!((broken(&response), &*response.text()), (ErrorKind::InputMalformed, "some"));
-    // What is known before anything went out is an error page still.
+    // A failure before anything went out is still an error page.
     let request = TestRequest::new("POST", "/").chunk("some").fail(ErrorKind::InputMalformed);
     assert_eq!(request.call(&echo).error().map(Error::kind), Some(ErrorKind::InputMalformed));
     assert!(!request.call(&echo).is_broken());

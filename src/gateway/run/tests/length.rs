@@ -50,7 +50,7 @@ fn a_stream_against_its_length() {
     assert_eq!((broken(&short), &*short.text()), (ErrorKind::ContentLength, "abcdef"));
     let long = app("5", two);
     assert_eq!((broken(&long), &*long.text()), (ErrorKind::ContentLength, "abc"));
-    // What is seen to be wrong before anything went out is an error page.
+    // A fault that shows before anything went out is an error page.
     assert_eq!(failed(&app("2", two)), ErrorKind::ContentLength);
     assert_eq!(failed(&app("6", || two().with_length(Some(5)))), ErrorKind::ContentLength);
     assert_eq!(failed(&app("6", || Body::from_ready([]))), ErrorKind::ContentLength);
@@ -165,8 +165,8 @@ fn statuses_without_a_body() {
             assert!(response.is_complete(), "{response:?}");
             assert_eq!(response.status().as_u16(), status);
             assert!(response.body().is_empty());
-            // RFC 9110, 8.6: a 304 may say what a 200 would have sent, a 204 may not. A 205 says that
-            // there is nothing (15.3.6).
+            // RFC 9110, 8.6: a 304 may say what a 200 would have sent, a 204 may not. A 205 says
+            // that there is nothing (15.3.6).
             assert_eq!(response.header("content-length"), length);
         }
     }

@@ -1,4 +1,4 @@
-//! What a service is told of the request.
+//! The request as a service sees it.
 
 use http::{HeaderMap, Method, Response, StatusCode, Version};
 use http_body::Body as _;

@@ -124,7 +124,7 @@ fn a_waker_outlives_its_exchange() {
     assert!(TestRequest::get("/").call(&app).is_complete());
 }
 
-/// What is dropped says so.
+/// Reports that it was dropped.
 struct Dropped(mpsc::Sender<bool>);
 
 impl Drop for Dropped {

@@ -31,7 +31,7 @@ impl Simulation {
         Self { world, chance: Chance(seed), holds: vec![], drains, started: 0, replaced: 0 }
     }
 
-    /// What the timer thread of each process does.
+    /// Does the work of each process's timer thread.
     fn tick(&mut self, factories_fail: bool) {
         let world = &self.world;
         let (board, now_us) = (world.board, world.now_us);

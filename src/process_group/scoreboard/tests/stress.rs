@@ -9,7 +9,7 @@ const SLOTS: usize = 3;
 const LIVES: usize = 2_500;
 const CHILDREN: usize = 4;
 
-/// What the processes did, by slot and incarnation.
+/// The work of the processes, by slot and incarnation.
 struct Lives {
     /// It has seen Draining and no load, and is gone.
     exited: Vec<Vec<AtomicBool>>,

@@ -127,7 +127,7 @@ fn frame(bytes: &[u8]) -> Result<Option<Frame<'_>>, FrameError> {
     split(bytes, kind_of(bytes).sent_by(), &LIMITS)
 }
 
-/// What decoding says to one frame that is there in full.
+/// Returns the result of decoding one whole frame.
 fn refusal(bytes: &[u8]) -> FrameError {
     match frame(bytes) {
         Err(error) => error,

@@ -1,4 +1,4 @@
-//! What is refused, where, and with which words.
+//! Refused frames, with the offset and the words of each error.
 
 use super::*;
 
@@ -32,7 +32,7 @@ fn each_kind_comes_from_one_side() {
         };
         let error = split(&bytes, wrong, &LIMITS).unwrap_err();
         assert_eq!((error.problem(), error.offset()), (&Problem::WrongPeer(wrong), 4));
-        // As soon as the header is there.
+        // Refused once the header is there.
         assert_eq!(split(&bytes[..HEADER], wrong, &LIMITS), Err(error));
     });
     let error = split(&frame_of(Kind::Continue, 0, b""), Peer::Child, &LIMITS).unwrap_err();
@@ -141,7 +141,7 @@ fn every_length_inside_is_checked() {
     let good = frame(&request).unwrap().unwrap().message();
     assert!(good.is_ok());
     let number = |at: usize| u32::from_le_bytes(request[at..at + 4].try_into().unwrap());
-    // Where the fields with a length before them begin, one behind the other.
+    // Returns the offsets of the fields with a length before them.
     let (mut fields, mut at) = (Vec::new(), HEADER + 40);
     while at < request.len() {
         fields.push(at);

@@ -1,4 +1,4 @@
-//! What is put is what comes out, in any pieces.
+//! Encoded frames decode to the same, in any pieces.
 
 use super::*;
 use std::collections::HashSet;

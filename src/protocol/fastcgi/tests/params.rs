@@ -114,7 +114,7 @@ fn hostile_lengths_hold_no_memory() {
         assert_eq!((reader.size(), params.size()), (0, 0));
         assert_eq!(read_in_all_ways(lengths, &LIMITS), Err(error));
     }
-    // What is announced within the limit is held only as it comes.
+    // Bytes announced within the limit are held only as they come.
     let (mut reader, mut params) = (ParamsReader::new(), Params::new());
     let limits = Limits { head: usize::MAX, pairs: 1 };
     reader.feed(b"\x01\xff\xff\xff\xff", &mut params, &limits).unwrap();

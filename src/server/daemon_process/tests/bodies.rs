@@ -208,7 +208,7 @@ fn an_early_answer_and_the_rest_of_the_body() {
         peer.ask(&Ask::post("/", None));
         peer.input(&pattern(200_000));
         assert_eq!(peer.answer().status, 403);
-        // What was on its way still comes, then the word that it was not all.
+        // Pieces on their way still come, then the notice that they were not all.
         peer.input(&pattern(100_000));
         peer.input_stop();
     }

@@ -114,8 +114,8 @@ fn request(house: &House, kept: &mut Vec<(Lease, Peer)>) -> u64 {
     unreachable!("it is sent until it is answered")
 }
 
-/// `/hold` keeps a lock while it reads its body, `/lock` wants it, `/large` answers with more than a
-/// socket holds; the rest is `hello`.
+/// `/hold` keeps a lock while it reads its body, `/lock` wants it, `/large` answers with more than
+/// a socket holds; the rest is `hello`.
 fn errands() -> impl crate::gateway::Application {
     let lock = std::sync::Mutex::new(());
     app_fn(move |mut environ: Environ<'_>, start_response: StartResponse<'_>| {

@@ -1,4 +1,4 @@
-//! What goes wrong in an application, and what it logs.
+//! Faults of an application, and their log lines.
 
 use std::io::Write as _;
 

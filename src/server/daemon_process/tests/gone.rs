@@ -69,7 +69,7 @@ fn who_left_while_waiting_is_not_served() {
     keeper.until_called();
     for _ in 0..5 {
         let mut queued = house.connect(0);
-        // As long ago as makes the process look whether somebody is there.
+        // Long enough ago to make the process look whether somebody is there.
         let sent_us = crate::os::monotonic_us() - 2_000_000;
         queued.ask(&Ask { sent_us, ..Ask::get("/gate") });
     }

@@ -145,7 +145,8 @@ impl House {
         Lodger { slot, signals, thread: thread::spawn(move || run(daemon)) }
     }
 
-    /// What the parent does when a process has ended: how it did, and another one in its place.
+    /// Does the parent's work when a process has ended: reads its status, and starts another one in
+    /// its place.
     pub(super) fn clear_dead(&self, lodger: Lodger) -> Ended {
         let slot = lodger.slot;
         let ended = lodger.ended();
@@ -159,7 +160,7 @@ impl House {
         let (start, mut ready) = (Instant::now(), Ready::with_capacity(1));
         while !condition() {
             assert!(start.elapsed() < LONG, "waited for {what}; log: {:#?}", self.lines());
-            // What rings no doorbell, such as a counter, is looked at now and then.
+            // A change that rings no doorbell, such as a counter, is looked at now and then.
             self.bell.wait(&mut ready, Some(Duration::from_millis(5))).unwrap();
         }
     }

@@ -158,7 +158,7 @@ impl Peer {
         self.write(&out);
     }
 
-    /// As [`Peer::ask`], for a request that is in the process's load already.
+    /// Works like [`Peer::ask`], for a request that is in the process's load already.
     pub(super) fn ask_counted(&mut self, ask: &Ask) {
         let mut out = Vec::new();
         self.put_counted(&mut out, ask);

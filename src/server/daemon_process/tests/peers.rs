@@ -14,12 +14,12 @@ fn hello<'x>(_: Environ<'x>, start_response: StartResponse<'x>) -> Result<Body<'
     Ok(Body::from("hello"))
 }
 
-/// What the process says to these bytes before it closes the connection.
+/// Returns the reply of the process to these bytes before it closes the connection.
 fn refusal(house: &House, bytes: &[u8]) -> Reason {
     let mut stream = house.connect_raw(0);
     stream.write_all(bytes).unwrap();
     let mut said = Vec::new();
-    // What was sent and not read makes the end of the connection an error.
+    // Bytes that were sent and not read make the end of the connection an error.
     let _ = stream.read_to_end(&mut said);
     let frame = split(&said, Side::Daemon, &Default::default()).unwrap().expect("a REFUSED");
     let Message::Refused(refused) = frame.message().unwrap() else { panic!("{frame:?}") };

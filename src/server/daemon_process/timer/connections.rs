@@ -11,10 +11,10 @@ use crate::process_group::earliest;
 use crate::protocol::bridge::{Limits, Reason as Refusal, put_refused};
 use crate::server::workers::connections::Entry as _;
 
-/// How long a peer may take to say HELLO.
+/// The time that a peer has to send HELLO.
 const HELLO_US: u64 = if cfg!(test) { 500_000 } else { 10_000_000 };
 
-/// How long nothing is accepted after that has failed: there were no descriptors left, say.
+/// The pause after an accept that failed: there were no descriptors left, say.
 const ACCEPT_PAUSE_US: u64 = 100_000;
 
 /// The time for which the log says nothing more of it.

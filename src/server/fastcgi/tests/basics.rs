@@ -217,8 +217,8 @@ fn a_long_stream_is_flushed_piece_by_piece() {
     }
 }
 
-/// nginx sends no more of the body once it has the response's head, and mod_proxy_fcgi may wait while
-/// it sends a piece.
+/// nginx sends no more of the body once it has the response's head, and mod_proxy_fcgi may wait
+/// while it sends a piece.
 #[test]
 fn an_echo_to_who_does_not_read_before_all_is_sent() {
     let house = house();
@@ -261,7 +261,8 @@ fn an_early_answer_before_the_connection_is_closed() {
     }
 }
 
-/// A body that comes slowly, for longer than a peer may be silent: as long as it comes, nothing breaks.
+/// A body that comes slowly, for longer than a peer may be silent: as long as it comes, nothing
+/// breaks.
 #[test]
 fn an_early_answer_to_a_slow_body() {
     let house = house();

@@ -9,7 +9,7 @@ use crate::protocol::fastcgi::{
 use crate::protocol::params::Params;
 use crate::server::stream::tests::{Stream, head_and_body};
 
-/// What came for a request.
+/// The records that came for a request.
 #[derive(Debug, Default)]
 pub(super) struct Answer {
     pub(super) stdout: Vec<u8>,
@@ -147,7 +147,7 @@ impl Client {
         };
         self.unread.extend_from_slice(&buffer[..read]);
         let mut used = 0;
-        // What a response that breaks off ends with.
+        // The end of a response that breaks off.
         while !self.unread[used..].starts_with(&[0; 8])
             && let Some(record) = split(&self.unread[used..]).unwrap()
         {

@@ -49,7 +49,7 @@ fn an_abort_within_the_head() {
     client.send(&wire[40..wire.len() - 16]);
     client.abort(1);
     assert!(client.answer(1).stdout.is_empty());
-    // What still comes for it is passed over.
+    // Later input for it is passed over.
     client.send(&wire[wire.len() - 8..]);
     client.abort(77);
     assert_eq!(client.ask("/hello", b"").text(), "Hello, world\n");

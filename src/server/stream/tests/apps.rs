@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::house::LONG;
 use crate::gateway::{Application, Body, Environ, Error, ErrorKind, Level, StartResponse, app_fn};
 
-/// Where requests wait until the test lets them go on.
+/// Requests wait here until the test lets them go on.
 #[derive(Clone, Default)]
 pub(in crate::server) struct Gate {
     state: Arc<(Mutex<State>, Condvar)>,
@@ -18,7 +18,7 @@ pub(in crate::server) struct Gate {
 struct State {
     arrived: usize,
     open: bool,
-    /// What became of requests, for the test to see.
+    /// The ends of requests, for the test to see.
     notes: Vec<String>,
 }
 

@@ -49,7 +49,7 @@ pub(super) fn room_for(connections: usize) -> usize {
     if setrlimit(Resource::Nofile, raised).is_ok() {
         return connections;
     }
-    // Who may not raise it gets as many as there can be.
+    // A process that may not raise the limit gets as many as there can be.
     let maximum = limits.maximum.unwrap_or(wanted);
     let raised = Rlimit { current: Some(maximum), maximum: limits.maximum };
     setrlimit(Resource::Nofile, raised).expect("the soft limit up to the hard one");
@@ -98,7 +98,8 @@ fn idle_and_stalled_connections_cost_little() {
     drop(held);
 }
 
-/// As many as are allowed; the next waits until one of them has gone, and a line says so once.
+/// Opens as many as are allowed; the next waits until one of them has gone, and a line says so
+/// once.
 #[test]
 fn no_more_connections_than_allowed() {
     let house = House::open_with(errands(&Gate::default()), |limits, _| limits.connections = 3);

@@ -9,8 +9,8 @@ use crate::server::stream::tests::Protocol;
 
 const SHORT: Duration = Duration::from_millis(300);
 
-/// The beginning of a request of this path, and what is left of it. A body of `length` bytes follows,
-/// of which one byte is in the beginning.
+/// The beginning of a request of this path, and what is left of it. A body of `length` bytes
+/// follows, of which one byte is in the beginning.
 fn request(protocol: Protocol, path: &str, length: usize) -> (Vec<u8>, Vec<u8>) {
     let body = vec![b'b'; length];
     match protocol {
@@ -144,7 +144,8 @@ fn slow_readers() {
     }
 }
 
-/// More readers that read nothing than there may be waiting threads: a fast client is served at once.
+/// More readers that read nothing than there may be waiting threads: a fast client is served at
+/// once.
 #[test]
 fn slow_readers_hold_no_threads() {
     const SIZE: usize = 512 * 1024;

@@ -26,7 +26,7 @@ fn request(protocol: crate::server::stream::tests::Protocol, path: &str) -> Vec<
     }
 }
 
-/// What runs is answered, what has begun to come is served, what is idle is closed.
+/// Running requests are answered, begun ones are served, idle connections are closed.
 #[test]
 fn requests_in_flight_are_answered() {
     let gate = Gate::default();

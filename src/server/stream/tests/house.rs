@@ -248,7 +248,7 @@ impl Write for Stream {
     }
 }
 
-/// What comes until the connection ends, and how it ends.
+/// Returns the bytes until the connection ends, and its end.
 pub(in crate::server) fn read_to_end(stream: &mut Stream) -> (Vec<u8>, io::Result<()>) {
     let mut all = Vec::new();
     let ended = stream.read_to_end(&mut all).map(drop);

@@ -1,4 +1,5 @@
-//! Whole processes as threads of the test, with real sockets: the web server's part is played by hand.
+//! Whole processes as threads of the test, with real sockets: the web server's part is played by
+//! hand.
 
 mod apps;
 mod crowd;

@@ -157,8 +157,8 @@ fn an_echo_to_who_does_not_read_before_all_is_sent() {
     }
 }
 
-/// The client sends all of a large body before it reads, as mod_proxy_scgi does: the answer, which is
-/// there long before, must not get lost.
+/// The client sends all of a large body before it reads, as mod_proxy_scgi does: the answer, which
+/// is there long before, must not get lost.
 #[test]
 fn an_early_answer_is_read_late() {
     let house = House::open(errands(&Gate::default()));
@@ -176,7 +176,8 @@ fn an_early_answer_is_read_late() {
     }
 }
 
-/// The body comes slowly, for longer than a client may be silent: as long as it comes, nothing breaks.
+/// The body comes slowly, for longer than a client may be silent: as long as it comes, nothing
+/// breaks.
 #[test]
 fn an_early_answer_to_a_slow_body() {
     let house = House::open(errands(&Gate::default()));
