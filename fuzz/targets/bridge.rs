@@ -3,7 +3,9 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use mod_rust::internal::protocol::bridge::{Flow, FrameError, HEADER, Header, Limits, Message, Peer, split};
+use mod_rust::internal::protocol::bridge::{
+    Flow, FrameError, HEADER, Header, Limits, Message, Peer, split,
+};
 
 /// Small, so that the limits themselves are met.
 const LIMITS: Limits = Limits { head: 2048, data: 512, log: 256, control: 64 };

@@ -10,13 +10,13 @@ use std::time::Duration;
 
 use libfuzzer_sys::fuzz_target;
 use mod_rust::gateway::{Application, Body, Environ, Error, Level, Result, StartResponse, app_fn};
+use mod_rust::internal::daemon_process::{Applications, Daemon, run};
 use mod_rust::internal::os::{self, Event, monotonic_us};
 use mod_rust::internal::process_group::{GroupOptions, ProcessState, Scoreboard};
 use mod_rust::internal::protocol::bridge::{
     Flow, InputFailure, Kind, Limits, Pairs, Peer, RequestEncoder, RequestFacts, TOKEN, put_header,
     put_hello, put_input_end, put_input_failed, put_input_stop, split,
 };
-use mod_rust::internal::daemon_process::{Applications, Daemon, run};
 
 const GROUP: [u8; TOKEN] = *b"sixteen bytes 16";
 

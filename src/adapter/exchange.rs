@@ -13,7 +13,7 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 
 use super::shared::Shared;
-use super::variables::{Facts, RequestVariables};
+use super::variables::{ExchangeContext, RequestVariables};
 use super::wait;
 use crate::gateway::{
     Code, Error, ErrorKind, Exchange, FileBody, Interest, Level, Result, SharedVariables, Status,
@@ -74,13 +74,13 @@ impl<'e, 'r> RequestExchange<'e, 'r> {
     /// [`share`](Exchange::share) hands out points at the exchange.
     pub(crate) fn with<T>(
         request: &'e Request<'r>,
-        facts: Facts<'r>,
+        facts: ExchangeContext<'r>,
         serve: impl FnOnce(&Self) -> T,
     ) -> T {
         serve(&Self::new(request, facts))
     }
 
-    fn new(request: &'e Request<'r>, facts: Facts<'r>) -> Self {
+    fn new(request: &'e Request<'r>, facts: ExchangeContext<'r>) -> Self {
         Self {
             variables: RequestVariables::new(request, facts),
             out: RefCell::new(None),

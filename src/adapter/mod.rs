@@ -11,5 +11,5 @@ mod wait;
 pub(crate) use conclude::conclude;
 pub(crate) use exchange::RequestExchange;
 pub(crate) use input::RequestInput;
-pub(crate) use variables::Facts;
+pub(crate) use variables::ExchangeContext;
 pub(crate) use wait::pause;

@@ -7,7 +7,7 @@ use crate::httpd::{Request, Table, mpm};
 
 /// The facts about an exchange that are not in the request itself.
 #[derive(Clone, Copy)]
-pub(crate) struct Facts<'r> {
+pub(crate) struct ExchangeContext<'r> {
     /// The application's name.
     pub(crate) application: &'r str,
     /// The mount point, if an alias mounts the application.
@@ -25,7 +25,7 @@ pub(crate) struct Facts<'r> {
 /// A lazy view of a request as an environ.
 pub(super) struct RequestVariables<'e, 'r> {
     request: &'e Request<'r>,
-    facts: Facts<'r>,
+    facts: ExchangeContext<'r>,
     /// Whether content filters may change the request body: what the client said of its length does
     /// not hold for the application then.
     is_filtered: bool,
@@ -34,13 +34,13 @@ pub(super) struct RequestVariables<'e, 'r> {
 }
 
 impl<'e, 'r> RequestVariables<'e, 'r> {
-    pub(super) fn new(request: &'e Request<'r>, facts: Facts<'r>) -> Self {
+    pub(super) fn new(request: &'e Request<'r>, facts: ExchangeContext<'r>) -> Self {
         // Filters take themselves out of the chain: it is looked at before anything is read.
         let is_filtered = request.has_input_filter();
         Self { request, facts, is_filtered, built: Cell::new(false) }
     }
 
-    pub(super) const fn facts(&self) -> &Facts<'r> {
+    pub(super) const fn facts(&self) -> &ExchangeContext<'r> {
         &self.facts
     }
 

@@ -14,7 +14,7 @@ use super::phase_times::PhaseTimes;
 use super::request_body::RequestBody;
 use super::response::Response;
 use super::waiting::Waiting;
-use crate::adapter::{Facts, RequestExchange, RequestInput, conclude};
+use crate::adapter::{ExchangeContext, RequestExchange, RequestInput, conclude};
 use crate::gateway::{Code, Error, Outcome, Variables as _};
 use crate::httpd::{HookStatus, Request, log};
 use crate::os;
@@ -48,7 +48,7 @@ impl Group {
         &self,
         request: &Request<'r>,
         call: Call<'r>,
-        facts: Facts<'r>,
+        facts: ExchangeContext<'r>,
         phases: &PhaseTimes,
     ) -> HookStatus {
         let input = match RequestInput::new(request) {

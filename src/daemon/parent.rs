@@ -19,7 +19,7 @@ use super::identity::{self, Identity};
 use super::{exit_status, previous_generation, setup, socket, title};
 use crate::gateway::{Code, Level};
 use crate::httpd::other_child::{self, Forked};
-use crate::httpd::{Kept, Pool, ProcessPool, Server, log, mpm, unixd};
+use crate::httpd::{Pool, PoolRef, ProcessPool, Server, log, mpm, unixd};
 use crate::os::{self, BoardMemory, Placed, Shape};
 use crate::process_group::{GroupOptions, ProcessState};
 use crate::server::daemon_process::announce;
@@ -38,7 +38,7 @@ pub(crate) struct Plan {
 
 /// The groups of the configuration that is in force.
 struct Running {
-    groups: Vec<Kept<Group>>,
+    groups: Vec<PoolRef<Group>>,
     by_name: HashMap<String, usize>,
     pool: usize,
     /// httpd's parent.
@@ -196,7 +196,7 @@ fn shape(options: &GroupOptions) -> Shape {
 }
 
 /// Returns the group of that name, if this module has processes for it.
-pub(crate) fn find(name: &str) -> Option<Kept<Group>> {
+pub(crate) fn find(name: &str) -> Option<PoolRef<Group>> {
     with_running(|running| {
         let running = running?;
         Some(running.groups[*running.by_name.get(name)?])
@@ -204,7 +204,7 @@ pub(crate) fn find(name: &str) -> Option<Kept<Group>> {
 }
 
 /// Visits the running groups of this module.
-pub(crate) fn with_groups<T>(visit: impl FnOnce(&[Kept<Group>]) -> T) -> T {
+pub(crate) fn with_groups<T>(visit: impl FnOnce(&[PoolRef<Group>]) -> T) -> T {
     with_running(|running| visit(running.map_or(&[], |running| &running.groups)))
 }
 
@@ -298,7 +298,7 @@ fn prefix_of_module(pconf: Pool<'_>, prefix: Option<PathBuf>) -> Result<PathBuf,
 }
 
 /// Forks the process of a slot.
-fn fork(pconf: Pool<'_>, group: &Kept<Group>, slot: usize) -> std::io::Result<()> {
+fn fork(pconf: Pool<'_>, group: &PoolRef<Group>, slot: usize) -> std::io::Result<()> {
     match other_child::fork(pconf)? {
         Forked::Child => {
             close_lifeline();

@@ -14,13 +14,13 @@ use super::exit_status::{GAVE_UP, NOT_BUILT, NOT_SET_UP, WELL};
 use super::group::{Descriptors, Group};
 use super::{exit, identity, mappings, title};
 use crate::gateway::Code;
-use crate::httpd::{Kept, Server, log, signals, unixd};
+use crate::httpd::{PoolRef, Server, log, signals, unixd};
 use crate::os;
 use crate::process_group::Reason;
 use crate::server::daemon_process::{self, Daemon, Ended};
 
 /// Runs a daemon process from its fork to its end. It never returns, as the stack below is httpd's.
-pub(super) fn run(group: Kept<Group>, slot: usize) -> ! {
+pub(super) fn run(group: PoolRef<Group>, slot: usize) -> ! {
     let code = crate::gateway::panic::catch(|| live(&group, slot))
         .unwrap_or_else(|error| failed(&group, &error.to_string()));
     signals::end_process_with(code)
@@ -75,7 +75,7 @@ fn live(group: &Group, slot: usize) -> i32 {
         controllers: vec![0, httpd_runs_as],
         build: {
             // SAFETY: P3: the process never clears the configuration's pool.
-            let group = unsafe { Kept::from_ref(group) };
+            let group = unsafe { PoolRef::from_ref(group) };
             Box::new(move || (group.build)())
         },
         log: Arc::new(log::here),

@@ -3,10 +3,10 @@
 
 use super::config::Choice;
 use super::options::Chain;
-use super::registry::{self, Place, Scope, Use};
+use super::registry::{self, Scope, Use, UsePlace};
 use super::selection::Selection;
 use crate::gateway::{Code, Error};
-use crate::httpd::{Kept, Pool, Server, mpm};
+use crate::httpd::{Pool, PoolRef, Server, mpm};
 
 /// Returns the option lines that hold for a mount at `path` in a server: those outside of sections,
 /// then those of the plain `<Location>`s around it, in their order.
@@ -29,7 +29,7 @@ pub(super) fn covering_group(
     servers: [usize; 2],
     sections: &[Scope],
     path: &str,
-) -> Option<Kept<Selection>> {
+) -> Option<PoolRef<Selection>> {
     sections
         .iter()
         .filter(|scope| servers.contains(&scope.server) && scope.covers(path))
@@ -118,7 +118,7 @@ impl<'c> Check<'c, '_> {
         let [_, here] = self.servers;
         for used in self.uses {
             match &used.at {
-                Place::Section(section) if used.server == here => {
+                UsePlace::Section(section) if used.server == here => {
                     section.options.each(&mut |line| {
                         if !used.application.factory.knows(&line.name) {
                             wrong.push(unknown(used, &line.name, &line.place));
@@ -127,9 +127,9 @@ impl<'c> Check<'c, '_> {
                     let options = self.usual.around(section.options, self.pool);
                     wrong.extend(problem(used, options));
                 }
-                Place::Section(_) => {}
-                Place::Path(_) | Place::Pattern if !self.servers.contains(&used.server) => {}
-                Place::Path(_) | Place::Pattern => {
+                UsePlace::Section(_) => {}
+                UsePlace::Path(_) | UsePlace::Pattern if !self.servers.contains(&used.server) => {}
+                UsePlace::Path(_) | UsePlace::Pattern => {
                     let options = self.covering(used);
                     // Sections whose reach cannot be told may have what is missing.
                     let excused = || {
@@ -156,9 +156,9 @@ impl<'c> Check<'c, '_> {
                 .uses
                 .iter()
                 .filter(|used| match &used.at {
-                    Place::Section(_) => false,
-                    Place::Path(path) => scope.touches(path),
-                    Place::Pattern => true,
+                    UsePlace::Section(_) => false,
+                    UsePlace::Path(path) => scope.touches(path),
+                    UsePlace::Pattern => true,
                 })
                 .filter(|used| self.servers.contains(&used.server))
                 .collect();
@@ -184,8 +184,10 @@ impl<'c> Check<'c, '_> {
 
     fn covering(&self, used: &Use) -> Chain {
         match &used.at {
-            Place::Path(path) => covering(self.pool, self.usual, self.servers, self.sections, path),
-            Place::Pattern | Place::Section(_) => self.usual,
+            UsePlace::Path(path) => {
+                covering(self.pool, self.usual, self.servers, self.sections, path)
+            }
+            UsePlace::Pattern | UsePlace::Section(_) => self.usual,
         }
     }
 

@@ -7,7 +7,7 @@ use super::instance::Named;
 use super::mount::Mount;
 use super::options::Chain;
 use super::selection::{Names, Selection};
-use crate::httpd::{Kept, Pool};
+use crate::httpd::{Pool, PoolRef};
 use crate::module::Config;
 
 /// The directives that hold in a section: the gateway's and the module's own.
@@ -27,7 +27,7 @@ pub(super) struct Gateway {
     pub(super) error_override: Option<bool>,
     pub(super) map_head_to_get: Option<MapHeadToGet>,
     pub(super) enable_sendfile: Option<bool>,
-    pub(super) process_group: Option<Kept<Selection>>,
+    pub(super) process_group: Option<PoolRef<Selection>>,
     pub(super) restrict_process: Option<Names>,
     pub(super) ignore_activity: Option<bool>,
 }
@@ -41,7 +41,7 @@ pub(super) enum Choice {
     /// `Off`.
     Off,
     /// An application of this module's.
-    Own(Kept<Named>),
+    Own(PoolRef<Named>),
     /// One of another module's.
     Other,
 }
@@ -100,7 +100,7 @@ impl Config for Gateway {
 /// process groups.
 #[derive(Default)]
 pub(crate) struct Host {
-    pub(super) mounts: Vec<Kept<Mount>>,
+    pub(super) mounts: Vec<PoolRef<Mount>>,
     pub(super) restrict_embedded: Option<bool>,
     pub(super) slow_requests: Option<Duration>,
 }

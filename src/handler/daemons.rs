@@ -8,12 +8,12 @@ use super::config::Choice;
 use super::groups::is_visible;
 use super::instance::Named;
 use super::options::{Chain, decode, encode};
-use super::registry::{self, Definition, Place};
+use super::registry::{self, Definition, UsePlace};
 use super::selection::Selection;
 use super::{check, instance, process};
 use crate::daemon::{self, Plan};
 use crate::gateway::{Application, Code, Error, ErrorKind, Options, Result};
-use crate::httpd::{Kept, Pool, Server};
+use crate::httpd::{Pool, PoolRef, Server};
 use crate::protocol::bridge::Pairs;
 use crate::server::daemon_process::Applications;
 
@@ -26,7 +26,7 @@ pub(super) struct View<'v> {
     /// The option lines of a server outside its sections.
     pub(super) usual: &'v dyn Fn(Server<'v>) -> Chain,
     /// `RustProcessGroup` of a server outside its sections.
-    pub(super) selected: &'v dyn Fn(Server<'v>) -> Option<Kept<Selection>>,
+    pub(super) selected: &'v dyn Fn(Server<'v>) -> Option<PoolRef<Selection>>,
     /// `RustRestrictEmbedded` of a server.
     pub(super) restricted: &'v dyn Fn(Server<'v>) -> bool,
 }
@@ -40,8 +40,10 @@ pub(super) fn check_embedded(view: &View<'_>) -> Vec<String> {
             let servers = [registry::identity(view.main), registry::identity(server)];
             for used in uses {
                 let inner = match &used.at {
-                    Place::Section(section) if used.server == servers[1] => section.process_group,
-                    Place::Path(path) if servers.contains(&used.server) => {
+                    UsePlace::Section(section) if used.server == servers[1] => {
+                        section.process_group
+                    }
+                    UsePlace::Path(path) if servers.contains(&used.server) => {
                         check::covering_group(servers, &sections, path)
                     }
                     // Only requests tell, if a regular expression or another server decides.
@@ -110,8 +112,8 @@ fn wanted(pool: Pool<'_>, group: &Definition, view: &View<'_>) -> Option<Vec<Wan
             let servers = [registry::identity(view.main), registry::identity(server)];
             for used in uses {
                 let is_here = match used.at {
-                    Place::Section(_) => used.server == servers[1],
-                    Place::Path(_) | Place::Pattern => servers.contains(&used.server),
+                    UsePlace::Section(_) => used.server == servers[1],
+                    UsePlace::Path(_) | UsePlace::Pattern => servers.contains(&used.server),
                 };
                 if !is_here {
                     continue;
@@ -120,14 +122,14 @@ fn wanted(pool: Pool<'_>, group: &Definition, view: &View<'_>) -> Option<Vec<Wan
                 let selected = (view.selected)(server);
                 // The directives of the sections around the use, the outermost first.
                 let (options, inner) = match &used.at {
-                    Place::Section(section) => {
+                    UsePlace::Section(section) => {
                         (usual.around(section.options, pool), section.process_group)
                     }
-                    Place::Path(path) => (
+                    UsePlace::Path(path) => (
                         check::covering(pool, usual, servers, &sections, path),
                         check::covering_group(servers, &sections, path),
                     ),
-                    Place::Pattern => (usual, None),
+                    UsePlace::Pattern => (usual, None),
                 };
                 let selection = used.process_group.as_ref().or(inner.as_deref());
                 match selection.or(selected.as_deref()) {
@@ -156,8 +158,8 @@ fn wanted(pool: Pool<'_>, group: &Definition, view: &View<'_>) -> Option<Vec<Wan
             is_chosen
                 && !matches!(scope.section.application, Choice::Other)
                 && uses.iter().any(|used| match &used.at {
-                    Place::Path(path) => scope.touches(path),
-                    Place::Pattern | Place::Section(_) => true,
+                    UsePlace::Path(path) => scope.touches(path),
+                    UsePlace::Pattern | UsePlace::Section(_) => true,
                 })
         });
     });
@@ -188,7 +190,7 @@ type Key = (u32, Box<[u8]>);
 
 /// This module's applications in a daemon process.
 struct OfModule {
-    named: Vec<Kept<Named>>,
+    named: Vec<PoolRef<Named>>,
     /// Those without options, found without a lock.
     usual: Vec<OnceLock<Arc<dyn Application>>>,
     others: Mutex<HashMap<Key, Arc<dyn Application>>>,
@@ -233,6 +235,6 @@ fn unbuilt(error: Error) -> Error {
 }
 
 /// Returns the group of that name, if it may be used in the request's server.
-pub(super) fn find(name: &str, server: Server<'_>) -> Option<Kept<daemon::Group>> {
+pub(super) fn find(name: &str, server: Server<'_>) -> Option<PoolRef<daemon::Group>> {
     daemon::find(name).filter(|group| group.serves(registry::identity(server)))
 }

@@ -7,10 +7,10 @@ use std::time::Duration;
 use super::config::{Choice, Gateway, Host, MapHeadToGet};
 use super::instance::Instance;
 use super::mount::{At, Mount};
-use super::options::Line;
-use super::registry::{self, Definition, Place, Use};
+use super::options::OptionLine;
+use super::registry::{self, Definition, Use, UsePlace};
 use super::selection::Selection;
-use crate::httpd::{Kept, Pattern};
+use crate::httpd::{Pattern, PoolRef};
 use crate::module::{Contexts, Directive, Parameters};
 use crate::process_group::{GroupOptions, units};
 
@@ -155,7 +155,7 @@ fn application(section: &mut Gateway, arguments: &[&str], at: &Parameters<'_>) -
                     process_group: None,
                     directive: format!("RustApp {name}"),
                     place: at.place(),
-                    at: Place::Section(record(at)),
+                    at: UsePlace::Section(record(at)),
                     server: registry::identity(at.server()),
                 });
             }
@@ -166,7 +166,7 @@ fn application(section: &mut Gateway, arguments: &[&str], at: &Parameters<'_>) -
 }
 
 /// Returns the section's own record, for those who look at it when the configuration has been read.
-fn record(at: &Parameters<'_>) -> Kept<Gateway> {
+fn record(at: &Parameters<'_>) -> PoolRef<Gateway> {
     // SAFETY: P3: httpd keeps the record as long as the configuration, as this does not stand in
     // .htaccess. The directives here are those of `SECTION`, which have this type, and what
     // remembers the record compares its address only until all is read.
@@ -178,7 +178,7 @@ fn option(section: &mut Gateway, arguments: &[&str], at: &Parameters<'_>) -> Res
     if name.is_empty() {
         return Err("option \"\": the name is empty; expected a name".into());
     }
-    let line = Line { name: (*name).into(), value: (*value).into(), place: at.place() };
+    let line = OptionLine { name: (*name).into(), value: (*value).into(), place: at.place() };
     section.options = section.options.with(line, at.pool());
     if at.path().is_some() {
         registry::remember_section(record(at), at.server(), at.location());
@@ -243,15 +243,15 @@ fn mount(
             directive: directive.to_owned(),
             place: at.place(),
             at: match &where_ {
-                At::Path(path) => Place::Path(path.clone()),
-                At::Pattern(_) => Place::Pattern,
+                At::Path(path) => UsePlace::Path(path.clone()),
+                At::Pattern(_) => UsePlace::Pattern,
             },
             server: registry::identity(at.server()),
         });
     }
     let file: &CStr = pool.c_str(format!("rust:{name}").as_bytes());
     // SAFETY: P3: it lives as long as the mount, in the same pool.
-    let file = unsafe { Kept::from_ref(file) };
+    let file = unsafe { PoolRef::from_ref(file) };
     let mount = Mount { at: where_, application, file, process_group, usual: Instance::default() };
     // SAFETY: P3: a mount stands in servers only, so this is pconf; servers' records refer to it.
     host.mounts.push(unsafe { pool.keep(mount) });
@@ -276,7 +276,7 @@ fn import(_: &mut Host, arguments: &[&str], at: &Parameters<'_>) -> Result {
             directive: format!("{IMPORT} {name}"),
             place,
             // It answers nowhere: the options outside of sections are its own.
-            at: Place::Pattern,
+            at: UsePlace::Pattern,
             server: registry::identity(at.server()),
         });
     }

@@ -13,7 +13,7 @@ use super::request_note::{self, RequestNote};
 use super::selection::Selection;
 use super::{check, daemons, groups, process, registry, status_page};
 use crate::daemon;
-use crate::httpd::{HookStatus, Kept, Pool, Request, Server, log};
+use crate::httpd::{HookStatus, Pool, PoolRef, Request, Server, log};
 use crate::module::{
     CheckConfigHook, ChildInitHook, LogFormatHook, MonitorHook, Named, Order, PostConfigHook,
     PreConfigHook, Records, Registrar, RequestHook, log_format,
@@ -60,7 +60,7 @@ struct Refill;
 struct Child;
 
 /// Returns the first mount of the request's server that answers its path.
-fn mounted<'r, M: Module>(request: &Request<'r>) -> Option<(Kept<Mount>, usize)> {
+fn mounted<'r, M: Module>(request: &Request<'r>) -> Option<(PoolRef<Mount>, usize)> {
     let host: &Host = Gate::<M>::server(request.server());
     let path = request.uri_c_str();
     host.mounts.iter().find_map(|mount| Some((*mount, mount.matches(path)?)))
@@ -79,7 +79,7 @@ impl<M: Module> RequestHook for Hook<M, Translate> {
     }
 }
 
-fn claim<M: Module>(request: &Request<'_>, mount: Kept<Mount>, path_info: usize) {
+fn claim<M: Module>(request: &Request<'_>, mount: PoolRef<Mount>, path_info: usize) {
     request.set_file(mount.get(request).file.get(request), path_info);
     request.set_handler(HANDLER);
     if request.is_subrequest() {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::options::{self, Chain};
 use crate::gateway::{Application, Code, Error, ErrorKind, Factory, Level, Options, panic};
-use crate::httpd::{Kept, Request, log};
+use crate::httpd::{PoolRef, Request, log};
 use crate::protocol::bridge::{PairBlock, Pairs};
 
 /// The pause after a factory failed, before it is called again.
@@ -56,7 +56,11 @@ impl Remembered {
 impl Instance {
     /// Returns the application for `options`; `None` when it cannot be built, which the log has
     /// said.
-    pub(super) fn get(&self, named: Kept<Named>, options: Chain) -> Option<Arc<dyn Application>> {
+    pub(super) fn get(
+        &self,
+        named: PoolRef<Named>,
+        options: Chain,
+    ) -> Option<Arc<dyn Application>> {
         self.get_or_build(options, || build(named, options))
     }
 
@@ -64,7 +68,7 @@ impl Instance {
     /// too many combinations to remember, those of a request go into its pool.
     pub(super) fn encoded<'r>(
         &'r self,
-        named: Kept<Named>,
+        named: PoolRef<Named>,
         options: Chain,
         request: &Request<'r>,
     ) -> Pairs<'r> {
@@ -121,7 +125,7 @@ fn cell(key: Key) -> Arc<Cell> {
 }
 
 /// Builds an application for `options`, unless that was done before.
-fn build(named: Kept<Named>, options: Chain) -> Option<Arc<dyn Application>> {
+fn build(named: PoolRef<Named>, options: Chain) -> Option<Arc<dyn Application>> {
     let options = options.resolve(|name| named.factory.knows(name));
     build_for(named, options, true).ok()
 }
@@ -133,7 +137,7 @@ fn build(named: Kept<Named>, options: Chain) -> Option<Arc<dyn Application>> {
 /// Why it cannot be built. The log says it too if it `is_told`: once, and again when it is tried
 /// again. A daemon process says it itself.
 pub(super) fn build_for(
-    named: Kept<Named>,
+    named: PoolRef<Named>,
     options: Options,
     is_told: bool,
 ) -> Result<Arc<dyn Application>, Error> {

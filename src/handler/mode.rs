@@ -9,19 +9,19 @@ use super::instance::{Instance, Named};
 use super::mount::Mount;
 use super::request_note::RequestNote;
 use super::selection::{self, Destination};
-use crate::adapter::{Facts, RequestExchange, RequestInput, conclude};
+use crate::adapter::{ExchangeContext, RequestExchange, RequestInput, conclude};
 use crate::daemon::{Call, Group};
 use crate::gateway::{Application, Code, run};
-use crate::httpd::{HookStatus, Kept, Request, log};
+use crate::httpd::{HookStatus, PoolRef, Request, log};
 
 /// A request whose application is known.
 pub(super) struct RoutedRequest<'a, 'r> {
     pub(super) request: &'a Request<'r>,
     pub(super) gateway: &'a Gateway,
     pub(super) host: &'a Host,
-    pub(super) named: Kept<Named>,
+    pub(super) named: PoolRef<Named>,
     /// The mount, if the mount chose the application.
-    pub(super) mount: Option<Kept<Mount>>,
+    pub(super) mount: Option<PoolRef<Mount>>,
     pub(super) noted: &'a RequestNote,
 }
 
@@ -58,7 +58,7 @@ impl<'r> RoutedRequest<'_, 'r> {
         }
     }
 
-    fn embedded(&self, facts: Facts<'r>) -> HookStatus {
+    fn embedded(&self, facts: ExchangeContext<'r>) -> HookStatus {
         if self.host.restrict_embedded == Some(true) {
             return self.refuse(&Code::EmbeddedRefused.line(format_args!(
                 "application {}: RustRestrictEmbedded lets no application run in httpd's \
@@ -73,7 +73,7 @@ impl<'r> RoutedRequest<'_, 'r> {
         }
     }
 
-    fn daemon(&self, group: Kept<Group>, facts: Facts<'r>) -> HookStatus {
+    fn daemon(&self, group: PoolRef<Group>, facts: ExchangeContext<'r>) -> HookStatus {
         self.noted.group.set(Some(group));
         let instance = match self.mount {
             Some(mount) => &mount.get(self.request).usual,
@@ -98,7 +98,7 @@ impl<'r> RoutedRequest<'_, 'r> {
 fn run_embedded<'r>(
     request: &Request<'r>,
     application: &dyn Application,
-    facts: Facts<'r>,
+    facts: ExchangeContext<'r>,
 ) -> HookStatus {
     let mut input = match RequestInput::new(request) {
         Ok(input) => input,
@@ -114,10 +114,10 @@ fn run_embedded<'r>(
 fn facts<'r>(
     request: &Request<'r>,
     gateway: &Gateway,
-    named: Kept<Named>,
-    mount: Option<Kept<Mount>>,
-) -> Facts<'r> {
-    Facts {
+    named: PoolRef<Named>,
+    mount: Option<PoolRef<Mount>>,
+) -> ExchangeContext<'r> {
+    ExchangeContext {
         application: name_of(named, request),
         mount_point: mount.and_then(|mount| mount.get(request).path()),
         pass_authorization: gateway.pass_authorization.unwrap_or(false),
@@ -135,7 +135,7 @@ fn facts<'r>(
 /// Returns the application, which is built unless it was before.
 fn built(
     usual: Option<&Instance>,
-    named: Kept<Named>,
+    named: PoolRef<Named>,
     gateway: &Gateway,
 ) -> Option<Arc<dyn Application>> {
     match usual {
@@ -145,6 +145,6 @@ fn built(
 }
 
 /// Returns the application's name, for as long as the request lasts.
-pub(super) fn name_of<'r>(named: Kept<Named>, request: &Request<'r>) -> &'r str {
+pub(super) fn name_of<'r>(named: PoolRef<Named>, request: &Request<'r>) -> &'r str {
     &named.get(request).name
 }

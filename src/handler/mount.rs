@@ -4,15 +4,15 @@ use std::ffi::CStr;
 
 use super::instance::{Instance, Named};
 use super::selection::Selection;
-use crate::httpd::{Kept, Pattern};
+use crate::httpd::{Pattern, PoolRef};
 
 /// One `RustAppAlias` or `RustAppAliasMatch`.
 pub(super) struct Mount {
     pub(super) at: At,
     /// The application, or `None` when it is another module's.
-    pub(super) application: Option<Kept<Named>>,
+    pub(super) application: Option<PoolRef<Named>>,
     /// The text in place of a file name: `rust:` and the application.
-    pub(super) file: Kept<CStr>,
+    pub(super) file: PoolRef<CStr>,
     /// The process group that the alias chooses, if any.
     pub(super) process_group: Option<Selection>,
     /// The application as built for the options that hold where nothing else is said.

@@ -1,24 +1,24 @@
 //! The option lines of the configuration, chained from the innermost section outwards.
 
 use crate::gateway::{Error, ErrorKind, Options};
-use crate::httpd::{Kept, Pool};
+use crate::httpd::{Pool, PoolRef};
 use crate::protocol::bridge::{PairBlock, Pairs};
 
 /// The option lines that hold somewhere, the innermost and last first.
 #[derive(Clone, Copy, Default)]
-pub(super) struct Chain(Option<Kept<Link>>);
+pub(super) struct Chain(Option<PoolRef<Link>>);
 
 enum Link {
     /// A line, and those before it in the same section. It lasts as long as the configuration,
     /// since .htaccess has none.
-    Line { line: Line, before: Chain },
+    Line { line: OptionLine, before: Chain },
     /// A section's lines within those of another, perhaps made for one request.
     Nested { inner: Chain, outer: Chain },
 }
 
 /// One `RustAppOption`.
 #[derive(Debug)]
-pub(super) struct Line {
+pub(super) struct OptionLine {
     pub(super) name: String,
     pub(super) value: String,
     /// `file:line`.
@@ -27,7 +27,7 @@ pub(super) struct Line {
 
 impl Chain {
     /// Returns this chain with one more line.
-    pub(super) fn with(self, line: Line, pool: Pool<'_>) -> Self {
+    pub(super) fn with(self, line: OptionLine, pool: Pool<'_>) -> Self {
         Self::of(Link::Line { line, before: self }, pool)
     }
 
@@ -84,7 +84,7 @@ impl Chain {
     }
 
     /// Visits the lines, those that hold first.
-    pub(super) fn each(self, visit: &mut dyn FnMut(&Line)) {
+    pub(super) fn each(self, visit: &mut dyn FnMut(&OptionLine)) {
         let Some(link) = self.0 else { return };
         match &*link {
             Link::Line { line, before } => {
@@ -137,12 +137,12 @@ pub(super) mod tests {
 
     fn leaked(link: Link) -> Chain {
         // SAFETY: P3 holds for what lives forever.
-        Chain(Some(unsafe { Kept::from_ref(Box::leak(Box::new(link))) }))
+        Chain(Some(unsafe { PoolRef::from_ref(Box::leak(Box::new(link))) }))
     }
 
     /// Returns a section with one line, as the configuration has it.
     pub(in super::super) fn section(name: &str) -> Chain {
-        let line = Line { name: name.into(), value: "x".into(), place: String::new() };
+        let line = OptionLine { name: name.into(), value: "x".into(), place: String::new() };
         leaked(Link::Line { line, before: Chain::default() })
     }
 

@@ -10,17 +10,17 @@ use std::sync::{Mutex, PoisonError};
 
 use super::config::Gateway;
 use super::instance::{Instance, Named};
-use super::options::Line;
+use super::options::OptionLine;
 use super::selection::Selection;
 use crate::gateway::Factory;
-use crate::httpd::{Kept, Pool, Server, SharedKey};
+use crate::httpd::{Pool, PoolRef, Server, SharedKey};
 use crate::process_group::GroupOptions;
 
 /// The module's state under the configuration that is in force.
 pub(super) struct Registry {
     /// `mod_x`, as `mod_x:application` has it.
     module: String,
-    applications: Vec<Kept<Named>>,
+    applications: Vec<PoolRef<Named>>,
     /// The uses of applications, which are checked when all of the configuration is read.
     uses: Mutex<Vec<Use>>,
     /// The sections that have option lines, or choose a process group.
@@ -47,10 +47,10 @@ pub(super) struct Definition {
 pub(super) struct Use {
     /// The process group that the alias chooses, if any.
     pub(super) process_group: Option<Selection>,
-    pub(super) application: Kept<Named>,
+    pub(super) application: PoolRef<Named>,
     pub(super) directive: String,
     pub(super) place: String,
-    pub(super) at: Place,
+    pub(super) at: UsePlace,
     /// The server, by its address.
     pub(super) server: usize,
 }
@@ -65,9 +65,9 @@ pub(super) struct WantedGroup {
 }
 
 /// The place of a use.
-pub(super) enum Place {
+pub(super) enum UsePlace {
     /// In a section, whose own record this is.
-    Section(Kept<Gateway>),
+    Section(PoolRef<Gateway>),
     /// At a path, without a slash at its end.
     Path(String),
     /// At the paths that a regular expression matches.
@@ -77,7 +77,7 @@ pub(super) enum Place {
 /// A section with option lines, or with a process group.
 #[derive(Clone)]
 pub(super) struct Scope {
-    pub(super) section: Kept<Gateway>,
+    pub(super) section: PoolRef<Gateway>,
     /// The server that it stands in, by its address.
     pub(super) server: usize,
     /// The path, if it is a plain `<Location>`, without a slash at its end.
@@ -148,15 +148,15 @@ pub(super) fn start(module: &str, applications: Vec<(&'static str, Factory)>, po
     pool.on_clear(|| STATE.store(std::ptr::null_mut(), Ordering::Release));
 }
 
-fn state() -> Option<Kept<Registry>> {
+fn state() -> Option<PoolRef<Registry>> {
     // SAFETY: P3: it lives in pconf, and the pointer is taken back when that is cleared.
     let state = unsafe { STATE.load(Ordering::Acquire).as_ref() }?;
     // SAFETY: P3: as above; the functions of this file use it for the time of a call.
-    Some(unsafe { Kept::from_ref(state) })
+    Some(unsafe { PoolRef::from_ref(state) })
 }
 
 /// Looks up `name`, which may be `mod_x:name`, among this module's applications.
-pub(super) fn find(name: &str) -> Option<Kept<Named>> {
+pub(super) fn find(name: &str) -> Option<PoolRef<Named>> {
     let state = state()?;
     let name = match name.split_once(':') {
         Some((module, name)) if module == state.module => name,
@@ -192,7 +192,11 @@ pub(super) fn with_uses<T>(visit: impl FnOnce(&[Use]) -> T) -> T {
 }
 
 /// Remembers a section that has option lines, or chooses a process group.
-pub(super) fn remember_section(section: Kept<Gateway>, server: Server<'_>, location: Option<&str>) {
+pub(super) fn remember_section(
+    section: PoolRef<Gateway>,
+    server: Server<'_>,
+    location: Option<&str>,
+) {
     let Some(state) = state() else { return };
     let mut sections = state.sections.lock().unwrap_or_else(PoisonError::into_inner);
     if sections.last().is_none_or(|last| last.section.as_ptr() != section.as_ptr()) {
@@ -269,13 +273,13 @@ pub(super) fn socket_prefix() -> Option<PathBuf> {
 }
 
 /// Returns this module's applications, in their order.
-pub(super) fn applications() -> Vec<Kept<Named>> {
+pub(super) fn applications() -> Vec<PoolRef<Named>> {
     state().map_or_else(Vec::new, |state| state.applications.clone())
 }
 
 /// Enters an option line in the list that all modules share; `is_known` says that an application of
 /// this module's takes it.
-pub(super) fn line(pool: Pool<'_>, line: &Line, is_known: bool) {
+pub(super) fn line(pool: Pool<'_>, line: &OptionLine, is_known: bool) {
     let lines = pool.shared_table(LINES);
     let key = pool.c_str(format!("{}: RustAppOption {}", line.place, line.name).as_bytes());
     if is_known || lines.get(key).is_none() {

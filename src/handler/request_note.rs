@@ -6,21 +6,21 @@ use std::time::{Duration, Instant};
 use super::mount::Mount;
 use crate::daemon::{Group, PhaseTimes};
 use crate::gateway::Code;
-use crate::httpd::{Kept, Request, log};
+use crate::httpd::{PoolRef, Request, log};
 
 /// The note of a request.
 #[derive(Default)]
 pub(crate) struct RequestNote {
     /// The mount that answers, unless a section does.
-    pub(super) mount: Option<Kept<Mount>>,
+    pub(super) mount: Option<PoolRef<Mount>>,
     /// The process group that had the request.
-    pub(super) group: Cell<Option<Kept<Group>>>,
+    pub(super) group: Cell<Option<PoolRef<Group>>>,
     /// The phases of the time that it took there.
     pub(super) phases: PhaseTimes,
 }
 
 impl RequestNote {
-    pub(super) fn of(mount: Option<Kept<Mount>>) -> Self {
+    pub(super) fn of(mount: Option<PoolRef<Mount>>) -> Self {
         Self { mount, ..Self::default() }
     }
 }

@@ -1,6 +1,6 @@
 //! The choice of a process group: RustProcessGroup, `process-group=` and RustRestrictProcess.
 
-use crate::httpd::{Kept, Request};
+use crate::httpd::{PoolRef, Request};
 
 /// `RustProcessGroup`, and `process-group=` of the aliases.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,7 +79,7 @@ pub(super) fn destination<'a, 'r: 'a>(
 }
 
 /// A list of names in the configuration's pool.
-pub(super) type Names = Kept<Vec<String>>;
+pub(super) type Names = PoolRef<Vec<String>>;
 
 #[cfg(test)]
 mod tests {

@@ -48,7 +48,7 @@ pub use table::Table;
 
 pub(crate) use brigade::Read;
 pub(crate) use connection::ClientTimeout;
-pub(crate) use pool::{Kept, ProcessPool, SharedKey};
+pub(crate) use pool::{PoolRef, ProcessPool, SharedKey};
 pub(crate) use read::ReadError;
 pub(crate) use request::{Progress, SoFar};
 

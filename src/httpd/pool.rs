@@ -130,9 +130,9 @@ impl<'p> Pool<'p> {
     ///
     /// # Safety
     ///
-    /// See [`Kept::from_ref`].
-    pub(crate) unsafe fn keep<T: Send + 'static>(self, value: T) -> Kept<T> {
-        Kept(self.store(value))
+    /// See [`PoolRef::from_ref`].
+    pub(crate) unsafe fn keep<T: Send + 'static>(self, value: T) -> PoolRef<T> {
+        PoolRef(self.store(value))
     }
 
     /// Runs `f` when the pool is cleared or destroyed, before anything in it or below it is: before
@@ -221,9 +221,9 @@ unsafe fn shared_table<'p>(pool: *mut sys::apr_pool_t, key: SharedKey) -> Table<
 
 /// A value in a pool that outlives each use of this, without a lifetime to say so: configuration
 /// records and notes of requests refer to others by it.
-pub(crate) struct Kept<T: ?Sized>(NonNull<T>);
+pub(crate) struct PoolRef<T: ?Sized>(NonNull<T>);
 
-impl<T: ?Sized> Kept<T> {
+impl<T: ?Sized> PoolRef<T> {
     /// # Safety
     ///
     /// Nobody uses the result or a copy of it once the value is gone, and nobody writes to the
@@ -259,7 +259,7 @@ impl<T: ?Sized> Kept<T> {
     }
 }
 
-impl<T: ?Sized> std::ops::Deref for Kept<T> {
+impl<T: ?Sized> std::ops::Deref for PoolRef<T> {
     type Target = T;
 
     fn deref(&self) -> &T {
@@ -268,21 +268,21 @@ impl<T: ?Sized> std::ops::Deref for Kept<T> {
     }
 }
 
-impl<T: ?Sized> Clone for Kept<T> {
+impl<T: ?Sized> Clone for PoolRef<T> {
     fn clone(&self) -> Self {
         *self
     }
 }
 
-impl<T: ?Sized> Copy for Kept<T> {}
+impl<T: ?Sized> Copy for PoolRef<T> {}
 
 // SAFETY: it gives shared access only, to a value that itself may be shared. The pool drops the
 // value, not this.
-unsafe impl<T: ?Sized + Sync> Send for Kept<T> {}
+unsafe impl<T: ?Sized + Sync> Send for PoolRef<T> {}
 // SAFETY: it gives shared access only.
-unsafe impl<T: ?Sized + Sync> Sync for Kept<T> {}
+unsafe impl<T: ?Sized + Sync> Sync for PoolRef<T> {}
 
-impl<T: ?Sized + std::fmt::Debug> std::fmt::Debug for Kept<T> {
+impl<T: ?Sized + std::fmt::Debug> std::fmt::Debug for PoolRef<T> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         (**self).fmt(f)
     }

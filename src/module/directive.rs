@@ -9,7 +9,7 @@ use std::str::FromStr;
 
 use super::config::Config;
 use super::guard;
-use crate::httpd::{Invariant, Kept, Pool, Server};
+use crate::httpd::{Invariant, Pool, PoolRef, Server};
 use crate::sys;
 
 /// The contexts in which a directive is allowed.
@@ -269,12 +269,12 @@ impl<'p> Parameters<'p> {
     ///
     /// # Safety
     ///
-    /// `C` is the type of the directive that is carried out. As for [`Kept::from_ptr`]; the
+    /// `C` is the type of the directive that is carried out. As for [`PoolRef::from_ptr`]; the
     /// directive itself has the record exclusively, and must not look at it by the result.
-    pub(crate) unsafe fn record<C>(&self) -> Kept<C> {
+    pub(crate) unsafe fn record<C>(&self) -> PoolRef<C> {
         let record = NonNull::new(self.record.cast()).expect("a directive has a record");
         // SAFETY: the caller's word.
-        unsafe { Kept::from_ptr(record) }
+        unsafe { PoolRef::from_ptr(record) }
     }
 
     pub(super) const fn raw(&self) -> &sys::cmd_parms {

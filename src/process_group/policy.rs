@@ -166,4 +166,4 @@ impl LockedGroup<'_> {
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
-pub(super) use tests::{SECOND, World};
+pub(super) use tests::{SECOND, TestGroup};

@@ -1,9 +1,9 @@
-use super::super::policy::{Activation, SECOND, World};
+use super::super::policy::{Activation, SECOND, TestGroup};
 use super::*;
 use crate::process_group::{ProcessChoice, Reason, TriedSlots};
 
 /// A start fails after a second: what it leads to, and until when nobody starts.
-fn fails(world: &mut World, slot: usize) -> StartFailure {
+fn fails(world: &mut TestGroup, slot: usize) -> StartFailure {
     assert_eq!(world.activate(slot), Activation::Start);
     world.now_us += SECOND;
     let failure = world.locked().start_failed(slot, world.now_us);
@@ -13,7 +13,7 @@ fn fails(world: &mut World, slot: usize) -> StartFailure {
 
 #[test]
 fn the_pause_doubles_up_to_a_minute() {
-    let mut world = World::new(&["crash-backoff=2"]);
+    let mut world = TestGroup::new(&["crash-backoff=2"]);
     for (in_row, seconds) in [(1, 2), (2, 4), (3, 8), (4, 16), (5, 32), (6, 60), (7, 60)] {
         let failure = fails(&mut world, 0);
         assert_eq!((failure.in_row, failure.pause_us), (in_row, seconds * SECOND));
@@ -40,7 +40,7 @@ fn pauses_do_not_overflow() {
 
 #[test]
 fn a_process_that_becomes_ready_ends_the_pause() {
-    let mut world = World::new(&[]);
+    let mut world = TestGroup::new(&[]);
     fails(&mut world, 0);
     world.now_us += SECOND;
     assert_eq!(world.activate(0), Activation::Start);
@@ -55,7 +55,7 @@ fn a_process_that_becomes_ready_ends_the_pause() {
 #[test]
 fn an_old_failure_says_nothing_about_the_start_after_a_crash() {
     for (later_us, is_open) in [(SECOND / 2, true), (60 * SECOND, false)] {
-        let mut world = World::serving(&["processes=1"]);
+        let mut world = TestGroup::serving(&["processes=1"]);
         assert!(!world.replace(0, Reason::MemoryLimit));
         fails(&mut world, 1);
         world.now_us += later_us;
@@ -67,7 +67,7 @@ fn an_old_failure_says_nothing_about_the_start_after_a_crash() {
 
 #[test]
 fn failures_are_in_a_row_until_one_has_settled() {
-    let mut world = World::new(&[]);
+    let mut world = TestGroup::new(&[]);
     assert_eq!(fails(&mut world, 0).in_row, 1);
     world.now_us += SECOND;
     assert_eq!(fails(&mut world, 0).in_row, 2);
@@ -93,7 +93,7 @@ fn failures_are_in_a_row_until_one_has_settled() {
 
 #[test]
 fn what_starts_and_fails_together_counts_once() {
-    let mut world = World::new(&["processes=3"]);
+    let mut world = TestGroup::new(&["processes=3"]);
     assert_eq!(world.activate_all(), [0, 1, 2]);
     world.now_us += SECOND;
     let first = world.locked().start_failed(0, world.now_us);
@@ -142,7 +142,7 @@ fn which_deaths_are_failures() {
         (DeadProcess { pid: 0, ..dead(Empty, None, 0, 0) }, true, true),
         (DeadProcess { pid: 0, ..dead(Empty, None, 0, 0) }, false, true),
     ] {
-        let world = World::new(&[]);
+        let world = TestGroup::new(&[]);
         let failure = world.board.died(&world.options, &dead, crashed, now_us);
         assert_eq!(failure.is_some(), counts, "{dead:?}, crashed: {crashed}");
         assert_eq!(world.board.group.failures(), u32::from(counts));
@@ -151,7 +151,7 @@ fn which_deaths_are_failures() {
 
 #[test]
 fn processes_that_die_before_they_say_anything_are_paused_too() {
-    let mut world = World::new(&[]);
+    let mut world = TestGroup::new(&[]);
     let mut pauses = Vec::new();
     for _ in 0..4 {
         world.board.clear_dead(0, world.now_us);
@@ -167,7 +167,7 @@ fn processes_that_die_before_they_say_anything_are_paused_too() {
 
 #[test]
 fn a_first_death_without_a_request_is_forgiven() {
-    let mut world = World::serving(&[]);
+    let mut world = TestGroup::serving(&[]);
     for (slot, pause) in [(0, 0), (1, 1), (0, 2), (1, 4)] {
         world.now_us += SECOND;
         let failure = world.dies(slot, true).unwrap();

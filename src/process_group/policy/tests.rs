@@ -3,7 +3,7 @@ use super::*;
 mod simulation;
 
 /// A group with a clock of its own.
-pub(in super::super) struct World {
+pub(in super::super) struct TestGroup {
     pub(in super::super) board: Scoreboard,
     pub(in super::super) options: GroupOptions,
     pub(in super::super) now_us: u64,
@@ -11,7 +11,7 @@ pub(in super::super) struct World {
 
 pub(in super::super) const SECOND: u64 = 1_000_000;
 
-impl World {
+impl TestGroup {
     /// All slots dormant.
     pub(in super::super) fn new(arguments: &[&str]) -> Self {
         let options = GroupOptions::parse("g", arguments).unwrap();
@@ -83,7 +83,7 @@ const WAIT: Activation = Activation::Wait { until_us: None };
 
 #[test]
 fn as_many_start_as_there_should_be() {
-    let world = World::new(&["processes=3"]);
+    let world = TestGroup::new(&["processes=3"]);
     assert_eq!(world.activate_all(), [0, 1, 2]);
     assert_eq!(world.activate(3), WAIT);
     (0..3).for_each(|slot| world.ready(slot));
@@ -92,7 +92,7 @@ fn as_many_start_as_there_should_be() {
 
 #[test]
 fn a_death_is_made_good_at_once() {
-    let world = World::serving(&["processes=2"]);
+    let world = TestGroup::serving(&["processes=2"]);
     world.dies(1, true);
     assert_eq!(world.activate(2), Activation::Start);
     assert_eq!(world.activate(1), WAIT, "one is enough");
@@ -100,7 +100,7 @@ fn a_death_is_made_good_at_once() {
 
 #[test]
 fn one_that_is_not_dormant_does_not_start() {
-    let world = World::new(&["processes=3"]);
+    let world = TestGroup::new(&["processes=3"]);
     assert_eq!(world.activate(0), Activation::Start);
     assert_eq!(world.activate(0), WAIT);
     world.board.clear_dead(1, world.now_us);
@@ -109,7 +109,7 @@ fn one_that_is_not_dormant_does_not_start() {
 
 #[test]
 fn a_replacement_is_ready_before_the_old_one_drains() {
-    let world = World::serving(&[]);
+    let world = TestGroup::serving(&[]);
     assert!(!world.replace(0, Reason::MaximumRequests));
     assert_eq!(world.states(), [ProcessState::Ready, ProcessState::Dormant]);
     assert_eq!(world.activate(1), Activation::Start);
@@ -125,7 +125,7 @@ fn a_replacement_is_ready_before_the_old_one_drains() {
 
 #[test]
 fn the_old_one_serves_on_while_the_new_one_fails() {
-    let mut world = World::serving(&[]);
+    let mut world = TestGroup::serving(&[]);
     assert!(!world.replace(0, Reason::MemoryLimit));
     for _ in 0..10 {
         assert_eq!(world.activate(1), Activation::Start);
@@ -143,7 +143,7 @@ fn the_old_one_serves_on_while_the_new_one_fails() {
 
 #[test]
 fn a_roll_goes_one_by_one() {
-    let mut world = World::serving(&["processes=3"]);
+    let mut world = TestGroup::serving(&["processes=3"]);
     world.now_us += 1;
     assert_eq!(world.locked().roll(Reason::ControlCommand, world.now_us), 3);
     assert_eq!(world.locked().roll(Reason::ControlCommand, world.now_us), 0, "asked already");
@@ -164,7 +164,7 @@ fn a_roll_goes_one_by_one() {
 #[test]
 fn a_roll_below_the_most_also_goes_one_by_one() {
     // There are more dormant slots than the one for a replacement.
-    let world = World::serving(&["min-processes=2", "max-processes=6"]);
+    let world = TestGroup::serving(&["min-processes=2", "max-processes=6"]);
     assert_eq!(world.locked().roll(Reason::ControlCommand, world.now_us), 2);
     for old in 0..2 {
         let started = world.activate_all();
@@ -179,7 +179,7 @@ fn a_roll_below_the_most_also_goes_one_by_one() {
 
 #[test]
 fn who_asked_first_goes_first() {
-    let mut world = World::serving(&["processes=3"]);
+    let mut world = TestGroup::serving(&["processes=3"]);
     for slot in [2, 0, 1] {
         world.now_us += 1;
         assert!(!world.replace(slot, Reason::RestartInterval));
@@ -191,7 +191,7 @@ fn who_asked_first_goes_first() {
 
 #[test]
 fn a_crash_during_a_roll_is_made_good_first() {
-    let world = World::serving(&["processes=2"]);
+    let world = TestGroup::serving(&["processes=2"]);
     assert!(!world.replace(0, Reason::MaximumRequests));
     assert_eq!(world.activate(2), Activation::Start);
     world.dies(1, true);
@@ -206,7 +206,7 @@ fn a_crash_during_a_roll_is_made_good_first() {
 
 #[test]
 fn only_one_that_serves_is_replaced() {
-    let world = World::new(&[]);
+    let world = TestGroup::new(&[]);
     assert!(!world.replace(0, Reason::GracefulSignal));
     assert_eq!(world.board.slots[0].reason(), None);
     assert_eq!(world.activate(0), Activation::Start);
@@ -216,7 +216,7 @@ fn only_one_that_serves_is_replaced() {
 
 #[test]
 fn an_idle_group_sleeps_until_somebody_wants_it() {
-    let mut world = World::serving(&["processes=2", "inactivity-timeout=60"]);
+    let mut world = TestGroup::serving(&["processes=2", "inactivity-timeout=60"]);
     let board = world.board;
     world.now_us += 60 * SECOND;
     assert!(world.replace(0, Reason::InactivityTimeout), "without a replacement");
@@ -238,7 +238,7 @@ fn an_idle_group_sleeps_until_somebody_wants_it() {
 
 #[test]
 fn a_request_that_slips_in_wakes_the_group() {
-    let mut world = World::serving(&["processes=2", "inactivity-timeout=60"]);
+    let mut world = TestGroup::serving(&["processes=2", "inactivity-timeout=60"]);
     world.now_us += 60 * SECOND;
     assert!(world.replace(0, Reason::InactivityTimeout));
     world.now_us += 1;

@@ -1,19 +1,19 @@
-use super::super::policy::{SECOND, World};
+use super::super::policy::{SECOND, TestGroup};
 use super::*;
 use crate::process_group::{Lease, TriedSlots};
 
-fn load(world: &World, requests: usize) -> Vec<Lease> {
+fn load(world: &TestGroup, requests: usize) -> Vec<Lease> {
     (0..requests).map(|_| world.board.take(&TriedSlots::new(), world.now_us).unwrap()).collect()
 }
 
-fn unload(world: &World, holds: Vec<Lease>) {
+fn unload(world: &TestGroup, holds: Vec<Lease>) {
     for lease in holds {
         world.board.release(lease.slot, lease.incarnation);
     }
 }
 
 /// Looks at the load ten times a second, for so long; what changed, and after how long.
-fn watch(world: &mut World, long_us: u64) -> Option<(u64, Scaled)> {
+fn watch(world: &mut TestGroup, long_us: u64) -> Option<(u64, Scaled)> {
     let began = world.now_us;
     while world.now_us - began < long_us {
         let scaled = world.locked().scale(world.now_us);
@@ -29,7 +29,7 @@ const DYNAMIC: [&str; 3] = ["min-processes=1", "max-processes=3", "threads=4"];
 
 #[test]
 fn grows_when_all_threads_are_taken() {
-    let mut world = World::serving(&DYNAMIC);
+    let mut world = TestGroup::serving(&DYNAMIC);
     let mut holds = load(&world, 4);
     let up = watch(&mut world, SECOND);
     assert_eq!(up, Some((GROW_AFTER_US, Scaled::Up { target: 2 })));
@@ -49,7 +49,7 @@ fn grows_when_all_threads_are_taken() {
 
 #[test]
 fn a_short_peak_is_none() {
-    let mut world = World::serving(&DYNAMIC);
+    let mut world = TestGroup::serving(&DYNAMIC);
     for _ in 0..20 {
         let holds = load(&world, 4);
         assert_eq!(watch(&mut world, GROW_AFTER_US), None);
@@ -59,8 +59,8 @@ fn a_short_peak_is_none() {
 }
 
 /// Three processes, and no load.
-fn grown() -> World {
-    let mut world = World::serving(&DYNAMIC);
+fn grown() -> TestGroup {
+    let mut world = TestGroup::serving(&DYNAMIC);
     for target in 2..=3 {
         let holds = load(&world, 4 * (target - 1));
         assert!(watch(&mut world, SECOND).is_some());
@@ -117,7 +117,7 @@ fn a_load_in_between_begins_the_calm_anew() {
 fn it_does_not_swing() {
     // A load that just makes it grow never makes it shrink.
     for requests in [4, 8] {
-        let mut world = World::serving(&DYNAMIC);
+        let mut world = TestGroup::serving(&DYNAMIC);
         let mut holds = Vec::new();
         while holds.len() < requests {
             holds.extend(load(&world, 4));
@@ -132,19 +132,19 @@ fn it_does_not_swing() {
 
 #[test]
 fn a_fixed_size_is_fixed() {
-    let mut world = World::serving(&["processes=2", "threads=1"]);
+    let mut world = TestGroup::serving(&["processes=2", "threads=1"]);
     assert_eq!(world.locked().next_scale_us(5), None);
     let holds = load(&world, 2);
     assert_eq!(watch(&mut world, 10 * SECOND), None);
     unload(&world, holds);
     assert_eq!(watch(&mut world, 2 * SHRINK_AFTER_US), None);
-    assert_eq!(World::serving(&DYNAMIC).locked().next_scale_us(5), Some(5 + SAMPLE_US));
+    assert_eq!(TestGroup::serving(&DYNAMIC).locked().next_scale_us(5), Some(5 + SAMPLE_US));
 }
 
 #[test]
 fn a_group_that_sleeps_is_left_alone() {
     let mut world =
-        World::serving(&["min-processes=1", "max-processes=2", "inactivity-timeout=60"]);
+        TestGroup::serving(&["min-processes=1", "max-processes=2", "inactivity-timeout=60"]);
     world.now_us += 60 * SECOND;
     assert!(world.replace(0, Reason::InactivityTimeout));
     world.dies(0, false);

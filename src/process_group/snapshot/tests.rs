@@ -1,9 +1,9 @@
-use super::super::policy::{SECOND, World};
+use super::super::policy::{SECOND, TestGroup};
 use crate::process_group::{Finished, Phase, ProcessState, Reason};
 
 #[test]
 fn shows_a_group() {
-    let mut world = World::serving(&["processes=1", "threads=2", "queue-size=9"]);
+    let mut world = TestGroup::serving(&["processes=1", "threads=2", "queue-size=9"]);
     let board = world.board;
     let lease = board.acquire(0).unwrap();
     board.acquire(0).unwrap();
@@ -35,7 +35,7 @@ fn shows_a_group() {
 
 #[test]
 fn json_is_what_it_was() {
-    let mut world = World::serving(&["processes=1", "threads=2"]);
+    let mut world = TestGroup::serving(&["processes=1", "threads=2"]);
     let board = world.board;
     let started_us = world.now_us;
     world.now_us += 5 * SECOND;

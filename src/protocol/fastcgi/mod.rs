@@ -38,6 +38,7 @@
 //! ```
 
 mod encode;
+mod environment;
 mod error;
 mod flow;
 mod header;
@@ -45,7 +46,6 @@ mod kind;
 mod pairs;
 mod params;
 mod record;
-mod surroundings;
 #[cfg(test)]
 mod tests;
 mod values;
@@ -55,6 +55,7 @@ pub use encode::{
     Open, put_abort, put_begin, put_end, put_header, put_params, put_stream, put_stream_end,
     put_unknown_type,
 };
+pub use environment::{FilterData, WEB_SERVER_ADDRS, parse_web_server_addrs};
 pub use error::{Error, ErrorKind};
 pub use flow::{Flow, Step};
 pub use header::{HEADER, Header, MAX_CONTENT, MAX_RECORD, PADDING};
@@ -62,5 +63,4 @@ pub use kind::{Kind, ProtocolStatus, Role, VERSION};
 pub use pairs::{Pairs, PairsIter, put_pair};
 pub use params::ParamsReader;
 pub use record::{Begin, End, KEEP_CONN, Message, Record, split};
-pub use surroundings::{FilterData, WEB_SERVER_ADDRS, parse_web_server_addrs};
 pub use values::{Capacity, put_get_values, put_get_values_result};

@@ -17,7 +17,7 @@ use std::path::Path;
 use self::input::Stdin;
 use self::output::Stdout;
 use crate::protocol::params::Params;
-use crate::server::site::{self, Ending, Mode, Site};
+use crate::server::site::{self, Mode, ResponseEnd, Site};
 
 /// Serves the one request that the process was started for; whether its response is whole.
 ///
@@ -34,7 +34,7 @@ pub fn run(site: &Site, end: impl AsFd) -> io::Result<bool> {
     let mut input = Stdin::new(&params, site.timeouts.body, end)?;
     let ending = site::serve(site, Mode::Cgi, &params, &output, &mut input);
     // A broken response must not be made whole by bytes that were put off.
-    let is_whole = ending == Ending::Whole && output.end().is_ok();
+    let is_whole = ending == ResponseEnd::Whole && output.end().is_ok();
     input.discard();
     Ok(is_whole)
 }

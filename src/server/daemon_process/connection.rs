@@ -18,12 +18,12 @@ pub(super) struct Connection {
     greeted: AtomicBool,
     claims: Claims,
     room: SendBuffer,
-    kept: Mutex<Kept>,
+    kept: Mutex<ConnectionState>,
 }
 
 /// The state of a connection that no thread works on.
 #[derive(Debug, Default)]
-pub(super) struct Kept {
+pub(super) struct ConnectionState {
     /// Bytes that were read and are no whole frame yet.
     pub(super) rest: Vec<u8>,
     /// The rest of an unwanted INPUT that is still to come.
@@ -65,7 +65,7 @@ impl Connection {
     }
 
     /// Its state. Only the thread that has claimed the connection asks.
-    pub(super) fn kept(&self) -> MutexGuard<'_, Kept> {
+    pub(super) fn kept(&self) -> MutexGuard<'_, ConnectionState> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -45,7 +45,7 @@ pub(super) enum RequestEnd {
 }
 
 /// The output: framing and small data in one piece, large data between.
-pub(super) trait Pieces {
+pub(super) trait OutputPieces {
     /// Fills `slices` with what follows the first `done` bytes, and returns how many.
     fn fill<'s>(&'s self, done: usize, slices: &mut [IoSlice<'s>]) -> usize;
 
@@ -53,7 +53,7 @@ pub(super) trait Pieces {
     fn length(&self) -> usize;
 }
 
-impl Pieces for [u8] {
+impl OutputPieces for [u8] {
     fn fill<'s>(&'s self, done: usize, slices: &mut [IoSlice<'s>]) -> usize {
         slices[0] = IoSlice::new(&self[done..]);
         1
@@ -91,7 +91,7 @@ impl CurrentRequest {
     /// [`ErrorKind::ClientGone`] when nobody is there to take it, or the request was broken off.
     pub(super) fn write(
         &self,
-        pieces: &(impl Pieces + ?Sized),
+        pieces: &(impl OutputPieces + ?Sized),
         last: bool,
         mut wait: impl FnMut(&Connection) -> Result<()>,
     ) -> Result<()> {

@@ -55,7 +55,7 @@ pub(super) struct BridgeExchange<'e, 'c> {
 
 /// The result of a request, as it is counted.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Tally {
+pub(super) struct RequestCounts {
     pub(super) status: u16,
     pub(super) bytes_out: u64,
     /// The connection was given back.
@@ -98,8 +98,8 @@ impl<'e, 'c> BridgeExchange<'e, 'c> {
         }
     }
 
-    pub(super) fn tally(&self) -> Tally {
-        Tally {
+    pub(super) fn tally(&self) -> RequestCounts {
+        RequestCounts {
             status: self.status.get(),
             bytes_out: self.sent.get(),
             released: self.released.get(),

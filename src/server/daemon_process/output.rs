@@ -4,7 +4,7 @@ use std::io::IoSlice;
 
 use bytes::Bytes;
 
-use super::current_request::Pieces;
+use super::current_request::OutputPieces;
 use crate::protocol::bridge::{HEADER, Header, Kind, flags, put_body};
 
 /// The amount of collected output that is written, in bytes. A little more than 64 KiB, so that a
@@ -113,7 +113,7 @@ impl Output {
 const KIND: usize = 4;
 const FLAGS: usize = 5;
 
-impl Pieces for Output {
+impl OutputPieces for Output {
     fn fill<'s>(&'s self, mut done: usize, slices: &mut [IoSlice<'s>]) -> usize {
         let (mut count, mut from) = (0, 0);
         let mut put = |data: &'s [u8]| {

@@ -6,7 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::daemon::{AbandonFn, Applications, BuildFn, Ended, LogFn, broken};
-use super::watch::{Found, Watch, announce};
+use super::watch::{Watch, WatchEvents, announce};
 use crate::gateway::{Code, Level, panic};
 use crate::os::{self, Event, monotonic_us};
 use crate::process_group::{
@@ -110,7 +110,7 @@ impl Start<'_> {
                 }
                 let left = deadline_us.map(|us| Duration::from_micros(us - now_us));
                 match watch.wait(left) {
-                    Ok(Found { bell: true, .. }) | Err(_) => break None,
+                    Ok(WatchEvents { bell: true, .. }) | Err(_) => break None,
                     Ok(found) => {
                         if let Some(reason) = not_needed(&found) {
                             board.slots[slot].drain(reason, monotonic_us());
@@ -150,7 +150,7 @@ impl Start<'_> {
 }
 
 /// Why a process that does not serve yet need not go on. Its slot gets a new one if need be.
-const fn not_needed(found: &Found) -> Option<Reason> {
+const fn not_needed(found: &WatchEvents) -> Option<Reason> {
     if found.lifeline_over {
         Some(Reason::GenerationOver)
     } else if found.end {

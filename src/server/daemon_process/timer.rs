@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use super::daemon::{Ended, broken};
 use super::process::Process;
-use super::watch::{Found, Watch};
+use super::watch::{Watch, WatchEvents};
 use crate::gateway::{Code, ErrorKind};
 use crate::os::{self, monotonic_us};
 use crate::process_group::{
@@ -98,7 +98,7 @@ impl Timer {
     }
 
     /// Waits for something to happen, and for requests to be looked out for meanwhile.
-    fn wait_until(&mut self, until_us: Option<u64>) -> io::Result<Found> {
+    fn wait_until(&mut self, until_us: Option<u64>) -> io::Result<WatchEvents> {
         loop {
             let now_us = monotonic_us();
             let left = until_us.map(|us| us.saturating_sub(now_us));
@@ -116,7 +116,7 @@ impl Timer {
         self.process.slot()
     }
 
-    fn happened(&mut self, found: &Found) {
+    fn happened(&mut self, found: &WatchEvents) {
         let now_us = monotonic_us();
         if found.lifeline_over {
             self.lifeline_over = true;

@@ -33,7 +33,7 @@ pub fn announce(group: &GroupScore) {
 
 /// The events that have happened.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Found {
+pub(super) struct WatchEvents {
     /// Nobody can send requests any more.
     pub(super) lifeline_over: bool,
     /// TERM or INT.
@@ -50,7 +50,7 @@ pub(super) struct Found {
     pub(super) doorbell: bool,
 }
 
-impl Found {
+impl WatchEvents {
     /// Whether there is anything to do but to look out for requests.
     pub(super) const fn is_something(&self) -> bool {
         self.lifeline_over
@@ -111,10 +111,10 @@ impl Watch {
     }
 
     /// Waits until something happens or `timeout` has passed.
-    pub(super) fn wait(&self, timeout: Option<Duration>) -> io::Result<Found> {
+    pub(super) fn wait(&self, timeout: Option<Duration>) -> io::Result<WatchEvents> {
         let mut ready = Ready::with_capacity(8);
         self.epoll.wait(&mut ready, timeout)?;
-        let mut found = Found::default();
+        let mut found = WatchEvents::default();
         for token in ready.tokens() {
             match token {
                 LIFELINE => found.lifeline_over |= is_over(&self.lifeline),

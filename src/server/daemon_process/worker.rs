@@ -3,7 +3,7 @@
 use std::os::fd::AsFd as _;
 use std::sync::Arc;
 
-use super::connection::{Connection, Kept};
+use super::connection::{Connection, ConnectionState};
 use super::control;
 use super::current_request::{self, CurrentRequest, RequestEnd};
 use super::inbound::Buffer;
@@ -151,7 +151,7 @@ impl Worker {
     }
 
     /// The bytes that the connection kept go into the buffer.
-    fn take_up(&mut self, connection: &Connection) -> Kept {
+    fn take_up(&mut self, connection: &Connection) -> ConnectionState {
         let mut kept = std::mem::take(&mut *connection.kept());
         self.fill(&kept.rest);
         kept.rest.clear();
@@ -159,7 +159,7 @@ impl Worker {
     }
 
     /// The bytes in the buffer go to the connection.
-    fn put_down(&mut self, connection: &Connection, mut kept: Kept) {
+    fn put_down(&mut self, connection: &Connection, mut kept: ConnectionState) {
         kept.rest.extend_from_slice(&self.read[self.from..self.to]);
         (self.from, self.to) = (0, 0);
         if self.read.len() > READ {
@@ -170,7 +170,7 @@ impl Worker {
     }
 
     /// The rest that a request left on its connection goes into the buffer.
-    fn take_back(&mut self, leftover: Leftover, kept: &mut Kept) {
+    fn take_back(&mut self, leftover: Leftover, kept: &mut ConnectionState) {
         self.fill(&leftover.rest);
         kept.skip = leftover.skip;
         kept.body = leftover.body;
@@ -188,7 +188,7 @@ impl Worker {
     }
 
     /// Looks at the frame that comes first in the buffer.
-    fn frame(&mut self, connection: &Connection, kept: &mut Kept) -> Next {
+    fn frame(&mut self, connection: &Connection, kept: &mut ConnectionState) -> Next {
         let unread = &self.read[self.from..self.to];
         if kept.skip > 0 {
             let skipped = unread.len().min(kept.skip as usize);
@@ -248,24 +248,35 @@ impl Worker {
         Next::Go
     }
 
-    fn violated(&self, connection: &Connection, kept: &Kept, error: &FrameError) -> Next {
+    fn violated(
+        &self,
+        connection: &Connection,
+        kept: &ConnectionState,
+        error: &FrameError,
+    ) -> Next {
         self.refuse(connection, kept, Refusal::of_error(error), &error.to_string())
     }
 
-    fn refuse(&self, connection: &Connection, kept: &Kept, reason: Refusal, why: &str) -> Next {
+    fn refuse(
+        &self,
+        connection: &Connection,
+        kept: &ConnectionState,
+        reason: Refusal,
+        why: &str,
+    ) -> Next {
         self.process.refuse(connection, reason, why);
         self.give_up_request(connection, kept);
         Next::Close
     }
 
     /// The other end has closed.
-    fn gone(&self, connection: &Connection, kept: &Kept) {
+    fn gone(&self, connection: &Connection, kept: &ConnectionState) {
         self.give_up_request(connection, kept);
         self.close(connection);
     }
 
     /// A child that has written a part of a REQUEST counts on this process to take it off its load.
-    fn give_up_request(&self, connection: &Connection, kept: &Kept) {
+    fn give_up_request(&self, connection: &Connection, kept: &ConnectionState) {
         let unread = &self.read[self.from..self.to];
         let is_request = unread.get(4).is_none_or(|&kind| kind == Kind::Request.number());
         if connection.is_greeted() && !kept.body && !unread.is_empty() && is_request {

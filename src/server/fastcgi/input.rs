@@ -7,7 +7,7 @@ use super::multiplexer::{Channel, Request, multiplexer};
 use super::piece::{Inbound, Piece, Scan};
 use super::records::{Reader, Step};
 use super::response::reply;
-use super::thread_state::Spare;
+use super::thread_state::SpareHeads;
 use crate::gateway::{Error, ErrorKind, Fill, InputSource, Result};
 use crate::protocol::fastcgi::{HEADER, Header, Kind, Role};
 use crate::server::stream::{BodyEnd as _, Buffer, Received, gone};
@@ -30,7 +30,7 @@ pub(super) enum Mode {
 pub(super) struct Input<'r, 'c> {
     pub(super) inbound: &'r Inbound<'c>,
     pub(super) buffer: &'r mut Buffer,
-    pub(super) spare: &'r mut Spare,
+    pub(super) spare: &'r mut SpareHeads,
     pub(super) replies: &'r mut Vec<u8>,
     pub(super) piece: Piece,
     pub(super) mode: Mode,
@@ -52,7 +52,7 @@ impl<'r, 'c> Input<'r, 'c> {
     pub(super) fn new(
         inbound: &'r Inbound<'c>,
         buffer: &'r mut Buffer,
-        spare: &'r mut Spare,
+        spare: &'r mut SpareHeads,
         replies: &'r mut Vec<u8>,
         request: &'r Request,
         piece: Piece,

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 
 use super::multiplexer::{Entry, QUEUE, Request, Table};
 use super::piece::Piece;
-use super::thread_state::Spare;
+use super::thread_state::SpareHeads;
 use crate::gateway::Level;
 use crate::os::monotonic_us;
 use crate::protocol::fastcgi::{
@@ -13,7 +13,7 @@ use crate::protocol::fastcgi::{
     Step as Flowed,
 };
 use crate::protocol::params::{Limits, Params};
-use crate::server::stream::{Buffer, Complaint, Connection, EngineProcess as Process};
+use crate::server::stream::{Buffer, Connection, EngineProcess as Process, Fault};
 
 /// The result of a look at the front of the buffer.
 pub(super) enum Step {
@@ -37,7 +37,7 @@ pub(super) enum Step {
 pub(super) struct Reader<'r> {
     pub(super) process: &'r Process,
     pub(super) connection: &'r Connection,
-    pub(super) spare: &'r mut Spare,
+    pub(super) spare: &'r mut SpareHeads,
     /// Answers to records that want one at once.
     pub(super) replies: &'r mut Vec<u8>,
     /// The request that the reader runs.
@@ -123,7 +123,7 @@ impl Reader<'_> {
         let refused = if !role.is_known() {
             Some(ProtocolStatus::UNKNOWN_ROLE)
         } else if self.process.requests.load(Ordering::Relaxed) >= most || table.close {
-            self.process.complain(self.connection, Complaint::Overloaded, Level::Warn, || {
+            self.process.complain(self.connection, Fault::Overloaded, Level::Warn, || {
                 format!(
                     "there are {most} requests, as many as are allowed (--max-connections); \
                      answering OVERLOADED"

@@ -13,7 +13,7 @@ use super::response::Response;
 use super::thread_state::ThreadState;
 use crate::os::{self, monotonic_us};
 use crate::protocol::fastcgi::{Kind, ProtocolStatus, put_end, put_stream_end};
-use crate::server::site::{self, Ending};
+use crate::server::site::{self, ResponseEnd};
 use crate::server::stream::{Connection, Framing, Sent, Then, Worker};
 use crate::server::workers::connections::Entry as _;
 use crate::server::workers::parker::Client;
@@ -142,16 +142,16 @@ enum End {
 
 impl Response<'_, '_> {
     /// Writes the end of the response.
-    fn end(&self, ending: Ending, then: Then) -> End {
+    fn end(&self, ending: ResponseEnd, then: Then) -> End {
         let app_status = match ending {
-            Ending::Whole => 0,
+            ResponseEnd::Whole => 0,
             // The web server wants no more of it, but the end.
-            Ending::Gone if self.channel.is_aborted() && !self.broken.get() => {
+            ResponseEnd::Gone if self.channel.is_aborted() && !self.broken.get() => {
                 self.output.borrow_mut().begin(Framing::Stdout(self.id));
                 1
             }
-            Ending::Gone if self.broken.get() => return End::Cut,
-            Ending::Gone | Ending::Broken => return End::Broken,
+            ResponseEnd::Gone if self.broken.get() => return End::Cut,
+            ResponseEnd::Gone | ResponseEnd::Broken => return End::Broken,
         };
         self.output.borrow_mut().record(|into| {
             put_stream_end(into, Kind::STDOUT, self.id);

@@ -13,7 +13,7 @@ const KEEP: usize = 16 * 1024;
 
 /// The state that a worker thread keeps for FastCGI.
 pub(super) struct ThreadState {
-    pub(super) spare: Spare,
+    pub(super) spare: SpareHeads,
     /// Answers to records that want one at once.
     pub(super) replies: Vec<u8>,
     pub(super) log: Arc<Log>,
@@ -21,7 +21,7 @@ pub(super) struct ThreadState {
 
 /// Room for a head, kept from one request to the next.
 #[derive(Default)]
-pub(super) struct Spare {
+pub(super) struct SpareHeads {
     kept: Option<(Box<Head>, Arc<Channel>)>,
 }
 
@@ -39,11 +39,11 @@ impl ThreadState {
     pub(super) fn new() -> Self {
         let log = Arc::new(Log::default());
         site::sit_down(log.clone());
-        Self { spare: Spare::default(), replies: Vec::new(), log }
+        Self { spare: SpareHeads::default(), replies: Vec::new(), log }
     }
 }
 
-impl Spare {
+impl SpareHeads {
     pub(super) fn take(&mut self) -> (Box<Head>, Arc<Channel>) {
         self.kept.take().unwrap_or_default()
     }

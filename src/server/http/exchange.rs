@@ -15,13 +15,13 @@ use tokio::sync::oneshot;
 use super::body::{Broken, Output, ParkedOutput, ResponseBody};
 use super::deadlines::Activity;
 use super::executor::Executor;
-use super::input::{Inbox, Source};
+use super::input::{RequestBodyQueue, Source};
 use super::path::Refused;
-use super::sink::{HttpSink, Rest};
+use super::sink::{HttpSink, ResponseRest};
 use super::variables::{self, Ends, Unfit};
 use crate::gateway::{Code, Level, panic};
 use crate::protocol::params::Params;
-use crate::server::site::{self, Ending, Mode, Site, page};
+use crate::server::site::{self, Mode, ResponseEnd, Site, page};
 
 /// The part that all requests share.
 pub(super) struct Shared {
@@ -71,11 +71,11 @@ pub(super) async fn answer(
     };
     let started = started.map_err(|_| Broken)?;
     let body = match started.rest {
-        Rest::Whole(data, trailers) => {
+        ResponseRest::Whole(data, trailers) => {
             output.complete();
             ResponseBody::Whole { data, trailers, _reader: Some(reader) }
         }
-        Rest::Stream => ResponseBody::Stream { reader, breaks: false },
+        ResponseRest::Stream => ResponseBody::Stream { reader, breaks: false },
     };
     let mut response = started.head.map(|()| body);
     if is_http1 && shared.is_draining.load(Ordering::Relaxed) {
@@ -91,10 +91,10 @@ impl Shared {
         params: &Params,
         body: Incoming,
         output: &Output,
-        start: oneshot::Sender<super::sink::Started>,
+        start: oneshot::Sender<super::sink::ResponseStart>,
     ) {
         let timeouts = &self.site.timeouts;
-        let inbox = Inbox::new(body, timeouts.body, self.executor.clone());
+        let inbox = RequestBodyQueue::new(body, timeouts.body, self.executor.clone());
         let is_http2 = params.get(b"SERVER_PROTOCOL") == Some(b"HTTP/2.0");
         let sink = HttpSink::new(
             &self.executor,
@@ -108,8 +108,8 @@ impl Shared {
         let ending =
             panic::catch(|| site::serve(&self.site, Mode::Http, params, &sink, &mut source));
         match ending {
-            Ok(Ending::Whole) => {}
-            Ok(Ending::Broken | Ending::Gone) => sink.break_off(),
+            Ok(ResponseEnd::Whole) => {}
+            Ok(ResponseEnd::Broken | ResponseEnd::Gone) => sink.break_off(),
             Err(error) => {
                 self.site.log.line(
                     Code::WorkerPanicked.level(),

@@ -18,7 +18,7 @@ use super::wait::until;
 use crate::gateway::{Error, ErrorKind, Fill, InputSource, Result, thread_waker};
 
 /// The body as it comes from the connection; the exchange waits on it too.
-pub(super) struct Inbox {
+pub(super) struct RequestBodyQueue {
     body: RefCell<Incoming>,
     /// Came while the exchange looked for something to read.
     ahead: RefCell<Option<Next>>,
@@ -35,7 +35,7 @@ enum Next {
     Failed(Error),
 }
 
-impl Inbox {
+impl RequestBodyQueue {
     pub(super) fn new(body: Incoming, timeout: Duration, executor: Arc<Executor>) -> Self {
         let length = if body.is_end_stream() { Some(0) } else { body.size_hint().exact() };
         Self {
@@ -119,14 +119,14 @@ impl Inbox {
 
 /// The input that the application reads.
 pub(super) struct Source<'i> {
-    inbox: &'i Inbox,
+    inbox: &'i RequestBodyQueue,
     data: Bytes,
     end: bool,
     trailers: Option<HeaderMap>,
 }
 
 impl<'i> Source<'i> {
-    pub(super) const fn new(inbox: &'i Inbox) -> Self {
+    pub(super) const fn new(inbox: &'i RequestBodyQueue) -> Self {
         Self { inbox, data: Bytes::new(), end: false, trailers: None }
     }
 }

@@ -15,7 +15,7 @@ use tokio::sync::oneshot;
 
 use super::body::{Broken, Output, ParkedOutput, Piece};
 use super::executor::Executor;
-use super::input::Inbox;
+use super::input::RequestBodyQueue;
 use super::wait::until;
 use crate::gateway::{Error, ErrorKind, Interest, Result, Woken, park_thread, thread_waker};
 use crate::server::site::{Head, Sink};
@@ -28,13 +28,13 @@ const BLOCKED_MAX: usize = 256;
 const STALL: Duration = Duration::from_secs(2);
 
 /// A response as the connection's thread gets it.
-pub(super) struct Started {
+pub(super) struct ResponseStart {
     pub(super) head: Response<()>,
-    pub(super) rest: Rest,
+    pub(super) rest: ResponseRest,
 }
 
 /// The part after a head.
-pub(super) enum Rest {
+pub(super) enum ResponseRest {
     /// All of the body.
     Whole(Bytes, Option<HeaderMap>),
     /// The output that is parked, and more.
@@ -44,12 +44,12 @@ pub(super) enum Rest {
 /// One response in the making.
 pub(super) struct HttpSink<'s> {
     executor: &'s Arc<Executor>,
-    inbox: &'s Inbox,
+    inbox: &'s RequestBodyQueue,
     output: &'s Output,
     parked: &'s ParkedOutput,
     timeout: Duration,
     is_http2: bool,
-    start: Cell<Option<oneshot::Sender<Started>>>,
+    start: Cell<Option<oneshot::Sender<ResponseStart>>>,
     head: Cell<Option<Response<()>>>,
     collected: RefCell<Vec<Bytes>>,
     size: Cell<usize>,
@@ -58,10 +58,10 @@ pub(super) struct HttpSink<'s> {
 impl<'s> HttpSink<'s> {
     pub(super) const fn new(
         executor: &'s Arc<Executor>,
-        inbox: &'s Inbox,
+        inbox: &'s RequestBodyQueue,
         (output, parked): (&'s Output, &'s ParkedOutput),
         (timeout, is_http2): (Duration, bool),
-        start: oneshot::Sender<Started>,
+        start: oneshot::Sender<ResponseStart>,
     ) -> Self {
         Self {
             executor,
@@ -101,13 +101,13 @@ impl<'s> HttpSink<'s> {
     /// Sends the head if it is not out yet, and what was collected.
     fn send_collected(&self) -> Result<()> {
         if let Some(head) = self.head.take() {
-            self.start(Started { head, rest: Rest::Stream })?;
+            self.start(ResponseStart { head, rest: ResponseRest::Stream })?;
         }
         let data = self.collect();
         if data.is_empty() { Ok(()) } else { self.send(Ok(Frame::data(data))) }
     }
 
-    fn start(&self, started: Started) -> Result<()> {
+    fn start(&self, started: ResponseStart) -> Result<()> {
         let sender = self.start.take().ok_or_else(gone)?;
         sender.send(started).map_err(|_| gone())
     }
@@ -177,8 +177,8 @@ impl Sink for HttpSink<'_> {
                 // hyper closes the connection then, and the client should know.
                 head.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
-            let rest = Rest::Whole(self.collect(), trailers);
-            return self.start(Started { head, rest });
+            let rest = ResponseRest::Whole(self.collect(), trailers);
+            return self.start(ResponseStart { head, rest });
         }
         self.send_collected()?;
         if let Some(trailers) = trailers {

@@ -38,7 +38,7 @@ pub(super) fn is_meant(value: &str) -> bool {
 /// # Errors
 ///
 /// When it is not what a master writes.
-pub(super) fn read_variable(value: &str) -> Result<(Line, Vec<Bound>), String> {
+pub(super) fn read_variable(value: &str) -> Result<(WorkerChannel, Vec<Bound>), String> {
     let wrong = || format!("{VARIABLE}={value}: only the program itself sets this");
     let inherit = |number: &str| {
         let number = number.parse().map_err(|_| wrong())?;
@@ -54,16 +54,16 @@ pub(super) fn read_variable(value: &str) -> Result<(Line, Vec<Bound>), String> {
         let listener = Bound::adopt(protocol, inherit(number)?);
         listeners.push(listener.map_err(|error| format!("{VARIABLE}={value}: {error}"))?);
     }
-    Ok((Line { stream: UnixStream::from(line) }, listeners))
+    Ok((WorkerChannel { stream: UnixStream::from(line) }, listeners))
 }
 
 /// The worker's end.
 #[derive(Debug)]
-pub(super) struct Line {
+pub(super) struct WorkerChannel {
     stream: UnixStream,
 }
 
-impl Line {
+impl WorkerChannel {
     pub(super) fn ready(&self) {
         // Without a master there is nobody to tell, and soon the end.
         let _ = (&self.stream).write_all(b"ready\n");
@@ -79,7 +79,7 @@ impl Line {
     }
 }
 
-impl AsFd for Line {
+impl AsFd for WorkerChannel {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.stream.as_fd()
     }
@@ -87,7 +87,7 @@ impl AsFd for Line {
 
 /// The master's end, with what was said so far.
 #[derive(Debug)]
-pub(super) struct Ear {
+pub(super) struct MasterChannel {
     stream: UnixStream,
     said: Vec<u8>,
     /// Nothing more will come.
@@ -96,19 +96,19 @@ pub(super) struct Ear {
 
 /// A worker's message.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Said {
+pub(super) enum WorkerMessage {
     Ready,
     Failed(String),
 }
 
-impl Ear {
+impl MasterChannel {
     pub(super) fn new(stream: UnixStream) -> io::Result<Self> {
         stream.set_nonblocking(true)?;
         Ok(Self { stream, said: Vec::new(), is_closed: false })
     }
 
     /// Returns the messages since the last call.
-    pub(super) fn listen(&mut self) -> Vec<Said> {
+    pub(super) fn listen(&mut self) -> Vec<WorkerMessage> {
         let mut buffer = [0; 1024];
         while !self.is_closed {
             match (&self.stream).read(&mut buffer) {
@@ -123,8 +123,8 @@ impl Ear {
             let line: Vec<u8> = self.said.drain(..=end).collect();
             let line = String::from_utf8_lossy(&line[..end]).into_owned();
             match line.split_once(' ') {
-                None if line == "ready" => all.push(Said::Ready),
-                Some(("failed", why)) => all.push(Said::Failed(why.into())),
+                None if line == "ready" => all.push(WorkerMessage::Ready),
+                Some(("failed", why)) => all.push(WorkerMessage::Failed(why.into())),
                 _ => {}
             }
         }
@@ -132,7 +132,7 @@ impl Ear {
     }
 }
 
-impl AsFd for Ear {
+impl AsFd for MasterChannel {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.stream.as_fd()
     }
@@ -153,11 +153,14 @@ mod tests {
     #[test]
     fn is_heard() {
         let (one, other) = UnixStream::pair().unwrap();
-        let (line, mut ear) = (Line { stream: one }, Ear::new(other).unwrap());
+        let (line, mut ear) = (WorkerChannel { stream: one }, MasterChannel::new(other).unwrap());
         assert_eq!(ear.listen(), []);
         line.failed("no\ndatabase");
         line.ready();
-        assert_eq!(ear.listen(), [Said::Failed("no database".into()), Said::Ready]);
+        assert_eq!(
+            ear.listen(),
+            [WorkerMessage::Failed("no database".into()), WorkerMessage::Ready]
+        );
         assert!(!ear.is_closed && !line.is_cut());
         drop(line);
         assert_eq!(ear.listen(), []);

@@ -10,11 +10,11 @@ use rustix::process::Signal;
 
 use super::backoff::Backoff;
 use super::config::{Config, Wanted};
-use super::fleet::{Recipe, Worker, describe};
 use super::listen::Bound;
 use super::logs::Logs;
 use super::pid_file::PidFile;
 use super::signals::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2, Signals};
+use super::worker_process::{Worker, WorkerTemplate, describe};
 use super::{privileges, systemd};
 use crate::gateway::{Code, Level};
 
@@ -40,7 +40,7 @@ pub(super) fn run(
 struct Master {
     config: Config,
     logs: Logs,
-    recipe: Recipe,
+    recipe: WorkerTemplate,
     signals: Signals,
     listeners: Vec<Bound>,
     _pid_file: Option<PidFile>,
@@ -79,7 +79,7 @@ impl Master {
     ) -> Result<Self, String> {
         let caught = [SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2, SIGCHLD];
         let signals = Signals::catch(&caught).map_err(|error| error.to_string())?;
-        let recipe = Recipe::of(arguments).map_err(|error| error.to_string())?;
+        let recipe = WorkerTemplate::of(arguments).map_err(|error| error.to_string())?;
         let bound = wanted.iter().map(|wanted| Bound::bind(wanted, &config));
         let listeners = bound.collect::<Result<Vec<_>, _>>()?;
         let pid_file = config.pid_file.as_deref().map(PidFile::write).transpose();

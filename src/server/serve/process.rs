@@ -8,13 +8,13 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, poll};
 
 use super::config::Config;
-use super::control::Line;
+use super::control::WorkerChannel;
 use super::drivers::Drivers;
 use super::listen::Bound;
 use super::logs::Logs;
 use super::signals::{self, SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2, Signals};
 use crate::gateway::Code;
-use crate::server::site::{Facts, Mounts, Site};
+use crate::server::site::{Mounts, ProcessInfo, Site};
 
 /// The drivers hold to the graceful time; this is for them to say that they could not.
 const SLACK: Duration = Duration::from_secs(2);
@@ -31,7 +31,7 @@ pub(super) fn serve(
     mounts: Mounts,
     listeners: Vec<Bound>,
     caught: &Signals,
-    line: Option<&Line>,
+    line: Option<&WorkerChannel>,
 ) -> ExitCode {
     let multiprocess = line.is_none() || config.workers > 1;
     let site = Arc::new(site(config, logs, mounts, multiprocess, false));
@@ -53,7 +53,7 @@ pub(super) fn serve(
     let mut give_up: Option<Instant> = None;
     loop {
         wait(caught, line.filter(|_| give_up.is_none()), &drivers, give_up);
-        let mut is_told = line.is_some_and(Line::is_cut);
+        let mut is_told = line.is_some_and(WorkerChannel::is_cut);
         for signal in caught.take() {
             match (signal, line) {
                 (SIGTERM | SIGINT, _) | (SIGUSR1 | SIGHUP | SIGUSR2, None) => is_told = true,
@@ -96,7 +96,7 @@ pub(super) fn site(
     let threads = if run_once { 1 } else { config.limits.threads };
     Site {
         mounts,
-        facts: Facts::new(threads, multiprocess, run_once),
+        facts: ProcessInfo::new(threads, multiprocess, run_once),
         log: Arc::clone(&logs.log),
         access: logs.access.clone(),
         limits: config.limits,
@@ -120,7 +120,12 @@ pub(super) fn end() {
     crate::gateway::service::runtime::shutdown(Duration::from_millis(100));
 }
 
-fn wait(signals: &Signals, line: Option<&Line>, drivers: &Drivers, until: Option<Instant>) {
+fn wait(
+    signals: &Signals,
+    line: Option<&WorkerChannel>,
+    drivers: &Drivers,
+    until: Option<Instant>,
+) {
     let signals = signals.as_fd();
     let mut fds = vec![
         PollFd::from_borrowed_fd(signals, PollFlags::IN),

@@ -5,10 +5,10 @@ use std::process::ExitCode;
 
 use super::config::Config;
 use super::gateway::Gateway;
+use super::inherited::{Inherited, Task};
 use super::logs::Logs;
 #[cfg(any(feature = "cgi", feature = "fastcgi"))]
 use super::signals::Signals;
-use super::surroundings::{Surroundings, Task};
 use super::{applications, command, control, master, process, worker};
 
 impl Gateway {
@@ -29,7 +29,7 @@ fn run(gateway: &Gateway, arguments: Vec<OsString>, variable: Option<OsString>) 
         process::end();
         return code;
     }
-    let surroundings = match Surroundings::look() {
+    let surroundings = match Inherited::look() {
         Ok(surroundings) => surroundings,
         Err(error) => return refuse(&error),
     };

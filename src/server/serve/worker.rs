@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use super::control::{self, Line};
+use super::control::{self, WorkerChannel};
 use super::gateway::Gateway;
 use super::listen::Bound;
 use super::logs::Logs;
@@ -34,7 +34,7 @@ fn start(
     gateway: &Gateway,
     arguments: Vec<OsString>,
     variable: Option<OsString>,
-    line: &Line,
+    line: &WorkerChannel,
     listeners: Vec<Bound>,
 ) -> Result<ExitCode, String> {
     // A newer program on disk may not know the options of the one before.

@@ -6,7 +6,7 @@ use std::cell::OnceCell;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::facts::{Facts, Mode};
+use super::process_info::{Mode, ProcessInfo};
 use super::{Mounted, path};
 use crate::gateway::{GATEWAY_VERSION, SharedVariables, percent};
 use crate::os::wall_us;
@@ -15,7 +15,7 @@ use crate::protocol::params::Params;
 /// A view of a request's variables as an environ.
 pub struct Environ<'e> {
     params: &'e Params,
-    facts: &'e Facts,
+    facts: &'e ProcessInfo,
     mode: Mode,
     application: &'e str,
     path: Cow<'e, [u8]>,
@@ -62,7 +62,7 @@ impl<'e> Environ<'e> {
     /// with its path.
     pub(super) fn new(
         params: &'e Params,
-        facts: &'e Facts,
+        facts: &'e ProcessInfo,
         mode: Mode,
         (path, base): (Cow<'e, [u8]>, usize),
         mounted: Mounted<'e>,
@@ -83,7 +83,11 @@ impl<'e> Environ<'e> {
 
     /// The decoded path of a request, and how much of it is before any mount: the place where the
     /// web server has this program.
-    pub(super) fn locate(params: &'e Params, facts: &Facts, mode: Mode) -> (Cow<'e, [u8]>, usize) {
+    pub(super) fn locate(
+        params: &'e Params,
+        facts: &ProcessInfo,
+        mode: Mode,
+    ) -> (Cow<'e, [u8]>, usize) {
         path::of(params, facts, mode)
     }
 

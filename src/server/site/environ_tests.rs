@@ -17,7 +17,7 @@ fn with(pairs: &[(&str, &str)], mode: Mode, check: impl FnOnce(&Environ<'_>)) {
     for (key, value) in pairs {
         params.push(key.as_bytes(), value.as_bytes());
     }
-    let (facts, mounts) = (Facts::new(15, false, false), mounts());
+    let (facts, mounts) = (ProcessInfo::new(15, false, false), mounts());
     let (path, base) = Environ::locate(&params, &facts, mode);
     let mounted = mounts.find(&path[base..]).unwrap();
     check(&Environ::new(&params, &facts, mode, (path, base), mounted));

@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use super::current_log;
 use super::environ::Environ;
-use super::here;
 use crate::gateway::Level;
 
 /// A log. Lines of several threads and processes do not mix: each is one write.
@@ -98,14 +98,14 @@ impl Log {
     /// A line that belongs to the request of `environ`.
     pub(super) fn of_request(&self, level: Level, message: &str, environ: &Environ<'_>) {
         let mut context = Vec::with_capacity(128);
-        here::describe(environ.params(), environ.mode(), &mut context);
+        current_log::describe(environ.params(), environ.mode(), &mut context);
         self.put(level, message, &context);
     }
 
     /// Logs a line of the calling thread's, which may work on a request.
     pub fn of_thread(&self, level: Level, message: &str) {
-        if self.logs(level) && !here::log_here(level, message) {
-            here::with(|context| self.put(level, message, context));
+        if self.logs(level) && !current_log::log_here(level, message) {
+            current_log::with(|context| self.put(level, message, context));
         }
     }
 

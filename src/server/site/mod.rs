@@ -7,31 +7,31 @@
 //! thread that has the request. `server::serve` makes the one [`Site`] of a process.
 
 mod access;
-mod answer;
 mod body;
+mod current_log;
 mod environ;
-mod facts;
+mod exchange;
 mod file;
 mod head;
-mod here;
 mod log;
 mod mounts;
 mod page;
 mod path;
+mod process_info;
 mod redirect;
 mod request;
 mod sink;
 
 pub use self::access::AccessLog;
-pub use self::facts::{Facts, Mode};
+pub use self::current_log::{RequestLog, sit_down};
 pub use self::head::Head;
-pub use self::here::{RequestLog, sit_down};
 #[cfg(feature = "log")]
 pub use self::log::install as install_logger;
 pub use self::log::{Log, parse_level};
 pub use self::mounts::{Mount, Mounted, Mounts};
 pub use self::page::page;
-pub use self::request::{Ending, serve};
+pub use self::process_info::{Mode, ProcessInfo};
+pub use self::request::{ResponseEnd, serve};
 pub use self::sink::Sink;
 
 use std::sync::Arc;
@@ -43,7 +43,7 @@ pub struct Site {
     /// Which application answers which path.
     pub mounts: Mounts,
     /// The facts of the process that stand in every environ.
-    pub facts: Facts,
+    pub facts: ProcessInfo,
     /// The program's own log.
     pub log: Arc<Log>,
     /// One line a request, if wanted.

@@ -2,12 +2,16 @@
 
 use std::borrow::Cow;
 
-use super::facts::{Facts, Mode};
+use super::process_info::{Mode, ProcessInfo};
 use crate::gateway::percent;
 use crate::protocol::params::Params;
 
 /// The decoded path, and how much of it is the place that the server has this program at.
-pub(super) fn of<'p>(params: &'p Params, facts: &Facts, mode: Mode) -> (Cow<'p, [u8]>, usize) {
+pub(super) fn of<'p>(
+    params: &'p Params,
+    facts: &ProcessInfo,
+    mode: Mode,
+) -> (Cow<'p, [u8]>, usize) {
     let script_name = params.get(b"SCRIPT_NAME").unwrap_or_default();
     let path_info = params.get(b"PATH_INFO").unwrap_or_default();
     let path = match (script_name, path_info) {
@@ -62,7 +66,7 @@ mod tests {
         for (key, value) in pairs {
             params.push(key.as_bytes(), value.as_bytes());
         }
-        let (path, base) = of(&params, &Facts::new(1, false, false), mode);
+        let (path, base) = of(&params, &ProcessInfo::new(1, false, false), mode);
         (String::from_utf8(path.into_owned()).unwrap(), base)
     }
 

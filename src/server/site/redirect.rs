@@ -1,7 +1,7 @@
 //! Internal redirects: who answers with the other path, and as what request.
 
-use super::facts::Mode;
 use super::path::percent_decode;
+use super::process_info::Mode;
 use crate::protocol::params::Params;
 
 /// More redirects than this, one leading to the next, are a mistake (httpd's
@@ -10,14 +10,14 @@ pub(super) const MOST: usize = 10;
 
 /// The kind of redirect that answers a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Way {
+pub(super) enum Redirection {
     /// The web server does it, told by this field.
     Field(&'static str),
     /// This process does: the path is looked up among the mounts.
-    Here,
+    Local,
 }
 
-impl Way {
+impl Redirection {
     /// For a request by this protocol, from the server that SERVER_SOFTWARE names.
     pub(super) fn of(mode: Mode, params: &Params) -> Self {
         let software = params.get(b"SERVER_SOFTWARE").unwrap_or_default();
@@ -25,14 +25,14 @@ impl Way {
             software.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name))
         };
         match mode {
-            Mode::Http => Self::Here,
+            Mode::Http => Self::Local,
             _ if is(b"nginx") => Self::Field("X-Accel-Redirect"),
             // lighttpd's local redirects are off unless its configuration has them on, and
             // mod_proxy_uwsgi and mod_proxy_fcgi have none: the client would get a Location with
             // status 200. Of these mod_fcgid cannot be told apart.
-            _ if is(b"lighttpd") => Self::Here,
-            Mode::FastCgi if is(b"Apache") => Self::Here,
-            Mode::Uwsgi => Self::Here,
+            _ if is(b"lighttpd") => Self::Local,
+            Mode::FastCgi if is(b"Apache") => Self::Local,
+            Mode::Uwsgi => Self::Local,
             _ => Self::Field("Location"),
         }
     }
@@ -96,16 +96,20 @@ mod tests {
     #[test]
     fn each_server_its_own_way() {
         for (mode, software, way) in [
-            (Mode::Cgi, "Apache/2.4", Way::Field("Location")),
-            (Mode::FastCgi, "Apache/2.4", Way::Here),
-            (Mode::Scgi, "Apache/2.4", Way::Field("Location")),
-            (Mode::FastCgi, "nginx/1.26", Way::Field("X-Accel-Redirect")),
-            (Mode::Uwsgi, "nginx/1.26", Way::Field("X-Accel-Redirect")),
-            (Mode::Uwsgi, "Apache", Way::Here),
-            (Mode::Scgi, "lighttpd/1.4", Way::Here),
-            (Mode::Http, "", Way::Here),
+            (Mode::Cgi, "Apache/2.4", Redirection::Field("Location")),
+            (Mode::FastCgi, "Apache/2.4", Redirection::Local),
+            (Mode::Scgi, "Apache/2.4", Redirection::Field("Location")),
+            (Mode::FastCgi, "nginx/1.26", Redirection::Field("X-Accel-Redirect")),
+            (Mode::Uwsgi, "nginx/1.26", Redirection::Field("X-Accel-Redirect")),
+            (Mode::Uwsgi, "Apache", Redirection::Local),
+            (Mode::Scgi, "lighttpd/1.4", Redirection::Local),
+            (Mode::Http, "", Redirection::Local),
         ] {
-            assert_eq!(Way::of(mode, &params(&[("SERVER_SOFTWARE", software)])), way, "{software}");
+            assert_eq!(
+                Redirection::of(mode, &params(&[("SERVER_SOFTWARE", software)])),
+                way,
+                "{software}"
+            );
         }
     }
 

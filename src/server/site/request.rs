@@ -2,14 +2,14 @@
 
 use http::StatusCode;
 
-use super::answer::Answer;
 use super::body::Limited;
 use super::environ::Environ;
-use super::facts::Mode;
+use super::exchange::SiteExchange;
 use super::mounts::Mounted;
-use super::redirect::{self, Way};
+use super::process_info::Mode;
+use super::redirect::{self, Redirection};
 use super::sink::Sink;
-use super::{Site, here};
+use super::{Site, current_log};
 use crate::gateway::{
     Application, Code, Error, ErrorKind, Exchange as _, Fill, InputSource, Outcome, Result, run,
 };
@@ -18,7 +18,7 @@ use crate::protocol::params::Params;
 /// The end of a response, as a driver carries it out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
-pub enum Ending {
+pub enum ResponseEnd {
     /// It is whole: [`Sink::finish`] was called.
     Whole,
     /// A part has gone out, and no more will come: it must be seen that it is not whole.
@@ -38,7 +38,7 @@ pub fn serve(
     params: &Params,
     sink: &dyn Sink,
     input: &mut dyn InputSource,
-) -> Ending {
+) -> ResponseEnd {
     let mut limited;
     let input: &mut dyn InputSource = match site.limits.body {
         Some(limit) => {
@@ -47,7 +47,7 @@ pub fn serve(
         }
         None => input,
     };
-    let _here = here::enter(params, mode);
+    let _here = current_log::enter(params, mode);
     match once(site, mode, params, sink, input) {
         Step::Done(ending) => ending,
         Step::On(next) => follow(site, mode, next, sink),
@@ -55,7 +55,7 @@ pub fn serve(
 }
 
 /// Goes on with the paths that a request is redirected to, one after the other.
-fn follow(site: &Site, mode: Mode, first: Params, sink: &dyn Sink) -> Ending {
+fn follow(site: &Site, mode: Mode, first: Params, sink: &dyn Sink) -> ResponseEnd {
     let mut params = first;
     for _ in 0..redirect::MOST {
         match once(site, mode, &params, sink, &mut Empty) {
@@ -65,7 +65,7 @@ fn follow(site: &Site, mode: Mode, first: Params, sink: &dyn Sink) -> Ending {
     }
     let path = Environ::locate(&params, &site.facts, mode);
     let environ = Environ::new(&params, &site.facts, mode, path, NOBODY);
-    let answer = Answer::new(site, &environ, sink);
+    let answer = SiteExchange::new(site, &environ, sink);
     let code = Code::RedirectLoop;
     let text = format_args!("more than {} internal redirects; answering 500", redirect::MOST);
     answer.log(code.level(), &code.line(text));
@@ -73,16 +73,16 @@ fn follow(site: &Site, mode: Mode, first: Params, sink: &dyn Sink) -> Ending {
 }
 
 enum Step {
-    Done(Ending),
+    Done(ResponseEnd),
     On(Params),
 }
 
 /// Stands where no application is mounted.
-const NOBODY: Mounted<'static> = Mounted { application: &Nobody, name: "", length: 0 };
+const NOBODY: Mounted<'static> = Mounted { application: &NotMounted, name: "", length: 0 };
 
-struct Nobody;
+struct NotMounted;
 
-impl Application for Nobody {
+impl Application for NotMounted {
     fn call<'x>(
         &self,
         _environ: crate::Environ<'x>,
@@ -116,7 +116,7 @@ fn once(
     let (path, base) = Environ::locate(params, &site.facts, mode);
     let Some(mounted) = site.mounts.find(&path[base..]) else {
         let environ = Environ::new(params, &site.facts, mode, (path, base), NOBODY);
-        let answer = Answer::new(site, &environ, sink);
+        let answer = SiteExchange::new(site, &environ, sink);
         let code = Code::NotMounted;
         let text = "no application is mounted at this path; answering 404";
         answer.log(code.level(), &code.line(text));
@@ -124,10 +124,10 @@ fn once(
         return Step::Done(conclude(site, &environ, &answer, outcome));
     };
     let environ = Environ::new(params, &site.facts, mode, (path, base), mounted);
-    let answer = Answer::new(site, &environ, sink);
+    let answer = SiteExchange::new(site, &environ, sink);
     let outcome = run(mounted.application, &answer, input);
     if let Outcome::Redirect(target) = &outcome
-        && Way::of(mode, params) == Way::Here
+        && Redirection::of(mode, params) == Redirection::Local
     {
         return Step::On(redirect::request(params, target, environ.path(), base));
     }
@@ -135,23 +135,28 @@ fn once(
 }
 
 /// Answers what the application did not, and writes the log.
-fn conclude(site: &Site, environ: &Environ<'_>, answer: &Answer<'_>, outcome: Outcome) -> Ending {
+fn conclude(
+    site: &Site,
+    environ: &Environ<'_>,
+    answer: &SiteExchange<'_>,
+    outcome: Outcome,
+) -> ResponseEnd {
     let name = environ.application();
     let say = |error: &Error, what: &str| {
         answer.log(error.level(), &error.line(name, what));
     };
     let ending = match outcome {
-        Outcome::Complete => Ending::Whole,
+        Outcome::Complete => ResponseEnd::Whole,
         Outcome::Status(status) => ending(answer.answer(status)),
-        Outcome::Redirect(target) => match Way::of(environ.mode(), environ.params()) {
-            Way::Field(field) => ending(answer.redirect(field, &target)),
-            Way::Here => Ending::Broken,
+        Outcome::Redirect(target) => match Redirection::of(environ.mode(), environ.params()) {
+            Redirection::Field(field) => ending(answer.redirect(field, &target)),
+            Redirection::Local => ResponseEnd::Broken,
         },
         Outcome::Failed(error) | Outcome::Broken(error)
             if error.kind() == ErrorKind::ClientGone =>
         {
             say(&error, "");
-            Ending::Gone
+            ResponseEnd::Gone
         }
         Outcome::Failed(error) if !answer.is_committed() => {
             let status = error.status();
@@ -160,7 +165,7 @@ fn conclude(site: &Site, environ: &Environ<'_>, answer: &Answer<'_>, outcome: Ou
         }
         Outcome::Failed(error) | Outcome::Broken(error) => {
             say(&error, "breaking the response off");
-            Ending::Broken
+            ResponseEnd::Broken
         }
     };
     if let Some(access) = &site.access {
@@ -169,11 +174,11 @@ fn conclude(site: &Site, environ: &Environ<'_>, answer: &Answer<'_>, outcome: Ou
     ending
 }
 
-fn ending(sent: Result<()>) -> Ending {
+fn ending(sent: Result<()>) -> ResponseEnd {
     match sent {
-        Ok(()) => Ending::Whole,
-        Err(error) if error.kind() == ErrorKind::ClientGone => Ending::Gone,
-        Err(_) => Ending::Broken,
+        Ok(()) => ResponseEnd::Whole,
+        Err(error) if error.kind() == ErrorKind::ClientGone => ResponseEnd::Gone,
+        Err(_) => ResponseEnd::Broken,
     }
 }
 

@@ -8,7 +8,7 @@ use http::HeaderMap;
 
 use super::*;
 use crate::gateway::{Body, FileBody, Interest, Level, StartResponse, Woken};
-use crate::server::site::{Facts, Head, Limits, Log, Mount, Mounts, Timeouts};
+use crate::server::site::{Head, Limits, Log, Mount, Mounts, ProcessInfo, Timeouts};
 use crate::{Environ as View, Error};
 
 /// Takes a response into memory.
@@ -96,7 +96,7 @@ fn site() -> Site {
     };
     Site {
         mounts: Mounts::new([mount("/a")]),
-        facts: Facts::new(1, false, false),
+        facts: ProcessInfo::new(1, false, false),
         log: Arc::new(Log::to_stderr(Level::Trace)),
         access: None,
         limits: Limits::default(),
@@ -104,7 +104,7 @@ fn site() -> Site {
     }
 }
 
-fn ask(mode: Mode, pairs: &[(&str, &str)], taken: &Taken) -> (Ending, String) {
+fn ask(mode: Mode, pairs: &[(&str, &str)], taken: &Taken) -> (ResponseEnd, String) {
     let mut params = Params::new();
     params.push(b"REQUEST_METHOD", b"GET");
     for (key, value) in pairs {
@@ -117,7 +117,7 @@ fn ask(mode: Mode, pairs: &[(&str, &str)], taken: &Taken) -> (Ending, String) {
 fn get(path: &str, headers: &[(&str, &str)]) -> String {
     let pairs = [&[("PATH_INFO", path)], headers].concat();
     let (ending, text) = ask(Mode::Scgi, &pairs, &Taken::default());
-    assert_eq!(ending, Ending::Whole, "{path}: {text}");
+    assert_eq!(ending, ResponseEnd::Whole, "{path}: {text}");
     text
 }
 
@@ -137,7 +137,7 @@ fn a_document() {
 fn nothing_mounted_is_a_404() {
     let taken = Taken::default();
     let (ending, text) = ask(Mode::FastCgi, &[("PATH_INFO", "/b")], &taken);
-    assert_eq!(ending, Ending::Whole);
+    assert_eq!(ending, ResponseEnd::Whole);
     assert!(text.starts_with("Status: 404 Not Found\r\nContent-Type: text/html"), "{text}");
     assert!(taken.log.borrow()[0].starts_with("RUST0050: "));
 }
@@ -154,12 +154,12 @@ fn errors_are_pages_and_lines() {
     );
     let taken = Taken::default();
     let (ending, text) = ask(Mode::FastCgi, &[("PATH_INFO", "/a/late")], &taken);
-    assert_eq!(ending, Ending::Broken);
+    assert_eq!(ending, ResponseEnd::Broken);
     assert!(text.ends_with("some"), "{text}");
     assert!(taken.log.borrow()[0].ends_with("; breaking the response off"));
     let taken = Taken { leaves_after: Some(1), ..Taken::default() };
     let (ending, _) = ask(Mode::FastCgi, &[("PATH_INFO", "/a/late")], &taken);
-    assert_eq!(ending, Ending::Gone);
+    assert_eq!(ending, ResponseEnd::Gone);
     assert!(taken.log.borrow()[0].starts_with("RUST0003: "));
 }
 
@@ -171,7 +171,7 @@ fn redirects_are_the_web_servers_or_our_own() {
         (Mode::FastCgi, "nginx/1.26", "X-Accel-Redirect: /a/here?x\r\n\r\n|END"),
     ] {
         let pairs = [there, ("SERVER_SOFTWARE", software)];
-        assert_eq!(ask(mode, &pairs, &Taken::default()), (Ending::Whole, expected.into()));
+        assert_eq!(ask(mode, &pairs, &Taken::default()), (ResponseEnd::Whole, expected.into()));
     }
     let (_, text) = ask(Mode::Http, &[there], &Taken::default());
     assert_eq!(text, "Status: 200 OK\r\nX-From: /a/there\r\nContent-Length: 1\r\n\r\nx|END");

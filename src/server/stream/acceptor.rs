@@ -8,8 +8,8 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::Listener;
-use super::complaints::Complaint;
 use super::connection::{Connection, Due};
+use super::fault_log::Fault;
 use super::overload;
 use super::process::Process;
 use super::us;
@@ -187,7 +187,7 @@ impl Acceptor {
     }
 
     fn is_full(&mut self, index: usize, limit: usize) -> io::Result<()> {
-        self.process.complain_of(index, Complaint::Full, Level::Warn, || {
+        self.process.complain_of(index, Fault::Full, Level::Warn, || {
             format!(
                 "there are {limit} connections, as many as are allowed (--max-connections); further \
                  ones wait until one is closed"
@@ -209,7 +209,7 @@ impl Acceptor {
             && let Some(ip) = os::peer_ip(&socket)
             && !allowed.iter().any(|allowed| allowed.to_canonical() == ip)
         {
-            process.complain_of(index, Complaint::Refused, Level::Warn, || {
+            process.complain_of(index, Fault::Refused, Level::Warn, || {
                 format!("peer {ip}: it may not connect: it is not in FCGI_WEB_SERVER_ADDRS")
             });
             return;
@@ -331,7 +331,7 @@ fn time_is_up(process: &Process, connection: &Connection, due: Due) {
         Due::Request => (timeouts.keep_alive, "--keep-alive"),
         Due::End => (super::LINGER, "no option"),
     };
-    process.complain(connection, Complaint::Late, level, || {
+    process.complain(connection, Fault::Late, level, || {
         format!("{what} within {time:?} ({option}); closing the connection")
     });
     process.cut(connection);

@@ -24,7 +24,7 @@ pub(in crate::server) struct Connection {
     due: AtomicU64,
     /// It lingers until then at most.
     last_us: AtomicU64,
-    kept: Mutex<Kept>,
+    kept: Mutex<ConnectionState>,
     /// Its output that waits for room.
     pub(in crate::server) sending: Sending,
     pub(super) watched: Mutex<Watched>,
@@ -37,7 +37,7 @@ pub(in crate::server) struct Connection {
 
 /// The state of a connection that no thread works on.
 #[derive(Debug, Default)]
-pub(in crate::server) struct Kept {
+pub(in crate::server) struct ConnectionState {
     /// Bytes that were read and not used: a part of a head.
     pub(in crate::server) rest: Vec<u8>,
 }
@@ -99,7 +99,7 @@ impl Connection {
     }
 
     /// Its state. Only the thread that has claimed it asks.
-    pub(in crate::server) fn kept(&self) -> MutexGuard<'_, Kept> {
+    pub(in crate::server) fn kept(&self) -> MutexGuard<'_, ConnectionState> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

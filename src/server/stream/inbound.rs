@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
-use super::ahead::Ahead;
 use super::buffer::{Buffer, Received};
 use super::connection::Connection;
 use super::process::Process;
 use super::protocol::BodyEnd;
+use super::read_ahead::ReadAhead;
 use crate::gateway::{Error, ErrorKind, Interest, Result, Woken};
 use crate::os;
 use crate::server::workers::parker::{self, Client};
@@ -27,7 +27,7 @@ pub(in crate::server) struct Inbound<'c, E> {
     pub(in crate::server) connection: &'c Arc<Connection>,
     client: Client,
     /// Bytes that were read, but not by who reads the body.
-    ahead: RefCell<Ahead>,
+    ahead: RefCell<ReadAhead>,
     /// The framing of the body among the bytes that come.
     end: Cell<E>,
     /// The web server sends no more of the body, or reads nothing, once the response has begun.
@@ -58,7 +58,7 @@ impl<'c, E: BodyEnd> Inbound<'c, E> {
             process,
             connection,
             client,
-            ahead: RefCell::new(Ahead::new(room)),
+            ahead: RefCell::new(ReadAhead::new(room)),
             end: Cell::new(end),
             half_duplex,
             open: Cell::new(false),

@@ -16,15 +16,15 @@
 #![cfg(target_os = "linux")]
 
 mod acceptor;
-mod ahead;
 mod buffer;
-mod complaints;
 mod connection;
+mod fault_log;
 mod inbound;
 mod output;
 mod overload;
 mod process;
 pub(in crate::server) mod protocol;
+mod read_ahead;
 mod sending;
 #[cfg(any(feature = "scgi", feature = "uwsgi"))]
 pub(in crate::server) mod single;
@@ -45,8 +45,8 @@ use crate::server::site::Site;
 use crate::server::workers::pool::Pool;
 
 pub(in crate::server) use self::buffer::{Buffer, Received};
-pub(in crate::server) use self::complaints::Complaint;
 pub(in crate::server) use self::connection::{Connection, Due};
+pub(in crate::server) use self::fault_log::Fault;
 pub(in crate::server) use self::inbound::{Inbound, gone};
 pub(in crate::server) use self::output::{Framing, Output};
 pub(in crate::server) use self::overload::put_refusal;

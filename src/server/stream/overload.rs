@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use http::StatusCode;
 
-use super::complaints::Complaint;
 use super::connection::{Connection, Due};
+use super::fault_log::Fault;
 use super::output::Output;
 use super::process::Process;
 use super::us;
@@ -50,25 +50,20 @@ pub(super) fn look(process: &Arc<Process>, refuser: &mut Worker, now_us: u64) {
     let longest_us = us(process.site.timeouts.queue);
     for (index, (since_us, connection)) in queued.iter().enumerate() {
         if now_us.saturating_sub(*since_us) >= longest_us {
-            refuse(process, refuser, connection, Complaint::QueueTimeout);
+            refuse(process, refuser, connection, Fault::QueueTimeout);
         } else if index >= process.site.limits.queue {
-            refuse(process, refuser, connection, Complaint::QueueFull);
+            refuse(process, refuser, connection, Fault::QueueFull);
         }
     }
 }
 
-fn refuse(
-    process: &Process,
-    refuser: &mut Worker,
-    connection: &Arc<Connection>,
-    complaint: Complaint,
-) {
+fn refuse(process: &Process, refuser: &mut Worker, connection: &Arc<Connection>, complaint: Fault) {
     if !connection.claim() {
         // A thread has just become free for it.
         return;
     }
     process.complain(connection, complaint, Level::Error, || {
-        if complaint == Complaint::QueueFull {
+        if complaint == Fault::QueueFull {
             let most = process.site.limits.queue;
             format!(
                 "every thread is busy and as many requests wait as allowed, {most} (--queue-size); \

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use super::complaints::{Complaint, Complaints};
 use super::connection::Connection;
+use super::fault_log::{Fault, FaultLog};
 use super::protocol::AnyProtocol;
 use super::worker::Worker;
 use crate::gateway::{Error, Level};
@@ -40,7 +40,7 @@ pub(in crate::server) struct Process {
     pub(super) parked: Arc<AtomicUsize>,
     /// Wakes the acceptor.
     pub(super) bell: Event,
-    complaints: Complaints,
+    complaints: FaultLog,
     /// No connection is accepted because there are as many as may be.
     pub(super) full: AtomicBool,
     /// Requests whose BEGIN_REQUEST has come and whose end has not gone out, where that is counted.
@@ -63,7 +63,7 @@ impl Process {
             close_kept_us: AtomicU64::new(0),
             parked: Arc::default(),
             bell: Event::new()?,
-            complaints: Complaints::default(),
+            complaints: FaultLog::default(),
             full: AtomicBool::new(false),
             requests: AtomicUsize::new(0),
             site,
@@ -108,7 +108,7 @@ impl Process {
     pub(in crate::server) fn complain(
         &self,
         connection: &Connection,
-        complaint: Complaint,
+        complaint: Fault,
         level: Level,
         what: impl FnOnce() -> String,
     ) {
@@ -120,7 +120,7 @@ impl Process {
     pub(super) fn complain_of(
         &self,
         origin: usize,
-        complaint: Complaint,
+        complaint: Fault,
         level: Level,
         what: impl FnOnce() -> String,
     ) {
@@ -132,7 +132,7 @@ impl Process {
 
     /// Closes a connection whose peer broke the protocol.
     pub(in crate::server) fn violated(&self, connection: &Connection, why: &str) {
-        self.complain(connection, Complaint::Violation, Level::Warn, || {
+        self.complain(connection, Fault::Violation, Level::Warn, || {
             format!("{why}; closing the connection")
         });
         self.cut(connection);

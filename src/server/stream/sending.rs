@@ -5,8 +5,8 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::complaints::Complaint;
 use super::connection::{Connection, Due, Watched};
+use super::fault_log::Fault;
 use super::inbound::{Inbound, gone};
 use super::output::Output;
 use super::process::Process;
@@ -335,7 +335,7 @@ impl Process {
 
     /// Breaks a connection off whose peer took nothing of its response in time.
     pub(super) fn too_slow(&self, connection: &Connection) {
-        self.complain(connection, Complaint::Slow, Level::Warn, || {
+        self.complain(connection, Fault::Slow, Level::Warn, || {
             format!(
                 "it took nothing of its response for {:?} (--send-timeout); closing the connection",
                 self.site.timeouts.send

@@ -17,8 +17,8 @@ use http::HeaderMap;
 
 use super::Worker;
 use super::buffer::{Buffer, Received};
-use super::complaints::Complaint;
 use super::connection::{Connection, Due};
+use super::fault_log::Fault;
 use super::inbound::{Inbound, gone};
 use super::output::{Framing, Output};
 use super::overload::put_refusal;
@@ -27,7 +27,7 @@ use super::sending::{self, Sent, Then};
 use crate::gateway::{Error, ErrorKind, Fill, InputSource, Interest, Level, Result, Woken};
 use crate::os::{self, monotonic_us};
 use crate::protocol::params::{Limits, Params};
-use crate::server::site::{self, Ending, Head, Mode, Sink};
+use crate::server::site::{self, Head, Mode, ResponseEnd, Sink};
 use crate::server::workers::connections::Entry as _;
 use crate::server::workers::parker::Client;
 
@@ -111,7 +111,7 @@ pub(in crate::server) fn serve(
                 }
                 Ok(None) => worker.buffer.take_seen(connection, seen),
                 Err(why) => {
-                    process.complain(connection, Complaint::Violation, Level::Warn, || {
+                    process.complain(connection, Fault::Violation, Level::Warn, || {
                         format!("{why}; closing the connection")
                     });
                     return process.forget(connection);
@@ -123,7 +123,7 @@ pub(in crate::server) fn serve(
             Received::Some if hung_up => continue,
             Received::End => {
                 if !worker.buffer.is_empty() {
-                    process.complain(connection, Complaint::Violation, Level::Info, || {
+                    process.complain(connection, Fault::Violation, Level::Info, || {
                         let count = worker.buffer.len();
                         format!("it closed within a request head, of which {count} bytes came")
                     });
@@ -183,17 +183,17 @@ fn run(worker: &mut Worker, connection: &Arc<Connection>, codec: &Codec, length:
     let unread = input.left > 0 && !inbound.has_ended();
     let then = if unread { Then::Linger } else { Then::Close };
     let (ending, sent) = match ending {
-        Ending::Whole => match response.send(Some(then)) {
-            Ok(sent) => (Ending::Whole, sent),
-            Err(_) => (Ending::Gone, Sent::Whole),
+        ResponseEnd::Whole => match response.send(Some(then)) {
+            Ok(sent) => (ResponseEnd::Whole, sent),
+            Err(_) => (ResponseEnd::Gone, Sent::Whole),
         },
         // Parked output goes out before the connection is broken off.
-        Ending::Broken if !connection.sending.writer().finish(Then::Reset) => {
-            (Ending::Whole, Sent::Parked)
+        ResponseEnd::Broken if !connection.sending.writer().finish(Then::Reset) => {
+            (ResponseEnd::Whole, Sent::Parked)
         }
         ending => (ending, Sent::Whole),
     };
-    if ending != Ending::Whole {
+    if ending != ResponseEnd::Whole {
         // A client that has half-closed must not take what it got for the whole. On a Unix socket
         // only a Content-Length tells.
         os::reset_on_close(connection);
@@ -204,10 +204,10 @@ fn run(worker: &mut Worker, connection: &Arc<Connection>, codec: &Codec, length:
     if sent == Sent::Parked {
         return leave(worker, connection);
     }
-    if ending == Ending::Whole && unread {
+    if ending == ResponseEnd::Whole && unread {
         return linger(worker, connection);
     }
-    if ending == Ending::Whole {
+    if ending == ResponseEnd::Whole {
         // The end of the request, so that the connection is closed without a reset.
         let _ = worker.buffer.receive(connection);
         worker.buffer.clear();

@@ -16,7 +16,7 @@ impl Chance {
 }
 
 struct Simulation {
-    world: World,
+    world: TestGroup,
     chance: Chance,
     holds: Vec<Lease>,
     drains: Vec<Option<Drain>>,
@@ -26,7 +26,7 @@ struct Simulation {
 
 impl Simulation {
     fn new(arguments: &[&str], seed: u64) -> Self {
-        let world = World::new(arguments);
+        let world = TestGroup::new(arguments);
         let drains = vec![None; world.board.slots.len()];
         Self { world, chance: Chance(seed), holds: vec![], drains, started: 0, replaced: 0 }
     }

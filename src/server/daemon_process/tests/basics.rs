@@ -1,6 +1,6 @@
 //! Requests without a body, one after another, and what a process does at its end.
 
-use super::{Ask, Ending, House};
+use super::{Ask, Ending, TestProcess};
 use crate::gateway::{Body, Environ, Result, StartResponse};
 use crate::server::daemon_process::Ended;
 
@@ -12,7 +12,7 @@ fn hello<'x>(environ: Environ<'x>, start_response: StartResponse<'x>) -> Result<
 
 #[test]
 fn hello_on_a_kept_connection() {
-    let (mut house, lodger) = House::open(&["threads=2"], hello);
+    let (mut house, lodger) = TestProcess::open(&["threads=2"], hello);
     let mut peer = house.connect(0);
     for _ in 0..100 {
         let answer = peer.get("/a");
@@ -31,7 +31,7 @@ fn hello_on_a_kept_connection() {
 
 #[test]
 fn pipelined_requests_come_in_order() {
-    let (house, _lodger) = House::open(&["threads=3"], hello);
+    let (house, _lodger) = TestProcess::open(&["threads=3"], hello);
     let mut peer = house.connect(0);
     for _ in 0..20 {
         let mut out = Vec::new();

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 
 use super::peer::Answer;
-use super::{Ask, Ending, House};
+use super::{Ask, Ending, TestProcess};
 use crate::gateway::{
     Body, BodyStream, Environ, ErrorKind, FileBody, Pace, Result, StartResponse, app_fn,
 };
@@ -38,7 +38,7 @@ fn echo<'x>(mut environ: Environ<'x>, start_response: StartResponse<'x>) -> Resu
 
 #[test]
 fn uploads_of_any_size() {
-    let (house, _lodger) = House::open(&["threads=2"], measure);
+    let (house, _lodger) = TestProcess::open(&["threads=2"], measure);
     let mut peer = house.connect(0);
     for length in [1, 7, 8, 9, 1000, 65_536, 131_072, 131_073, 3_000_000] {
         for known in [true, false] {
@@ -57,7 +57,7 @@ fn uploads_of_any_size() {
 
 #[test]
 fn frames_that_end_anywhere() {
-    let (house, _lodger) = House::open(&["threads=1"], measure);
+    let (house, _lodger) = TestProcess::open(&["threads=1"], measure);
     let mut peer = house.connect(0);
     for piece in [1, 2, 3, 5, 7, 11, 13, 64, 1000] {
         let mut out = Vec::new();
@@ -84,7 +84,7 @@ fn downloads_of_any_size() {
         start_response.start(200, [("A", "b")])?;
         Ok(Body::from(pattern(length)))
     });
-    let (house, _lodger) = House::open(&["threads=2"], app);
+    let (house, _lodger) = TestProcess::open(&["threads=2"], app);
     let mut peer = house.connect(0);
     for (target, length) in
         [("/0", 0), ("/1", 1), ("/8192", 8192), ("/8193", 8193), ("/10000000", 10_000_000)]
@@ -124,7 +124,7 @@ fn streams_are_flushed_as_they_ask_for_it() {
         let size = if environ.path_info() == b"/flushed" { 1000 } else { 0 };
         Ok(Body::stream(Chunks(50, size)))
     });
-    let (house, _lodger) = House::open(&[], app);
+    let (house, _lodger) = TestProcess::open(&[], app);
     let mut peer = house.connect(0);
     let answer = peer.get("/flushed");
     assert_eq!((answer.length, answer.body.len()), (None, 50_000));
@@ -136,7 +136,7 @@ fn streams_are_flushed_as_they_ask_for_it() {
 
 #[test]
 fn each_piece_comes_back_before_the_next_is_sent() {
-    let (house, _lodger) = House::open(&["threads=1"], echo);
+    let (house, _lodger) = TestProcess::open(&["threads=1"], echo);
     let mut peer = house.connect(0);
     peer.ask(&Ask::post("/", None));
     let mut answer = Answer::default();
@@ -166,7 +166,7 @@ fn both_directions_are_full_at_once() {
         assert_eq!(body.len(), LENGTH);
         Ok(Body::from("end"))
     });
-    let (house, _lodger) = House::open(&["threads=1"], app);
+    let (house, _lodger) = TestProcess::open(&["threads=1"], app);
     let mut peer = house.connect(0);
     for _ in 0..3 {
         peer.ask(&Ask::post("/", Some(LENGTH as u64)));
@@ -202,7 +202,7 @@ fn an_early_answer_and_the_rest_of_the_body() {
         start_response.start(403, [("A", "b")])?;
         Ok(Body::from("no"))
     });
-    let (house, _lodger) = House::open(&["threads=1"], app);
+    let (house, _lodger) = TestProcess::open(&["threads=1"], app);
     let mut peer = house.connect(0);
     for _ in 0..3 {
         peer.ask(&Ask::post("/", None));
@@ -234,7 +234,7 @@ fn continue_is_sent_when_the_body_is_read() {
         start_response.start(200, [("A", "b")])?;
         Ok(Body::from(format!("read {text}")))
     });
-    let (house, _lodger) = House::open(&["threads=1"], app);
+    let (house, _lodger) = TestProcess::open(&["threads=1"], app);
     let mut peer = house.connect(0);
     peer.ask(&Ask { expect: true, ..Ask::post("/read", Some(3)) });
     let mut answer = Answer::default();
@@ -254,7 +254,7 @@ fn continue_is_sent_when_the_body_is_read() {
 
 #[test]
 fn a_body_that_fails() {
-    let (house, _lodger) = House::open(&["threads=1"], measure);
+    let (house, _lodger) = TestProcess::open(&["threads=1"], measure);
     let mut peer = house.connect(0);
     for (failure, kind, status) in [
         (InputFailure::TooLarge, ErrorKind::InputTooLarge, 413),
@@ -289,7 +289,7 @@ fn files_go_by_their_descriptor() {
             _ => FileBody::new(file)?,
         }))
     });
-    let (house, _lodger) = House::open(&["threads=1"], app);
+    let (house, _lodger) = TestProcess::open(&["threads=1"], app);
     let mut peer = house.connect(0);
     let content = || "what is in the file".to_owned();
     for _ in 0..3 {
@@ -314,7 +314,7 @@ fn a_head_has_no_body() {
         start.start(200, [("A", "b")])?;
         Ok(Body::from("four"))
     });
-    let (house, _lodger) = House::open(&["threads=1"], app);
+    let (house, _lodger) = TestProcess::open(&["threads=1"], app);
     let mut peer = house.connect(0);
     peer.ask(&Ask { method: "HEAD", ..Ask::get("/") });
     let answer = peer.answer();

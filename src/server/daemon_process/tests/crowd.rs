@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 
-use super::house::Lodger;
-use super::{Ask, Ending, House, Peer};
+use super::harness::Lodger;
+use super::{Ask, Ending, Peer, TestProcess};
 use crate::gateway::{Body, Environ, Result, StartResponse, app_fn};
 use crate::os::monotonic_us;
 use crate::process_group::{Lease, ProcessState, Reason, TicketLocation, TriedSlots};
@@ -18,7 +18,7 @@ fn hello<'x>(_: Environ<'x>, start_response: StartResponse<'x>) -> Result<Body<'
 
 #[test]
 fn idle_connections_hold_no_thread() {
-    let (house, _lodger) = House::open(&["threads=2", "listen-backlog=100"], hello);
+    let (house, _lodger) = TestProcess::open(&["threads=2", "listen-backlog=100"], hello);
     let mut peers: Vec<Peer> = (0..2000)
         .map(|_| {
             let mut peer = house.connect(0);
@@ -39,7 +39,7 @@ fn idle_connections_hold_no_thread() {
 fn processes_take_turns_under_load() {
     const ROLLS: usize = 30;
     let apps: Vec<Arc<dyn crate::gateway::Application>> = vec![Arc::new(hello)];
-    let house = House::new(&["threads=2", "crash-backoff=100ms"], 0, apps);
+    let house = TestProcess::new(&["threads=2", "crash-backoff=100ms"], 0, apps);
     let mut lodgers: Vec<Option<Lodger>> = (0..2).map(|slot| Some(house.fork(slot))).collect();
     house.until("a process", || house.board.slots.iter().any(|s| s.state() == ProcessState::Ready));
     let stop = AtomicBool::new(false);
@@ -81,7 +81,7 @@ fn processes_take_turns_under_load() {
 }
 
 /// One request, to whichever process takes it. How often it had to be sent again.
-fn request(house: &House, kept: &mut Vec<(Lease, Peer)>) -> u64 {
+fn request(house: &TestProcess, kept: &mut Vec<(Lease, Peer)>) -> u64 {
     for turn in 0.. {
         let lease =
             house.board.take(&TriedSlots::new(), monotonic_us()).expect("one is always ready");
@@ -139,7 +139,7 @@ fn errands() -> impl crate::gateway::Application {
 #[test]
 fn slow_clients_hold_no_turn() {
     const SLOW: usize = 20;
-    let (house, lodger) = House::open_waiting(&["threads=2"], 2 * SLOW, errands());
+    let (house, lodger) = TestProcess::open_waiting(&["threads=2"], 2 * SLOW, errands());
     let slot = &house.board.slots[0];
     let mut senders: Vec<Peer> = (0..SLOW).map(|_| house.connect(0)).collect();
     let mut readers: Vec<Peer> = (0..SLOW).map(|_| house.connect(0)).collect();
@@ -160,7 +160,7 @@ fn slow_clients_hold_no_turn() {
 
 #[test]
 fn who_has_waited_for_his_client_goes_on_though_others_have_the_turns() {
-    let (house, _lodger) = House::open_waiting(&["threads=1"], 1, errands());
+    let (house, _lodger) = TestProcess::open_waiting(&["threads=1"], 1, errands());
     let slot = &house.board.slots[0];
     let (mut holder, mut other) = (house.connect(0), house.connect(0));
     holder.ask(&Ask::post("/hold", Some(3)));
@@ -177,7 +177,7 @@ fn who_has_waited_for_his_client_goes_on_though_others_have_the_turns() {
 
 #[test]
 fn more_slow_clients_than_rows_are_served_one_after_the_other() {
-    let (house, _lodger) = House::open_waiting(&["threads=2"], 3, errands());
+    let (house, _lodger) = TestProcess::open_waiting(&["threads=2"], 3, errands());
     let mut senders: Vec<Peer> = (0..20).map(|_| house.connect(0)).collect();
     senders.iter_mut().for_each(|peer| peer.ask(&Ask::post("/send", Some(3))));
     house.until("all that can to wait", || house.board.rows_of(0).iter().all(|r| r.ticket() != 0));
@@ -237,7 +237,7 @@ mod services {
         const WAITING: usize = 200;
         let app = Waiting { permits: Arc::new(Semaphore::new(0)), waiting: Arc::default() };
         let (permits, waiting) = (app.permits.clone(), app.waiting.clone());
-        let (house, lodger) = House::open_waiting(&["threads=2"], WAITING, service(app));
+        let (house, lodger) = TestProcess::open_waiting(&["threads=2"], WAITING, service(app));
         let mut peers: Vec<Peer> = (0..WAITING).map(|_| house.connect(0)).collect();
         for peer in &mut peers {
             peer.ask(&Ask::get("/wait"));
@@ -279,7 +279,7 @@ mod services {
                 Ok(Body::from("worked"))
             }
         });
-        let (house, _lodger) = House::open_waiting(&["threads=2"], 20, counted);
+        let (house, _lodger) = TestProcess::open_waiting(&["threads=2"], 20, counted);
         let mut waiters: Vec<Peer> = (0..20).map(|_| house.connect(0)).collect();
         waiters.iter_mut().for_each(|peer| peer.ask(&Ask::get("/wait")));
         house.until("all to wait", || waiting.load(Ordering::SeqCst) == 20);
@@ -302,7 +302,7 @@ mod services {
     fn a_waiting_request_that_takes_too_long_replaces_no_process() {
         let app = Waiting { permits: Arc::new(Semaphore::new(0)), waiting: Arc::default() };
         let (house, _lodger) =
-            House::open_waiting(&["threads=1", "request-timeout=1"], 4, service(app));
+            TestProcess::open_waiting(&["threads=1", "request-timeout=1"], 4, service(app));
         let mut peer = house.connect(0);
         peer.ask(&Ask::get("/wait"));
         assert!(matches!(peer.answer().ending(), Ending::Failed(_, 504, _)));

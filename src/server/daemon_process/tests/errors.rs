@@ -5,7 +5,7 @@ use std::io::Write as _;
 use bytes::Bytes;
 
 use super::gone::gate;
-use super::{Ask, Ending, House};
+use super::{Ask, Ending, TestProcess};
 use crate::gateway::{
     Body, Environ, Error, ErrorKind, Level, Result, StartResponse, app_fn, panic,
 };
@@ -65,7 +65,7 @@ fn app<'x>(environ: Environ<'x>, start_response: StartResponse<'x>) -> Result<Bo
 #[test]
 fn every_failure_is_told_and_the_connection_goes_on() {
     panic::install_hook();
-    let (house, _lodger) = House::open(&["threads=1", "header-buffer-size=8192"], app);
+    let (house, _lodger) = TestProcess::open(&["threads=1", "header-buffer-size=8192"], app);
     let mut peer = house.connect(0);
     for _ in 0..2 {
         for (target, kind, status, text) in [
@@ -125,7 +125,7 @@ fn lines_for_the_log_come_at_once_and_up_to_the_level() {
         }))
     });
     assert!(!log_here(Level::Error, "nobody") && logs_here(Level::Error).is_none());
-    let (house, _lodger) = House::open(&["threads=1"], app);
+    let (house, _lodger) = TestProcess::open(&["threads=1"], app);
     let mut peer = house.connect(0);
     let line = |level, text: &str| (level, text.to_owned());
     let most = [
@@ -168,7 +168,7 @@ fn the_process_knows_some_keys_better() {
         all.retain(|line| !line.contains("_start="));
         Ok(Body::from(all.join(" ")))
     });
-    let (house, _lodger) = House::open(&["threads=1", "processes=1"], app);
+    let (house, _lodger) = TestProcess::open(&["threads=1", "processes=1"], app);
     let mut peer = house.connect(0);
     let pid = std::process::id();
     assert_eq!(
@@ -193,7 +193,7 @@ fn lines_that_the_child_does_not_take_are_the_processes_own() {
         start_response.start(200, [("A", "b")])?;
         Ok(Body::empty())
     });
-    let (house, _lodger) = House::open(&["threads=1"], app);
+    let (house, _lodger) = TestProcess::open(&["threads=1"], app);
     let mut peer = house.connect(0);
     peer.ask(&Ask { level: Some(Level::Info), ..Ask::get("/") });
     keeper.until_called();

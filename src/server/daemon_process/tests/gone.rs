@@ -6,7 +6,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
 
 use super::peer::Answer;
-use super::{Ask, Ending, House};
+use super::{Ask, Ending, TestProcess};
 use crate::gateway::{Body, Environ, Error, ErrorKind, Result, StartResponse, app_fn};
 use crate::process_group::TicketLocation;
 use crate::protocol::bridge::put_hello;
@@ -41,7 +41,7 @@ impl Gate {
 
 impl Keeper {
     pub(super) fn until_called(&self) {
-        self.called.recv_timeout(super::house::LONG).expect("the application was not called");
+        self.called.recv_timeout(super::harness::LONG).expect("the application was not called");
     }
 
     pub(super) fn open(&self) {
@@ -63,7 +63,7 @@ pub(super) fn gated(gate: Arc<Gate>) -> impl crate::gateway::Application {
 #[test]
 fn who_left_while_waiting_is_not_served() {
     let (gate, keeper) = gate();
-    let (house, _lodger) = House::open(&["threads=1"], gated(gate.clone()));
+    let (house, _lodger) = TestProcess::open(&["threads=1"], gated(gate.clone()));
     let mut first = house.connect(0);
     first.ask(&Ask::get("/gate"));
     keeper.until_called();
@@ -84,7 +84,7 @@ fn who_left_while_waiting_is_not_served() {
 #[test]
 fn who_left_while_it_ran_is_noticed_at_the_end() {
     let (gate, keeper) = gate();
-    let (house, _lodger) = House::open(&["threads=1"], gated(gate));
+    let (house, _lodger) = TestProcess::open(&["threads=1"], gated(gate));
     let mut peer = house.connect(0);
     peer.ask(&Ask::get("/gate"));
     keeper.until_called();
@@ -113,14 +113,14 @@ fn a_stream_ends_when_nobody_reads_it() {
             }
         }
     });
-    let (house, _lodger) = House::open(&["threads=1"], app);
+    let (house, _lodger) = TestProcess::open(&["threads=1"], app);
     for _ in 0..3 {
         let mut peer = house.connect(0);
         peer.ask(&Ask::get("/"));
         let mut answer = Answer::default();
         peer.read_until(&mut answer, |answer| answer.body.len() > 50_000);
         drop(peer);
-        assert_eq!(ended.recv_timeout(super::house::LONG).unwrap(), ErrorKind::ClientGone);
+        assert_eq!(ended.recv_timeout(super::harness::LONG).unwrap(), ErrorKind::ClientGone);
     }
     house.until("the load", || house.board.slots[0].is_idle());
     assert_eq!(house.board.snapshot("house", 0).counts.errors, 3);
@@ -133,7 +133,7 @@ fn who_leaves_in_the_middle_of_its_body() {
         start_response.start(200, [("A", "b")])?;
         Ok(Body::from(read))
     });
-    let (house, _lodger) = House::open(&["threads=1"], app);
+    let (house, _lodger) = TestProcess::open(&["threads=1"], app);
     for _ in 0..3 {
         let mut peer = house.connect(0);
         peer.ask(&Ask::post("/", Some(100)));
@@ -150,7 +150,7 @@ fn who_leaves_in_the_middle_of_its_body() {
 
 #[test]
 fn a_part_of_a_request_comes_off_the_load() {
-    let (house, _lodger) = House::open(&["threads=1"], hello);
+    let (house, _lodger) = TestProcess::open(&["threads=1"], hello);
     let mut whole = Vec::new();
     Ask::get("/").encode(&mut whole, 1, 0);
     for kept in [false, true] {
@@ -162,7 +162,7 @@ fn a_part_of_a_request_comes_off_the_load() {
             house.board.acquire(0).unwrap();
             let mut out = Vec::new();
             if !kept {
-                put_hello(&mut out, &super::house::GROUP_TOKEN);
+                put_hello(&mut out, &super::harness::GROUP_TOKEN);
             }
             out.extend_from_slice(&whole[..length]);
             peer.write(&out);

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::gone::{gate, gated};
-use super::house::{LONG, Lodger};
-use super::{Ask, Ending, House};
+use super::harness::{LONG, Lodger};
+use super::{Ask, Ending, TestProcess};
 use crate::gateway::{Body, Environ, Error, Result, StartResponse};
 use crate::os::monotonic_us;
 use crate::process_group::{ProcessState, Reason, TriedSlots};
@@ -34,7 +34,7 @@ fn served(ended: &Ended) -> (Reason, usize) {
 fn a_stop_finishes_what_is_there() {
     for number in [TERM, INT] {
         let (gate, keeper) = gate();
-        let (house, lodger) = House::open(&["threads=2"], gated(gate));
+        let (house, lodger) = TestProcess::open(&["threads=2"], gated(gate));
         let mut idle = house.connect(0);
         assert!(!idle.get("/").close);
         let mut running = house.connect(0);
@@ -60,7 +60,7 @@ fn a_stop_finishes_what_is_there() {
 
 #[test]
 fn a_request_that_was_counted_and_never_sent_is_taken_off() {
-    let (house, lodger) = House::open(&["threads=2", "connect-timeout=1"], hello);
+    let (house, lodger) = TestProcess::open(&["threads=2", "connect-timeout=1"], hello);
     let holds = [(); 2].map(|()| house.board.take(&TriedSlots::new(), monotonic_us()).unwrap());
     assert_eq!(house.connect(0).get("/").text(), "hello");
     assert!(house.board.slots[0].running() >= 2, "a child may still send it");
@@ -76,7 +76,7 @@ fn a_request_that_was_counted_and_never_sent_is_taken_off() {
 #[test]
 fn a_stop_does_not_wait_for_ever() {
     let (gate, keeper) = gate();
-    let (house, lodger) = House::open(&["threads=2", "shutdown-timeout=1"], gated(gate));
+    let (house, lodger) = TestProcess::open(&["threads=2", "shutdown-timeout=1"], gated(gate));
     let mut running = house.connect(0);
     running.ask(&Ask::get("/gate"));
     keeper.until_called();
@@ -87,7 +87,7 @@ fn a_stop_does_not_wait_for_ever() {
 }
 
 /// Replaces the process of slot 0, which asks for it, and returns why it ended.
-fn replaced(house: &House, first: Lodger) -> Reason {
+fn replaced(house: &TestProcess, first: Lodger) -> Reason {
     house.until("its wish", || house.board.slots[0].reason().is_some());
     assert_eq!(house.board.slots[0].state(), ProcessState::Ready);
     let mut kept = house.connect(0);
@@ -106,7 +106,7 @@ fn replaced(house: &House, first: Lodger) -> Reason {
 fn replaced_for_every_reason() {
     let open = |options: &[&str]| {
         let all = [&["threads=2", "jitter=0"], options].concat();
-        House::open(&all, gated(gate().0))
+        TestProcess::open(&all, gated(gate().0))
     };
     let (house, lodger) = open(&[]);
     lodger.signal(USR1);
@@ -133,7 +133,7 @@ fn replaced_for_every_reason() {
 
 #[test]
 fn asleep_when_nobody_comes_and_awake_again() {
-    let (house, lodger) = House::open(&["threads=1", "inactivity-timeout=1"], hello);
+    let (house, lodger) = TestProcess::open(&["threads=1", "inactivity-timeout=1"], hello);
     assert_eq!(house.connect(0).get("/").text(), "hello");
     assert_eq!(served(&house.clear_dead(lodger)), (Reason::InactivityTimeout, 0));
     let second = house.fork(0);
@@ -151,7 +151,7 @@ fn no_limit_at_all_is_no_trap() {
     // Every timer works whatever the others are set to.
     let (gate, keeper) = gate();
     let options = ["threads=1", "queue-timeout=0", "startup-timeout=0", "request-timeout=1"];
-    let (house, lodger) = House::open(&options, gated(gate));
+    let (house, lodger) = TestProcess::open(&options, gated(gate));
     let mut peer = house.connect(0);
     peer.ask(&Ask::get("/gate"));
     keeper.until_called();
@@ -172,7 +172,7 @@ fn no_limit_at_all_is_no_trap() {
 
 #[test]
 fn too_late_for_a_thread() {
-    let (house, _lodger) = House::open(&["threads=1", "queue-timeout=2"], hello);
+    let (house, _lodger) = TestProcess::open(&["threads=1", "queue-timeout=2"], hello);
     let mut peer = house.connect(0);
     peer.ask(&Ask { sent_us: monotonic_us() - 3_000_000, ..Ask::get("/") });
     let answer = peer.answer();
@@ -184,7 +184,7 @@ fn too_late_for_a_thread() {
 
 #[test]
 fn a_factory_that_fails_and_then_does_not() {
-    let house = House::new(&["crash-backoff=1"], 0, vec![Arc::new(hello)]);
+    let house = TestProcess::new(&["crash-backoff=1"], 0, vec![Arc::new(hello)]);
     let failing = house.fork_with(0, Box::new(|| Err("the database is away".to_owned())));
     let before_us = monotonic_us();
     let Ended::NotBuilt(why) = house.clear_dead(failing) else { panic!() };
@@ -204,7 +204,7 @@ fn a_factory_that_fails_and_then_does_not() {
 #[test]
 fn a_factory_that_panics() {
     crate::gateway::panic::install_hook();
-    let house = House::new(&[], 0, vec![Arc::new(hello)]);
+    let house = TestProcess::new(&[], 0, vec![Arc::new(hello)]);
     let failing = house.fork_with(0, Box::new(|| panic!("no factory")));
     let Ended::NotBuilt(why) = house.clear_dead(failing) else { panic!() };
     assert!(why.contains("no factory"), "{why}");
@@ -212,7 +212,7 @@ fn a_factory_that_panics() {
 
 #[test]
 fn the_old_one_serves_while_the_new_one_cannot_be_built() {
-    let (house, first) = House::open(&["crash-backoff=1"], hello);
+    let (house, first) = TestProcess::open(&["crash-backoff=1"], hello);
     first.signal(USR1);
     house.until("its wish", || house.board.slots[0].reason().is_some());
     for _ in 0..2 {
@@ -228,7 +228,7 @@ fn the_old_one_serves_while_the_new_one_cannot_be_built() {
 
 #[test]
 fn a_factory_that_hangs() {
-    let house = House::new(&["startup-timeout=1"], 0, vec![Arc::new(hello)]);
+    let house = TestProcess::new(&["startup-timeout=1"], 0, vec![Arc::new(hello)]);
     let (go_on, waits) = sync_channel::<()>(1);
     let waits = Mutex::new(waits);
     let hanging = house.fork_with(
@@ -247,7 +247,7 @@ fn a_factory_that_hangs() {
 
 #[test]
 fn a_stop_while_it_builds() {
-    let mut house = House::new(&[], 0, vec![Arc::new(hello)]);
+    let mut house = TestProcess::new(&[], 0, vec![Arc::new(hello)]);
     let (go_on, waits) = sync_channel::<()>(1);
     let waits = Mutex::new(waits);
     let building = house.fork_with(
@@ -266,7 +266,7 @@ fn a_stop_while_it_builds() {
 
 #[test]
 fn dormant_ones_go_when_they_are_not_needed() {
-    let (mut house, first) = House::open(&[], hello);
+    let (mut house, first) = TestProcess::open(&[], hello);
     for (number, reason) in [(TERM, Reason::ShutdownSignal), (USR1, Reason::GracefulSignal)] {
         let dormant = house.fork(1);
         house.until_state(1, ProcessState::Dormant);
@@ -285,7 +285,7 @@ fn dormant_ones_go_when_they_are_not_needed() {
 fn the_lifeline_ends_it_whatever_is_counted() {
     let (gate, keeper) = gate();
     let (mut house, lodger) =
-        House::open(&["threads=2", "shutdown-timeout=60"], gated(gate.clone()));
+        TestProcess::open(&["threads=2", "shutdown-timeout=60"], gated(gate.clone()));
     let mut running = house.connect(0);
     running.ask(&Ask::get("/gate"));
     keeper.until_called();
@@ -303,7 +303,7 @@ fn the_lifeline_ends_it_whatever_is_counted() {
 
 #[test]
 fn a_dead_process_is_replaced_by_the_dormant_one() {
-    let (house, first) = House::open(&["threads=1"], hello);
+    let (house, first) = TestProcess::open(&["threads=1"], hello);
     let second = house.fork(1);
     house.until_state(1, ProcessState::Dormant);
     // To the scoreboard, one that was killed.
@@ -318,7 +318,7 @@ fn a_dead_process_is_replaced_by_the_dormant_one() {
 fn more_processes_under_load() {
     let (gate, keeper) = gate();
     let options = ["min-processes=1", "max-processes=2", "threads=1"];
-    let (house, first) = House::open(&options, gated(gate));
+    let (house, first) = TestProcess::open(&options, gated(gate));
     let second = house.fork(1);
     house.until_state(1, ProcessState::Dormant);
     let mut busy = house.connect(0);
@@ -343,14 +343,14 @@ fn an_error_of_find_is_the_requests() {
             Err(Error::new("not today"))
         }
     }
-    let house = House::new(&[], 0, Vec::new());
+    let house = TestProcess::new(&[], 0, Vec::new());
     let _lodger = house.fork_with(0, Box::new(|| Ok(Arc::new(None) as _)));
     house.until_state(0, ProcessState::Ready);
     let answer = house.connect(0).get("/");
     assert!(matches!(answer.ending(), Ending::Failed(_, 500, text) if text == "not today"));
 }
 
-impl House {
+impl TestProcess {
     fn ring(&self) {
         self.doorbell.ring();
     }

@@ -5,10 +5,10 @@ mod bodies;
 mod crowd;
 mod errors;
 mod gone;
-mod house;
+mod harness;
 mod life;
 mod peer;
 mod peers;
 
-use self::house::House;
+use self::harness::TestProcess;
 use self::peer::{Ask, Ending, Peer};

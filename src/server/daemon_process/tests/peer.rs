@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::os::unix::net::UnixStream;
 
-use super::house::{GROUP_TOKEN, LONG};
+use super::harness::{GROUP_TOKEN, LONG};
 use crate::gateway::{ErrorKind, Level};
 use crate::os::{self, monotonic_us, wall_us};
 use crate::process_group::Scoreboard;

@@ -2,7 +2,7 @@
 
 use std::io::{Read as _, Write as _};
 
-use super::{Ask, Ending, House, Peer};
+use super::{Ask, Ending, Peer, TestProcess};
 use crate::gateway::{Body, Environ, Result, StartResponse};
 use crate::protocol::bridge::{
     HEADER, Header, Kind, MAGIC, Message, Peer as Side, Reason, put_control, put_hello,
@@ -15,7 +15,7 @@ fn hello<'x>(_: Environ<'x>, start_response: StartResponse<'x>) -> Result<Body<'
 }
 
 /// Returns the reply of the process to these bytes before it closes the connection.
-fn refusal(house: &House, bytes: &[u8]) -> Reason {
+fn refusal(house: &TestProcess, bytes: &[u8]) -> Reason {
     let mut stream = house.connect_raw(0);
     stream.write_all(bytes).unwrap();
     let mut said = Vec::new();
@@ -28,13 +28,13 @@ fn refusal(house: &House, bytes: &[u8]) -> Reason {
 
 fn greeting() -> Vec<u8> {
     let mut out = Vec::new();
-    put_hello(&mut out, &super::house::GROUP_TOKEN);
+    put_hello(&mut out, &super::harness::GROUP_TOKEN);
     out
 }
 
 #[test]
 fn garbage_is_refused() {
-    let (house, _lodger) = House::open(&["threads=2"], hello);
+    let (house, _lodger) = TestProcess::open(&["threads=2"], hello);
     let mut request = Vec::new();
     Ask::get("/").encode(&mut request, 1, 0);
     let with = |parts: &[&[u8]]| parts.concat();
@@ -78,7 +78,7 @@ fn garbage_is_refused() {
 
 #[test]
 fn a_bad_request_of_a_good_peer_comes_off_the_load() {
-    let (house, _lodger) = House::open(&["threads=1"], hello);
+    let (house, _lodger) = TestProcess::open(&["threads=1"], hello);
     let mut request = Vec::new();
     Ask::get("/").encode(&mut request, 1, 0);
     // The count of bytes of a field within.
@@ -90,7 +90,7 @@ fn a_bad_request_of_a_good_peer_comes_off_the_load() {
 
 #[test]
 fn users_who_may_not() {
-    let mut house = House::new(&["threads=1"], 0, vec![std::sync::Arc::new(hello)]);
+    let mut house = TestProcess::new(&["threads=1"], 0, vec![std::sync::Arc::new(hello)]);
     let own = house.uids.0[0];
     house.uids = (vec![own + 1], vec![own + 2]);
     let _lodger = house.fork(0);
@@ -111,13 +111,13 @@ fn control_is_for_some_users() {
         put_control(&mut out, command, &Default::default()).unwrap();
         out
     };
-    let mut house = House::new(&["threads=1"], 0, vec![std::sync::Arc::new(hello)]);
+    let mut house = TestProcess::new(&["threads=1"], 0, vec![std::sync::Arc::new(hello)]);
     house.uids.1.clear();
     let _lodger = house.fork(0);
     house.until_state(0, crate::process_group::ProcessState::Ready);
     assert_eq!(refusal(&house, &control("status")), Reason::User);
 
-    let (house, lodger) = House::open(&["threads=1"], hello);
+    let (house, lodger) = TestProcess::open(&["threads=1"], hello);
     assert_eq!(house.connect(0).get("/").text(), "hello");
     let mut peer = Peer::new(house.connect_raw(0), house.board, 0);
     peer.write(&control("status"));
@@ -161,7 +161,7 @@ fn control_is_for_some_users() {
 
 #[test]
 fn who_says_nothing_is_put_out() {
-    let (house, _lodger) = House::open(&["threads=1"], hello);
+    let (house, _lodger) = TestProcess::open(&["threads=1"], hello);
     let mut silent = house.connect_raw(0);
     let mut slow = house.connect_raw(0);
     slow.write_all(&greeting()[..20]).unwrap();

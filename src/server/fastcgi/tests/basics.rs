@@ -6,10 +6,10 @@ use crate::protocol::fastcgi::{
     Kind, ProtocolStatus, Role, put_begin, put_get_values, put_params, put_stream, put_stream_end,
 };
 use crate::server::stream::tests::Protocol;
-use crate::server::stream::tests::{Gate, House, errands};
+use crate::server::stream::tests::{Gate, TestProcess, errands};
 
-fn house() -> House {
-    House::open(errands(&Gate::default()))
+fn house() -> TestProcess {
+    TestProcess::open(errands(&Gate::default()))
 }
 
 fn is_complete(answer: &Answer) -> bool {

@@ -6,12 +6,12 @@ use super::Client;
 use super::client::{head, request};
 use crate::protocol::fastcgi::{ProtocolStatus, Role};
 use crate::server::stream::tests::Protocol;
-use crate::server::stream::tests::{Gate, House, errands};
+use crate::server::stream::tests::{Gate, TestProcess, errands};
 
 #[test]
 fn an_abort_while_the_body_comes() {
     let gate = Gate::default();
-    let house = House::open(errands(&gate));
+    let house = TestProcess::open(errands(&gate));
     let mut client = Client::new(house.tcp(Protocol::FastCgi));
     client.send(&head(1, Role::RESPONDER, true, "/gate-read", Some(1000)));
     client.stdin(1, b"some of it");
@@ -27,7 +27,7 @@ fn an_abort_while_the_body_comes() {
 #[test]
 fn an_abort_while_the_application_answers() {
     let gate = Gate::default();
-    let house = House::open(errands(&gate));
+    let house = TestProcess::open(errands(&gate));
     let mut client = Client::new(house.unix(Protocol::FastCgi));
     client.send(&request(1, "/gate-write", b""));
     gate.until_arrived(1);
@@ -42,7 +42,7 @@ fn an_abort_while_the_application_answers() {
 
 #[test]
 fn an_abort_within_the_head() {
-    let house = House::open(errands(&Gate::default()));
+    let house = TestProcess::open(errands(&Gate::default()));
     let mut client = Client::new(house.unix(Protocol::FastCgi));
     let wire = request(1, "/hello", b"");
     client.send(&wire[..40]);
@@ -58,7 +58,7 @@ fn an_abort_within_the_head() {
 #[test]
 fn the_connection_goes_away() {
     let gate = Gate::default();
-    let house = House::open(errands(&gate));
+    let house = TestProcess::open(errands(&gate));
     for (round, stream) in house.both(Protocol::FastCgi).into_iter().enumerate() {
         let mut client = Client::new(stream);
         client.send(&request(1, "/gate-write", b""));
@@ -84,7 +84,7 @@ fn the_connection_goes_away() {
 /// They are counted no more when their time is up: others are not refused for them.
 #[test]
 fn heads_that_never_come_whole() {
-    let house = House::open_with(errands(&Gate::default()), |limits, timeouts| {
+    let house = TestProcess::open_with(errands(&Gate::default()), |limits, timeouts| {
         (limits.connections, timeouts.head) = (4, Duration::from_millis(50));
     });
     for _ in 0..6 {

@@ -6,12 +6,12 @@ use super::Client;
 use super::client::{head, request};
 use crate::protocol::fastcgi::{Kind, ProtocolStatus, Role, put_stream, put_stream_end};
 use crate::server::stream::tests::Protocol;
-use crate::server::stream::tests::{Gate, House, errands};
+use crate::server::stream::tests::{Gate, TestProcess, errands};
 
 #[test]
 fn one_is_answered_while_another_waits() {
     let gate = Gate::default();
-    let house = House::open(errands(&gate));
+    let house = TestProcess::open(errands(&gate));
     for (round, stream) in house.both(Protocol::FastCgi).into_iter().enumerate() {
         let mut client = Client::new(stream);
         client.send(&request(1, "/gate", b""));
@@ -29,7 +29,7 @@ fn one_is_answered_while_another_waits() {
 
 #[test]
 fn two_interleaved_record_by_record() {
-    let house = House::open(errands(&Gate::default()));
+    let house = TestProcess::open(errands(&Gate::default()));
     let mut client = Client::new(house.tcp(Protocol::FastCgi));
     let (one, two) = (request(1, "/echo", b"the first"), request(2, "/echo", b"the second"));
     let records = |mut wire: &[u8]| {
@@ -51,7 +51,7 @@ fn two_interleaved_record_by_record() {
 /// More than an inbox holds, of both.
 #[test]
 fn two_uploads_at_once() {
-    let house = House::open(errands(&Gate::default()));
+    let house = TestProcess::open(errands(&Gate::default()));
     for stream in house.both(Protocol::FastCgi) {
         let mut client = Client::new(stream);
         let pieces = 200;
@@ -75,7 +75,7 @@ fn two_uploads_at_once() {
 #[test]
 fn an_inbox_that_is_full() {
     let gate = Gate::default();
-    let house = House::open(errands(&gate));
+    let house = TestProcess::open(errands(&gate));
     let mut client = Client::new(house.unix(Protocol::FastCgi));
     let size = 1_500_000;
     client.send(&head(1, Role::RESPONDER, true, "/gate", None));
@@ -101,7 +101,7 @@ fn an_inbox_that_is_full() {
 
 #[test]
 fn many_in_one_breath() {
-    let house = House::open(errands(&Gate::default()));
+    let house = TestProcess::open(errands(&Gate::default()));
     for stream in house.both(Protocol::FastCgi) {
         let mut client = Client::new(stream);
         let mut wire = Vec::new();
@@ -119,7 +119,7 @@ fn many_in_one_breath() {
 #[test]
 fn one_breaks_and_another_is_answered() {
     let gate = Gate::default();
-    let house = House::open(errands(&gate));
+    let house = TestProcess::open(errands(&gate));
     let mut client = Client::new(house.unix(Protocol::FastCgi));
     client.send(&request(1, "/gate", b""));
     gate.until_arrived(1);
@@ -133,7 +133,7 @@ fn one_breaks_and_another_is_answered() {
 #[test]
 fn too_many() {
     let gate = Gate::default();
-    let house = House::open_with(errands(&gate), |limits, _| {
+    let house = TestProcess::open_with(errands(&gate), |limits, _| {
         (limits.connections, limits.threads) = (3, 3);
     });
     let mut client = Client::new(house.tcp(Protocol::FastCgi));

@@ -8,13 +8,13 @@ use crate::protocol::fastcgi::{
 };
 use crate::protocol::params::Params;
 use crate::server::stream::tests::Protocol;
-use crate::server::stream::tests::{Gate, House, errands, read_to_end};
+use crate::server::stream::tests::{Gate, TestProcess, errands, read_to_end};
 
 #[test]
 fn each_ends_the_connection_with_its_line() {
     let gate = Gate::default();
     gate.open();
-    let house = House::open_with(errands(&gate), |limits, _| limits.head = 4096);
+    let house = TestProcess::open_with(errands(&gate), |limits, _| limits.head = 4096);
     let mut twice = Vec::new();
     put_begin(&mut twice, 5, Role::RESPONDER, true);
     put_begin(&mut twice, 5, Role::RESPONDER, true);

@@ -13,7 +13,7 @@ use std::time::Duration;
 use super::connection::{Listener, run};
 use crate::gateway::{Application, Level};
 use crate::os::Event;
-use crate::server::site::{Facts, Limits, Log, Mount, Mounts, Site, Timeouts};
+use crate::server::site::{Limits, Log, Mount, Mounts, ProcessInfo, Site, Timeouts};
 
 pub(super) const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -33,7 +33,7 @@ impl Server {
         let application: Arc<dyn Application> = Arc::new(application);
         let site = Site {
             mounts: Mounts::new([Mount { path: "/".into(), name: "app".into(), application }]),
-            facts: Facts::new(limits.threads, false, false),
+            facts: ProcessInfo::new(limits.threads, false, false),
             log: Arc::new(Log::to_stderr(Level::Error)),
             access: None,
             limits,

@@ -5,7 +5,7 @@ use std::sync::{Arc, Condvar, Mutex};
 
 use bytes::Bytes;
 
-use super::house::LONG;
+use super::harness::LONG;
 use crate::gateway::{Application, Body, Environ, Error, ErrorKind, Level, StartResponse, app_fn};
 
 /// Requests wait here until the test lets them go on.

@@ -4,8 +4,8 @@ use std::io::{Read as _, Write as _};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use super::house::PROTOCOLS;
-use super::{Gate, House, Stream, errands};
+use super::harness::PROTOCOLS;
+use super::{Gate, Stream, TestProcess, errands};
 use crate::os::resident_bytes;
 use crate::server::stream::tests::Protocol;
 
@@ -60,7 +60,7 @@ pub(super) fn room_for(connections: usize) -> usize {
 #[test]
 fn idle_and_stalled_connections_cost_little() {
     let crowd = room_for(CROWD);
-    let house = House::open_with(errands(&Gate::default()), |limits, times| {
+    let house = TestProcess::open_with(errands(&Gate::default()), |limits, times| {
         limits.connections = crowd + 10;
         times.head = std::time::Duration::from_secs(600);
     });
@@ -102,7 +102,8 @@ fn idle_and_stalled_connections_cost_little() {
 /// once.
 #[test]
 fn no_more_connections_than_allowed() {
-    let house = House::open_with(errands(&Gate::default()), |limits, _| limits.connections = 3);
+    let house =
+        TestProcess::open_with(errands(&Gate::default()), |limits, _| limits.connections = 3);
     for protocol in PROTOCOLS {
         let mut held: Vec<Stream> = (0..3).map(|_| house.tcp(protocol)).collect();
         house.line_with(&["RUST0055", "3 connections", "--max-connections"]);
@@ -119,12 +120,12 @@ fn no_more_connections_than_allowed() {
 #[cfg(feature = "fastcgi")]
 #[test]
 fn addresses_that_may_not_connect() {
-    let house = House::open_for(errands(&Gate::default()), |_, _| {}, &["192.0.2.1"]);
+    let house = TestProcess::open_for(errands(&Gate::default()), |_, _| {}, &["192.0.2.1"]);
     let mut stream = house.tcp(Protocol::FastCgi);
     assert_eq!(stream.read(&mut [0; 16]).unwrap_or(0), 0);
     house.line_with(&["RUST0052", "peer 127.0.0.1", "FCGI_WEB_SERVER_ADDRS"]);
     // A Unix socket's peer has no address.
     hello(&mut house.unix(Protocol::FastCgi), Protocol::FastCgi);
-    let house = House::open_for(errands(&Gate::default()), |_, _| {}, &["::ffff:127.0.0.1"]);
+    let house = TestProcess::open_for(errands(&Gate::default()), |_, _| {}, &["::ffff:127.0.0.1"]);
     hello(&mut house.tcp(Protocol::FastCgi), Protocol::FastCgi);
 }

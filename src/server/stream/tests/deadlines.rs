@@ -3,8 +3,8 @@
 use std::io::{Read as _, Write as _};
 use std::time::Duration;
 
-use super::house::PROTOCOLS;
-use super::{Gate, House, Stream, errands, head_and_body, read_to_end};
+use super::harness::PROTOCOLS;
+use super::{Gate, Stream, TestProcess, errands, head_and_body, read_to_end};
 use crate::server::stream::tests::Protocol;
 
 const SHORT: Duration = Duration::from_millis(300);
@@ -55,9 +55,9 @@ pub(super) fn ask(stream: &mut Stream, protocol: Protocol, path: &str) {
 
 #[test]
 fn heads_that_do_not_come() {
-    let house = House::open_with(errands(&Gate::default()), |_, times| times.head = SHORT);
+    let house = TestProcess::open_with(errands(&Gate::default()), |_, times| times.head = SHORT);
     for protocol in PROTOCOLS {
-        for door in [House::tcp, House::unix] {
+        for door in [TestProcess::tcp, TestProcess::unix] {
             let mut stream = door(&house, protocol);
             let (begin, _) = request(protocol, "/hello", 0);
             stream.write_all(&begin[..begin.len().min(12)]).unwrap();
@@ -74,7 +74,7 @@ fn heads_that_do_not_come() {
 
 #[test]
 fn bodies_that_do_not_come() {
-    let house = House::open_with(errands(&Gate::default()), |_, times| times.body = SHORT);
+    let house = TestProcess::open_with(errands(&Gate::default()), |_, times| times.body = SHORT);
     for protocol in PROTOCOLS {
         for mut stream in house.both(protocol) {
             let (begin, _) = request(protocol, "/count", 10);
@@ -92,12 +92,12 @@ fn bodies_that_do_not_come() {
 
 #[test]
 fn responses_that_are_not_taken() {
-    let house = House::open_with(errands(&Gate::default()), |limits, times| {
+    let house = TestProcess::open_with(errands(&Gate::default()), |limits, times| {
         times.send = SHORT;
         limits.threads = 1;
     });
     for protocol in PROTOCOLS {
-        for door in [House::tcp, House::unix] {
+        for door in [TestProcess::tcp, TestProcess::unix] {
             let mut stream = door(&house, protocol);
             ask(&mut stream, protocol, "/large?50000000");
             // Not one thread is held while it is waited for.
@@ -117,7 +117,7 @@ fn responses_that_are_not_taken() {
 #[test]
 fn slow_readers() {
     const SIZE: usize = 3_000_000;
-    let house = House::open_with(errands(&Gate::default()), |limits, _| limits.threads = 2);
+    let house = TestProcess::open_with(errands(&Gate::default()), |limits, _| limits.threads = 2);
     for protocol in PROTOCOLS {
         let mut slow: Vec<Stream> = (0..12)
             .map(|_| {
@@ -150,7 +150,7 @@ fn slow_readers() {
 fn slow_readers_hold_no_threads() {
     const SIZE: usize = 512 * 1024;
     let readers = super::crowd::room_for(600);
-    let house = House::open_with(errands(&Gate::default()), |limits, _| {
+    let house = TestProcess::open_with(errands(&Gate::default()), |limits, _| {
         limits.threads = 4;
         limits.connections = readers + 100;
     });
@@ -185,7 +185,8 @@ fn slow_readers_hold_no_threads() {
 #[cfg(feature = "fastcgi")]
 #[test]
 fn a_kept_connection_that_is_not_used() {
-    let house = House::open_with(errands(&Gate::default()), |_, times| times.keep_alive = SHORT);
+    let house =
+        TestProcess::open_with(errands(&Gate::default()), |_, times| times.keep_alive = SHORT);
     for mut stream in house.both(Protocol::FastCgi) {
         ask(&mut stream, Protocol::FastCgi, "/hello");
         let (answer, ended) = read_to_end(&mut stream);

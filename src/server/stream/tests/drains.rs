@@ -3,8 +3,8 @@
 use std::io::Write as _;
 use std::time::Duration;
 
-use super::house::PROTOCOLS;
-use super::{Gate, House, errands, read_to_end};
+use super::harness::PROTOCOLS;
+use super::{Gate, TestProcess, errands, read_to_end};
 
 /// A request without a body, of which the last byte is apart.
 fn request(protocol: crate::server::stream::tests::Protocol, path: &str) -> Vec<u8> {
@@ -30,7 +30,7 @@ fn request(protocol: crate::server::stream::tests::Protocol, path: &str) -> Vec<
 #[test]
 fn requests_in_flight_are_answered() {
     let gate = Gate::default();
-    let house = House::open(errands(&gate));
+    let house = TestProcess::open(errands(&gate));
     let mut running = Vec::new();
     for protocol in PROTOCOLS {
         let mut stream = house.tcp(protocol);
@@ -84,7 +84,7 @@ fn requests_in_flight_are_answered() {
 fn a_kept_connection_is_served_until_it_is_idle() {
     use std::io::Read as _;
     let protocol = PROTOCOLS.into_iter().find(|protocol| protocol.name() == "fastcgi").unwrap();
-    let house = House::open(errands(&Gate::default()));
+    let house = TestProcess::open(errands(&Gate::default()));
     let mut streams = house.both(protocol);
     for round in 0..12 {
         for stream in &mut streams {
@@ -112,7 +112,7 @@ fn a_kept_connection_is_served_until_it_is_idle() {
 #[test]
 fn what_takes_too_long_is_given_up() {
     let gate = Gate::default();
-    let house = House::open_with(errands(&gate), |_, times| {
+    let house = TestProcess::open_with(errands(&gate), |_, times| {
         times.graceful = Duration::from_millis(200);
     });
     let mut stream = house.tcp(PROTOCOLS[0]);

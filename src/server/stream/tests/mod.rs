@@ -5,10 +5,12 @@ mod apps;
 mod crowd;
 mod deadlines;
 mod drains;
-mod house;
+mod harness;
 mod overload;
 #[cfg(any(feature = "scgi", feature = "uwsgi"))]
 mod single;
 
 pub(in crate::server) use self::apps::{Gate, errands};
-pub(in crate::server) use self::house::{House, Protocol, Stream, head_and_body, read_to_end};
+pub(in crate::server) use self::harness::{
+    Protocol, Stream, TestProcess, head_and_body, read_to_end,
+};

@@ -5,8 +5,8 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use super::deadlines::ask;
-use super::house::PROTOCOLS;
-use super::{Gate, House, Stream, errands};
+use super::harness::PROTOCOLS;
+use super::{Gate, Stream, TestProcess, errands};
 
 const SHORT: Duration = Duration::from_millis(300);
 
@@ -27,7 +27,7 @@ fn until(stream: &mut Stream, text: &str) -> String {
 fn a_queued_request_is_not_cut_by_the_head_timeout() {
     for protocol in PROTOCOLS {
         let gate = Gate::default();
-        let house = House::open_with(errands(&gate), |limits, times| {
+        let house = TestProcess::open_with(errands(&gate), |limits, times| {
             limits.threads = 1;
             times.head = SHORT;
         });
@@ -52,7 +52,7 @@ fn a_queued_request_is_not_cut_by_the_head_timeout() {
 fn a_request_that_waits_too_long_is_refused() {
     for protocol in PROTOCOLS {
         let gate = Gate::default();
-        let house = House::open_with(errands(&gate), |limits, times| {
+        let house = TestProcess::open_with(errands(&gate), |limits, times| {
             limits.threads = 1;
             times.queue = SHORT;
         });
@@ -75,7 +75,7 @@ fn a_request_that_waits_too_long_is_refused() {
 fn no_more_requests_wait_than_allowed() {
     for protocol in PROTOCOLS {
         let gate = Gate::default();
-        let house = House::open_with(errands(&gate), |limits, times| {
+        let house = TestProcess::open_with(errands(&gate), |limits, times| {
             (limits.threads, limits.queue) = (1, 2);
             times.head = Duration::from_secs(2);
         });
@@ -106,7 +106,7 @@ fn no_more_requests_wait_than_allowed() {
 fn a_client_that_leaves_is_not_served() {
     for protocol in PROTOCOLS {
         let gate = Gate::default();
-        let house = House::open_with(errands(&gate), |limits, times| {
+        let house = TestProcess::open_with(errands(&gate), |limits, times| {
             limits.threads = 1;
             times.head = Duration::from_secs(1);
         });

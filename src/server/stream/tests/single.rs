@@ -2,7 +2,7 @@
 
 use std::io::{Read as _, Write as _};
 
-use super::{Gate, House, errands, head_and_body, read_to_end};
+use super::{Gate, TestProcess, errands, head_and_body, read_to_end};
 use crate::protocol::params::Params;
 use crate::server::stream::tests::Protocol;
 
@@ -52,7 +52,7 @@ fn status(protocol: Protocol, status: &str) -> String {
 
 #[test]
 fn requests_and_bodies_of_all_sizes() {
-    let house = House::open(errands(&Gate::default()));
+    let house = TestProcess::open(errands(&Gate::default()));
     for &protocol in SINGLE {
         for size in [0, 1, 1000, 65_536, 131_072, 700_001] {
             for mut stream in house.both(protocol) {
@@ -76,7 +76,7 @@ fn requests_and_bodies_of_all_sizes() {
 #[test]
 fn half_closed_behind_the_request() {
     let gate = Gate::default();
-    let house = House::open(errands(&gate));
+    let house = TestProcess::open(errands(&gate));
     let mut arrived = 0;
     for &protocol in SINGLE {
         for path in ["/gate", "/echo", "/stream?100"] {
@@ -107,7 +107,7 @@ fn half_closed_behind_the_request() {
 
 #[test]
 fn byte_by_byte() {
-    let house = House::open(errands(&Gate::default()));
+    let house = TestProcess::open(errands(&Gate::default()));
     for &protocol in SINGLE {
         let mut stream = house.tcp(protocol);
         for byte in [&head(protocol, "/echo", 5)[..], b"bytes"].concat() {
@@ -120,7 +120,7 @@ fn byte_by_byte() {
 
 #[test]
 fn full_duplex() {
-    let house = House::open(errands(&Gate::default()));
+    let house = TestProcess::open(errands(&Gate::default()));
     for &protocol in SINGLE {
         for mut stream in house.both(protocol) {
             let mut params = params("/duplex", 50);
@@ -144,7 +144,7 @@ fn full_duplex() {
 /// mod_proxy_scgi and mod_proxy_uwsgi.
 #[test]
 fn an_echo_to_who_does_not_read_before_all_is_sent() {
-    let house = House::open(errands(&Gate::default()));
+    let house = TestProcess::open(errands(&Gate::default()));
     for &protocol in SINGLE {
         for mut stream in house.both(protocol) {
             let body: Vec<u8> = (0..5_000_000).map(|i| (i % 251) as u8).collect();
@@ -161,7 +161,7 @@ fn an_echo_to_who_does_not_read_before_all_is_sent() {
 /// is there long before, must not get lost.
 #[test]
 fn an_early_answer_is_read_late() {
-    let house = House::open(errands(&Gate::default()));
+    let house = TestProcess::open(errands(&Gate::default()));
     for &protocol in SINGLE {
         for mut stream in house.both(protocol) {
             let size = 2_000_000;
@@ -180,7 +180,7 @@ fn an_early_answer_is_read_late() {
 /// breaks.
 #[test]
 fn an_early_answer_to_a_slow_body() {
-    let house = House::open(errands(&Gate::default()));
+    let house = TestProcess::open(errands(&Gate::default()));
     for &protocol in SINGLE {
         let mut stream = house.tcp(protocol);
         stream.write_all(&head(protocol, "/early", 12)).unwrap();
@@ -196,7 +196,7 @@ fn an_early_answer_to_a_slow_body() {
 
 #[test]
 fn what_fails_and_what_breaks() {
-    let house = House::open(errands(&Gate::default()));
+    let house = TestProcess::open(errands(&Gate::default()));
     for &protocol in SINGLE {
         for path in ["/fail", "/panic"] {
             let mut stream = house.unix(protocol);
@@ -216,7 +216,7 @@ fn what_fails_and_what_breaks() {
 /// However the request came, and though the application has read all of it.
 #[test]
 fn what_breaks_is_a_reset() {
-    let house = House::open(errands(&Gate::default()));
+    let house = TestProcess::open(errands(&Gate::default()));
     let sizes = [0, 1, 2, 100, 16 * 1024, 40_000, 300_000];
     for (&protocol, size) in SINGLE.iter().flat_map(|p| sizes.map(|size| (p, size))) {
         for at_once in [true, false] {
@@ -240,7 +240,7 @@ fn what_breaks_is_a_reset() {
 
 #[test]
 fn a_body_that_is_cut() {
-    let house = House::open(errands(&Gate::default()));
+    let house = TestProcess::open(errands(&Gate::default()));
     for &protocol in SINGLE {
         for mut stream in house.both(protocol) {
             stream.write_all(&head(protocol, "/echo", 100)).unwrap();
@@ -256,7 +256,7 @@ fn a_body_that_is_cut() {
 #[test]
 fn a_client_that_leaves() {
     let gate = Gate::default();
-    let house = House::open(errands(&gate));
+    let house = TestProcess::open(errands(&gate));
     let mut arrived = 0;
     for &protocol in SINGLE {
         for mut stream in house.both(protocol) {
@@ -273,7 +273,7 @@ fn a_client_that_leaves() {
 
 #[test]
 fn violations_cost_the_connection_and_say_what() {
-    let house = House::open_with(errands(&Gate::default()), |limits, _| limits.head = 2000);
+    let house = TestProcess::open_with(errands(&Gate::default()), |limits, _| limits.head = 2000);
     for &protocol in SINGLE {
         let long = head(protocol, &format!("/{}", "x".repeat(3000)), 0);
         for (wire, says) in [

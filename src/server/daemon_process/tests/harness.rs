@@ -31,7 +31,7 @@ struct Log {
 }
 
 /// A process group.
-pub(super) struct House {
+pub(super) struct TestProcess {
     pub(super) options: GroupOptions,
     pub(super) board: Scoreboard,
     listeners: Vec<UnixListener>,
@@ -62,7 +62,7 @@ impl Applications for Built {
     }
 }
 
-impl House {
+impl TestProcess {
     /// A group with these options, and rows for `waiting` requests beside those of its threads.
     pub(super) fn new(options: &[&str], waiting: usize, apps: Apps) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
@@ -206,7 +206,7 @@ impl House {
     }
 }
 
-impl Drop for House {
+impl Drop for TestProcess {
     fn drop(&mut self) {
         // Processes that still serve end by it.
         self.cut_lifeline();

@@ -10,7 +10,7 @@ use crate::server::site::Mode;
 
 /// The sockets, variables and standard streams that the program inherited.
 #[derive(Debug, Default)]
-pub(super) struct Surroundings {
+pub(super) struct Inherited {
     /// GATEWAY_INTERFACE and REQUEST_METHOD are there, and descriptor 0 is no listening socket.
     is_cgi: bool,
     /// Descriptor 0 is a listening socket (FCGI_LISTENSOCK_FILENO).
@@ -30,7 +30,7 @@ pub(super) enum Task {
     Listen(Vec<Wanted>),
 }
 
-impl Surroundings {
+impl Inherited {
     /// Looks.
     ///
     /// # Errors
@@ -116,5 +116,5 @@ fn activated(number: RawFd, name: &str) -> Result<Wanted, String> {
 }
 
 #[cfg(test)]
-#[path = "surroundings_tests.rs"]
+#[path = "inherited_tests.rs"]
 mod tests;

@@ -10,20 +10,20 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::control::{self, Ear, Said};
+use super::control::{self, MasterChannel, WorkerMessage};
 use super::listen::Bound;
 use crate::os;
 
 /// The parts with which the master starts workers.
 #[derive(Debug)]
-pub(super) struct Recipe {
+pub(super) struct WorkerTemplate {
     /// The program's path, which leads to another program after it was replaced.
     pub(super) program: PathBuf,
     /// The arguments of the master, the program's name first.
     pub(super) arguments: Vec<OsString>,
 }
 
-impl Recipe {
+impl WorkerTemplate {
     /// Returns the path of this very program: by the path that it was started by, so that a
     /// symbolic link that is changed leads to the new one.
     ///
@@ -65,7 +65,7 @@ impl Recipe {
         inherited().try_for_each(|fd| os::keep_on_exec(fd, false))?;
         Ok(Worker {
             child: child?,
-            ear: Ear::new(ours)?,
+            ear: MasterChannel::new(ours)?,
             generation,
             started: Instant::now(),
             ready: None,
@@ -79,7 +79,7 @@ impl Recipe {
 #[derive(Debug)]
 pub(super) struct Worker {
     child: Child,
-    pub(super) ear: Ear,
+    pub(super) ear: MasterChannel,
     /// Which of the programs on disk, one after the other, it was started from.
     pub(super) generation: u64,
     pub(super) started: Instant,
@@ -104,8 +104,8 @@ impl Worker {
     pub(super) fn listen(&mut self) {
         for said in self.ear.listen() {
             match said {
-                Said::Ready => self.ready = self.ready.or_else(|| Some(Instant::now())),
-                Said::Failed(why) => self.told = Some(why),
+                WorkerMessage::Ready => self.ready = self.ready.or_else(|| Some(Instant::now())),
+                WorkerMessage::Failed(why) => self.told = Some(why),
             }
         }
     }

@@ -22,7 +22,7 @@ use crate::protocol::head::write_header;
 
 /// A head that is being made.
 #[derive(Debug, Default)]
-struct Draft {
+struct HeadDraft {
     status: Option<StatusCode>,
     reason: Vec<u8>,
     fields: Vec<u8>,
@@ -38,11 +38,11 @@ enum Plan {
 }
 
 /// The exchange of one request.
-pub struct Answer<'e> {
+pub struct SiteExchange<'e> {
     site: &'e Site,
     environ: &'e Environ<'e>,
     sink: &'e dyn Sink,
-    draft: RefCell<Draft>,
+    draft: RefCell<HeadDraft>,
     plan: RefCell<Plan>,
     /// The head has gone to the sink.
     committed: Cell<bool>,
@@ -52,7 +52,7 @@ pub struct Answer<'e> {
     shared: OnceCell<Arc<Frozen>>,
 }
 
-impl<'e> Answer<'e> {
+impl<'e> SiteExchange<'e> {
     /// Makes one for a request whose head is here.
     #[must_use]
     pub fn new(site: &'e Site, environ: &'e Environ<'e>, sink: &'e dyn Sink) -> Self {
@@ -265,7 +265,7 @@ impl<'e> Answer<'e> {
     }
 }
 
-impl Variables for Answer<'_> {
+impl Variables for SiteExchange<'_> {
     fn get(&self, key: &[u8]) -> Option<&[u8]> {
         self.environ.get(key)
     }
@@ -291,7 +291,7 @@ impl Variables for Answer<'_> {
     }
 }
 
-impl Exchange for Answer<'_> {
+impl Exchange for SiteExchange<'_> {
     fn begin(&self, status: Status<'_>) {
         let mut draft = self.draft.borrow_mut();
         draft.status = Some(status.code());
@@ -388,7 +388,7 @@ impl Exchange for Answer<'_> {
     }
 }
 
-impl std::fmt::Debug for Answer<'_> {
+impl std::fmt::Debug for SiteExchange<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Answer").field("environ", &self.environ).finish_non_exhaustive()
     }

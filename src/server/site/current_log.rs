@@ -4,7 +4,7 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use super::facts::Mode;
+use super::process_info::Mode;
 use crate::gateway::Level;
 use crate::protocol::params::Params;
 
@@ -16,14 +16,14 @@ pub trait RequestLog: Send + Sync {
 }
 
 #[derive(Default)]
-struct Here {
+struct CurrentLog {
     /// The request's part of a line in the program's log; empty without a request.
     context: Vec<u8>,
     log: Option<Arc<dyn RequestLog>>,
 }
 
 thread_local! {
-    static HERE: RefCell<Here> = RefCell::default();
+    static HERE: RefCell<CurrentLog> = RefCell::default();
 }
 
 /// Makes `log` the calling thread's way to the web server's log.

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use crate::gateway::{Application, Level};
 use crate::os::Event;
-use crate::server::site::{Facts, Limits, Log, Mount, Mounts, Site, Timeouts};
+use crate::server::site::{Limits, Log, Mount, Mounts, ProcessInfo, Site, Timeouts};
 use crate::server::stream::{AnyProtocol, Listener, run};
 
 /// Nothing takes as long as this, unless it hangs.
@@ -47,14 +47,14 @@ impl Protocol {
 }
 
 /// A process: it listens on TCP and on a Unix socket for each protocol.
-pub(in crate::server) struct House {
+pub(in crate::server) struct TestProcess {
     doors: Vec<(Protocol, u16, PathBuf)>,
     folder: PathBuf,
     drain: Event,
     thread: Option<JoinHandle<io::Result<()>>>,
 }
 
-impl House {
+impl TestProcess {
     pub(in crate::server) fn open(app: impl Application) -> Self {
         Self::open_with(app, |_, _| {})
     }
@@ -85,7 +85,7 @@ impl House {
             Mount { path: String::new(), name: "app".into(), application: Arc::new(app) as _ };
         let site = Site {
             mounts: Mounts::new([mount]),
-            facts: Facts::new(limits.threads, false, false),
+            facts: ProcessInfo::new(limits.threads, false, false),
             log: Arc::new(Log::to_file(&folder.join("log"), Level::Debug).unwrap()),
             access: None,
             limits,
@@ -183,7 +183,7 @@ const PROTOCOL_COUNT: usize = cfg!(feature = "fastcgi") as usize
     + cfg!(feature = "scgi") as usize
     + cfg!(feature = "uwsgi") as usize;
 
-impl Drop for House {
+impl Drop for TestProcess {
     fn drop(&mut self) {
         self.drain.ring();
         if thread::panicking() {

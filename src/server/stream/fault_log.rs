@@ -13,7 +13,7 @@ const MINUTE_US: u64 = 60_000_000;
 
 /// The kinds of faults that are logged at a limited rate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::server) enum Complaint {
+pub(in crate::server) enum Fault {
     /// Its address may not connect.
     Refused,
     /// It did not send in time.
@@ -32,7 +32,7 @@ pub(in crate::server) enum Complaint {
     QueueTimeout,
 }
 
-impl Complaint {
+impl Fault {
     const COUNT: usize = 8;
 
     const fn code(self) -> Code {
@@ -51,8 +51,8 @@ impl Complaint {
 
 /// Limits the rate of log lines of each kind.
 #[derive(Debug, Default)]
-pub(super) struct Complaints {
-    kinds: [Mutex<Lately>; Complaint::COUNT],
+pub(super) struct FaultLog {
+    kinds: [Mutex<Lately>; Fault::COUNT],
 }
 
 #[derive(Debug, Default)]
@@ -62,12 +62,12 @@ struct Lately {
     left_out: u64,
 }
 
-impl Complaints {
+impl FaultLog {
     /// Logs a line, unless there were too many like it within the minute.
     pub(super) fn log(
         &self,
         log: &Log,
-        complaint: Complaint,
+        complaint: Fault,
         level: Level,
         message: impl FnOnce() -> String,
     ) {
@@ -79,7 +79,7 @@ impl Complaints {
     }
 
     /// Returns the addition to the line; `None` when there is no line.
-    fn count(&self, complaint: Complaint, now_us: u64) -> Option<String> {
+    fn count(&self, complaint: Fault, now_us: u64) -> Option<String> {
         let mut lately =
             self.kinds[complaint as usize].lock().unwrap_or_else(PoisonError::into_inner);
         let mut note = String::new();
@@ -107,12 +107,12 @@ mod tests {
 
     #[test]
     fn a_flood_is_counted() {
-        let complaints = Complaints::default();
-        let count = |now_us| complaints.count(Complaint::Late, now_us);
+        let complaints = FaultLog::default();
+        let count = |now_us| complaints.count(Fault::Late, now_us);
         assert_eq!(count(5).as_deref(), Some(""));
         let logged = (0..100).filter(|_| count(6).is_some()).count();
         assert_eq!(logged as u32, MOST - 1);
-        assert_eq!(complaints.count(Complaint::Slow, 6).as_deref(), Some(""));
+        assert_eq!(complaints.count(Fault::Slow, 6).as_deref(), Some(""));
         assert_eq!(count(5 + MINUTE_US).as_deref(), Some("; before it 81 more like it"));
         assert_eq!(count(5 + MINUTE_US).as_deref(), Some(""));
     }

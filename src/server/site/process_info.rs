@@ -36,7 +36,7 @@ impl Mode {
 
 /// The process.
 #[derive(Clone, Debug)]
-pub struct Facts {
+pub struct ProcessInfo {
     pub(super) pid: String,
     pub(super) multithread: bool,
     pub(super) multiprocess: bool,
@@ -45,7 +45,7 @@ pub struct Facts {
     programs: Vec<Vec<u8>>,
 }
 
-impl Facts {
+impl ProcessInfo {
     /// Makes those of the calling process, with so many threads for requests; `multiprocess` if
     /// other processes may run the same applications, `run_once` if it ends after one request.
     #[must_use]

@@ -18,7 +18,7 @@ const PIECE: usize = 64 * 1024;
 
 /// First in, first out.
 #[derive(Debug, Default)]
-pub(super) struct Ahead {
+pub(super) struct ReadAhead {
     /// The first event.
     memory: Vec<u8>,
     file: Option<Spool>,
@@ -32,7 +32,7 @@ struct Spool {
     to: u64,
 }
 
-impl Ahead {
+impl ReadAhead {
     pub(super) const fn new(memory: Vec<u8>) -> Self {
         Self { memory, file: None }
     }
@@ -95,7 +95,7 @@ mod tests {
 
     #[test]
     fn first_in_first_out() {
-        let mut ahead = Ahead::default();
+        let mut ahead = ReadAhead::default();
         let all: Vec<u8> = (0..1_000_000_u32).map(|i| (i % 251) as u8).collect();
         let (mut buffer, mut got) = (Buffer::new(), Vec::new());
         for (index, piece) in all.chunks(30_000).enumerate() {
