@@ -26,15 +26,29 @@ fn post(server: SocketAddr) -> String {
     answer.lines().next().unwrap_or_default().to_owned()
 }
 
-/// A POST over a kept connection that is closed at that moment is a 502: so it is not closed then.
 #[test]
-fn no_post_is_lost_over_kept_connections() {
-    let mut program = Program::start(&["--fastcgi", "127.0.0.1:0", "--graceful-timeout", "60s"]);
+fn no_post_is_lost_over_kept_fastcgi_connections() {
+    let location = "include fastcgi_params; fastcgi_param PATH_INFO $uri; fastcgi_pass program; \
+                    fastcgi_keep_conn on; fastcgi_buffering off;";
+    no_post_is_lost("fastcgi", location);
+}
+
+#[test]
+fn no_post_is_lost_over_kept_http_connections() {
+    let location = "proxy_pass http://program; proxy_http_version 1.1; \
+                    proxy_set_header Connection \"\"; proxy_buffering off;";
+    no_post_is_lost("http", location);
+}
+
+/// Restarts a program behind nginx, which sends POSTs over kept connections. A POST over a connection
+/// that is closed at that moment would be a 502.
+fn no_post_is_lost(protocol: &str, location: &str) {
+    let option = format!("--{protocol}");
+    let mut program = Program::start(&[&option, "127.0.0.1:0", "--graceful-timeout", "60s"]);
     let upstream =
-        format!("upstream program {{ server {}; keepalive 16; }}", program.address("fastcgi"));
-    let location = "location / { include fastcgi_params; fastcgi_param PATH_INFO $uri; \
-                    fastcgi_pass program; fastcgi_keep_conn on; fastcgi_buffering off; }";
-    let nginx = WebServer::nginx().outer_conf(&upstream).conf(location).start();
+        format!("upstream program {{ server {}; keepalive 16; }}", program.address(protocol));
+    let location = format!("location / {{ {location} }}");
+    let nginx = WebServer::nginx().outer_conf(&upstream).conf(&location).start();
     let restarts = std::env::var("MOD_RUST_RESTARTS").ok().and_then(|text| text.parse().ok());
     let (is_over, asked) = (AtomicBool::new(false), AtomicU32::new(0));
     let answers = thread::scope(|scope| {
