@@ -26,7 +26,7 @@ fn mistakes_are_told_before_it_listens() {
         (
             &["--scgi", ":0", "--option", "stage:colour=red"],
             1,
-            "application stage: option \"colour\" is unknown; allowed are broken-by (--option)",
+            "application stage: option \"colour\" is unknown; allowed are broken-by, held-by (--option)",
         ),
         (&["--scgi", ":0", "--mount", "/=stag"], 2, "no application \"stag\"; there are stage"),
         (&["--scgi", &file], 1, "it is there, and no socket"),

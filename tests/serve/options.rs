@@ -6,7 +6,7 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::time::Instant;
 
-use crate::program::{PATIENCE, Program};
+use crate::program::{Folder, PATIENCE, Program};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Protocol {
@@ -71,25 +71,25 @@ impl Protocol {
             Sent::Nothing => Vec::new(),
             Sent::HalfAHead if self == Http2 => {
                 // HEADERS without END_HEADERS.
-                let mut bytes = self.request(false);
+                let mut bytes = self.request("/echo", false);
                 bytes[PREFACE.len() + SETTINGS.len() + 4] = 1;
                 bytes
             }
-            Sent::HalfAHead => self.request(false)[..10].to_vec(),
-            Sent::NoBody => self.request(true),
-            Sent::Whole => self.request(false),
+            Sent::HalfAHead => self.request("/echo", false)[..10].to_vec(),
+            Sent::NoBody => self.request("/echo", true),
+            Sent::Whole => self.request("/echo", false),
         }
     }
 
-    /// A request for `/echo`, without its body if it has one.
-    fn request(self, has_body: bool) -> Vec<u8> {
+    /// Returns a request for a path of five bytes, without its body if it has one.
+    fn request(self, path: &str, has_body: bool) -> Vec<u8> {
         let (length, method) = if has_body { ("3", "POST") } else { ("0", "GET") };
         let variables = [
             ("CONTENT_LENGTH", length),
             ("SCGI", "1"),
             ("REQUEST_METHOD", method),
-            ("REQUEST_URI", "/echo"),
-            ("PATH_INFO", "/echo"),
+            ("REQUEST_URI", path),
+            ("PATH_INFO", path),
             ("SERVER_PROTOCOL", "HTTP/1.1"),
         ];
         let mut head = Vec::new();
@@ -126,13 +126,14 @@ impl Protocol {
             Uwsgi => [&[0, size, 0, 0][..], &head].concat(),
             Http1 => {
                 let text =
-                    format!("{method} /echo HTTP/1.1\r\nHost: a\r\nContent-Length: {length}");
+                    format!("{method} {path} HTTP/1.1\r\nHost: a\r\nContent-Length: {length}");
                 format!("{text}\r\n\r\n").into_bytes()
             }
             Http2 => {
                 // HPACK: method, scheme, path and authority by the static table.
                 let method = if has_body { 0x83 } else { 0x82 };
-                let fields = [&[method, 0x86, 4, 5][..], b"/echo", &[0x41, 1, b'a']].concat();
+                let fields =
+                    [&[method, 0x86, 4, 5][..], path.as_bytes(), &[0x41, 1, b'a']].concat();
                 let flags = if has_body { 4 } else { 5 };
                 let header = [0, 0, fields.len() as u8, 1, flags, 0, 0, 0, 1];
                 [PREFACE, SETTINGS, &header, &fields].concat()
@@ -181,6 +182,54 @@ fn every_option_holds_for_every_protocol() {
             }
             assert!(begun.elapsed() < PATIENCE / 2, "{case}");
             drop(client);
+            program.stop();
+        }
+    }
+}
+
+/// One thread, which an application holds: a bound of the queue and of the wait in it.
+#[test]
+fn the_queue_has_its_bounds_with_every_protocol() {
+    for (option, value, line) in
+        [("--queue-size", "1", "RUST0023"), ("--queue-timeout", "300ms", "RUST0026")]
+    {
+        for &protocol in ALL {
+            let folder = Folder::new();
+            let held_by = folder.path("held");
+            std::fs::write(&held_by, "").unwrap();
+            let held = format!("held-by={}", folder.text("held"));
+            let name = format!("--{}", protocol.option());
+            let mut program = Program::start(&[
+                &name,
+                "127.0.0.1:0",
+                "--option",
+                &held,
+                "--log-level",
+                "debug",
+                "--threads",
+                "1",
+                option,
+                value,
+            ]);
+            // One is run, one may have been taken from the queue, and one waits there.
+            let mut clients: Vec<_> = (0..6)
+                .map(|_| {
+                    let mut client =
+                        TcpStream::connect(program.address(protocol.option())).unwrap();
+                    client.set_read_timeout(Some(PATIENCE)).unwrap();
+                    client.write_all(&protocol.request("/wait", false)).unwrap();
+                    client
+                })
+                .collect();
+            let logged = program.wait_for(line);
+            let case = format!("{option} for {protocol:?}: {logged}");
+            std::fs::remove_file(&held_by).unwrap();
+            // No client is left without an answer.
+            for client in &mut clients {
+                let read =
+                    client.read(&mut [0; 1024]).unwrap_or_else(|error| panic!("{case}: {error}"));
+                assert_ne!(read, 0, "{case}");
+            }
             program.stop();
         }
     }

@@ -1,7 +1,7 @@
 //! The program that the tests of `mod_rust::serve` start: requests that stop where they are told to.
 
 use std::io::{BufRead as _, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use mod_rust::{Body, Environ, Error, Factory, Gateway, Result, StartResponse};
@@ -13,16 +13,37 @@ struct Options {
     /// The application cannot be built while there is such a file.
     #[serde(default)]
     broken_by: Option<PathBuf>,
+    /// `/wait` holds its thread while there is such a file.
+    #[serde(default)]
+    held_by: Option<PathBuf>,
 }
 
 fn build(options: Options) -> Result<impl mod_rust::Application> {
     if options.broken_by.is_some_and(|path| path.exists()) {
         return Err(Error::new("the database is away"));
     }
-    Ok(stage)
+    Ok(Stage { held_by: options.held_by })
 }
 
-fn stage<'x>(mut environ: Environ<'x>, start_response: StartResponse<'x>) -> Result<Body<'x>> {
+struct Stage {
+    held_by: Option<PathBuf>,
+}
+
+impl mod_rust::Application for Stage {
+    fn call<'x>(
+        &self,
+        environ: Environ<'x>,
+        start_response: StartResponse<'x>,
+    ) -> Result<Body<'x>> {
+        stage(environ, start_response, self.held_by.as_deref())
+    }
+}
+
+fn stage<'x>(
+    mut environ: Environ<'x>,
+    start_response: StartResponse<'x>,
+    held_by: Option<&Path>,
+) -> Result<Body<'x>> {
     let text = |start_response: StartResponse<'x>, body: Vec<u8>| {
         start_response.start(200, [("Content-Type", "text/plain")])?;
         Ok(Body::from(body))
@@ -53,6 +74,12 @@ fn stage<'x>(mut environ: Environ<'x>, start_response: StartResponse<'x>) -> Res
         b"/echo" => {
             let body = environ.input().read_all(1 << 20)?;
             text(start_response, body)
+        }
+        b"/wait" => {
+            while held_by.is_some_and(Path::exists) {
+                std::thread::sleep(std::time::Duration::from_millis(5));
+            }
+            text(start_response, b"waited".to_vec())
         }
         b"/away" => {
             start_response.start(302, [("Location", "http://elsewhere.example/")])?;

@@ -1,8 +1,9 @@
 //! A middleware that checks both sides of the contract, like `wsgiref.validate` for WSGI.
 //!
 //! [`Validate`] runs between a server and an application. A violation by either ends the exchange
-//! with [`ErrorKind::Validation`]. The message names the side, the rule and its source. Use it in
-//! tests and for the search of a fault: it copies and checks everything.
+//! with [`ErrorKind::Validation`](super::ErrorKind::Validation). The message names the side, the
+//! rule and its source. Use it in tests and for the search of a fault: it copies and checks
+//! everything.
 
 mod body;
 mod environ;
