@@ -24,7 +24,10 @@ const COPY_BELOW: usize = 256;
 ///     let mut brigade = Brigade::new(request);
 ///     brigade.push_static(b"Hello\n");
 ///     brigade.push_end();
-///     if request.pass(&mut brigade).is_ok() { HookStatus::Ok } else { HookStatus::Http(500) }
+///     match request.pass(&mut brigade) {
+///         Ok(()) => HookStatus::Ok,
+///         Err(_) => HookStatus::Http(http::StatusCode::INTERNAL_SERVER_ERROR),
+///     }
 /// }
 /// ```
 pub struct Brigade<'r> {
