@@ -101,7 +101,7 @@ fn keep(request: &Request<'_>) {
 }
 "#,
     ),
-    ("the kit's pointers into pools", "use mod_rust::httpd::Kept; //~ E0603\n"),
+    ("the kit's pointers into pools", "use mod_rust::httpd::PoolRef; //~ E0603\n"),
     (
         "a reference to a local in a pool",
         r#"
