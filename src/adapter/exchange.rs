@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 
-use super::shared::Shared;
+use super::shared::SharedEnviron;
 use super::variables::{ExchangeContext, RequestVariables};
 use super::wait;
 use crate::gateway::{
@@ -66,7 +66,7 @@ pub(crate) struct RequestExchange<'e, 'r> {
     /// The reads of the body that had given something when it was last waited for, and since when
     /// there have been no more.
     silence: Cell<Option<(u32, Instant)>>,
-    shared: OnceCell<Arc<Shared>>,
+    shared: OnceCell<Arc<SharedEnviron>>,
 }
 
 impl<'e, 'r> RequestExchange<'e, 'r> {
@@ -447,7 +447,7 @@ impl Exchange for RequestExchange<'_, '_> {
     }
 
     fn share(&self) -> Arc<dyn SharedVariables> {
-        self.shared.get_or_init(|| Arc::new(Shared::new(&self.variables))).clone()
+        self.shared.get_or_init(|| Arc::new(SharedEnviron::new(&self.variables))).clone()
     }
 
     fn waker(&self) -> Waker {

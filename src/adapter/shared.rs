@@ -16,11 +16,11 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The environ of an exchange. On the exchange's own thread it is the live view. Other threads ask,
 /// and that thread answers when it waits; when it is done, it leaves a copy to whoever has this.
-pub(super) struct Shared {
+pub(super) struct SharedEnviron {
     owner: ThreadId,
     /// The exchange's variables, until it is over. Only its own thread looks behind the pointer.
     live: AtomicPtr<()>,
-    state: Mutex<State>,
+    state: Mutex<EnvironState>,
     is_answered: Condvar,
 }
 
@@ -28,7 +28,7 @@ type Variables = Vec<(Box<[u8]>, Value)>;
 type Value = Box<[u8]>;
 
 #[derive(Default)]
-struct State {
+struct EnvironState {
     /// Wakes the thread that has the request, once it has waited.
     owner: Option<Waker>,
     /// The keys that other threads wait for, and whether one waits for all of them.
@@ -39,7 +39,7 @@ struct State {
     all: Option<Arc<Variables>>,
 }
 
-impl Shared {
+impl SharedEnviron {
     pub(super) fn new(variables: &RequestVariables<'_, '_>) -> Self {
         Self {
             owner: thread::current().id(),
@@ -80,7 +80,7 @@ impl Shared {
         self.live.store(std::ptr::null_mut(), Ordering::Relaxed);
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, EnvironState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -100,8 +100,8 @@ impl Shared {
     /// maybe.
     fn ask<T>(
         &self,
-        want: impl FnOnce(&mut State),
-        find: impl Fn(&State) -> Option<T>,
+        want: impl FnOnce(&mut EnvironState),
+        find: impl Fn(&EnvironState) -> Option<T>,
     ) -> Option<T> {
         let mut state = self.lock();
         if let Some(found) = find(&state) {
@@ -141,7 +141,7 @@ impl Shared {
     }
 }
 
-impl State {
+impl EnvironState {
     fn freeze(&mut self, variables: &RequestVariables<'_, '_>) {
         self.wants_all = false;
         if self.all.is_none() {
@@ -166,7 +166,7 @@ fn copy(variables: &RequestVariables<'_, '_>) -> Variables {
     all
 }
 
-impl SharedVariables for Shared {
+impl SharedVariables for SharedEnviron {
     fn get(&self, key: &[u8]) -> Option<Vec<u8>> {
         if let Some(value) = self.live(|variables| variables.get(key).map(<[u8]>::to_vec)) {
             return value;

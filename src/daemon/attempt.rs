@@ -5,12 +5,12 @@
 use std::io::{self, IoSlice};
 use std::time::{Duration, Instant};
 
-use super::connection::{Connection, Received};
+use super::connection::{BridgeConnection, Received};
 use super::failure::Failure;
 use super::group::Group;
 use super::phase_times::PhaseTimes;
 use super::request_body::{Pumped, RequestBody, borrow};
-use super::response::{Response, Step};
+use super::response::{FrameStep, RelayedResponse};
 use crate::adapter::{RequestExchange, pause};
 use crate::gateway::{Error, ErrorKind, Outcome};
 use crate::httpd::Request;
@@ -23,7 +23,7 @@ use crate::protocol::bridge::Flow;
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Why a trip has no outcome.
-pub(super) enum Ended {
+pub(super) enum AttemptFailure {
     Failed(Failure),
     /// The client has left.
     Gone(Error),
@@ -38,11 +38,11 @@ pub(super) enum Ended {
 enum NotSent {
     /// A write failed.
     Write,
-    Ended(Ended),
+    Ended(AttemptFailure),
 }
 
-impl From<Ended> for NotSent {
-    fn from(ended: Ended) -> Self {
+impl From<AttemptFailure> for NotSent {
+    fn from(ended: AttemptFailure) -> Self {
         Self::Ended(ended)
     }
 }
@@ -82,10 +82,10 @@ impl<'e, 'r> Attempt<'_, '_, 'e, 'r> {
     /// Sends, receives, and carries out. Returns also whether the connection can be kept.
     pub(super) fn run(
         &mut self,
-        connection: &mut Connection,
+        connection: &mut BridgeConnection,
         upload: &mut RequestBody<'e, 'r>,
-        answer: &mut Response<'_, 'e, 'r>,
-    ) -> Result<(Outcome, bool), Ended> {
+        answer: &mut RelayedResponse<'_, 'e, 'r>,
+    ) -> Result<(Outcome, bool), AttemptFailure> {
         loop {
             if let Some(done) = self.frames(connection, upload, answer)? {
                 return Ok(done);
@@ -96,7 +96,7 @@ impl<'e, 'r> Attempt<'_, '_, 'e, 'r> {
                 if polled.is_ok_and(|(polled, _)| polled.readable) {
                     self.receive(connection, false, answer)?;
                 } else {
-                    answer.flush_now().map_err(Ended::Gone)?;
+                    answer.flush_now().map_err(AttemptFailure::Gone)?;
                 }
             } else if answer.is_behind() {
                 self.serve_client(connection, answer)?;
@@ -110,46 +110,49 @@ impl<'e, 'r> Attempt<'_, '_, 'e, 'r> {
     /// Carries out the frames that have come.
     fn frames(
         &mut self,
-        connection: &mut Connection,
+        connection: &mut BridgeConnection,
         upload: &mut RequestBody<'e, 'r>,
-        answer: &mut Response<'_, 'e, 'r>,
-    ) -> Result<Option<(Outcome, bool)>, Ended> {
+        answer: &mut RelayedResponse<'_, 'e, 'r>,
+    ) -> Result<Option<(Outcome, bool)>, AttemptFailure> {
         let pid = self.lease.pid;
         loop {
             let next = connection.next_frame().map_err(|error| {
-                Ended::Failed(Failure::protocol(pid, answer.has_begun(), &error))
+                AttemptFailure::Failed(Failure::protocol(pid, answer.has_begun(), &error))
             })?;
             let Some((header, payload)) = next else { return Ok(None) };
             let had_begun = answer.has_begun();
-            self.flow
-                .pass(header.kind, header.flags)
-                .map_err(|error| Ended::Failed(Failure::protocol(pid, had_begun, &error)))?;
-            let step = answer
-                .on(header, payload, || connection.take_descriptor())
-                .map_err(|error| Ended::Failed(Failure::protocol(pid, had_begun, &error)))?;
+            self.flow.pass(header.kind, header.flags).map_err(|error| {
+                AttemptFailure::Failed(Failure::protocol(pid, had_begun, &error))
+            })?;
+            let step =
+                answer.on(header, payload, || connection.take_descriptor()).map_err(|error| {
+                    AttemptFailure::Failed(Failure::protocol(pid, had_begun, &error))
+                })?;
             if !had_begun && answer.has_begun() {
                 self.daemon_request.phases.first_byte();
             }
             match step {
-                Step::More => {}
-                Step::WantsInput => upload.release(),
-                Step::Done { outcome, close, timing } => {
+                FrameStep::More => {}
+                FrameStep::WantsInput => upload.release(),
+                FrameStep::Done { outcome, close, timing } => {
                     self.daemon_request.phases.reported(&timing);
                     let is_kept = !close && self.settle(connection, upload);
                     return Ok(Some((outcome, is_kept)));
                 }
                 // The process sees the connection closed, and its application that nobody reads.
-                Step::Stop(error) => return Ok(Some((self.daemon_request.stopped(error), false))),
-                Step::Refused { reason, message } => {
+                FrameStep::Stop(error) => {
+                    return Ok(Some((self.daemon_request.stopped(error), false)));
+                }
+                FrameStep::Refused { reason, message } => {
                     let failure = Failure::refused(pid, &format!("{reason}: {message}"));
-                    return Err(Ended::Lost { has_begun: had_begun, failure });
+                    return Err(AttemptFailure::Lost { has_begun: had_begun, failure });
                 }
             }
         }
     }
 
     /// Leaves the connection at rest, if it can be.
-    fn settle(&self, connection: &Connection, upload: &RequestBody<'e, 'r>) -> bool {
+    fn settle(&self, connection: &BridgeConnection, upload: &RequestBody<'e, 'r>) -> bool {
         if self.sent < self.packet.len() {
             return false;
         }
@@ -165,11 +168,11 @@ impl<'e, 'r> Attempt<'_, '_, 'e, 'r> {
     /// from the process meanwhile, up to `response-buffer-size`.
     fn serve_client(
         &mut self,
-        connection: &mut Connection,
-        answer: &mut Response<'_, 'e, 'r>,
-    ) -> Result<(), Ended> {
+        connection: &mut BridgeConnection,
+        answer: &mut RelayedResponse<'_, 'e, 'r>,
+    ) -> Result<(), AttemptFailure> {
         let Some(socket) = self.daemon_request.request.socket() else {
-            return answer.catch_up(true).map_err(Ended::Gone);
+            return answer.catch_up(true).map_err(AttemptFailure::Gone);
         };
         let limit = self.daemon_request.group.options.response_buffer_size;
         let takes_more = (answer.backlog() as u64) < limit;
@@ -182,16 +185,16 @@ impl<'e, 'r> Attempt<'_, '_, 'e, 'r> {
         let (client, bridge_is_ready) = polled.map_err(|_| self.gave_up())?;
         if client.writable {
             self.stalled_since = None;
-            answer.catch_up(false).map_err(Ended::Gone)?;
+            answer.catch_up(false).map_err(AttemptFailure::Gone)?;
         } else if !bridge_is_ready || left.is_zero() {
             return Err(self.gave_up());
         }
         if bridge_is_ready { self.receive(connection, false, answer) } else { Ok(()) }
     }
 
-    fn gave_up(&self) -> Ended {
+    fn gave_up(&self) -> AttemptFailure {
         let timeout = self.client_patience();
-        Ended::Gone(Error::of(
+        AttemptFailure::Gone(Error::of(
             ErrorKind::ClientGone,
             format!("the client took nothing of the response for {} s", timeout.as_secs_f64()),
         ))
@@ -206,10 +209,10 @@ impl<'e, 'r> Attempt<'_, '_, 'e, 'r> {
     /// Sends what can be sent, receives what has come, and waits where there is neither.
     fn step(
         &mut self,
-        connection: &mut Connection,
+        connection: &mut BridgeConnection,
         upload: &mut RequestBody<'e, 'r>,
-        answer: &Response<'_, 'e, 'r>,
-    ) -> Result<(), Ended> {
+        answer: &RelayedResponse<'_, 'e, 'r>,
+    ) -> Result<(), AttemptFailure> {
         if !self.is_deaf {
             match self.send_and_receive(connection, upload, answer) {
                 // The process may have answered before it closed: that is read first.
@@ -223,9 +226,9 @@ impl<'e, 'r> Attempt<'_, '_, 'e, 'r> {
 
     fn send_and_receive(
         &mut self,
-        connection: &mut Connection,
+        connection: &mut BridgeConnection,
         upload: &mut RequestBody<'e, 'r>,
-        answer: &Response<'_, 'e, 'r>,
+        answer: &RelayedResponse<'_, 'e, 'r>,
     ) -> Result<(), NotSent> {
         let lost = |_: io::Error| NotSent::Write;
         if self.sent < self.packet.len() {
@@ -290,8 +293,8 @@ impl<'e, 'r> Attempt<'_, '_, 'e, 'r> {
     /// One that does neither is given up in the end.
     fn wait_for_room(
         &mut self,
-        connection: &mut Connection,
-        answer: &Response<'_, 'e, 'r>,
+        connection: &mut BridgeConnection,
+        answer: &RelayedResponse<'_, 'e, 'r>,
     ) -> Result<(), NotSent> {
         let timeout = Some(self.patience().min(LOOK_EVERY));
         let polled = os::poll(connection.socket(), (true, true), None, timeout);
@@ -302,10 +305,10 @@ impl<'e, 'r> Attempt<'_, '_, 'e, 'r> {
 
     fn receive(
         &mut self,
-        connection: &mut Connection,
+        connection: &mut BridgeConnection,
         wait: bool,
-        answer: &Response<'_, 'e, 'r>,
-    ) -> Result<(), Ended> {
+        answer: &RelayedResponse<'_, 'e, 'r>,
+    ) -> Result<(), AttemptFailure> {
         let has_begun = answer.has_begun();
         match connection.receive(wait) {
             Ok(Received::Some) => {
@@ -320,35 +323,36 @@ impl<'e, 'r> Attempt<'_, '_, 'e, 'r> {
             }
             Ok(Received::Nothing) if wait => match self.look_around(has_begun) {
                 // The last bytes that the process has sent come first.
-                Err(lost @ Ended::Lost { .. }) => match connection.receive(false) {
+                Err(lost @ AttemptFailure::Lost { .. }) => match connection.receive(false) {
                     Ok(Received::Some) => Ok(()),
                     _ => Err(lost),
                 },
                 result => result,
             },
             Ok(Received::Nothing) => Ok(()),
-            Ok(Received::End) | Err(_) => {
-                Err(Ended::Lost { has_begun, failure: Failure::died(self.lease.pid, has_begun) })
-            }
+            Ok(Received::End) | Err(_) => Err(AttemptFailure::Lost {
+                has_begun,
+                failure: Failure::died(self.lease.pid, has_begun),
+            }),
         }
     }
 
-    fn look_for_client(&self) -> Result<(), Ended> {
+    fn look_for_client(&self) -> Result<(), AttemptFailure> {
         if !self.daemon_request.request.has_client_gone() {
             return Ok(());
         }
         let gone = Error::of(ErrorKind::ClientGone, "the client left while it was served");
-        Err(Ended::Gone(gone))
+        Err(AttemptFailure::Gone(gone))
     }
 
     /// Checks that waiting on makes sense.
-    fn look_around(&self, has_begun: bool) -> Result<(), Ended> {
+    fn look_around(&self, has_begun: bool) -> Result<(), AttemptFailure> {
         self.look_for_client()?;
         let options = &self.daemon_request.group.options;
         let slot = &self.daemon_request.group.board.slots[self.lease.slot];
         if slot.incarnation() != self.lease.incarnation || slot.state() == ProcessState::Failed {
             // It died before it had taken the connection: the parent keeps the socket for the next.
-            return Err(Ended::Lost {
+            return Err(AttemptFailure::Lost {
                 has_begun,
                 failure: Failure::died(self.lease.pid, has_begun),
             });
@@ -363,11 +367,11 @@ impl<'e, 'r> Attempt<'_, '_, 'e, 'r> {
                 .find_ticket(&self.lease, self.ticket)
                 .may_have_started()
         {
-            return Err(Ended::Failed(Failure::queued(timeout)));
+            return Err(AttemptFailure::Failed(Failure::queued(timeout)));
         }
         let timeout = self.patience();
         if self.heard.elapsed() >= timeout {
-            return Err(Ended::Failed(Failure::silent(self.lease.pid, timeout)));
+            return Err(AttemptFailure::Failed(Failure::silent(self.lease.pid, timeout)));
         }
         Ok(())
     }

@@ -5,15 +5,15 @@ use std::io;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use super::attempt::{Attempt, DaemonRequest, Ended};
-use super::connection::Connection;
+use super::attempt::{Attempt, AttemptFailure, DaemonRequest};
+use super::connection::BridgeConnection;
 use super::failure::Failure;
 use super::group::Group;
 use super::idle_connections::CONNECTIONS;
 use super::phase_times::PhaseTimes;
 use super::request_body::RequestBody;
-use super::response::Response;
-use super::waiting::Waiting;
+use super::response::RelayedResponse;
+use super::waiting::WaitingForProcess;
 use crate::adapter::{ExchangeContext, RequestExchange, RequestInput, conclude};
 use crate::gateway::{Code, Error, Outcome, Variables as _};
 use crate::httpd::{HookStatus, Request, log};
@@ -250,7 +250,7 @@ impl<'e, 'r> DaemonRequest<'_, 'e, 'r> {
                         return Err(Failure::none_ready(waited));
                     }
                     if waiting.is_none() {
-                        waiting = Some(Waiting::begin(self.group)?);
+                        waiting = Some(WaitingForProcess::begin(self.group)?);
                         self.group.ring();
                     }
                     if let Some(waiting) = &mut waiting {
@@ -302,7 +302,7 @@ impl<'e, 'r> DaemonRequest<'_, 'e, 'r> {
             is_deaf: false,
         };
         connection.is_new = false;
-        let mut answer = Response::new(self.request, self.exchange, &self.group.options);
+        let mut answer = RelayedResponse::new(self.request, self.exchange, &self.group.options);
         match attempt.run(&mut connection, upload, &mut answer) {
             Ok((outcome, is_kept)) => {
                 // Another request may use it while this client is given the rest.
@@ -324,9 +324,9 @@ impl<'e, 'r> DaemonRequest<'_, 'e, 'r> {
                 self.phases.ended();
                 Ok(AttemptEnd::Answered(outcome))
             }
-            Err(Ended::Failed(failure)) => Err(failure),
-            Err(Ended::Gone(error)) => Ok(AttemptEnd::Answered(self.stopped(error))),
-            Err(Ended::Lost { has_begun, failure }) => {
+            Err(AttemptFailure::Failed(failure)) => Err(failure),
+            Err(AttemptFailure::Gone(error)) => Ok(AttemptEnd::Answered(self.stopped(error))),
+            Err(AttemptFailure::Lost { has_begun, failure }) => {
                 if attempt.sent == 0 {
                     board.release(lease.slot, lease.incarnation);
                     self.group.look_after(lease);
@@ -349,7 +349,7 @@ impl<'e, 'r> DaemonRequest<'_, 'e, 'r> {
         if self.exchange.has_begun() { Outcome::Broken(error) } else { Outcome::Failed(error) }
     }
 
-    fn connect(&self, lease: Lease) -> io::Result<Connection> {
+    fn connect(&self, lease: Lease) -> io::Result<BridgeConnection> {
         match self.group.take_kept(lease.slot, lease.incarnation) {
             Some(connection) => Ok(connection),
             None => match self.open(lease) {
@@ -362,9 +362,9 @@ impl<'e, 'r> DaemonRequest<'_, 'e, 'r> {
         }
     }
 
-    fn open(&self, lease: Lease) -> io::Result<Connection> {
+    fn open(&self, lease: Lease) -> io::Result<BridgeConnection> {
         let path = &self.group.seen[lease.slot];
-        Connection::open(path, lease.incarnation, self.group.buffers())
+        BridgeConnection::open(path, lease.incarnation, self.group.buffers())
     }
 }
 

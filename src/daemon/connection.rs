@@ -28,7 +28,7 @@ const BLOCK: Duration = Duration::from_millis(100);
 const MOST_DESCRIPTORS: usize = 4;
 
 /// A connection to one process of a group.
-pub(super) struct Connection {
+pub(super) struct BridgeConnection {
     socket: OwnedFd,
     /// The process at the other end: its slot's incarnation.
     pub(super) incarnation: u32,
@@ -51,7 +51,7 @@ pub(super) enum Received {
     End,
 }
 
-impl Connection {
+impl BridgeConnection {
     /// Connects to the socket at `path`. It does not block: a queue of connections that is full
     /// is an error (`WouldBlock`).
     pub(super) fn open(path: &Path, incarnation: u32, buffers: Buffers) -> io::Result<Self> {

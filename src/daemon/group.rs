@@ -7,10 +7,10 @@ use std::path::PathBuf;
 use std::sync::atomic::AtomicI32;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::connection::{Buffers, Connection};
+use super::connection::{BridgeConnection, Buffers};
 use super::exit_status::has_ended;
 use super::identity::Identity;
-use super::idle_connections::{CONNECTIONS, Peer};
+use super::idle_connections::{CONNECTIONS, PeerKey};
 use crate::os;
 use crate::process_group::{GroupOptions, GroupSnapshot, Lease, Scoreboard};
 use crate::server::daemon_process::Applications;
@@ -75,21 +75,21 @@ impl Group {
     }
 
     /// Takes a connection that was kept, to this very process.
-    pub(super) fn take_kept(&self, slot: usize, incarnation: u32) -> Option<Connection> {
+    pub(super) fn take_kept(&self, slot: usize, incarnation: u32) -> Option<BridgeConnection> {
         // If the slot has another process by now, the others are the old one's.
         CONNECTIONS.take(self.peer(slot), |connection| connection.incarnation == incarnation)
     }
 
     /// Keeps a connection for the next request.
-    pub(super) fn keep(&self, slot: usize, mut connection: Connection) {
+    pub(super) fn keep(&self, slot: usize, mut connection: BridgeConnection) {
         if connection.is_at_rest() {
             connection.shrink();
             CONNECTIONS.put(self.peer(slot), connection);
         }
     }
 
-    fn peer(&self, slot: usize) -> Peer {
-        Peer { group: std::ptr::from_ref(self).addr(), slot }
+    fn peer(&self, slot: usize) -> PeerKey {
+        PeerKey { group: std::ptr::from_ref(self).addr(), slot }
     }
 
     /// Notes that a connection to this process broke. If it has died, the doorbell tells the

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Resource, getrlimit};
 
-use super::connection::Connection;
+use super::connection::BridgeConnection;
 
 /// The time for which an unused connection is kept.
 const LONGEST: Duration = Duration::from_secs(60);
@@ -22,13 +22,13 @@ const MOST: u64 = 1024;
 
 /// The process at the other end of a connection: its group, by its address, and its slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Peer {
+pub(super) struct PeerKey {
     pub(super) group: usize,
     pub(super) slot: usize,
 }
 
 /// Connections at rest.
-pub(super) struct Connections<C = Connection> {
+pub(super) struct Connections<C = BridgeConnection> {
     entries: Mutex<Entries<C>>,
     /// The number that there may be.
     most: OnceLock<usize>,
@@ -36,13 +36,13 @@ pub(super) struct Connections<C = Connection> {
 
 struct Entries<C> {
     /// Those to each process, in the order in which they were last used.
-    of: BTreeMap<Peer, Vec<Entry<C>>>,
+    of: BTreeMap<PeerKey, Vec<IdleEntry<C>>>,
     count: usize,
     /// The time at which the child last looked for old ones.
     looked: Option<Instant>,
 }
 
-struct Entry<C> {
+struct IdleEntry<C> {
     since: Instant,
     connection: C,
 }
@@ -59,7 +59,7 @@ impl<C> Connections<C> {
 
     /// Takes out the connection to `peer` that was used last and that `is_good`. Closes those to
     /// `peer` that were used later and are not.
-    pub(super) fn take(&self, peer: Peer, is_good: impl Fn(&C) -> bool) -> Option<C> {
+    pub(super) fn take(&self, peer: PeerKey, is_good: impl Fn(&C) -> bool) -> Option<C> {
         let mut entries = self.entries();
         let of_peer = entries.of.get_mut(&peer)?;
         let kept = of_peer.iter().rposition(|entry| is_good(&entry.connection));
@@ -71,13 +71,13 @@ impl<C> Connections<C> {
     }
 
     /// Keeps a connection. Closes those that were kept for too long, or are too many.
-    pub(super) fn put(&self, peer: Peer, connection: C) {
+    pub(super) fn put(&self, peer: PeerKey, connection: C) {
         self.put_at(Instant::now(), *self.most.get_or_init(most), peer, connection);
     }
 
-    fn put_at(&self, now: Instant, most: usize, peer: Peer, connection: C) {
+    fn put_at(&self, now: Instant, most: usize, peer: PeerKey, connection: C) {
         let mut entries = self.entries();
-        entries.of.entry(peer).or_default().push(Entry { since: now, connection });
+        entries.of.entry(peer).or_default().push(IdleEntry { since: now, connection });
         entries.count += 1;
         let closed = entries.trim(now, most);
         // They are closed without the lock.
@@ -104,7 +104,7 @@ impl<C> Connections<C> {
 impl<C> Entries<C> {
     /// Takes out what was kept for too long. If more than `most` are left, takes out those that
     /// were not used for longest, some more than it has to, so that this is rare.
-    fn trim(&mut self, now: Instant, most: usize) -> Vec<Entry<C>> {
+    fn trim(&mut self, now: Instant, most: usize) -> Vec<IdleEntry<C>> {
         let mut closed = Vec::new();
         let looked = *self.looked.get_or_insert(now);
         if now.saturating_duration_since(looked) >= PAUSE {
@@ -120,7 +120,7 @@ impl<C> Entries<C> {
         closed
     }
 
-    fn take_out(&mut self, closed: &mut Vec<Entry<C>>, is_old: impl Fn(Instant) -> bool) {
+    fn take_out(&mut self, closed: &mut Vec<IdleEntry<C>>, is_old: impl Fn(Instant) -> bool) {
         for of_peer in self.of.values_mut() {
             let old = of_peer.partition_point(|entry| is_old(entry.since));
             closed.extend(of_peer.drain(..old));
@@ -142,8 +142,8 @@ mod tests {
     use super::*;
     use std::sync::Arc;
 
-    const A: Peer = Peer { group: 1, slot: 0 };
-    const B: Peer = Peer { group: 1, slot: 1 };
+    const A: PeerKey = PeerKey { group: 1, slot: 0 };
+    const B: PeerKey = PeerKey { group: 1, slot: 1 };
 
     #[test]
     fn the_last_one_that_is_good() {

@@ -5,7 +5,7 @@ use std::io::{self, IoSlice};
 use std::os::fd::{BorrowedFd, RawFd};
 use std::time::Duration;
 
-use super::connection::Connection;
+use super::connection::BridgeConnection;
 use crate::adapter::RequestInput;
 use crate::gateway::{Fill, InputSource as _};
 use crate::httpd::Request;
@@ -125,7 +125,7 @@ impl<'e, 'r> RequestBody<'e, 'r> {
 
     /// Does one step: sends the buffered bytes, or else reads those that have come. With `wait`,
     /// waits for the client.
-    pub(super) fn pump(&mut self, connection: &Connection, wait: bool) -> io::Result<Pumped> {
+    pub(super) fn pump(&mut self, connection: &BridgeConnection, wait: bool) -> io::Result<Pumped> {
         if self.sent == self.frame.len() {
             self.frame.clear();
             self.sent = 0;

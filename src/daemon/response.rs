@@ -20,7 +20,7 @@ use crate::protocol::bridge::{
 };
 
 /// The consequence of a frame.
-pub(super) enum Step {
+pub(super) enum FrameStep {
     /// More frames.
     More,
     /// The application reads the request body.
@@ -34,10 +34,10 @@ pub(super) enum Step {
 }
 
 /// A response under way.
-pub(super) struct Response<'x, 'e, 'r> {
+pub(super) struct RelayedResponse<'x, 'e, 'r> {
     request: &'e Request<'r>,
     exchange: &'x RequestExchange<'e, 'r>,
-    head: Head,
+    head: HeadProgress,
     /// The body against the head's length.
     length: BodyLength,
     /// The part that the client has no room for yet.
@@ -50,7 +50,7 @@ pub(super) struct Response<'x, 'e, 'r> {
 
 /// The progress of the head.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Head {
+enum HeadProgress {
     Awaited,
     /// It has come, and waits for what follows: a file may make another status of it.
     Held {
@@ -62,7 +62,7 @@ enum Head {
     Instead(StatusCode),
 }
 
-impl<'x, 'e, 'r> Response<'x, 'e, 'r> {
+impl<'x, 'e, 'r> RelayedResponse<'x, 'e, 'r> {
     pub(super) fn new(
         request: &'e Request<'r>,
         exchange: &'x RequestExchange<'e, 'r>,
@@ -70,13 +70,13 @@ impl<'x, 'e, 'r> Response<'x, 'e, 'r> {
     ) -> Self {
         let length = BodyLength::new(200, None, false);
         let backlog = Backlog::default();
-        let (head, trailers, due) = (Head::Awaited, None, None);
+        let (head, trailers, due) = (HeadProgress::Awaited, None, None);
         Self { request, exchange, head, length, backlog, trailers, options, due }
     }
 
     /// Returns whether a part of the response has come.
     pub(super) fn has_begun(&self) -> bool {
-        self.head != Head::Awaited
+        self.head != HeadProgress::Awaited
     }
 
     /// Carries one frame out.
@@ -89,17 +89,17 @@ impl<'x, 'e, 'r> Response<'x, 'e, 'r> {
         header: Header,
         payload: Bytes,
         descriptor: impl FnOnce() -> Option<OwnedFd>,
-    ) -> Result<Step, Unexpected> {
+    ) -> Result<FrameStep, Unexpected> {
         let _limit = self.client_timeout();
         // The most frequent frame, without a look at the others.
         if header.kind == Kind::Body {
             return self.body(payload, header.flags & bridge::flags::FLUSH != 0);
         }
         Ok(match frame(header, &payload).message()? {
-            Message::Continue => Step::WantsInput,
+            Message::Continue => FrameStep::WantsInput,
             Message::Log(log) => {
                 self.exchange.log(log.level, &String::from_utf8_lossy(log.text));
-                Step::More
+                FrameStep::More
             }
             Message::Head(head) => self.head(&head)?,
             Message::File(file) => {
@@ -108,21 +108,21 @@ impl<'x, 'e, 'r> Response<'x, 'e, 'r> {
                 self.file(file, File::from(descriptor))?
             }
             Message::End(end) => {
-                if let Head::Instead(status) = self.head {
+                if let HeadProgress::Instead(status) = self.head {
                     let outcome = Outcome::Status(status);
-                    return Ok(Step::Done { outcome, close: end.close, timing: end.timing });
+                    return Ok(FrameStep::Done { outcome, close: end.close, timing: end.timing });
                 }
                 self.commit()?;
                 self.length.end()?;
                 self.trailers = (!end.trailers.is_empty()).then(|| fields(end.trailers));
                 let outcome = Outcome::Complete;
-                Step::Done { outcome, close: end.close, timing: end.timing }
+                FrameStep::Done { outcome, close: end.close, timing: end.timing }
             }
             Message::Status(status) => {
                 for (name, value) in status.headers {
                     self.request.keep_with_error(name, value);
                 }
-                Step::Done {
+                FrameStep::Done {
                     outcome: Outcome::Status(code(status.status)?),
                     close: status.close,
                     timing: status.timing,
@@ -131,7 +131,7 @@ impl<'x, 'e, 'r> Response<'x, 'e, 'r> {
             Message::Redirect(redirect) => {
                 let target = std::str::from_utf8(redirect.target)
                     .map_err(|_| Unexpected::Order("a REDIRECT that is not UTF-8"))?;
-                Step::Done {
+                FrameStep::Done {
                     outcome: Outcome::Redirect(target.to_owned()),
                     close: redirect.close,
                     timing: redirect.timing,
@@ -140,14 +140,14 @@ impl<'x, 'e, 'r> Response<'x, 'e, 'r> {
             Message::Failed(failed) => {
                 let message = String::from_utf8_lossy(failed.message).into_owned();
                 let error = Error::of(failed.kind, message).answering(code(failed.status)?);
-                let outcome = if self.head == Head::Committed {
+                let outcome = if self.head == HeadProgress::Committed {
                     Outcome::Broken(error)
                 } else {
                     Outcome::Failed(error)
                 };
-                Step::Done { outcome, close: failed.close, timing: failed.timing }
+                FrameStep::Done { outcome, close: failed.close, timing: failed.timing }
             }
-            Message::Refused(refused) => Step::Refused {
+            Message::Refused(refused) => FrameStep::Refused {
                 reason: refused.reason,
                 message: String::from_utf8_lossy(refused.message).into_owned(),
             },
@@ -155,7 +155,7 @@ impl<'x, 'e, 'r> Response<'x, 'e, 'r> {
         })
     }
 
-    fn head(&mut self, head: &ResponseHead<'_>) -> Result<Step, Unexpected> {
+    fn head(&mut self, head: &ResponseHead<'_>) -> Result<FrameStep, Unexpected> {
         if head.length.is_some_and(|length| i64::try_from(length).is_err()) {
             return Err(Unexpected::Order("a HEAD with a length beyond what httpd can say"));
         }
@@ -169,15 +169,15 @@ impl<'x, 'e, 'r> Response<'x, 'e, 'r> {
         }
         let is_head = self.exchange.get(b"REQUEST_METHOD") == Some(b"HEAD");
         self.length = BodyLength::new(head.status, head.length, is_head);
-        self.head = Head::Held { length: head.length, status: head.status };
+        self.head = HeadProgress::Held { length: head.length, status: head.status };
         if !head.flush {
-            return Ok(Step::More);
+            return Ok(FrameStep::More);
         }
         self.commit()?;
         Ok(self.flush())
     }
 
-    fn body(&mut self, data: Bytes, flush: bool) -> Result<Step, Unexpected> {
+    fn body(&mut self, data: Bytes, flush: bool) -> Result<FrameStep, Unexpected> {
         if data.is_empty() && !flush {
             return Err(Unexpected::Order("an empty BODY without FLUSH"));
         }
@@ -185,14 +185,14 @@ impl<'x, 'e, 'r> Response<'x, 'e, 'r> {
         self.length.pass(data.len() as u64)?;
         if !self.backlog.is_empty() || !has_room(self.request, self.exchange, data.len()) {
             self.backlog.push(data, flush);
-            return Ok(Step::More);
+            return Ok(FrameStep::More);
         }
         if !data.is_empty()
             && let Err(error) = self.exchange.write(data)
         {
-            return Ok(Step::Stop(error));
+            return Ok(FrameStep::Stop(error));
         }
-        Ok(if flush { self.flush() } else { Step::More })
+        Ok(if flush { self.flush() } else { FrameStep::More })
     }
 
     /// Returns the number of bytes that wait for the client.
@@ -225,7 +225,7 @@ impl<'x, 'e, 'r> Response<'x, 'e, 'r> {
     ///
     /// # Errors
     ///
-    /// Those of [`Response::catch_up`].
+    /// Those of [`RelayedResponse::catch_up`].
     pub(super) fn complete(&mut self) -> Result<(), Error> {
         // No flush before the end: it goes out with it.
         self.backlog.take_flush();
@@ -242,8 +242,8 @@ impl<'x, 'e, 'r> Response<'x, 'e, 'r> {
     }
 
     /// Sends a file. A HEAD gets it with a length of 0, for its validators.
-    fn file(&mut self, part: bridge::File, file: File) -> Result<Step, Unexpected> {
-        let Head::Held { length, status } = self.head else {
+    fn file(&mut self, part: bridge::File, file: File) -> Result<FrameStep, Unexpected> {
+        let HeadProgress::Held { length, status } = self.head else {
             return Err(Unexpected::Order("a FILE without a HEAD just before it"));
         };
         self.length.pass(part.length)?;
@@ -254,28 +254,28 @@ impl<'x, 'e, 'r> Response<'x, 'e, 'r> {
         };
         let body = match body {
             Ok(body) => body,
-            Err(error) => return Ok(Step::Stop(Error::from_source(error))),
+            Err(error) => return Ok(FrameStep::Stop(Error::from_source(error))),
         };
         if part.whole
             && status == 200
             && let Some(instead) = self.exchange.conditions(&body)
         {
-            self.head = Head::Instead(instead);
-            return Ok(Step::More);
+            self.head = HeadProgress::Instead(instead);
+            return Ok(FrameStep::More);
         }
         self.exchange.commit(length);
-        self.head = Head::Committed;
+        self.head = HeadProgress::Committed;
         if part.length == 0 {
-            return Ok(Step::More);
+            return Ok(FrameStep::More);
         }
         // It may have grown since the head was made.
         let body = match FileBody::range(body.into_file(), part.start, part.length) {
             Ok(body) => body,
-            Err(error) => return Ok(Step::Stop(Error::from_source(error))),
+            Err(error) => return Ok(FrameStep::Stop(Error::from_source(error))),
         };
         Ok(match self.exchange.file(body) {
-            Ok(()) => Step::More,
-            Err(error) => Step::Stop(error),
+            Ok(()) => FrameStep::More,
+            Err(error) => FrameStep::Stop(error),
         })
     }
 
@@ -288,33 +288,35 @@ impl<'x, 'e, 'r> Response<'x, 'e, 'r> {
     ///
     /// # Errors
     ///
-    /// Those of [`Response::catch_up`].
+    /// Those of [`RelayedResponse::catch_up`].
     pub(super) fn flush_now(&mut self) -> Result<(), Error> {
         self.due = None;
         let _limit = self.client_timeout();
         self.exchange.flush()
     }
 
-    fn flush(&mut self) -> Step {
+    fn flush(&mut self) -> FrameStep {
         let delay = self.options.response_flush_delay;
         if !delay.is_zero() {
             self.due.get_or_insert_with(|| Instant::now() + delay);
-            return Step::More;
+            return FrameStep::More;
         }
         match self.exchange.flush() {
-            Ok(()) => Step::More,
-            Err(error) => Step::Stop(error),
+            Ok(()) => FrameStep::More,
+            Err(error) => FrameStep::Stop(error),
         }
     }
 
     fn commit(&mut self) -> Result<(), Unexpected> {
         match self.head {
-            Head::Awaited => return Err(Unexpected::Order("a body without a HEAD")),
-            Head::Held { length, .. } => self.exchange.commit(length),
-            Head::Committed => {}
-            Head::Instead(_) => return Err(Unexpected::Order("a body behind a whole FILE")),
+            HeadProgress::Awaited => return Err(Unexpected::Order("a body without a HEAD")),
+            HeadProgress::Held { length, .. } => self.exchange.commit(length),
+            HeadProgress::Committed => {}
+            HeadProgress::Instead(_) => {
+                return Err(Unexpected::Order("a body behind a whole FILE"));
+            }
         }
-        self.head = Head::Committed;
+        self.head = HeadProgress::Committed;
         Ok(())
     }
 }

@@ -17,13 +17,13 @@ const LOOK_AGAIN: Duration = Duration::from_secs(1);
 const MOST_LOOKS: u32 = 64;
 
 /// A request that waits for a process to be ready, counted until it does no more.
-pub(super) struct Waiting<'g> {
+pub(super) struct WaitingForProcess<'g> {
     group: &'g Group,
     place: WaitingRequest,
     looks: u32,
 }
 
-impl<'g> Waiting<'g> {
+impl<'g> WaitingForProcess<'g> {
     /// Counts a request, unless as many wait already as one process could take.
     ///
     /// # Errors
@@ -56,7 +56,7 @@ impl<'g> Waiting<'g> {
     }
 }
 
-impl Drop for Waiting<'_> {
+impl Drop for WaitingForProcess<'_> {
     fn drop(&mut self) {
         self.group.board.group.waiters.leave(self.place);
     }

@@ -32,11 +32,11 @@ const READ_SIZE: usize = 64 * 1024;
 /// # }
 /// ```
 pub struct Body<'x> {
-    pub(super) kind: Kind<'x>,
+    pub(super) kind: BodyKind<'x>,
     on_close: Option<OnClose<'x>>,
 }
 
-pub(super) enum Kind<'x> {
+pub(super) enum BodyKind<'x> {
     Full(Bytes),
     File(FileBody),
     Stream { stream: Box<dyn BodyStream + 'x>, length: Option<u64> },
@@ -83,7 +83,7 @@ impl<'x> Body<'x> {
     /// Returns an empty body.
     #[must_use]
     pub const fn empty() -> Self {
-        Self { kind: Kind::Full(Bytes::new()), on_close: None }
+        Self { kind: BodyKind::Full(Bytes::new()), on_close: None }
     }
 
     /// Streams the chunks of an iterator. The server sends each chunk before it asks for the next
@@ -107,7 +107,7 @@ impl<'x> Body<'x> {
 
     /// Streams the bytes of `reader`. The server sends each read before the next.
     pub fn from_reader(reader: impl Read + 'x) -> Self {
-        Self::stream(Reader { reader, buffer: BytesMut::new() })
+        Self::stream(ReaderStream { reader, buffer: BytesMut::new() })
     }
 
     /// Sends the request body back while it arrives.
@@ -121,12 +121,12 @@ impl<'x> Body<'x> {
     /// it is enabled, and answers Range and conditional requests.
     #[must_use]
     pub fn file(file: FileBody) -> Self {
-        Self { kind: Kind::File(file), on_close: None }
+        Self { kind: BodyKind::File(file), on_close: None }
     }
 
     /// Streams the chunks of `stream`.
     pub fn stream(stream: impl BodyStream + 'x) -> Self {
-        Self { kind: Kind::Stream { stream: Box::new(stream), length: None }, on_close: None }
+        Self { kind: BodyKind::Stream { stream: Box::new(stream), length: None }, on_close: None }
     }
 
     /// Redirects internally: the server answers with a GET of another of its paths (RFC 3875,
@@ -135,14 +135,14 @@ impl<'x> Body<'x> {
     /// `target` is a path and an optional query, percent-encoded as in a request line.
     #[must_use]
     pub fn internal_redirect(target: impl Into<String>) -> Self {
-        Self { kind: Kind::Redirect(target.into()), on_close: None }
+        Self { kind: BodyKind::Redirect(target.into()), on_close: None }
     }
 
     /// Declares the length of a stream in bytes. It becomes the Content-Length, and the server
     /// checks the stream against it. Other bodies know their length: for them this does nothing.
     #[must_use]
     pub fn with_length(mut self, bytes: Option<u64>) -> Self {
-        if let Kind::Stream { length, .. } = &mut self.kind {
+        if let BodyKind::Stream { length, .. } = &mut self.kind {
             *length = bytes;
         }
         self
@@ -166,10 +166,10 @@ impl<'x> Body<'x> {
     #[must_use]
     pub fn length(&self) -> Option<u64> {
         match &self.kind {
-            Kind::Full(bytes) => Some(bytes.len() as u64),
-            Kind::File(file) => Some(file.length()),
-            Kind::Stream { length, .. } => *length,
-            Kind::Redirect(_) => None,
+            BodyKind::Full(bytes) => Some(bytes.len() as u64),
+            BodyKind::File(file) => Some(file.length()),
+            BodyKind::Stream { length, .. } => *length,
+            BodyKind::Redirect(_) => None,
         }
     }
 
@@ -182,14 +182,14 @@ impl<'x> Body<'x> {
     pub fn into_stream(self) -> Result<Box<dyn BodyStream + 'x>> {
         let Self { kind, on_close } = self;
         let stream: Box<dyn BodyStream + 'x> = match kind {
-            Kind::Full(bytes) => {
+            BodyKind::Full(bytes) => {
                 Box::new(Iter { chunks: Some(Ok(bytes)).into_iter(), ready: true })
             }
-            Kind::File(file) => {
-                Box::new(Reader { reader: file.into_reader()?, buffer: BytesMut::new() })
+            BodyKind::File(file) => {
+                Box::new(ReaderStream { reader: file.into_reader()?, buffer: BytesMut::new() })
             }
-            Kind::Stream { stream, .. } => stream,
-            Kind::Redirect(_) => {
+            BodyKind::Stream { stream, .. } => stream,
+            BodyKind::Redirect(_) => {
                 return Err(Error::new("an internal redirect has no body of its own"));
             }
         };
@@ -199,7 +199,7 @@ impl<'x> Body<'x> {
         })
     }
 
-    pub(super) fn into_parts(self) -> (Kind<'x>, Option<impl Sized + 'x>) {
+    pub(super) fn into_parts(self) -> (BodyKind<'x>, Option<impl Sized + 'x>) {
         (self.kind, self.on_close)
     }
 }
@@ -212,7 +212,7 @@ impl Default for Body<'_> {
 
 impl From<Bytes> for Body<'_> {
     fn from(bytes: Bytes) -> Self {
-        Self { kind: Kind::Full(bytes), on_close: None }
+        Self { kind: BodyKind::Full(bytes), on_close: None }
     }
 }
 
@@ -274,12 +274,12 @@ impl<I: Iterator<Item = Result<Bytes>>> BodyStream for Iter<I> {
     }
 }
 
-struct Reader<R> {
+struct ReaderStream<R> {
     reader: R,
     buffer: BytesMut,
 }
 
-impl<R: Read> BodyStream for Reader<R> {
+impl<R: Read> BodyStream for ReaderStream<R> {
     fn next_chunk(&mut self, pace: &mut dyn Pace) -> Result<Option<Bytes>> {
         pace.may_wait()?;
         self.buffer.resize(READ_SIZE, 0);

@@ -34,9 +34,9 @@ macro_rules! codes {
             /// Every code, in the order of the numbers.
             pub const ALL: &'static [Self] = &[$(Self::$name,)*];
 
-            const fn entry(self) -> Entry {
+            const fn entry(self) -> CodeEntry {
                 match self {
-                    $(Self::$name => Entry {
+                    $(Self::$name => CodeEntry {
                         level: $level,
                         text: $text,
                         cause: $cause,
@@ -48,7 +48,7 @@ macro_rules! codes {
     };
 }
 
-struct Entry {
+struct CodeEntry {
     level: Option<Level>,
     text: &'static str,
     cause: &'static str,

@@ -63,10 +63,10 @@ pub enum Fill<'a> {
 /// }
 /// ```
 pub struct Input<'x> {
-    kind: Kind<'x>,
+    kind: InputKind<'x>,
 }
 
-enum Kind<'x> {
+enum InputKind<'x> {
     Empty,
     Server { source: &'x mut dyn InputSource, failed: &'x Cell<Option<ErrorKind>> },
     Reader { reader: Box<dyn BufRead + 'x>, length: Option<u64> },
@@ -77,25 +77,25 @@ impl<'x> Input<'x> {
     /// Returns an empty input.
     #[must_use]
     pub const fn empty() -> Self {
-        Self { kind: Kind::Empty }
+        Self { kind: InputKind::Empty }
     }
 
     /// Makes an input of `reader`, for middleware and tests. It blocks when `reader` blocks, and
     /// has no trailers.
     pub fn from_reader(reader: impl BufRead + 'x, length: Option<u64>) -> Self {
-        Self { kind: Kind::Reader { reader: Box::new(reader), length } }
+        Self { kind: InputKind::Reader { reader: Box::new(reader), length } }
     }
 
     /// Makes an input of `source`, which can be read without waiting and may have trailers.
     pub(crate) fn from_source(source: impl InputSource + 'x) -> Self {
-        Self { kind: Kind::Source(Box::new(source)) }
+        Self { kind: InputKind::Source(Box::new(source)) }
     }
 
     pub(super) fn new(
         source: &'x mut dyn InputSource,
         failed: &'x Cell<Option<ErrorKind>>,
     ) -> Self {
-        Self { kind: Kind::Server { source, failed } }
+        Self { kind: InputKind::Server { source, failed } }
     }
 
     /// Returns the body's length in bytes: 0 for a request without a body, `None` if it is not
@@ -103,10 +103,10 @@ impl<'x> Input<'x> {
     #[must_use]
     pub fn length(&self) -> Option<u64> {
         match &self.kind {
-            Kind::Empty => Some(0),
-            Kind::Server { source, .. } => source.length(),
-            Kind::Reader { length, .. } => *length,
-            Kind::Source(source) => source.length(),
+            InputKind::Empty => Some(0),
+            InputKind::Server { source, .. } => source.length(),
+            InputKind::Reader { length, .. } => *length,
+            InputKind::Source(source) => source.length(),
         }
     }
 
@@ -167,13 +167,13 @@ impl<'x> Input<'x> {
     /// The same as [`InputSource::fill`].
     pub(crate) fn fill(&mut self, wait: bool) -> Result<Fill<'_>> {
         match &mut self.kind {
-            Kind::Empty => Ok(Fill::End),
-            Kind::Server { source, failed } => fill(*source, failed, wait),
-            Kind::Reader { reader, .. } => {
+            InputKind::Empty => Ok(Fill::End),
+            InputKind::Server { source, failed } => fill(*source, failed, wait),
+            InputKind::Reader { reader, .. } => {
                 let data = reader.fill_buf()?;
                 Ok(if data.is_empty() { Fill::End } else { Fill::Data(data) })
             }
-            Kind::Source(source) => source.fill(wait),
+            InputKind::Source(source) => source.fill(wait),
         }
     }
 
@@ -183,9 +183,9 @@ impl<'x> Input<'x> {
     /// application may send the trailers on.
     pub fn trailers(&mut self) -> Option<HeaderMap> {
         let mut trailers = match &mut self.kind {
-            Kind::Server { source, .. } => source.trailers(),
-            Kind::Source(source) => source.trailers(),
-            Kind::Empty | Kind::Reader { .. } => None,
+            InputKind::Server { source, .. } => source.trailers(),
+            InputKind::Source(source) => source.trailers(),
+            InputKind::Empty | InputKind::Reader { .. } => None,
         }?;
         let cannot_be =
             |name: &&HeaderName| header::check_trailer(name.as_str().as_bytes()).is_err();
@@ -200,7 +200,7 @@ impl<'x> Input<'x> {
         &mut self,
         mut before_wait: impl FnMut() -> Result<()>,
     ) -> Result<Option<Bytes>> {
-        if matches!(self.kind, Kind::Reader { .. }) {
+        if matches!(self.kind, InputKind::Reader { .. }) {
             // It may read from the network.
             before_wait()?;
             return self.chunk(usize::MAX);
@@ -262,10 +262,10 @@ impl Read for Input<'_> {
 impl BufRead for Input<'_> {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
         let filled = match &mut self.kind {
-            Kind::Empty => return Ok(&[]),
-            Kind::Reader { reader, .. } => return reader.fill_buf(),
-            Kind::Server { source, failed } => fill(*source, failed, true)?,
-            Kind::Source(source) => source.fill(true)?,
+            InputKind::Empty => return Ok(&[]),
+            InputKind::Reader { reader, .. } => return reader.fill_buf(),
+            InputKind::Server { source, failed } => fill(*source, failed, true)?,
+            InputKind::Source(source) => source.fill(true)?,
         };
         match filled {
             Fill::Data(data) => Ok(data),
@@ -277,10 +277,10 @@ impl BufRead for Input<'_> {
 
     fn consume(&mut self, amount: usize) {
         match &mut self.kind {
-            Kind::Empty => {}
-            Kind::Server { source, .. } => source.consume(amount),
-            Kind::Reader { reader, .. } => reader.consume(amount),
-            Kind::Source(source) => source.consume(amount),
+            InputKind::Empty => {}
+            InputKind::Server { source, .. } => source.consume(amount),
+            InputKind::Reader { reader, .. } => reader.consume(amount),
+            InputKind::Source(source) => source.consume(amount),
         }
     }
 }

@@ -13,14 +13,14 @@ use crate::module::Config;
 /// The directives that hold in a section: the gateway's and the module's own.
 #[derive(Default)]
 pub(crate) struct Section<O> {
-    pub(super) gateway: Gateway,
+    pub(super) gateway: GatewayDirectives,
     pub(super) own: O,
 }
 
 /// The gateway's directives in a section. It needs no drop, so that merging it for a request costs
 /// no more than it would in C.
 #[derive(Clone, Copy, Default)]
-pub(super) struct Gateway {
+pub(super) struct GatewayDirectives {
     pub(super) application: Choice,
     pub(super) options: Chain,
     pub(super) pass_authorization: Option<bool>,
@@ -77,7 +77,7 @@ impl<O: Config> Config for Section<O> {
     }
 }
 
-impl Config for Gateway {
+impl Config for GatewayDirectives {
     fn merge(&self, inner: &Self, pool: Pool<'_>) -> Self {
         Self {
             application: match inner.application {
@@ -99,13 +99,13 @@ impl Config for Gateway {
 /// The directives of a server: its own mounts first, then the main server's; and those about
 /// process groups.
 #[derive(Default)]
-pub(crate) struct Host {
+pub(crate) struct HostDirectives {
     pub(super) mounts: Vec<PoolRef<Mount>>,
     pub(super) restrict_embedded: Option<bool>,
     pub(super) slow_requests: Option<Duration>,
 }
 
-impl Config for Host {
+impl Config for HostDirectives {
     fn merge(&self, inner: &Self, _pool: Pool<'_>) -> Self {
         Self {
             mounts: inner.mounts.iter().chain(&self.mounts).copied().collect(),

@@ -8,7 +8,7 @@ use super::config::Choice;
 use super::groups::is_visible;
 use super::instance::Named;
 use super::options::{Chain, decode, encode};
-use super::registry::{self, Definition, UsePlace};
+use super::registry::{self, GroupDefinition, UsePlace};
 use super::selection::Selection;
 use super::{check, instance, process};
 use crate::daemon::{self, Plan};
@@ -72,10 +72,10 @@ pub(super) fn check_embedded(view: &View<'_>) -> Vec<String> {
 /// Finds what is wrong with the process groups that this module's applications need.
 pub(super) fn check_groups(pconf: Pool<'_>, view: &View<'_>) -> Vec<String> {
     registry::with_groups(|groups| {
-        let check = |group: &Definition| {
+        let check = |group: &GroupDefinition| {
             wanted(pconf, group, view)?;
             let error = daemon::check(pconf, registry::socket_prefix(), &group.options).err()?;
-            let Definition { name, place, .. } = group;
+            let GroupDefinition { name, place, .. } = group;
             Some(Code::WrongGroup.line(format_args!("{place}: RustDaemonProcess {name}: {error}")))
         };
         groups.iter().filter_map(check).collect()
@@ -85,7 +85,7 @@ pub(super) fn check_groups(pconf: Pool<'_>, view: &View<'_>) -> Vec<String> {
 /// Starts the process groups that this module's applications need.
 pub(super) fn start(pconf: Pool<'_>, view: &View<'_>) -> std::result::Result<(), Vec<String>> {
     let plans = registry::with_groups(|groups| {
-        let plan = |group: &Definition| {
+        let plan = |group: &GroupDefinition| {
             let wanted = wanted(pconf, group, view)?;
             Some(Plan {
                 options: group.options.clone(),
@@ -101,7 +101,7 @@ pub(super) fn start(pconf: Pool<'_>, view: &View<'_>) -> std::result::Result<(),
 
 /// Returns the applications that the processes of `group` build; `None` when no application of this
 /// module can be sent to it.
-fn wanted(pool: Pool<'_>, group: &Definition, view: &View<'_>) -> Option<Vec<Wanted>> {
+fn wanted(pool: Pool<'_>, group: &GroupDefinition, view: &View<'_>) -> Option<Vec<Wanted>> {
     let sections = registry::sections();
     let (mut wanted, mut is_needed) = (Vec::new(), false);
     registry::with_uses(|uses| {

@@ -4,18 +4,18 @@ use std::ffi::CStr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::config::{Choice, Gateway, Host, MapHeadToGet};
+use super::config::{Choice, GatewayDirectives, HostDirectives, MapHeadToGet};
 use super::instance::Instance;
 use super::mount::{At, Mount};
 use super::options::OptionLine;
-use super::registry::{self, Definition, Use, UsePlace};
+use super::registry::{self, GroupDefinition, Use, UsePlace};
 use super::selection::Selection;
 use crate::httpd::{Pattern, PoolRef};
 use crate::module::{Contexts, Directive, Parameters};
 use crate::process_group::{GroupOptions, units};
 
 /// Directives of a section.
-pub(super) const SECTION: &[Directive<Gateway>] = &[
+pub(super) const SECTION: &[Directive<GatewayDirectives>] = &[
     Directive::arguments(
         c"RustApp",
         Contexts::DIRECTORY_AND_HTACCESS,
@@ -77,7 +77,7 @@ pub(super) const SECTION: &[Directive<Gateway>] = &[
 ];
 
 /// Directives of a server.
-pub(super) const SERVER: &[Directive<Host>] = &[
+pub(super) const SERVER: &[Directive<HostDirectives>] = &[
     Directive::arguments(
         c"RustAppAlias",
         Contexts::SERVER,
@@ -135,7 +135,7 @@ fn usage() -> Result {
     Err(String::new())
 }
 
-fn application(section: &mut Gateway, arguments: &[&str], at: &Parameters<'_>) -> Result {
+fn application(section: &mut GatewayDirectives, arguments: &[&str], at: &Parameters<'_>) -> Result {
     let [name] = arguments else { return usage() };
     if name.eq_ignore_ascii_case("off") {
         section.application = Choice::Off;
@@ -166,14 +166,14 @@ fn application(section: &mut Gateway, arguments: &[&str], at: &Parameters<'_>) -
 }
 
 /// Returns the section's own record, for those who look at it when the configuration has been read.
-fn record(at: &Parameters<'_>) -> PoolRef<Gateway> {
+fn record(at: &Parameters<'_>) -> PoolRef<GatewayDirectives> {
     // SAFETY: P3: httpd keeps the record as long as the configuration, as this does not stand in
     // .htaccess. The directives here are those of `SECTION`, which have this type, and what
     // remembers the record compares its address only until all is read.
     unsafe { at.record() }
 }
 
-fn option(section: &mut Gateway, arguments: &[&str], at: &Parameters<'_>) -> Result {
+fn option(section: &mut GatewayDirectives, arguments: &[&str], at: &Parameters<'_>) -> Result {
     let [name, value] = arguments else { return usage() };
     if name.is_empty() {
         return Err("option \"\": the name is empty; expected a name".into());
@@ -186,7 +186,7 @@ fn option(section: &mut Gateway, arguments: &[&str], at: &Parameters<'_>) -> Res
     Ok(())
 }
 
-fn alias(host: &mut Host, arguments: &[&str], at: &Parameters<'_>) -> Result {
+fn alias(host: &mut HostDirectives, arguments: &[&str], at: &Parameters<'_>) -> Result {
     let [path, name, options @ ..] = arguments else { return usage() };
     if !path.starts_with('/') {
         return Err(format!("URL path \"{path}\": it does not start with a slash; expected /path"));
@@ -201,7 +201,7 @@ fn alias(host: &mut Host, arguments: &[&str], at: &Parameters<'_>) -> Result {
     mount(host, At::Path(path), name, options, &directive, at)
 }
 
-fn alias_match(host: &mut Host, arguments: &[&str], at: &Parameters<'_>) -> Result {
+fn alias_match(host: &mut HostDirectives, arguments: &[&str], at: &Parameters<'_>) -> Result {
     let [expression, name, options @ ..] = arguments else { return usage() };
     let pattern = Pattern::new(expression).ok_or_else(|| {
         format!("regular expression \"{expression}\": it does not compile; expected PCRE syntax")
@@ -211,7 +211,7 @@ fn alias_match(host: &mut Host, arguments: &[&str], at: &Parameters<'_>) -> Resu
 }
 
 fn mount(
-    host: &mut Host,
+    host: &mut HostDirectives,
     where_: At,
     name: &str,
     options: &[&str],
@@ -258,7 +258,7 @@ fn mount(
     Ok(())
 }
 
-fn import(_: &mut Host, arguments: &[&str], at: &Parameters<'_>) -> Result {
+fn import(_: &mut HostDirectives, arguments: &[&str], at: &Parameters<'_>) -> Result {
     let [name, option] = arguments else { return usage() };
     let group = option
         .strip_prefix("process-group=")
@@ -286,7 +286,11 @@ fn import(_: &mut Host, arguments: &[&str], at: &Parameters<'_>) -> Result {
 /// The directive whose groups need not take requests.
 pub(super) const IMPORT: &str = "RustAppImport";
 
-fn process_group(section: &mut Gateway, arguments: &[&str], at: &Parameters<'_>) -> Result {
+fn process_group(
+    section: &mut GatewayDirectives,
+    arguments: &[&str],
+    at: &Parameters<'_>,
+) -> Result {
     let [name] = arguments else { return usage() };
     let selection = Selection::parse(name)?;
     if let Selection::Named(name) = &selection {
@@ -301,7 +305,11 @@ fn process_group(section: &mut Gateway, arguments: &[&str], at: &Parameters<'_>)
     Ok(())
 }
 
-fn restrict_process(section: &mut Gateway, arguments: &[&str], at: &Parameters<'_>) -> Result {
+fn restrict_process(
+    section: &mut GatewayDirectives,
+    arguments: &[&str],
+    at: &Parameters<'_>,
+) -> Result {
     if arguments.is_empty() {
         return usage();
     }
@@ -326,10 +334,10 @@ fn restrict_process(section: &mut Gateway, arguments: &[&str], at: &Parameters<'
     Ok(())
 }
 
-fn daemon_process(_: &mut Host, arguments: &[&str], at: &Parameters<'_>) -> Result {
+fn daemon_process(_: &mut HostDirectives, arguments: &[&str], at: &Parameters<'_>) -> Result {
     let [name, options @ ..] = arguments else { return usage() };
     let options = GroupOptions::parse(name, options)?;
-    registry::define(Definition {
+    registry::define(GroupDefinition {
         name: (*name).to_owned(),
         options,
         server: registry::identity(at.server()),
@@ -337,7 +345,7 @@ fn daemon_process(_: &mut Host, arguments: &[&str], at: &Parameters<'_>) -> Resu
     })
 }
 
-fn socket_prefix(_: &mut Host, arguments: &[&str], at: &Parameters<'_>) -> Result {
+fn socket_prefix(_: &mut HostDirectives, arguments: &[&str], at: &Parameters<'_>) -> Result {
     let [path] = arguments else { return usage() };
     if path.is_empty() {
         return usage();
@@ -360,7 +368,7 @@ fn socket_prefix(_: &mut Host, arguments: &[&str], at: &Parameters<'_>) -> Resul
     Ok(())
 }
 
-fn slow_requests(host: &mut Host, arguments: &[&str], _: &Parameters<'_>) -> Result {
+fn slow_requests(host: &mut HostDirectives, arguments: &[&str], _: &Parameters<'_>) -> Result {
     let [time] = arguments else { return usage() };
     host.slow_requests = Some(if time.eq_ignore_ascii_case("off") {
         Duration::ZERO

@@ -3,7 +3,7 @@
 use std::ffi::CStr;
 use std::marker::PhantomData;
 
-use super::config::{Host, Section};
+use super::config::{HostDirectives, Section};
 use super::request_note::RequestNote;
 use crate::gateway::Factory;
 use crate::httpd::{HookStatus, Request};
@@ -45,7 +45,7 @@ pub(crate) struct Gate<M>(PhantomData<M>);
 // `module::record::<Gate<M>>`.
 unsafe impl<M: Module> Records for Gate<M> {
     type Dir = Section<M::Config>;
-    type Server = Host;
+    type Server = HostDirectives;
     type Note = RequestNote;
 
     fn module() -> *mut sys::module {

@@ -1,7 +1,7 @@
 //! The check of the configuration's process groups: their names, and the users that they run as.
 
 use super::directives;
-use super::registry::{self, Definition, WantedGroup};
+use super::registry::{self, GroupDefinition, WantedGroup};
 use crate::daemon;
 use crate::gateway::Code;
 use crate::httpd::Server;
@@ -18,7 +18,7 @@ pub(super) fn check(main: Server<'_>) -> Vec<String> {
         let mut wrong = Vec::new();
         for group in groups {
             if let Err(error) = daemon::check_identity(&group.options) {
-                let Definition { name, place, .. } = group;
+                let GroupDefinition { name, place, .. } = group;
                 wrong.push(
                     Code::WrongGroup
                         .line(format_args!("{place}: RustDaemonProcess {name}: {error}")),
@@ -54,7 +54,7 @@ pub(super) fn check(main: Server<'_>) -> Vec<String> {
     })
 }
 
-fn unknown(wanted: &WantedGroup, groups: &[Definition], visible: &[&str]) -> String {
+fn unknown(wanted: &WantedGroup, groups: &[GroupDefinition], visible: &[&str]) -> String {
     let WantedGroup { name, directive, place, .. } = wanted;
     if let Some(group) = groups.iter().find(|group| group.name == *name) {
         return Code::UnknownGroup.line(format_args!(

@@ -4,7 +4,7 @@ use std::ffi::CStr;
 use std::marker::PhantomData;
 use std::time::Instant;
 
-use super::config::{Choice, Host, Section};
+use super::config::{Choice, HostDirectives, Section};
 use super::daemons::View;
 use super::gate::{Gate, Module};
 use super::mode::{RoutedRequest, name_of};
@@ -61,7 +61,7 @@ struct Child;
 
 /// Returns the first mount of the request's server that answers its path.
 fn mounted<'r, M: Module>(request: &Request<'r>) -> Option<(PoolRef<Mount>, usize)> {
-    let host: &Host = Gate::<M>::server(request.server());
+    let host: &HostDirectives = Gate::<M>::server(request.server());
     let path = request.uri_c_str();
     host.mounts.iter().find_map(|mount| Some((*mount, mount.matches(path)?)))
 }
@@ -150,7 +150,7 @@ impl<M: Module> RequestHook for Hook<M, Handler> {
         if request.refuses_path_info() {
             return HookStatus::Http(http::StatusCode::NOT_FOUND);
         }
-        let host: &Host = Gate::<M>::server(request.server());
+        let host: &HostDirectives = Gate::<M>::server(request.server());
         let routed = RoutedRequest { request, gateway, host, named, mount, noted };
         let Some(threshold) = host.slow_requests else { return routed.answer() };
         let started = Instant::now();
@@ -244,7 +244,7 @@ impl<M: Module> ChildInitHook for Hook<M, Child> {
         for server in main.iter() {
             let usual = Gate::<M>::usual_dir(server).gateway.options;
             let servers = [registry::identity(main), registry::identity(server)];
-            let host: &Host = Gate::<M>::server(server);
+            let host: &HostDirectives = Gate::<M>::server(server);
             for mount in &host.mounts {
                 let options = match mount.path() {
                     Some(path) => check::covering(pchild, usual, servers, &sections, path),

@@ -107,10 +107,13 @@ const fn commands<M: Module>() -> Commands {
 /// The stock directives' part of a section's record.
 struct OfGateway<M>(PhantomData<M>);
 
-impl<M: Module> Project<config::Gateway> for OfGateway<M> {
+impl<M: Module> Project<config::GatewayDirectives> for OfGateway<M> {
     const IS_PER_SERVER: bool = false;
 
-    unsafe fn project(_: &Parameters<'_>, record: *mut c_void) -> Option<NonNull<config::Gateway>> {
+    unsafe fn project(
+        _: &Parameters<'_>,
+        record: *mut c_void,
+    ) -> Option<NonNull<config::GatewayDirectives>> {
         let section: NonNull<Section<M::Config>> = whole(record)?;
         // SAFETY: P6: a record of this type, as httpd got it from `create`.
         NonNull::new(unsafe { &raw mut (*section.as_ptr()).gateway })

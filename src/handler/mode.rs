@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::config::{Gateway, Host, MapHeadToGet};
+use super::config::{GatewayDirectives, HostDirectives, MapHeadToGet};
 use super::daemons;
 use super::instance::{Instance, Named};
 use super::mount::Mount;
@@ -17,8 +17,8 @@ use crate::httpd::{HookStatus, PoolRef, Request, log};
 /// A request whose application is known.
 pub(super) struct RoutedRequest<'a, 'r> {
     pub(super) request: &'a Request<'r>,
-    pub(super) gateway: &'a Gateway,
-    pub(super) host: &'a Host,
+    pub(super) gateway: &'a GatewayDirectives,
+    pub(super) host: &'a HostDirectives,
     pub(super) named: PoolRef<Named>,
     /// The mount, if the mount chose the application.
     pub(super) mount: Option<PoolRef<Mount>>,
@@ -113,7 +113,7 @@ fn run_embedded<'r>(
 /// Returns what the directives and the mount say about a request.
 fn facts<'r>(
     request: &Request<'r>,
-    gateway: &Gateway,
+    gateway: &GatewayDirectives,
     named: PoolRef<Named>,
     mount: Option<PoolRef<Mount>>,
 ) -> ExchangeContext<'r> {
@@ -136,7 +136,7 @@ fn facts<'r>(
 fn built(
     usual: Option<&Instance>,
     named: PoolRef<Named>,
-    gateway: &Gateway,
+    gateway: &GatewayDirectives,
 ) -> Option<Arc<dyn Application>> {
     match usual {
         Some(instance) => instance.get(named, gateway.options),

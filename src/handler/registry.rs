@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicPtr, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use super::config::Gateway;
+use super::config::GatewayDirectives;
 use super::instance::{Instance, Named};
 use super::options::OptionLine;
 use super::selection::Selection;
@@ -26,7 +26,7 @@ pub(super) struct Registry {
     /// The sections that have option lines, or choose a process group.
     sections: Mutex<Vec<Scope>>,
     /// The process groups.
-    groups: Mutex<Vec<Definition>>,
+    groups: Mutex<Vec<GroupDefinition>>,
     /// The groups' names that directives use.
     wanted_groups: Mutex<Vec<WantedGroup>>,
     /// `RustSocketPrefix`.
@@ -35,7 +35,7 @@ pub(super) struct Registry {
 }
 
 /// One `RustDaemonProcess`.
-pub(super) struct Definition {
+pub(super) struct GroupDefinition {
     pub(super) name: String,
     pub(super) options: GroupOptions,
     /// The server that it stands in, by its address.
@@ -67,7 +67,7 @@ pub(super) struct WantedGroup {
 /// The place of a use.
 pub(super) enum UsePlace {
     /// In a section, whose own record this is.
-    Section(PoolRef<Gateway>),
+    Section(PoolRef<GatewayDirectives>),
     /// At a path, without a slash at its end.
     Path(String),
     /// At the paths that a regular expression matches.
@@ -77,7 +77,7 @@ pub(super) enum UsePlace {
 /// A section with option lines, or with a process group.
 #[derive(Clone)]
 pub(super) struct Scope {
-    pub(super) section: PoolRef<Gateway>,
+    pub(super) section: PoolRef<GatewayDirectives>,
     /// The server that it stands in, by its address.
     pub(super) server: usize,
     /// The path, if it is a plain `<Location>`, without a slash at its end.
@@ -193,7 +193,7 @@ pub(super) fn with_uses<T>(visit: impl FnOnce(&[Use]) -> T) -> T {
 
 /// Remembers a section that has option lines, or chooses a process group.
 pub(super) fn remember_section(
-    section: PoolRef<Gateway>,
+    section: PoolRef<GatewayDirectives>,
     server: Server<'_>,
     location: Option<&str>,
 ) {
@@ -220,7 +220,7 @@ pub(super) fn sections() -> Vec<Scope> {
 /// # Errors
 ///
 /// Where the name is taken: it is one name for all of httpd.
-pub(super) fn define(group: Definition) -> Result<(), String> {
+pub(super) fn define(group: GroupDefinition) -> Result<(), String> {
     let Some(state) = state() else { return Ok(()) };
     let mut groups = state.groups.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(other) = groups.iter().find(|other| other.name == group.name) {
@@ -234,7 +234,7 @@ pub(super) fn define(group: Definition) -> Result<(), String> {
 }
 
 /// Visits what [`define`] added.
-pub(super) fn with_groups<T>(visit: impl FnOnce(&[Definition]) -> T) -> T {
+pub(super) fn with_groups<T>(visit: impl FnOnce(&[GroupDefinition]) -> T) -> T {
     match state() {
         None => visit(&[]),
         Some(state) => visit(&state.groups.lock().unwrap_or_else(PoisonError::into_inner)),

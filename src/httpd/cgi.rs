@@ -13,15 +13,15 @@ thread_local! {
 impl Request<'_> {
     /// Puts the CGI variables into the environment (`ap_add_common_vars`, `ap_add_cgi_vars`).
     pub(crate) fn add_cgi_variables(&self) {
-        struct Restore(bool);
-        impl Drop for Restore {
+        struct RestoreVariables(bool);
+        impl Drop for RestoreVariables {
             fn drop(&mut self) {
                 TRANSLATING.set(self.0);
             }
         }
         // SAFETY: P11: `self` keeps the record valid (P1).
         unsafe { sys::ap_add_common_vars(self.as_ptr()) };
-        let _restore = Restore(TRANSLATING.replace(true));
+        let _restore = RestoreVariables(TRANSLATING.replace(true));
         // SAFETY: P11: `self` keeps the record valid (P1).
         unsafe { sys::ap_add_cgi_vars(self.as_ptr()) };
     }

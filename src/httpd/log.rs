@@ -94,13 +94,13 @@ pub(crate) fn request_level(request: &Request<'_>) -> Option<Level> {
 
 /// Runs `f` with `request` as the one that log records of this thread belong to.
 pub(crate) fn with_request<T>(request: &Request<'_>, f: impl FnOnce() -> T) -> T {
-    struct Restore(*mut sys::request_rec);
-    impl Drop for Restore {
+    struct RestoreRequest(*mut sys::request_rec);
+    impl Drop for RestoreRequest {
         fn drop(&mut self) {
             CURRENT.set(self.0);
         }
     }
-    let _restore = Restore(CURRENT.replace(request.as_ptr()));
+    let _restore = RestoreRequest(CURRENT.replace(request.as_ptr()));
     f()
 }
 

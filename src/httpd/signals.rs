@@ -22,13 +22,13 @@ pub(crate) fn block_all() {
 /// Runs `f` with every signal blocked, so that the threads which it starts get none.
 #[cfg(feature = "tower")]
 pub(crate) fn with_all_blocked<T>(f: impl FnOnce() -> T) -> T {
-    struct Restore(libc::sigset_t);
-    impl Drop for Restore {
+    struct RestoreMask(libc::sigset_t);
+    impl Drop for RestoreMask {
         fn drop(&mut self) {
             mask(libc::SIG_SETMASK, &self.0);
         }
     }
-    let _restore = Restore(mask(libc::SIG_BLOCK, &all()));
+    let _restore = RestoreMask(mask(libc::SIG_BLOCK, &all()));
     f()
 }
 

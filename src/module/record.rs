@@ -50,14 +50,14 @@ pub(crate) const fn record<D: Definition>() -> sys::module {
     record.merge_dir_config = Some(merge_dir::<D>);
     record.create_server_config = Some(create_server::<D>);
     record.merge_server_config = Some(merge_server::<D>);
-    record.cmds = (&raw const *Table::<D>::ROWS).cast();
+    record.cmds = (&raw const *DirectiveTable::<D>::ROWS).cast();
     record.register_hooks = Some(register_hooks::<D>);
     record
 }
 
-struct Table<D>(std::marker::PhantomData<D>);
+struct DirectiveTable<D>(std::marker::PhantomData<D>);
 
-impl<D: Definition> Table<D> {
+impl<D: Definition> DirectiveTable<D> {
     const ROWS: &'static Commands = &D::COMMANDS;
 }
 

@@ -27,12 +27,12 @@ pub fn wake_all(word: &AtomicU32) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::os::Shared;
+    use crate::os::SharedSlice;
     use std::sync::atomic::Ordering::SeqCst;
 
     #[test]
     fn a_change_ends_the_wait() {
-        let words = Shared::<AtomicU32>::new(1).unwrap();
+        let words = SharedSlice::<AtomicU32>::new(1).unwrap();
         let word = &words[0];
         wait_while(word, 1, Duration::from_secs(60));
         wait_while(word, 0, Duration::from_millis(1));

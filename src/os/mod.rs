@@ -2,7 +2,7 @@
 //! event counters, memory that processes share.
 //!
 //! Thin and without policy. All of it goes through `rustix`, whose calls are safe; the one thing
-//! that cannot be is shared memory ([`Shared`], [`BoardMemory`]), and descriptors that the process
+//! that cannot be is shared memory ([`SharedSlice`], [`BoardMemory`]), and descriptors that the process
 //! was started with.
 #![cfg(target_os = "linux")]
 
@@ -28,10 +28,10 @@ pub(crate) use self::inherit::inherit;
 #[cfg(feature = "serve")]
 pub use self::inherit::keep_on_exec;
 pub use self::process::{Signal, cpu_us, exists};
-pub use self::shared::{Shared, Zeroed};
+pub use self::shared::{SharedSlice, Zeroed};
 pub use self::socket::{
-    Peer, Polled, accept, has_hung_up, is_unix, look, peer, peer_ip, peer_name, poll, poll_open,
-    receive, receive_with_descriptor, reset_on_close, send, send_vectored, send_with_descriptor,
-    set_buffers, set_nodelay, set_nonblocking, shutdown, shutdown_write,
+    PeerCredentials, Polled, accept, has_hung_up, is_unix, look, peer, peer_ip, peer_name, poll,
+    poll_open, receive, receive_with_descriptor, reset_on_close, send, send_vectored,
+    send_with_descriptor, set_buffers, set_nodelay, set_nonblocking, shutdown, shutdown_write,
 };
 pub use self::statm::resident_bytes;

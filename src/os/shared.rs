@@ -38,12 +38,12 @@ unsafe impl<T: Zeroed, const N: usize> Zeroed for [T; N] {}
 /// A slice of `T` in shared memory, all zero at first. A fork has the same memory, under the same
 /// address. It is unmapped in this process when it is dropped.
 #[derive(Debug)]
-pub struct Shared<T: Zeroed> {
+pub struct SharedSlice<T: Zeroed> {
     start: NonNull<T>,
     length: usize,
 }
 
-impl<T: Zeroed> Shared<T> {
+impl<T: Zeroed> SharedSlice<T> {
     /// Maps room for `length` values.
     ///
     /// # Errors
@@ -78,7 +78,7 @@ pub(super) fn map(bytes: usize) -> io::Result<NonNull<u8>> {
     Ok(NonNull::new(start.cast()).ok_or(io::ErrorKind::OutOfMemory)?)
 }
 
-impl<T: Zeroed> Deref for Shared<T> {
+impl<T: Zeroed> Deref for SharedSlice<T> {
     type Target = [T];
 
     fn deref(&self) -> &[T] {
@@ -87,7 +87,7 @@ impl<T: Zeroed> Deref for Shared<T> {
     }
 }
 
-impl<T: Zeroed> Drop for Shared<T> {
+impl<T: Zeroed> Drop for SharedSlice<T> {
     fn drop(&mut self) {
         if let Some(bytes) = Self::bytes(self.length) {
             // SAFETY: P12: mapped by `new`, and every slice of it borrows from `self`.
@@ -97,9 +97,9 @@ impl<T: Zeroed> Drop for Shared<T> {
 }
 
 // SAFETY: P12: what is in it is `Sync`, and it is only ever shared.
-unsafe impl<T: Zeroed> Send for Shared<T> {}
+unsafe impl<T: Zeroed> Send for SharedSlice<T> {}
 // SAFETY: P12: as above.
-unsafe impl<T: Zeroed> Sync for Shared<T> {}
+unsafe impl<T: Zeroed> Sync for SharedSlice<T> {}
 
 #[cfg(test)]
 mod tests {
@@ -108,11 +108,11 @@ mod tests {
 
     #[test]
     fn is_zero_and_holds_what_is_put_in() {
-        let shared = Shared::<[AtomicU64; 16]>::new(100).unwrap();
+        let shared = SharedSlice::<[AtomicU64; 16]>::new(100).unwrap();
         assert!(shared.iter().flatten().all(|word| word.load(Ordering::Relaxed) == 0));
         shared[99][15].store(7, Ordering::Relaxed);
         assert_eq!(shared.leak()[99][15].load(Ordering::Relaxed), 7);
-        assert!(Shared::<AtomicU8>::new(usize::MAX).is_err());
-        assert!(Shared::<AtomicU8>::new(0).unwrap().is_empty());
+        assert!(SharedSlice::<AtomicU8>::new(usize::MAX).is_err());
+        assert!(SharedSlice::<AtomicU8>::new(0).unwrap().is_empty());
     }
 }

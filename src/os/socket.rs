@@ -18,14 +18,14 @@ use super::epoll::timespec;
 
 /// The process at the other end of a Unix socket, as the kernel noted it when it was connected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Peer {
+pub struct PeerCredentials {
     /// The effective user id.
     pub uid: u32,
     /// The process id; 0 for a process that this one's pid namespace does not have.
     pub pid: i32,
 }
 
-impl fmt::Display for Peer {
+impl fmt::Display for PeerCredentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self { pid: 0, uid } => write!(f, "a process of user {uid} in another pid namespace"),
@@ -69,7 +69,7 @@ pub fn accept(listener: impl AsFd) -> io::Result<Option<OwnedFd>> {
 /// # Errors
 ///
 /// Those of `getsockopt(2)`.
-pub fn peer(socket: impl AsFd) -> io::Result<Peer> {
+pub fn peer(socket: impl AsFd) -> io::Result<PeerCredentials> {
     let mut credentials = libc::ucred { pid: 0, uid: 0, gid: 0 };
     let mut length = size_of::<libc::ucred>() as libc::socklen_t;
     // `rustix` takes it for granted that the process id is not 0.
@@ -89,7 +89,7 @@ pub fn peer(socket: impl AsFd) -> io::Result<Peer> {
     if length as usize != size_of::<libc::ucred>() {
         return Err(io::ErrorKind::InvalidData.into());
     }
-    Ok(Peer { uid: credentials.uid, pid: credentials.pid })
+    Ok(PeerCredentials { uid: credentials.uid, pid: credentials.pid })
 }
 
 /// Reads what is there: `Some(0)` at the end, `None` when there is nothing yet. Whatever the

@@ -24,7 +24,7 @@ use std::fmt;
 #[derive(Clone, Default)]
 pub struct Params {
     bytes: Vec<u8>,
-    index: Vec<Entry>,
+    index: Vec<ParamEntry>,
     /// A hash of each key: a look-up compares these first, several at a time.
     hashes: Vec<u32>,
     /// The number of pushes: repeated keys count too.
@@ -32,7 +32,7 @@ pub struct Params {
 }
 
 #[derive(Clone, Copy)]
-struct Entry {
+struct ParamEntry {
     start: usize,
     key: usize,
     value: usize,
@@ -126,7 +126,7 @@ impl Params {
         self.bytes.reserve(key.len() + value.len());
         self.bytes.extend_from_slice(key);
         self.bytes.extend_from_slice(value);
-        let entry = Entry { start, key: key.len(), value: value.len() };
+        let entry = ParamEntry { start, key: key.len(), value: value.len() };
         let hash = hash(key);
         match self.position(key, hash) {
             Some(at) => self.index[at] = entry,
@@ -165,7 +165,7 @@ impl Params {
     #[must_use]
     pub const fn size(&self) -> usize {
         self.bytes.capacity()
-            + self.index.capacity() * size_of::<Entry>()
+            + self.index.capacity() * size_of::<ParamEntry>()
             + self.hashes.capacity() * size_of::<u32>()
     }
 
@@ -201,7 +201,7 @@ impl Params {
         (start..start + rest.len()).find(is_it)
     }
 
-    fn pair(&self, entry: &Entry) -> (&[u8], &[u8]) {
+    fn pair(&self, entry: &ParamEntry) -> (&[u8], &[u8]) {
         self.bytes[entry.start..][..entry.key + entry.value].split_at(entry.key)
     }
 }

@@ -85,7 +85,7 @@ impl Execute for TestArgs {
         }
         let modules = project.target_dir.join("httpd").join("modules");
         let before = if self.ci { checks(&project) } else { Vec::new() };
-        let tests = tests(&project, &modules, &self.test_args);
+        let tests = tests(&project, &modules, &self.test_args, test_threads());
         let after = if self.ci { trials(&project) } else { Vec::new() };
         let progress = Progress::new(2 + before.len() + tests.len() + after.len());
 
@@ -213,13 +213,13 @@ fn checks(project: &Project) -> Vec<Step> {
     steps
 }
 
-/// Returns the steps that run tests.
-fn tests(project: &Project, modules: &Path, args: &[String]) -> Vec<Step> {
+/// Returns the steps that run tests; the kit's own run `threads` at once, if that is given.
+fn tests(project: &Project, modules: &Path, args: &[String], threads: Option<String>) -> Vec<Step> {
     let with_args = |step: Step| if args.is_empty() { step } else { step.args(["--"]).args(args) };
     let all = Step::tests("tests", ["test", "--workspace"]).args(gateways(project));
     let mut all = with_args(all).env(MODULES_VARIABLE, modules);
-    if project.has_package(KIT) && std::env::var_os(THREADS_VARIABLE).is_none() {
-        all = all.env(THREADS_VARIABLE, test_threads());
+    if let Some(threads) = threads.filter(|_| project.has_package(KIT)) {
+        all = all.env(THREADS_VARIABLE, threads);
     }
     let mut steps = vec![all];
     if project.has_package(KIT) {
@@ -236,9 +236,12 @@ fn tests(project: &Project, modules: &Path, args: &[String]) -> Vec<Step> {
 
 /// Returns how many of the kit's tests run at once: they wait for httpd most of the time, and leave
 /// two of three cores idle at one thread a core.
-fn test_threads() -> String {
+fn test_threads() -> Option<String> {
+    if std::env::var_os(THREADS_VARIABLE).is_some() {
+        return None;
+    }
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    (cores + 2).to_string()
+    Some((cores + 2).to_string())
 }
 
 /// Returns the features that the kit's tests want beside the default ones.
@@ -356,20 +359,16 @@ mod tests {
         let root = Path::new("/nonexistent");
         let args = ["--nocapture".to_owned()];
         assert_eq!(
-            shown(&tests(&project(KIT, root), Path::new("/t/modules"), &args)),
+            shown(&tests(&project(KIT, root), Path::new("/t/modules"), &args, Some("4".into()))),
             [
-                format!(
-                    "HTTPD_TESTKIT_MODULES=/t/modules RUST_TEST_THREADS={} cargo test --workspace \
-                     --features 'mod_rust/servers,mod-rust-apps/servers' -- --nocapture",
-                    test_threads()
-                )
-                .as_str(),
+                "HTTPD_TESTKIT_MODULES=/t/modules RUST_TEST_THREADS=4 cargo test --workspace \
+                 --features 'mod_rust/servers,mod-rust-apps/servers' -- --nocapture",
                 "APXS=/nonexistent HTTPD_INCLUDEDIR=/nonexistent LIBCLANG_PATH=/nonexistent cargo \
                  test --package mod_rust --no-default-features --features 'log,tower' -- \
                  --nocapture",
             ]
         );
-        assert_eq!(tests(&project("mine", root), Path::new("/t"), &[]).len(), 1);
+        assert_eq!(tests(&project("mine", root), Path::new("/t"), &[], None).len(), 1);
     }
 
     #[test]
@@ -378,7 +377,7 @@ mod tests {
         std::fs::create_dir_all(root.join("fuzz")).unwrap();
         std::fs::write(root.join(FUZZERS), "").unwrap();
         let project = project(KIT, &root);
-        let tests = tests(&project, Path::new("/t/modules"), &[]);
+        let tests = tests(&project, Path::new("/t/modules"), &[], None);
         assert!(tests.iter().all(|step| step.builds().is_none()));
         let builds: Vec<_> = trials(&project).iter().filter_map(Step::builds).collect();
         assert_eq!(builds.len(), 2);

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 
 use super::response::TestResponse;
-use super::variables::Table;
+use super::variables::VariableTable;
 use crate::gateway::code::Level;
 use crate::gateway::error::{Error, ErrorKind, Result};
 use crate::gateway::exchange::{Exchange, Interest, SharedVariables, Variables, Woken};
@@ -22,7 +22,7 @@ use crate::gateway::status::Status;
 
 /// The behaviour of client and server while the application works.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Client {
+pub(super) struct ClientBehaviour {
     /// It reads this many bytes of the response's body and then leaves.
     pub(super) leaves_after: Option<u64>,
     /// It leaves as soon as the application waits.
@@ -34,7 +34,7 @@ pub(super) struct Client {
 
 /// The next event of the request body.
 #[derive(Clone, Debug)]
-pub(super) enum Step {
+pub(super) enum BodyStep {
     Data(Bytes),
     /// Nothing is there until the application waits.
     Pause,
@@ -44,10 +44,10 @@ pub(super) enum Step {
 }
 
 pub(super) struct Memory {
-    table: Arc<Table>,
-    client: Client,
+    table: Arc<VariableTable>,
+    client: ClientBehaviour,
     bell: Arc<Bell>,
-    steps: RefCell<VecDeque<Step>>,
+    steps: RefCell<VecDeque<BodyStep>>,
     record: RefCell<Record>,
 }
 
@@ -74,7 +74,11 @@ enum Phase {
 }
 
 impl Memory {
-    pub(super) fn new(table: Arc<Table>, steps: VecDeque<Step>, client: Client) -> Self {
+    pub(super) fn new(
+        table: Arc<VariableTable>,
+        steps: VecDeque<BodyStep>,
+        client: ClientBehaviour,
+    ) -> Self {
         Self {
             table,
             client,
@@ -86,7 +90,10 @@ impl Memory {
 
     /// Takes the request body's next step if it is `due`, else returns a copy as an error. Returns
     /// `None` at the end.
-    pub(super) fn next_step(&self, due: impl FnOnce(&Step) -> bool) -> Option<Result<Step, Step>> {
+    pub(super) fn next_step(
+        &self,
+        due: impl FnOnce(&BodyStep) -> bool,
+    ) -> Option<Result<BodyStep, BodyStep>> {
         let mut steps = self.steps.borrow_mut();
         let step = steps.front()?.clone();
         if due(&step) {
@@ -272,8 +279,8 @@ impl Exchange for Memory {
                 return Woken::MustBlock;
             }
             let received = self.received();
-            match self.next_step(|step| matches!(step, Step::Pause)) {
-                Some(Err(Step::AfterOutput(bytes))) if received < bytes => {}
+            match self.next_step(|step| matches!(step, BodyStep::Pause)) {
+                Some(Err(BodyStep::AfterOutput(bytes))) if received < bytes => {}
                 _ => return Woken::Input,
             }
         }

@@ -3,7 +3,7 @@
 use bytes::{Buf, Bytes};
 use http::HeaderMap;
 
-use super::exchange::{Memory, Step};
+use super::exchange::{BodyStep, Memory};
 use crate::gateway::error::{Error, ErrorKind, Result};
 use crate::gateway::input::{Fill, InputSource};
 
@@ -33,20 +33,22 @@ impl InputSource for Source<'_> {
     fn fill(&mut self, wait: bool) -> Result<Fill<'_>> {
         while self.data.is_empty() {
             let Some(step) = self.memory.next_step(|step| match step {
-                Step::Data(_) => true,
+                BodyStep::Data(_) => true,
                 // The failure stays, so that each later read fails too.
-                Step::Fail(_) => false,
-                Step::Pause => wait,
-                Step::AfterOutput(bytes) => self.memory.received() >= *bytes,
+                BodyStep::Fail(_) => false,
+                BodyStep::Pause => wait,
+                BodyStep::AfterOutput(bytes) => self.memory.received() >= *bytes,
             }) else {
                 self.ended = true;
                 return Ok(Fill::End);
             };
             match step {
-                Ok(Step::Data(data)) => self.data = data,
+                Ok(BodyStep::Data(data)) => self.data = data,
                 Ok(_) => {}
-                Err(Step::Fail(kind)) => return Err(Error::of(kind, "the request body failed")),
-                Err(Step::AfterOutput(bytes)) if wait => {
+                Err(BodyStep::Fail(kind)) => {
+                    return Err(Error::of(kind, "the request body failed"));
+                }
+                Err(BodyStep::AfterOutput(bytes)) if wait => {
                     return Err(Error::of(
                         ErrorKind::InputTimeout,
                         format!(

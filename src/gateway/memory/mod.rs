@@ -31,9 +31,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use self::exchange::{Client, Memory, Step};
+use self::exchange::{BodyStep, ClientBehaviour, Memory};
 use self::input::Source;
-use self::variables::{Names, Table};
+use self::variables::{Names, VariableTable};
 use super::application::Application;
 use super::error::ErrorKind;
 use super::run::run;
@@ -61,11 +61,11 @@ const DEADLINE: Duration = Duration::from_secs(10);
 #[derive(Clone, Debug)]
 pub struct TestRequest {
     names: Names,
-    steps: Vec<Step>,
+    steps: Vec<BodyStep>,
     /// `Some(None)` is an unknown length.
     length: Option<Option<u64>>,
     trailers: Option<HeaderMap>,
-    client: Client,
+    client: ClientBehaviour,
 }
 
 impl TestRequest {
@@ -77,7 +77,7 @@ impl TestRequest {
             steps: Vec::new(),
             length: None,
             trailers: None,
-            client: Client {
+            client: ClientBehaviour {
                 leaves_after: None,
                 leaves_at_wait: false,
                 must_block: false,
@@ -142,7 +142,7 @@ impl TestRequest {
     pub fn body(mut self, body: impl Into<Bytes>) -> Self {
         let body = body.into();
         self.length = Some(Some(body.len() as u64));
-        self.steps = vec![Step::Data(body)];
+        self.steps = vec![BodyStep::Data(body)];
         self
     }
 
@@ -150,26 +150,26 @@ impl TestRequest {
     /// [`length`](Self::length) sets it.
     #[must_use]
     pub fn chunk(self, data: impl Into<Bytes>) -> Self {
-        self.step(Step::Data(data.into()))
+        self.step(BodyStep::Data(data.into()))
     }
 
     /// Delays the next piece until the application waits.
     #[must_use]
     pub fn pause(self) -> Self {
-        self.step(Step::Pause)
+        self.step(BodyStep::Pause)
     }
 
     /// Delays the next piece until the client has received `bytes` of the response's body. An
     /// application that reads on before it flushed them fails with [`ErrorKind::InputTimeout`].
     #[must_use]
     pub fn after_output(self, bytes: u64) -> Self {
-        self.step(Step::AfterOutput(bytes))
+        self.step(BodyStep::AfterOutput(bytes))
     }
 
     /// Ends the body with an error of `kind`.
     #[must_use]
     pub fn fail(self, kind: ErrorKind) -> Self {
-        self.step(Step::Fail(kind))
+        self.step(BodyStep::Fail(kind))
     }
 
     /// Sets the body's length in bytes for the application, or `None` for an unknown length.
@@ -223,15 +223,16 @@ impl TestRequest {
     pub fn call(&self, application: &dyn Application) -> TestResponse {
         let length = self.length.unwrap_or(if self.steps.is_empty() { Some(0) } else { None });
         let has_body = !self.steps.is_empty();
-        let table = Arc::new(Table::new(&self.names, length.filter(|_| has_body), has_body));
-        let steps: VecDeque<Step> = self.steps.iter().cloned().collect();
+        let table =
+            Arc::new(VariableTable::new(&self.names, length.filter(|_| has_body), has_body));
+        let steps: VecDeque<BodyStep> = self.steps.iter().cloned().collect();
         let memory = Memory::new(table, steps, self.client);
         let mut source = Source::new(&memory, length, self.trailers.clone());
         let outcome = run(application, &memory, &mut source);
         memory.into_response(outcome)
     }
 
-    fn step(mut self, step: Step) -> Self {
+    fn step(mut self, step: BodyStep) -> Self {
         self.steps.push(step);
         self
     }

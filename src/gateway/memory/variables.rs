@@ -56,7 +56,7 @@ impl Names {
 
 /// Every key of the environ, and the unchanged headers.
 #[derive(Debug)]
-pub(super) struct Table {
+pub(super) struct VariableTable {
     variables: BTreeMap<Vec<u8>, Vec<u8>>,
     headers: Vec<(Vec<u8>, Vec<u8>)>,
     /// Headers by lower-case name, with the values of a repeated one joined like in httpd.
@@ -64,7 +64,7 @@ pub(super) struct Table {
     target: Vec<u8>,
 }
 
-impl Table {
+impl VariableTable {
     pub(super) fn new(names: &Names, length: Option<u64>, has_body: bool) -> Self {
         let mut headers = names.headers.clone();
         let has = |headers: &[(Vec<u8>, Vec<u8>)], name: &[u8]| {
@@ -172,7 +172,7 @@ impl Table {
     }
 }
 
-impl SharedVariables for Table {
+impl SharedVariables for VariableTable {
     fn get(&self, key: &[u8]) -> Option<Vec<u8>> {
         self.variable(key).map(<[u8]>::to_vec)
     }
@@ -200,13 +200,13 @@ fn merge(headers: &[(Vec<u8>, Vec<u8>)]) -> BTreeMap<Vec<u8>, Vec<u8>> {
 mod tests {
     use super::*;
 
-    fn table(target: &str, script_name: &str, headers: &[(&str, &str)]) -> Table {
+    fn table(target: &str, script_name: &str, headers: &[(&str, &str)]) -> VariableTable {
         let mut names = Names::new(b"GET", target.as_bytes());
         names.script_name = script_name.into();
         for (name, value) in headers {
             names.headers.push((name.as_bytes().to_vec(), value.as_bytes().to_vec()));
         }
-        Table::new(&names, None, false)
+        VariableTable::new(&names, None, false)
     }
 
     #[test]

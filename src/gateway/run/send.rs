@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 
 use super::{Response, Sent};
-use crate::gateway::body::{Body, BodyStream, Kind, Pace};
+use crate::gateway::body::{Body, BodyKind, BodyStream, Pace};
 use crate::gateway::code::Code;
 use crate::gateway::error::{Error, ErrorKind, Result};
 use crate::gateway::file::FileBody;
@@ -15,10 +15,10 @@ impl Response<'_> {
     pub(super) fn send(&self, body: Body<'_>) -> Result<Sent> {
         let (kind, close) = body.into_parts();
         let sent = match kind {
-            Kind::Full(data) => self.send_bytes(data),
-            Kind::File(file) => self.send_file(file),
-            Kind::Stream { stream, length } => self.send_stream(stream, length),
-            Kind::Redirect(target) => self.redirect(target),
+            BodyKind::Full(data) => self.send_bytes(data),
+            BodyKind::File(file) => self.send_file(file),
+            BodyKind::Stream { stream, length } => self.send_stream(stream, length),
+            BodyKind::Redirect(target) => self.redirect(target),
         };
         if let Some(close) = close {
             self.close(close);
@@ -122,7 +122,7 @@ impl Response<'_> {
         if self.started.get().is_some() && !self.has_body()? {
             return Ok(Pulled::Head);
         }
-        let mut pace = Waiting { response: self, length };
+        let mut pace = WaitNotice { response: self, length };
         while let Some(data) = stream.next_chunk(&mut pace)? {
             if data.is_empty() {
                 continue;
@@ -183,12 +183,12 @@ enum Pulled {
 }
 
 /// The server's side of a stream: flushes when the stream may or must wait.
-struct Waiting<'w, 'e> {
+struct WaitNotice<'w, 'e> {
     response: &'w Response<'e>,
     length: Option<u64>,
 }
 
-impl Pace for Waiting<'_, '_> {
+impl Pace for WaitNotice<'_, '_> {
     fn may_wait(&mut self) -> Result<()> {
         Respond::flush(self.response)
     }

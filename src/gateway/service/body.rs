@@ -38,27 +38,27 @@ struct Open {
 
 /// The state that the body and the request's thread share.
 struct Pipe {
-    state: Mutex<State>,
+    state: Mutex<FeedState>,
 }
 
 #[derive(Default)]
-struct State {
+struct FeedState {
     /// The waker of the task that waits for a frame.
     wanted: bool,
     reader: Option<Waker>,
     /// The driver's waker, called when a frame is wanted and the request's thread does not poll.
     asleep: Option<Waker>,
     data: Bytes,
-    end: Option<End>,
+    end: Option<FeedEnd>,
 }
 
-enum End {
+enum FeedEnd {
     Complete(Option<HeaderMap>),
     Failed(Error),
 }
 
 impl Pipe {
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, FeedState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -75,7 +75,7 @@ impl http_body::Body for RequestBody {
         let mut state = open.pipe.lock();
         if !state.data.is_empty() {
             let data = std::mem::take(&mut state.data);
-            let nothing_follows = matches!(state.end, Some(End::Complete(None)));
+            let nothing_follows = matches!(state.end, Some(FeedEnd::Complete(None)));
             drop(state);
             let read = data.len() as u64;
             open.left = open.left.map(|left| left.saturating_sub(read));
@@ -95,8 +95,8 @@ impl http_body::Body for RequestBody {
         drop(state);
         self.open = None;
         Poll::Ready(match end {
-            End::Complete(trailers) => trailers.map(|trailers| Ok(Frame::trailers(trailers))),
-            End::Failed(error) => Some(Err(error)),
+            FeedEnd::Complete(trailers) => trailers.map(|trailers| Ok(Frame::trailers(trailers))),
+            FeedEnd::Failed(error) => Some(Err(error)),
         })
     }
 
@@ -112,7 +112,7 @@ impl http_body::Body for RequestBody {
     }
 }
 
-impl State {
+impl FeedState {
     /// Stores the waker of the waiting task, and returns the driver's waker to call.
     fn ask(&mut self, reader: &Waker) -> Option<Waker> {
         self.wanted = true;
@@ -192,7 +192,7 @@ impl Feed<'_> {
         Fed::Served
     }
 
-    fn read(&mut self, wait: bool) -> (Bytes, Option<End>) {
+    fn read(&mut self, wait: bool) -> (Bytes, Option<FeedEnd>) {
         let mut read = Vec::new();
         let end = loop {
             match self.input.fill(wait && read.is_empty()) {
@@ -208,9 +208,9 @@ impl Feed<'_> {
                         break None;
                     }
                 }
-                Ok(Fill::End) => break Some(End::Complete(self.input.trailers())),
+                Ok(Fill::End) => break Some(FeedEnd::Complete(self.input.trailers())),
                 Ok(Fill::NotYet) => break None,
-                Err(error) => break Some(End::Failed(error)),
+                Err(error) => break Some(FeedEnd::Failed(error)),
             }
         };
         // A copy, because a service may keep many small frames.
@@ -234,7 +234,7 @@ impl Drop for Feed<'_> {
     fn drop(&mut self) {
         let mut state = self.pipe.lock();
         if state.end.is_none() {
-            state.end = Some(End::Failed(Error::of(
+            state.end = Some(FeedEnd::Failed(Error::of(
                 ErrorKind::InputMalformed,
                 "the rest of the request body is gone: its exchange is over",
             )));

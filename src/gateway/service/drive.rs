@@ -9,13 +9,13 @@ use crate::gateway::error::{Error, ErrorKind, Result};
 use crate::gateway::exchange::{Exchange, Interest, Woken};
 
 /// The parts of an exchange that a driven future needs.
-pub(super) struct Driver<'x> {
+pub(super) struct ServiceDriver<'x> {
     exchange: &'x dyn Exchange,
     feed: Option<Feed<'x>>,
     waker: Waker,
 }
 
-impl<'x> Driver<'x> {
+impl<'x> ServiceDriver<'x> {
     pub(super) fn new(exchange: &'x dyn Exchange, feed: Option<Feed<'x>>) -> Self {
         Self { exchange, feed, waker: exchange.waker() }
     }

@@ -53,7 +53,7 @@ use once_cell::sync::OnceCell;
 use tokio::runtime::Handle;
 use tower_service::Service;
 
-use self::drive::Driver;
+use self::drive::ServiceDriver;
 use super::application::Application;
 use super::body::Body;
 use super::environ::Environ;
@@ -111,7 +111,7 @@ where
         let runtime = self.runtime()?;
         let _context = runtime.enter();
         let (body, feed) = body::body(environ.take_input());
-        let mut driver = Driver::new(environ.exchange(), feed);
+        let mut driver = ServiceDriver::new(environ.exchange(), feed);
         let request = request::request(&mut environ, body)?;
         drop(environ);
         let is_head = *request.method() == Method::HEAD;

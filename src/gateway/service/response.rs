@@ -8,7 +8,7 @@ use http::{HeaderMap, Response};
 use http_body::{Body as HttpBody, Frame};
 use tokio::runtime::Handle;
 
-use super::drive::Driver;
+use super::drive::ServiceDriver;
 use crate::gateway::body::{Body, BodyStream, Pace};
 use crate::gateway::error::{Error, Result};
 use crate::gateway::start_response::StartResponse;
@@ -22,7 +22,7 @@ pub(super) type BoxError = Box<dyn std::error::Error + Send + Sync>;
 pub(super) fn respond<'x, B>(
     response: Response<B>,
     start_response: &StartResponse<'x>,
-    mut driver: Driver<'x>,
+    mut driver: ServiceDriver<'x>,
     runtime: &Handle,
     is_head: bool,
 ) -> Result<Body<'x>>
@@ -82,7 +82,7 @@ where
 }
 
 struct ServiceBody<'x, B> {
-    driver: Driver<'x>,
+    driver: ServiceDriver<'x>,
     /// The service's body, or `None` after its end.
     body: Option<Pin<Box<B>>>,
     runtime: Handle,

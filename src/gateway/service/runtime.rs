@@ -36,7 +36,7 @@ pub fn care(care: Care) {
     let _ = CARE.set(care);
 }
 
-static RUNTIME: Mutex<Option<Process>> = Mutex::new(None);
+static RUNTIME: Mutex<Option<ProcessRuntime>> = Mutex::new(None);
 
 thread_local! {
     /// Whether this thread has compared the process's id, a system call. A fork keeps one thread
@@ -44,7 +44,7 @@ thread_local! {
     static CHECKED: Cell<bool> = const { Cell::new(false) };
 }
 
-struct Process {
+struct ProcessRuntime {
     id: u32,
     /// The runtime, never dropped in a fork, which lacks the threads to join.
     runtime: ManuallyDrop<Runtime>,
@@ -96,7 +96,7 @@ pub fn handle() -> Result<Handle> {
         Error::of(ErrorKind::Resources, message)
     })?;
     let handle = runtime.handle().clone();
-    *process = Some(Process { id: std::process::id(), runtime: ManuallyDrop::new(runtime) });
+    *process = Some(ProcessRuntime { id: std::process::id(), runtime: ManuallyDrop::new(runtime) });
     Ok(handle)
 }
 
@@ -133,7 +133,7 @@ pub(super) fn check_thread() {
     }
 }
 
-impl Process {
+impl ProcessRuntime {
     fn check(&self) -> &Self {
         let id = std::process::id();
         assert!(
@@ -147,7 +147,7 @@ impl Process {
 }
 
 /// Locks the runtime. A poisoned lock is valid, because a panic leaves no partial change.
-fn lock() -> MutexGuard<'static, Option<Process>> {
+fn lock() -> MutexGuard<'static, Option<ProcessRuntime>> {
     RUNTIME.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -160,6 +160,6 @@ mod tests {
     fn a_fork_must_not_use_it() {
         let runtime =
             ManuallyDrop::new(Builder::new_multi_thread().worker_threads(1).build().unwrap());
-        let _ = Process { id: std::process::id() + 1, runtime }.check();
+        let _ = ProcessRuntime { id: std::process::id() + 1, runtime }.check();
     }
 }

@@ -5,18 +5,18 @@ use std::rc::Rc;
 use bytes::Bytes;
 use http::HeaderMap;
 
-use super::rules::{State, server};
+use super::rules::{RuleState, server};
 use crate::gateway::body::{BodyStream, Pace};
 use crate::gateway::error::Result;
 
 pub(super) struct ValidStream<'x> {
     inner: Box<dyn BodyStream + 'x>,
-    state: Rc<State>,
+    state: Rc<RuleState>,
     ended: bool,
 }
 
 impl<'x> ValidStream<'x> {
-    pub(super) const fn new(inner: Box<dyn BodyStream + 'x>, state: Rc<State>) -> Self {
+    pub(super) const fn new(inner: Box<dyn BodyStream + 'x>, state: Rc<RuleState>) -> Self {
         Self { inner, state, ended: false }
     }
 

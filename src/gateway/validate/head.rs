@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 
-use super::rules::{Started, State, application, has_content};
+use super::rules::{RuleState, Started, application, has_content};
 use crate::gateway::error::Result;
 use crate::gateway::header;
 use crate::gateway::start_response::{EachHeader, Respond, StartResponse};
@@ -12,11 +12,11 @@ use crate::gateway::status::Status;
 
 pub(super) struct ValidHead<'x> {
     inner: StartResponse<'x>,
-    state: Rc<State>,
+    state: Rc<RuleState>,
 }
 
 impl<'x> ValidHead<'x> {
-    pub(super) const fn new(inner: StartResponse<'x>, state: Rc<State>) -> Self {
+    pub(super) const fn new(inner: StartResponse<'x>, state: Rc<RuleState>) -> Self {
         Self { inner, state }
     }
 
@@ -42,7 +42,7 @@ impl<'x> ValidHead<'x> {
 
 impl Respond for ValidHead<'_> {
     fn start(&self, status: Status<'_>, headers: &mut EachHeader<'_>, replace: bool) -> Result<()> {
-        let mut head = Head::default();
+        let mut head = CheckedHead::default();
         let checked = self.check_start(replace).and_then(|()| {
             headers(&mut |name, value| head.add(name, value))?;
             head.check(status.code().as_u16())
@@ -73,13 +73,13 @@ impl Respond for ValidHead<'_> {
 }
 
 #[derive(Default)]
-struct Head {
+struct CheckedHead {
     headers: Vec<(Vec<u8>, Vec<u8>)>,
     types: u32,
     length: Option<u64>,
 }
 
-impl Head {
+impl CheckedHead {
     fn add(&mut self, name: &[u8], value: &[u8]) -> Result<()> {
         header::check(name, value).map_err(application)?;
         let shown = name.escape_ascii();

@@ -5,13 +5,13 @@ use std::rc::Rc;
 
 use http::HeaderMap;
 
-use super::rules::{State, application, server};
+use super::rules::{RuleState, application, server};
 use crate::gateway::error::Result;
 use crate::gateway::input::{Fill, Input, InputSource};
 
 pub(super) struct ValidInput<'x> {
     inner: Input<'x>,
-    state: Rc<State>,
+    state: Rc<RuleState>,
     /// The bytes that the server returned last, and the consumed ones.
     given: usize,
     taken: u64,
@@ -20,7 +20,7 @@ pub(super) struct ValidInput<'x> {
 }
 
 impl<'x> ValidInput<'x> {
-    pub(super) const fn new(inner: Input<'x>, state: Rc<State>) -> Self {
+    pub(super) const fn new(inner: Input<'x>, state: Rc<RuleState>) -> Self {
         Self { inner, state, given: 0, taken: 0, ended: false, failed: false }
     }
 }

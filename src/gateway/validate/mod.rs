@@ -18,9 +18,9 @@ use std::rc::Rc;
 use self::body::ValidStream;
 use self::head::ValidHead;
 use self::input::ValidInput;
-use self::rules::{State, application};
+use self::rules::{RuleState, application};
 use super::application::Application;
-use super::body::{Body, Kind};
+use super::body::{Body, BodyKind};
 use super::environ::Environ;
 use super::error::Result;
 use super::input::Input;
@@ -63,7 +63,7 @@ impl<A: Application> Application for Validate<A> {
         start_response: StartResponse<'x>,
     ) -> Result<Body<'x>> {
         environ::check(&mut environ)?;
-        let state = Rc::new(State::new(environ.method() == b"HEAD"));
+        let state = Rc::new(RuleState::new(environ.method() == b"HEAD"));
         let input = ValidInput::new(environ.take_input(), state.clone());
         environ.set_input(Input::from_source(input));
         let head = ValidHead::new(start_response, state.clone());
@@ -71,8 +71,8 @@ impl<A: Application> Application for Validate<A> {
         state.verdict()?;
         let body = body?;
         match &body.kind {
-            Kind::Full(bytes) => state.whole(bytes.len() as u64)?,
-            Kind::File(file) => {
+            BodyKind::Full(bytes) => state.whole(bytes.len() as u64)?,
+            BodyKind::File(file) => {
                 if state.sent.get() > 0 {
                     return Err(application(
                         "a file follows what was written (PEP 3333, File Handling)",
@@ -80,14 +80,14 @@ impl<A: Application> Application for Validate<A> {
                 }
                 state.whole(file.length())?;
             }
-            Kind::Redirect(_) => {
+            BodyKind::Redirect(_) => {
                 if state.started.get().is_some() {
                     return Err(application(
                         "an internal redirect follows start_response (RFC 3875, 6.2.2)",
                     ));
                 }
             }
-            Kind::Stream { length, .. } => {
+            BodyKind::Stream { length, .. } => {
                 state.check_length(*length)?;
                 let length = *length;
                 let stream = ValidStream::new(body.into_stream()?, state);

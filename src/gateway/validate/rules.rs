@@ -6,7 +6,7 @@ use std::fmt;
 use crate::gateway::error::{Error, ErrorKind, Result};
 
 /// The state of the response so far.
-pub(super) struct State {
+pub(super) struct RuleState {
     pub(super) is_head: bool,
     pub(super) started: Cell<Option<Started>>,
     /// Bytes of content given so far.
@@ -25,7 +25,7 @@ pub(super) struct Started {
     pub(super) length: Option<u64>,
 }
 
-impl State {
+impl RuleState {
     pub(super) const fn new(is_head: bool) -> Self {
         Self {
             is_head,

@@ -15,11 +15,11 @@ use super::kind::{Kind, Role};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Flow {
     role: Role,
-    state: State,
+    state: FlowState,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
+enum FlowState {
     Params,
     Stdin,
     Data,
@@ -49,7 +49,7 @@ impl Flow {
     /// Returns a request that has begun.
     #[must_use]
     pub const fn begin(role: Role) -> Self {
-        Self { role, state: State::Params }
+        Self { role, state: FlowState::Params }
     }
 
     /// Returns a record of this request has come, or its header.
@@ -62,21 +62,21 @@ impl Flow {
         let ended = header.content_length == 0;
         let (step, next) = match (self.state, header.kind) {
             (state, Kind::ABORT_REQUEST) => (Step::Abort, state),
-            (State::Params, Kind::PARAMS) if ended => (Step::ParamsEnd, State::Stdin),
-            (State::Params, Kind::PARAMS) => (Step::Params, State::Params),
-            (State::Stdin, Kind::STDIN) if ended => {
+            (FlowState::Params, Kind::PARAMS) if ended => (Step::ParamsEnd, FlowState::Stdin),
+            (FlowState::Params, Kind::PARAMS) => (Step::Params, FlowState::Params),
+            (FlowState::Stdin, Kind::STDIN) if ended => {
                 let filter = matches!(self.role, Role::FILTER);
-                (Step::StdinEnd, if filter { State::Data } else { State::Whole })
+                (Step::StdinEnd, if filter { FlowState::Data } else { FlowState::Whole })
             }
-            (State::Stdin, Kind::STDIN) => (Step::Stdin, State::Stdin),
-            (State::Data, Kind::DATA) if ended => (Step::DataEnd, State::Whole),
-            (State::Data, Kind::DATA) => (Step::Data, State::Data),
+            (FlowState::Stdin, Kind::STDIN) => (Step::Stdin, FlowState::Stdin),
+            (FlowState::Data, Kind::DATA) if ended => (Step::DataEnd, FlowState::Whole),
+            (FlowState::Data, Kind::DATA) => (Step::Data, FlowState::Data),
             (state, kind) => {
                 let allowed = match state {
-                    State::Params => "PARAMS and ABORT_REQUEST",
-                    State::Stdin => "STDIN and ABORT_REQUEST",
-                    State::Data => "DATA and ABORT_REQUEST",
-                    State::Whole => "ABORT_REQUEST",
+                    FlowState::Params => "PARAMS and ABORT_REQUEST",
+                    FlowState::Stdin => "STDIN and ABORT_REQUEST",
+                    FlowState::Data => "DATA and ABORT_REQUEST",
+                    FlowState::Whole => "ABORT_REQUEST",
                 };
                 return Err(Error::new(1, Some(kind), ErrorKind::Unexpected { allowed }));
             }
@@ -96,9 +96,9 @@ impl Flow {
     #[must_use]
     pub const fn is_ready(&self) -> bool {
         match self.state {
-            State::Params => false,
-            State::Stdin => !matches!(self.role, Role::FILTER),
-            State::Data | State::Whole => true,
+            FlowState::Params => false,
+            FlowState::Stdin => !matches!(self.role, Role::FILTER),
+            FlowState::Data | FlowState::Whole => true,
         }
     }
 
@@ -106,9 +106,9 @@ impl Flow {
     #[must_use]
     pub const fn is_whole(&self) -> bool {
         match self.state {
-            State::Params | State::Data => false,
-            State::Stdin => matches!(self.role, Role::AUTHORIZER),
-            State::Whole => true,
+            FlowState::Params | FlowState::Data => false,
+            FlowState::Stdin => matches!(self.role, Role::AUTHORIZER),
+            FlowState::Whole => true,
         }
     }
 }

@@ -12,7 +12,7 @@ use http::HeaderMap;
 
 use crate::gateway::{Error, ErrorKind, Interest, Result, Woken};
 use crate::os::{self, Event};
-use crate::server::site::{Head, Sink};
+use crate::server::site::{FinalHead, Sink};
 
 /// Smaller pieces go out together.
 const PIECE: usize = 64 * 1024;
@@ -97,7 +97,7 @@ impl Stdout {
 }
 
 impl Sink for Stdout {
-    fn head(&self, head: &Head<'_>) -> Result<()> {
+    fn head(&self, head: &FinalHead<'_>) -> Result<()> {
         let mut bytes = Vec::with_capacity(512);
         match &self.nph {
             None => head.write_cgi(&mut bytes),
@@ -109,7 +109,7 @@ impl Sink for Stdout {
                 fields.extend_from_slice(b"Connection: close\r\n");
                 // Nor does anybody look a local redirect up.
                 let status = head.status.or(Some(http::StatusCode::FOUND));
-                Head { status, fields: &fields, ..*head }.write_http(&mut bytes);
+                FinalHead { status, fields: &fields, ..*head }.write_http(&mut bytes);
             }
         }
         self.put(&bytes)

@@ -4,7 +4,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::os::Peer;
+use crate::os::PeerCredentials;
 use crate::server::workers::connections::{Claims, Entry};
 use crate::server::workers::send_buffer::SendBuffer;
 
@@ -13,7 +13,7 @@ use crate::server::workers::send_buffer::SendBuffer;
 pub(super) struct Connection {
     socket: OwnedFd,
     token: u64,
-    peer: Peer,
+    peer: PeerCredentials,
     /// Whether a good HELLO has come.
     greeted: AtomicBool,
     claims: Claims,
@@ -35,7 +35,12 @@ pub(super) struct ConnectionState {
 impl Connection {
     /// Makes the connection with this token; `has_buffer_set` where `send-buffer-size` sets how
     /// much the kernel buffers.
-    pub(super) fn new(socket: OwnedFd, token: u64, peer: Peer, has_buffer_set: bool) -> Self {
+    pub(super) fn new(
+        socket: OwnedFd,
+        token: u64,
+        peer: PeerCredentials,
+        has_buffer_set: bool,
+    ) -> Self {
         Self {
             socket,
             token,
@@ -47,7 +52,7 @@ impl Connection {
         }
     }
 
-    pub(super) const fn peer(&self) -> Peer {
+    pub(super) const fn peer(&self) -> PeerCredentials {
         self.peer
     }
 

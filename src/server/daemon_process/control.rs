@@ -4,12 +4,12 @@ use std::os::fd::AsFd as _;
 use std::sync::atomic::Ordering;
 
 use super::connection::Connection;
-use super::process::Process;
+use super::process::DaemonProcess;
 use crate::os::{self, monotonic_us};
 use crate::protocol::bridge::{Limits, Reason as Refusal, put_reply};
 
 /// Answers `command`. `false` when the peer was refused.
-pub(super) fn command(process: &Process, connection: &Connection, command: &str) -> bool {
+pub(super) fn command(process: &DaemonProcess, connection: &Connection, command: &str) -> bool {
     if !process.controllers.contains(&connection.peer().uid) {
         process.refuse(connection, Refusal::User, "its user may not send CONTROL");
         return false;

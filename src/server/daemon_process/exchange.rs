@@ -15,8 +15,8 @@ use super::connection::Connection;
 use super::current_request::{CurrentRequest, left, wait_to_write};
 use super::inbound::Inbound;
 use super::output::Output;
-use super::process::Process;
-use super::variables::{Environ, Frozen};
+use super::process::DaemonProcess;
+use super::variables::{BridgeEnviron, Frozen};
 use crate::gateway::{
     Error, ErrorKind, Exchange, FileBody, Interest, Level, Result, SharedVariables, Status,
     Variables, Woken,
@@ -24,12 +24,12 @@ use crate::gateway::{
 use crate::os::monotonic_us;
 use crate::process_group::{Phase, WorkerScore};
 use crate::protocol::bridge::{FieldsEncoder, HeadEncoder, put_end, put_file};
-use crate::server::workers::parker::{self, Client};
+use crate::server::workers::parker::{self, ClientState};
 
 /// A request in a daemon process.
 pub(super) struct BridgeExchange<'e, 'c> {
-    pub(super) process: &'e Arc<Process>,
-    environ: Environ<'e>,
+    pub(super) process: &'e Arc<DaemonProcess>,
+    environ: BridgeEnviron<'e>,
     current: &'e CurrentRequest,
     row: &'e WorkerScore,
     inbound: &'e Inbound<'c>,
@@ -67,8 +67,8 @@ pub(super) struct RequestCounts {
 impl<'e, 'c> BridgeExchange<'e, 'c> {
     #[allow(clippy::too_many_arguments, reason = "made in one place, of what that place has")]
     pub(super) fn new(
-        process: &'e Arc<Process>,
-        environ: Environ<'e>,
+        process: &'e Arc<DaemonProcess>,
+        environ: BridgeEnviron<'e>,
         (current, row): (&'e CurrentRequest, &'e WorkerScore),
         inbound: &'e Inbound<'c>,
         output: &'e mut Output,
@@ -318,7 +318,7 @@ impl Exchange for BridgeExchange<'_, '_> {
             }
             self.inbound.mute();
         }
-        parker::park(self.inbound.connection, Client::Whole, interest, None, |wait| {
+        parker::park(self.inbound.connection, ClientState::Whole, interest, None, |wait| {
             self.process.park(self.current, self.row, self.inbound.phase.get(), wait)
         })
     }

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use super::connection::Connection;
 use super::current_request::wait_to_write;
-use super::process::Process;
+use super::process::DaemonProcess;
 use crate::gateway::{Error, ErrorKind, Result};
 use crate::os::{self, monotonic_us};
 use crate::process_group::Phase;
-use crate::server::workers::pool::Pool;
+use crate::server::workers::pool::WorkerPool;
 
 /// Room to read into, in bytes: an INPUT of 64 KiB and what comes with it.
 pub(super) const BUFFER: usize = 128 * 1024;
@@ -25,7 +25,7 @@ const MOMENTS_US: u64 = 50_000;
 
 /// The state of a request's body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum State {
+pub(super) enum BodyState {
     /// More may come.
     Open,
     Ended,
@@ -35,10 +35,10 @@ pub(super) enum State {
 /// The reading side of a connection, which input and output of an exchange share.
 pub(super) struct Inbound<'c> {
     pub(super) connection: &'c Connection,
-    pool: &'c Pool<Process>,
+    pool: &'c WorkerPool<DaemonProcess>,
     /// Bytes that were read, but not by who reads the body.
     pub(super) ahead: RefCell<Vec<u8>>,
-    pub(super) state: Cell<State>,
+    pub(super) state: Cell<BodyState>,
     /// The number of bytes that were read behind the body's end.
     pub(super) behind: Cell<usize>,
     /// The last read filled its buffer: there may be more without an event that says so.
@@ -58,7 +58,7 @@ impl<'c> Inbound<'c> {
     /// `behind` bytes came with the REQUEST behind it; `room` is for what is taken in.
     pub(super) fn new(
         connection: &'c Connection,
-        pool: &'c Pool<Process>,
+        pool: &'c WorkerPool<DaemonProcess>,
         room: Vec<u8>,
         has_body: bool,
         behind: usize,
@@ -68,7 +68,7 @@ impl<'c> Inbound<'c> {
             connection,
             pool,
             ahead: RefCell::new(room),
-            state: Cell::new(if has_body { State::Open } else { State::Ended }),
+            state: Cell::new(if has_body { BodyState::Open } else { BodyState::Ended }),
             behind: Cell::new(if has_body { 0 } else { behind }),
             full: Cell::new(full),
             broken: Cell::new(false),
@@ -91,7 +91,7 @@ impl<'c> Inbound<'c> {
     }
 
     pub(super) fn is_open(&self) -> bool {
-        self.state.get() == State::Open
+        self.state.get() == BodyState::Open
     }
 
     pub(super) const fn is_full(&self) -> bool {
@@ -197,14 +197,14 @@ pub(super) fn closed() -> Error {
 
 /// The buffer that a worker thread keeps for bodies, from one request to the next.
 #[derive(Debug, Default)]
-pub(super) struct Buffer {
+pub(super) struct BodyBuffer {
     data: Vec<u8>,
     /// The unused bytes that were read: `data[from..to]`.
     pub(super) from: usize,
     pub(super) to: usize,
 }
 
-impl Buffer {
+impl BodyBuffer {
     pub(super) fn unread(&self) -> &[u8] {
         &self.data[self.from..self.to]
     }

@@ -12,8 +12,8 @@ use std::sync::Arc;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::current_request::{CurrentRequest, wait_to_write};
-use super::inbound::{BUFFER, Buffer, Inbound, State, closed};
-use super::process::Process;
+use super::inbound::{BUFFER, BodyBuffer, BodyState, Inbound, closed};
+use super::process::DaemonProcess;
 use crate::gateway::{Error, ErrorKind, Fill, InputSource, Result};
 use crate::os;
 use crate::process_group::WorkerScore;
@@ -22,8 +22,8 @@ use crate::protocol::bridge::{
 };
 
 /// The request body of one exchange.
-pub(super) struct Input<'e, 'c> {
-    process: &'e Arc<Process>,
+pub(super) struct BridgeInput<'e, 'c> {
+    process: &'e Arc<DaemonProcess>,
     inbound: &'e Inbound<'c>,
     current: &'e CurrentRequest,
     row: &'e WorkerScore,
@@ -32,7 +32,7 @@ pub(super) struct Input<'e, 'c> {
     expect: bool,
     /// The unused bytes that came with the REQUEST. They come before those in `buffer`.
     first: &'e [u8],
-    buffer: &'e mut Buffer,
+    buffer: &'e mut BodyBuffer,
     /// The rest of the INPUT that is being read.
     piece: usize,
     trailers: Option<HeaderMap>,
@@ -47,14 +47,14 @@ pub(super) struct Leftover {
     pub(super) body: bool,
 }
 
-impl<'e, 'c> Input<'e, 'c> {
+impl<'e, 'c> BridgeInput<'e, 'c> {
     pub(super) fn new(
-        process: &'e Arc<Process>,
+        process: &'e Arc<DaemonProcess>,
         inbound: &'e Inbound<'c>,
         (current, row): (&'e CurrentRequest, &'e WorkerScore),
         (length, expect): (Option<u64>, bool),
         first: &'e [u8],
-        buffer: &'e mut Buffer,
+        buffer: &'e mut BodyBuffer,
     ) -> Self {
         buffer.empty();
         Self {
@@ -140,13 +140,15 @@ impl<'e, 'c> Input<'e, 'c> {
     }
 
     /// The end of a body, by its last frame.
-    fn ended(&self, frame: &Frame<'_>) -> Result<(State, Option<HeaderMap>)> {
+    fn ended(&self, frame: &Frame<'_>) -> Result<(BodyState, Option<HeaderMap>)> {
         match frame.message() {
-            Ok(Message::InputEnd(trailers)) if trailers.is_empty() => Ok((State::Ended, None)),
-            Ok(Message::InputEnd(trailers)) => Ok((State::Ended, Some(header_map(&trailers)))),
-            Ok(Message::InputFailed(failure)) => Ok((State::Failed(failure.error_kind()), None)),
+            Ok(Message::InputEnd(trailers)) if trailers.is_empty() => Ok((BodyState::Ended, None)),
+            Ok(Message::InputEnd(trailers)) => Ok((BodyState::Ended, Some(header_map(&trailers)))),
+            Ok(Message::InputFailed(failure)) => {
+                Ok((BodyState::Failed(failure.error_kind()), None))
+            }
             // It stops only when it has the whole response, and then nobody is here to read.
-            Ok(Message::InputStop) => Ok((State::Failed(ErrorKind::InputMalformed), None)),
+            Ok(Message::InputStop) => Ok((BodyState::Failed(ErrorKind::InputMalformed), None)),
             Ok(_) => Err(self.violated(&format!("{} within a request", frame.kind))),
             Err(error) => Err(self.violated(&error.to_string())),
         }
@@ -200,7 +202,7 @@ impl<'e, 'c> Input<'e, 'c> {
     }
 }
 
-impl InputSource for Input<'_, '_> {
+impl InputSource for BridgeInput<'_, '_> {
     fn length(&self) -> Option<u64> {
         self.length
     }
@@ -212,9 +214,9 @@ impl InputSource for Input<'_, '_> {
                 return Ok(Fill::Data(&self.unread()[..there]));
             }
             match self.inbound.state.get() {
-                State::Open => {}
-                State::Ended => return Ok(Fill::End),
-                State::Failed(kind) => return Err(Error::of(kind, failure(kind))),
+                BodyState::Open => {}
+                BodyState::Ended => return Ok(Fill::End),
+                BodyState::Failed(kind) => return Err(Error::of(kind, failure(kind))),
             }
             if self.piece == 0 && self.step()? {
                 continue;

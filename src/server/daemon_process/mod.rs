@@ -35,13 +35,13 @@ mod worker;
 use std::sync::Arc;
 
 use self::daemon::broken;
-use self::process::{Parts, Process};
-use self::start::Start;
+use self::process::{DaemonProcess, ProcessParts};
+use self::start::StartingProcess;
 use self::timer::Timer;
 use self::watch::Watch;
 use crate::os::monotonic_us;
 use crate::process_group::Recycle;
-use crate::server::workers::pool::Pool;
+use crate::server::workers::pool::WorkerPool;
 
 pub use self::current_request::{log_here, logs_here};
 pub use self::daemon::{AbandonFn, Applications, BuildFn, Daemon, Ended, LogFn};
@@ -59,7 +59,7 @@ pub fn run(daemon: Daemon) -> Ended {
         Err(error) => return broken("watch its lifeline and its signals")(error),
     };
     watch.ring_doorbell();
-    let start = Start { options: &options, board, slot, log: &log };
+    let start = StartingProcess { options: &options, board, slot, log: &log };
     let built = start
         .wait_until_needed(&watch)
         .and_then(|()| start.build(daemon.build, watch, &daemon.abandon));
@@ -71,7 +71,7 @@ pub fn run(daemon: Daemon) -> Ended {
     let chance = now_us ^ u64::from(std::process::id()) << 32 ^ (slot as u64) << 56;
     let recycle = Recycle::new(&options, now_us, chance);
     let log_of_failure = log.clone();
-    let parts = Parts {
+    let parts = ProcessParts {
         options: options.clone(),
         board,
         slot,
@@ -83,8 +83,8 @@ pub fn run(daemon: Daemon) -> Ended {
         on_worker_thread: daemon.on_worker_thread,
         recycle,
     };
-    let timer = Process::new(parts).map(Arc::new).and_then(|process| {
-        Pool::start(&process)?;
+    let timer = DaemonProcess::new(parts).map(Arc::new).and_then(|process| {
+        WorkerPool::start(&process)?;
         let timer = Timer::new(process.clone(), watch, daemon.listener, daemon.peers)?;
         Ok((process, timer))
     });
@@ -97,7 +97,7 @@ pub fn run(daemon: Daemon) -> Ended {
             timer.run()
         }
         Err(error) => {
-            let start = Start { options: &options, board, slot, log: &log_of_failure };
+            let start = StartingProcess { options: &options, board, slot, log: &log_of_failure };
             let what = "make its worker threads and what they wait for";
             start.failed(&format!("cannot {what}: {error}"));
             broken(what)(error)

@@ -17,7 +17,7 @@ use crate::process_group::{
 };
 use crate::protocol::bridge::{Limits, Reason as Refusal, TOKEN, put_refused};
 use crate::server::workers::pollers::Pollers;
-use crate::server::workers::pool::{Driver, Pool, PoolOptions, Regain};
+use crate::server::workers::pool::{Driver, PoolOptions, Regain, WorkerPool};
 
 /// The most connections that a process keeps. There are no more httpd children's threads.
 pub(super) const MOST_CONNECTIONS: usize = 20_000;
@@ -26,7 +26,7 @@ pub(super) const MOST_CONNECTIONS: usize = 20_000;
 const REFUSALS: u64 = 10;
 
 /// A daemon process that serves.
-pub(super) struct Process {
+pub(super) struct DaemonProcess {
     pub(super) options: GroupOptions,
     pub(super) board: Scoreboard,
     pub(super) slot: usize,
@@ -34,7 +34,7 @@ pub(super) struct Process {
     pub(super) token: [u8; TOKEN],
     pub(super) controllers: Vec<u32>,
     pub(super) applications: Arc<dyn Applications>,
-    pub(super) pool: Pool<Self>,
+    pub(super) pool: WorkerPool<Self>,
     /// One a row.
     pub(super) current_requests: Box<[Arc<CurrentRequest>]>,
     pub(super) variables: ProcessVariables,
@@ -55,7 +55,7 @@ pub(super) struct Process {
 }
 
 /// The parts that a process is made of, beside those that it makes itself.
-pub(super) struct Parts {
+pub(super) struct ProcessParts {
     pub(super) options: GroupOptions,
     pub(super) board: Scoreboard,
     pub(super) slot: usize,
@@ -68,12 +68,12 @@ pub(super) struct Parts {
     pub(super) recycle: Recycle,
 }
 
-impl Process {
-    pub(super) fn new(parts: Parts) -> io::Result<Self> {
-        let Parts { options, board, slot, incarnation, token, controllers, .. } = parts;
+impl DaemonProcess {
+    pub(super) fn new(parts: ProcessParts) -> io::Result<Self> {
+        let ProcessParts { options, board, slot, incarnation, token, controllers, .. } = parts;
         let rows = board.rows_of(slot).len();
         let threads = options.workers();
-        let pool = Pool::new(PoolOptions {
+        let pool = WorkerPool::new(PoolOptions {
             threads,
             // A thread needs a row of the scoreboard.
             blocked: rows.saturating_sub(threads as usize),
@@ -180,7 +180,7 @@ impl Process {
             job.parked = true;
         }
         row.set_phase(Phase::Parked);
-        let waited = Pool::without_permit(self, regain, || {
+        let waited = WorkerPool::without_permit(self, regain, || {
             let waited = wait();
             if let Some(job) = current.job().as_mut().filter(|job| job.cut_us.is_none()) {
                 self.slot().unpark(self.incarnation);
@@ -209,7 +209,7 @@ impl Process {
         let _ = os::send(connection.as_fd(), &frame);
     }
 
-    pub(super) fn log_refusal(&self, peer: os::Peer, why: &str) {
+    pub(super) fn log_refusal(&self, peer: os::PeerCredentials, why: &str) {
         let now_us = monotonic_us();
         if now_us.saturating_sub(self.refusals_since_us.load(Ordering::Relaxed)) > 60_000_000 {
             self.refusals_since_us.store(now_us, Ordering::Relaxed);
@@ -231,11 +231,11 @@ impl Process {
     }
 }
 
-impl Driver for Process {
+impl Driver for DaemonProcess {
     type Worker = Worker;
     type Connection = Connection;
 
-    fn pool(&self) -> &Pool<Self> {
+    fn pool(&self) -> &WorkerPool<Self> {
         &self.pool
     }
 

@@ -7,8 +7,8 @@ use super::connection::Connection;
 use super::current_request::RequestEnd;
 use super::exchange::BridgeExchange;
 use super::inbound::Inbound;
-use super::input::{Input, Leftover};
-use super::variables::{Environ, Times};
+use super::input::{BridgeInput, Leftover};
+use super::variables::{BridgeEnviron, Times};
 use super::worker::Worker;
 use crate::gateway::{Error, ErrorKind, Outcome, Result, run};
 use crate::os::{self, monotonic_us, wall_us};
@@ -88,7 +88,7 @@ pub(super) fn serve(
         behind.len(),
         full,
     );
-    let environ = Environ::new(head, &process.variables, times);
+    let environ = BridgeEnviron::new(head, &process.variables, times);
     current.begin(connection.clone(), started_us, facts.log_level);
     let exchange = BridgeExchange::new(
         process,
@@ -99,8 +99,14 @@ pub(super) fn serve(
         queue_us,
         started_us,
     );
-    let mut input =
-        Input::new(process, &inbound, (current, row), (facts.length, facts.expect), behind, buffer);
+    let mut input = BridgeInput::new(
+        process,
+        &inbound,
+        (current, row),
+        (facts.length, facts.expect),
+        behind,
+        buffer,
+    );
 
     let waited_too_long = process
         .options

@@ -14,14 +14,14 @@ use crate::process_group::{
 };
 
 /// The slot of a process that does not serve yet.
-pub(super) struct Start<'s> {
+pub(super) struct StartingProcess<'s> {
     pub(super) options: &'s GroupOptions,
     pub(super) board: Scoreboard,
     pub(super) slot: usize,
     pub(super) log: &'s Arc<LogFn>,
 }
 
-impl Start<'_> {
+impl StartingProcess<'_> {
     /// Waits until the group needs this process: its slot is in the state Starting then.
     ///
     /// # Errors
@@ -101,7 +101,7 @@ impl Start<'_> {
         watch.add_bell(&done)?;
         let deadline_us = startup_us(&options, board.slots[slot].since_us());
         thread::Builder::new().name("mod_rust-start".to_owned()).spawn(move || {
-            let this = Start { options: &options, board, slot, log: &log };
+            let this = StartingProcess { options: &options, board, slot, log: &log };
             let reason = loop {
                 let now_us = monotonic_us();
                 if deadline_us.is_some_and(|deadline_us| now_us >= deadline_us) {

@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::daemon::{Ended, broken};
-use super::process::Process;
+use super::process::DaemonProcess;
 use super::watch::{Watch, WatchEvents};
 use crate::gateway::{Code, ErrorKind};
 use crate::os::{self, monotonic_us};
@@ -29,7 +29,7 @@ const REST_US: u64 = 60_000_000;
 
 /// The timer of a process.
 pub(super) struct Timer {
-    process: Arc<Process>,
+    process: Arc<DaemonProcess>,
     watch: Watch,
     listener: OwnedFd,
     peers: Vec<u32>,
@@ -52,7 +52,7 @@ pub(super) struct Timer {
 
 impl Timer {
     pub(super) fn new(
-        process: Arc<Process>,
+        process: Arc<DaemonProcess>,
         watch: Watch,
         listener: OwnedFd,
         peers: Vec<u32>,
@@ -354,7 +354,7 @@ impl Timer {
 }
 
 /// Whether a slot that was starting serves now.
-pub(super) fn becomes_ready(process: &Process) -> bool {
+pub(super) fn becomes_ready(process: &DaemonProcess) -> bool {
     process.board.ready(process.slot, monotonic_us())
         && process.slot().state() == ProcessState::Ready
 }

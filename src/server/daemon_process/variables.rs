@@ -54,7 +54,7 @@ const OWN: [&[u8]; 9] = [
 
 /// A view of a REQUEST as an environ.
 #[derive(Debug)]
-pub(super) struct Environ<'e> {
+pub(super) struct BridgeEnviron<'e> {
     head: RequestHead<'e>,
     facts: &'e ProcessVariables,
     times: Times,
@@ -62,7 +62,7 @@ pub(super) struct Environ<'e> {
     texts: [OnceCell<String>; 3],
 }
 
-impl<'e> Environ<'e> {
+impl<'e> BridgeEnviron<'e> {
     pub(super) const fn new(
         head: RequestHead<'e>,
         facts: &'e ProcessVariables,

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use super::connection::{Connection, ConnectionState};
 use super::control;
 use super::current_request::{self, CurrentRequest, RequestEnd};
-use super::inbound::Buffer;
+use super::inbound::BodyBuffer;
 use super::input::Leftover;
 use super::output::Output;
-use super::process::Process;
+use super::process::DaemonProcess;
 use super::serve::{self, Served};
 use crate::gateway::{Code, Error};
 use crate::os;
@@ -24,7 +24,7 @@ const READ: usize = 128 * 1024;
 
 /// The state that a worker thread keeps from one request to the next.
 pub(super) struct Worker {
-    pub(super) process: Arc<Process>,
+    pub(super) process: Arc<DaemonProcess>,
     pub(super) row: &'static WorkerScore,
     pub(super) current: Arc<CurrentRequest>,
     /// The unused bytes that were read: `read[from..to]`.
@@ -32,12 +32,12 @@ pub(super) struct Worker {
     pub(super) from: usize,
     pub(super) to: usize,
     pub(super) output: Output,
-    pub(super) input: Buffer,
+    pub(super) input: BodyBuffer,
     pub(super) spare: Vec<u8>,
 }
 
 /// The next step after a frame.
-enum Next {
+enum NextStep {
     /// Look at the next one.
     Go,
     /// More bytes are wanted for it.
@@ -50,7 +50,7 @@ enum Next {
 
 impl Worker {
     /// Makes the state of the thread that has this row of the scoreboard.
-    pub(super) fn new(process: &Arc<Process>, row: usize) -> Self {
+    pub(super) fn new(process: &Arc<DaemonProcess>, row: usize) -> Self {
         let current = process.current_requests[row].clone();
         current_request::set_for_this_thread(current.clone());
         Self {
@@ -61,7 +61,7 @@ impl Worker {
             from: 0,
             to: 0,
             output: Output::default(),
-            input: Buffer::default(),
+            input: BodyBuffer::default(),
             spare: Vec::new(),
         }
     }
@@ -97,11 +97,11 @@ impl Worker {
             full |= drains && read;
             loop {
                 match self.frame(connection, &mut kept) {
-                    Next::Go => {}
-                    Next::More => break,
-                    Next::Close => return self.close(connection),
-                    Next::Request(_) if hung_up => return self.gone(connection, &kept),
-                    Next::Request(size) => match serve::serve(self, connection, size, full) {
+                    NextStep::Go => {}
+                    NextStep::More => break,
+                    NextStep::Close => return self.close(connection),
+                    NextStep::Request(_) if hung_up => return self.gone(connection, &kept),
+                    NextStep::Request(size) => match serve::serve(self, connection, size, full) {
                         Served::Released => return,
                         Served::Closed => return self.close(connection),
                         Served::Kept(leftover, is_full) => {
@@ -188,15 +188,15 @@ impl Worker {
     }
 
     /// Looks at the frame that comes first in the buffer.
-    fn frame(&mut self, connection: &Connection, kept: &mut ConnectionState) -> Next {
+    fn frame(&mut self, connection: &Connection, kept: &mut ConnectionState) -> NextStep {
         let unread = &self.read[self.from..self.to];
         if kept.skip > 0 {
             let skipped = unread.len().min(kept.skip as usize);
             self.from += skipped;
             kept.skip -= skipped as u32;
-            return if kept.skip > 0 { Next::More } else { Next::Go };
+            return if kept.skip > 0 { NextStep::More } else { NextStep::Go };
         }
-        let Some(header) = unread.first_chunk::<HEADER>() else { return Next::More };
+        let Some(header) = unread.first_chunk::<HEADER>() else { return NextStep::More };
         let limits = Limits::default();
         let header = match Header::decode(header, Peer::Child, &limits) {
             Ok(header) => header,
@@ -216,16 +216,16 @@ impl Worker {
         if header.kind == Kind::Input {
             self.from += HEADER;
             kept.skip = header.length;
-            return Next::Go;
+            return NextStep::Go;
         }
         let frame = match split(unread, Peer::Child, &limits) {
             Ok(Some(frame)) => frame,
-            Ok(None) => return Next::More,
+            Ok(None) => return NextStep::More,
             Err(error) => return self.violated(connection, kept, &error),
         };
         let size = frame.size;
         if frame.kind == Kind::Request {
-            return Next::Request(size);
+            return NextStep::Request(size);
         }
         match frame.message() {
             Ok(Message::Hello(hello)) if hello.knows(&self.process.token) => {
@@ -237,7 +237,7 @@ impl Worker {
             }
             Ok(Message::Control(command)) => {
                 if !control::command(&self.process, connection, command) {
-                    return Next::Close;
+                    return NextStep::Close;
                 }
             }
             // The rest of a body, which nobody wants: here it ends.
@@ -245,7 +245,7 @@ impl Worker {
             Err(error) => return self.violated(connection, kept, &error),
         }
         self.from += size;
-        Next::Go
+        NextStep::Go
     }
 
     fn violated(
@@ -253,7 +253,7 @@ impl Worker {
         connection: &Connection,
         kept: &ConnectionState,
         error: &FrameError,
-    ) -> Next {
+    ) -> NextStep {
         self.refuse(connection, kept, Refusal::of_error(error), &error.to_string())
     }
 
@@ -263,10 +263,10 @@ impl Worker {
         kept: &ConnectionState,
         reason: Refusal,
         why: &str,
-    ) -> Next {
+    ) -> NextStep {
         self.process.refuse(connection, reason, why);
         self.give_up_request(connection, kept);
-        Next::Close
+        NextStep::Close
     }
 
     /// The other end has closed.

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::input::Mode;
-use super::multiplexer::{Request, multiplexer};
+use super::input::InputMode;
+use super::multiplexer::{CompleteHead, multiplexer};
 use super::piece::Piece;
-use super::records::{Reader, Step};
+use super::records::{ReadStep, RecordReader};
 use super::request::{Left, run};
 use super::response::reply;
 use super::thread_state::ThreadState;
@@ -43,14 +43,14 @@ pub(super) fn serve(worker: &mut Worker, connection: &Arc<Connection>, hung_up: 
         }
         loop {
             match step(worker, connection, &mut piece) {
-                Ok(Step::Go | Step::Own(_) | Step::OwnEnd) => {}
-                Ok(Step::More) => break,
-                Ok(Step::Ready(request)) if worker.refuses => {
+                Ok(ReadStep::Go | ReadStep::Own(_) | ReadStep::OwnEnd) => {}
+                Ok(ReadStep::More) => break,
+                Ok(ReadStep::Ready(request)) if worker.refuses => {
                     if !refuse(worker, connection, *request) {
                         return worker.process.cut(connection);
                     }
                 }
-                Ok(Step::Ready(request)) => {
+                Ok(ReadStep::Ready(request)) => {
                     let full = received == Received::Full;
                     match begin(worker, connection, request, piece, full) {
                         Left::Alone => return,
@@ -60,13 +60,13 @@ pub(super) fn serve(worker: &mut Worker, connection: &Arc<Connection>, hung_up: 
                         }
                     }
                 }
-                Ok(Step::QueueFull) => {
+                Ok(ReadStep::QueueFull) => {
                     // The thread that empties the queue has another read on.
                     put_down(worker, connection, piece);
                     while !connection.release() {}
                     return;
                 }
-                Ok(Step::Violation(why)) => return worker.process.violated(connection, &why),
+                Ok(ReadStep::Violation(why)) => return worker.process.violated(connection, &why),
                 Err(Closed) => return worker.process.cut(connection),
             }
         }
@@ -89,7 +89,7 @@ pub(super) fn serve(worker: &mut Worker, connection: &Arc<Connection>, hung_up: 
 }
 
 /// Answers a request that no thread takes up. Returns whether that is possible.
-fn refuse(worker: &mut Worker, connection: &Connection, request: Request) -> bool {
+fn refuse(worker: &mut Worker, connection: &Connection, request: CompleteHead) -> bool {
     let Worker { process, states, .. } = worker;
     let mut output = Output::new();
     output.begin(Framing::Stdout(request.id));
@@ -107,7 +107,7 @@ fn refuse(worker: &mut Worker, connection: &Connection, request: Request) -> boo
     table.close |= !request.keep_conn;
     let closes = table.close && table.requests.is_empty();
     drop(table);
-    let Request { head, channel, .. } = request;
+    let CompleteHead { head, channel, .. } = request;
     states.get(ThreadState::new).spare.put(head, channel);
     let replied = stream::reply(process, connection, &mut output);
     if replied && closes && connection.sending.writer().finish(Then::Linger) {
@@ -119,7 +119,7 @@ fn refuse(worker: &mut Worker, connection: &Connection, request: Request) -> boo
 /// Runs a request that another thread has read.
 pub(super) fn run_ready(worker: &mut Worker, connection: &Arc<Connection>) {
     let Some(request) = multiplexer(connection).table().ready.pop() else { return };
-    let mode = if request.channel.queue().over { Mode::Over } else { Mode::Fed };
+    let mode = if request.channel.queue().over { InputMode::Over } else { InputMode::Queued };
     if let Left::Claimed(piece, _) = run(worker, connection, request, Piece::default(), mode, false)
     {
         put_down(worker, connection, piece);
@@ -134,10 +134,10 @@ fn step(
     worker: &mut Worker,
     connection: &Arc<Connection>,
     piece: &mut Piece,
-) -> Result<Step, Closed> {
+) -> Result<ReadStep, Closed> {
     let Worker { process, buffer, states, .. } = worker;
     let state = states.get(ThreadState::new);
-    let mut reader = Reader {
+    let mut reader = RecordReader {
         process,
         connection,
         spare: &mut state.spare,
@@ -211,7 +211,7 @@ fn put_down(worker: &mut Worker, connection: &Connection, piece: Piece) {
 fn begin(
     worker: &mut Worker,
     connection: &Arc<Connection>,
-    request: Box<Request>,
+    request: Box<CompleteHead>,
     mut piece: Piece,
     full: bool,
 ) -> Left {
@@ -239,10 +239,10 @@ fn begin(
             if has_rest || !connection.release() {
                 process.resume(connection);
             }
-            return run(worker, connection, request, Piece::default(), Mode::Fed, false);
+            return run(worker, connection, request, Piece::default(), InputMode::Queued, false);
         }
         drop(table);
-        return run(worker, connection, request, piece, Mode::Claimed, full);
+        return run(worker, connection, request, piece, InputMode::Claimed, full);
     };
     table.piece = if is_over { piece } else { Piece::default() };
     drop(table);
@@ -254,14 +254,14 @@ fn begin(
     if has_rest || !connection.release() {
         process.resume(connection);
     }
-    let mode = if is_over { Mode::Over } else { Mode::Whole };
+    let mode = if is_over { InputMode::Over } else { InputMode::Whole };
     let _ = run(worker, connection, request, piece, mode, false);
     Left::Alone
 }
 
 /// Returns the end of a request's input, if all of it is at the front of the buffer and nothing
 /// else is in between.
-fn end_of_input(buffer: &Buffer, piece: Piece, request: &Request) -> Option<usize> {
+fn end_of_input(buffer: &Buffer, piece: Piece, request: &CompleteHead) -> Option<usize> {
     let bytes = buffer.unread();
     let mut at = piece.content + piece.padding;
     let mut kind = Kind::STDIN;

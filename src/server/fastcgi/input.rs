@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::multiplexer::{Channel, Request, multiplexer};
+use super::multiplexer::{Channel, CompleteHead, multiplexer};
 use super::piece::{Inbound, Piece, Scan};
-use super::records::{Reader, Step};
+use super::records::{ReadStep, RecordReader};
 use super::response::reply;
 use super::thread_state::SpareHeads;
 use crate::gateway::{Error, ErrorKind, Fill, InputSource, Result};
@@ -15,25 +15,25 @@ use crate::server::workers::connections::Entry as _;
 
 /// The place at which input is found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Mode {
+pub(super) enum InputMode {
     /// All of it is in the buffer, and nothing else. The connection was given back.
     Whole,
     /// This thread has claimed the connection, and reads it.
     Claimed,
     /// The thread that reads the connection puts it into the queue.
-    Fed,
+    Queued,
     /// It has ended.
     Over,
 }
 
 /// The input of a request that runs.
-pub(super) struct Input<'r, 'c> {
+pub(super) struct FastCgiInput<'r, 'c> {
     pub(super) inbound: &'r Inbound<'c>,
     pub(super) buffer: &'r mut Buffer,
     pub(super) spare: &'r mut SpareHeads,
     pub(super) replies: &'r mut Vec<u8>,
     pub(super) piece: Piece,
-    pub(super) mode: Mode,
+    pub(super) mode: InputMode,
     channel: &'r Arc<Channel>,
     id: u16,
     role: Role,
@@ -47,16 +47,16 @@ pub(super) struct Input<'r, 'c> {
     taken: u64,
 }
 
-impl<'r, 'c> Input<'r, 'c> {
+impl<'r, 'c> FastCgiInput<'r, 'c> {
     #[allow(clippy::too_many_arguments, reason = "made in one place, of what that place has")]
     pub(super) fn new(
         inbound: &'r Inbound<'c>,
         buffer: &'r mut Buffer,
         spare: &'r mut SpareHeads,
         replies: &'r mut Vec<u8>,
-        request: &'r Request,
+        request: &'r CompleteHead,
         piece: Piece,
-        mode: Mode,
+        mode: InputMode,
     ) -> Self {
         let number = |key: &[u8]| -> Option<u64> {
             std::str::from_utf8(request.head.params.get(key)?).ok()?.parse().ok()
@@ -85,12 +85,12 @@ impl<'r, 'c> Input<'r, 'c> {
             length,
             taken: 0,
         };
-        inbound.set_open(mode == Mode::Claimed);
-        if mode == Mode::Claimed {
+        inbound.set_open(mode == InputMode::Claimed);
+        if mode == InputMode::Claimed {
             input.look_for_end();
         }
-        if mode == Mode::Whole && !input.next_of_whole() {
-            input.mode = Mode::Over;
+        if mode == InputMode::Whole && !input.next_of_whole() {
+            input.mode = InputMode::Over;
             if length.is_none() {
                 // It turned out to be empty.
                 input.length = Some(0);
@@ -123,7 +123,7 @@ impl<'r, 'c> Input<'r, 'c> {
         let (process, connection) = (self.inbound.process, self.inbound.connection);
         loop {
             let mut table = multiplexer(connection).table();
-            let mut reader = Reader {
+            let mut reader = RecordReader {
                 process,
                 connection,
                 spare: self.spare,
@@ -137,38 +137,38 @@ impl<'r, 'c> Input<'r, 'c> {
                 return Err(gone());
             }
             match step {
-                Step::Go => {}
-                Step::Own(there) => {
+                ReadStep::Go => {}
+                ReadStep::Own(there) => {
                     self.own = there;
                     if several {
                         self.share();
                     }
                     return Ok(Some(()));
                 }
-                Step::OwnEnd => {
+                ReadStep::OwnEnd => {
                     self.give_back();
-                    self.mode = Mode::Over;
+                    self.mode = InputMode::Over;
                     return Ok(Some(()));
                 }
-                Step::Ready(request) => {
+                ReadStep::Ready(request) => {
                     multiplexer(connection).table().ready.push(request);
                     process.submit(connection, |worker, connection| {
                         connection.protocol().run_ready(worker, connection);
                     });
                 }
-                Step::QueueFull => {
+                ReadStep::QueueFull => {
                     // The thread that empties the queue has another read on.
                     self.put_down();
-                    self.mode = Mode::Fed;
+                    self.mode = InputMode::Queued;
                     while !connection.release() {}
                     return Ok(Some(()));
                 }
-                Step::Violation(why) => {
+                ReadStep::Violation(why) => {
                     process.violated(connection, &why);
                     let error = format!("the web server broke the protocol: {why}");
                     return Err(Error::of(ErrorKind::InputMalformed, error));
                 }
-                Step::More => match self.inbound.receive(self.buffer) {
+                ReadStep::More => match self.inbound.receive(self.buffer) {
                     Received::Full | Received::Some => {}
                     Received::NotYet => return Ok(None),
                     Received::End => {
@@ -192,7 +192,7 @@ impl<'r, 'c> Input<'r, 'c> {
         self.piece.content -= self.own;
         self.own = 0;
         self.give_back();
-        self.mode = Mode::Fed;
+        self.mode = InputMode::Queued;
     }
 
     /// Gives the connection back, for others to read on.
@@ -215,7 +215,7 @@ impl<'r, 'c> Input<'r, 'c> {
         drop(kept);
         self.piece = std::mem::take(&mut multiplexer(self.inbound.connection).table().piece);
         self.inbound.set_open(true);
-        self.mode = Mode::Claimed;
+        self.mode = InputMode::Claimed;
         self.look_for_end();
     }
 
@@ -232,7 +232,7 @@ impl<'r, 'c> Input<'r, 'c> {
     /// Bytes that were read and not asked for are passed over. What stands between of other
     /// requests is theirs.
     pub(super) fn throw_away_ahead(&mut self) {
-        while self.mode == Mode::Claimed && self.inbound.has_ahead() {
+        while self.mode == InputMode::Claimed && self.inbound.has_ahead() {
             let own = std::mem::take(&mut self.own);
             self.buffer.consume(own);
             self.piece.content -= own;
@@ -256,7 +256,7 @@ impl<'r, 'c> Input<'r, 'c> {
     }
 
     /// Takes what others have read; `None` when there is nothing.
-    fn take_fed(&mut self) -> Option<Fed> {
+    fn take_fed(&mut self) -> Option<InputStep> {
         let mut queue = self.channel.queue();
         if !queue.bytes.is_empty() {
             self.fed.clear();
@@ -264,9 +264,9 @@ impl<'r, 'c> Input<'r, 'c> {
             std::mem::swap(&mut self.fed, &mut queue.bytes);
             drop(queue);
             self.resume_reading();
-            return Some(Fed::Bytes);
+            return Some(InputStep::Bytes);
         }
-        queue.over.then_some(Fed::End)
+        queue.over.then_some(InputStep::End)
     }
 
     /// There is room in the queue again: somebody may read on.
@@ -306,12 +306,12 @@ impl<'r, 'c> Input<'r, 'c> {
     }
 }
 
-enum Fed {
+enum InputStep {
     Bytes,
     End,
 }
 
-impl InputSource for Input<'_, '_> {
+impl InputSource for FastCgiInput<'_, '_> {
     fn length(&self) -> Option<u64> {
         self.length
     }
@@ -324,26 +324,26 @@ impl InputSource for Input<'_, '_> {
             if self.own > 0 {
                 return Ok(Fill::Data(&self.buffer.unread()[..self.own]));
             }
-            if self.mode != Mode::Over && self.channel.is_gone() {
+            if self.mode != InputMode::Over && self.channel.is_gone() {
                 return Err(gone());
             }
             match self.mode {
-                Mode::Over => {
+                InputMode::Over => {
                     self.check_end()?;
                     return Ok(Fill::End);
                 }
-                Mode::Whole => {
+                InputMode::Whole => {
                     if !self.next_of_whole() {
-                        self.mode = Mode::Over;
+                        self.mode = InputMode::Over;
                     }
                 }
-                Mode::Claimed => {
+                InputMode::Claimed => {
                     // Bytes that other threads have read come before those in the socket.
                     match self.take_fed() {
-                        Some(Fed::Bytes) => continue,
-                        Some(Fed::End) => {
+                        Some(InputStep::Bytes) => continue,
+                        Some(InputStep::End) => {
                             self.give_back();
-                            self.mode = Mode::Over;
+                            self.mode = InputMode::Over;
                             continue;
                         }
                         None => {}
@@ -356,9 +356,9 @@ impl InputSource for Input<'_, '_> {
                         self.inbound.wait_to_read()?;
                     }
                 }
-                Mode::Fed => match self.take_fed() {
-                    Some(Fed::Bytes) => {}
-                    Some(Fed::End) => self.mode = Mode::Over,
+                InputMode::Queued => match self.take_fed() {
+                    Some(InputStep::Bytes) => {}
+                    Some(InputStep::End) => self.mode = InputMode::Over,
                     None if self.inbound.connection.claim() => self.take_up(),
                     None if !wait => return Ok(Fill::NotYet),
                     None => self.wait_for_fed()?,

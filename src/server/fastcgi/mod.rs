@@ -38,7 +38,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use self::multiplexer::{Multiplexer, multiplexer};
-use super::stream::{Connection, EngineProcess as Process, Protocol, Worker};
+use super::stream::{Connection, EngineProcess as StreamProcess, Protocol, Worker};
 
 /// FastCGI 1.0.
 pub(super) struct FastCgi;
@@ -64,7 +64,7 @@ impl Protocol for FastCgi {
         multiplexer(connection).is_busy()
     }
 
-    fn cut(&self, process: &Process, connection: &Connection) {
+    fn cut(&self, process: &StreamProcess, connection: &Connection) {
         process.requests.fetch_sub(multiplexer(connection).break_off(), Ordering::Relaxed);
     }
 }

@@ -7,7 +7,7 @@ use std::task::Waker;
 use super::piece::Piece;
 use crate::protocol::fastcgi::{Flow, ParamsReader, Role};
 use crate::protocol::params::Params;
-use crate::server::stream::{Connection, Due, EngineProcess as Process, us};
+use crate::server::stream::{Connection, Due, EngineProcess as StreamProcess, us};
 
 /// The most input that is kept for a request which does not read, in bytes.
 pub(super) const QUEUE: usize = 256 * 1024;
@@ -15,15 +15,15 @@ pub(super) const QUEUE: usize = 256 * 1024;
 /// The requests of a connection.
 #[derive(Default)]
 pub(super) struct Multiplexer {
-    table: Mutex<Table>,
+    table: Mutex<RequestTable>,
     /// Requests that are off the table, and whose responses are not sent to their ends.
     pub(super) ending: AtomicUsize,
 }
 
 /// The state shared by the thread that reads the connection and those that run its requests.
 #[derive(Default)]
-pub(super) struct Table {
-    pub(super) requests: Vec<Entry>,
+pub(super) struct RequestTable {
+    pub(super) requests: Vec<RequestEntry>,
     /// A request has come to its end here.
     pub(super) served: bool,
     /// The connection is closed when the last request has ended.
@@ -34,23 +34,23 @@ pub(super) struct Table {
     pub(super) piece: Piece,
     /// Requests for other threads to run than the one that has read them.
     #[allow(clippy::vec_box, reason = "the reader has made the box already")]
-    pub(super) ready: Vec<Box<Request>>,
+    pub(super) ready: Vec<Box<CompleteHead>>,
 }
 
 /// A request from its BEGIN_REQUEST to its END_REQUEST.
-pub(super) struct Entry {
+pub(super) struct RequestEntry {
     pub(super) id: u16,
     pub(super) flow: Flow,
     pub(super) keep_conn: bool,
     pub(super) begun_us: u64,
     pub(super) channel: Arc<Channel>,
     /// While it is on its way; `None` once the request runs.
-    pub(super) head: Option<Box<Head>>,
+    pub(super) head: Option<Box<IncomingHead>>,
 }
 
 /// A head that is being read.
 #[derive(Default)]
-pub(super) struct Head {
+pub(super) struct IncomingHead {
     pub(super) params: Params,
     pub(super) reader: ParamsReader,
     /// The PARAMS have ended. Without a length of the input, it is not known whether there is any.
@@ -58,11 +58,11 @@ pub(super) struct Head {
 }
 
 /// A request whose head is whole.
-pub(super) struct Request {
+pub(super) struct CompleteHead {
     pub(super) id: u16,
     pub(super) role: Role,
     pub(super) keep_conn: bool,
-    pub(super) head: Box<Head>,
+    pub(super) head: Box<IncomingHead>,
     pub(super) channel: Arc<Channel>,
 }
 
@@ -95,7 +95,7 @@ pub(super) fn multiplexer(connection: &Connection) -> &Multiplexer {
 }
 
 impl Multiplexer {
-    pub(super) fn table(&self) -> MutexGuard<'_, Table> {
+    pub(super) fn table(&self) -> MutexGuard<'_, RequestTable> {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -118,7 +118,7 @@ impl Multiplexer {
     }
 }
 
-impl Table {
+impl RequestTable {
     pub(super) fn position(&self, id: u16) -> Option<usize> {
         self.requests.iter().position(|entry| entry.id == id)
     }
@@ -126,7 +126,7 @@ impl Table {
     /// Says until when what has to come next.
     pub(super) fn set_due(
         &self,
-        process: &Process,
+        process: &StreamProcess,
         connection: &Connection,
         partial: bool,
         now_us: u64,

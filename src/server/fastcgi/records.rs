@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::multiplexer::{Entry, QUEUE, Request, Table};
+use super::multiplexer::{CompleteHead, QUEUE, RequestEntry, RequestTable};
 use super::piece::Piece;
 use super::thread_state::SpareHeads;
 use crate::gateway::Level;
@@ -13,16 +13,16 @@ use crate::protocol::fastcgi::{
     Step as Flowed,
 };
 use crate::protocol::params::{Limits, Params};
-use crate::server::stream::{Buffer, Connection, EngineProcess as Process, Fault};
+use crate::server::stream::{Buffer, Connection, EngineProcess as StreamProcess, Fault};
 
 /// The result of a look at the front of the buffer.
-pub(super) enum Step {
+pub(super) enum ReadStep {
     /// More bytes are wanted.
     More,
     /// There may be more to look at.
     Go,
     /// A request can be run.
-    Ready(Box<Request>),
+    Ready(Box<CompleteHead>),
     /// So many bytes of the reader's own input are at the front.
     Own(usize),
     /// The reader's own input has ended.
@@ -34,8 +34,8 @@ pub(super) enum Step {
 }
 
 /// The reader of a connection and its state.
-pub(super) struct Reader<'r> {
-    pub(super) process: &'r Process,
+pub(super) struct RecordReader<'r> {
+    pub(super) process: &'r StreamProcess,
     pub(super) connection: &'r Connection,
     pub(super) spare: &'r mut SpareHeads,
     /// Answers to records that want one at once.
@@ -44,24 +44,24 @@ pub(super) struct Reader<'r> {
     pub(super) own: Option<u16>,
 }
 
-impl Reader<'_> {
+impl RecordReader<'_> {
     /// Looks at what is at the front of the buffer.
     pub(super) fn step(
         &mut self,
-        table: &mut Table,
+        table: &mut RequestTable,
         buffer: &mut Buffer,
         piece: &mut Piece,
-    ) -> Step {
+    ) -> ReadStep {
         if piece.content > 0 {
             return self.content(table, buffer, piece);
         }
         if !piece.skip_padding(buffer) {
-            return Step::More;
+            return ReadStep::More;
         }
-        let Some(header) = buffer.unread().first_chunk::<HEADER>() else { return Step::More };
+        let Some(header) = buffer.unread().first_chunk::<HEADER>() else { return ReadStep::More };
         let header = match Header::decode(header) {
             Ok(header) => header,
-            Err(error) => return Step::Violation(error.to_string()),
+            Err(error) => return ReadStep::Violation(error.to_string()),
         };
         match header.kind {
             Kind::PARAMS | Kind::STDIN | Kind::DATA => {
@@ -73,7 +73,7 @@ impl Reader<'_> {
                 self.message(table, buffer)
             }
             kind if kind.is_known() => {
-                Step::Violation(format!("FastCGI {kind}: it is for applications to send"))
+                ReadStep::Violation(format!("FastCGI {kind}: it is for applications to send"))
             }
             kind => {
                 if header.request_id == 0 {
@@ -81,41 +81,47 @@ impl Reader<'_> {
                 }
                 buffer.consume(HEADER);
                 piece.begin(&header);
-                Step::Go
+                ReadStep::Go
             }
         }
     }
 
     /// A record that is looked at as a whole.
-    fn message(&mut self, table: &mut Table, buffer: &mut Buffer) -> Step {
+    fn message(&mut self, table: &mut RequestTable, buffer: &mut Buffer) -> ReadStep {
         let record = match fcgi::split(buffer.unread()) {
             Ok(Some(record)) => record,
-            Ok(None) => return Step::More,
-            Err(error) => return Step::Violation(error.to_string()),
+            Ok(None) => return ReadStep::More,
+            Err(error) => return ReadStep::Violation(error.to_string()),
         };
         let step = match record.message() {
             Ok(Message::Begin(id, begin)) => self.begin(table, id, begin.role, begin.keep_conn),
             Ok(Message::Abort(id)) => {
                 self.abort(table, id);
-                Step::Go
+                ReadStep::Go
             }
             Ok(Message::GetValues(names)) => {
                 let most = u32::try_from(self.process.most_requests()).unwrap_or(u32::MAX);
                 let capacity = Capacity { max_conns: most, max_reqs: most, mpxs_conns: true };
                 fcgi::put_get_values_result(self.replies, names, &capacity);
-                Step::Go
+                ReadStep::Go
             }
-            Ok(_) => Step::Go,
-            Err(error) => Step::Violation(error.to_string()),
+            Ok(_) => ReadStep::Go,
+            Err(error) => ReadStep::Violation(error.to_string()),
         };
         let size = record.size();
         buffer.consume(size);
         step
     }
 
-    fn begin(&mut self, table: &mut Table, id: u16, role: Role, keep_conn: bool) -> Step {
+    fn begin(
+        &mut self,
+        table: &mut RequestTable,
+        id: u16,
+        role: Role,
+        keep_conn: bool,
+    ) -> ReadStep {
         if table.position(id).is_some() {
-            return Step::Violation(format!(
+            return ReadStep::Violation(format!(
                 "FastCGI BEGIN_REQUEST: request id {id} is in use; allowed are others"
             ));
         }
@@ -136,7 +142,7 @@ impl Reader<'_> {
         if let Some(status) = refused {
             fcgi::put_end(self.replies, id, 0, status);
             table.close |= !keep_conn;
-            return Step::Go;
+            return ReadStep::Go;
         }
         self.process.requests.fetch_add(1, Ordering::Relaxed);
         let (head, channel) = self.spare.take();
@@ -146,11 +152,18 @@ impl Reader<'_> {
         }
         let begun_us = monotonic_us();
         let flow = Flow::begin(role);
-        table.requests.push(Entry { id, flow, keep_conn, begun_us, channel, head: Some(head) });
-        Step::Go
+        table.requests.push(RequestEntry {
+            id,
+            flow,
+            keep_conn,
+            begun_us,
+            channel,
+            head: Some(head),
+        });
+        ReadStep::Go
     }
 
-    fn abort(&mut self, table: &mut Table, id: u16) {
+    fn abort(&mut self, table: &mut RequestTable, id: u16) {
         let Some(at) = table.position(id) else { return };
         if table.requests[at].head.is_none() {
             table.requests[at].channel.abort();
@@ -166,45 +179,50 @@ impl Reader<'_> {
     }
 
     /// The header of a stream's record.
-    fn stream(&mut self, table: &mut Table, header: &Header) -> Step {
+    fn stream(&mut self, table: &mut RequestTable, header: &Header) -> ReadStep {
         // Records of no request are passed over: their request may have ended early (3.3).
-        let Some(at) = table.position(header.request_id) else { return Step::Go };
+        let Some(at) = table.position(header.request_id) else { return ReadStep::Go };
         let entry = &mut table.requests[at];
         let step = match entry.flow.pass(header) {
             Ok(step) => step,
-            Err(error) => return Step::Violation(error.to_string()),
+            Err(error) => return ReadStep::Violation(error.to_string()),
         };
         let role = entry.flow.role();
         match step {
             Flowed::ParamsEnd => {
-                let Some(head) = &mut entry.head else { return Step::Go };
+                let Some(head) = &mut entry.head else { return ReadStep::Go };
                 if let Err(error) = head.reader.finish() {
-                    return Step::Violation(with_option(&error));
+                    return ReadStep::Violation(with_option(&error));
                 }
                 head.params_over = true;
                 let is_ready = role == Role::AUTHORIZER || has_input(&head.params);
-                if is_ready { ready(entry) } else { Step::Go }
+                if is_ready { ready(entry) } else { ReadStep::Go }
             }
             Flowed::StdinEnd | Flowed::DataEnd => {
                 if !entry.flow.is_whole() {
-                    return if entry.head.is_some() { ready(entry) } else { Step::Go };
+                    return if entry.head.is_some() { ready(entry) } else { ReadStep::Go };
                 }
                 entry.channel.queue().over = true;
                 if entry.head.is_some() {
                     return ready(entry);
                 }
                 entry.channel.tell();
-                if self.own == Some(header.request_id) { Step::OwnEnd } else { Step::Go }
+                if self.own == Some(header.request_id) { ReadStep::OwnEnd } else { ReadStep::Go }
             }
-            _ => Step::Go,
+            _ => ReadStep::Go,
         }
     }
 
     /// A piece of a stream.
-    fn content(&mut self, table: &mut Table, buffer: &mut Buffer, piece: &mut Piece) -> Step {
+    fn content(
+        &mut self,
+        table: &mut RequestTable,
+        buffer: &mut Buffer,
+        piece: &mut Piece,
+    ) -> ReadStep {
         let there = piece.content.min(buffer.len());
         if there == 0 {
-            return Step::More;
+            return ReadStep::More;
         }
         let kind = Kind(piece.kind);
         if let Some(at) = table.position(piece.id).filter(|_| kind.is_stream()) {
@@ -215,18 +233,18 @@ impl Reader<'_> {
                     let limits =
                         Limits { head: self.process.site.limits.head, ..Limits::default() };
                     if let Err(error) = head.reader.feed(bytes, &mut head.params, &limits) {
-                        return Step::Violation(with_option(&error));
+                        return ReadStep::Violation(with_option(&error));
                     }
                 }
                 Some(_) => return ready(entry),
                 // It has no use for it (6.3).
                 None if entry.flow.role() == Role::AUTHORIZER => {}
-                None if self.own == Some(piece.id) => return Step::Own(there),
+                None if self.own == Some(piece.id) => return ReadStep::Own(there),
                 None => {
                     let mut queue = entry.channel.queue();
                     if queue.bytes.len() >= QUEUE {
                         table.stalled = true;
-                        return Step::QueueFull;
+                        return ReadStep::QueueFull;
                     }
                     queue.bytes.extend_from_slice(bytes);
                     drop(queue);
@@ -236,14 +254,14 @@ impl Reader<'_> {
         }
         buffer.consume(there);
         piece.content -= there;
-        Step::Go
+        ReadStep::Go
     }
 }
 
 /// The request's head is whole.
-fn ready(entry: &mut Entry) -> Step {
-    let Some(head) = entry.head.take() else { return Step::Go };
-    Step::Ready(Box::new(Request {
+fn ready(entry: &mut RequestEntry) -> ReadStep {
+    let Some(head) = entry.head.take() else { return ReadStep::Go };
+    ReadStep::Ready(Box::new(CompleteHead {
         id: entry.id,
         role: entry.flow.role(),
         keep_conn: entry.keep_conn,

@@ -6,17 +6,17 @@ use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::input::{Input, Mode};
-use super::multiplexer::{Request, multiplexer};
+use super::input::{FastCgiInput, InputMode};
+use super::multiplexer::{CompleteHead, multiplexer};
 use super::piece::{Inbound, Piece};
-use super::response::Response;
+use super::response::FastCgiResponse;
 use super::thread_state::ThreadState;
 use crate::os::{self, monotonic_us};
 use crate::protocol::fastcgi::{Kind, ProtocolStatus, put_end, put_stream_end};
 use crate::server::site::{self, ResponseEnd};
 use crate::server::stream::{Connection, Framing, Sent, Then, Worker};
 use crate::server::workers::connections::Entry as _;
-use crate::server::workers::parker::Client;
+use crate::server::workers::parker::ClientState;
 
 /// The state of the connection for the calling thread.
 #[derive(Clone, Copy, Debug)]
@@ -32,9 +32,9 @@ pub(super) enum Left {
 pub(super) fn run(
     worker: &mut Worker,
     connection: &Arc<Connection>,
-    request: Box<Request>,
+    request: Box<CompleteHead>,
     piece: Piece,
-    mode: Mode,
+    mode: InputMode,
     full: bool,
 ) -> Left {
     let Worker { process, buffer, output, ahead, states, .. } = worker;
@@ -43,10 +43,10 @@ pub(super) fn run(
     let software = request.head.params.get(b"SERVER_SOFTWARE").unwrap_or_default();
     let half_duplex = software.starts_with(b"nginx");
     let room = std::mem::take(ahead);
-    let inbound = Inbound::new(process, connection, Client::Whole, (half_duplex, None), room);
+    let inbound = Inbound::new(process, connection, ClientState::Whole, (half_duplex, None), room);
     inbound.set_full(full);
     output.begin(Framing::Stdout(request.id));
-    let response = Response {
+    let response = FastCgiResponse {
         inbound: &inbound,
         channel: &request.channel,
         id: request.id,
@@ -54,8 +54,15 @@ pub(super) fn run(
         broken: Cell::new(false),
     };
     state.log.set(Some((process, connection, request.id)));
-    let mut input =
-        Input::new(&inbound, buffer, &mut state.spare, &mut state.replies, &request, piece, mode);
+    let mut input = FastCgiInput::new(
+        &inbound,
+        buffer,
+        &mut state.spare,
+        &mut state.replies,
+        &request,
+        piece,
+        mode,
+    );
     let ending = site::serve(
         &process.site,
         site::Mode::FastCgi,
@@ -66,13 +73,14 @@ pub(super) fn run(
     state.log.set(None);
     input.throw_away_ahead();
     let (mode, piece) = (input.mode, input.piece);
-    let all_read = matches!(mode, Mode::Whole | Mode::Over) || request.channel.queue().over;
+    let all_read =
+        matches!(mode, InputMode::Whole | InputMode::Over) || request.channel.queue().over;
     drop(input);
 
     // In this order: the web server may use the id again as soon as it has the END_REQUEST.
     let closes = take_off(&inbound, &request);
     let claimed = |unread| match mode {
-        Mode::Claimed if unread => Left::Claimed(piece, inbound.is_full()),
+        InputMode::Claimed if unread => Left::Claimed(piece, inbound.is_full()),
         _ => Left::Alone,
     };
     inbound.unmute();
@@ -91,7 +99,7 @@ pub(super) fn run(
             // Were it closed now, what has not been read would make it a reset, and the response
             // could be lost.
             connection.linger();
-            if mode != Mode::Claimed && connection.claim() {
+            if mode != InputMode::Claimed && connection.claim() {
                 process.resume(connection);
             }
             claimed(true)
@@ -121,9 +129,9 @@ fn return_room(
     ahead: &mut Vec<u8>,
     inbound: Inbound<'_>,
     state: &mut ThreadState,
-    request: Request,
+    request: CompleteHead,
 ) {
-    let Request { head, channel, .. } = request;
+    let CompleteHead { head, channel, .. } = request;
     *ahead = inbound.into_room();
     state.spare.put(head, channel);
 }
@@ -140,7 +148,7 @@ enum End {
     Cut,
 }
 
-impl Response<'_, '_> {
+impl FastCgiResponse<'_, '_> {
     /// Writes the end of the response.
     fn end(&self, ending: ResponseEnd, then: Then) -> End {
         let app_status = match ending {
@@ -165,7 +173,7 @@ impl Response<'_, '_> {
     }
 }
 
-impl Response<'_, '_> {
+impl FastCgiResponse<'_, '_> {
     /// Breaks the stream of records. To nginx the end of a connection is the end of a response,
     /// with or without END_REQUEST: only what is no FastCGI (version 0) makes it break the response
     /// off, and on a TCP connection a reset, which a Unix socket does not have.
@@ -178,7 +186,7 @@ impl Response<'_, '_> {
 }
 
 /// Takes the request off its connection; whether that is to be closed now.
-fn take_off(inbound: &Inbound<'_>, request: &Request) -> bool {
+fn take_off(inbound: &Inbound<'_>, request: &CompleteHead) -> bool {
     let (process, connection) = (inbound.process, inbound.connection);
     multiplexer(connection).ending.fetch_add(1, Ordering::AcqRel);
     let mut table = multiplexer(connection).table();

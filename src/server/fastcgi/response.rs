@@ -11,17 +11,17 @@ use super::multiplexer::Channel;
 use super::piece::Inbound;
 use crate::gateway::{Interest, Level, Result, Woken};
 use crate::protocol::fastcgi::{Kind, put_stream};
-use crate::server::site::{Head, Sink};
+use crate::server::site::{FinalHead, Sink};
 use crate::server::stream::{
-    self, Connection, EngineProcess as Process, Framing, Output, Sent, Then, gone, send,
+    self, Connection, EngineProcess as StreamProcess, Framing, Output, Sent, Then, gone, send,
 };
-use crate::server::workers::parker::Client;
+use crate::server::workers::parker::ClientState;
 
 /// The longest line that goes to the web server's log, in bytes.
 const LINE: usize = 8 * 1024;
 
 /// The response of a request that runs.
-pub(super) struct Response<'r, 'c> {
+pub(super) struct FastCgiResponse<'r, 'c> {
     pub(super) inbound: &'r Inbound<'c>,
     pub(super) channel: &'r Channel,
     pub(super) id: u16,
@@ -30,7 +30,7 @@ pub(super) struct Response<'r, 'c> {
     pub(super) broken: Cell<bool>,
 }
 
-impl Response<'_, '_> {
+impl FastCgiResponse<'_, '_> {
     /// Sends what is collected.
     pub(super) fn send(&self, then: Option<Then>) -> Result<Sent> {
         if self.broken.get() {
@@ -53,7 +53,11 @@ impl Response<'_, '_> {
 }
 
 /// Writes answers to records that want one at once; whether they could be written.
-pub(super) fn reply(process: &Process, connection: &Connection, replies: &mut Vec<u8>) -> bool {
+pub(super) fn reply(
+    process: &StreamProcess,
+    connection: &Connection,
+    replies: &mut Vec<u8>,
+) -> bool {
     let mut output = Output::new();
     output.begin(Framing::Raw);
     output.record(|into| into.append(replies));
@@ -62,7 +66,7 @@ pub(super) fn reply(process: &Process, connection: &Connection, replies: &mut Ve
 
 /// Writes a line to the web server's log; whether it could be written.
 pub(super) fn stderr(
-    process: &Arc<Process>,
+    process: &Arc<StreamProcess>,
     connection: &Arc<Connection>,
     id: u16,
     level: Level,
@@ -79,7 +83,7 @@ pub(super) fn stderr(
     let line = format!("[{name}] {message}\n");
     let mut records = Vec::with_capacity(line.len() + 16);
     put_stream(&mut records, Kind::STDERR, id, line.as_bytes());
-    let inbound = Inbound::new(process, connection, Client::Whole, (false, None), Vec::new());
+    let inbound = Inbound::new(process, connection, ClientState::Whole, (false, None), Vec::new());
     let mut output = Output::new();
     output.begin(Framing::Raw);
     output.record(|into| into.append(&mut records));
@@ -92,8 +96,8 @@ fn beginning(text: &str, most: usize) -> &str {
     &text[..end.unwrap_or(0)]
 }
 
-impl Sink for Response<'_, '_> {
-    fn head(&self, head: &Head<'_>) -> Result<()> {
+impl Sink for FastCgiResponse<'_, '_> {
+    fn head(&self, head: &FinalHead<'_>) -> Result<()> {
         self.check()?;
         self.output.borrow_mut().head(|into| head.write_cgi(into));
         Ok(())

@@ -2,11 +2,11 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::multiplexer::{Channel, Head};
+use super::multiplexer::{Channel, IncomingHead};
 use super::response::stderr;
 use crate::gateway::Level;
 use crate::server::site::{self, RequestLog};
-use crate::server::stream::{Connection, EngineProcess as Process};
+use crate::server::stream::{Connection, EngineProcess as StreamProcess};
 
 /// Room of a head that is kept for the next one, in bytes.
 const KEEP: usize = 16 * 1024;
@@ -16,40 +16,40 @@ pub(super) struct ThreadState {
     pub(super) spare: SpareHeads,
     /// Answers to records that want one at once.
     pub(super) replies: Vec<u8>,
-    pub(super) log: Arc<Log>,
+    pub(super) log: Arc<StderrLog>,
 }
 
 /// Room for a head, kept from one request to the next.
 #[derive(Default)]
 pub(super) struct SpareHeads {
-    kept: Option<(Box<Head>, Arc<Channel>)>,
+    kept: Option<(Box<IncomingHead>, Arc<Channel>)>,
 }
 
 /// Writes lines for the request that the thread works on to its STDERR.
 #[derive(Default)]
-pub(super) struct Log {
+pub(super) struct StderrLog {
     request: Mutex<Option<Addressee>>,
 }
 
 /// The request whose STDERR lines go to.
-type Addressee = (Arc<Process>, Arc<Connection>, u16);
+type Addressee = (Arc<StreamProcess>, Arc<Connection>, u16);
 
 impl ThreadState {
     /// Makes the state of the calling thread, and sends its log lines to STDERR.
     pub(super) fn new() -> Self {
-        let log = Arc::new(Log::default());
+        let log = Arc::new(StderrLog::default());
         site::sit_down(log.clone());
         Self { spare: SpareHeads::default(), replies: Vec::new(), log }
     }
 }
 
 impl SpareHeads {
-    pub(super) fn take(&mut self) -> (Box<Head>, Arc<Channel>) {
+    pub(super) fn take(&mut self) -> (Box<IncomingHead>, Arc<Channel>) {
         self.kept.take().unwrap_or_default()
     }
 
     /// Keeps it for another request.
-    pub(super) fn put(&mut self, mut head: Box<Head>, mut channel: Arc<Channel>) {
+    pub(super) fn put(&mut self, mut head: Box<IncomingHead>, mut channel: Arc<Channel>) {
         head.params.clear();
         head.params.shrink_to(KEEP);
         head.reader.reset();
@@ -64,16 +64,16 @@ impl SpareHeads {
     }
 }
 
-impl Log {
+impl StderrLog {
     /// The thread works on this request from now on, or on none.
-    pub(super) fn set(&self, request: Option<(&Arc<Process>, &Arc<Connection>, u16)>) {
+    pub(super) fn set(&self, request: Option<(&Arc<StreamProcess>, &Arc<Connection>, u16)>) {
         let request = request
             .map(|(process, connection, id)| (Arc::clone(process), Arc::clone(connection), id));
         *self.request.lock().unwrap_or_else(PoisonError::into_inner) = request;
     }
 }
 
-impl RequestLog for Log {
+impl RequestLog for StderrLog {
     fn log(&self, level: Level, message: &str) -> bool {
         let request = self.request.lock().unwrap_or_else(PoisonError::into_inner).clone();
         request.is_some_and(|(process, connection, id)| {

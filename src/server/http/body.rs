@@ -52,13 +52,13 @@ pub(super) struct ParkedOutput {
 /// The output of one response, between the application's thread and the connection.
 #[derive(Debug)]
 pub(super) struct Output {
-    state: Mutex<State>,
+    state: Mutex<OutputState>,
     parked: Arc<ParkedOutput>,
     activity: Arc<Activity>,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct OutputState {
     pieces: VecDeque<Piece>,
     bytes: usize,
     /// The application adds no more.
@@ -70,10 +70,13 @@ struct State {
 
 impl Output {
     /// Begins the response to a request of the connection with this `activity`.
-    pub(super) fn new(parked: Arc<ParkedOutput>, activity: Arc<Activity>) -> (Arc<Self>, Reader) {
+    pub(super) fn new(
+        parked: Arc<ParkedOutput>,
+        activity: Arc<Activity>,
+    ) -> (Arc<Self>, OutputReader) {
         activity.begin();
         let output = Arc::new(Self { state: Mutex::default(), parked, activity });
-        (output.clone(), Reader(output))
+        (output.clone(), OutputReader(output))
     }
 
     /// Parks a piece, or keeps `waker` until there is room for it, or the client has gone.
@@ -159,7 +162,7 @@ impl Output {
         writer.into_iter().for_each(Waker::wake);
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, OutputState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -170,9 +173,9 @@ fn size(piece: &Piece) -> usize {
 
 /// The reading end of an output. Dropping it tells the application that the client has gone.
 #[derive(Debug)]
-pub(super) struct Reader(Arc<Output>);
+pub(super) struct OutputReader(Arc<Output>);
 
-impl Drop for Reader {
+impl Drop for OutputReader {
     fn drop(&mut self) {
         self.0.abandon();
     }
@@ -181,8 +184,8 @@ impl Drop for Reader {
 /// The body of a response: there as a whole, or still being made.
 #[derive(Debug)]
 pub(super) enum ResponseBody {
-    Whole { data: Bytes, trailers: Option<HeaderMap>, _reader: Option<Reader> },
-    Stream { reader: Reader, breaks: bool },
+    Whole { data: Bytes, trailers: Option<HeaderMap>, _reader: Option<OutputReader> },
+    Stream { reader: OutputReader, breaks: bool },
 }
 
 impl Body for ResponseBody {

@@ -23,7 +23,7 @@ use tokio_io_timeout::TimeoutStream;
 
 use super::body::ParkedOutput;
 use super::deadlines::{Activity, Expired, Watched};
-use super::exchange::{Shared, answer};
+use super::exchange::{ServerState, answer};
 use super::executor::Executor;
 use super::variables::Ends;
 use crate::gateway::{Code, Level};
@@ -53,7 +53,7 @@ pub fn run(
 ) -> io::Result<()> {
     let graceful = site.timeouts.graceful;
     let executor = Executor::new(site.limits.threads, site.limits.queue, site.log.clone())?;
-    let shared = Arc::new(Shared {
+    let shared = Arc::new(ServerState {
         site,
         trusted,
         executor: executor.clone(),
@@ -95,7 +95,7 @@ impl Socket {
 
 /// Until all is over; when the time for what is still at work is up.
 async fn serve(
-    shared: &Arc<Shared>,
+    shared: &Arc<ServerState>,
     listeners: Vec<(Socket, String)>,
     rung: JoinHandle<()>,
     graceful: Duration,
@@ -133,7 +133,7 @@ async fn serve(
 
 /// Takes connections for as long as it is let.
 async fn accept(
-    shared: Arc<Shared>,
+    shared: Arc<ServerState>,
     socket: Socket,
     name: String,
     connections: Arc<Semaphore>,
@@ -210,7 +210,7 @@ const GOAWAY: Duration = Duration::from_secs(1);
 
 /// Serves a connection from its first byte to its end.
 async fn connection(
-    shared: Arc<Shared>,
+    shared: Arc<ServerState>,
     name: String,
     mut is_draining: watch::Receiver<bool>,
     stream: impl AsyncRead + AsyncWrite + Send + 'static,

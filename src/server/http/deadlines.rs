@@ -35,11 +35,11 @@ pub(super) enum Expired {
 #[derive(Debug)]
 pub(super) struct Activity {
     timeouts: Timeouts,
-    state: Mutex<State>,
+    state: Mutex<ConnectionPhase>,
 }
 
 #[derive(Debug)]
-struct State {
+struct ConnectionPhase {
     version: Version,
     frames: Frames,
     /// The start of a preface or head that is not complete.
@@ -71,7 +71,7 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 impl Activity {
     /// Returns the activity of a connection that has just been accepted.
     pub(super) fn new(timeouts: Timeouts) -> Arc<Self> {
-        let state = State {
+        let state = ConnectionPhase {
             version: Version::Unknown(0),
             frames: Frames::default(),
             head_since: None,
@@ -172,12 +172,12 @@ impl Activity {
         state.is_blocked = is_blocked;
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, ConnectionPhase> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
+impl ConnectionPhase {
     /// Notes an event of a request. A request of HTTP/2 has a task of its own: the connection's
     /// task has to look at its deadline again.
     fn moved(&mut self) {

@@ -15,8 +15,8 @@ use tokio::sync::oneshot;
 use super::body::{Broken, Output, ParkedOutput, ResponseBody};
 use super::deadlines::Activity;
 use super::executor::Executor;
-use super::input::{RequestBodyQueue, Source};
-use super::path::Refused;
+use super::input::{BodySource, RequestBodyQueue};
+use super::path::PathRefusal;
 use super::sink::{HttpSink, ResponseRest};
 use super::variables::{self, Ends, Unfit};
 use crate::gateway::{Code, Level, panic};
@@ -24,7 +24,7 @@ use crate::protocol::params::Params;
 use crate::server::site::{self, Mode, ResponseEnd, Site, page};
 
 /// The part that all requests share.
-pub(super) struct Shared {
+pub(super) struct ServerState {
     pub(super) site: Arc<Site>,
     pub(super) trusted: Vec<IpNet>,
     pub(super) executor: Arc<Executor>,
@@ -39,7 +39,7 @@ pub(super) struct Shared {
 ///
 /// The response broke before its head: the connection is closed.
 pub(super) async fn answer(
-    shared: Arc<Shared>,
+    shared: Arc<ServerState>,
     ends: Ends,
     activity: Arc<Activity>,
     request: Request<Incoming>,
@@ -84,7 +84,7 @@ pub(super) async fn answer(
     Ok(response)
 }
 
-impl Shared {
+impl ServerState {
     /// On a thread of the executor: from the application's call to its end.
     fn run(
         &self,
@@ -103,7 +103,7 @@ impl Shared {
             (timeouts.send, is_http2),
             start,
         );
-        let mut source = Source::new(&inbox);
+        let mut source = BodySource::new(&inbox);
         // A panic of the kit's own ends the request, not the thread.
         let ending =
             panic::catch(|| site::serve(&self.site, Mode::Http, params, &sink, &mut source));
@@ -158,10 +158,10 @@ impl Shared {
             Unfit::Connect => {
                 (StatusCode::METHOD_NOT_ALLOWED, "CONNECT is not served here".to_owned())
             }
-            Unfit::Path(refused @ Refused::Malformed) => {
+            Unfit::Path(refused @ PathRefusal::Malformed) => {
                 (StatusCode::BAD_REQUEST, refused.to_string())
             }
-            Unfit::Path(refused @ Refused::NotThere) => {
+            Unfit::Path(refused @ PathRefusal::NotThere) => {
                 (StatusCode::NOT_FOUND, refused.to_string())
             }
         };

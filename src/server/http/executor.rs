@@ -8,14 +8,14 @@ use std::time::Instant;
 use crate::gateway::{Error, Level};
 use crate::server::site::Log;
 use crate::server::workers::pollers::Pollers;
-use crate::server::workers::pool::{Driver, NoConnection, Pool, PoolOptions};
+use crate::server::workers::pool::{Driver, NoConnection, PoolOptions, WorkerPool};
 
 /// The most threads, at work or waiting.
 const MOST: usize = 1024;
 
 /// Runs jobs on a pool.
 pub(super) struct Executor {
-    pool: Pool<Self>,
+    pool: WorkerPool<Self>,
     /// Jobs that may wait for a thread.
     queue_size: usize,
     log: Arc<Log>,
@@ -52,7 +52,7 @@ impl Executor {
     /// When there are no threads or descriptors left.
     pub(super) fn new(permits: usize, queue_size: usize, log: Arc<Log>) -> io::Result<Arc<Self>> {
         let threads = u32::try_from(permits.max(1)).unwrap_or(u32::MAX);
-        let pool = Pool::new(PoolOptions {
+        let pool = WorkerPool::new(PoolOptions {
             threads,
             blocked: MOST.saturating_sub(threads as usize),
             pollers: Pollers::all(threads),
@@ -60,7 +60,7 @@ impl Executor {
             stack_size: None,
         })?;
         let executor = Arc::new(Self { pool, queue_size, log });
-        Pool::start(&executor)?;
+        WorkerPool::start(&executor)?;
         Ok(executor)
     }
 
@@ -85,7 +85,7 @@ impl Executor {
 
     /// Gives the permit of a job that waits to another one meanwhile.
     pub(super) fn waiting<T>(self: &Arc<Self>, wait: impl FnOnce() -> T) -> T {
-        Pool::wait_for_client(self, wait)
+        WorkerPool::wait_for_client(self, wait)
     }
 
     /// Ends the threads when their jobs have ended, and waits for that until `deadline` at most.
@@ -99,7 +99,7 @@ impl Driver for Executor {
     type Worker = ();
     type Connection = NoConnection;
 
-    fn pool(&self) -> &Pool<Self> {
+    fn pool(&self) -> &WorkerPool<Self> {
         &self.pool
     }
 

@@ -21,7 +21,7 @@ use crate::gateway::{Error, ErrorKind, Fill, InputSource, Result, thread_waker};
 pub(super) struct RequestBodyQueue {
     body: RefCell<Incoming>,
     /// Came while the exchange looked for something to read.
-    ahead: RefCell<Option<Next>>,
+    ahead: RefCell<Option<NextPiece>>,
     length: Option<u64>,
     timeout: Duration,
     /// Nothing has come within `timeout`.
@@ -29,7 +29,7 @@ pub(super) struct RequestBodyQueue {
     executor: Arc<Executor>,
 }
 
-enum Next {
+enum NextPiece {
     Data(Bytes),
     End(Option<HeaderMap>),
     Failed(Error),
@@ -77,7 +77,7 @@ impl RequestBodyQueue {
         }
     }
 
-    fn poll(&self, context: &mut Context<'_>) -> Poll<Next> {
+    fn poll(&self, context: &mut Context<'_>) -> Poll<NextPiece> {
         if let Some(next) = self.ahead.borrow_mut().take() {
             return Poll::Ready(next);
         }
@@ -87,19 +87,19 @@ impl RequestBodyQueue {
                 return Poll::Pending;
             };
             return Poll::Ready(match frame {
-                None => Next::End(None),
-                Some(Err(error)) => Next::Failed(failed(&error)),
+                None => NextPiece::End(None),
+                Some(Err(error)) => NextPiece::Failed(failed(&error)),
                 Some(Ok(frame)) => match frame.into_data().map_err(Frame::into_trailers) {
                     Ok(data) if data.is_empty() => continue,
-                    Ok(data) => Next::Data(data),
-                    Err(Ok(trailers)) => Next::End(Some(trailers)),
+                    Ok(data) => NextPiece::Data(data),
+                    Err(Ok(trailers)) => NextPiece::End(Some(trailers)),
                     Err(Err(_)) => continue,
                 },
             });
         }
     }
 
-    fn next(&self, wait: bool) -> Result<Option<Next>> {
+    fn next(&self, wait: bool) -> Result<Option<NextPiece>> {
         let too_slow = || {
             let text = format!("no byte of the request body within {:?}", self.timeout);
             Error::of(ErrorKind::InputTimeout, text)
@@ -118,20 +118,20 @@ impl RequestBodyQueue {
 }
 
 /// The input that the application reads.
-pub(super) struct Source<'i> {
+pub(super) struct BodySource<'i> {
     inbox: &'i RequestBodyQueue,
     data: Bytes,
     end: bool,
     trailers: Option<HeaderMap>,
 }
 
-impl<'i> Source<'i> {
+impl<'i> BodySource<'i> {
     pub(super) const fn new(inbox: &'i RequestBodyQueue) -> Self {
         Self { inbox, data: Bytes::new(), end: false, trailers: None }
     }
 }
 
-impl InputSource for Source<'_> {
+impl InputSource for BodySource<'_> {
     fn length(&self) -> Option<u64> {
         self.inbox.length
     }
@@ -140,9 +140,9 @@ impl InputSource for Source<'_> {
         if self.data.is_empty() && !self.end {
             match self.inbox.next(wait)? {
                 None => return Ok(Fill::NotYet),
-                Some(Next::Data(data)) => self.data = data,
-                Some(Next::End(trailers)) => (self.end, self.trailers) = (true, trailers),
-                Some(Next::Failed(error)) => return Err(error),
+                Some(NextPiece::Data(data)) => self.data = data,
+                Some(NextPiece::End(trailers)) => (self.end, self.trailers) = (true, trailers),
+                Some(NextPiece::Failed(error)) => return Err(error),
             }
         }
         Ok(if self.data.is_empty() { Fill::End } else { Fill::Data(&self.data) })

@@ -6,7 +6,7 @@ use crate::gateway::percent;
 
 /// Why a target cannot be served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Refused {
+pub(super) enum PathRefusal {
     /// A `%` without two hexadecimal digits, or steps above the root: 400.
     Malformed,
     /// An encoded slash or NUL, which no path on a server has: 404 (httpd's AllowEncodedSlashes
@@ -14,7 +14,7 @@ pub(super) enum Refused {
     NotThere,
 }
 
-impl fmt::Display for Refused {
+impl fmt::Display for PathRefusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Malformed => "its path cannot be decoded, or leads above the root",
@@ -25,19 +25,19 @@ impl fmt::Display for Refused {
 
 /// Decodes `path`, merges slashes in a row and resolves `.` and `..`: what `ap_normalize_path` and
 /// `ap_unescape_url` make of it (httpd's server/request.c and server/util.c).
-pub(super) fn normalize(path: &[u8]) -> Result<Vec<u8>, Refused> {
+pub(super) fn normalize(path: &[u8]) -> Result<Vec<u8>, PathRefusal> {
     let mut clean = Vec::with_capacity(path.len());
     let mut rest = path;
     while let [first, tail @ ..] = rest {
         let (byte, after) = match (first, tail) {
             (b'%', [high, low, after @ ..]) => {
-                let byte = percent::escape([b'%', *high, *low]).ok_or(Refused::Malformed)?;
+                let byte = percent::escape([b'%', *high, *low]).ok_or(PathRefusal::Malformed)?;
                 if matches!(byte, b'/' | 0) {
-                    return Err(Refused::NotThere);
+                    return Err(PathRefusal::NotThere);
                 }
                 (byte, after)
             }
-            (b'%', _) => return Err(Refused::Malformed),
+            (b'%', _) => return Err(PathRefusal::Malformed),
             (&byte, tail) => (byte, tail),
         };
         rest = after;
@@ -50,19 +50,19 @@ pub(super) fn normalize(path: &[u8]) -> Result<Vec<u8>, Refused> {
         }
     }
     if clean.first() != Some(&b'/') {
-        return Err(Refused::Malformed);
+        return Err(PathRefusal::Malformed);
     }
     Ok(clean)
 }
 
 /// Takes a last segment `.` or `..` away, which ends with a slash or with the path.
-fn step(clean: &mut Vec<u8>) -> Result<(), Refused> {
+fn step(clean: &mut Vec<u8>) -> Result<(), PathRefusal> {
     let end = clean.len() - usize::from(clean.ends_with(b"/"));
     let start = clean[..end].iter().rposition(|&byte| byte == b'/').map_or(0, |at| at + 1);
     match &clean[start..end] {
         b"." => clean.truncate(start),
         b".." => {
-            let parent = start.checked_sub(1).filter(|&at| at > 0).ok_or(Refused::Malformed)?;
+            let parent = start.checked_sub(1).filter(|&at| at > 0).ok_or(PathRefusal::Malformed)?;
             let parent = clean[..parent].iter().rposition(|&byte| byte == b'/');
             clean.truncate(parent.map_or(0, |at| at + 1));
         }
@@ -97,10 +97,10 @@ mod tests {
     #[test]
     fn refuses() {
         for path in ["", "a", "/%", "/%2", "/%zz", "/..", "/a/../..", "/../a", "/%2e%2e/"] {
-            assert_eq!(normalize(path.as_bytes()), Err(Refused::Malformed), "{path}");
+            assert_eq!(normalize(path.as_bytes()), Err(PathRefusal::Malformed), "{path}");
         }
         for path in ["/a%2Fb", "/a%2fb", "/a%00"] {
-            assert_eq!(normalize(path.as_bytes()), Err(Refused::NotThere), "{path}");
+            assert_eq!(normalize(path.as_bytes()), Err(PathRefusal::NotThere), "{path}");
         }
     }
 }

@@ -18,7 +18,7 @@ use super::executor::Executor;
 use super::input::RequestBodyQueue;
 use super::wait::until;
 use crate::gateway::{Error, ErrorKind, Interest, Result, Woken, park_thread, thread_waker};
-use crate::server::site::{Head, Sink};
+use crate::server::site::{FinalHead, Sink};
 
 /// So much is collected before it goes out without having been asked for, in bytes.
 const COLLECT: usize = 64 * 1024;
@@ -153,7 +153,7 @@ impl<'s> HttpSink<'s> {
 }
 
 impl Sink for HttpSink<'_> {
-    fn head(&self, head: &Head<'_>) -> Result<()> {
+    fn head(&self, head: &FinalHead<'_>) -> Result<()> {
         self.head.set(Some(response(head)));
         Ok(())
     }
@@ -220,7 +220,7 @@ impl Sink for HttpSink<'_> {
 }
 
 /// The head as hyper wants it. Names and values were checked before they came here.
-fn response(head: &Head<'_>) -> Response<()> {
+fn response(head: &FinalHead<'_>) -> Response<()> {
     let mut response = Response::new(());
     *response.status_mut() = head.status.unwrap_or(StatusCode::OK);
     if !head.reason.is_empty()

@@ -7,7 +7,7 @@ use http::{HeaderName, Method, Version, header};
 use ipnet::IpNet;
 
 use super::forwarded::{Origin, origin};
-use super::path::{self, Refused};
+use super::path::{self, PathRefusal};
 use crate::protocol::params::Params;
 
 const SOFTWARE: &str = concat!("mod_rust/", env!("CARGO_PKG_VERSION"));
@@ -23,7 +23,7 @@ pub(super) struct Ends {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Unfit {
     /// Its path.
-    Path(Refused),
+    Path(PathRefusal),
     /// HTTP/1.1 without one Host (RFC 9112, section 3.2).
     Host,
     /// CONNECT, which asks for a tunnel.
@@ -261,7 +261,7 @@ mod tests {
         assert_eq!(unfit(Request::get("/").header("host", "a").header("host", "b")), Unfit::Host);
         assert_eq!(unfit(Request::options("*").header("host", "a")), Unfit::Server);
         let request = Request::get("/a%2fb").header("host", "a");
-        assert_eq!(unfit(request), Unfit::Path(Refused::NotThere));
+        assert_eq!(unfit(request), Unfit::Path(PathRefusal::NotThere));
         assert_eq!(unfit(Request::connect("a:80").header("host", "a:80")), Unfit::Connect);
         assert!(of(Request::get("/").version(Version::HTTP_10)).is_ok());
     }

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use super::site::{Head, Mode};
+use super::site::{FinalHead, Mode};
 use super::stream::single::{self, Codec, Decoded};
 use super::stream::{Connection, Protocol, Worker};
 use crate::protocol::params::{Limits, Params};
@@ -39,6 +39,6 @@ fn decode(bytes: &[u8], limits: &Limits, into: &mut Params) -> Decoded {
     }
 }
 
-fn write_head(head: &Head<'_>, into: &mut Vec<u8>) {
+fn write_head(head: &FinalHead<'_>, into: &mut Vec<u8>) {
     head.write_cgi(into);
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::config::Config;
+use super::config::ProgramConfig;
 use super::gateway::Gateway;
 use crate::gateway::{Application, Code, Options, panic};
 use crate::server::site::{Mount, Mounts};
@@ -98,7 +98,7 @@ pub(super) fn options(gateway: &Gateway, wanted: &[String]) -> Result<Vec<Option
 /// # Errors
 ///
 /// Which cannot, and why.
-pub(super) fn check(gateway: &Gateway, config: &Config) -> Result<(), String> {
+pub(super) fn check(gateway: &Gateway, config: &ProgramConfig) -> Result<(), String> {
     for (at, (name, factory)) in gateway.applications.iter().enumerate() {
         if is_mounted(config, name) {
             factory
@@ -114,7 +114,7 @@ pub(super) fn check(gateway: &Gateway, config: &Config) -> Result<(), String> {
 /// # Errors
 ///
 /// The line for the log.
-pub(super) fn build(gateway: &Gateway, config: &Config) -> Result<Mounts, String> {
+pub(super) fn build(gateway: &Gateway, config: &ProgramConfig) -> Result<Mounts, String> {
     #[cfg(feature = "tower")]
     if gateway
         .applications
@@ -141,6 +141,6 @@ pub(super) fn build(gateway: &Gateway, config: &Config) -> Result<Mounts, String
     })))
 }
 
-fn is_mounted(config: &Config, name: &str) -> bool {
+fn is_mounted(config: &ProgramConfig, name: &str) -> bool {
     config.mounts.iter().any(|(_, mounted)| mounted == name)
 }

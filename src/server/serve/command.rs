@@ -8,7 +8,7 @@ use clap::error::ErrorKind;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
 use super::address::Address;
-use super::config::{Config, PROTOCOLS, Target, Wanted};
+use super::config::{LogTarget, PROTOCOLS, ProgramConfig, Wanted};
 use super::gateway::Gateway;
 use super::privileges::Privileges;
 use super::{applications, words};
@@ -30,7 +30,7 @@ pub(super) fn parse(
     gateway: &Gateway,
     mut arguments: Vec<OsString>,
     variable: Option<OsString>,
-) -> Result<Config, clap::Error> {
+) -> Result<ProgramConfig, clap::Error> {
     let mut command = command(gateway);
     if let Some(text) = variable {
         let text = text.into_string().map_err(|_| "it is not UTF-8".to_owned());
@@ -142,7 +142,7 @@ fn command(gateway: &Gateway) -> Command {
         .arg(flag("pid-file", "FILE", "Gets the master's process id"))
 }
 
-fn config(gateway: &Gateway, matches: &ArgMatches) -> Result<Config, String> {
+fn config(gateway: &Gateway, matches: &ArgMatches) -> Result<ProgramConfig, String> {
     let number = |name: &str| *matches.get_one::<u32>(name).expect("it has a default") as usize;
     let time = |name: &str| *matches.get_one::<Duration>(name).expect("it has a default");
     let text = |name: &str| matches.get_one::<String>(name).map(String::as_str);
@@ -160,7 +160,7 @@ fn config(gateway: &Gateway, matches: &ArgMatches) -> Result<Config, String> {
         return Err("--cgi serves one request and listens nowhere".into());
     }
     let body = *matches.get_one::<u64>("max-body").expect("it has a default");
-    Ok(Config {
+    Ok(ProgramConfig {
         listeners,
         cgi,
         workers: number("workers"),
@@ -186,9 +186,9 @@ fn config(gateway: &Gateway, matches: &ArgMatches) -> Result<Config, String> {
         trusted: all("trusted-proxy").iter().map(|text| network(text)).collect::<Result<_, _>>()?,
         #[cfg(feature = "fastcgi")]
         web_servers: web_servers(std::env::var("FCGI_WEB_SERVER_ADDRS").ok().as_deref())?,
-        log: Target::parse(text("log").unwrap_or("-")),
+        log: LogTarget::parse(text("log").unwrap_or("-")),
         level: *matches.get_one::<Level>("log-level").expect("it has a default"),
-        access: text("access-log").map(Target::parse),
+        access: text("access-log").map(LogTarget::parse),
         privileges: Privileges::find(text("user"), text("group"))?,
         socket_mode: matches.get_one::<u32>("socket-mode").copied(),
         pid_file: text("pid-file").map(Into::into),

@@ -17,7 +17,7 @@ fn gateway() -> Gateway {
         .mount("/admin", "admin")
 }
 
-fn read(arguments: &[&str], variable: Option<&str>) -> Result<Config, String> {
+fn read(arguments: &[&str], variable: Option<&str>) -> Result<ProgramConfig, String> {
     let arguments = ["shop"].iter().chain(arguments).map(OsString::from).collect();
     parse(&gateway(), arguments, variable.map(OsString::from)).map_err(|error| error.to_string())
 }
@@ -29,7 +29,7 @@ fn defaults_are_as_documented() {
     assert_eq!((config.limits.head, config.limits.body), (128 * 1024, None));
     assert_eq!(config.timeouts.graceful, Duration::from_secs(30));
     assert_eq!(config.level, Level::Info);
-    assert_eq!(config.log, Target::Standard);
+    assert_eq!(config.log, LogTarget::Standard);
     assert!(config.listeners.is_empty() && !config.cgi && config.access.is_none());
     assert_eq!(config.mounts, [("/".into(), "shop".into()), ("/admin".into(), "admin".into())]);
 }
@@ -39,7 +39,7 @@ fn options_come_from_both() {
     let config = read(&["--workers", "2", "--mount", "/x=admin"], Some("--threads 3 --log '/a b'"));
     let config = config.unwrap();
     assert_eq!((config.workers, config.limits.threads), (2, 3));
-    assert_eq!(config.log, Target::File("/a b".into()));
+    assert_eq!(config.log, LogTarget::File("/a b".into()));
     assert_eq!(config.mounts, [("/x".into(), "admin".into())]);
     let config = read(&["--option", "colour=3", "--option", "admin:colour=4"], None).unwrap();
     assert_eq!(config.options[0].get("colour"), None);

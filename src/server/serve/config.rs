@@ -24,7 +24,7 @@ pub(super) const PROTOCOLS: &[Mode] = &[
 
 /// The configuration of a program.
 #[derive(Clone, Debug)]
-pub(super) struct Config {
+pub(super) struct ProgramConfig {
     pub(super) listeners: Vec<Wanted>,
     /// `--cgi`.
     pub(super) cgi: bool,
@@ -42,9 +42,9 @@ pub(super) struct Config {
     /// From FCGI_WEB_SERVER_ADDRS: who may connect to FastCGI listeners; empty for all.
     #[cfg(feature = "fastcgi")]
     pub(super) web_servers: Vec<IpAddr>,
-    pub(super) log: Target,
+    pub(super) log: LogTarget,
     pub(super) level: Level,
-    pub(super) access: Option<Target>,
+    pub(super) access: Option<LogTarget>,
     pub(super) privileges: Option<Privileges>,
     pub(super) socket_mode: Option<u32>,
     pub(super) pid_file: Option<PathBuf>,
@@ -59,13 +59,13 @@ pub(super) struct Wanted {
 
 /// The destination of a log.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Target {
+pub(super) enum LogTarget {
     /// `-`.
     Standard,
     File(PathBuf),
 }
 
-impl Target {
+impl LogTarget {
     pub(super) fn parse(text: &str) -> Self {
         if text == "-" { Self::Standard } else { Self::File(text.into()) }
     }

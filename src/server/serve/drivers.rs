@@ -6,7 +6,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 #[cfg(any(feature = "fastcgi", feature = "http-server", feature = "scgi", feature = "uwsgi"))]
 use std::thread;
 
-use super::config::Config;
+use super::config::ProgramConfig;
 use super::listen::Bound;
 use crate::os::Event;
 use crate::server::site::Site;
@@ -29,7 +29,7 @@ impl Drivers {
     /// When there are no threads or descriptors to be had.
     pub(super) fn start(
         site: &Arc<Site>,
-        config: &Config,
+        config: &ProgramConfig,
         listeners: Vec<Bound>,
     ) -> io::Result<Self> {
         let (sender, results) = channel();
@@ -90,7 +90,7 @@ impl Drivers {
     fn start_engine(
         &mut self,
         site: &Arc<Site>,
-        config: &Config,
+        config: &ProgramConfig,
         listeners: Vec<Bound>,
         sender: &Sender<io::Result<()>>,
     ) -> io::Result<()> {
@@ -127,7 +127,7 @@ impl Drivers {
     fn start_engine(
         &mut self,
         _site: &Arc<Site>,
-        _config: &Config,
+        _config: &ProgramConfig,
         _listeners: Vec<Bound>,
         _sender: &Sender<io::Result<()>>,
     ) -> io::Result<()> {
@@ -138,7 +138,7 @@ impl Drivers {
     fn start_http(
         &mut self,
         site: &Arc<Site>,
-        config: &Config,
+        config: &ProgramConfig,
         listeners: Vec<Bound>,
         sender: &Sender<io::Result<()>>,
     ) -> io::Result<()> {
@@ -160,7 +160,7 @@ impl Drivers {
     fn start_http(
         &mut self,
         _site: &Arc<Site>,
-        _config: &Config,
+        _config: &ProgramConfig,
         _listeners: Vec<Bound>,
         _sender: &Sender<io::Result<()>>,
     ) -> io::Result<()> {

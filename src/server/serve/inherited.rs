@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::os::fd::RawFd;
 
 use super::address::Address;
-use super::config::{Config, PROTOCOLS, Wanted};
+use super::config::{PROTOCOLS, ProgramConfig, Wanted};
 use super::{listen, systemd};
 use crate::server::site::Mode;
 
@@ -55,7 +55,7 @@ impl Inherited {
     /// # Errors
     ///
     /// Nothing says it; what is allowed.
-    pub(super) fn decide(&self, config: &Config) -> Result<Task, String> {
+    pub(super) fn decide(&self, config: &ProgramConfig) -> Result<Task, String> {
         if self.is_cgi && config.listeners.is_empty() {
             return if cfg!(feature = "cgi") {
                 Ok(Task::Cgi)

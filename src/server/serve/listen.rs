@@ -16,7 +16,7 @@ use rustix::net::{
 };
 
 use super::address::Address;
-use super::config::{Config, Wanted};
+use super::config::{ProgramConfig, Wanted};
 use crate::os;
 use crate::server::site::Mode;
 
@@ -40,7 +40,7 @@ impl Bound {
     /// # Errors
     ///
     /// An address cannot be listened at; the text names it and says why.
-    pub(super) fn bind(wanted: &Wanted, config: &Config) -> Result<Self, String> {
+    pub(super) fn bind(wanted: &Wanted, config: &ProgramConfig) -> Result<Self, String> {
         let Wanted { protocol, address } = wanted;
         let told = |error: io::Error| format!("--{} {address}: {error}", protocol.name());
         let (socket, file) = match address {
@@ -124,7 +124,7 @@ fn all_interfaces(port: u16) -> io::Result<OwnedFd> {
     }
 }
 
-fn unix(path: &Path, config: &Config) -> io::Result<(OwnedFd, SocketFile)> {
+fn unix(path: &Path, config: &ProgramConfig) -> io::Result<(OwnedFd, SocketFile)> {
     remove_stale(path)?;
     let flags = SocketFlags::CLOEXEC;
     let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;

@@ -4,7 +4,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::config::{Config, Target};
+use super::config::{LogTarget, ProgramConfig};
 use crate::gateway::{Code, Level};
 use crate::server::site::{AccessLog, Log};
 
@@ -21,19 +21,21 @@ impl Logs {
     /// # Errors
     ///
     /// Which cannot be opened.
-    pub(super) fn open(config: &Config) -> Result<Self, String> {
+    pub(super) fn open(config: &ProgramConfig) -> Result<Self, String> {
         let told = |what: &'static str, path: &Path| {
             let path = path.display().to_string();
             move |error: io::Error| format!("{what} {path}: {error}")
         };
         let log = match &config.log {
-            Target::Standard => Log::to_stderr(config.level),
-            Target::File(path) => Log::to_file(path, config.level).map_err(told("--log", path))?,
+            LogTarget::Standard => Log::to_stderr(config.level),
+            LogTarget::File(path) => {
+                Log::to_file(path, config.level).map_err(told("--log", path))?
+            }
         };
         let access = match &config.access {
             None => None,
-            Some(Target::Standard) => Some(AccessLog::to_stdout()),
-            Some(Target::File(path)) => {
+            Some(LogTarget::Standard) => Some(AccessLog::to_stdout()),
+            Some(LogTarget::File(path)) => {
                 Some(AccessLog::to_file(path).map_err(told("--access-log", path))?)
             }
         };
@@ -42,7 +44,7 @@ impl Logs {
     }
 
     /// Opens the files anew (SIGUSR1).
-    pub(super) fn reopen(&self, config: &Config) {
+    pub(super) fn reopen(&self, config: &ProgramConfig) {
         if let Err(error) = self.log.reopen() {
             self.log.line(
                 Code::LogNotReopened.level(),
@@ -59,13 +61,13 @@ impl Logs {
 }
 
 /// Workers open the files as their own user.
-fn give(config: &Config) {
+fn give(config: &ProgramConfig) {
     let Some(privileges) = config.privileges.as_ref().filter(|_| super::privileges::is_root())
     else {
         return;
     };
     for target in [Some(&config.log), config.access.as_ref()].into_iter().flatten() {
-        if let Target::File(path) = target {
+        if let LogTarget::File(path) = target {
             // A file that cannot be given away says so when it is opened.
             let _ = privileges.give(path);
         }

@@ -9,12 +9,12 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::Signal;
 
 use super::backoff::Backoff;
-use super::config::{Config, Wanted};
+use super::config::{ProgramConfig, Wanted};
 use super::listen::Bound;
 use super::logs::Logs;
 use super::pid_file::PidFile;
 use super::signals::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2, Signals};
-use super::worker_process::{Worker, WorkerTemplate, describe};
+use super::worker_process::{WorkerProcess, WorkerTemplate, describe};
 use super::{privileges, systemd};
 use crate::gateway::{Code, Level};
 
@@ -23,7 +23,7 @@ const SLACK: Duration = Duration::from_secs(5);
 
 /// Listens and supervises until told to end.
 pub(super) fn run(
-    config: Config,
+    config: ProgramConfig,
     logs: Logs,
     wanted: &[Wanted],
     arguments: Vec<OsString>,
@@ -38,23 +38,23 @@ pub(super) fn run(
 }
 
 struct Master {
-    config: Config,
+    config: ProgramConfig,
     logs: Logs,
     recipe: WorkerTemplate,
     signals: Signals,
     listeners: Vec<Bound>,
     _pid_file: Option<PidFile>,
-    fleet: Vec<Worker>,
+    fleet: Vec<WorkerProcess>,
     /// The generation that serves.
     current: u64,
-    state: State,
+    state: MasterState,
     /// The next generation, while it starts.
-    next: Option<Next>,
+    next: Option<NextEvent>,
     backoff: Backoff,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
+enum MasterState {
     /// The first workers build their applications.
     Starting,
     Serving,
@@ -64,7 +64,7 @@ enum State {
     },
 }
 
-struct Next {
+struct NextEvent {
     generation: u64,
     /// Another restart was asked for meanwhile.
     again: bool,
@@ -72,7 +72,7 @@ struct Next {
 
 impl Master {
     fn new(
-        config: Config,
+        config: ProgramConfig,
         logs: Logs,
         wanted: &[Wanted],
         arguments: Vec<OsString>,
@@ -93,7 +93,7 @@ impl Master {
             _pid_file: pid_file,
             fleet: Vec::new(),
             current: 1,
-            state: State::Starting,
+            state: MasterState::Starting,
             next: None,
             backoff: Backoff::default(),
         };
@@ -109,7 +109,7 @@ impl Master {
     fn run(&mut self) -> ExitCode {
         loop {
             self.tick(Instant::now());
-            if let State::Ending { failed } = self.state
+            if let MasterState::Ending { failed } = self.state
                 && self.fleet.is_empty()
             {
                 return if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS };
@@ -118,7 +118,7 @@ impl Master {
             for signal in self.signals.take() {
                 self.handle(signal);
             }
-            self.fleet.iter_mut().for_each(Worker::listen);
+            self.fleet.iter_mut().for_each(WorkerProcess::listen);
             self.reap();
         }
     }
@@ -126,9 +126,9 @@ impl Master {
     fn handle(&mut self, signal: i32) {
         match signal {
             SIGTERM | SIGINT => {
-                if matches!(self.state, State::Ending { .. }) {
+                if matches!(self.state, MasterState::Ending { .. }) {
                     // A second request to stop means: do not wait.
-                    self.fleet.iter_mut().for_each(Worker::kill);
+                    self.fleet.iter_mut().for_each(WorkerProcess::kill);
                     return;
                 }
                 systemd::stopping();
@@ -146,7 +146,7 @@ impl Master {
 
     /// Starts what is missing, and does what is due.
     fn tick(&mut self, now: Instant) {
-        if let State::Ending { .. } = self.state {
+        if let MasterState::Ending { .. } = self.state {
             self.kill_late(now);
             return;
         }
@@ -159,8 +159,10 @@ impl Master {
         if let Some(generation) = self.next.as_ref().map(|next| next.generation) {
             self.fill(generation);
         }
-        if self.state == State::Starting && self.count_ready(self.current) == self.config.workers {
-            self.state = State::Serving;
+        if self.state == MasterState::Starting
+            && self.count_ready(self.current) == self.config.workers
+        {
+            self.state = MasterState::Serving;
             self.tell_ready();
         }
     }
@@ -176,7 +178,8 @@ impl Master {
 
     /// Starts workers of a generation that has too few.
     fn fill(&mut self, generation: u64) {
-        let there = |worker: &&Worker| worker.generation == generation && !worker.is_leaving();
+        let there =
+            |worker: &&WorkerProcess| worker.generation == generation && !worker.is_leaving();
         while self.fleet.iter().filter(there).count() < self.config.workers {
             match self.recipe.start(&self.listeners, generation) {
                 Ok(worker) => self.fleet.push(worker),
@@ -192,7 +195,7 @@ impl Master {
 
     /// A worker has died, or could not be started.
     fn lose(&mut self, generation: u64, ready_for: Option<Duration>, why: &str) {
-        if self.state == State::Starting {
+        if self.state == MasterState::Starting {
             self.say(
                 Code::CannotServe.level(),
                 &Code::CannotServe.line(format_args!("cannot start: {why}")),
@@ -222,7 +225,7 @@ impl Master {
             };
             let worker = self.fleet.remove(at);
             let why = describe(&worker, status);
-            let is_ending = matches!(self.state, State::Ending { .. });
+            let is_ending = matches!(self.state, MasterState::Ending { .. });
             if is_ending || worker.is_leaving() {
                 let level = if status.success() { Level::Debug } else { Level::Warn };
                 if worker.told.is_none() || level == Level::Debug {
@@ -243,7 +246,7 @@ impl Master {
             next.again = true;
             return;
         }
-        if self.state != State::Serving {
+        if self.state != MasterState::Serving {
             self.say(Level::Warn, "not restarted: the program is not ready yet, or ending");
             return;
         }
@@ -251,7 +254,7 @@ impl Master {
         self.say(Level::Info, "restarting: new workers are started, the old ones serve meanwhile");
         let newest = self.fleet.iter().map(|worker| worker.generation).max();
         let generation = newest.unwrap_or(self.current).max(self.current) + 1;
-        self.next = Some(Next { generation, again: false });
+        self.next = Some(NextEvent { generation, again: false });
     }
 
     /// Lets the old workers go as soon as all new ones are ready.
@@ -310,7 +313,7 @@ impl Master {
     }
 
     fn end(&mut self, failed: bool) {
-        self.state = State::Ending { failed };
+        self.state = MasterState::Ending { failed };
         self.next = None;
         let time = self.drain_time();
         self.fleet.iter_mut().for_each(|worker| worker.drain(time));
@@ -337,7 +340,7 @@ impl Master {
     }
 
     fn count_ready(&self, generation: u64) -> usize {
-        let ready = |worker: &&Worker| {
+        let ready = |worker: &&WorkerProcess| {
             worker.generation == generation && worker.ready.is_some() && !worker.is_leaving()
         };
         self.fleet.iter().filter(ready).count()

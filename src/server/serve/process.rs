@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, poll};
 
-use super::config::Config;
+use super::config::ProgramConfig;
 use super::control::WorkerChannel;
 use super::drivers::Drivers;
 use super::listen::Bound;
@@ -26,7 +26,7 @@ pub(super) const CAUGHT: [i32; 5] = [SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2];
 /// With a `line`, it belongs to a master; else web servers, which have sent SIGUSR1 to FastCGI
 /// programs since 1996, mean by it what they mean by SIGTERM.
 pub(super) fn serve(
-    config: &Config,
+    config: &ProgramConfig,
     logs: &Logs,
     mounts: Mounts,
     listeners: Vec<Bound>,
@@ -87,7 +87,7 @@ pub(super) fn serve(
 
 /// The site of this process.
 pub(super) fn site(
-    config: &Config,
+    config: &ProgramConfig,
     logs: &Logs,
     mounts: Mounts,
     multiprocess: bool,

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use super::config::Config;
+use super::config::ProgramConfig;
 use super::gateway::Gateway;
 use super::inherited::{Inherited, Task};
 use super::logs::Logs;
@@ -70,7 +70,12 @@ fn refuse(error: &str) -> ExitCode {
 }
 
 /// Serves without a master: the web server supervises.
-fn alone(gateway: &Gateway, config: &Config, logs: &Logs, task: &Task) -> Result<ExitCode, String> {
+fn alone(
+    gateway: &Gateway,
+    config: &ProgramConfig,
+    logs: &Logs,
+    task: &Task,
+) -> Result<ExitCode, String> {
     if let Some(privileges) = &config.privileges {
         privileges.take_on()?;
     }

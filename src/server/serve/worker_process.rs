@@ -44,7 +44,7 @@ impl WorkerTemplate {
     /// # Errors
     ///
     /// When the program is not there, or the system has no room for a process.
-    pub(super) fn start(&self, listeners: &[Bound], generation: u64) -> io::Result<Worker> {
+    pub(super) fn start(&self, listeners: &[Bound], generation: u64) -> io::Result<WorkerProcess> {
         let (ours, theirs) = UnixStream::pair()?;
         let mut command = Command::new(&self.program);
         command
@@ -63,7 +63,7 @@ impl WorkerTemplate {
         inherited().try_for_each(|fd| os::keep_on_exec(fd, true))?;
         let child = command.spawn();
         inherited().try_for_each(|fd| os::keep_on_exec(fd, false))?;
-        Ok(Worker {
+        Ok(WorkerProcess {
             child: child?,
             ear: MasterChannel::new(ours)?,
             generation,
@@ -77,7 +77,7 @@ impl WorkerTemplate {
 
 /// A worker process.
 #[derive(Debug)]
-pub(super) struct Worker {
+pub(super) struct WorkerProcess {
     child: Child,
     pub(super) ear: MasterChannel,
     /// Which of the programs on disk, one after the other, it was started from.
@@ -90,7 +90,7 @@ pub(super) struct Worker {
     pub(super) kill_at: Option<Instant>,
 }
 
-impl Worker {
+impl WorkerProcess {
     pub(super) fn id(&self) -> u32 {
         self.child.id()
     }
@@ -137,7 +137,7 @@ impl Worker {
 }
 
 /// `was ended by signal 9`, `exited with status 1`, and why.
-pub(super) fn describe(worker: &Worker, status: ExitStatus) -> String {
+pub(super) fn describe(worker: &WorkerProcess, status: ExitStatus) -> String {
     let how = match (status.signal(), status.code()) {
         (Some(signal), _) => format!("was ended by signal {signal}"),
         (None, Some(code)) => format!("exited with status {code}"),

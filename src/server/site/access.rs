@@ -6,7 +6,7 @@ use std::path::Path;
 
 use http::StatusCode;
 
-use super::environ::Environ;
+use super::environ::SiteEnviron;
 use super::log::{Out, civil, push_escaped};
 
 /// An access log.
@@ -41,12 +41,12 @@ impl AccessLog {
     }
 
     /// Adds the line of a request; `-` stands for a status that was never sent.
-    pub fn put(&self, environ: &Environ<'_>, (status, bytes): (Option<StatusCode>, u64)) {
+    pub fn put(&self, environ: &SiteEnviron<'_>, (status, bytes): (Option<StatusCode>, u64)) {
         self.out.put(line(environ, status, bytes).as_bytes());
     }
 }
 
-fn line(environ: &Environ<'_>, status: Option<StatusCode>, bytes: u64) -> String {
+fn line(environ: &SiteEnviron<'_>, status: Option<StatusCode>, bytes: u64) -> String {
     const MONTHS: [&str; 12] =
         ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
     let mut line = String::with_capacity(192);

@@ -13,7 +13,7 @@ use crate::os::wall_us;
 use crate::protocol::params::Params;
 
 /// A view of a request's variables as an environ.
-pub struct Environ<'e> {
+pub struct SiteEnviron<'e> {
     params: &'e Params,
     facts: &'e ProcessInfo,
     mode: Mode,
@@ -57,7 +57,7 @@ const ABSENT_IF_EMPTY: [&[u8]; 9] = [
     b"REMOTE_USER",
 ];
 
-impl<'e> Environ<'e> {
+impl<'e> SiteEnviron<'e> {
     /// The environ of the request that `params` describe; `mounted` is what [`Self::locate`] found
     /// with its path.
     pub(super) fn new(
@@ -308,7 +308,7 @@ const fn flag(on: bool) -> &'static [u8] {
     if on { b"1" } else { b"0" }
 }
 
-impl fmt::Debug for Environ<'_> {
+impl fmt::Debug for SiteEnviron<'_> {
     /// Without the values: there are credentials among them.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Environ")

@@ -12,18 +12,18 @@ fn mounts() -> Mounts {
     }))
 }
 
-fn with(pairs: &[(&str, &str)], mode: Mode, check: impl FnOnce(&Environ<'_>)) {
+fn with(pairs: &[(&str, &str)], mode: Mode, check: impl FnOnce(&SiteEnviron<'_>)) {
     let mut params = Params::new();
     for (key, value) in pairs {
         params.push(key.as_bytes(), value.as_bytes());
     }
     let (facts, mounts) = (ProcessInfo::new(15, false, false), mounts());
-    let (path, base) = Environ::locate(&params, &facts, mode);
+    let (path, base) = SiteEnviron::locate(&params, &facts, mode);
     let mounted = mounts.find(&path[base..]).unwrap();
-    check(&Environ::new(&params, &facts, mode, (path, base), mounted));
+    check(&SiteEnviron::new(&params, &facts, mode, (path, base), mounted));
 }
 
-fn all(environ: &Environ<'_>) -> Vec<(String, String)> {
+fn all(environ: &SiteEnviron<'_>) -> Vec<(String, String)> {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let mut all = Vec::new();
     environ.each(&mut |key, value| all.push((text(key), text(value))));

@@ -9,9 +9,9 @@ use std::time::SystemTime;
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 
-use super::environ::{Environ, Frozen};
-use super::file::{self, Parts, Validators};
-use super::head::{self, Head};
+use super::environ::{Frozen, SiteEnviron};
+use super::file::{self, ByteRanges, Validators};
+use super::head::{self, FinalHead};
 use super::sink::Sink;
 use super::{Site, page};
 use crate::gateway::{
@@ -30,7 +30,7 @@ struct HeadDraft {
 
 /// The part of a file that goes out, when it is not the whole.
 #[derive(Debug)]
-enum Plan {
+enum FilePlan {
     Whole,
     One(u64, u64),
     /// Each part with what stands before it, and what stands at the end.
@@ -40,10 +40,10 @@ enum Plan {
 /// The exchange of one request.
 pub struct SiteExchange<'e> {
     site: &'e Site,
-    environ: &'e Environ<'e>,
+    environ: &'e SiteEnviron<'e>,
     sink: &'e dyn Sink,
     draft: RefCell<HeadDraft>,
-    plan: RefCell<Plan>,
+    plan: RefCell<FilePlan>,
     /// The head has gone to the sink.
     committed: Cell<bool>,
     /// Why nothing can be sent any more.
@@ -55,13 +55,13 @@ pub struct SiteExchange<'e> {
 impl<'e> SiteExchange<'e> {
     /// Makes one for a request whose head is here.
     #[must_use]
-    pub fn new(site: &'e Site, environ: &'e Environ<'e>, sink: &'e dyn Sink) -> Self {
+    pub fn new(site: &'e Site, environ: &'e SiteEnviron<'e>, sink: &'e dyn Sink) -> Self {
         Self {
             site,
             environ,
             sink,
             draft: RefCell::default(),
-            plan: RefCell::new(Plan::Whole),
+            plan: RefCell::new(FilePlan::Whole),
             committed: Cell::new(false),
             failed: RefCell::new(None),
             sent: Cell::new(0),
@@ -138,14 +138,14 @@ impl<'e> SiteExchange<'e> {
         let mut fields = Vec::new();
         write_header(&mut fields, field.as_bytes(), path.as_bytes());
         self.committed.set(true);
-        self.sink.head(&Head { status: None, reason: b"", fields: &fields, length: None })?;
+        self.sink.head(&FinalHead { status: None, reason: b"", fields: &fields, length: None })?;
         self.sink.finish(None)
     }
 
     fn send_head(&self, length: Option<u64>) -> Result<()> {
         let draft = self.draft.borrow();
         self.committed.set(true);
-        self.sink.head(&Head {
+        self.sink.head(&FinalHead {
             status: draft.status,
             reason: &draft.reason,
             fields: &draft.fields,
@@ -215,13 +215,13 @@ impl<'e> SiteExchange<'e> {
             write_header(&mut draft.fields, b"Accept-Ranges", b"bytes");
         }
         match parts {
-            Parts::Whole => return None,
-            Parts::None => {
+            ByteRanges::Whole => return None,
+            ByteRanges::None => {
                 let range = format!("bytes */{length}");
                 write_header(&mut draft.fields, b"Content-Range", range.as_bytes());
                 return Some(StatusCode::RANGE_NOT_SATISFIABLE);
             }
-            Parts::Some(parts) => {
+            ByteRanges::Some(parts) => {
                 draft.status = Some(StatusCode::PARTIAL_CONTENT);
                 draft.reason.clear();
                 let range = |start: u64, count: u64| {
@@ -230,7 +230,7 @@ impl<'e> SiteExchange<'e> {
                 if let [(start, count)] = parts[..] {
                     let range = range(start, count);
                     write_header(&mut draft.fields, b"Content-Range", range.as_bytes());
-                    *self.plan.borrow_mut() = Plan::One(start, count);
+                    *self.plan.borrow_mut() = FilePlan::One(start, count);
                     return None;
                 }
                 let kind = head::find(&draft.fields, b"content-type").map(<[u8]>::to_vec);
@@ -254,7 +254,7 @@ impl<'e> SiteExchange<'e> {
                 head::retain(&mut draft.fields, |name| !name.eq_ignore_ascii_case(b"content-type"));
                 let multipart = format!("multipart/byteranges; boundary={boundary}");
                 write_header(&mut draft.fields, b"Content-Type", multipart.as_bytes());
-                *self.plan.borrow_mut() = Plan::Many(all, end);
+                *self.plan.borrow_mut() = FilePlan::Many(all, end);
             }
         }
         None
@@ -306,9 +306,9 @@ impl Exchange for SiteExchange<'_> {
 
     fn commit(&self, length: Option<u64>) {
         let length = match &*self.plan.borrow() {
-            Plan::Whole => length,
-            Plan::One(_, count) => Some(*count),
-            Plan::Many(all, end) => Some(
+            FilePlan::Whole => length,
+            FilePlan::One(_, count) => Some(*count),
+            FilePlan::Many(all, end) => Some(
                 all.iter().map(|(before, _, count)| before.len() as u64 + count).sum::<u64>()
                     + end.len() as u64,
             ),
@@ -334,16 +334,16 @@ impl Exchange for SiteExchange<'_> {
         self.check()?;
         let (from, whole) = (file.start(), file.length());
         let file = file.file();
-        match std::mem::replace(&mut *self.plan.borrow_mut(), Plan::Whole) {
-            Plan::Whole => {
+        match std::mem::replace(&mut *self.plan.borrow_mut(), FilePlan::Whole) {
+            FilePlan::Whole => {
                 self.count(whole);
                 self.keep(self.sink.file(file, from, whole))
             }
-            Plan::One(start, count) => {
+            FilePlan::One(start, count) => {
                 self.count(count);
                 self.keep(self.sink.file(file, from + start, count))
             }
-            Plan::Many(all, end) => {
+            FilePlan::Many(all, end) => {
                 for (before, start, count) in all {
                     self.count(before.len() as u64 + count);
                     self.keep(self.sink.write(before))?;

@@ -83,7 +83,7 @@ fn matches(list: &[u8], validators: &Validators, strongly: bool) -> bool {
 
 /// Which parts of a body a request wants.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Parts {
+pub enum ByteRanges {
     /// All of it: no range, or none that is understood.
     Whole,
     /// These, each from its first byte so many bytes. At least one.
@@ -104,21 +104,21 @@ pub fn parts<'h>(
     length: u64,
     validators: &Validators,
     header: impl Fn(&str) -> Option<&'h [u8]>,
-) -> Parts {
+) -> ByteRanges {
     let wanted = header("range").filter(|_| method == b"GET");
     let Some(wanted) = wanted.and_then(|range| std::str::from_utf8(range).ok()) else {
-        return Parts::Whole;
+        return ByteRanges::Whole;
     };
     if header("if-range").is_some_and(|version| !is_same(version, validators)) {
-        return Parts::Whole;
+        return ByteRanges::Whole;
     }
-    let Some((unit, list)) = wanted.split_once('=') else { return Parts::Whole };
+    let Some((unit, list)) = wanted.split_once('=') else { return ByteRanges::Whole };
     if !unit.trim().eq_ignore_ascii_case("bytes") || length == 0 {
-        return Parts::Whole;
+        return ByteRanges::Whole;
     }
     let (mut parts, mut odd, mut total) = (Vec::<(u64, u64)>::new(), 0, 0_u64);
     for range in list.split(',').map(str::trim).filter(|range| !range.is_empty()) {
-        let Some(part) = part(range, length) else { return Parts::Whole };
+        let Some(part) = part(range, length) else { return ByteRanges::Whole };
         let Some((start, count)) = part else { continue };
         if let Some(&(before, size)) = parts.last()
             && start < before + size
@@ -128,14 +128,14 @@ pub fn parts<'h>(
         total = total.saturating_add(count);
         parts.push((start, count));
         if parts.len() > MOST || odd > MOST_ODD {
-            return Parts::Whole;
+            return ByteRanges::Whole;
         }
     }
     // More than the whole is an attack, or a mistake.
     if parts.len() > 1 && total > length {
-        return Parts::Whole;
+        return ByteRanges::Whole;
     }
-    if parts.is_empty() { Parts::None } else { Parts::Some(parts) }
+    if parts.is_empty() { ByteRanges::None } else { ByteRanges::Some(parts) }
 }
 
 /// One range: `None` if it is malformed, `Some(None)` if it lies beyond the end.
@@ -206,7 +206,7 @@ mod tests {
 
     #[test]
     fn ranges_are_found() {
-        let some = |parts: &[(u64, u64)]| Parts::Some(parts.to_vec());
+        let some = |parts: &[(u64, u64)]| ByteRanges::Some(parts.to_vec());
         for (range, expected) in [
             ("bytes=0-0", some(&[(0, 1)])),
             ("Bytes=2-5", some(&[(2, 4)])),
@@ -216,25 +216,25 @@ mod tests {
             ("bytes=8-99", some(&[(8, 2)])),
             ("bytes=0-1, 4-5", some(&[(0, 2), (4, 2)])),
             ("bytes=0-1,20-", some(&[(0, 2)])),
-            ("bytes=10-", Parts::None),
-            ("bytes=-0", Parts::None),
-            ("bytes=5-2", Parts::Whole),
-            ("bytes=x-", Parts::Whole),
-            ("lines=1-2", Parts::Whole),
-            ("bytes=0-,0-,0-", Parts::Whole),
-            ("bytes=99999999999999999999-", Parts::None),
+            ("bytes=10-", ByteRanges::None),
+            ("bytes=-0", ByteRanges::None),
+            ("bytes=5-2", ByteRanges::Whole),
+            ("bytes=x-", ByteRanges::Whole),
+            ("lines=1-2", ByteRanges::Whole),
+            ("bytes=0-,0-,0-", ByteRanges::Whole),
+            ("bytes=99999999999999999999-", ByteRanges::None),
         ] {
             let all = [("range", range)];
             assert_eq!(parts(b"GET", 10, &validators(), headers(&all)), expected, "{range}");
         }
         let range = [("range", "bytes=0-0")];
-        assert_eq!(parts(b"HEAD", 10, &validators(), headers(&range)), Parts::Whole);
+        assert_eq!(parts(b"HEAD", 10, &validators(), headers(&range)), ByteRanges::Whole);
         for (version, expected) in [
             ("\"a-1\"", some(&[(0, 1)])),
-            ("\"b\"", Parts::Whole),
-            ("W/\"a-1\"", Parts::Whole),
+            ("\"b\"", ByteRanges::Whole),
+            ("W/\"a-1\"", ByteRanges::Whole),
             (DATE, some(&[(0, 1)])),
-            (BEFORE, Parts::Whole),
+            (BEFORE, ByteRanges::Whole),
         ] {
             let all = [("range", "bytes=0-0"), ("if-range", version)];
             assert_eq!(parts(b"GET", 10, &validators(), headers(&all)), expected, "{version}");
@@ -246,6 +246,6 @@ mod tests {
         let range = format!("bytes={}", vec!["1-1"; 30].join(","));
         let range: &'static str = range.leak();
         let all = [("range", range)];
-        assert_eq!(parts(b"GET", 1000, &validators(), headers(&all)), Parts::Whole);
+        assert_eq!(parts(b"GET", 1000, &validators(), headers(&all)), ByteRanges::Whole);
     }
 }

@@ -6,7 +6,7 @@ use crate::protocol::head;
 
 /// A final head. Its fields were checked: no name or value can end a line.
 #[derive(Clone, Copy, Debug)]
-pub struct Head<'h> {
+pub struct FinalHead<'h> {
     /// The status; `None` when the web server is to answer with what Location names (RFC 3875,
     /// 6.2.2).
     pub status: Option<StatusCode>,
@@ -18,7 +18,7 @@ pub struct Head<'h> {
     pub length: Option<u64>,
 }
 
-impl Head<'_> {
+impl FinalHead<'_> {
     /// Writes it as CGI, FastCGI, SCGI and uwsgi have it: a `Status` field where there is a status.
     pub fn write_cgi(&self, into: &mut Vec<u8>) {
         if let Some(status) = self.status {
@@ -93,7 +93,7 @@ mod tests {
         let mut fields = Vec::new();
         head::write_header(&mut fields, b"Content-Type", b"text/plain");
         head::write_header(&mut fields, b"X-A", b"");
-        let head = Head {
+        let head = FinalHead {
             status: Some(StatusCode::NOT_FOUND),
             reason: b"",
             fields: &fields,
@@ -107,7 +107,7 @@ mod tests {
         head.write_http(&mut written);
         assert_eq!(String::from_utf8_lossy(&written), format!("HTTP/1.1 404 Not Found\r\n{rest}"));
         written.clear();
-        Head { status: None, fields: b"Location: /a\r\n", length: None, ..head }
+        FinalHead { status: None, fields: b"Location: /a\r\n", length: None, ..head }
             .write_cgi(&mut written);
         assert_eq!(written, b"Location: /a\r\n\r\n");
         let mut seen = Vec::new();

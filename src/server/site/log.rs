@@ -9,7 +9,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::current_log;
-use super::environ::Environ;
+use super::environ::SiteEnviron;
 use crate::gateway::Level;
 
 /// A log. Lines of several threads and processes do not mix: each is one write.
@@ -96,7 +96,7 @@ impl Log {
     }
 
     /// A line that belongs to the request of `environ`.
-    pub(super) fn of_request(&self, level: Level, message: &str, environ: &Environ<'_>) {
+    pub(super) fn of_request(&self, level: Level, message: &str, environ: &SiteEnviron<'_>) {
         let mut context = Vec::with_capacity(128);
         current_log::describe(environ.params(), environ.mode(), &mut context);
         self.put(level, message, &context);
@@ -196,9 +196,9 @@ pub(super) fn civil(seconds: u64) -> [u64; 6] {
 /// belong to; unless the application has put something else there.
 #[cfg(feature = "log")]
 pub fn install(log: Arc<Log>) {
-    struct Records(Arc<Log>);
+    struct CrateRecords(Arc<Log>);
 
-    impl ::log::Log for Records {
+    impl ::log::Log for CrateRecords {
         fn enabled(&self, metadata: &::log::Metadata<'_>) -> bool {
             self.0.logs(of(metadata.level()))
         }
@@ -230,7 +230,7 @@ pub fn install(log: Arc<Log>) {
         Level::Debug => ::log::LevelFilter::Debug,
         Level::Trace => ::log::LevelFilter::Trace,
     };
-    if ::log::set_boxed_logger(Box::new(Records(log))).is_ok() {
+    if ::log::set_boxed_logger(Box::new(CrateRecords(log))).is_ok() {
         ::log::set_max_level(most);
     }
 }

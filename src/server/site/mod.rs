@@ -24,7 +24,7 @@ mod sink;
 
 pub use self::access::AccessLog;
 pub use self::current_log::{RequestLog, sit_down};
-pub use self::head::Head;
+pub use self::head::FinalHead;
 #[cfg(feature = "log")]
 pub use self::log::install as install_logger;
 pub use self::log::{Log, parse_level};

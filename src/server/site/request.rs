@@ -3,7 +3,7 @@
 use http::StatusCode;
 
 use super::body::Limited;
-use super::environ::Environ;
+use super::environ::SiteEnviron;
 use super::exchange::SiteExchange;
 use super::mounts::Mounted;
 use super::process_info::Mode;
@@ -49,8 +49,8 @@ pub fn serve(
     };
     let _here = current_log::enter(params, mode);
     match once(site, mode, params, sink, input) {
-        Step::Done(ending) => ending,
-        Step::On(next) => follow(site, mode, next, sink),
+        RequestStep::Done(ending) => ending,
+        RequestStep::On(next) => follow(site, mode, next, sink),
     }
 }
 
@@ -59,12 +59,12 @@ fn follow(site: &Site, mode: Mode, first: Params, sink: &dyn Sink) -> ResponseEn
     let mut params = first;
     for _ in 0..redirect::MOST {
         match once(site, mode, &params, sink, &mut Empty) {
-            Step::Done(ending) => return ending,
-            Step::On(next) => params = next,
+            RequestStep::Done(ending) => return ending,
+            RequestStep::On(next) => params = next,
         }
     }
-    let path = Environ::locate(&params, &site.facts, mode);
-    let environ = Environ::new(&params, &site.facts, mode, path, NOBODY);
+    let path = SiteEnviron::locate(&params, &site.facts, mode);
+    let environ = SiteEnviron::new(&params, &site.facts, mode, path, NOBODY);
     let answer = SiteExchange::new(site, &environ, sink);
     let code = Code::RedirectLoop;
     let text = format_args!("more than {} internal redirects; answering 500", redirect::MOST);
@@ -72,7 +72,7 @@ fn follow(site: &Site, mode: Mode, first: Params, sink: &dyn Sink) -> ResponseEn
     conclude(site, &environ, &answer, Outcome::Status(StatusCode::INTERNAL_SERVER_ERROR))
 }
 
-enum Step {
+enum RequestStep {
     Done(ResponseEnd),
     On(Params),
 }
@@ -112,32 +112,32 @@ fn once(
     params: &Params,
     sink: &dyn Sink,
     input: &mut dyn InputSource,
-) -> Step {
-    let (path, base) = Environ::locate(params, &site.facts, mode);
+) -> RequestStep {
+    let (path, base) = SiteEnviron::locate(params, &site.facts, mode);
     let Some(mounted) = site.mounts.find(&path[base..]) else {
-        let environ = Environ::new(params, &site.facts, mode, (path, base), NOBODY);
+        let environ = SiteEnviron::new(params, &site.facts, mode, (path, base), NOBODY);
         let answer = SiteExchange::new(site, &environ, sink);
         let code = Code::NotMounted;
         let text = "no application is mounted at this path; answering 404";
         answer.log(code.level(), &code.line(text));
         let outcome = Outcome::Status(StatusCode::NOT_FOUND);
-        return Step::Done(conclude(site, &environ, &answer, outcome));
+        return RequestStep::Done(conclude(site, &environ, &answer, outcome));
     };
-    let environ = Environ::new(params, &site.facts, mode, (path, base), mounted);
+    let environ = SiteEnviron::new(params, &site.facts, mode, (path, base), mounted);
     let answer = SiteExchange::new(site, &environ, sink);
     let outcome = run(mounted.application, &answer, input);
     if let Outcome::Redirect(target) = &outcome
         && Redirection::of(mode, params) == Redirection::Local
     {
-        return Step::On(redirect::request(params, target, environ.path(), base));
+        return RequestStep::On(redirect::request(params, target, environ.path(), base));
     }
-    Step::Done(conclude(site, &environ, &answer, outcome))
+    RequestStep::Done(conclude(site, &environ, &answer, outcome))
 }
 
 /// Answers what the application did not, and writes the log.
 fn conclude(
     site: &Site,
-    environ: &Environ<'_>,
+    environ: &SiteEnviron<'_>,
     answer: &SiteExchange<'_>,
     outcome: Outcome,
 ) -> ResponseEnd {

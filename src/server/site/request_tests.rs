@@ -8,7 +8,7 @@ use http::HeaderMap;
 
 use super::*;
 use crate::gateway::{Body, FileBody, Interest, Level, StartResponse, Woken};
-use crate::server::site::{Head, Limits, Log, Mount, Mounts, ProcessInfo, Timeouts};
+use crate::server::site::{FinalHead, Limits, Log, Mount, Mounts, ProcessInfo, Timeouts};
 use crate::{Environ as View, Error};
 
 /// Takes a response into memory.
@@ -20,7 +20,7 @@ struct Taken {
 }
 
 impl Sink for Taken {
-    fn head(&self, head: &Head<'_>) -> Result<()> {
+    fn head(&self, head: &FinalHead<'_>) -> Result<()> {
         head.write_cgi(&mut self.bytes.borrow_mut());
         Ok(())
     }

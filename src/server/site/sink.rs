@@ -7,7 +7,7 @@ use std::task::Waker;
 use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
 
-use super::head::Head;
+use super::head::FinalHead;
 use crate::gateway::{Error, ErrorKind, Interest, Level, Result, Woken};
 
 /// The destination of a response: a connection, or the standard output.
@@ -21,7 +21,7 @@ pub trait Sink {
     ///
     /// [`ErrorKind::ClientGone`] when nobody is there to take it, and [`ErrorKind::Output`] when it
     /// cannot be passed on.
-    fn head(&self, head: &Head<'_>) -> Result<()>;
+    fn head(&self, head: &FinalHead<'_>) -> Result<()>;
 
     /// Takes a piece of the body. It need not go out before the next `flush`.
     ///

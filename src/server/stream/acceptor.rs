@@ -11,7 +11,7 @@ use super::Listener;
 use super::connection::{Connection, Due};
 use super::fault_log::Fault;
 use super::overload;
-use super::process::Process;
+use super::process::StreamProcess;
 use super::us;
 use super::worker::Worker;
 use crate::gateway::{Code, Level};
@@ -39,7 +39,7 @@ const ACCEPT_AT_ONCE: usize = 64;
 
 /// The acceptor of a process.
 pub(super) struct Acceptor {
-    process: Arc<Process>,
+    process: Arc<StreamProcess>,
     epoll: Epoll,
     drain: Event,
     listeners: Vec<(OwnedFd, Vec<IpAddr>)>,
@@ -60,7 +60,7 @@ pub(super) struct Acceptor {
 
 impl Acceptor {
     pub(super) fn new(
-        process: Arc<Process>,
+        process: Arc<StreamProcess>,
         listeners: Vec<Listener>,
         drain: Event,
     ) -> io::Result<Self> {
@@ -315,7 +315,7 @@ fn is_readable(connection: &Connection) -> bool {
 }
 
 /// Closes a connection that nobody works on.
-fn time_is_up(process: &Process, connection: &Connection, due: Due) {
+fn time_is_up(process: &StreamProcess, connection: &Connection, due: Due) {
     if due == Due::Request && process.is_draining() {
         return process.forget(connection);
     }

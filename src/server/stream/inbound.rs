@@ -8,12 +8,12 @@ use std::time::{Duration, Instant};
 
 use super::buffer::{Buffer, Received};
 use super::connection::Connection;
-use super::process::Process;
+use super::process::StreamProcess;
 use super::protocol::BodyEnd;
 use super::read_ahead::ReadAhead;
 use crate::gateway::{Error, ErrorKind, Interest, Result, Woken};
 use crate::os;
-use crate::server::workers::parker::{self, Client};
+use crate::server::workers::parker::{self, ClientState};
 
 /// The size of one read, in bytes.
 const TAKE: usize = 32 * 1024;
@@ -23,9 +23,9 @@ const MOMENT: Duration = Duration::from_millis(2);
 
 /// The source of a running request's bytes.
 pub(in crate::server) struct Inbound<'c, E> {
-    pub(in crate::server) process: &'c Arc<Process>,
+    pub(in crate::server) process: &'c Arc<StreamProcess>,
     pub(in crate::server) connection: &'c Arc<Connection>,
-    client: Client,
+    client: ClientState,
     /// Bytes that were read, but not by who reads the body.
     ahead: RefCell<ReadAhead>,
     /// The framing of the body among the bytes that come.
@@ -48,9 +48,9 @@ pub(in crate::server) struct Inbound<'c, E> {
 impl<'c, E: BodyEnd> Inbound<'c, E> {
     /// `room` is for what is taken in.
     pub(in crate::server) fn new(
-        process: &'c Arc<Process>,
+        process: &'c Arc<StreamProcess>,
         connection: &'c Arc<Connection>,
-        client: Client,
+        client: ClientState,
         (half_duplex, end): (bool, E),
         room: Vec<u8>,
     ) -> Self {
@@ -183,7 +183,7 @@ impl<'c, E: BodyEnd> Inbound<'c, E> {
             } else {
                 self.poll(read, true, left.min(MOMENT))
             }?;
-            if polled.closed || (self.client == Client::Whole && polled.hung_up) {
+            if polled.closed || (self.client == ClientState::Whole && polled.hung_up) {
                 return Err(gone());
             }
             if read && polled.readable {
@@ -243,8 +243,10 @@ impl<'c, E: BodyEnd> Inbound<'c, E> {
     fn poll(&self, read: bool, write: bool, timeout: Duration) -> Result<os::Polled> {
         let timeout = Some(timeout);
         let polled = match self.client {
-            Client::Whole => os::poll(self.connection, (read, write), None, timeout),
-            Client::MayHalfClose => os::poll_open(self.connection, (read, write), None, timeout),
+            ClientState::Whole => os::poll(self.connection, (read, write), None, timeout),
+            ClientState::MayHalfClose => {
+                os::poll_open(self.connection, (read, write), None, timeout)
+            }
         };
         polled.map(|(polled, _)| polled).map_err(|_| gone())
     }

@@ -39,10 +39,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use self::acceptor::Acceptor;
-use self::process::Process;
+use self::process::StreamProcess;
 use crate::os::{Event, monotonic_us};
 use crate::server::site::Site;
-use crate::server::workers::pool::Pool;
+use crate::server::workers::pool::WorkerPool;
 
 pub(in crate::server) use self::buffer::{Buffer, Received};
 pub(in crate::server) use self::connection::{Connection, Due};
@@ -50,7 +50,7 @@ pub(in crate::server) use self::fault_log::Fault;
 pub(in crate::server) use self::inbound::{Inbound, gone};
 pub(in crate::server) use self::output::{Framing, Output};
 pub(in crate::server) use self::overload::put_refusal;
-pub(in crate::server) use self::process::Process as EngineProcess;
+pub(in crate::server) use self::process::StreamProcess as EngineProcess;
 pub(in crate::server) use self::protocol::{AnyProtocol, BodyEnd, Protocol};
 pub(in crate::server) use self::sending::{Sent, Then, reply, send};
 pub(in crate::server) use self::worker::Worker;
@@ -108,13 +108,13 @@ pub(in crate::server) fn run(
 ) -> io::Result<()> {
     let origins = listeners
         .iter()
-        .map(|listener| process::Origin {
+        .map(|listener| process::ConnectionOrigin {
             protocol: listener.protocol,
             name: listener.name.clone(),
         })
         .collect();
-    let process = Arc::new(Process::new(site, origins)?);
+    let process = Arc::new(StreamProcess::new(site, origins)?);
     let acceptor = Acceptor::new(process.clone(), listeners, drain)?;
-    Pool::start(&process)?;
+    WorkerPool::start(&process)?;
     acceptor.run()
 }

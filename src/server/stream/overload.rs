@@ -13,16 +13,16 @@ use http::StatusCode;
 use super::connection::{Connection, Due};
 use super::fault_log::Fault;
 use super::output::Output;
-use super::process::Process;
+use super::process::StreamProcess;
 use super::us;
 use super::worker::Worker;
 use crate::gateway::Level;
 use crate::os;
-use crate::server::site::{Head, page};
+use crate::server::site::{FinalHead, page};
 use crate::server::workers::connections::Entry as _;
 
 /// Looks at all connections that can be read and that no thread has taken up.
-pub(super) fn look(process: &Arc<Process>, refuser: &mut Worker, now_us: u64) {
+pub(super) fn look(process: &Arc<StreamProcess>, refuser: &mut Worker, now_us: u64) {
     let mut queued = Vec::new();
     process.pool.connections.each(|connection| {
         if connection.due().is_none_or(|(due, _)| due == Due::End) {
@@ -57,7 +57,12 @@ pub(super) fn look(process: &Arc<Process>, refuser: &mut Worker, now_us: u64) {
     }
 }
 
-fn refuse(process: &Process, refuser: &mut Worker, connection: &Arc<Connection>, complaint: Fault) {
+fn refuse(
+    process: &StreamProcess,
+    refuser: &mut Worker,
+    connection: &Arc<Connection>,
+    complaint: Fault,
+) {
     if !connection.claim() {
         // A thread has just become free for it.
         return;
@@ -83,11 +88,11 @@ fn refuse(process: &Process, refuser: &mut Worker, connection: &Arc<Connection>,
 /// Writes the answer to a request that is refused.
 pub(in crate::server) fn put_refusal(
     output: &mut Output,
-    write_head: impl FnOnce(&Head<'_>, &mut Vec<u8>),
+    write_head: impl FnOnce(&FinalHead<'_>, &mut Vec<u8>),
 ) {
     let status = StatusCode::SERVICE_UNAVAILABLE;
     let body = page(status);
-    let head = Head {
+    let head = FinalHead {
         status: Some(status),
         reason: b"",
         fields: b"Content-Type: text/html; charset=iso-8859-1\r\nRetry-After: 1\r\n",

@@ -14,7 +14,7 @@ use crate::os::{self, Event, monotonic_us};
 use crate::server::site::Site;
 use crate::server::workers::connections::Entry as _;
 use crate::server::workers::pollers::Pollers;
-use crate::server::workers::pool::{Driver, Pool, PoolOptions, Regain};
+use crate::server::workers::pool::{Driver, PoolOptions, Regain, WorkerPool};
 
 /// The most requests that wait beside those that are worked on, each with a thread of its own.
 /// Those beyond keep their turns while they wait.
@@ -24,16 +24,16 @@ const BLOCKED: usize = 512;
 const DRAIN_IDLE: Duration = Duration::from_millis(100);
 
 /// A listener, as its connections know it.
-pub(super) struct Origin {
+pub(super) struct ConnectionOrigin {
     pub(super) protocol: AnyProtocol,
     pub(super) name: String,
 }
 
 /// A process that serves.
-pub(in crate::server) struct Process {
+pub(in crate::server) struct StreamProcess {
     pub(in crate::server) site: Arc<Site>,
-    origins: Vec<Origin>,
-    pub(in crate::server) pool: Pool<Self>,
+    origins: Vec<ConnectionOrigin>,
+    pub(in crate::server) pool: WorkerPool<Self>,
     /// From when on a process that drains closes kept connections behind their responses.
     close_kept_us: AtomicU64,
     /// Bytes of output that connections have parked.
@@ -47,10 +47,10 @@ pub(in crate::server) struct Process {
     pub(in crate::server) requests: AtomicUsize,
 }
 
-impl Process {
-    pub(super) fn new(site: Arc<Site>, origins: Vec<Origin>) -> io::Result<Self> {
+impl StreamProcess {
+    pub(super) fn new(site: Arc<Site>, origins: Vec<ConnectionOrigin>) -> io::Result<Self> {
         let threads = u32::try_from(site.limits.threads.max(1)).unwrap_or(u32::MAX);
-        let pool = Pool::new(PoolOptions {
+        let pool = WorkerPool::new(PoolOptions {
             threads,
             blocked: BLOCKED,
             pollers: Pollers::new(threads, 1),
@@ -151,7 +151,7 @@ impl Process {
     ) {
         let connection = Arc::clone(connection);
         self.pool.submit(Box::new(move |worker| {
-            Pool::<Self>::catch(worker, Some(&connection), |worker| job(worker, &connection));
+            WorkerPool::<Self>::catch(worker, Some(&connection), |worker| job(worker, &connection));
         }));
     }
 
@@ -178,20 +178,20 @@ impl Process {
 
     /// Waits for the application of a request: meanwhile another request has the permit.
     pub(in crate::server) fn park<T>(self: &Arc<Self>, wait: impl FnOnce() -> T) -> T {
-        Pool::without_permit(self, Regain::InTurn, wait)
+        WorkerPool::without_permit(self, Regain::InTurn, wait)
     }
 
-    /// Works like [`Pool::wait_for_client`].
+    /// Works like [`WorkerPool::wait_for_client`].
     pub(in crate::server) fn wait_for_client<T>(self: &Arc<Self>, wait: impl FnOnce() -> T) -> T {
-        Pool::wait_for_client(self, wait)
+        WorkerPool::wait_for_client(self, wait)
     }
 }
 
-impl Driver for Process {
+impl Driver for StreamProcess {
     type Worker = Worker;
     type Connection = Connection;
 
-    fn pool(&self) -> &Pool<Self> {
+    fn pool(&self) -> &WorkerPool<Self> {
         &self.pool
     }
 

@@ -9,7 +9,7 @@ use std::any::Any;
 use std::sync::Arc;
 
 use super::connection::Connection;
-use super::process::Process;
+use super::process::StreamProcess;
 use super::worker::Worker;
 
 /// A byte-stream protocol.
@@ -41,7 +41,7 @@ pub(in crate::server) trait Protocol: Send + Sync {
     }
 
     /// Tells the requests of a connection that it is broken.
-    fn cut(&self, _process: &Process, _connection: &Connection) {}
+    fn cut(&self, _process: &StreamProcess, _connection: &Connection) {}
 }
 
 /// A protocol, as listeners and connections name it.

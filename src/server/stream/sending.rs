@@ -9,7 +9,7 @@ use super::connection::{Connection, Due, Watched};
 use super::fault_log::Fault;
 use super::inbound::{Inbound, gone};
 use super::output::Output;
-use super::process::Process;
+use super::process::StreamProcess;
 use super::protocol::BodyEnd;
 use crate::gateway::{Level, Result};
 use crate::os::{self, monotonic_us};
@@ -196,7 +196,7 @@ pub(in crate::server) fn send(
 /// Writes or parks answers that no application has made, and never waits. Returns whether the
 /// connection is of further use.
 pub(in crate::server) fn reply(
-    process: &Process,
+    process: &StreamProcess,
     connection: &Connection,
     output: &mut Output,
 ) -> bool {
@@ -221,7 +221,12 @@ pub(in crate::server) fn reply(
 }
 
 /// Parks what is left of an output, if the bounds allow it.
-fn park(process: &Process, parked: &mut Parked, output: &mut Output, then: Option<Then>) -> bool {
+fn park(
+    process: &StreamProcess,
+    parked: &mut Parked,
+    output: &mut Output,
+    then: Option<Then>,
+) -> bool {
     let left = output.left();
     // One piece is in memory already, and behind its end an application produces no more.
     if then.is_none() && parked.bytes > 0 && parked.bytes + left > CONNECTION {
@@ -236,7 +241,7 @@ fn park(process: &Process, parked: &mut Parked, output: &mut Output, then: Optio
     true
 }
 
-fn expect(process: &Process, connection: &Connection) {
+fn expect(process: &StreamProcess, connection: &Connection) {
     let due_us = monotonic_us() + super::us(process.site.timeouts.send);
     connection.sending.due_us.store(due_us, Ordering::Release);
 }
@@ -261,7 +266,7 @@ fn write(connection: &Connection, output: &mut Output) -> Result<bool> {
     Ok(true)
 }
 
-impl Process {
+impl StreamProcess {
     /// Writes parked output after an event of the connection. Any thread may: reading it is another
     /// right.
     pub(super) fn send_parked(&self, connection: &Arc<Connection>) {

@@ -27,9 +27,9 @@ use super::sending::{self, Sent, Then};
 use crate::gateway::{Error, ErrorKind, Fill, InputSource, Interest, Level, Result, Woken};
 use crate::os::{self, monotonic_us};
 use crate::protocol::params::{Limits, Params};
-use crate::server::site::{self, Head, Mode, ResponseEnd, Sink};
+use crate::server::site::{self, FinalHead, Mode, ResponseEnd, Sink};
 use crate::server::workers::connections::Entry as _;
-use crate::server::workers::parker::Client;
+use crate::server::workers::parker::ClientState;
 
 /// The number of bytes that are peeked at before they are read: most requests without a body, and a
 /// part of others.
@@ -44,7 +44,7 @@ pub(in crate::server) struct Codec {
     /// Decodes a head: the bytes that it takes, and those of the body behind it.
     pub(in crate::server) decode: fn(&[u8], &Limits, &mut Params) -> Decoded,
     /// Writes a response's head.
-    pub(in crate::server) write_head: fn(&Head<'_>, &mut Vec<u8>),
+    pub(in crate::server) write_head: fn(&FinalHead<'_>, &mut Vec<u8>),
 }
 
 /// The end of a body whose length is known.
@@ -167,18 +167,19 @@ fn run(worker: &mut Worker, connection: &Arc<Connection>, codec: &Codec, length:
     let half_duplex = !software.starts_with(b"lighttpd");
     let room = std::mem::take(ahead);
     let end = BytesLeft(length.saturating_sub(buffer.len() as u64));
-    let inbound = Inbound::new(process, connection, Client::MayHalfClose, (half_duplex, end), room);
+    let inbound =
+        Inbound::new(process, connection, ClientState::MayHalfClose, (half_duplex, end), room);
     inbound.set_open(length > buffer.len() as u64);
     inbound.set_full(full);
     output.begin(Framing::Raw);
-    let response = Response {
+    let response = SingleResponse {
         inbound: &inbound,
         codec,
         output: RefCell::new(output),
         gone: Cell::new(false),
         over: Cell::new(false),
     };
-    let mut input = Input { inbound: &inbound, buffer, length, left: length };
+    let mut input = SingleInput { inbound: &inbound, buffer, length, left: length };
     let ending = site::serve(&process.site, codec.mode, params, &response, &mut input);
     let unread = input.left > 0 && !inbound.has_ended();
     let then = if unread { Then::Linger } else { Then::Close };
@@ -270,20 +271,20 @@ fn throw_away(worker: &mut Worker, connection: &Arc<Connection>, hung_up: bool) 
 }
 
 /// The request body.
-struct Input<'r, 'c> {
+struct SingleInput<'r, 'c> {
     inbound: &'r Inbound<'c, BytesLeft>,
     buffer: &'r mut Buffer,
     length: u64,
     left: u64,
 }
 
-impl Input<'_, '_> {
+impl SingleInput<'_, '_> {
     fn there(&self) -> usize {
         usize::try_from(self.left).unwrap_or(usize::MAX).min(self.buffer.len())
     }
 }
 
-impl InputSource for Input<'_, '_> {
+impl InputSource for SingleInput<'_, '_> {
     fn length(&self) -> Option<u64> {
         Some(self.length)
     }
@@ -323,7 +324,7 @@ impl InputSource for Input<'_, '_> {
 }
 
 /// The response.
-struct Response<'r, 'c> {
+struct SingleResponse<'r, 'c> {
     inbound: &'r Inbound<'c, BytesLeft>,
     codec: &'r Codec,
     output: RefCell<&'r mut Output>,
@@ -331,7 +332,7 @@ struct Response<'r, 'c> {
     over: Cell<bool>,
 }
 
-impl Response<'_, '_> {
+impl SingleResponse<'_, '_> {
     fn send_part(&self) -> Result<()> {
         self.inbound.absorb()?;
         self.send(None).map(|_| ())
@@ -347,8 +348,8 @@ impl Response<'_, '_> {
     }
 }
 
-impl Sink for Response<'_, '_> {
-    fn head(&self, head: &Head<'_>) -> Result<()> {
+impl Sink for SingleResponse<'_, '_> {
+    fn head(&self, head: &FinalHead<'_>) -> Result<()> {
         let mut output = self.output.borrow_mut();
         output.head(|into| (self.codec.write_head)(head, into));
         Ok(())

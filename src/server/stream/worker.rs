@@ -5,14 +5,14 @@ use std::sync::Arc;
 use super::buffer::Buffer;
 use super::connection::Connection;
 use super::output::Output;
-use super::process::Process;
+use super::process::StreamProcess;
 use super::protocol::ThreadStates;
 use crate::gateway::{Code, Error, Level};
 use crate::protocol::params::Params;
 
 /// The state that a worker thread keeps from one request to the next.
 pub(in crate::server) struct Worker {
-    pub(in crate::server) process: Arc<Process>,
+    pub(in crate::server) process: Arc<StreamProcess>,
     pub(in crate::server) buffer: Buffer,
     pub(in crate::server) output: Output,
     /// The destination of raw bytes that come while a response is written.
@@ -25,7 +25,7 @@ pub(in crate::server) struct Worker {
 }
 
 impl Worker {
-    pub(super) fn new(process: &Arc<Process>) -> Self {
+    pub(super) fn new(process: &Arc<StreamProcess>) -> Self {
         Self {
             process: process.clone(),
             buffer: Buffer::new(),

@@ -33,7 +33,7 @@ impl Claims {
 /// Entries that are made at once.
 const CHUNK: usize = 256;
 
-/// A connection of a [`Table`].
+/// A connection of a [`ConnectionTable`].
 pub(crate) trait Entry {
     /// Returns the token that the table gave it.
     fn token(&self) -> u64;
@@ -60,7 +60,7 @@ type Chunk<T> = OnceLock<Box<[Slot<T>]>>;
 /// A look-up takes the lock of one entry, which nobody else wants. What all share is locked only to
 /// add a connection or to take one out.
 #[derive(Debug)]
-pub(crate) struct Table<T> {
+pub(crate) struct ConnectionTable<T> {
     chunks: Box<[Chunk<T>]>,
     most: usize,
     count: AtomicUsize,
@@ -75,7 +75,7 @@ struct Free {
     generation: u32,
 }
 
-impl<T: Entry> Table<T> {
+impl<T: Entry> ConnectionTable<T> {
     pub(crate) fn new(most: usize) -> Self {
         let chunks = (0..most.div_ceil(CHUNK)).map(|_| OnceLock::new()).collect();
         Self { chunks, most, count: AtomicUsize::new(0), free: Mutex::default() }
@@ -134,7 +134,7 @@ impl<T: Entry> Table<T> {
 }
 
 #[cfg(any(feature = "fastcgi", feature = "scgi", feature = "uwsgi"))]
-impl<T> Table<T> {
+impl<T> ConnectionTable<T> {
     /// Visits all that are there, one after the other.
     pub(crate) fn each(&self, mut visit: impl FnMut(&Arc<T>)) {
         for chunk in self.chunks.iter().map_while(OnceLock::get) {
@@ -171,7 +171,7 @@ mod tests {
 
     #[test]
     fn a_token_is_never_another_ones() {
-        let things = Table::new(2);
+        let things = ConnectionTable::new(2);
         let add = || things.add((), |(), token| Thing(token, Claims::default()));
         let first = add().ok().unwrap().token();
         let second = add().ok().unwrap().token();

@@ -41,7 +41,7 @@ pub(crate) fn waker() -> Waker {
 
 /// The state of the peer of a connection, as far as it is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Client {
+pub(crate) enum ClientState {
     /// A client that sends no more has gone.
     Whole,
     /// It may close its sending side, and still wants an answer.
@@ -52,7 +52,7 @@ pub(crate) enum Client {
     MayHalfClose,
 }
 
-impl Client {
+impl ClientState {
     const fn is_gone(self, polled: os::Polled) -> bool {
         match self {
             Self::Whole => polled.hung_up,
@@ -66,7 +66,7 @@ impl Client {
 /// wait for.
 pub(crate) fn park(
     connection: impl AsFd,
-    client: Client,
+    client: ClientState,
     interest: Interest,
     timeout: Option<Duration>,
     around: impl FnOnce(&mut dyn FnMut() -> Woken) -> Woken,
@@ -98,15 +98,15 @@ impl Parker {
 
 fn wait(
     event: &Event,
-    (socket, client): (BorrowedFd<'_>, Client),
+    (socket, client): (BorrowedFd<'_>, ClientState),
     interest: Interest,
     timeout: Option<Duration>,
 ) -> Woken {
     let read = interest == Interest::Input;
     let waker = Some(event.as_fd());
     let polled = match client {
-        Client::Whole => os::poll(socket, (read, false), waker, timeout),
-        Client::MayHalfClose => os::poll_open(socket, (read, false), waker, timeout),
+        ClientState::Whole => os::poll(socket, (read, false), waker, timeout),
+        ClientState::MayHalfClose => os::poll_open(socket, (read, false), waker, timeout),
     };
     match polled {
         Ok((_, true)) => {

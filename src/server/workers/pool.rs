@@ -1,24 +1,24 @@
 //! The pool itself: threads, permits, pollers and queued jobs of one process.
 //!
-//! A driver keeps a [`Pool`] in the struct that its threads share, and implements [`Driver`] for
+//! A driver keeps a [`WorkerPool`] in the struct that its threads share, and implements [`Driver`] for
 //! that struct. Two styles of driver use the same threads and permits:
 //!
-//! - A driver of connections adds each socket to [`Pool::connections`] and calls [`Pool::watch`].
+//! - A driver of connections adds each socket to [`WorkerPool::connections`] and calls [`WorkerPool::watch`].
 //!   One thread per readable connection claims it and calls [`Driver::serve`].
 //! - A driver of jobs has no connections (`type Connection = NoConnection`). It calls
-//!   [`Pool::submit`], and a thread runs the job with its [`Driver::Worker`]. Such a driver sets
-//!   `PoolOptions::pollers` to [`Pollers::all`], so that nothing has to call [`Pool::wait`].
-//!   [`Pool::try_submit`] bounds the queue, and [`Pool::withdraw`] takes a job out of it.
+//!   [`WorkerPool::submit`], and a thread runs the job with its [`Driver::Worker`]. Such a driver sets
+//!   `PoolOptions::pollers` to [`Pollers::all`], so that nothing has to call [`WorkerPool::wait`].
+//!   [`WorkerPool::try_submit`] bounds the queue, and [`WorkerPool::withdraw`] takes a job out of it.
 //!
-//! A request that has to wait calls [`Pool::without_permit`] or [`Pool::wait_for_client`]: another
+//! A request that has to wait calls [`WorkerPool::without_permit`] or [`WorkerPool::wait_for_client`]: another
 //! thread works meanwhile. So the permits bound how much is worked on at once, and `blocked`
 //! bounds the threads beyond them.
 //!
 //! A connection that stays claimed needs no event: a job that calls [`Driver::serve`] goes on with
 //! it.
 //!
-//! The first thread of a process accepts and keeps time. It waits through [`Pool::wait`], which
-//! adds pollers while all of them are busy. At the end it calls [`Pool::drain`] and [`Pool::stop`].
+//! The first thread of a process accepts and keeps time. It waits through [`WorkerPool::wait`], which
+//! adds pollers while all of them are busy. At the end it calls [`WorkerPool::drain`] and [`WorkerPool::stop`].
 
 use std::collections::BTreeMap;
 use std::io;
@@ -28,7 +28,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use super::connections::{Claims, Entry, Table};
+use super::connections::{Claims, ConnectionTable, Entry};
 use super::permits::Permits;
 use super::pollers::{Pollers, TICK_US, Ticks};
 use super::size::PoolSize;
@@ -47,7 +47,7 @@ pub(crate) trait Driver: Send + Sync + Sized + 'static {
     type Connection: Entry + AsFd + Send + Sync;
 
     /// Returns the pool of this driver.
-    fn pool(&self) -> &Pool<Self>;
+    fn pool(&self) -> &WorkerPool<Self>;
 
     /// Makes the state of the calling thread. No other running thread has the same `seat`.
     fn worker(self: &Arc<Self>, seat: usize) -> Self::Worker;
@@ -83,7 +83,7 @@ struct Jobs<D: Driver> {
     running: usize,
 }
 
-/// The dimensions of a [`Pool`].
+/// The dimensions of a [`WorkerPool`].
 #[derive(Debug)]
 pub(crate) struct PoolOptions {
     /// The number of requests that are worked on at once.
@@ -100,9 +100,9 @@ pub(crate) struct PoolOptions {
 }
 
 /// Worker threads with everything that they share.
-pub(crate) struct Pool<D: Driver> {
+pub(crate) struct WorkerPool<D: Driver> {
     /// The connections that the threads read.
-    pub(crate) connections: Table<D::Connection>,
+    pub(crate) connections: ConnectionTable<D::Connection>,
     epoll: Epoll,
     size: PoolSize,
     permits: Permits,
@@ -132,7 +132,7 @@ pub(crate) enum Regain {
     AtOnce,
 }
 
-impl<D: Driver> Pool<D> {
+impl<D: Driver> WorkerPool<D> {
     /// Makes a pool without threads.
     ///
     /// # Errors
@@ -145,7 +145,7 @@ impl<D: Driver> Pool<D> {
         let threads = options.threads as usize;
         let seats = threads.saturating_add(options.blocked);
         Ok(Self {
-            connections: Table::new(options.connections),
+            connections: ConnectionTable::new(options.connections),
             epoll,
             size: PoolSize::new(threads, options.blocked),
             permits: Permits::new(options.threads),
@@ -444,7 +444,7 @@ impl<D: Driver> Pool<D> {
     }
 }
 
-impl<D: Driver> std::fmt::Debug for Pool<D> {
+impl<D: Driver> std::fmt::Debug for WorkerPool<D> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Pool").field("size", &self.size).finish_non_exhaustive()
     }
@@ -476,7 +476,7 @@ mod tests {
 
     /// A driver of jobs.
     struct JobDriver {
-        pool: Pool<Self>,
+        pool: WorkerPool<Self>,
         panics: AtomicUsize,
     }
 
@@ -484,7 +484,7 @@ mod tests {
         type Worker = Arc<Self>;
         type Connection = NoConnection;
 
-        fn pool(&self) -> &Pool<Self> {
+        fn pool(&self) -> &WorkerPool<Self> {
             &self.pool
         }
 
@@ -514,9 +514,9 @@ mod tests {
             connections: 0,
             stack_size: None,
         };
-        let pool = Pool::new(options).unwrap();
+        let pool = WorkerPool::new(options).unwrap();
         let jobs = Arc::new(JobDriver { pool, panics: AtomicUsize::new(0) });
-        Pool::start(&jobs).unwrap();
+        WorkerPool::start(&jobs).unwrap();
         jobs
     }
 
@@ -551,7 +551,7 @@ mod tests {
             holds.push(release);
             let done = done.clone();
             jobs.pool.submit(Box::new(move |driver: &mut Arc<JobDriver>| {
-                let released = Pool::wait_for_client(driver, || hold.recv_timeout(PATIENCE));
+                let released = WorkerPool::wait_for_client(driver, || hold.recv_timeout(PATIENCE));
                 done.send(released.is_ok()).unwrap();
             }));
         }
@@ -584,7 +584,7 @@ mod tests {
         let (answer, answered) = mpsc::channel();
         jobs.pool.submit(Box::new(move |driver: &mut Arc<JobDriver>| {
             assert!(!driver.pool.has_spare());
-            answer.send(Pool::wait_for_client(driver, || 7)).unwrap();
+            answer.send(WorkerPool::wait_for_client(driver, || 7)).unwrap();
         }));
         assert_eq!(answered.recv_timeout(PATIENCE), Ok(7));
         assert_eq!(jobs.pool.stop(PATIENCE), 0);

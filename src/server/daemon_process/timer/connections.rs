@@ -79,7 +79,7 @@ impl Timer {
         }
     }
 
-    fn refuse(&self, socket: &OwnedFd, peer: os::Peer, reason: Refusal, why: &str) {
+    fn refuse(&self, socket: &OwnedFd, peer: os::PeerCredentials, reason: Refusal, why: &str) {
         let mut frame = Vec::new();
         put_refused(&mut frame, reason, why.as_bytes(), &Limits::default());
         let _ = os::send(socket, &frame);
