@@ -4,7 +4,6 @@
 
 use std::io::Read;
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex};
@@ -12,7 +11,7 @@ use std::sync::{Arc, Mutex};
 use anyhow::{Context, Result, bail};
 use rustix::process::{Pid, Signal, kill_process_group};
 
-use crate::built_module::BuiltModule;
+use crate::built_module::{Built, BuiltModule};
 use crate::cargo;
 use crate::events::Event;
 use crate::project::Selection;
@@ -28,14 +27,6 @@ pub(crate) struct Builder {
 /// A build under way. Dropping it ends it.
 pub(crate) struct Building {
     child: Arc<Mutex<Option<Child>>>,
-}
-
-/// The products of a build.
-#[derive(Debug)]
-pub(crate) struct Built {
-    pub(crate) module: BuiltModule,
-    /// cargo's list of the files that it was built from.
-    pub(crate) dep_info: PathBuf,
 }
 
 impl Builder {

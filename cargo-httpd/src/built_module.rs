@@ -76,6 +76,14 @@ fn file_name(symbol: &str) -> String {
     format!("mod_{}.so", symbol.strip_suffix("_module").unwrap_or(symbol))
 }
 
+/// The products of a build.
+#[derive(Debug)]
+pub(crate) struct Built {
+    pub(crate) module: BuiltModule,
+    /// cargo's list of the files that it was built from.
+    pub(crate) dep_info: PathBuf,
+}
+
 #[cfg(test)]
 #[cfg(not(target_os = "macos"))]
 mod tests {

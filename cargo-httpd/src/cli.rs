@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 
 use anyhow::Result;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::commands::{
     Execute,
@@ -78,8 +78,8 @@ impl Cli {
             Command::Groups(args) => args.execute(self.yes),
             Command::RestartGroup(args) => args.execute(self.yes),
             Command::DrainProcess(args) => args.execute(self.yes),
-            Command::Completion(args) => args.execute(self.yes),
-            Command::Man(args) => args.execute(self.yes),
+            Command::Completion(args) => args.execute(Self::command()),
+            Command::Man(args) => args.execute(Self::command()),
         }
     }
 }

@@ -18,7 +18,7 @@ pub(crate) enum Event {
     /// A child of this process ended, or stopped, or went on.
     Child,
     /// A build came to its end.
-    Built(Result<crate::builder::Built>),
+    Built(Result<crate::built_module::Built>),
     /// A watched file changed.
     Changed,
 }

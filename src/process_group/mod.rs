@@ -37,13 +37,11 @@ pub use histogram::{Histogram, HistogramSnapshot};
 pub use lock::{Lock, LockGuard};
 pub use options::{GroupOptions, OPTIONS, OptionDoc};
 pub use policy::{Activation, LockedGroup};
-pub use process_score::{ProcessScore, ProcessState};
+pub use process_score::{MOST_SLOTS, ProcessScore, ProcessState};
 pub use reason::Reason;
 pub use recycle::{MEASURE_US, ProcessUsage, Recycle};
 pub use scale::{GROW_AFTER_US, SAMPLE_US, SHRINK_AFTER_US, Scaled};
-pub use scoreboard::{
-    DeadProcess, Lease, MOST_SLOTS, ProcessChoice, Scoreboard, TicketLocation, TriedSlots,
-};
+pub use scoreboard::{DeadProcess, Lease, ProcessChoice, Scoreboard, TicketLocation, TriedSlots};
 pub use snapshot::{Counts, GroupSnapshot, RequestSnapshot, SlotSnapshot};
 pub use unsent::Unsent;
 pub use waiters::{Waiters, WaitingRequest};

@@ -5,11 +5,8 @@ use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 
 use super::group_score::GroupScore;
 use super::options::GroupOptions;
-use super::process_score::{ProcessScore, ProcessState};
+use super::process_score::{MOST_SLOTS, ProcessScore, ProcessState};
 use super::worker_score::WorkerScore;
-
-/// The most slots of a scoreboard.
-pub const MOST_SLOTS: u32 = 1024;
 
 /// One group's scoreboard: a view, free to copy.
 #[derive(Clone, Copy, Debug)]

@@ -2,11 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
-
 use crate::endpoint::Endpoint;
 use crate::peer::{BARE, DAEMON, OURS, PEERS};
-use crate::results::{Count, Row};
+use crate::results::{Bar, Count, Row};
 
 /// The highest cost of a request over the C handler's, in CPU time and in instructions.
 const RATIOS: [(Endpoint, f64, Option<f64>); 4] = [
@@ -21,21 +19,6 @@ const DAEMON_RATIOS: [(Endpoint, f64); 3] =
     [(Endpoint::Hello, 1.6), (Endpoint::Echo, 2.0), (Endpoint::Stream, 2.0)];
 /// The most memory of an idle child over one without the module, in MiB.
 const IDLE_MIB: f64 = 2.0;
-
-/// One bar.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub(crate) struct Bar {
-    /// The subject of the comparison.
-    pub(crate) what: String,
-    /// The largest value that holds; `None` for a figure that is only shown.
-    pub(crate) limit: Option<f64>,
-    /// Against the C handler that claims its URLs; `None` if it was not measured.
-    pub(crate) value: Option<f64>,
-    /// The same against the C handler by SetHandler, to be shown beside it.
-    pub(crate) plain: Option<f64>,
-    /// Whether it holds, if it was measured and has a limit.
-    pub(crate) holds: Option<bool>,
-}
 
 /// Computes all of them.
 pub(crate) fn bars(

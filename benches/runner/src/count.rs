@@ -15,8 +15,9 @@ use crate::check;
 use crate::client::{Client, request};
 use crate::endpoint::Endpoint;
 use crate::plan::Plan;
+use crate::plan::Size;
 use crate::results::Count;
-use crate::server::{Launch, Server, Size, Tool};
+use crate::server::{Launch, Server, Tool};
 use crate::strace;
 
 /// Everything is slow under these tools.

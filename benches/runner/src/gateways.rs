@@ -2,11 +2,10 @@
 //! those of other crates, PHP-FPM and uWSGI. What counts is the CPU time of the application's
 //! processes.
 
-use crate::bars::Bar;
 use crate::endpoint::Endpoint::{self, Hello, Stream};
 use crate::peer::{Backend, Peer};
 use crate::report;
-use crate::results::{Results, Row};
+use crate::results::{Bar, Results, Row};
 use crate::table::Table;
 
 /// mod_rust over FastCGI behind nginx, and behind httpd.

@@ -47,8 +47,9 @@ use crate::load::Load;
 use crate::machine::Machine;
 use crate::peer::{PEERS, Peer};
 use crate::plan::Plan;
+use crate::plan::Size;
 use crate::results::{Results, Row, Settings};
-use crate::server::{Launch, Server, Size, Tool};
+use crate::server::{Launch, Server, Tool};
 use crate::workshop::Workshop;
 
 /// Compare the cost of a request with a C handler and with the rivals that are installed
@@ -176,7 +177,7 @@ fn execute(args: &BenchArgs) -> Result<()> {
     results::compare_counts(&mut counts);
 
     let peers: Vec<_> = plans.iter().map(|plan| (plan.peer.name, plan.peer.title)).collect();
-    let rows = results::rows(&peers, &runs);
+    let rows = results::rows(&peers, &runs, gateways::ours_behind_the_same);
     let bars = match args.gateways {
         true => gateways::bars(&rows),
         false => bars::bars(&rows, &counts, &idle_child_kib),

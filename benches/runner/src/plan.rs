@@ -8,9 +8,19 @@ use httpd_config::{Httpd, Mpm};
 
 use crate::checkout::{Checkout, is_root};
 use crate::peer::{Backend, Peer, Product};
-use crate::server::Size;
 use crate::sys;
 use crate::workshop::Workshop;
+
+/// The number of children and threads of httpd.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Size {
+    /// One child with as little as it can have: it starts quickly.
+    Small,
+    /// For a measured run.
+    Usual,
+    /// More than the connections of a crowd.
+    Crowd,
+}
 
 /// A peer that can be started.
 pub(crate) struct Plan {

@@ -1,9 +1,8 @@
 //! The results as Markdown, for the terminal and for a file.
 
-use crate::bars::Bar;
 use crate::endpoint::Endpoint;
 use crate::peer::{DAEMON, LIMIT, OURS, PLAIN};
-use crate::results::{Count, Ratio, Results, Row};
+use crate::results::{Bar, Count, Ratio, Results, Row};
 use crate::table::Table;
 
 /// Rows of the table of functions.

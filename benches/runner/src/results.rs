@@ -4,12 +4,25 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::bars::Bar;
 use crate::endpoint::Endpoint;
-use crate::gateways;
 use crate::load::Figures;
 use crate::machine::Machine;
 use crate::peer::{LIMIT, PLAIN};
+
+/// One bar.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(crate) struct Bar {
+    /// The subject of the comparison.
+    pub(crate) what: String,
+    /// The largest value that holds; `None` for a figure that is only shown.
+    pub(crate) limit: Option<f64>,
+    /// Against the C handler that claims its URLs; `None` if it was not measured.
+    pub(crate) value: Option<f64>,
+    /// The same against the C handler by SetHandler, to be shown beside it.
+    pub(crate) plain: Option<f64>,
+    /// Whether it holds, if it was measured and has a limit.
+    pub(crate) holds: Option<bool>,
+}
 
 /// Everything that a benchmark found.
 #[derive(Debug, Serialize)]
@@ -158,8 +171,13 @@ pub(crate) fn median(values: impl IntoIterator<Item = f64>) -> Option<f64> {
     }
 }
 
-/// Makes the table's lines of the runs: medians, and ratios within the same round.
-pub(crate) fn rows(peers: &[(&'static str, &'static str)], runs: &[Run]) -> Vec<Row> {
+/// Makes the table's lines of the runs: medians, and ratios within the same round. `ours` names
+/// mod_rust's program behind the same server as a peer.
+pub(crate) fn rows(
+    peers: &[(&'static str, &'static str)],
+    runs: &[Run],
+    ours: impl Fn(&str) -> Option<&'static str>,
+) -> Vec<Row> {
     let mut rows = Vec::new();
     for endpoint in Endpoint::ALL {
         for (peer, _) in peers {
@@ -192,8 +210,7 @@ pub(crate) fn rows(peers: &[(&'static str, &'static str)], runs: &[Run]) -> Vec<
                 cpu_us: median(counted.iter().filter_map(|run| run.cpu_us)),
                 behind_us: median(counted.iter().filter_map(|run| run.behind_us)),
                 behind_switches: median(counted.iter().filter_map(|run| run.behind_switches)),
-                behind_to_ours: gateways::ours_behind_the_same(peer)
-                    .and_then(|ours| to(ours, |run| run.behind_us)),
+                behind_to_ours: ours(peer).and_then(|ours| to(ours, |run| run.behind_us)),
                 cpu_to_limit: to(LIMIT, |run| run.cpu_us),
                 cpu_to_plain: to(PLAIN, |run| run.cpu_us),
                 rps_to_limit: to(LIMIT, |run| Some(run.rps)),
@@ -279,7 +296,7 @@ mod tests {
             run(2, OURS, Endpoint::Hello, 50.0, true),
             run(1, OURS, Endpoint::Axum, 30.0, true),
         ];
-        let rows = rows(&[(LIMIT, ""), (OURS, "")], &runs);
+        let rows = rows(&[(LIMIT, ""), (OURS, "")], &runs, |_| None);
         let [limit, ours, axum] = &rows[..] else { panic!("{rows:?}") };
         assert_eq!((limit.counted, limit.not_counted), (2, 1));
         assert_eq!((limit.errors, limit.requests), (3, 30));

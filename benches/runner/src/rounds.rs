@@ -11,8 +11,9 @@ use crate::load::Load;
 use crate::machine;
 use crate::peer::Product;
 use crate::plan::Plan;
+use crate::plan::Size;
 use crate::results::{Run, Settings};
-use crate::server::{Launch, Server, Size, Tool};
+use crate::server::{Launch, Server, Tool};
 
 /// A run that others disturbed is done again, so often.
 const REPEATS: u32 = 2;

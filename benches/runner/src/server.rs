@@ -16,7 +16,7 @@ use crate::account::{self, Account, Cpu, Method};
 use crate::client::{Client, request};
 use crate::endpoint::Endpoint;
 use crate::peer::Backend;
-use crate::plan::{Behind, Plan};
+use crate::plan::{Behind, Plan, Size};
 use crate::sys;
 
 /// Between two looks at something that has no descriptor to wait for.
@@ -37,17 +37,6 @@ pub(crate) enum Tool {
     Callgrind(PathBuf),
     /// strace, with a summary for each program in this folder.
     Strace(PathBuf),
-}
-
-/// The number of children and threads of httpd.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Size {
-    /// One child with as little as it can have: it starts quickly.
-    Small,
-    /// For a measured run.
-    Usual,
-    /// More than the connections of a crowd.
-    Crowd,
 }
 
 /// The settings of a server's start.

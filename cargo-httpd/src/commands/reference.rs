@@ -7,11 +7,8 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
-use clap::{Args, CommandFactory};
+use clap::{Args, Command};
 use clap_complete::Shell;
-
-use super::Execute;
-use crate::cli::Cli;
 
 /// The name of the program, of its man page and of its completion.
 const PROGRAM: &str = "cargo-httpd";
@@ -35,26 +32,31 @@ pub(crate) struct ManArgs {
     folder: PathBuf,
 }
 
-impl Execute for CompletionArgs {
-    fn execute(self, _yes: bool) -> Result<()> {
+impl CompletionArgs {
+    /// Prints the script for `command`, the tool's whole command line.
+    pub(crate) fn execute(&self, mut command: Command) -> Result<()> {
         let mut script = Vec::new();
-        clap_complete::generate(self.shell, &mut Cli::command(), PROGRAM, &mut script);
+        clap_complete::generate(self.shell, &mut command, PROGRAM, &mut script);
         Ok(std::io::stdout().write_all(&script)?)
     }
 }
 
-impl Execute for ManArgs {
-    fn execute(self, _yes: bool) -> Result<()> {
-        let folder = self.folder;
-        std::fs::create_dir_all(&folder)
-            .and_then(|()| clap_mangen::generate_to(Cli::command(), &folder))
+impl ManArgs {
+    /// Writes the pages for `command`, the tool's whole command line.
+    pub(crate) fn execute(&self, command: Command) -> Result<()> {
+        let folder = &self.folder;
+        std::fs::create_dir_all(folder)
+            .and_then(|()| clap_mangen::generate_to(command, folder))
             .with_context(|| format!("folder \"{}\": cannot be written", folder.display()))
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use clap::CommandFactory as _;
+
     use super::*;
+    use crate::cli::Cli;
 
     #[test]
     fn each_shell_completes_each_command() {
@@ -71,7 +73,7 @@ mod tests {
     #[test]
     fn each_command_has_a_man_page() {
         let folder = std::env::temp_dir().join(format!("cargo-httpd-man-{}", std::process::id()));
-        ManArgs { folder: folder.clone() }.execute(false).unwrap();
+        ManArgs { folder: folder.clone() }.execute(Cli::command()).unwrap();
         let page = |name: &str| std::fs::read_to_string(folder.join(format!("{name}.1"))).unwrap();
         assert!(page(PROGRAM).contains(".SH SUBCOMMANDS"));
         for command in Cli::command().get_subcommands() {

@@ -9,7 +9,8 @@ use clap::Args;
 
 use super::Execute;
 use super::serve::{ServeArgs, Site};
-use crate::builder::{Builder, Building, Built};
+use crate::builder::{Builder, Building};
+use crate::built_module::Built;
 use crate::built_module::BuiltModule;
 use crate::events::{Event, Events};
 use crate::progress::{Progress, say, seconds};

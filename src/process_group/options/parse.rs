@@ -7,7 +7,7 @@ use super::table::{ELSEWHERE, OPTIONS};
 use super::{GroupOptions, check_name};
 
 /// The most processes of a group: with the one for a replacement, the slots of a scoreboard.
-const MOST_PROCESSES: i64 = super::super::scoreboard::MOST_SLOTS as i64 - 1;
+const MOST_PROCESSES: i64 = super::super::process_score::MOST_SLOTS as i64 - 1;
 const MIB: u64 = 1 << 20;
 
 pub(super) fn parse(name: &str, arguments: &[&str]) -> Result<GroupOptions, String> {

@@ -9,7 +9,7 @@ use mod_rust::{Body, Environ, StartResponse};
 
 use super::Probe;
 use super::answer::{Answer, BINARY, NO_STORE, TEXT};
-use super::paths::rest;
+use super::query::rest;
 use super::query::{Query, number};
 
 /// Whole periods of the pattern, so that every piece of a body starts with it anew.

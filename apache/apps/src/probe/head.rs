@@ -4,7 +4,7 @@ use mod_rust::{Body, Environ, StartResponse};
 
 use super::Probe;
 use super::answer::{Answer, NO_STORE, Refusal, TEXT, text};
-use super::paths::rest;
+use super::query::rest;
 use super::query::{Query, number};
 
 /// `/status/N`: that status, with a short text where it may have one.

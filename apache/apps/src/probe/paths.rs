@@ -186,16 +186,6 @@ pub(crate) static GROUPS: &[Group] = &[
     },
 ];
 
-/// What of PATH_INFO follows the first segment and its slash.
-pub(super) fn rest<'e>(environ: &'e Environ<'_>) -> &'e [u8] {
-    let path = environ.path_info();
-    let path = path.strip_prefix(b"/").unwrap_or(path);
-    match path.iter().position(|&byte| byte == b'/') {
-        Some(end) => &path[end + 1..],
-        None => &[],
-    }
-}
-
 fn paths() -> impl Iterator<Item = &'static Path> {
     GROUPS.iter().flat_map(|group| group.paths)
 }

@@ -72,6 +72,16 @@ pub(super) fn number(
         })
 }
 
+/// Returns the part of PATH_INFO behind the first segment and its slash.
+pub(super) fn rest<'e>(environ: &'e Environ<'_>) -> &'e [u8] {
+    let path = environ.path_info();
+    let path = path.strip_prefix(b"/").unwrap_or(path);
+    match path.iter().position(|&byte| byte == b'/') {
+        Some(end) => &path[end + 1..],
+        None => &[],
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
