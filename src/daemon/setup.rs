@@ -82,7 +82,7 @@ fn live(group: &Group, slot: usize) -> i32 {
         on_worker_thread: signals::block_all,
         abandon: Arc::new(move |reason| {
             if reason == Reason::GenerationOver {
-                // Nobody is left to serve: that is no fault of the applications.
+                // Nobody is left to serve: that is not a fault of the applications.
                 signals::end_process_with(WELL)
             }
             let line = Code::DaemonNotBuilt.line(format_args!(

@@ -25,7 +25,7 @@ pub unsafe trait Module: 'static {
     const DIRECTIVES: &'static [Directive<Self::Config>];
     /// A hook of the module's own that runs before the handler.
     const FIXUPS: Option<OwnHook<Self::Config>>;
-    /// A handler of the module's own, for what is no application.
+    /// A handler of the module's own, for what is not an application.
     const HANDLER: Option<OwnHook<Self::Config>>;
 
     /// Returns the module's exported record.

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Tells the time in microseconds since some fixed moment that all processes share.
 ///
-/// Zero is no time: a field of the scoreboard that is 0 was not set.
+/// Zero is not a time: a field of the scoreboard that is 0 was not set.
 pub trait Clock: Send + Sync {
     /// Microseconds, never less than at an earlier call.
     fn now_us(&self) -> u64;

@@ -28,7 +28,7 @@ impl Lock {
     ///
     /// If `pid` is 0.
     pub fn lock(&self, pid: u32, alive: impl Fn(u32) -> bool) -> LockGuard<'_> {
-        assert!(pid != 0, "0 is no process");
+        assert!(pid != 0, "0 is not a process");
         let (mut turns, mut looks) = (0_u32, 0);
         loop {
             // Acquire and Release: what one owner wrote, the next one sees.

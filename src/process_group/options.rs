@@ -176,7 +176,7 @@ pub(super) fn check_name(name: &str) -> Result<(), String> {
     let good = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-');
     if name.is_empty() || name.len() > 64 || !name.bytes().all(good) {
         return Err(format!(
-            "\"{}\" is no name for a process group: expected 1 to 64 letters, digits, \"_\", \
+            "\"{}\" is not a name for a process group: expected 1 to 64 letters, digits, \"_\", \
              \".\" or \"-\"",
             name.escape_debug()
         ));

@@ -130,13 +130,16 @@ fn none_is_given_twice() {
 fn others_are_refused() {
     for (arguments, expected) in [
         ("", "takes the name of a process group, and options as key=value"),
-        ("a/b", "\"a/b\" is no name for a process group: expected 1 to 64 letters, digits, \"_\""),
-        ("\"a b\"", "\"a b\" is no name for a process group: expected 1 to 64 letters"),
-        ("threads=2", "\"threads=2\" is no name for a process group: expected 1 to 64 letters"),
+        (
+            "a/b",
+            "\"a/b\" is not a name for a process group: expected 1 to 64 letters, digits, \"_\"",
+        ),
+        ("\"a b\"", "\"a b\" is not a name for a process group: expected 1 to 64 letters"),
+        ("threads=2", "\"threads=2\" is not a name for a process group: expected 1 to 64 letters"),
         // httpd leaves a last argument out that is empty.
-        ("\"\"", "\"\" is no name for a process group: expected 1 to 64 letters"),
-        ("\"\" threads=2", "\"\" is no name for a process group: expected 1 to 64 letters"),
-        ("%{GLOBAL}", "\"%{GLOBAL}\" is no name for a process group"),
+        ("\"\"", "\"\" is not a name for a process group: expected 1 to 64 letters"),
+        ("\"\" threads=2", "\"\" is not a name for a process group: expected 1 to 64 letters"),
+        ("%{GLOBAL}", "\"%{GLOBAL}\" is not a name for a process group"),
         ("shop threads", "\"threads\": expected option=value"),
         ("shop thread=2", "option \"thread\" is unknown; did you mean \"threads\"?"),
         ("shop Threads=2", "option \"Threads\" is unknown; did you mean \"threads\"?"),

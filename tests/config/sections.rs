@@ -153,7 +153,7 @@ pub(crate) fn over_a_mount() {
     assert!(response.text().contains("there is no such path; below the mount point"));
 }
 
-/// The handler's name alone is no application's.
+/// The handler's name alone is not an application's.
 #[test]
 pub(crate) fn the_handler_alone_is_none() {
     let server = stock()

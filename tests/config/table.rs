@@ -8,8 +8,8 @@ use crate::support::stock;
 
 const DOCS: &str = include_str!("../../docs/directives.md");
 
-/// Name of each directive of the module, with what `httpd -L` says of it: its help, and where it may
-/// stand.
+/// Name of each directive of the module, with what `httpd -L` says of it: its help, and where it
+/// may stand.
 fn directives() -> BTreeMap<String, Vec<String>> {
     let output = stock().httpd(&["-L"]);
     let mut directives = BTreeMap::new();
@@ -136,7 +136,7 @@ fn the_words_of_errors_are_documented() {
         "unknown; expected process-group=name",
         "process-group is given twice; expected it once",
         "takes the name of a process group, and options as key=value",
-        "is no name for a process group: expected 1 to 64 letters, digits, \"_\", \".\" or \"-\"",
+        "is not a name for a process group: expected 1 to 64 letters, digits, \"_\", \".\" or \"-\"",
         "defined at ",
         "option \"thread\" is unknown; did you mean \"threads\"?",
         "option \"threads\" is given twice",

@@ -31,11 +31,11 @@ fn panics(way: &Way, times: usize) {
     }
 }
 
-/// Its process is killed while it goes on.
-fn is_killed(way: &Way, times: usize) {
+/// Its process is killed while it goes on, with a pause of so many milliseconds behind each piece.
+fn is_killed(way: &Way, times: usize, pause: u32) {
     let program = way.program.as_ref().expect("a program of our own");
     for _ in 0..times {
-        let mut connection = ask(way, "/stream?chunks=inf&size=1000&ms=1");
+        let mut connection = ask(way, &format!("/stream?chunks=inf&size=1000&ms={pause}"));
         program.wait_for("the answer", || !connection.is_idle());
         let workers = proc::children(program.pid()).expect("its workers");
         assert!(!workers.is_empty());
@@ -49,7 +49,7 @@ fn is_killed(way: &Way, times: usize) {
 fn both(plan: Plan, times: usize) {
     let way = plan.start();
     panics(&way, times);
-    is_killed(&way, times);
+    is_killed(&way, times, 1);
 }
 
 /// httpd's modules leave the connection of a broken response open, for as long as one that is kept.
@@ -103,8 +103,8 @@ fn proxy_fcgi() {
 }
 
 /// mod_proxy_uwsgi takes an end that follows its data at once for the response's, whatever it is: a row
-/// of the table.
+/// of the table. So the pieces are far apart here.
 #[test]
 fn proxy_uwsgi() {
-    is_killed(&quick(ways::proxy_uwsgi(way::MOUNT)).start(), TIMES);
+    is_killed(&quick(ways::proxy_uwsgi(way::MOUNT)).start(), TIMES, 300);
 }

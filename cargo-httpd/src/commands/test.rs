@@ -20,8 +20,6 @@ use crate::steps::{Step, Tally};
 const MODULES_VARIABLE: &str = "HTTPD_TESTKIT_MODULES";
 /// The program that the test kit runs httpd under.
 const WRAP_VARIABLE: &str = "HTTPD_TESTKIT_WRAP";
-/// The number of tests that a test program runs at once.
-const THREADS_VARIABLE: &str = "RUST_TEST_THREADS";
 /// The kit's tests that load modules into httpd, and measure neither time nor memory.
 const IN_HTTPD: [&str; 6] = ["config", "conformance", "daemon", "environ", "hazards", "services"];
 /// The package with layers that need no httpd, and what turns the others off.
@@ -85,7 +83,7 @@ impl Execute for TestArgs {
         }
         let modules = project.target_dir.join("httpd").join("modules");
         let before = if self.ci { checks(&project) } else { Vec::new() };
-        let tests = tests(&project, &modules, &self.test_args, test_threads());
+        let tests = tests(&project, &modules, &self.test_args);
         let after = if self.ci { trials(&project) } else { Vec::new() };
         let progress = Progress::new(2 + before.len() + tests.len() + after.len());
 
@@ -213,14 +211,11 @@ fn checks(project: &Project) -> Vec<Step> {
     steps
 }
 
-/// Returns the steps that run tests; the kit's own run `threads` at once, if that is given.
-fn tests(project: &Project, modules: &Path, args: &[String], threads: Option<String>) -> Vec<Step> {
+/// Returns the steps that run tests.
+fn tests(project: &Project, modules: &Path, args: &[String]) -> Vec<Step> {
     let with_args = |step: Step| if args.is_empty() { step } else { step.args(["--"]).args(args) };
     let all = Step::tests("tests", ["test", "--workspace"]).args(gateways(project));
-    let mut all = with_args(all).env(MODULES_VARIABLE, modules);
-    if let Some(threads) = threads.filter(|_| project.has_package(KIT)) {
-        all = all.env(THREADS_VARIABLE, threads);
-    }
+    let all = with_args(all).env(MODULES_VARIABLE, modules);
     let mut steps = vec![all];
     if project.has_package(KIT) {
         let pure = ["test", "--package", KIT, "--no-default-features", "--features", "log,tower"];
@@ -232,16 +227,6 @@ fn tests(project: &Project, modules: &Path, args: &[String], threads: Option<Str
         steps.push(with_args(step));
     }
     steps
-}
-
-/// Returns how many of the kit's tests run at once: they wait for httpd most of the time, and leave
-/// two of three cores idle at one thread a core.
-fn test_threads() -> Option<String> {
-    if std::env::var_os(THREADS_VARIABLE).is_some() {
-        return None;
-    }
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    Some((cores + 2).to_string())
 }
 
 /// Returns the features that the kit's tests want beside the default ones.
@@ -359,16 +344,16 @@ mod tests {
         let root = Path::new("/nonexistent");
         let args = ["--nocapture".to_owned()];
         assert_eq!(
-            shown(&tests(&project(KIT, root), Path::new("/t/modules"), &args, Some("4".into()))),
+            shown(&tests(&project(KIT, root), Path::new("/t/modules"), &args)),
             [
-                "HTTPD_TESTKIT_MODULES=/t/modules RUST_TEST_THREADS=4 cargo test --workspace \
+                "HTTPD_TESTKIT_MODULES=/t/modules cargo test --workspace \
                  --features 'mod_rust/servers,mod-rust-apps/servers' -- --nocapture",
                 "APXS=/nonexistent HTTPD_INCLUDEDIR=/nonexistent LIBCLANG_PATH=/nonexistent cargo \
                  test --package mod_rust --no-default-features --features 'log,tower' -- \
                  --nocapture",
             ]
         );
-        assert_eq!(tests(&project("mine", root), Path::new("/t"), &[], None).len(), 1);
+        assert_eq!(tests(&project("mine", root), Path::new("/t"), &[]).len(), 1);
     }
 
     #[test]
@@ -377,7 +362,7 @@ mod tests {
         std::fs::create_dir_all(root.join("fuzz")).unwrap();
         std::fs::write(root.join(FUZZERS), "").unwrap();
         let project = project(KIT, &root);
-        let tests = tests(&project, Path::new("/t/modules"), &[], None);
+        let tests = tests(&project, Path::new("/t/modules"), &[]);
         assert!(tests.iter().all(|step| step.builds().is_none()));
         let builds: Vec<_> = trials(&project).iter().filter_map(Step::builds).collect();
         assert_eq!(builds.len(), 2);

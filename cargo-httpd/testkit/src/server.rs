@@ -245,7 +245,7 @@ impl Server {
     ///
     /// If no client keeps a connection, it lets the children end gracefully (SIGWINCH) before the
     /// parent gets SIGTERM: a child that gets it in the moment of closing a connection may crash
-    /// within httpd, which is no fault of a module's. To see what SIGTERM alone does, send it by
+    /// within httpd, which is not a fault of a module's. To see what SIGTERM alone does, send it by
     /// [`Server::signal`] before.
     pub fn stop(&self) {
         let mut state = self.state();

@@ -178,7 +178,7 @@ fn check_headers(environ: &Environ<'_>) -> Result<()> {
     let mut bad = None;
     environ.each_header(|name, value| {
         let wrong = if !header::is_token(name) {
-            "its name is no token (RFC 9110, 5.1)"
+            "its name is not a token (RFC 9110, 5.1)"
         } else if !header::is_value(value) {
             "its value holds a control character (RFC 9110, 5.5)"
         } else if environ.header(name).is_none() {

@@ -164,7 +164,7 @@ fn names() {
     }
     for name in ["", "%{GLOBAL}", "%x", "a b", "a/b", "é", "a\n", &"x".repeat(65)] {
         let wrong = GroupOptions::new(name).unwrap_err();
-        assert!(wrong.contains("is no name for a process group: expected 1 to 64"), "{wrong}");
+        assert!(wrong.contains("is not a name for a process group: expected 1 to 64"), "{wrong}");
     }
 }
 

@@ -25,7 +25,7 @@ pub enum ErrorKind {
     },
     /// A line without a colon.
     Colon,
-    /// A name that is no token: a line that goes on the one before is one.
+    /// A name that is not a token: a line that goes on the one before is one.
     Name,
     /// A value with a control character.
     Value,
@@ -37,11 +37,11 @@ pub enum ErrorKind {
     Twice,
     /// A head without any of these three.
     NoCgiField,
-    /// A Content-Length that is no number, or two that are not the same.
+    /// A Content-Length that is not a number, or two that are not the same.
     ContentLength,
     /// A local redirect with other fields.
     LocalRedirect,
-    /// A local redirect to what is no path.
+    /// A local redirect to what is not a path.
     LocalPath,
 }
 

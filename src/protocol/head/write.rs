@@ -80,7 +80,7 @@ pub const VARIABLE: &[u8] = b"Variable-";
 ///
 /// # Errors
 ///
-/// A name that is no token, a value with a control character. Nothing is put then.
+/// A name that is not a token, a value with a control character. Nothing is put then.
 pub fn write_variable(into: &mut Vec<u8>, name: &[u8], value: &[u8]) -> Result<(), Error> {
     if !header::is_token(name) {
         return Err(Error::new(VARIABLE.len(), ErrorKind::Name));

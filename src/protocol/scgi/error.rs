@@ -12,7 +12,7 @@ pub type Error = ErrorAt<ErrorKind>;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// A byte in the netstring's length that is no digit, nor the colon behind one.
+    /// A byte in the netstring's length that is not a digit, nor the colon behind one.
     Length(u8),
     /// A length with a zero before other digits.
     LeadingZero,
@@ -27,7 +27,7 @@ pub enum ErrorKind {
     Unterminated,
     /// CONTENT_LENGTH does not come first.
     First,
-    /// A CONTENT_LENGTH that is no number, or none below 2^64.
+    /// A CONTENT_LENGTH that is not a number, or none below 2^64.
     ContentLength,
     /// CONTENT_LENGTH comes twice and is not the same.
     ContentLengths,

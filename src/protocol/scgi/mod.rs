@@ -95,8 +95,8 @@ pub fn decode(bytes: &[u8], limits: &Limits, into: &mut Params) -> Result<Option
 ///
 /// # Errors
 ///
-/// A key that is empty or has a NUL or `=`, a value with a NUL, a CONTENT_LENGTH that is no number,
-/// an SCGI that is not `1`. Nothing is put then.
+/// A key that is empty or has a NUL or `=`, a value with a NUL, a CONTENT_LENGTH that is not a
+/// number, an SCGI that is not `1`. Nothing is put then.
 pub fn encode(params: &Params, into: &mut Vec<u8>) -> Result<(), Error> {
     let begin = into.len();
     let content_length = params.get(CONTENT_LENGTH).unwrap_or(b"0");

@@ -12,7 +12,7 @@ pub type Error = ErrorAt<ErrorKind>;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// A packet that is no request.
+    /// A packet that is not a request.
     Modifier(u8),
     /// A block of variables, a name or a value that is longer than may be.
     TooLong {
@@ -28,7 +28,7 @@ pub enum ErrorKind {
         /// The bytes that are left.
         left: usize,
     },
-    /// A CONTENT_LENGTH that is no number, or none below 2^64.
+    /// A CONTENT_LENGTH that is not a number, or none below 2^64.
     ContentLength,
     /// CONTENT_LENGTH comes twice and is not the same.
     ContentLengths,

@@ -122,7 +122,7 @@ impl InputSource for Stdin {
 
     fn fill(&mut self, wait: bool) -> Result<Fill<'_>> {
         if self.length == Length::Malformed {
-            return Err(malformed("has a CONTENT_LENGTH that is no number"));
+            return Err(malformed("has a CONTENT_LENGTH that is not a number"));
         }
         while self.start == self.buffer.len() {
             if self.left == 0 {

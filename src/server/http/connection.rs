@@ -15,9 +15,9 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use ipnet::IpNet;
 use rustix::net::AddressFamily;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Semaphore, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio_io_timeout::TimeoutStream;
 
@@ -208,6 +208,21 @@ const SEND_BUFFER: usize = 64 * 1024;
 /// The time in which a client is to take the GOAWAY of an idle connection.
 const GOAWAY: Duration = Duration::from_secs(1);
 
+/// The time without input after which a closed connection is given up, and the longest time that it
+/// is kept: as httpd's `ap_lingering_close` has them.
+const LINGER: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(30));
+
+/// Reads and discards the rest of a request body until the client closes too. A socket that is closed
+/// before would reset the connection, and the client might never read its response.
+async fn linger(mut stream: impl AsyncRead + Unpin) {
+    let (silent, longest) = LINGER;
+    let mut buffer = vec![0; 16 * 1024];
+    let discard = async {
+        while let Ok(Ok(1..)) = tokio::time::timeout(silent, stream.read(&mut buffer)).await {}
+    };
+    let _ = tokio::time::timeout(longest, discard).await;
+}
+
 /// Serves a connection from its first byte to its end.
 async fn connection(
     shared: Arc<ServerState>,
@@ -234,8 +249,9 @@ async fn connection(
         let (shared, activity) = (shared.clone(), activity.clone());
         service_fn(move |request| answer(shared.clone(), ends, activity.clone(), request))
     };
-    let stream = TokioIo::new(Watched::new(stream, activity.clone()));
-    let mut connection = pin!(builder.serve_connection(stream, service));
+    let (closed, mut is_closed) = oneshot::channel();
+    let stream = TokioIo::new(Watched::new(stream, activity.clone(), closed));
+    let mut connection = Box::pin(builder.serve_connection(stream, service));
     let mut drained = pin!(async move {
         let _ = is_draining.wait_for(|&is_draining| is_draining).await;
         // It is held until the connection's end: a drain waits for that.
@@ -280,7 +296,13 @@ async fn connection(
     .await;
     let peer = peer(ends.peer);
     let (code, level, what) = match ended {
-        Ok(Ok(())) => return,
+        Ok(Ok(())) => {
+            drop(connection);
+            if let (false, Ok(stream)) = (activity.is_http2(), is_closed.try_recv()) {
+                linger(stream).await;
+            }
+            return;
+        }
         Ok(Err(error)) => {
             let text = Code::PeerViolation
                 .line(format_args!("http: the connection with {peer} ended: {error}"));

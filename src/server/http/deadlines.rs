@@ -10,6 +10,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::oneshot;
 
 use crate::server::site::Timeouts;
 
@@ -287,16 +288,28 @@ impl Frames {
     }
 }
 
-/// A stream whose activity is noted.
+/// A stream whose activity is noted. It hands the stream on when hyper, which owns it, is done with
+/// it and has closed its sending side.
 #[derive(Debug)]
-pub(super) struct Watched<S> {
-    stream: S,
+pub(super) struct Watched<S: Unpin> {
+    stream: Option<S>,
     activity: Arc<Activity>,
+    is_shut: bool,
+    closed: Option<oneshot::Sender<S>>,
 }
 
-impl<S> Watched<S> {
-    pub(super) const fn new(stream: S, activity: Arc<Activity>) -> Self {
-        Self { stream, activity }
+impl<S: Unpin> Watched<S> {
+    pub(super) const fn new(
+        stream: S,
+        activity: Arc<Activity>,
+        closed: oneshot::Sender<S>,
+    ) -> Self {
+        Self { stream: Some(stream), activity, is_shut: false, closed: Some(closed) }
+    }
+
+    /// Returns the stream, which is there until this is dropped.
+    fn stream(&mut self) -> Pin<&mut S> {
+        Pin::new(self.stream.as_mut().expect("the stream stays until the drop"))
     }
 
     fn note(&self, polled: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
@@ -316,7 +329,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
-        let polled = Pin::new(&mut self.stream).poll_read(context, buffer);
+        let polled = self.stream().poll_read(context, buffer);
         if let Some(bytes) = buffer.filled().get(before..).filter(|bytes| !bytes.is_empty()) {
             self.activity.received(bytes);
         }
@@ -330,20 +343,22 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let polled = Pin::new(&mut self.stream).poll_write(context, bytes);
+        let polled = self.stream().poll_write(context, bytes);
         self.note(polled)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
+        self.stream().poll_flush(context)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
+        let polled = self.stream().poll_shutdown(context);
+        self.is_shut |= matches!(polled, Poll::Ready(Ok(())));
+        polled
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
+        self.stream.as_ref().is_some_and(S::is_write_vectored)
     }
 
     fn poll_write_vectored(
@@ -351,8 +366,18 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
         context: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let polled = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
+        let polled = self.stream().poll_write_vectored(context, slices);
         self.note(polled)
+    }
+}
+
+impl<S: Unpin> Drop for Watched<S> {
+    fn drop(&mut self) {
+        if let (true, Some(stream), Some(closed)) =
+            (self.is_shut, self.stream.take(), self.closed.take())
+        {
+            let _ = closed.send(stream);
+        }
     }
 }
 

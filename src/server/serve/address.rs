@@ -33,7 +33,7 @@ impl Address {
             return if number == 0 || number > 2 {
                 Ok(Self::Descriptor(number))
             } else {
-                Err(format!("fd:{number} is no socket to listen at; expected fd:3 or above"))
+                Err(format!("fd:{number} is not a socket to listen at; expected fd:3 or above"))
             };
         }
         let path = text.strip_prefix("unix:").or_else(|| text.starts_with('/').then_some(text));

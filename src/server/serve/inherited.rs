@@ -11,7 +11,7 @@ use crate::server::site::Mode;
 /// The sockets, variables and standard streams that the program inherited.
 #[derive(Debug, Default)]
 pub(super) struct Inherited {
-    /// GATEWAY_INTERFACE and REQUEST_METHOD are there, and descriptor 0 is no listening socket.
+    /// GATEWAY_INTERFACE and REQUEST_METHOD are there, and descriptor 0 is not a listening socket.
     is_cgi: bool,
     /// Descriptor 0 is a listening socket (FCGI_LISTENSOCK_FILENO).
     is_fastcgi: bool,

@@ -60,14 +60,14 @@ impl Bound {
     ///
     /// # Errors
     ///
-    /// When it is no stream socket that listens.
+    /// When it is not a stream socket that listens.
     pub(super) fn adopt(protocol: Mode, socket: OwnedFd) -> io::Result<Self> {
         Self::of(protocol, socket, None)
     }
 
     fn of(protocol: Mode, socket: OwnedFd, file: Option<SocketFile>) -> io::Result<Self> {
         if !is_listening(&socket) {
-            let text = "it is no socket that listens for connections";
+            let text = "it is not a socket that listens for connections";
             return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
         }
         os::set_nonblocking(&socket)?;

@@ -1,4 +1,5 @@
-//! httpd 2.4: mod_proxy's modules, mod_fcgid, mod_cgi and mod_cgid; the files are those of its source.
+//! httpd 2.4: mod_proxy's modules, mod_fcgid, mod_cgi and mod_cgid; the files are those of its
+//! source.
 //!
 //! One table, and therefore one file, however long.
 
@@ -387,7 +388,7 @@ pub(crate) const ROWS: &[Row] = &[
         seen: &[PASSES, "status is 50", "no response: no size of a chunk: \"HTTP/1.1 400"],
         logs: Logs::Anything,
         why: "as before; mod_proxy_fcgi goes on with the client's connection, on which the rest of the \
-              body is no request",
+              body is not a request",
     },
     Row {
         ways: &["proxy_http", "proxy_scgi", "proxy_fcgi", "proxy_uwsgi"],

@@ -87,7 +87,7 @@ impl Head {
                 Some(length.map_err(|_| bad("Content-Length too large", text.as_bytes()))?)
             }
             several => {
-                return Err(bad("Content-Length is no number", several.join(", ").as_bytes()));
+                return Err(bad("Content-Length is not a number", several.join(", ").as_bytes()));
             }
         };
         let connected = method == "CONNECT" && (200..300).contains(&self.status);
@@ -170,7 +170,7 @@ fn fields(lines: &mut Lines<'_>) -> Result<Vec<(String, Vec<u8>)>, ClientError> 
         let colon = colon.ok_or_else(|| bad("a header without a colon", line))?;
         let (name, value) = (&line[..colon], &line[colon + 1..]);
         let name = std::str::from_utf8(name).ok().filter(|name| is_token(name));
-        let name = name.ok_or_else(|| bad("a header whose name is no token", line))?;
+        let name = name.ok_or_else(|| bad("a header whose name is not a token", line))?;
         fields.push((name.to_owned(), value.trim_ascii().to_vec()));
     }
 }

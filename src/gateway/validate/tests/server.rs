@@ -60,7 +60,7 @@ fn keys_as_they_must_not_be() {
     let target = TestRequest::get("/a b").call(&Validate::new(hello));
     assert_blames(&target, "server", "cannot have stood on a request line");
     for (name, value, rule) in [
-        ("X Y", "a", "its name is no token"),
+        ("X Y", "a", "its name is not a token"),
         ("X", "a\x01", "its value holds a control character"),
     ] {
         let response = TestRequest::get("/").header(name, value).call(&Validate::new(hello));

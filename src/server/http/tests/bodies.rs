@@ -98,6 +98,21 @@ fn an_unread_body_ends_the_connection_openly() {
     assert!(answer.ends_with("hello, world\n"), "{answer}");
 }
 
+/// A reset would take the response from a client that still sends.
+#[test]
+fn a_client_may_send_on_after_the_response() {
+    let server = Server::of(hello);
+    let mut client = server.connect();
+    let head = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\nab";
+    client.write_all(head.as_bytes()).unwrap();
+    let mut answer = String::new();
+    client.read_to_string(&mut answer).unwrap();
+    assert!(answer.ends_with("Hello, world\n"), "{answer}");
+    for _ in 0..100 {
+        client.write_all(&[b'x'; 1000]).unwrap();
+    }
+}
+
 #[test]
 fn a_silent_client_gets_408() {
     let timeouts = Timeouts { body: Duration::from_millis(50), ..Timeouts::default() };
