@@ -127,7 +127,7 @@ fn h07_a_panic_in_a_merge_fails_closed() {
     let says = |what: &str| log.lines().filter(|line| line.contains(what)).count();
     // Each request is told of: 3 methods, 4 paths of a section that could not be merged.
     let merged = says("RUST0001: the callback merge configuration");
-    let answered = says("could not be made, see its RUST0001; answering 500");
+    let answered = says("could not be made; see its line in the log; answering 500");
     assert!(merged >= 12 && answered >= 12, "{merged} {answered}\n{log}");
     assert!(says("QuirksLocked has no record to go into") >= 1, "{log}");
 }
