@@ -35,7 +35,7 @@ impl ServerRoot {
     /// and where the paths of a process group's sockets would be too long.
     pub(crate) fn place(target_dir: &Path, library: &str, port: u16, as_root: bool) -> PathBuf {
         let usual = Self::usual_place(target_dir, port);
-        // As src/daemon/socket.rs makes them, with its longest numbers and our own group.
+        // The form of src/daemon/socket.rs, with its longest numbers and our own group.
         let socket =
             format!("{}/run/rust.mod_{library}.4194304.2147483647.{GROUP}.0.sock", usual.display());
         if socket.len() > LONGEST_SOCKET || as_root && !others_may_enter(&target_dir.join("httpd"))

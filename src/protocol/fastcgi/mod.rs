@@ -1,5 +1,5 @@
 //! FastCGI 1.0 (Mark R. Brown, Open Market, 29 April 1996), whole: both sides of every record, the
-//! three roles, and what the surroundings of a FastCGI process say.
+//! three roles, and the environment variables of a FastCGI process.
 //!
 //! A connection carries [records](Header): eight bytes, up to 65535 of content, up to 255 of
 //! padding. Records of request id 0 are about the process (section 4), others belong to a request.

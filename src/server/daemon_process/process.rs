@@ -40,7 +40,7 @@ pub(super) struct DaemonProcess {
     pub(super) variables: ProcessVariables,
     /// For frames of this process's: a head may have `header-buffer-size`.
     pub(super) limits: Limits,
-    /// When it is to be replaced.
+    /// The limits after which it is replaced.
     pub(super) recycle: Recycle,
     /// Wakes the timer.
     pub(super) bell: Event,
