@@ -25,7 +25,7 @@ fuzz_target!(|given: &[u8]| {
         0x80..0xa0 => encoded(&made_up(rest)),
         0xa0..0xc0 => stream(rest, how),
         0xc0..0xe0 => params(rest, usize::from(how & 31) + 1),
-        _ => surroundings(rest),
+        _ => web_server_addresses(rest),
     }
 });
 
@@ -304,7 +304,7 @@ fn stream(seed: &[u8], how: u8) {
     assert!(rest.is_empty() && got == bytes);
 }
 
-fn surroundings(bytes: &[u8]) {
+fn web_server_addresses(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     match parse_web_server_addrs(&text) {
         Ok(addresses) => {

@@ -2,13 +2,13 @@
 //! the other side is kept up with. [`client`](super::client) chooses the connection, and what
 //! follows.
 
+use std::cell::Cell;
 use std::io::{self, IoSlice};
 use std::time::{Duration, Instant};
 
 use super::connection::{BridgeConnection, Received};
 use super::failure::Failure;
 use super::group::Group;
-use super::phase_times::PhaseTimes;
 use super::request_body::{Pumped, RequestBody, borrow};
 use super::response::{FrameStep, RelayedResponse};
 use crate::adapter::{RequestExchange, pause};
@@ -16,7 +16,7 @@ use crate::gateway::{Error, ErrorKind, Outcome};
 use crate::httpd::Request;
 use crate::os;
 use crate::process_group::{Lease, ProcessState};
-use crate::protocol::bridge::Flow;
+use crate::protocol::bridge::{Flow, Timing};
 
 /// The interval at which a wait is broken off to check other things. mod_reqtimeout, for one, tells
 /// that a client sends too slowly only when it is read from.
@@ -380,5 +380,50 @@ impl<'e, 'r> Attempt<'_, '_, 'e, 'r> {
     fn patience(&self) -> Duration {
         let options = &self.daemon_request.group.options;
         options.socket_timeout.unwrap_or_else(|| self.daemon_request.request.server().timeout())
+    }
+}
+
+/// The phases of one request on its way through a process group, in microseconds.
+#[derive(Debug, Default)]
+pub(crate) struct PhaseTimes {
+    /// The process that had it.
+    pub(crate) pid: Cell<Option<u32>>,
+    /// From the choice of the process to the request's first byte on its way.
+    pub(crate) connect: Cell<u64>,
+    /// Until a thread took it up.
+    pub(crate) queue: Cell<u64>,
+    /// From there until the application had done.
+    pub(crate) application: Cell<u64>,
+    /// From the request's first byte on its way to the first of the response.
+    pub(crate) first_byte: Cell<u64>,
+    /// From there to the last of the response.
+    pub(crate) body: Cell<u64>,
+    sent_us: Cell<u64>,
+    begun_us: Cell<u64>,
+}
+
+impl PhaseTimes {
+    pub(super) fn connected(&self, lease: Lease, started_us: u64, sent_us: u64) {
+        self.pid.set(Some(lease.pid));
+        self.connect.set(sent_us - started_us);
+        self.sent_us.set(sent_us);
+    }
+
+    pub(super) fn first_byte(&self) {
+        let now = os::monotonic_us();
+        self.begun_us.set(now);
+        self.first_byte.set(now.saturating_sub(self.sent_us.get()));
+    }
+
+    pub(super) fn reported(&self, timing: &Timing) {
+        self.queue.set(timing.queue_us);
+        self.application.set(timing.application_us);
+    }
+
+    pub(super) fn ended(&self) {
+        let begun = self.begun_us.get();
+        if begun > 0 {
+            self.body.set(os::monotonic_us().saturating_sub(begun));
+        }
     }
 }

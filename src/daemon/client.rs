@@ -5,12 +5,12 @@ use std::io;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
+use super::attempt::PhaseTimes;
 use super::attempt::{Attempt, AttemptFailure, DaemonRequest};
 use super::connection::BridgeConnection;
 use super::failure::Failure;
 use super::group::Group;
 use super::idle_connections::CONNECTIONS;
-use super::phase_times::PhaseTimes;
 use super::request_body::RequestBody;
 use super::response::RelayedResponse;
 use super::waiting::WaitingForProcess;

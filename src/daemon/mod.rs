@@ -18,7 +18,6 @@ mod identity;
 mod idle_connections;
 mod mappings;
 mod parent;
-mod phase_times;
 mod previous_generation;
 mod privileges;
 mod request_body;
@@ -28,8 +27,8 @@ mod socket;
 mod title;
 mod waiting;
 
+pub(crate) use attempt::PhaseTimes;
 pub(crate) use client::Call;
 pub(crate) use group::Group;
 pub(crate) use identity::check as check_identity;
 pub(crate) use parent::{Plan, check, find, in_child, refill, start, with_groups};
-pub(crate) use phase_times::PhaseTimes;

@@ -6,11 +6,11 @@ use std::time::Instant;
 
 use super::config::{Choice, HostDirectives, Section};
 use super::daemons::View;
-use super::gate::{Gate, Module};
 use super::mode::{RoutedRequest, name_of};
 use super::mount::Mount;
 use super::request_note::{self, RequestNote};
 use super::selection::Selection;
+use super::{Gate, Module};
 use super::{check, daemons, groups, process, registry, status_page};
 use crate::daemon;
 use crate::httpd::{HookStatus, Pool, PoolRef, Request, Server, log};

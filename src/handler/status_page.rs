@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 use std::marker::PhantomData;
 
-use super::gate::Module;
+use super::Module;
 use crate::daemon::{self, Group};
 use crate::httpd::Request;
 use crate::module::StatusPageHook;

@@ -10,7 +10,6 @@ mod guard;
 mod hooks;
 pub(crate) mod log_format;
 mod record;
-mod status_page;
 
 pub use config::Config;
 pub use directive::{Contexts, Directive, Parameters};
@@ -19,8 +18,7 @@ pub(crate) use config::{Records, whole};
 pub(crate) use directive::Project;
 pub(crate) use hooks::{
     CheckConfigHook, ChildInitHook, MonitorHook, Named, Order, PostConfigHook, PreConfigHook,
-    Registrar, RequestHook,
+    Registrar, RequestHook, StatusPageHook,
 };
 pub(crate) use log_format::LogFormatHook;
 pub(crate) use record::{Commands, Definition, MOST_DIRECTIVES, NO_COMMANDS, OfServer, record};
-pub(crate) use status_page::StatusPageHook;

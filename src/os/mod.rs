@@ -7,31 +7,25 @@
 #![cfg(target_os = "linux")]
 
 mod board;
-mod clock;
 mod epoll;
 mod event;
-mod futex;
 #[cfg(feature = "serve")]
 mod inherit;
 mod process;
 mod shared;
 mod socket;
-mod statm;
 
 pub use self::board::{BoardMemory, Placed, Shape};
-pub use self::clock::{monotonic_us, wall_us};
 pub use self::epoll::{Epoll, Ready, Trigger};
 pub use self::event::{Event, drain_signals, is_at_end};
-pub use self::futex::{wait_while, wake_all};
 #[cfg(feature = "serve")]
 pub(crate) use self::inherit::inherit;
 #[cfg(feature = "serve")]
 pub use self::inherit::keep_on_exec;
-pub use self::process::{Signal, cpu_us, exists};
-pub use self::shared::{SharedSlice, Zeroed};
+pub use self::process::{Signal, cpu_us, exists, monotonic_us, resident_bytes, wall_us};
+pub use self::shared::{SharedSlice, Zeroed, wait_while, wake_all};
 pub use self::socket::{
     PeerCredentials, Polled, accept, has_hung_up, is_unix, look, peer, peer_ip, peer_name, poll,
     poll_open, receive, receive_with_descriptor, reset_on_close, send, send_vectored,
     send_with_descriptor, set_buffers, set_nodelay, set_nonblocking, shutdown, shutdown_write,
 };
-pub use self::statm::resident_bytes;

@@ -1,4 +1,4 @@
-//! Processes: their signals, whether they are there, what they have used.
+//! Processes: signals, existence, CPU time, memory; and the clocks.
 
 use rustix::process::{Pid, test_kill_process};
 use rustix::time::{ClockId, clock_gettime};
@@ -42,8 +42,32 @@ pub fn exists(pid: u32) -> bool {
 /// Returns the CPU time that this process has used, in microseconds.
 #[must_use]
 pub fn cpu_us() -> u64 {
-    let used = clock_gettime(ClockId::ProcessCPUTime);
-    used.tv_sec.cast_unsigned() * 1_000_000 + used.tv_nsec.cast_unsigned() / 1000
+    us(ClockId::ProcessCPUTime)
+}
+
+/// Returns the resident set in bytes (`proc_pid_statm(5)`), if the kernel says.
+#[must_use]
+pub fn resident_bytes() -> Option<u64> {
+    let statm = std::fs::read_to_string("/proc/self/statm").ok()?;
+    let pages: u64 = statm.split(' ').nth(1)?.parse().ok()?;
+    Some(pages * rustix::param::page_size() as u64)
+}
+
+/// Microseconds of CLOCK_MONOTONIC: the same in every process of the machine. No system call.
+#[must_use]
+pub fn monotonic_us() -> u64 {
+    us(ClockId::Monotonic)
+}
+
+/// Microseconds since the Unix epoch.
+#[must_use]
+pub fn wall_us() -> u64 {
+    us(ClockId::Realtime)
+}
+
+fn us(clock: ClockId) -> u64 {
+    let now = clock_gettime(clock);
+    now.tv_sec.cast_unsigned() * 1_000_000 + now.tv_nsec.cast_unsigned() / 1000
 }
 
 #[cfg(test)]
@@ -56,5 +80,11 @@ mod tests {
         assert!(!exists(0));
         assert_eq!(Signal::of(15), Some(Signal::End));
         assert_eq!(Signal::of(9), None);
+    }
+
+    #[test]
+    fn it_has_some_memory() {
+        let bytes = resident_bytes().unwrap();
+        assert!(bytes > 64 * 1024 && bytes < 1 << 40, "{bytes}");
     }
 }

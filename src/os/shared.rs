@@ -1,11 +1,14 @@
-//! Memory that a process shares with those that it forks.
+//! Memory that a process shares with those that it forks, and waiting for a word in it to change.
 
 use std::io;
 use std::ops::Deref;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicI64, AtomicU8, AtomicU16, AtomicU32, AtomicU64};
+use std::time::Duration;
 
 use rustix::mm::{MapFlags, ProtFlags, mmap_anonymous, munmap};
+use rustix::thread::futex::{self, Flags};
+use rustix::time::Timespec;
 
 /// Types of which memory that is all zero holds a valid value, that need no drop, and that are
 /// changed through atomics only.
@@ -101,10 +104,28 @@ unsafe impl<T: Zeroed> Send for SharedSlice<T> {}
 // SAFETY: P12: as above.
 unsafe impl<T: Zeroed> Sync for SharedSlice<T> {}
 
+/// Waits until [`wake_all`] is called for `word`, for `timeout` at most. Returns at once if it does
+/// not hold `value`. It may also return early for no reason: look at what was waited for.
+pub fn wait_while(word: &AtomicU32, value: u32, timeout: Duration) {
+    let timeout = Timespec {
+        tv_sec: i64::try_from(timeout.as_secs()).unwrap_or(i64::MAX),
+        tv_nsec: timeout.subsec_nanos().into(),
+    };
+    // Every error means that the caller has to look again: the value is another one, the time is
+    // up, or a signal came. The word may be in memory of several processes, so it is not a private
+    // one.
+    let _ = futex::wait(word, Flags::empty(), value, Some(&timeout));
+}
+
+/// Wakes all threads of all processes that wait for `word`. Change it first.
+pub fn wake_all(word: &AtomicU32) {
+    let _ = futex::wake(word, Flags::empty(), i32::MAX as u32);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::atomic::Ordering;
+    use std::sync::atomic::Ordering::{self, SeqCst};
 
     #[test]
     fn is_zero_and_holds_what_is_put_in() {
@@ -114,5 +135,23 @@ mod tests {
         assert_eq!(shared.leak()[99][15].load(Ordering::Relaxed), 7);
         assert!(SharedSlice::<AtomicU8>::new(usize::MAX).is_err());
         assert!(SharedSlice::<AtomicU8>::new(0).unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_change_ends_the_wait() {
+        let words = SharedSlice::<AtomicU32>::new(1).unwrap();
+        let word = &words[0];
+        wait_while(word, 1, Duration::from_secs(60));
+        wait_while(word, 0, Duration::from_millis(1));
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| {
+                while word.load(SeqCst) == 0 {
+                    wait_while(word, 0, Duration::from_secs(60));
+                }
+            });
+            word.store(1, SeqCst);
+            wake_all(word);
+            waiting.join().unwrap();
+        });
     }
 }

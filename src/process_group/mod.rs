@@ -13,7 +13,6 @@ mod failure;
 mod group_score;
 mod histogram;
 mod json;
-mod load;
 mod lock;
 mod options;
 mod policy;

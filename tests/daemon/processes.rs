@@ -112,7 +112,7 @@ mpm_tests! {
 }
 
 #[test]
-fn another_user_and_its_surroundings() {
+fn another_user_and_its_environment() {
     if !is_root() {
         return;
     }

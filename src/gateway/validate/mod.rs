@@ -5,19 +5,17 @@
 //! rule and its source. Use it in tests and for the search of a fault: it copies and checks
 //! everything.
 
-mod body;
 mod environ;
-mod head;
 mod input;
+mod response;
 mod rules;
 #[cfg(test)]
 mod tests;
 
 use std::rc::Rc;
 
-use self::body::ValidStream;
-use self::head::ValidHead;
 use self::input::ValidInput;
+use self::response::{ValidHead, ValidStream};
 use self::rules::{RuleState, application};
 use super::application::Application;
 use super::body::{Body, BodyKind};

@@ -1,11 +1,13 @@
 //! Any frame, decoded; and encoded again, byte for byte.
 
 use super::code::InputFailure;
-use super::encode::{FieldsEncoder, put_body, put_file, put_reply};
+use super::encode::{
+    FieldsEncoder, put_body, put_control, put_file, put_input, put_input_failed, put_input_stop,
+    put_reply,
+};
 use super::error::{EncodeError, FrameError, Problem};
 use super::frame::{Frame, Limits};
 use super::hello::{Hello, put_hello};
-use super::input::{put_control, put_input, put_input_failed, put_input_stop};
 use super::kind::{Kind, flags};
 use super::pairs::Pairs;
 use super::reader::Reader;

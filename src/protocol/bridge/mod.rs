@@ -24,7 +24,6 @@ mod error;
 mod flow;
 mod frame;
 mod hello;
-mod input;
 mod kind;
 mod length;
 mod message;
@@ -36,12 +35,14 @@ mod response;
 mod tests;
 
 pub use code::{InputFailure, Reason, Timing, error_code, error_kind, level, level_code};
-pub use encode::{FieldsEncoder, put_body, put_file, put_reply};
+pub use encode::{
+    FieldsEncoder, put_body, put_control, put_file, put_input, put_input_end, put_input_failed,
+    put_input_stop, put_reply,
+};
 pub use error::{EncodeError, FrameError, Problem};
 pub use flow::{Flow, FlowError};
 pub use frame::{Frame, Header, Limits, put_header, split};
 pub use hello::{Hello, MAGIC, TOKEN, put_hello};
-pub use input::{put_control, put_input, put_input_end, put_input_failed, put_input_stop};
 pub use kind::{HEADER, HELLO, Kind, Peer, VERSION, flags};
 pub use length::{BodyLength, LengthError};
 pub use message::Message;

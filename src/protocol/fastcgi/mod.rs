@@ -38,7 +38,6 @@
 //! ```
 
 mod encode;
-mod environment;
 mod error;
 mod flow;
 mod header;
@@ -55,7 +54,6 @@ pub use encode::{
     Open, put_abort, put_begin, put_end, put_header, put_params, put_stream, put_stream_end,
     put_unknown_type,
 };
-pub use environment::{FilterData, WEB_SERVER_ADDRS, parse_web_server_addrs};
 pub use error::{Error, ErrorKind};
 pub use flow::{Flow, Step};
 pub use header::{HEADER, Header, MAX_CONTENT, MAX_RECORD, PADDING};
@@ -63,4 +61,7 @@ pub use kind::{Kind, ProtocolStatus, Role, VERSION};
 pub use pairs::{Pairs, PairsIter, put_pair};
 pub use params::ParamsReader;
 pub use record::{Begin, End, KEEP_CONN, Message, Record, split};
-pub use values::{Capacity, put_get_values, put_get_values_result};
+pub use values::{
+    Capacity, FilterData, WEB_SERVER_ADDRS, parse_web_server_addrs, put_get_values,
+    put_get_values_result,
+};

@@ -15,7 +15,6 @@
 #![forbid(unsafe_code)]
 
 mod connection;
-mod control;
 mod current_request;
 mod daemon;
 mod exchange;

@@ -2,9 +2,9 @@
 
 use std::os::fd::AsFd as _;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use super::connection::{Connection, ConnectionState};
-use super::control;
 use super::current_request::{self, CurrentRequest, RequestEnd};
 use super::inbound::BodyBuffer;
 use super::input::Leftover;
@@ -12,10 +12,10 @@ use super::output::Output;
 use super::process::DaemonProcess;
 use super::serve::{self, Served};
 use crate::gateway::{Code, Error};
-use crate::os;
+use crate::os::{self, monotonic_us};
 use crate::process_group::WorkerScore;
 use crate::protocol::bridge::{
-    FrameError, HEADER, Header, Kind, Limits, Message, Peer, Reason as Refusal, split,
+    FrameError, HEADER, Header, Kind, Limits, Message, Peer, Reason as Refusal, put_reply, split,
 };
 use crate::server::workers::connections::Entry as _;
 
@@ -236,7 +236,7 @@ impl Worker {
                 return self.refuse(connection, kept, Refusal::Token, why);
             }
             Ok(Message::Control(command)) => {
-                if !control::command(&self.process, connection, command) {
+                if !answer_control(&self.process, connection, command) {
                     return NextStep::Close;
                 }
             }
@@ -290,4 +290,47 @@ impl Worker {
         os::shutdown(connection.as_fd());
         self.process.less_load();
     }
+}
+
+/// Answers CONTROL, an administrator's command. Returns `false` when the peer was refused.
+fn answer_control(process: &DaemonProcess, connection: &Connection, command: &str) -> bool {
+    if !process.controllers.contains(&connection.peer().uid) {
+        process.refuse(connection, Refusal::User, "its user may not send CONTROL");
+        return false;
+    }
+    let mut words = command.split_whitespace();
+    let pid = std::process::id();
+    let reply = match (words.next(), words.next().map(str::parse::<u32>), words.next()) {
+        (Some("status"), None, None) => {
+            process.board.snapshot(&process.options.name, monotonic_us()).to_json()
+        }
+        // Another process than the one that is meant may be in the slot by now.
+        (Some("drain"), Some(Ok(meant)), None) if meant != pid => {
+            format!("{{\"error\":\"process {pid} is here now, not {meant}\"}}")
+        }
+        (Some("drain"), None | Some(Ok(_)), None) => {
+            process.drain_asked.store(true, Ordering::Release);
+            process.bell.ring();
+            "{\"draining\":true}".to_owned()
+        }
+        _ => "{\"error\":\"unknown command; there are status and drain PID\"}".to_owned(),
+    };
+    let mut frame = Vec::new();
+    let limits = Limits { head: u32::MAX, ..Limits::default() };
+    if put_reply(&mut frame, &reply, &limits).is_err() {
+        return false;
+    }
+    let mut done = 0;
+    while done < frame.len() {
+        match os::send(connection.as_fd(), &frame[done..]) {
+            Ok(Some(sent)) => done += sent,
+            Ok(None) => {
+                if os::poll(connection, (false, true), None, None).is_err() {
+                    return false;
+                }
+            }
+            Err(_) => return false,
+        }
+    }
+    true
 }

@@ -38,7 +38,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use self::multiplexer::{Multiplexer, multiplexer};
-use super::stream::{Connection, EngineProcess as StreamProcess, Protocol, Worker};
+use super::stream::{Connection, Protocol, StreamProcess, Worker};
 
 /// FastCGI 1.0.
 pub(super) struct FastCgi;

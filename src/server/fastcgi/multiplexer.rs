@@ -7,7 +7,7 @@ use std::task::Waker;
 use super::piece::Piece;
 use crate::protocol::fastcgi::{Flow, ParamsReader, Role};
 use crate::protocol::params::Params;
-use crate::server::stream::{Connection, Due, EngineProcess as StreamProcess, us};
+use crate::server::stream::{Connection, Due, StreamProcess, us};
 
 /// The most input that is kept for a request which does not read, in bytes.
 pub(super) const QUEUE: usize = 256 * 1024;

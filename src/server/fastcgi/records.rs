@@ -13,7 +13,7 @@ use crate::protocol::fastcgi::{
     Step as Flowed,
 };
 use crate::protocol::params::{Limits, Params};
-use crate::server::stream::{Buffer, Connection, EngineProcess as StreamProcess, Fault};
+use crate::server::stream::{Buffer, Connection, Fault, StreamProcess};
 
 /// The result of a look at the front of the buffer.
 pub(super) enum ReadStep {

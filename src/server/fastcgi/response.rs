@@ -13,7 +13,7 @@ use crate::gateway::{Interest, Level, Result, Woken};
 use crate::protocol::fastcgi::{Kind, put_stream};
 use crate::server::site::{FinalHead, Sink};
 use crate::server::stream::{
-    self, Connection, EngineProcess as StreamProcess, Framing, Output, Sent, Then, gone, send,
+    self, Connection, Framing, Output, Sent, StreamProcess, Then, gone, send,
 };
 use crate::server::workers::parker::ClientState;
 

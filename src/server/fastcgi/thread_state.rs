@@ -6,7 +6,7 @@ use super::multiplexer::{Channel, IncomingHead};
 use super::response::stderr;
 use crate::gateway::Level;
 use crate::server::site::{self, RequestLog};
-use crate::server::stream::{Connection, EngineProcess as StreamProcess};
+use crate::server::stream::{Connection, StreamProcess};
 
 /// Room of a head that is kept for the next one, in bytes.
 const KEEP: usize = 16 * 1024;

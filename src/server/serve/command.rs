@@ -8,10 +8,10 @@ use clap::error::ErrorKind;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
 use super::address::Address;
+use super::applications;
 use super::config::{LogTarget, PROTOCOLS, ProgramConfig, Wanted};
 use super::gateway::Gateway;
 use super::privileges::Privileges;
-use super::{applications, words};
 use crate::gateway::Level;
 use crate::process_group::units;
 use crate::server::site::{Limits, Mode, Timeouts, parse_level};
@@ -33,8 +33,9 @@ pub(super) fn parse(
 ) -> Result<ProgramConfig, clap::Error> {
     let mut command = command(gateway);
     if let Some(text) = variable {
-        let text = text.into_string().map_err(|_| "it is not UTF-8".to_owned());
-        let words = text.and_then(|text| words::split(&text)).map_err(|error| {
+        let text = text.into_string().map_err(|_| "it is not UTF-8");
+        let split = |text: String| shlex::split(&text).ok_or("a quote or a backslash is left open");
+        let words = text.and_then(split).map_err(|error| {
             command.error(ErrorKind::ValueValidation, format!("{OPTIONS_VARIABLE}: {error}"))
         })?;
         arguments.splice(1..1, words.into_iter().map(OsString::from));

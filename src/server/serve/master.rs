@@ -2,8 +2,10 @@
 //! without closing a listener. It has one thread and runs nothing of an application's.
 
 use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
+use std::{fs, io, process};
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::Signal;
@@ -12,7 +14,6 @@ use super::backoff::Backoff;
 use super::config::{ProgramConfig, Wanted};
 use super::listen::Bound;
 use super::logs::Logs;
-use super::pid_file::PidFile;
 use super::signals::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2, Signals};
 use super::worker_process::{WorkerProcess, WorkerTemplate, describe};
 use super::{privileges, systemd};
@@ -352,5 +353,41 @@ impl Master {
 
     fn say(&self, level: Level, message: &str) {
         self.logs.log.line(level, message);
+    }
+}
+
+/// The file with the master's process id, removed on drop if it is still the master's own.
+#[derive(Debug)]
+struct PidFile {
+    path: PathBuf,
+    text: String,
+}
+
+impl PidFile {
+    /// Writes it, whole or not at all.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be written, with its path.
+    fn write(path: &Path) -> io::Result<Self> {
+        let text = format!("{}\n", process::id());
+        let mut beside = path.as_os_str().to_owned();
+        beside.push(format!(".{}", process::id()));
+        let beside = PathBuf::from(beside);
+        let written = fs::write(&beside, &text).and_then(|()| fs::rename(&beside, path));
+        if let Err(error) = written {
+            let _ = fs::remove_file(&beside);
+            let text = format!("--pid-file {}: {error}", path.display());
+            return Err(io::Error::new(error.kind(), text));
+        }
+        Ok(Self { path: path.to_owned(), text })
+    }
+}
+
+impl Drop for PidFile {
+    fn drop(&mut self) {
+        if fs::read_to_string(&self.path).is_ok_and(|text| text == self.text) {
+            let _ = fs::remove_file(&self.path);
+        }
     }
 }

@@ -18,14 +18,11 @@ mod inherited;
 mod listen;
 mod logs;
 mod master;
-mod pid_file;
 mod privileges;
 mod process;
 mod program;
 mod signals;
 mod systemd;
-mod words;
-mod worker;
 mod worker_process;
 
 pub use self::gateway::{Gateway, serve};

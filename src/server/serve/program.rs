@@ -1,15 +1,16 @@
-//! From the command line to the exit status.
+//! The program from the command line to the exit status: a worker, a master, or a process alone.
 
 use std::ffi::OsString;
 use std::process::ExitCode;
 
 use super::config::ProgramConfig;
+use super::control::{self, WorkerChannel};
 use super::gateway::Gateway;
 use super::inherited::{Inherited, Task};
+use super::listen::Bound;
 use super::logs::Logs;
-#[cfg(any(feature = "cgi", feature = "fastcgi"))]
 use super::signals::Signals;
-use super::{applications, command, control, master, process, worker};
+use super::{applications, command, master, process};
 
 impl Gateway {
     /// Runs the program as the command line and the inherited sockets say, until it is to end.
@@ -25,16 +26,16 @@ impl Gateway {
 fn run(gateway: &Gateway, arguments: Vec<OsString>, variable: Option<OsString>) -> ExitCode {
     let worker = std::env::var(control::VARIABLE).ok();
     if let Some(value) = worker.filter(|value| control::is_meant(value)) {
-        let code = worker::run(gateway, arguments, variable, &value);
+        let code = run_worker(gateway, arguments, variable, &value);
         process::end();
         return code;
     }
-    let surroundings = match Inherited::look() {
-        Ok(surroundings) => surroundings,
+    let inherited = match Inherited::look() {
+        Ok(inherited) => inherited,
         Err(error) => return refuse(&error),
     };
     let mut words = arguments.clone();
-    if surroundings.is_cgi() {
+    if inherited.is_cgi() {
         words.truncate(1);
     }
     let config = match command::parse(gateway, words, variable) {
@@ -45,7 +46,7 @@ fn run(gateway: &Gateway, arguments: Vec<OsString>, variable: Option<OsString>) 
         }
     };
     let checked = applications::check(gateway, &config);
-    let task = match checked.and_then(|()| surroundings.decide(&config)) {
+    let task = match checked.and_then(|()| inherited.decide(&config)) {
         Ok(task) => task,
         Err(error) => return refuse(&error),
     };
@@ -97,7 +98,7 @@ fn alone(
         }
         #[cfg(feature = "fastcgi")]
         Task::Inherited => {
-            use super::listen::{self, Bound};
+            use super::listen;
             use crate::gateway::Level;
             use crate::server::site::Mode;
 
@@ -116,4 +117,46 @@ fn alone(
             Err("the program was not built for this protocol".into())
         }
     }
+}
+
+/// Runs a worker, which `value` of the environment makes of the process.
+fn run_worker(
+    gateway: &Gateway,
+    arguments: Vec<OsString>,
+    variable: Option<OsString>,
+    value: &str,
+) -> ExitCode {
+    let (line, listeners) = match control::read_variable(value) {
+        Ok(found) => found,
+        Err(error) => {
+            eprintln!("error: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    start_worker(gateway, arguments, variable, &line, listeners).unwrap_or_else(|error| {
+        line.failed(&error);
+        ExitCode::FAILURE
+    })
+}
+
+/// Builds the applications, reports that the worker is ready, and serves.
+fn start_worker(
+    gateway: &Gateway,
+    arguments: Vec<OsString>,
+    variable: Option<OsString>,
+    line: &WorkerChannel,
+    listeners: Vec<Bound>,
+) -> Result<ExitCode, String> {
+    // A newer program on disk may not know the options of the one before.
+    let config = command::parse(gateway, arguments, variable)
+        .map_err(|error| error.to_string().trim_end().to_owned())?;
+    applications::check(gateway, &config)?;
+    if let Some(privileges) = &config.privileges {
+        privileges.take_on()?;
+    }
+    let signals = Signals::catch(&process::CAUGHT).map_err(|error| error.to_string())?;
+    let logs = Logs::open(&config)?;
+    process::prepare(&logs);
+    let mounts = applications::build(gateway, &config)?;
+    Ok(process::serve(&config, &logs, mounts, listeners, &signals, Some(line)))
 }

@@ -30,7 +30,6 @@ mod sending;
 pub(in crate::server) mod single;
 #[cfg(test)]
 pub(in crate::server) mod tests;
-mod worker;
 
 use std::io;
 use std::net::IpAddr;
@@ -39,7 +38,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use self::acceptor::Acceptor;
-use self::process::StreamProcess;
 use crate::os::{Event, monotonic_us};
 use crate::server::site::Site;
 use crate::server::workers::pool::WorkerPool;
@@ -50,10 +48,9 @@ pub(in crate::server) use self::fault_log::Fault;
 pub(in crate::server) use self::inbound::{Inbound, gone};
 pub(in crate::server) use self::output::{Framing, Output};
 pub(in crate::server) use self::overload::put_refusal;
-pub(in crate::server) use self::process::StreamProcess as EngineProcess;
+pub(in crate::server) use self::process::{StreamProcess, Worker};
 pub(in crate::server) use self::protocol::{AnyProtocol, BodyEnd, Protocol};
 pub(in crate::server) use self::sending::{Sent, Then, reply, send};
-pub(in crate::server) use self::worker::Worker;
 
 /// The time that a peer which has its whole response has to send something more, which is thrown
 /// away.

@@ -1,16 +1,18 @@
-//! The part that all threads of a process share.
+//! The state of a process that its worker threads share, and the state of each thread.
 
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use super::buffer::Buffer;
 use super::connection::Connection;
 use super::fault_log::{Fault, FaultLog};
-use super::protocol::AnyProtocol;
-use super::worker::Worker;
-use crate::gateway::{Error, Level};
+use super::output::Output;
+use super::protocol::{AnyProtocol, ThreadStates};
+use crate::gateway::{Code, Error, Level};
 use crate::os::{self, Event, monotonic_us};
+use crate::protocol::params::Params;
 use crate::server::site::Site;
 use crate::server::workers::connections::Entry as _;
 use crate::server::workers::pollers::Pollers;
@@ -214,5 +216,51 @@ impl Driver for StreamProcess {
 
     fn log_error(&self, message: &str) {
         self.site.log.line(Level::Error, message);
+    }
+}
+
+/// The state that a worker thread keeps from one request to the next.
+pub(in crate::server) struct Worker {
+    pub(in crate::server) process: Arc<StreamProcess>,
+    pub(in crate::server) buffer: Buffer,
+    pub(in crate::server) output: Output,
+    /// The destination of raw bytes that come while a response is written.
+    pub(in crate::server) ahead: Vec<u8>,
+    pub(in crate::server) params: Params,
+    /// Requests are refused, and not run.
+    pub(in crate::server) refuses: bool,
+    /// The state that protocols keep for this thread.
+    pub(in crate::server) states: ThreadStates,
+}
+
+impl Worker {
+    pub(super) fn new(process: &Arc<StreamProcess>) -> Self {
+        Self {
+            process: process.clone(),
+            buffer: Buffer::new(),
+            output: Output::new(),
+            ahead: Vec::new(),
+            params: Params::new(),
+            refuses: false,
+            states: ThreadStates::default(),
+        }
+    }
+
+    /// Ends a connection that a panic outside of the application has broken off.
+    pub(super) fn panicked(&mut self, connection: Option<&Connection>, error: &Error) {
+        let line = Code::WorkerPanicked.line(format_args!("a worker thread {error}"));
+        self.process.site.log.line(Level::Error, &line);
+        if let Some(connection) = connection {
+            self.process.cut(connection);
+        }
+        self.buffer.clear();
+        self.output.clear();
+    }
+
+    /// Works on a connection that the calling thread has claimed, as [`Protocol::serve`].
+    ///
+    /// [`Protocol::serve`]: super::Protocol::serve
+    pub(super) fn serve(&mut self, connection: &Arc<Connection>, hung_up: bool) {
+        connection.protocol().serve(self, connection, hung_up);
     }
 }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use super::connection::Connection;
 use super::process::StreamProcess;
-use super::worker::Worker;
+use super::process::Worker;
 
 /// A byte-stream protocol.
 pub(in crate::server) trait Protocol: Send + Sync {

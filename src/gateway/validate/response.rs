@@ -1,10 +1,12 @@
-//! The check of calls of `start_response`.
+//! The check of calls of `start_response` and of body chunks.
 
 use std::rc::Rc;
 
 use bytes::Bytes;
+use http::HeaderMap;
 
-use super::rules::{RuleState, Started, application, has_content};
+use super::rules::{RuleState, Started, application, has_content, server};
+use crate::gateway::body::{BodyStream, Pace};
 use crate::gateway::error::Result;
 use crate::gateway::header;
 use crate::gateway::start_response::{EachHeader, Respond, StartResponse};
@@ -118,5 +120,52 @@ impl CheckedHead {
             return Err(application("a 204 response has a Content-Length (RFC 9110, 8.6)"));
         }
         Ok(Started { status, has_type: self.types > 0, length: self.length })
+    }
+}
+
+pub(super) struct ValidStream<'x> {
+    inner: Box<dyn BodyStream + 'x>,
+    state: Rc<RuleState>,
+    ended: bool,
+}
+
+impl<'x> ValidStream<'x> {
+    pub(super) const fn new(inner: Box<dyn BodyStream + 'x>, state: Rc<RuleState>) -> Self {
+        Self { inner, state, ended: false }
+    }
+
+    fn check(&mut self, chunk: Result<Option<Bytes>>) -> Result<Option<Bytes>> {
+        self.state.verdict()?;
+        match chunk? {
+            Some(chunk) => {
+                self.state.content(chunk.len() as u64)?;
+                Ok(Some(chunk))
+            }
+            None => {
+                self.ended = true;
+                self.state.end()?;
+                Ok(None)
+            }
+        }
+    }
+}
+
+impl BodyStream for ValidStream<'_> {
+    fn next_chunk(&mut self, pace: &mut dyn Pace) -> Result<Option<Bytes>> {
+        if self.ended {
+            return Err(server(
+                "it asked for a chunk after the body's end (PEP 3333, Specification Details)",
+            ));
+        }
+        self.state.in_body.set(true);
+        let chunk = self.inner.next_chunk(pace);
+        self.state.in_body.set(false);
+        let checked = self.check(chunk);
+        self.ended |= checked.is_err();
+        checked
+    }
+
+    fn trailers(&mut self) -> Option<HeaderMap> {
+        self.inner.trailers()
     }
 }
