@@ -88,6 +88,45 @@ fn sigterm_and_sigint_let_requests_finish() {
     }
 }
 
+/// A web server that is refused asks another program. One that is let in, and served by nobody,
+/// finds out at the end.
+#[test]
+fn a_program_that_drains_refuses_connections() {
+    let folder = Folder::new();
+    let mut arguments = Vec::new();
+    let protocols = ["fastcgi", "scgi", "uwsgi", "http"];
+    let (names, paths) = (
+        protocols.map(|protocol| format!("--{protocol}")),
+        protocols.map(|protocol| folder.text(protocol)),
+    );
+    for (name, path) in names.iter().zip(&paths) {
+        arguments.extend([name, "127.0.0.1:0", name, path]);
+    }
+    let mut program = Program::start(&arguments);
+    let held_by = program.address("scgi");
+    let mut client = Client::connect(&held_by).unwrap().request("/hold", 3).unwrap();
+    let bytes = client.read_until("held,").unwrap();
+    // One that waits for its request when the drain begins is served.
+    let waiting = Client::connect(&paths[1]).unwrap();
+    program.signal(Signal::TERM);
+    program.wait_for("ending: ");
+    assert_eq!(waiting.request("/echo", 0).unwrap().answer(Vec::new()).unwrap().status, 200);
+    for (protocol, path) in protocols.iter().zip(&paths) {
+        let address = program.address(protocol);
+        let end = Instant::now() + PATIENCE;
+        // The workers close the socket when they hear of the drain.
+        while Client::connect(&address).is_ok() {
+            assert!(Instant::now() < end, "{protocol}: {address} is still served");
+        }
+        assert!(Client::connect(path).is_err(), "{protocol}: {path} is still served");
+        assert!(!folder.path(protocol).exists(), "{protocol}: its socket file is still there");
+    }
+    std::io::Write::write_all(&mut client, b"abc").unwrap();
+    assert_eq!(client.answer(bytes).unwrap().body, "held,3");
+    let ended = program.end();
+    assert!(ended.status.success() && !ended.stderr.contains("RUST0"), "{}", ended.stderr);
+}
+
 #[test]
 fn the_graceful_time_is_the_longest() {
     let program = Program::start(&["--scgi", "127.0.0.1:0", "--graceful-timeout", "100ms"]);

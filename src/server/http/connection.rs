@@ -17,7 +17,7 @@ use ipnet::IpNet;
 use rustix::net::AddressFamily;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
-use tokio::sync::{Semaphore, oneshot, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio_io_timeout::TimeoutStream;
 
@@ -105,15 +105,19 @@ async fn serve(
     let accepting: Vec<_> = listeners
         .into_iter()
         .map(|(socket, name)| {
-            let is_draining = is_draining.clone();
-            tokio::spawn(accept(shared.clone(), socket, name, connections.clone(), is_draining))
+            let (shared, connections) = (shared.clone(), connections.clone());
+            let acceptor =
+                Acceptor { shared, socket, name, connections, is_draining: is_draining.clone() };
+            let acceptor = Arc::new(acceptor);
+            (tokio::spawn(acceptor.clone().run()), acceptor)
         })
         .collect();
     let _ = rung.await;
-    for task in accepting {
+    for (task, acceptor) in accepting {
         task.abort();
-        // With it goes the listener, and its receiver.
         let _ = task.await;
+        // With the acceptor goes its receiver.
+        acceptor.accept_last();
     }
     let deadline = Instant::now() + graceful;
     drop(is_draining);
@@ -131,59 +135,45 @@ async fn serve(
     deadline
 }
 
-/// Takes connections for as long as it is let.
-async fn accept(
+/// A listener, and the parts that its connections need.
+struct Acceptor {
     shared: Arc<ServerState>,
     socket: Socket,
     name: String,
     connections: Arc<Semaphore>,
     is_draining: watch::Receiver<bool>,
-) {
-    // Said once for each time that it is full.
-    let mut is_full = false;
-    loop {
-        let was_full = std::mem::replace(&mut is_full, connections.available_permits() == 0);
-        if is_full && !was_full {
-            let most = shared.site.limits.connections;
-            let text = Code::ConnectionsFull.line(format_args!(
-                "http {name}: there are {most} connections, as many as are allowed \
-                 (--max-connections); further ones wait until one is closed"
-            ));
-            shared.site.log.line(Level::Warn, &text);
-        }
-        // It is never closed.
-        let Ok(permit) = connections.clone().acquire_owned().await else { return };
-        let accepted = match &socket {
-            Socket::Tcp(listener) => listener.accept().await.map(|(stream, peer)| {
-                // A response is sent as soon as it is there.
-                let _ = stream.set_nodelay(true);
-                let ends = Ends { local: stream.local_addr().ok(), peer: Some(peer) };
-                (Stream::Tcp(stream), ends)
-            }),
-            Socket::Unix(listener) => listener
-                .accept()
-                .await
-                .map(|(stream, _)| (Stream::Unix(stream), Ends { local: None, peer: None })),
-        };
-        match accepted {
-            Ok((stream, ends)) => {
-                let (shared, name) = (shared.clone(), name.clone());
-                let is_draining = is_draining.clone();
-                let connected = match stream {
-                    Stream::Tcp(stream) => {
-                        tokio::spawn(connection(shared, name, is_draining, stream, ends))
-                    }
-                    Stream::Unix(stream) => {
-                        tokio::spawn(connection(shared, name, is_draining, stream, ends))
-                    }
-                };
-                tokio::spawn(async move {
-                    let _ = connected.await;
-                    drop(permit);
-                });
+}
+
+impl Acceptor {
+    /// Takes connections for as long as it is let.
+    async fn run(self: Arc<Self>) {
+        let Self { shared, socket, name, connections, .. } = &*self;
+        // Said once for each time that it is full.
+        let mut is_full = false;
+        loop {
+            let was_full = std::mem::replace(&mut is_full, connections.available_permits() == 0);
+            if is_full && !was_full {
+                let most = shared.site.limits.connections;
+                let text = Code::ConnectionsFull.line(format_args!(
+                    "http {name}: there are {most} connections, as many as are allowed \
+                     (--max-connections); further ones wait until one is closed"
+                ));
+                shared.site.log.line(Level::Warn, &text);
             }
-            Err(error) => {
-                if !is_of_the_client(&error) {
+            // It is never closed.
+            let Ok(permit) = connections.clone().acquire_owned().await else { return };
+            let accepted = match socket {
+                Socket::Tcp(listener) => {
+                    listener.accept().await.map(|(stream, peer)| Stream::Tcp(stream, Some(peer)))
+                }
+                Socket::Unix(listener) => {
+                    listener.accept().await.map(|(stream, _)| Stream::Unix(stream))
+                }
+            };
+            match accepted {
+                Ok(stream) => self.take_in(stream, permit),
+                Err(error) if is_of_the_client(&error) => {}
+                Err(error) => {
                     let text = Code::CannotAccept.line(format_args!(
                         "http {name}: cannot accept connections: {error}; trying again in 1 s"
                     ));
@@ -194,10 +184,54 @@ async fn accept(
             }
         }
     }
+
+    /// Takes the connections that wait in the listener: closed with it, they would be reset.
+    fn accept_last(&self) {
+        while let Ok(permit) = self.connections.clone().try_acquire_owned() {
+            let stream = match &self.socket {
+                Socket::Tcp(listener) => os::accept(listener).and_then(|socket| {
+                    let stream =
+                        socket.map(|socket| tokio::net::TcpStream::from_std(socket.into()));
+                    Ok(stream.transpose()?.map(|stream| {
+                        let peer = stream.peer_addr().ok();
+                        Stream::Tcp(stream, peer)
+                    }))
+                }),
+                Socket::Unix(listener) => os::accept(listener).and_then(|socket| {
+                    let stream =
+                        socket.map(|socket| tokio::net::UnixStream::from_std(socket.into()));
+                    Ok(stream.transpose()?.map(Stream::Unix))
+                }),
+            };
+            let Ok(Some(stream)) = stream else { return };
+            self.take_in(stream, permit);
+        }
+    }
+
+    fn take_in(&self, stream: Stream, permit: OwnedSemaphorePermit) {
+        let (shared, name) = (self.shared.clone(), self.name.clone());
+        let is_draining = self.is_draining.clone();
+        let connected = match stream {
+            Stream::Tcp(stream, peer) => {
+                // A response is sent as soon as it is there.
+                let _ = stream.set_nodelay(true);
+                let ends = Ends { local: stream.local_addr().ok(), peer };
+                tokio::spawn(connection(shared, name, is_draining, stream, ends))
+            }
+            Stream::Unix(stream) => {
+                let ends = Ends { local: None, peer: None };
+                tokio::spawn(connection(shared, name, is_draining, stream, ends))
+            }
+        };
+        tokio::spawn(async move {
+            let _ = connected.await;
+            drop(permit);
+        });
+    }
 }
 
 enum Stream {
-    Tcp(tokio::net::TcpStream),
+    Tcp(tokio::net::TcpStream, Option<SocketAddr>),
     Unix(tokio::net::UnixStream),
 }
 

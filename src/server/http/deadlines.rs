@@ -17,6 +17,9 @@ use crate::server::site::Timeouts;
 /// Closes a kept connection of a process that drains: a proxy may send a request until then.
 const DRAIN_IDLE: Duration = Duration::from_millis(100);
 
+/// The same for a connection without a request so far, which may just have been accepted.
+const DRAIN_FIRST: Duration = Duration::from_secs(1);
+
 /// The reason for which a connection is closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Expired {
@@ -145,6 +148,9 @@ impl Activity {
             // The stream's own deadline for writing applies.
             None if state.is_blocked => return None,
             None => match (state.draining_since, state.version) {
+                (Some(since), Version::Unknown(_)) => {
+                    (since.max(state.active_at), DRAIN_FIRST, Expired::Drained)
+                }
                 (Some(since), _) => (since.max(state.active_at), DRAIN_IDLE, Expired::Drained),
                 (None, Version::Unknown(_)) => {
                     (state.active_at, self.timeouts.head, Expired::Silent)

@@ -316,6 +316,9 @@ impl Master {
     fn end(&mut self, failed: bool) {
         self.state = MasterState::Ending { failed };
         self.next = None;
+        // Connections would wait in them for nobody, and be reset at the end. The files go first:
+        // a worker accepts the connections of before, and none comes after them.
+        self.listeners.clear();
         let time = self.drain_time();
         self.fleet.iter_mut().for_each(|worker| worker.drain(time));
     }

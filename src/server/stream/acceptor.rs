@@ -186,6 +186,18 @@ impl Acceptor {
         Ok(())
     }
 
+    /// Takes the connections that wait in the listeners: closed with them, they would be reset.
+    fn accept_last(&mut self) {
+        let limit = self.process.site.limits.connections.max(1);
+        for index in 0..self.listeners.len() {
+            while self.process.pool.connections.count() < limit
+                && let Ok(Some(socket)) = os::accept(&self.listeners[index].0)
+            {
+                self.take_in(socket, index);
+            }
+        }
+    }
+
     fn is_full(&mut self, index: usize, limit: usize) -> io::Result<()> {
         self.process.complain_of(index, Fault::Full, Level::Warn, || {
             format!(
@@ -244,6 +256,7 @@ impl Acceptor {
     fn begin_to_drain(&mut self) -> io::Result<()> {
         self.epoll.remove(&self.drain)?;
         self.watch(false)?;
+        self.accept_last();
         self.listeners.clear();
         self.accept_us = None;
         self.process.drain();
