@@ -9,9 +9,9 @@ use std::cell::Cell;
 
 use http::StatusCode;
 use mod_rust::internal::protocol::fastcgi::{
-    self as fcgi, Flow, Kind, Message, Open, ParamsReader, Role,
+    self as fcgi, OpenRecord, ParamsReader, RecordContent, RecordKind, RequestFlow, Role,
 };
-use mod_rust::internal::protocol::params::{Limits, Params};
+use mod_rust::internal::protocol::params::{ParamLimits, Params};
 use mod_rust::internal::protocol::{head, scgi, uwsgi};
 
 thread_local! {
@@ -69,14 +69,14 @@ impl Peer {
     fn scgi(&mut self) {
         self.wire.clear();
         scgi::encode(&self.sent, &mut self.wire).unwrap();
-        let head = scgi::decode(&self.wire, &Limits::default(), &mut self.got).unwrap();
+        let head = scgi::decode(&self.wire, &ParamLimits::default(), &mut self.got).unwrap();
         assert_eq!(head.map(|head| head.size), Some(self.wire.len()));
     }
 
     fn uwsgi(&mut self) {
         self.wire.clear();
         uwsgi::encode(&self.sent, &mut self.wire).unwrap();
-        let head = uwsgi::decode(&self.wire, &Limits::default(), &mut self.got).unwrap();
+        let head = uwsgi::decode(&self.wire, &ParamLimits::default(), &mut self.got).unwrap();
         assert_eq!(head.map(|head| head.size), Some(self.wire.len()));
     }
 
@@ -87,16 +87,16 @@ impl Peer {
         got.clear();
         fcgi::put_begin(wire, 1, Role::RESPONDER, true);
         fcgi::put_params(wire, 1, sent).unwrap();
-        fcgi::put_stream_end(wire, Kind::STDIN, 1);
-        let (mut rest, mut flow) = (&wire[..], Flow::begin(Role::RESPONDER));
+        fcgi::put_stream_end(wire, RecordKind::STDIN, 1);
+        let (mut rest, mut flow) = (&wire[..], RequestFlow::begin(Role::RESPONDER));
         while let Some(record) = fcgi::split(rest).unwrap() {
             match record.message().unwrap() {
-                Message::Begin(1, _) => {}
+                RecordContent::Begin(1, _) => {}
                 message => {
                     flow.pass(&record.header).unwrap();
-                    if let Message::Params(1, bytes) = message {
+                    if let RecordContent::Params(1, bytes) = message {
                         for piece in bytes.chunks(7) {
-                            reader.feed(piece, got, &Limits::default()).unwrap();
+                            reader.feed(piece, got, &ParamLimits::default()).unwrap();
                         }
                     }
                 }
@@ -109,7 +109,7 @@ impl Peer {
 
     fn response(&mut self) {
         self.wire.clear();
-        let open = Open::begin(&mut self.wire, Kind::STDOUT, 1);
+        let open = OpenRecord::begin(&mut self.wire, RecordKind::STDOUT, 1);
         head::write_status(&mut self.wire, StatusCode::OK, None);
         head::write_header(&mut self.wire, b"Content-Type", b"text/plain");
         head::write_length(&mut self.wire, 13);
@@ -117,7 +117,7 @@ impl Peer {
         self.wire.extend_from_slice(b"Hello, world\n");
         open.close(&mut self.wire);
         let record = fcgi::split(&self.wire).unwrap().unwrap();
-        let (head, size) = head::parse(record.content, &Limits::default()).unwrap().unwrap();
+        let (head, size) = head::parse(record.content, &ParamLimits::default()).unwrap().unwrap();
         assert_eq!(
             (head.content_length(), &record.content[size..]),
             (Some(13), &b"Hello, world\n"[..])
@@ -144,7 +144,7 @@ fn warm_buffers_are_enough() {
 
 #[test]
 fn announced_lengths_cost_nothing() {
-    let limits = Limits { head: 1 << 30, pairs: 1000 };
+    let limits = ParamLimits { head: 1 << 30, pairs: 1000 };
     let mut params = Params::new();
     let (count, _) = allocated(|| {
         assert_eq!(scgi::decode(b"999999999:CONTENT_LENGTH", &limits, &mut params), Ok(None));

@@ -5,8 +5,8 @@
 use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
 use mod_rust::internal::protocol::bridge::{
-    BodyLength, FieldsEncoder, Flow, HeadEncoder, Limits, Message, Peer, Timing, flags, put_body,
-    put_continue, put_end, put_file, put_log, put_redirect, split,
+    BodyLength, BridgeFlow, FieldsEncoder, FrameLimits, HeadEncoder, Message, Peer, Timing, flags,
+    put_body, put_continue, put_end, put_file, put_log, put_redirect, split,
 };
 
 #[derive(Arbitrary, Debug)]
@@ -45,12 +45,12 @@ fuzz_target!(|plan: Plan| {
     let stream = stream(&plan.frames);
     let has_body = if plan.has_body { flags::BODY } else { 0 };
     let expect = if plan.has_body && plan.expect { flags::EXPECT } else { 0 };
-    let mut flow = Flow::of_request(has_body | expect);
+    let mut flow = BridgeFlow::of_request(has_body | expect);
     let mut length = BodyLength::new(200, None, false);
     let mut model = Model::default();
     let mut rest = &stream[..];
     // The connection is closed at the first error, as `daemon::trip` does.
-    while let Ok(Some(frame)) = split(rest, Peer::Daemon, &Limits::default()) {
+    while let Ok(Some(frame)) = split(rest, Peer::Daemon, &FrameLimits::default()) {
         rest = &rest[frame.size..];
         if flow.pass(frame.kind, frame.flags).is_err() {
             break;
@@ -131,7 +131,7 @@ fn field(name: &[u8], value: &[u8]) {
 
 fn stream(frames: &[Sent]) -> Vec<u8> {
     let mut out = Vec::new();
-    let (limits, timing) = (Limits::default(), Timing::default());
+    let (limits, timing) = (FrameLimits::default(), Timing::default());
     for frame in frames {
         match frame {
             Sent::Continue => put_continue(&mut out),

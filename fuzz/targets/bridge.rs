@@ -4,11 +4,11 @@
 
 use libfuzzer_sys::fuzz_target;
 use mod_rust::internal::protocol::bridge::{
-    Flow, FrameError, HEADER, Header, Limits, Message, Peer, split,
+    BridgeFlow, FrameError, FrameLimits, HEADER, Header, Message, Peer, split,
 };
 
 /// Small, so that the limits themselves are met.
-const LIMITS: Limits = Limits { head: 2048, data: 512, log: 256, control: 64 };
+const LIMITS: FrameLimits = FrameLimits { head: 2048, data: 512, log: 256, control: 64 };
 
 fuzz_target!(|given: &[u8]| {
     // How the stream is cut, and who sends it.
@@ -24,7 +24,7 @@ type Found = (usize, Option<FrameError>);
 fn frames(stream: &[u8], peer: Peer) -> Found {
     let mut taken = 0;
     let mut again = Vec::new();
-    let mut flow = Flow::new();
+    let mut flow = BridgeFlow::new();
     loop {
         let rest = &stream[taken..];
         match split(rest, peer, &LIMITS) {

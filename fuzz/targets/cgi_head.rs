@@ -7,15 +7,15 @@ use http::StatusCode;
 use libfuzzer_sys::fuzz_target;
 use mod_rust::internal::gateway::header;
 use mod_rust::internal::protocol::head::{
-    Error, Head, Limits, Response, parse, write_end, write_header, write_length,
+    CgiHead, HeadError, ParamLimits, ResponseKind, parse, write_end, write_header, write_length,
     write_local_redirect, write_status, write_status_line, write_variable,
 };
 
 /// Small, so that the limits themselves are met.
-const LIMITS: Limits = Limits { head: 200, pairs: 6 };
+const LIMITS: ParamLimits = ParamLimits { head: 200, pairs: 6 };
 
 /// Written heads may be longer than what was parsed.
-const WIDE: Limits = Limits { head: 100_000, pairs: 1000 };
+const WIDE: ParamLimits = ParamLimits { head: 100_000, pairs: 1000 };
 
 fuzz_target!(|given: &[u8]| {
     // How the stream is cut, or that the rest is for the writers.
@@ -41,7 +41,7 @@ fn parsed(bytes: &[u8], piece: usize) {
     }
 }
 
-fn in_pieces(bytes: &[u8], piece: usize) -> Result<Option<(Head<'_>, usize)>, Error> {
+fn in_pieces(bytes: &[u8], piece: usize) -> Result<Option<(CgiHead<'_>, usize)>, HeadError> {
     let mut end = 0;
     loop {
         let found = parse(&bytes[..end], &LIMITS);
@@ -54,7 +54,7 @@ fn in_pieces(bytes: &[u8], piece: usize) -> Result<Option<(Head<'_>, usize)>, Er
 }
 
 /// Nothing gets through that would be another field, or another response, for a client.
-fn look(head: &Head<'_>) {
+fn look(head: &CgiHead<'_>) {
     assert!((100..600).contains(&head.code()) && header::is_value(head.reason()));
     assert!(head.status().is_none_or(|status| status == head.code()));
     let mut count = 0;
@@ -65,17 +65,17 @@ fn look(head: &Head<'_>) {
         count += 1;
     }
     assert!(count <= LIMITS.pairs && head.variables().count() <= count);
-    let local = head.response() == Response::LocalRedirect;
+    let local = head.response() == ResponseKind::LocalRedirect;
     assert!(!local || count == 1 && head.location().is_some_and(|it| it.starts_with(b"/")));
     assert_eq!(head.location(), head.header(b"Location"));
     let length = head.header(b"Content-Length").map(|it| String::from_utf8(it.to_vec()));
     assert_eq!(head.content_length(), length.map(|it| it.expect("digits").parse().expect("one")));
 }
 
-fn again(head: &Head<'_>) {
+fn again(head: &CgiHead<'_>) {
     let mut out = Vec::new();
     let code = StatusCode::from_u16(head.code()).expect("100 to 599");
-    if head.response() == Response::Nph {
+    if head.response() == ResponseKind::Nph {
         write_status_line(&mut out, code, Some(head.reason()));
     } else if head.status().is_some() {
         write_status(&mut out, code, Some(head.reason()));
@@ -116,7 +116,7 @@ fn written(bytes: &[u8]) {
     write_length(&mut out, bytes.len() as u64);
     write_end(&mut out);
     let (head, size) = parse(&out, &WIDE).expect("what is written parses").expect("whole");
-    assert_eq!((size, head.response()), (out.len(), Response::Document));
+    assert_eq!((size, head.response()), (out.len(), ResponseKind::Document));
     assert_eq!((head.code(), head.content_length()), (code.as_u16(), Some(bytes.len() as u64)));
     let found = head.headers().map(|(name, value)| (name.to_vec(), value));
     let expected = fields.into_iter().map(|(name, value)| (name, value.trim_ascii()));
@@ -130,7 +130,7 @@ fn redirected(path: &[u8]) {
         Err(error) => assert!(out == b"before" && !error.to_string().is_empty()),
         Ok(()) => {
             let (head, size) = parse(&out[6..], &WIDE).expect("good").expect("whole");
-            assert_eq!((size, head.response()), (out.len() - 6, Response::LocalRedirect));
+            assert_eq!((size, head.response()), (out.len() - 6, ResponseKind::LocalRedirect));
             assert_eq!(head.location(), Some(path.trim_ascii()));
         }
     }

@@ -1,9 +1,9 @@
 //! Parts that the targets of the gateway protocols share.
 
-use mod_rust::internal::protocol::params::{Limits, Params};
+use mod_rust::internal::protocol::params::{ParamLimits, Params};
 
 /// Small, so that the limits themselves are met.
-pub const LIMITS: Limits = Limits { head: 300, pairs: 8 };
+pub const LIMITS: ParamLimits = ParamLimits { head: 300, pairs: 8 };
 
 /// Variables of any bytes: a byte of length each before a name and a value.
 pub fn made_up(mut bytes: &[u8]) -> Params {

@@ -14,8 +14,8 @@ use mod_rust::internal::daemon_process::{Applications, Daemon, run};
 use mod_rust::internal::os::{self, Event, monotonic_us};
 use mod_rust::internal::process_group::{GroupOptions, ProcessState, Scoreboard};
 use mod_rust::internal::protocol::bridge::{
-    Flow, InputFailure, Kind, Limits, Pairs, Peer, RequestEncoder, RequestFacts, TOKEN, put_header,
-    put_hello, put_input_end, put_input_failed, put_input_stop, split,
+    BridgeFlow, FrameLimits, InputFailure, Kind, Pairs, Peer, RequestEncoder, RequestFacts, TOKEN,
+    put_header, put_hello, put_input_end, put_input_failed, put_input_stop, split,
 };
 
 const GROUP: [u8; TOKEN] = *b"sixteen bytes 16";
@@ -101,12 +101,12 @@ fn request(out: &mut Vec<u8>, length: u8, target: u8) {
     let mut request = RequestEncoder::begin(out, &facts);
     request.variable(b"REQUEST_METHOD", b"POST");
     request.variable(b"PATH_INFO", &target);
-    request.headers().finish(&Limits::default()).expect("a small request");
+    request.headers().finish(&FrameLimits::default()).expect("a small request");
 }
 
 /// Holds what the process sent against the protocol, for the requests that the stream holds.
 fn check(stream: &[u8], answers: &[u8]) {
-    let limits = Limits::default();
+    let limits = FrameLimits::default();
     let mut requests = Vec::new();
     let mut rest = stream;
     while let Ok(Some(frame)) = split(rest, Peer::Child, &limits) {
@@ -116,7 +116,7 @@ fn check(stream: &[u8], answers: &[u8]) {
         rest = &rest[frame.size..];
     }
     let mut requests = requests.into_iter();
-    let (mut rest, mut flow) = (answers, Flow::new());
+    let (mut rest, mut flow) = (answers, BridgeFlow::new());
     while let Some(frame) = split(rest, Peer::Daemon, &limits).expect("a good frame") {
         frame.message().expect("a good message");
         rest = &rest[frame.size..];
@@ -129,7 +129,9 @@ fn check(stream: &[u8], answers: &[u8]) {
             _ => {}
         }
         if !flow.is_answering() {
-            flow = Flow::of_request(requests.next().expect("an answer for each request at most"));
+            flow = BridgeFlow::of_request(
+                requests.next().expect("an answer for each request at most"),
+            );
         }
         flow.pass(frame.kind, frame.flags).expect("a frame whose turn it is");
     }

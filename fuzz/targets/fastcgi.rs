@@ -10,10 +10,11 @@ use std::collections::BTreeMap;
 use common::{LIMITS, assert_same, check, made_up};
 use libfuzzer_sys::fuzz_target;
 use mod_rust::internal::protocol::fastcgi::{
-    Begin, Capacity, Error, ErrorKind, FilterData, Flow, HEADER, Header, Kind, MAX_RECORD, Message,
-    Open, PADDING, Pairs, ParamsReader, Record, Role, Step, parse_web_server_addrs, put_abort,
-    put_begin, put_end, put_get_values_result, put_header, put_pair, put_params, put_stream,
-    put_stream_end, put_unknown_type, split,
+    BeginRequest, Capacity, FilterData, HEADER, MAX_RECORD, NameValuePairs, OpenRecord, PADDING,
+    ParamsReader, Record, RecordContent, RecordError, RecordErrorKind, RecordHeader, RecordKind,
+    RequestFlow, Role, Step, parse_web_server_addrs, put_abort, put_begin, put_end,
+    put_get_values_result, put_header, put_pair, put_params, put_stream, put_stream_end,
+    put_unknown_type, split,
 };
 use mod_rust::internal::protocol::params::Params;
 
@@ -30,7 +31,7 @@ fuzz_target!(|given: &[u8]| {
 });
 
 /// Returns the number of bytes in good records, and the reason for their end.
-type Found = (usize, Option<Error>);
+type Found = (usize, Option<RecordError>);
 
 fn connection(stream: &[u8], piece: usize) {
     let mut requests = BTreeMap::new();
@@ -40,7 +41,7 @@ fn connection(stream: &[u8], piece: usize) {
         match split(rest) {
             Ok(None) => {
                 if let Some(header) = rest.first_chunk::<HEADER>() {
-                    let header = Header::decode(header).expect("as split");
+                    let header = RecordHeader::decode(header).expect("as split");
                     assert!(rest.len() < header.size(), "a record is kept back");
                 }
                 break (taken, None);
@@ -50,7 +51,7 @@ fn connection(stream: &[u8], piece: usize) {
                 match record.message() {
                     Ok(message) => one(&record, &message, rest, &mut requests),
                     Err(error) => {
-                        assert!(matches!(error.kind(), ErrorKind::Truncated { .. }));
+                        assert!(matches!(error.kind(), RecordErrorKind::Truncated { .. }));
                         assert!(error.offset() < record.size() && !error.to_string().is_empty());
                     }
                 }
@@ -88,17 +89,17 @@ fn in_pieces(stream: &[u8], piece: usize) -> Found {
 
 /// A request as a driver keeps it.
 struct Request {
-    flow: Flow,
+    flow: RequestFlow,
     reader: ParamsReader,
     params: Params,
     /// The PARAMS stream as it came.
     stream: Vec<u8>,
-    failed: Option<Error>,
+    failed: Option<RecordError>,
 }
 
 fn one(
     record: &Record<'_>,
-    message: &Message<'_>,
+    message: &RecordContent<'_>,
     bytes: &[u8],
     requests: &mut BTreeMap<u16, Request>,
 ) {
@@ -109,13 +110,13 @@ fn one(
     let copy = split(&again).expect("good").expect("whole");
     assert_eq!(copy.size(), again.len());
     assert_eq!(copy.message().as_ref(), Ok(message));
-    if let Message::GetValues(asked) = message {
+    if let RecordContent::GetValues(asked) = message {
         answer(*asked);
     }
-    if let Message::Begin(id, begin) = message {
+    if let RecordContent::Begin(id, begin) = message {
         // An id that is in use is the driver's to refuse.
         requests.entry(*id).or_insert_with(|| Request {
-            flow: Flow::begin(begin.role),
+            flow: RequestFlow::begin(begin.role),
             reader: ParamsReader::new(),
             params: Params::new(),
             stream: Vec::new(),
@@ -126,17 +127,17 @@ fn one(
     }
 }
 
-fn passed(request: &mut Request, header: &Header, content: &[u8]) {
+fn passed(request: &mut Request, header: &RecordHeader, content: &[u8]) {
     let before = request.flow;
     match request.flow.pass(header) {
         Ok(step) => {
             let expected = match (header.kind, content.is_empty()) {
-                (Kind::PARAMS, false) => Step::Params,
-                (Kind::PARAMS, true) => Step::ParamsEnd,
-                (Kind::STDIN, false) => Step::Stdin,
-                (Kind::STDIN, true) => Step::StdinEnd,
-                (Kind::DATA, false) => Step::Data,
-                (Kind::DATA, true) => Step::DataEnd,
+                (RecordKind::PARAMS, false) => Step::Params,
+                (RecordKind::PARAMS, true) => Step::ParamsEnd,
+                (RecordKind::STDIN, false) => Step::Stdin,
+                (RecordKind::STDIN, true) => Step::StdinEnd,
+                (RecordKind::DATA, false) => Step::Data,
+                (RecordKind::DATA, true) => Step::DataEnd,
                 _ => Step::Abort,
             };
             assert_eq!(step, expected);
@@ -148,12 +149,12 @@ fn passed(request: &mut Request, header: &Header, content: &[u8]) {
         }
         Err(error) => {
             assert!(request.flow == before && !error.to_string().is_empty());
-            assert!(header.kind != Kind::ABORT_REQUEST);
+            assert!(header.kind != RecordKind::ABORT_REQUEST);
             return;
         }
     }
     assert!(!request.flow.is_whole() || request.flow.is_ready());
-    if header.kind != Kind::PARAMS || request.failed.is_some() {
+    if header.kind != RecordKind::PARAMS || request.failed.is_some() {
         return;
     }
     request.stream.extend_from_slice(content);
@@ -173,34 +174,37 @@ fn passed(request: &mut Request, header: &Header, content: &[u8]) {
 }
 
 /// The record anew, by the functions for its type.
-fn put(message: &Message<'_>, header: &Header, content: &[u8]) -> Vec<u8> {
+fn put(message: &RecordContent<'_>, header: &RecordHeader, content: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
     match *message {
-        Message::Begin(id, Begin { role, keep_conn }) => put_begin(&mut out, id, role, keep_conn),
-        Message::Abort(id) => put_abort(&mut out, id),
-        Message::End(id, end) => put_end(&mut out, id, end.app_status, end.protocol_status),
-        Message::UnknownType(kind) => put_unknown_type(&mut out, kind),
-        Message::Params(id, b"")
-        | Message::Stdin(id, b"")
-        | Message::Stdout(id, b"")
-        | Message::Stderr(id, b"")
-        | Message::Data(id, b"") => put_stream_end(&mut out, header.kind, id),
-        Message::Params(id, bytes)
-        | Message::Stdin(id, bytes)
-        | Message::Stdout(id, bytes)
-        | Message::Stderr(id, bytes)
-        | Message::Data(id, bytes)
+        RecordContent::Begin(id, BeginRequest { role, keep_conn }) => {
+            put_begin(&mut out, id, role, keep_conn)
+        }
+        RecordContent::Abort(id) => put_abort(&mut out, id),
+        RecordContent::End(id, end) => put_end(&mut out, id, end.app_status, end.protocol_status),
+        RecordContent::UnknownType(kind) => put_unknown_type(&mut out, kind),
+        RecordContent::Params(id, b"")
+        | RecordContent::Stdin(id, b"")
+        | RecordContent::Stdout(id, b"")
+        | RecordContent::Stderr(id, b"")
+        | RecordContent::Data(id, b"") => put_stream_end(&mut out, header.kind, id),
+        RecordContent::Params(id, bytes)
+        | RecordContent::Stdin(id, bytes)
+        | RecordContent::Stdout(id, bytes)
+        | RecordContent::Stderr(id, bytes)
+        | RecordContent::Data(id, bytes)
             if bytes.len() <= 65_528 =>
         {
             put_stream(&mut out, header.kind, id, bytes);
         }
-        Message::Unknown(header) => {
+        RecordContent::Unknown(header) => {
             put_header(&mut out, &header);
             out.extend_from_slice(content);
             out.resize(header.size(), 0);
         }
         _ => {
-            let header = Header::padded(header.kind, header.request_id, header.content_length);
+            let header =
+                RecordHeader::padded(header.kind, header.request_id, header.content_length);
             put_header(&mut out, &header);
             out.extend_from_slice(content);
             out.extend_from_slice(&PADDING[..usize::from(header.padding_length)]);
@@ -210,13 +214,13 @@ fn put(message: &Message<'_>, header: &Header, content: &[u8]) -> Vec<u8> {
     out
 }
 
-fn answer(asked: Pairs<'_>) {
+fn answer(asked: NameValuePairs<'_>) {
     let mut out = Vec::new();
     let capacity = Capacity { max_conns: u32::MAX, max_reqs: 7, mpxs_conns: true };
     put_get_values_result(&mut out, asked, &capacity);
     assert!(out.len() <= 88, "an answer of {} bytes", out.len());
     let record = split(&out).expect("good").expect("whole");
-    let Ok(Message::GetValuesResult(values)) = record.message() else { panic!("{record:?}") };
+    let Ok(RecordContent::GetValuesResult(values)) = record.message() else { panic!("{record:?}") };
     for name in Capacity::NAMES {
         let asked = asked.get(name.as_bytes()).is_some();
         assert_eq!(values.get(name.as_bytes()).is_some(), asked);
@@ -225,7 +229,7 @@ fn answer(asked: Pairs<'_>) {
 }
 
 /// A PARAMS stream in pieces of this size: the variables, and why they are not all.
-fn read(stream: &[u8], piece: usize, ends: bool) -> (Params, Option<Error>) {
+fn read(stream: &[u8], piece: usize, ends: bool) -> (Params, Option<RecordError>) {
     let (mut reader, mut params) = (ParamsReader::new(), Params::new());
     for piece in stream.chunks(piece) {
         let fed = reader.feed(piece, &mut params, &LIMITS);
@@ -268,7 +272,7 @@ fn encoded(params: &Params) {
     while let Some(record) = split(rest).expect("good") {
         assert_eq!(record.size() % 8, 0);
         assert_ne!(last, Some(0), "a record behind the end");
-        let Ok(Message::Params(1, piece)) = record.message() else { panic!("{record:?}") };
+        let Ok(RecordContent::Params(1, piece)) = record.message() else { panic!("{record:?}") };
         carried.extend_from_slice(piece);
         last = Some(piece.len());
         rest = &rest[record.size()..];
@@ -288,15 +292,15 @@ fn stream(seed: &[u8], how: u8) {
     let bytes = seed.repeat(1 << (how & 15).min(11));
     let bytes = &bytes[..bytes.len().min(200_000)];
     let (mut one, mut other) = (b"before".to_vec(), b"before".to_vec());
-    put_stream(&mut one, Kind::STDOUT, 9, bytes);
-    let open = Open::begin(&mut other, Kind::STDOUT, 9);
+    put_stream(&mut one, RecordKind::STDOUT, 9, bytes);
+    let open = OpenRecord::begin(&mut other, RecordKind::STDOUT, 9);
     other.extend_from_slice(bytes);
     assert_eq!((open.len(&other), open.is_empty(&other)), (bytes.len(), bytes.is_empty()));
     open.close(&mut other);
     assert!(one == other);
     let (mut rest, mut got) = (&one[6..], Vec::new());
     while let Some(record) = split(rest).expect("good") {
-        let Ok(Message::Stdout(9, piece)) = record.message() else { panic!("{record:?}") };
+        let Ok(RecordContent::Stdout(9, piece)) = record.message() else { panic!("{record:?}") };
         assert!(!piece.is_empty() && record.size() % 8 == 0);
         got.extend_from_slice(piece);
         rest = &rest[record.size()..];

@@ -7,7 +7,7 @@ mod common;
 use common::{LIMITS, assert_same, check, made_up};
 use libfuzzer_sys::fuzz_target;
 use mod_rust::internal::protocol::params::Params;
-use mod_rust::internal::protocol::scgi::{Error, Head, decode, encode};
+use mod_rust::internal::protocol::scgi::{ScgiError, ScgiHead, decode, encode};
 
 /// The longest head: three digits, the colon, the content, the comma.
 const MOST: usize = 3 + 1 + LIMITS.head + 1;
@@ -40,7 +40,7 @@ fn decoded(wire: &[u8], piece: usize) {
 }
 
 /// With a buffer that grows until the head is there.
-fn in_pieces(wire: &[u8], piece: usize) -> Result<Option<Head>, Error> {
+fn in_pieces(wire: &[u8], piece: usize) -> Result<Option<ScgiHead>, ScgiError> {
     let mut params = Params::new();
     let mut end = 0;
     loop {
@@ -59,7 +59,7 @@ fn again(params: &Params, content_length: u64) {
     let (mut first, mut second, mut got) = (Vec::new(), Vec::new(), Params::new());
     encode(params, &mut first).expect("what was decoded can be encoded");
     let head = decode(&first, &LIMITS, &mut got).expect("good").expect("whole");
-    assert_eq!(head, Head { size: first.len(), content_length });
+    assert_eq!(head, ScgiHead { size: first.len(), content_length });
     assert_same(params, &got);
     encode(&got, &mut second).expect("what was decoded can be encoded");
     assert_eq!(first, second);

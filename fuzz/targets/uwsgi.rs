@@ -7,7 +7,7 @@ mod common;
 use common::{LIMITS, assert_same, check, made_up};
 use libfuzzer_sys::fuzz_target;
 use mod_rust::internal::protocol::params::Params;
-use mod_rust::internal::protocol::uwsgi::{Error, HEADER, Head, REQUEST, decode, encode};
+use mod_rust::internal::protocol::uwsgi::{HEADER, REQUEST, UwsgiError, UwsgiHead, decode, encode};
 
 const MOST: usize = HEADER + LIMITS.head;
 
@@ -49,7 +49,7 @@ fn decoded(wire: &[u8], piece: usize) {
 }
 
 /// With a buffer that grows until the head is there.
-fn in_pieces(wire: &[u8], piece: usize) -> Result<Option<Head>, Error> {
+fn in_pieces(wire: &[u8], piece: usize) -> Result<Option<UwsgiHead>, UwsgiError> {
     let mut params = Params::new();
     let mut end = 0;
     loop {

@@ -9,14 +9,14 @@ use std::time::{Duration, Instant};
 use super::connection::{BridgeConnection, Received};
 use super::failure::Failure;
 use super::group::Group;
-use super::request_body::{Pumped, RequestBody, borrow};
+use super::request_body::{Pumped, RelayedBody, borrow};
 use super::response::{FrameStep, RelayedResponse};
 use crate::adapter::{RequestExchange, pause};
 use crate::gateway::{Error, ErrorKind, Outcome};
 use crate::httpd::Request;
 use crate::os;
 use crate::process_group::{Lease, ProcessState};
-use crate::protocol::bridge::{Flow, Timing};
+use crate::protocol::bridge::{BridgeFlow, Timing};
 
 /// The interval at which a wait is broken off to check other things. mod_reqtimeout, for one, tells
 /// that a client sends too slowly only when it is read from.
@@ -64,7 +64,7 @@ pub(super) struct Attempt<'t, 'c, 'e, 'r> {
     /// The bytes of the packet that have gone.
     pub(super) sent: usize,
     /// The turn of the frames that the process sends.
-    pub(super) flow: Flow,
+    pub(super) flow: BridgeFlow,
     /// The time at which the process last took or sent something.
     pub(super) heard: Instant,
     pub(super) started: Instant,
@@ -83,7 +83,7 @@ impl<'e, 'r> Attempt<'_, '_, 'e, 'r> {
     pub(super) fn run(
         &mut self,
         connection: &mut BridgeConnection,
-        upload: &mut RequestBody<'e, 'r>,
+        upload: &mut RelayedBody<'e, 'r>,
         answer: &mut RelayedResponse<'_, 'e, 'r>,
     ) -> Result<(Outcome, bool), AttemptFailure> {
         loop {
@@ -111,7 +111,7 @@ impl<'e, 'r> Attempt<'_, '_, 'e, 'r> {
     fn frames(
         &mut self,
         connection: &mut BridgeConnection,
-        upload: &mut RequestBody<'e, 'r>,
+        upload: &mut RelayedBody<'e, 'r>,
         answer: &mut RelayedResponse<'_, 'e, 'r>,
     ) -> Result<Option<(Outcome, bool)>, AttemptFailure> {
         let pid = self.lease.pid;
@@ -152,7 +152,7 @@ impl<'e, 'r> Attempt<'_, '_, 'e, 'r> {
     }
 
     /// Leaves the connection at rest, if it can be.
-    fn settle(&self, connection: &BridgeConnection, upload: &RequestBody<'e, 'r>) -> bool {
+    fn settle(&self, connection: &BridgeConnection, upload: &RelayedBody<'e, 'r>) -> bool {
         if self.sent < self.packet.len() {
             return false;
         }
@@ -210,7 +210,7 @@ impl<'e, 'r> Attempt<'_, '_, 'e, 'r> {
     fn step(
         &mut self,
         connection: &mut BridgeConnection,
-        upload: &mut RequestBody<'e, 'r>,
+        upload: &mut RelayedBody<'e, 'r>,
         answer: &RelayedResponse<'_, 'e, 'r>,
     ) -> Result<(), AttemptFailure> {
         if !self.is_deaf {
@@ -227,7 +227,7 @@ impl<'e, 'r> Attempt<'_, '_, 'e, 'r> {
     fn send_and_receive(
         &mut self,
         connection: &mut BridgeConnection,
-        upload: &mut RequestBody<'e, 'r>,
+        upload: &mut RelayedBody<'e, 'r>,
         answer: &RelayedResponse<'_, 'e, 'r>,
     ) -> Result<(), NotSent> {
         let lost = |_: io::Error| NotSent::Write;

@@ -11,7 +11,7 @@ use super::connection::BridgeConnection;
 use super::failure::Failure;
 use super::group::Group;
 use super::idle_connections::CONNECTIONS;
-use super::request_body::RequestBody;
+use super::request_body::RelayedBody;
 use super::response::RelayedResponse;
 use super::waiting::WaitingForProcess;
 use crate::adapter::{ExchangeContext, RequestExchange, RequestInput, conclude};
@@ -20,7 +20,7 @@ use crate::httpd::{HookStatus, Request, log};
 use crate::os;
 use crate::process_group::{LONGEST_PAUSE_US, Lease, ProcessChoice, ProcessState, TriedSlots};
 use crate::protocol::bridge::{
-    Flow, HEADER, HELLO, Limits, Pairs, RequestEncoder, RequestFacts, put_hello, stamp,
+    BridgeFlow, FrameLimits, HEADER, HELLO, Pairs, RequestEncoder, RequestFacts, put_hello, stamp,
 };
 
 /// Which application a process of the group is to run.
@@ -68,7 +68,7 @@ impl Group {
         input: RequestInput<'e, 'r>,
         phases: &PhaseTimes,
     ) -> HookStatus {
-        let mut upload = RequestBody::new(request, input);
+        let mut upload = RelayedBody::new(request, input);
         let mut packet = PACKET.take();
         packet.clear();
         let ended = self
@@ -108,7 +108,7 @@ impl Group {
         packet: &mut Vec<u8>,
         exchange: &RequestExchange<'_, '_>,
         call: Call<'_>,
-        upload: &mut RequestBody<'_, '_>,
+        upload: &mut RelayedBody<'_, '_>,
     ) -> Result<(), crate::protocol::bridge::EncodeError> {
         put_hello(packet, &self.board.group.token());
         let request = exchange.request();
@@ -133,7 +133,7 @@ impl Group {
         exchange.each_variable(&mut |name, value| encoder.variable(name, value));
         let mut headers = encoder.headers();
         exchange.each_header(&mut |name, value| headers.header(name, value));
-        headers.finish(&Limits::default())?;
+        headers.finish(&FrameLimits::default())?;
         upload.begin(packet, || self.is_crowded());
         Ok(())
     }
@@ -166,7 +166,7 @@ impl<'e, 'r> DaemonRequest<'_, 'e, 'r> {
     fn carry(
         &self,
         packet: &mut [u8],
-        upload: &mut RequestBody<'e, 'r>,
+        upload: &mut RelayedBody<'e, 'r>,
     ) -> Result<Outcome, Failure> {
         let started = Instant::now();
         let first_piece = upload.taken();
@@ -265,7 +265,7 @@ impl<'e, 'r> DaemonRequest<'_, 'e, 'r> {
         &self,
         lease: Lease,
         packet: &mut [u8],
-        upload: &mut RequestBody<'e, 'r>,
+        upload: &mut RelayedBody<'e, 'r>,
     ) -> Result<AttemptEnd, Failure> {
         let board = &self.group.board;
         let started = os::monotonic_us();
@@ -285,7 +285,7 @@ impl<'e, 'r> DaemonRequest<'_, 'e, 'r> {
         let ticket = board.group.ticket();
         let sent_us = os::monotonic_us();
         stamp(&mut packet[HELLO_FRAME..], ticket, sent_us, lease.incarnation);
-        let flow = Flow::of_request(packet[REQUEST_FLAGS]);
+        let flow = BridgeFlow::of_request(packet[REQUEST_FLAGS]);
         self.phases.connected(lease, started, sent_us);
         let mut attempt = Attempt {
             daemon_request: self,

@@ -11,7 +11,7 @@ use bytes::{Buf as _, Bytes, BytesMut};
 use rustix::net::{AddressFamily, SendFlags, SocketAddrUnix, SocketFlags, SocketType};
 
 use crate::os;
-use crate::protocol::bridge::{Frame, FrameError, HEADER, Header, Limits, Peer};
+use crate::protocol::bridge::{Frame, FrameError, FrameLimits, HEADER, Header, Peer};
 
 /// The bytes that are read at once. A small response needs no more, and kept connections should
 /// keep no memory.
@@ -127,7 +127,7 @@ impl BridgeConnection {
     /// Returns the next frame, if it has come in whole: its header and its payload.
     pub(super) fn next_frame(&mut self) -> Result<Option<(Header, Bytes)>, FrameError> {
         let Some(bytes) = self.input.first_chunk::<HEADER>() else { return Ok(None) };
-        let header = Header::decode(bytes, Peer::Daemon, &Limits::default())?;
+        let header = Header::decode(bytes, Peer::Daemon, &FrameLimits::default())?;
         let length = header.length as usize;
         if self.input.len() < HEADER + length {
             // Room for all of it, so that it is not copied when it has come.

@@ -11,7 +11,8 @@ use crate::gateway::{Fill, InputSource as _};
 use crate::httpd::Request;
 use crate::os;
 use crate::protocol::bridge::{
-    FieldsEncoder, InputFailure, Limits, put_input, put_input_end, put_input_failed, put_input_stop,
+    FieldsEncoder, FrameLimits, InputFailure, put_input, put_input_end, put_input_failed,
+    put_input_stop,
 };
 
 /// The most bytes of the body in one frame.
@@ -22,7 +23,7 @@ pub(super) const PIECE: usize = 64 * 1024;
 const LINGER: Duration = Duration::from_millis(1);
 
 /// The request body of one exchange.
-pub(super) struct RequestBody<'e, 'r> {
+pub(super) struct RelayedBody<'e, 'r> {
     request: &'e Request<'r>,
     input: RequestInput<'e, 'r>,
     /// The client waits for a 100 Continue, which reading would send.
@@ -61,7 +62,7 @@ pub(super) enum Pumped {
     NoData,
 }
 
-impl<'e, 'r> RequestBody<'e, 'r> {
+impl<'e, 'r> RelayedBody<'e, 'r> {
     pub(super) fn new(request: &'e Request<'r>, input: RequestInput<'e, 'r>) -> Self {
         let ended = !input.is_unread();
         let held = !ended && request.expects_continue();
@@ -221,7 +222,7 @@ impl<'e, 'r> RequestBody<'e, 'r> {
         for (name, value) in &trailers {
             frame.header(name.as_str().as_bytes(), value.as_bytes());
         }
-        if frame.finish(&Limits::default()).is_err() {
+        if frame.finish(&FrameLimits::default()).is_err() {
             // Trailers that are too long for the bridge are not worth the request.
             put_input_end(&mut self.frame);
         }

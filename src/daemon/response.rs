@@ -30,7 +30,7 @@ pub(super) enum FrameStep {
     /// The client cannot be answered as the application wants: it has gone, or a filter failed.
     Stop(Error),
     /// The peer does not take the request.
-    Refused { reason: bridge::Reason, message: String },
+    Refused { reason: bridge::RefusalReason, message: String },
 }
 
 /// A response under way.

@@ -81,17 +81,17 @@ pub(super) fn declared<T: DeserializeOwned>() -> Option<&'static [&'static str]>
 
 /// The reason why options could not be read.
 #[derive(Debug)]
-struct ReadError(String);
+struct OptionReadError(String);
 
-impl std::fmt::Display for ReadError {
+impl std::fmt::Display for OptionReadError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.0)
     }
 }
 
-impl std::error::Error for ReadError {}
+impl std::error::Error for OptionReadError {}
 
-impl de::Error for ReadError {
+impl de::Error for OptionReadError {
     fn custom<T: std::fmt::Display>(message: T) -> Self {
         Self(message.to_string())
     }
@@ -114,14 +114,14 @@ struct Map<'a> {
 }
 
 impl<'de> de::Deserializer<'de> for Map<'_> {
-    type Error = ReadError;
+    type Error = OptionReadError;
 
-    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ReadError> {
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, OptionReadError> {
         visitor.visit_map(self)
     }
 
     // `()` is the options type of an application without options.
-    fn deserialize_unit<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ReadError> {
+    fn deserialize_unit<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, OptionReadError> {
         match self.pairs.first() {
             None => visitor.visit_unit(),
             Some((name, _)) => Err(de::Error::unknown_field(name, &[])),
@@ -133,7 +133,7 @@ impl<'de> de::Deserializer<'de> for Map<'_> {
         _name: &'static str,
         fields: &'static [&'static str],
         visitor: V,
-    ) -> Result<V::Value, ReadError> {
+    ) -> Result<V::Value, OptionReadError> {
         if let Some((name, _)) = self.pairs.iter().find(|(name, _)| !fields.contains(&&**name)) {
             return Err(de::Error::unknown_field(name, fields));
         }
@@ -147,21 +147,27 @@ impl<'de> de::Deserializer<'de> for Map<'_> {
 }
 
 impl<'de> MapAccess<'de> for Map<'_> {
-    type Error = ReadError;
+    type Error = OptionReadError;
 
     fn next_key_seed<K: DeserializeSeed<'de>>(
         &mut self,
         seed: K,
-    ) -> Result<Option<K::Value>, ReadError> {
+    ) -> Result<Option<K::Value>, OptionReadError> {
         let Some((name, _)) = self.pairs.get(self.next) else { return Ok(None) };
         seed.deserialize(StrDeserializer::new(name)).map(Some)
     }
 
-    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, ReadError> {
+    fn next_value_seed<V: DeserializeSeed<'de>>(
+        &mut self,
+        seed: V,
+    ) -> Result<V::Value, OptionReadError> {
         let (name, value) = &self.pairs[self.next];
         self.next += 1;
-        seed.deserialize(Value(value)).map_err(|ReadError(reason)| {
-            ReadError(format!("option \"{name}\": value \"{}\": {reason}", value.escape_debug()))
+        seed.deserialize(Value(value)).map_err(|OptionReadError(reason)| {
+            OptionReadError(format!(
+                "option \"{name}\": value \"{}\": {reason}",
+                value.escape_debug()
+            ))
         })
     }
 }
@@ -171,30 +177,30 @@ struct Value<'a>(&'a str);
 
 macro_rules! parse {
     ($($method:ident $visit:ident $type:ty, $what:literal;)*) => {$(
-        fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ReadError> {
+        fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, OptionReadError> {
             match self.0.parse::<$type>() {
                 Ok(value) => visitor.$visit(value),
-                Err(_) => Err(ReadError(format!($what, min = <$type>::MIN, max = <$type>::MAX))),
+                Err(_) => Err(OptionReadError(format!($what, min = <$type>::MIN, max = <$type>::MAX))),
             }
         }
     )*};
 }
 
 impl<'de> de::Deserializer<'de> for Value<'_> {
-    type Error = ReadError;
+    type Error = OptionReadError;
 
-    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ReadError> {
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, OptionReadError> {
         visitor.visit_str(self.0)
     }
 
-    fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ReadError> {
+    fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, OptionReadError> {
         let is = |words: [&str; 4]| words.iter().any(|word| word.eq_ignore_ascii_case(self.0));
         if is(["on", "yes", "true", "1"]) {
             visitor.visit_bool(true)
         } else if is(["off", "no", "false", "0"]) {
             visitor.visit_bool(false)
         } else {
-            Err(ReadError("expected On or Off".into()))
+            Err(OptionReadError("expected On or Off".into()))
         }
     }
 
@@ -211,7 +217,7 @@ impl<'de> de::Deserializer<'de> for Value<'_> {
         deserialize_f64 visit_f64 f64, "expected a number from {min} to {max}";
     }
 
-    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ReadError> {
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, OptionReadError> {
         visitor.visit_some(self)
     }
 
@@ -219,11 +225,11 @@ impl<'de> de::Deserializer<'de> for Value<'_> {
         self,
         _name: &'static str,
         visitor: V,
-    ) -> Result<V::Value, ReadError> {
+    ) -> Result<V::Value, OptionReadError> {
         visitor.visit_newtype_struct(self)
     }
 
-    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ReadError> {
+    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, OptionReadError> {
         visitor.visit_seq(Words(self.0.split_ascii_whitespace()))
     }
 
@@ -232,10 +238,10 @@ impl<'de> de::Deserializer<'de> for Value<'_> {
         _name: &'static str,
         variants: &'static [&'static str],
         visitor: V,
-    ) -> Result<V::Value, ReadError> {
-        visitor
-            .visit_enum(StrDeserializer::new(self.0))
-            .map_err(|_: ReadError| ReadError(format!("expected one of {}", variants.join(", "))))
+    ) -> Result<V::Value, OptionReadError> {
+        visitor.visit_enum(StrDeserializer::new(self.0)).map_err(|_: OptionReadError| {
+            OptionReadError(format!("expected one of {}", variants.join(", ")))
+        })
     }
 
     forward_to_deserialize_any! {
@@ -247,12 +253,12 @@ impl<'de> de::Deserializer<'de> for Value<'_> {
 struct Words<'a>(std::str::SplitAsciiWhitespace<'a>);
 
 impl<'de> SeqAccess<'de> for Words<'_> {
-    type Error = ReadError;
+    type Error = OptionReadError;
 
     fn next_element_seed<T: DeserializeSeed<'de>>(
         &mut self,
         seed: T,
-    ) -> Result<Option<T::Value>, ReadError> {
+    ) -> Result<Option<T::Value>, OptionReadError> {
         self.0.next().map(|word| seed.deserialize(Value(word))).transpose()
     }
 }
@@ -261,13 +267,13 @@ impl<'de> SeqAccess<'de> for Words<'_> {
 struct Fields<'a>(&'a mut Option<&'static [&'static str]>);
 
 impl<'de> de::Deserializer<'de> for Fields<'_> {
-    type Error = ReadError;
+    type Error = OptionReadError;
 
-    fn deserialize_any<V: Visitor<'de>>(self, _visitor: V) -> Result<V::Value, ReadError> {
-        Err(ReadError(String::new()))
+    fn deserialize_any<V: Visitor<'de>>(self, _visitor: V) -> Result<V::Value, OptionReadError> {
+        Err(OptionReadError(String::new()))
     }
 
-    fn deserialize_unit<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ReadError> {
+    fn deserialize_unit<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, OptionReadError> {
         *self.0 = Some(&[]);
         self.deserialize_any(visitor)
     }
@@ -277,7 +283,7 @@ impl<'de> de::Deserializer<'de> for Fields<'_> {
         _name: &'static str,
         fields: &'static [&'static str],
         visitor: V,
-    ) -> Result<V::Value, ReadError> {
+    ) -> Result<V::Value, OptionReadError> {
         *self.0 = Some(fields);
         self.deserialize_any(visitor)
     }

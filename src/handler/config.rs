@@ -3,8 +3,8 @@
 use std::str::FromStr;
 use std::time::Duration;
 
-use super::instance::Named;
-use super::mount::Mount;
+use super::instance::NamedApplication;
+use super::mount::AliasMount;
 use super::options::Chain;
 use super::selection::{Names, Selection};
 use crate::httpd::{Pool, PoolRef};
@@ -41,7 +41,7 @@ pub(super) enum Choice {
     /// `Off`.
     Off,
     /// An application of this module's.
-    Own(PoolRef<Named>),
+    Own(PoolRef<NamedApplication>),
     /// One of another module's.
     Other,
 }
@@ -100,7 +100,7 @@ impl Config for GatewayDirectives {
 /// process groups.
 #[derive(Default)]
 pub(crate) struct HostDirectives {
-    pub(super) mounts: Vec<PoolRef<Mount>>,
+    pub(super) mounts: Vec<PoolRef<AliasMount>>,
     pub(super) restrict_embedded: Option<bool>,
     pub(super) slow_requests: Option<Duration>,
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::config::Choice;
 use super::groups::is_visible;
-use super::instance::Named;
+use super::instance::NamedApplication;
 use super::options::{Chain, decode, encode};
 use super::registry::{self, GroupDefinition, UsePlace};
 use super::selection::Selection;
@@ -135,7 +135,7 @@ fn wanted(pool: Pool<'_>, group: &GroupDefinition, view: &View<'_>) -> Option<Ve
                 match selection.or(selected.as_deref()) {
                     Some(Selection::Named(name)) if *name == group.name => {
                         is_needed = true;
-                        let Named { factory, number, .. } = &*used.application;
+                        let NamedApplication { factory, number, .. } = &*used.application;
                         let one = (*number, options.resolve(|name| factory.knows(name)));
                         if !wanted.contains(&one) {
                             wanted.push(one);
@@ -190,7 +190,7 @@ type Key = (u32, Box<[u8]>);
 
 /// This module's applications in a daemon process.
 struct OfModule {
-    named: Vec<PoolRef<Named>>,
+    named: Vec<PoolRef<NamedApplication>>,
     /// Those without options, found without a lock.
     usual: Vec<OnceLock<Arc<dyn Application>>>,
     others: Mutex<HashMap<Key, Arc<dyn Application>>>,

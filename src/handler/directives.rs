@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::config::{Choice, GatewayDirectives, HostDirectives, MapHeadToGet};
 use super::instance::Instance;
-use super::mount::{At, Mount};
+use super::mount::{AliasMount, At};
 use super::options::OptionLine;
 use super::registry::{self, GroupDefinition, Use, UsePlace};
 use super::selection::Selection;
@@ -252,7 +252,8 @@ fn mount(
     let file: &CStr = pool.c_str(format!("rust:{name}").as_bytes());
     // SAFETY: P3: it lives as long as the mount, in the same pool.
     let file = unsafe { PoolRef::from_ref(file) };
-    let mount = Mount { at: where_, application, file, process_group, usual: Instance::default() };
+    let mount =
+        AliasMount { at: where_, application, file, process_group, usual: Instance::default() };
     // SAFETY: P3: a mount stands in servers only, so this is pconf; servers' records refer to it.
     host.mounts.push(unsafe { pool.keep(mount) });
     Ok(())

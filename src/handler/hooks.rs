@@ -7,7 +7,7 @@ use std::time::Instant;
 use super::config::{Choice, HostDirectives, Section};
 use super::daemons::View;
 use super::mode::{RoutedRequest, name_of};
-use super::mount::Mount;
+use super::mount::AliasMount;
 use super::request_note::{self, RequestNote};
 use super::selection::Selection;
 use super::{Gate, Module};
@@ -15,7 +15,7 @@ use super::{check, daemons, groups, process, registry, status_page};
 use crate::daemon;
 use crate::httpd::{HookStatus, Pool, PoolRef, Request, Server, log};
 use crate::module::{
-    CheckConfigHook, ChildInitHook, LogFormatHook, MonitorHook, Named, Order, PostConfigHook,
+    CheckConfigHook, ChildInitHook, LogFormatHook, ModuleName, MonitorHook, Order, PostConfigHook,
     PreConfigHook, Records, Registrar, RequestHook, log_format,
 };
 
@@ -24,9 +24,10 @@ const HANDLER: &CStr = c"rust-app";
 
 /// URLs are claimed after mod_alias and mod_rewrite have had their say, and before mod_userdir and
 /// mod_vhost_alias: the latter takes every URL that it is asked for.
-const AFTER: &[Named] = &[Named::new(c"mod_alias.c"), Named::new(c"mod_rewrite.c"), Named::END];
-const BEFORE: &[Named] =
-    &[Named::new(c"mod_userdir.c"), Named::new(c"mod_vhost_alias.c"), Named::END];
+const AFTER: &[ModuleName] =
+    &[ModuleName::new(c"mod_alias.c"), ModuleName::new(c"mod_rewrite.c"), ModuleName::END];
+const BEFORE: &[ModuleName] =
+    &[ModuleName::new(c"mod_userdir.c"), ModuleName::new(c"mod_vhost_alias.c"), ModuleName::END];
 
 pub(super) fn register<M: Module>(registrar: &Registrar<'_>) {
     log::set_module(M::record());
@@ -60,7 +61,7 @@ struct Refill;
 struct Child;
 
 /// Returns the first mount of the request's server that answers its path.
-fn mounted<'r, M: Module>(request: &Request<'r>) -> Option<(PoolRef<Mount>, usize)> {
+fn mounted<'r, M: Module>(request: &Request<'r>) -> Option<(PoolRef<AliasMount>, usize)> {
     let host: &HostDirectives = Gate::<M>::server(request.server());
     let path = request.uri_c_str();
     host.mounts.iter().find_map(|mount| Some((*mount, mount.matches(path)?)))
@@ -79,7 +80,7 @@ impl<M: Module> RequestHook for Hook<M, Translate> {
     }
 }
 
-fn claim<M: Module>(request: &Request<'_>, mount: PoolRef<Mount>, path_info: usize) {
+fn claim<M: Module>(request: &Request<'_>, mount: PoolRef<AliasMount>, path_info: usize) {
     request.set_file(mount.get(request).file.get(request), path_info);
     request.set_handler(HANDLER);
     if request.is_subrequest() {

@@ -17,7 +17,7 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 const MOST_REMEMBERED: usize = 64;
 
 /// An application of this module's.
-pub(super) struct Named {
+pub(super) struct NamedApplication {
     pub(super) name: String,
     pub(super) factory: Factory,
     /// Which of the module's applications it is: so the bridge names it.
@@ -58,7 +58,7 @@ impl Instance {
     /// said.
     pub(super) fn get(
         &self,
-        named: PoolRef<Named>,
+        named: PoolRef<NamedApplication>,
         options: Chain,
     ) -> Option<Arc<dyn Application>> {
         self.get_or_build(options, || build(named, options))
@@ -68,7 +68,7 @@ impl Instance {
     /// too many combinations to remember, those of a request go into its pool.
     pub(super) fn encoded<'r>(
         &'r self,
-        named: PoolRef<Named>,
+        named: PoolRef<NamedApplication>,
         options: Chain,
         request: &Request<'r>,
     ) -> Pairs<'r> {
@@ -125,7 +125,7 @@ fn cell(key: Key) -> Arc<Cell> {
 }
 
 /// Builds an application for `options`, unless that was done before.
-fn build(named: PoolRef<Named>, options: Chain) -> Option<Arc<dyn Application>> {
+fn build(named: PoolRef<NamedApplication>, options: Chain) -> Option<Arc<dyn Application>> {
     let options = options.resolve(|name| named.factory.knows(name));
     build_for(named, options, true).ok()
 }
@@ -137,7 +137,7 @@ fn build(named: PoolRef<Named>, options: Chain) -> Option<Arc<dyn Application>> 
 /// Why it cannot be built. The log says it too if it `is_told`: once, and again when it is tried
 /// again. A daemon process says it itself.
 pub(super) fn build_for(
-    named: PoolRef<Named>,
+    named: PoolRef<NamedApplication>,
     options: Options,
     is_told: bool,
 ) -> Result<Arc<dyn Application>, Error> {

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use super::config::{GatewayDirectives, HostDirectives, MapHeadToGet};
 use super::daemons;
-use super::instance::{Instance, Named};
-use super::mount::Mount;
+use super::instance::{Instance, NamedApplication};
+use super::mount::AliasMount;
 use super::request_note::RequestNote;
 use super::selection::{self, Destination};
 use crate::adapter::{ExchangeContext, RequestExchange, RequestInput, conclude};
@@ -19,9 +19,9 @@ pub(super) struct RoutedRequest<'a, 'r> {
     pub(super) request: &'a Request<'r>,
     pub(super) gateway: &'a GatewayDirectives,
     pub(super) host: &'a HostDirectives,
-    pub(super) named: PoolRef<Named>,
+    pub(super) named: PoolRef<NamedApplication>,
     /// The mount, if the mount chose the application.
-    pub(super) mount: Option<PoolRef<Mount>>,
+    pub(super) mount: Option<PoolRef<AliasMount>>,
     pub(super) noted: &'a RequestNote,
 }
 
@@ -114,8 +114,8 @@ fn run_embedded<'r>(
 fn facts<'r>(
     request: &Request<'r>,
     gateway: &GatewayDirectives,
-    named: PoolRef<Named>,
-    mount: Option<PoolRef<Mount>>,
+    named: PoolRef<NamedApplication>,
+    mount: Option<PoolRef<AliasMount>>,
 ) -> ExchangeContext<'r> {
     ExchangeContext {
         application: name_of(named, request),
@@ -135,7 +135,7 @@ fn facts<'r>(
 /// Returns the application, which is built unless it was before.
 fn built(
     usual: Option<&Instance>,
-    named: PoolRef<Named>,
+    named: PoolRef<NamedApplication>,
     gateway: &GatewayDirectives,
 ) -> Option<Arc<dyn Application>> {
     match usual {
@@ -145,6 +145,6 @@ fn built(
 }
 
 /// Returns the application's name, for as long as the request lasts.
-pub(super) fn name_of<'r>(named: PoolRef<Named>, request: &Request<'r>) -> &'r str {
+pub(super) fn name_of<'r>(named: PoolRef<NamedApplication>, request: &Request<'r>) -> &'r str {
     &named.get(request).name
 }

@@ -2,15 +2,15 @@
 
 use std::ffi::CStr;
 
-use super::instance::{Instance, Named};
+use super::instance::{Instance, NamedApplication};
 use super::selection::Selection;
 use crate::httpd::{Pattern, PoolRef};
 
 /// One `RustAppAlias` or `RustAppAliasMatch`.
-pub(super) struct Mount {
+pub(super) struct AliasMount {
     pub(super) at: At,
     /// The application, or `None` when it is another module's.
-    pub(super) application: Option<PoolRef<Named>>,
+    pub(super) application: Option<PoolRef<NamedApplication>>,
     /// The text in place of a file name: `rust:` and the application.
     pub(super) file: PoolRef<CStr>,
     /// The process group that the alias chooses, if any.
@@ -27,7 +27,7 @@ pub(super) enum At {
     Pattern(Pattern),
 }
 
-impl Mount {
+impl AliasMount {
     /// Returns the offset of PATH_INFO if this mount answers `path`.
     pub(super) fn matches(&self, path: &CStr) -> Option<usize> {
         let bytes = path.to_bytes();

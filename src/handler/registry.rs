@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicPtr, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use super::config::GatewayDirectives;
-use super::instance::{Instance, Named};
+use super::instance::{Instance, NamedApplication};
 use super::options::OptionLine;
 use super::selection::Selection;
 use crate::gateway::Factory;
@@ -20,7 +20,7 @@ use crate::process_group::GroupOptions;
 pub(super) struct Registry {
     /// `mod_x`, as `mod_x:application` has it.
     module: String,
-    applications: Vec<PoolRef<Named>>,
+    applications: Vec<PoolRef<NamedApplication>>,
     /// The uses of applications, which are checked when all of the configuration is read.
     uses: Mutex<Vec<Use>>,
     /// The sections that have option lines, or choose a process group.
@@ -47,7 +47,7 @@ pub(super) struct GroupDefinition {
 pub(super) struct Use {
     /// The process group that the alias chooses, if any.
     pub(super) process_group: Option<Selection>,
-    pub(super) application: PoolRef<Named>,
+    pub(super) application: PoolRef<NamedApplication>,
     pub(super) directive: String,
     pub(super) place: String,
     pub(super) at: UsePlace,
@@ -128,7 +128,7 @@ pub(super) fn start(module: &str, applications: Vec<(&'static str, Factory)>, po
             let sectional = Instance::default();
             // SAFETY: P3: in pconf; those who refer to it are records and hooks of this
             // configuration, and daemon processes, which never clear it.
-            unsafe { pool.keep(Named { name, factory, number, sectional }) }
+            unsafe { pool.keep(NamedApplication { name, factory, number, sectional }) }
         })
         .collect();
     for application in &applications {
@@ -156,7 +156,7 @@ fn state() -> Option<PoolRef<Registry>> {
 }
 
 /// Looks up `name`, which may be `mod_x:name`, among this module's applications.
-pub(super) fn find(name: &str) -> Option<PoolRef<Named>> {
+pub(super) fn find(name: &str) -> Option<PoolRef<NamedApplication>> {
     let state = state()?;
     let name = match name.split_once(':') {
         Some((module, name)) if module == state.module => name,
@@ -273,7 +273,7 @@ pub(super) fn socket_prefix() -> Option<PathBuf> {
 }
 
 /// Returns this module's applications, in their order.
-pub(super) fn applications() -> Vec<PoolRef<Named>> {
+pub(super) fn applications() -> Vec<PoolRef<NamedApplication>> {
     state().map_or_else(Vec::new, |state| state.applications.clone())
 }
 

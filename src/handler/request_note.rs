@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::time::{Duration, Instant};
 
-use super::mount::Mount;
+use super::mount::AliasMount;
 use crate::daemon::{Group, PhaseTimes};
 use crate::gateway::Code;
 use crate::httpd::{PoolRef, Request, log};
@@ -12,7 +12,7 @@ use crate::httpd::{PoolRef, Request, log};
 #[derive(Default)]
 pub(crate) struct RequestNote {
     /// The mount that answers, unless a section does.
-    pub(super) mount: Option<PoolRef<Mount>>,
+    pub(super) mount: Option<PoolRef<AliasMount>>,
     /// The process group that had the request.
     pub(super) group: Cell<Option<PoolRef<Group>>>,
     /// The phases of the time that it took there.
@@ -20,7 +20,7 @@ pub(crate) struct RequestNote {
 }
 
 impl RequestNote {
-    pub(super) fn of(mount: Option<PoolRef<Mount>>) -> Self {
+    pub(super) fn of(mount: Option<PoolRef<AliasMount>>) -> Self {
         Self { mount, ..Self::default() }
     }
 }

@@ -82,8 +82,8 @@ macro_rules! request_hook {
         /// their `LoadModule` lines stand.
         pub(crate) fn $name<H: RequestHook>(
             &self,
-            after: &'static [Named],
-            before: &'static [Named],
+            after: &'static [ModuleName],
+            before: &'static [ModuleName],
             order: Order,
         ) {
             let (after, before) = (names(after), names(before));
@@ -95,14 +95,15 @@ macro_rules! request_hook {
     )*};
 }
 
-/// A module's name in a list of those that a hook runs after or before, ended by [`Named::END`].
+/// A module's name in a list of those that a hook runs after or before. [`ModuleName::END`] ends
+/// the list.
 #[repr(transparent)]
-pub(crate) struct Named(*const c_char);
+pub(crate) struct ModuleName(*const c_char);
 
 // SAFETY: a pointer to a string that lives forever.
-unsafe impl Sync for Named {}
+unsafe impl Sync for ModuleName {}
 
-impl Named {
+impl ModuleName {
     /// The list's end.
     pub(crate) const END: Self = Self(std::ptr::null());
 
@@ -113,11 +114,11 @@ impl Named {
     }
 }
 
-fn names(names: &'static [Named]) -> *const *const c_char {
+fn names(names: &'static [ModuleName]) -> *const *const c_char {
     match names.last() {
         None => std::ptr::null(),
         Some(last) => {
-            assert!(last.0.is_null(), "a list of modules ends with Named::END");
+            assert!(last.0.is_null(), "a list of modules ends with ModuleName::END");
             names.as_ptr().cast()
         }
     }

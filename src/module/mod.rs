@@ -17,7 +17,7 @@ pub use directive::{Contexts, Directive, Parameters};
 pub(crate) use config::{Records, whole};
 pub(crate) use directive::Project;
 pub(crate) use hooks::{
-    CheckConfigHook, ChildInitHook, MonitorHook, Named, Order, PostConfigHook, PreConfigHook,
+    CheckConfigHook, ChildInitHook, ModuleName, MonitorHook, Order, PostConfigHook, PreConfigHook,
     Registrar, RequestHook, StatusPageHook,
 };
 pub(crate) use log_format::LogFormatHook;

@@ -40,14 +40,14 @@ struct ParamEntry {
 
 /// The limits of a request's variables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
+pub struct ParamLimits {
     /// Bytes of all keys and values with their lengths, as they stand on the wire.
     pub head: usize,
     /// Variables, repeated ones counted.
     pub pairs: usize,
 }
 
-impl Default for Limits {
+impl Default for ParamLimits {
     /// 128 KiB and 1000 variables: more than any web server sends by default.
     fn default() -> Self {
         Self { head: 128 * 1024, pairs: 1000 }
@@ -174,7 +174,7 @@ impl Params {
         &mut self,
         key: &[u8],
         value: &[u8],
-        limits: &Limits,
+        limits: &ParamLimits,
     ) -> Result<(), PairError> {
         check_pair(key, value)?;
         if self.pushed >= limits.pairs {
@@ -349,7 +349,7 @@ mod tests {
     #[test]
     fn keys_and_how_many_of_them() {
         let mut params = Params::new();
-        let limits = Limits { pairs: 2, ..Limits::default() };
+        let limits = ParamLimits { pairs: 2, ..ParamLimits::default() };
         assert_eq!(params.add(b"", b"", &limits), Err(PairError::EmptyKey));
         let byte = |at, byte| Err(PairError::KeyByte { at, byte });
         assert_eq!(params.add(b"a=b", b"", &limits), byte(1, b'='));

@@ -7,7 +7,7 @@ use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 use std::process::Command;
 
 use mod_rust::internal::protocol::fastcgi::{
-    Kind, Role, put_begin, put_params, put_stream_end, split,
+    RecordKind, Role, put_begin, put_params, put_stream_end, split,
 };
 use mod_rust::internal::protocol::params::Params;
 
@@ -84,14 +84,14 @@ fn fastcgi(mut stream: impl Read + Write, path: &str) -> String {
     let mut bytes = Vec::new();
     put_begin(&mut bytes, 1, Role::RESPONDER, false);
     put_params(&mut bytes, 1, &params).unwrap();
-    put_stream_end(&mut bytes, Kind::STDIN, 1);
+    put_stream_end(&mut bytes, RecordKind::STDIN, 1);
     // A server that does not want the connection may have closed it by now.
     let _ = stream.write_all(&bytes);
     let mut answer = Vec::new();
     let _ = stream.read_to_end(&mut answer);
     let (mut rest, mut text) = (&answer[..], String::new());
     while let Some(record) = split(rest).unwrap() {
-        if record.header.kind == Kind::STDOUT {
+        if record.header.kind == RecordKind::STDOUT {
             text += &String::from_utf8_lossy(record.content);
         }
         rest = &rest[record.header.size()..];

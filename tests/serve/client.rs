@@ -4,7 +4,7 @@ use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
 
-use mod_rust::internal::protocol::head::{self, Limits};
+use mod_rust::internal::protocol::head::{self, ParamLimits};
 use mod_rust::internal::protocol::params::Params;
 use mod_rust::internal::protocol::scgi;
 
@@ -77,7 +77,7 @@ impl Client {
     /// The response, after what was read before.
     pub(crate) fn answer(mut self, mut bytes: Vec<u8>) -> io::Result<Answer> {
         self.read_to_end(&mut bytes)?;
-        let limits = Limits::default();
+        let limits = ParamLimits::default();
         let parsed = head::parse(&bytes, &limits).map_err(io::Error::other)?;
         let (head, size) = parsed.ok_or(io::ErrorKind::UnexpectedEof)?;
         let body = &bytes[size..];

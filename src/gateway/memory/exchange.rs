@@ -48,12 +48,12 @@ pub(super) struct Memory {
     client: ClientBehaviour,
     bell: Arc<Bell>,
     steps: RefCell<VecDeque<BodyStep>>,
-    record: RefCell<Record>,
+    record: RefCell<ResponseRecord>,
 }
 
 #[derive(Default)]
-struct Record {
-    phase: Phase,
+struct ResponseRecord {
+    phase: ResponsePhase,
     status: StatusCode,
     reason: Option<Vec<u8>>,
     headers: Vec<(Vec<u8>, Vec<u8>)>,
@@ -65,7 +65,7 @@ struct Record {
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Phase {
+enum ResponsePhase {
     #[default]
     Idle,
     Head,
@@ -129,7 +129,7 @@ impl Memory {
             Outcome::Failed(error) => error.status(),
         };
         assert!(
-            !matches!(record.phase, Phase::Body | Phase::Finished),
+            !matches!(record.phase, ResponsePhase::Body | ResponsePhase::Finished),
             "an error page was asked for after the head had gone out"
         );
         response.status = instead;
@@ -138,7 +138,7 @@ impl Memory {
         response
     }
 
-    fn step_to(&self, allowed: &[Phase], next: Phase) {
+    fn step_to(&self, allowed: &[ResponsePhase], next: ResponsePhase) {
         let mut record = self.record.borrow_mut();
         assert!(
             allowed.contains(&record.phase),
@@ -183,7 +183,7 @@ impl Variables for Memory {
 
 impl Exchange for Memory {
     fn begin(&self, status: Status<'_>) {
-        self.step_to(&[Phase::Idle, Phase::Head], Phase::Head);
+        self.step_to(&[ResponsePhase::Idle, ResponsePhase::Head], ResponsePhase::Head);
         let mut record = self.record.borrow_mut();
         record.status = status.code();
         record.reason = status.reason().map(<[u8]>::to_vec);
@@ -191,12 +191,12 @@ impl Exchange for Memory {
     }
 
     fn put_header(&self, name: &[u8], value: &[u8]) {
-        self.step_to(&[Phase::Head], Phase::Head);
+        self.step_to(&[ResponsePhase::Head], ResponsePhase::Head);
         self.record.borrow_mut().headers.push((name.to_vec(), value.to_vec()));
     }
 
     fn commit(&self, length: Option<u64>) {
-        self.step_to(&[Phase::Head], Phase::Body);
+        self.step_to(&[ResponsePhase::Head], ResponsePhase::Body);
         if let Some(length) = length {
             let header = (b"Content-Length".to_vec(), length.to_string().into_bytes());
             self.record.borrow_mut().headers.push(header);
@@ -204,7 +204,7 @@ impl Exchange for Memory {
     }
 
     fn write(&self, data: Bytes) -> Result<()> {
-        self.step_to(&[Phase::Body], Phase::Body);
+        self.step_to(&[ResponsePhase::Body], ResponsePhase::Body);
         let mut record = self.record.borrow_mut();
         if self.client.leaves_after.is_some_and(|bytes| record.body.len() as u64 >= bytes) {
             return Err(Error::of(ErrorKind::ClientGone, "the client has left"));
@@ -241,7 +241,7 @@ impl Exchange for Memory {
     }
 
     fn flush(&self) -> Result<()> {
-        self.step_to(&[Phase::Body], Phase::Body);
+        self.step_to(&[ResponsePhase::Body], ResponsePhase::Body);
         let mut record = self.record.borrow_mut();
         let sent = record.body.len() as u64;
         record.flushes.push(sent);
@@ -249,7 +249,7 @@ impl Exchange for Memory {
     }
 
     fn finish(&self, trailers: Option<HeaderMap>) -> Result<()> {
-        self.step_to(&[Phase::Body], Phase::Finished);
+        self.step_to(&[ResponsePhase::Body], ResponsePhase::Finished);
         self.record.borrow_mut().trailers = trailers;
         Ok(())
     }

@@ -63,7 +63,7 @@ impl InputFailure {
 /// Why a daemon process refuses a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u16)]
-pub enum Reason {
+pub enum RefusalReason {
     /// The peer broke the protocol.
     Protocol = 1,
     /// The peer speaks another version of it.
@@ -80,7 +80,7 @@ pub enum Reason {
     Full = 7,
 }
 
-impl Reason {
+impl RefusalReason {
     pub(super) const ALLOWED: &str = "1 to 7";
 
     pub(super) const fn of(number: u16) -> Option<Self> {
@@ -112,7 +112,7 @@ impl Reason {
     }
 }
 
-impl fmt::Display for Reason {
+impl fmt::Display for RefusalReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Protocol => "the peer broke the protocol",

@@ -2,13 +2,13 @@
 
 use super::code::{InputFailure, Timing};
 use super::error::EncodeError;
-use super::frame::{Limits, put_header};
+use super::frame::{FrameLimits, put_header};
 use super::kind::{HEADER, Kind, flags};
 use super::pairs;
 
 /// A frame under way at the end of a buffer that is handed in with every step.
 #[derive(Debug)]
-pub(super) struct Open {
+pub(super) struct OpenFrame {
     kind: Kind,
     start: usize,
     /// The offset of the length of the block of pairs that is being written.
@@ -17,7 +17,7 @@ pub(super) struct Open {
     error: Option<EncodeError>,
 }
 
-impl Open {
+impl OpenFrame {
     pub(super) fn begin(out: &mut Vec<u8>, kind: Kind, flags: u8) -> Self {
         let start = out.len();
         put_header(out, kind, flags, 0);
@@ -58,7 +58,11 @@ impl Open {
     }
 
     /// Writes the length into the header and returns the frame's bytes, the header among them.
-    pub(super) fn finish(self, out: &mut Vec<u8>, limits: &Limits) -> Result<usize, EncodeError> {
+    pub(super) fn finish(
+        self,
+        out: &mut Vec<u8>,
+        limits: &FrameLimits,
+    ) -> Result<usize, EncodeError> {
         let length = out.len() - self.start - HEADER;
         let most = limits.of(self.kind).1;
         let error = match self.error {
@@ -87,22 +91,22 @@ impl Open {
 #[derive(Debug)]
 pub(super) struct Building<'b> {
     pub(super) out: &'b mut Vec<u8>,
-    pub(super) open: Option<Open>,
+    pub(super) open: Option<OpenFrame>,
 }
 
 impl<'b> Building<'b> {
     pub(super) fn begin(out: &'b mut Vec<u8>, kind: Kind, flags: u8) -> Self {
-        let open = Some(Open::begin(out, kind, flags));
+        let open = Some(OpenFrame::begin(out, kind, flags));
         Self { out, open }
     }
 
-    pub(super) fn step(&mut self, step: impl FnOnce(&mut Open, &mut Vec<u8>)) {
+    pub(super) fn step(&mut self, step: impl FnOnce(&mut OpenFrame, &mut Vec<u8>)) {
         if let Some(open) = &mut self.open {
             step(open, self.out);
         }
     }
 
-    pub(super) fn finish(mut self, limits: &Limits) -> Result<usize, EncodeError> {
+    pub(super) fn finish(mut self, limits: &FrameLimits) -> Result<usize, EncodeError> {
         self.open.take().map_or(Ok(0), |open| open.finish(self.out, limits))
     }
 }
@@ -126,7 +130,7 @@ pub struct FieldsEncoder<'b> {
 
 impl<'b> FieldsEncoder<'b> {
     pub(super) fn new(mut frame: Building<'b>, timing: Option<Timing>) -> Self {
-        frame.step(Open::open_pairs);
+        frame.step(OpenFrame::open_pairs);
         Self { frame, timing }
     }
 
@@ -157,7 +161,7 @@ impl<'b> FieldsEncoder<'b> {
     /// # Errors
     ///
     /// When it is longer than `limits` allow, or a name than 65535 bytes: nothing is left of it.
-    pub fn finish(mut self, limits: &Limits) -> Result<usize, EncodeError> {
+    pub fn finish(mut self, limits: &FrameLimits) -> Result<usize, EncodeError> {
         self.frame.step(|open, out| open.close_pairs(out));
         if let Some(timing) = &self.timing {
             self.frame.step(|_, out| timing.put(out));
@@ -189,7 +193,11 @@ pub fn put_file(out: &mut Vec<u8>, start: u64, length: u64, whole: bool) {
 /// # Errors
 ///
 /// When it is longer than `limits` allow.
-pub fn put_reply(out: &mut Vec<u8>, json: &str, limits: &Limits) -> Result<usize, EncodeError> {
+pub fn put_reply(
+    out: &mut Vec<u8>,
+    json: &str,
+    limits: &FrameLimits,
+) -> Result<usize, EncodeError> {
     put_text(out, Kind::Reply, json, limits)
 }
 
@@ -198,9 +206,9 @@ pub(super) fn put_text(
     out: &mut Vec<u8>,
     kind: Kind,
     text: &str,
-    limits: &Limits,
+    limits: &FrameLimits,
 ) -> Result<usize, EncodeError> {
-    let frame = Open::begin(out, kind, 0);
+    let frame = OpenFrame::begin(out, kind, 0);
     out.extend_from_slice(text.as_bytes());
     frame.finish(out, limits)
 }
@@ -237,7 +245,7 @@ pub fn put_input_stop(out: &mut Vec<u8>) {
 pub fn put_control(
     out: &mut Vec<u8>,
     command: &str,
-    limits: &Limits,
+    limits: &FrameLimits,
 ) -> Result<usize, EncodeError> {
     put_text(out, Kind::Control, command, limits)
 }

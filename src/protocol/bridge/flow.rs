@@ -10,11 +10,11 @@ use super::kind::{Kind, flags};
 
 /// The state of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Flow {
+pub struct BridgeFlow {
     /// Whether HELLO has passed.
     greeted: bool,
     stage: Stage,
-    input: Input,
+    input: InputState,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -37,7 +37,7 @@ enum Stage {
 
 /// The request body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Input {
+enum InputState {
     /// There is none, or it has ended in one way or another.
     Ended,
     /// It waits for CONTINUE.
@@ -46,17 +46,17 @@ enum Input {
     Open,
 }
 
-impl Default for Flow {
+impl Default for BridgeFlow {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl Flow {
+impl BridgeFlow {
     /// Returns a connection on which nothing has passed.
     #[must_use]
     pub const fn new() -> Self {
-        Self { greeted: false, stage: Stage::Rest, input: Input::Ended }
+        Self { greeted: false, stage: Stage::Rest, input: InputState::Ended }
     }
 
     /// Returns the state behind a REQUEST with these flags, for a peer that looks only at what it
@@ -64,9 +64,9 @@ impl Flow {
     #[must_use]
     pub const fn of_request(flags: u8) -> Self {
         let input = match (flags & flags::BODY, flags & flags::EXPECT) {
-            (0, _) => Input::Ended,
-            (_, 0) => Input::Open,
-            _ => Input::Held,
+            (0, _) => InputState::Ended,
+            (_, 0) => InputState::Open,
+            _ => InputState::Held,
         };
         Self { greeted: true, stage: Stage::Waiting, input }
     }
@@ -84,7 +84,7 @@ impl Flow {
     /// Tells whether the connection can take a REQUEST, or be kept for one.
     #[must_use]
     pub const fn is_at_rest(&self) -> bool {
-        self.greeted && matches!((self.stage, self.input), (Stage::Rest, Input::Ended))
+        self.greeted && matches!((self.stage, self.input), (Stage::Rest, InputState::Ended))
     }
 
     /// Tells whether the daemon process still owes a frame that ends the request.
@@ -96,13 +96,13 @@ impl Flow {
     /// Tells whether the httpd child still owes a frame that ends the request body.
     #[must_use]
     pub const fn owes_input(&self) -> bool {
-        !matches!(self.input, Input::Ended)
+        !matches!(self.input, InputState::Ended)
     }
 
     /// Tells whether INPUT may be sent now: there is a body, and it does not wait for CONTINUE.
     #[must_use]
     pub const fn takes_input(&self) -> bool {
-        matches!(self.input, Input::Open)
+        matches!(self.input, InputState::Open)
     }
 
     /// Tells whether HEAD has passed, so that a failure has to break the response off.
@@ -113,20 +113,20 @@ impl Flow {
 
     fn after(self, kind: Kind, flags: u8) -> Option<Self> {
         let Self { greeted, stage, input } = self;
-        let resting = stage == Stage::Rest && input == Input::Ended;
+        let resting = stage == Stage::Rest && input == InputState::Ended;
         let (greeted, stage, input) = match kind {
             Kind::Hello if resting && !greeted => (true, stage, input),
             Kind::Request if resting && greeted => return Some(Self::of_request(flags)),
-            Kind::Input if input == Input::Open => (greeted, stage, input),
-            Kind::InputEnd if input == Input::Open => (greeted, stage, Input::Ended),
-            Kind::InputFailed if input == Input::Open => (greeted, stage, Input::Ended),
+            Kind::Input if input == InputState::Open => (greeted, stage, input),
+            Kind::InputEnd if input == InputState::Open => (greeted, stage, InputState::Ended),
+            Kind::InputFailed if input == InputState::Open => (greeted, stage, InputState::Ended),
             Kind::InputStop
-                if input != Input::Ended && matches!(stage, Stage::Rest | Stage::Over) =>
+                if input != InputState::Ended && matches!(stage, Stage::Rest | Stage::Over) =>
             {
-                (greeted, stage, Input::Ended)
+                (greeted, stage, InputState::Ended)
             }
-            Kind::Continue if self.is_answering() && input == Input::Held => {
-                (greeted, stage, Input::Open)
+            Kind::Continue if self.is_answering() && input == InputState::Held => {
+                (greeted, stage, InputState::Open)
             }
             Kind::Log if self.is_answering() => (greeted, stage, input),
             Kind::Head if stage == Stage::Waiting => (greeted, Stage::Head, input),
@@ -141,7 +141,7 @@ impl Flow {
             }
             // Nothing makes a daemon process send it: it may pass a REQUEST on its way.
             Kind::Refused if matches!(stage, Stage::Rest | Stage::Waiting | Stage::Control) => {
-                (greeted, Stage::Over, Input::Ended)
+                (greeted, Stage::Over, InputState::Ended)
             }
             // An administrator's command knows no token: CONTROL may come without HELLO.
             Kind::Control if resting => (greeted, Stage::Control, input),
@@ -160,7 +160,7 @@ const fn rest(flags: u8) -> Stage {
 /// A frame at a time when it cannot come. The connection cannot be used any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FlowError {
-    flow: Flow,
+    flow: BridgeFlow,
     frame: Kind,
     flags: u8,
 }
@@ -176,8 +176,8 @@ impl FlowError {
 impl fmt::Display for FlowError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = match (self.flow.stage, self.flow.input) {
-            (Stage::Rest, Input::Ended) if !self.flow.greeted => "before HELLO",
-            (Stage::Rest, Input::Ended) => "between two requests",
+            (Stage::Rest, InputState::Ended) if !self.flow.greeted => "before HELLO",
+            (Stage::Rest, InputState::Ended) => "between two requests",
             (Stage::Rest, _) => "after the response, before the end of the request body",
             (Stage::Waiting, _) => "before HEAD",
             (Stage::Head | Stage::Body, _) => "after HEAD",

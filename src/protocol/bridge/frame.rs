@@ -5,7 +5,7 @@ use super::kind::{HEADER, HELLO, Kind, Peer};
 
 /// The limits of payload lengths.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
+pub struct FrameLimits {
     /// REQUEST, HEAD, STATUS, REDIRECT, INPUT_END, END and REPLY.
     pub head: u32,
     /// INPUT and BODY.
@@ -16,14 +16,14 @@ pub struct Limits {
     pub control: u32,
 }
 
-impl Default for Limits {
+impl Default for FrameLimits {
     /// 1 MiB, 256 KiB, 64 KiB and 4 KiB.
     fn default() -> Self {
         Self { head: 1 << 20, data: 256 << 10, log: 64 << 10, control: 4 << 10 }
     }
 }
 
-impl Limits {
+impl FrameLimits {
     /// Returns the shortest and the longest payload of a frame of `kind`.
     #[must_use]
     pub const fn of(&self, kind: Kind) -> (u32, u32) {
@@ -70,7 +70,7 @@ impl Header {
     pub fn decode(
         bytes: &[u8; HEADER],
         sent_by: Peer,
-        limits: &Limits,
+        limits: &FrameLimits,
     ) -> Result<Self, FrameError> {
         let length = u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
         let Some(kind) = Kind::of(bytes[4]) else {
@@ -138,7 +138,7 @@ impl Frame<'_> {
 pub fn split<'a>(
     bytes: &'a [u8],
     sent_by: Peer,
-    limits: &Limits,
+    limits: &FrameLimits,
 ) -> Result<Option<Frame<'a>>, FrameError> {
     let Some((header, rest)) = bytes.split_first_chunk::<HEADER>() else { return Ok(None) };
     let Header { kind, flags, length } = Header::decode(header, sent_by, limits)?;

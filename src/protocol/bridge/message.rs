@@ -6,15 +6,15 @@ use super::encode::{
     put_reply,
 };
 use super::error::{EncodeError, FrameError, Problem};
-use super::frame::{Frame, Limits};
+use super::frame::{Frame, FrameLimits};
 use super::hello::{Hello, put_hello};
 use super::kind::{Kind, flags};
 use super::pairs::Pairs;
 use super::reader::Reader;
 use super::request::{RequestEncoder, RequestHead};
 use super::response::{
-    End, Failed, File, HeadEncoder, Log, Redirect, Refused, ResponseHead, Status, put_continue,
-    put_failed, put_log, put_redirect, put_refused,
+    End, Failed, File, HeadEncoder, LogFrame, Redirect, Refused, ResponseHead, StatusFrame,
+    put_continue, put_failed, put_log, put_redirect, put_refused,
 };
 
 /// The contents of a frame.
@@ -43,13 +43,13 @@ pub enum Message<'a> {
     /// The response is complete.
     End(End<'a>),
     /// httpd answers with this status itself.
-    Status(Status<'a>),
+    Status(StatusFrame<'a>),
     /// An internal redirect.
     Redirect(Redirect<'a>),
     /// The response failed.
     Failed(Failed<'a>),
     /// A line for the ErrorLog.
-    Log(Log<'a>),
+    Log(LogFrame<'a>),
     /// The connection is refused.
     Refused(Refused<'a>),
     /// An administrator's command.
@@ -91,10 +91,10 @@ impl<'a> Frame<'a> {
             Kind::Body => Message::Body(self.payload, self.has(flags::FLUSH)),
             Kind::File => Message::File(File::decode(self)?),
             Kind::End => Message::End(End::decode(self)?),
-            Kind::Status => Message::Status(Status::decode(self)?),
+            Kind::Status => Message::Status(StatusFrame::decode(self)?),
             Kind::Redirect => Message::Redirect(Redirect::decode(self)?),
             Kind::Failed => Message::Failed(Failed::decode(self)?),
-            Kind::Log => Message::Log(Log::decode(self)?),
+            Kind::Log => Message::Log(LogFrame::decode(self)?),
             Kind::Refused => Message::Refused(Refused::decode(self)?),
             Kind::Control => Message::Control(self.text("a command")?),
             Kind::Reply => Message::Reply(self.text("an answer")?),
@@ -115,7 +115,7 @@ impl Message<'_> {
     /// # Errors
     ///
     /// When it is longer than `limits` allow: nothing is left of it.
-    pub fn put(&self, out: &mut Vec<u8>, limits: &Limits) -> Result<(), EncodeError> {
+    pub fn put(&self, out: &mut Vec<u8>, limits: &FrameLimits) -> Result<(), EncodeError> {
         match self {
             Self::Hello(hello) => put_hello(out, hello.token()),
             Self::Request(RequestHead { facts, variables, headers }) => {
@@ -146,7 +146,7 @@ impl Message<'_> {
             Self::End(End { trailers, close, timing }) => {
                 put_fields(FieldsEncoder::end(out, *close, timing), trailers, limits)?;
             }
-            Self::Status(Status { status, headers, close, timing }) => {
+            Self::Status(StatusFrame { status, headers, close, timing }) => {
                 let frame = FieldsEncoder::status(out, *status, *close, timing);
                 put_fields(frame, headers, limits)?;
             }
@@ -156,7 +156,7 @@ impl Message<'_> {
             Self::Failed(Failed { kind, status, message, close, timing }) => {
                 put_failed(out, *kind, *status, message, *close, timing, limits);
             }
-            Self::Log(Log { level, text }) => put_log(out, *level, text, limits),
+            Self::Log(LogFrame { level, text }) => put_log(out, *level, text, limits),
             Self::Refused(Refused { reason, message }) => {
                 put_refused(out, *reason, message, limits);
             }
@@ -170,14 +170,14 @@ impl Message<'_> {
 fn put_fields(
     mut frame: FieldsEncoder<'_>,
     pairs: &Pairs<'_>,
-    limits: &Limits,
+    limits: &FrameLimits,
 ) -> Result<(), EncodeError> {
     pairs.iter().for_each(|(name, value)| frame.header(name, value));
     frame.finish(limits).map(drop)
 }
 
 /// The length of `data`, if a frame may have it.
-fn fits(kind: Kind, data: &[u8], limits: &Limits) -> Result<u32, EncodeError> {
+fn fits(kind: Kind, data: &[u8], limits: &FrameLimits) -> Result<u32, EncodeError> {
     let most = limits.of(kind).1;
     let length = u32::try_from(data.len()).ok().filter(|&length| length <= most);
     length.ok_or(EncodeError::payload(kind, data.len(), most as usize))

@@ -1,7 +1,7 @@
 //! REQUEST: everything of a request but its body.
 
 use super::code::{level, level_code};
-use super::encode::{Building, FieldsEncoder, Open};
+use super::encode::{Building, FieldsEncoder, OpenFrame};
 use super::error::{FrameError, Problem};
 use super::frame::Frame;
 use super::kind::HEADER;
@@ -170,7 +170,7 @@ impl<'b> RequestEncoder<'b> {
 
     /// Goes on with the headers.
     pub fn headers(mut self) -> FieldsEncoder<'b> {
-        self.frame.step(|open: &mut Open, out| open.close_pairs(out));
+        self.frame.step(|open: &mut OpenFrame, out| open.close_pairs(out));
         FieldsEncoder::new(self.frame, None)
     }
 }

@@ -1,9 +1,9 @@
 //! Frames of the daemon process: the response, and what else it says of a request.
 
-use super::code::{self, Reason, Timing};
-use super::encode::{Open, close_flag};
+use super::code::{self, RefusalReason, Timing};
+use super::encode::{OpenFrame, close_flag};
 use super::error::{EncodeError, FrameError, Problem};
-use super::frame::{Frame, Limits, put_header};
+use super::frame::{Frame, FrameLimits, put_header};
 use super::kind::{Kind, flags};
 use super::pairs::Pairs;
 use super::reader::Reader;
@@ -60,7 +60,7 @@ impl<'a> ResponseHead<'a> {
 #[derive(Debug)]
 #[must_use = "without commit() there is half a frame in the buffer"]
 pub struct HeadEncoder {
-    open: Open,
+    open: OpenFrame,
     /// The length of the buffer after the last step.
     end: usize,
 }
@@ -73,7 +73,7 @@ const FLAGS: usize = 5;
 impl HeadEncoder {
     /// Begins a HEAD at the end of `out`.
     pub fn begin(out: &mut Vec<u8>, status: u16, reason: &[u8]) -> Self {
-        let mut open = Open::begin(out, Kind::Head, 0);
+        let mut open = OpenFrame::begin(out, Kind::Head, 0);
         out.extend_from_slice(&status.to_le_bytes());
         out.extend_from_slice(&u64::MAX.to_le_bytes());
         open.bytes(out, "the reason phrase", reason);
@@ -98,7 +98,7 @@ impl HeadEncoder {
         out: &mut Vec<u8>,
         length: Option<u64>,
         flush: bool,
-        limits: &Limits,
+        limits: &FrameLimits,
     ) -> Result<usize, EncodeError> {
         debug_assert_eq!(out.len(), self.end, "another frame stands behind the open HEAD");
         let frame = &mut out[self.open.start()..];
@@ -165,7 +165,7 @@ impl<'a> End<'a> {
 
 /// A STATUS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Status<'a> {
+pub struct StatusFrame<'a> {
     /// The status that httpd answers with, 200 to 599.
     pub status: u16,
     /// Headers that go with it, as those of a HEAD.
@@ -176,7 +176,7 @@ pub struct Status<'a> {
     pub timing: Timing,
 }
 
-impl<'a> Status<'a> {
+impl<'a> StatusFrame<'a> {
     pub(super) fn decode(frame: &Frame<'a>) -> Result<Self, FrameError> {
         let mut reader = Reader::new(frame);
         let status = reader.status(200, FINAL)?;
@@ -246,14 +246,14 @@ impl<'a> Failed<'a> {
 
 /// A LOG.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Log<'a> {
+pub struct LogFrame<'a> {
     /// The level.
     pub level: Level,
     /// The line, which may hold anything.
     pub text: &'a [u8],
 }
 
-impl<'a> Log<'a> {
+impl<'a> LogFrame<'a> {
     pub(super) fn decode(frame: &Frame<'a>) -> Result<Self, FrameError> {
         let mut reader = Reader::new(frame);
         let number = reader.u8()?;
@@ -271,7 +271,7 @@ impl<'a> Log<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Refused<'a> {
     /// Why.
-    pub reason: Reason,
+    pub reason: RefusalReason,
     /// The same at more length.
     pub message: &'a [u8],
 }
@@ -280,8 +280,8 @@ impl<'a> Refused<'a> {
     pub(super) fn decode(frame: &Frame<'a>) -> Result<Self, FrameError> {
         let mut reader = Reader::new(frame);
         let number = reader.u16()?;
-        let Some(reason) = Reason::of(number) else {
-            let (what, found, allowed) = ("the reason", u64::from(number), Reason::ALLOWED);
+        let Some(reason) = RefusalReason::of(number) else {
+            let (what, found, allowed) = ("the reason", u64::from(number), RefusalReason::ALLOWED);
             return Err(reader.refuse_at(0, Problem::Value { what, found, allowed }));
         };
         let message = reader.bytes()?;
@@ -313,9 +313,9 @@ pub fn put_redirect(
     target: &[u8],
     close: bool,
     timing: &Timing,
-    limits: &Limits,
+    limits: &FrameLimits,
 ) -> Result<usize, EncodeError> {
-    let mut frame = Open::begin(out, Kind::Redirect, close_flag(close));
+    let mut frame = OpenFrame::begin(out, Kind::Redirect, close_flag(close));
     frame.bytes(out, "the target", target);
     timing.put(out);
     frame.finish(out, limits)
@@ -329,7 +329,7 @@ pub fn put_failed(
     message: &[u8],
     close: bool,
     timing: &Timing,
-    limits: &Limits,
+    limits: &FrameLimits,
 ) {
     let message = cut(message, limits, Kind::Failed);
     put_header(out, Kind::Failed, close_flag(close), (7 + message.len() + Timing::SIZE) as u32);
@@ -340,7 +340,7 @@ pub fn put_failed(
 }
 
 /// Puts a LOG. A line that is too long is cut.
-pub fn put_log(out: &mut Vec<u8>, level: Level, text: &[u8], limits: &Limits) {
+pub fn put_log(out: &mut Vec<u8>, level: Level, text: &[u8], limits: &FrameLimits) {
     let text = cut(text, limits, Kind::Log);
     put_header(out, Kind::Log, 0, (5 + text.len()) as u32);
     out.push(code::level_code(level));
@@ -348,7 +348,7 @@ pub fn put_log(out: &mut Vec<u8>, level: Level, text: &[u8], limits: &Limits) {
 }
 
 /// Puts a REFUSED. A message that is too long is cut.
-pub fn put_refused(out: &mut Vec<u8>, reason: Reason, message: &[u8], limits: &Limits) {
+pub fn put_refused(out: &mut Vec<u8>, reason: RefusalReason, message: &[u8], limits: &FrameLimits) {
     let message = cut(message, limits, Kind::Refused);
     put_header(out, Kind::Refused, 0, (6 + message.len()) as u32);
     out.extend_from_slice(&reason.number().to_le_bytes());
@@ -361,7 +361,7 @@ fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
 }
 
 /// Returns the part of `text` that fits into a frame of `kind` beside what else is in it.
-fn cut<'a>(text: &'a [u8], limits: &Limits, kind: Kind) -> &'a [u8] {
+fn cut<'a>(text: &'a [u8], limits: &FrameLimits, kind: Kind) -> &'a [u8] {
     let (others, most) = limits.of(kind);
     &text[..text.len().min(most.saturating_sub(others) as usize)]
 }

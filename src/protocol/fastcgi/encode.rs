@@ -1,46 +1,51 @@
 //! Records onto a buffer.
 
-use super::error::{Error, ErrorKind};
-use super::header::{HEADER, Header, PADDING};
-use super::kind::{Kind, ProtocolStatus, Role};
+use super::error::{RecordError, RecordErrorKind};
+use super::header::{HEADER, PADDING, RecordHeader};
+use super::kind::{ProtocolStatus, RecordKind, Role};
 use super::pairs::put_pair;
-use super::record::{Begin, End};
+use super::record::{BeginRequest, EndRequest};
 use crate::protocol::params::{Params, check_pair};
 
 /// The content of each record of a stream but the last: the most that needs no padding.
 const PIECE: usize = 65_528;
 
 /// Puts a header.
-pub fn put_header(out: &mut Vec<u8>, header: &Header) {
+pub fn put_header(out: &mut Vec<u8>, header: &RecordHeader) {
     out.extend_from_slice(&header.encode());
 }
 
 /// Puts a BEGIN_REQUEST.
 pub fn put_begin(out: &mut Vec<u8>, request_id: u16, role: Role, keep_conn: bool) {
-    put_eight(out, Kind::BEGIN_REQUEST, request_id, &Begin { role, keep_conn }.encode());
+    put_eight(
+        out,
+        RecordKind::BEGIN_REQUEST,
+        request_id,
+        &BeginRequest { role, keep_conn }.encode(),
+    );
 }
 
 /// Puts an ABORT_REQUEST.
 pub fn put_abort(out: &mut Vec<u8>, request_id: u16) {
-    put_header(out, &Header::new(Kind::ABORT_REQUEST, request_id, 0));
+    put_header(out, &RecordHeader::new(RecordKind::ABORT_REQUEST, request_id, 0));
 }
 
 /// Puts an END_REQUEST.
 pub fn put_end(out: &mut Vec<u8>, request_id: u16, app_status: u32, status: ProtocolStatus) {
-    let end = End { app_status, protocol_status: status };
-    put_eight(out, Kind::END_REQUEST, request_id, &end.encode());
+    let end = EndRequest { app_status, protocol_status: status };
+    put_eight(out, RecordKind::END_REQUEST, request_id, &end.encode());
 }
 
 /// Puts an UNKNOWN_TYPE: the answer to a management record of this type.
-pub fn put_unknown_type(out: &mut Vec<u8>, kind: Kind) {
-    put_eight(out, Kind::UNKNOWN_TYPE, 0, &[kind.0, 0, 0, 0, 0, 0, 0, 0]);
+pub fn put_unknown_type(out: &mut Vec<u8>, kind: RecordKind) {
+    put_eight(out, RecordKind::UNKNOWN_TYPE, 0, &[kind.0, 0, 0, 0, 0, 0, 0, 0]);
 }
 
 /// Puts a piece of a stream, in as many records as it takes: none for no bytes.
-pub fn put_stream(out: &mut Vec<u8>, kind: Kind, request_id: u16, bytes: &[u8]) {
+pub fn put_stream(out: &mut Vec<u8>, kind: RecordKind, request_id: u16, bytes: &[u8]) {
     out.reserve(bytes.len() + (bytes.len() / PIECE + 1) * 2 * HEADER);
     for piece in bytes.chunks(PIECE) {
-        let header = Header::padded(kind, request_id, piece.len() as u16);
+        let header = RecordHeader::padded(kind, request_id, piece.len() as u16);
         put_header(out, &header);
         out.extend_from_slice(piece);
         out.extend_from_slice(&PADDING[..usize::from(header.padding_length)]);
@@ -48,8 +53,8 @@ pub fn put_stream(out: &mut Vec<u8>, kind: Kind, request_id: u16, bytes: &[u8]) 
 }
 
 /// Puts the end of a stream: a record without content.
-pub fn put_stream_end(out: &mut Vec<u8>, kind: Kind, request_id: u16) {
-    put_header(out, &Header::new(kind, request_id, 0));
+pub fn put_stream_end(out: &mut Vec<u8>, kind: RecordKind, request_id: u16) {
+    put_header(out, &RecordHeader::new(kind, request_id, 0));
 }
 
 /// Puts a whole PARAMS stream, with its end.
@@ -58,23 +63,24 @@ pub fn put_stream_end(out: &mut Vec<u8>, kind: Kind, request_id: u16) {
 ///
 /// A name that is empty or has a NUL or `=`, a value with a NUL, a name or value of 2 GiB or more.
 /// Nothing is put then.
-pub fn put_params(out: &mut Vec<u8>, request_id: u16, params: &Params) -> Result<(), Error> {
-    let open = Open::begin(out, Kind::PARAMS, request_id);
+pub fn put_params(out: &mut Vec<u8>, request_id: u16, params: &Params) -> Result<(), RecordError> {
+    let open = OpenRecord::begin(out, RecordKind::PARAMS, request_id);
     for (name, value) in params.iter() {
-        let checked = check_pair(name, value)
-            .map_err(|error| Error::new(out.len(), Some(Kind::PARAMS), ErrorKind::Pair(error)));
+        let checked = check_pair(name, value).map_err(|error| {
+            RecordError::new(out.len(), Some(RecordKind::PARAMS), RecordErrorKind::Pair(error))
+        });
         if let Err(error) = checked.and_then(|()| put_pair(out, name, value)) {
             open.abandon(out);
             return Err(error);
         }
     }
     open.close(out);
-    put_stream_end(out, Kind::PARAMS, request_id);
+    put_stream_end(out, RecordKind::PARAMS, request_id);
     Ok(())
 }
 
-fn put_eight(out: &mut Vec<u8>, kind: Kind, request_id: u16, content: &[u8; 8]) {
-    put_header(out, &Header::new(kind, request_id, 8));
+fn put_eight(out: &mut Vec<u8>, kind: RecordKind, request_id: u16, content: &[u8; 8]) {
+    put_header(out, &RecordHeader::new(kind, request_id, 8));
     out.extend_from_slice(content);
 }
 
@@ -82,27 +88,27 @@ fn put_eight(out: &mut Vec<u8>, kind: Kind, request_id: u16, content: &[u8; 8]) 
 /// and [`close`](Self::close) its content is put onto the same buffer, and nothing else.
 ///
 /// ```
-/// use mod_rust::internal::protocol::fastcgi::{Kind, Open};
+/// use mod_rust::internal::protocol::fastcgi::{RecordKind, OpenRecord};
 ///
 /// let mut out = Vec::new();
-/// let open = Open::begin(&mut out, Kind::STDOUT, 1);
+/// let open = OpenRecord::begin(&mut out, RecordKind::STDOUT, 1);
 /// out.extend_from_slice(b"Status: 200 OK\r\n\r\n");
 /// open.close(&mut out);
 /// assert_eq!(out, b"\x01\x06\0\x01\0\x12\x06\0Status: 200 OK\r\n\r\n\0\0\0\0\0\0");
 /// ```
 #[derive(Debug)]
 #[must_use = "without close() there is half a record in the buffer"]
-pub struct Open {
-    kind: Kind,
+pub struct OpenRecord {
+    kind: RecordKind,
     request_id: u16,
     start: usize,
 }
 
-impl Open {
+impl OpenRecord {
     /// Begins a record at the end of `out`.
-    pub fn begin(out: &mut Vec<u8>, kind: Kind, request_id: u16) -> Self {
+    pub fn begin(out: &mut Vec<u8>, kind: RecordKind, request_id: u16) -> Self {
         let start = out.len();
-        put_header(out, &Header::new(kind, request_id, 0));
+        put_header(out, &RecordHeader::new(kind, request_id, 0));
         Self { kind, request_id, start }
     }
 
@@ -138,7 +144,7 @@ impl Open {
             if piece > 0 {
                 out.copy_within(content + from..content + end, to);
             }
-            let header = Header::padded(self.kind, self.request_id, size as u16);
+            let header = RecordHeader::padded(self.kind, self.request_id, size as u16);
             out[to - HEADER..to].copy_from_slice(&header.encode());
             if piece == last {
                 out.extend_from_slice(&PADDING[..usize::from(header.padding_length)]);

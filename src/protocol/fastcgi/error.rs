@@ -2,21 +2,21 @@
 
 use std::fmt;
 
-use super::kind::{Kind, VERSION};
+use super::kind::{RecordKind, VERSION};
 use crate::protocol::params::PairError;
 
 /// A violation of the protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Error {
+pub struct RecordError {
     at: usize,
-    record: Option<Kind>,
-    kind: ErrorKind,
+    record: Option<RecordKind>,
+    kind: RecordErrorKind,
 }
 
 /// The problem.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum ErrorKind {
+pub enum RecordErrorKind {
     /// Another version of the protocol, or another protocol.
     Version(u8),
     /// A management record with a request id, or another without one.
@@ -58,8 +58,8 @@ pub enum ErrorKind {
     },
 }
 
-impl Error {
-    pub(super) const fn new(at: usize, record: Option<Kind>, kind: ErrorKind) -> Self {
+impl RecordError {
+    pub(super) const fn new(at: usize, record: Option<RecordKind>, kind: RecordErrorKind) -> Self {
         Self { at, record, kind }
     }
 
@@ -72,26 +72,26 @@ impl Error {
 
     /// Returns the type of the record, if that much is known.
     #[must_use]
-    pub const fn record(&self) -> Option<Kind> {
+    pub const fn record(&self) -> Option<RecordKind> {
         self.record
     }
 
     /// Returns the problem.
     #[must_use]
-    pub const fn kind(&self) -> ErrorKind {
+    pub const fn kind(&self) -> RecordErrorKind {
         self.kind
     }
 }
 
-impl From<PairError> for ErrorKind {
+impl From<PairError> for RecordErrorKind {
     fn from(error: PairError) -> Self {
         Self::Pair(error)
     }
 }
 
-impl fmt::Display for Error {
+impl fmt::Display for RecordError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let ErrorKind::Variable { name, allowed } = self.kind {
+        if let RecordErrorKind::Variable { name, allowed } = self.kind {
             return write!(f, "FastCGI: {name} has to be {allowed}");
         }
         match self.record {
@@ -99,26 +99,28 @@ impl fmt::Display for Error {
             None => write!(f, "FastCGI record, byte {}: ", self.at)?,
         }
         match self.kind {
-            ErrorKind::Version(found) => write!(f, "version {found}; allowed is {VERSION}"),
-            ErrorKind::RequestId(0) => f.write_str("request id 0; allowed are 1 to 65535"),
-            ErrorKind::RequestId(found) => write!(f, "request id {found}; allowed is 0"),
-            ErrorKind::ContentLength { found, allowed } => {
+            RecordErrorKind::Version(found) => write!(f, "version {found}; allowed is {VERSION}"),
+            RecordErrorKind::RequestId(0) => f.write_str("request id 0; allowed are 1 to 65535"),
+            RecordErrorKind::RequestId(found) => write!(f, "request id {found}; allowed is 0"),
+            RecordErrorKind::ContentLength { found, allowed } => {
                 write!(f, "{found} bytes of content; allowed are {allowed}")
             }
-            ErrorKind::Truncated { wanted, left } => {
+            RecordErrorKind::Truncated { wanted, left } => {
                 write!(f, "a name-value pair of {wanted} bytes or more, but only {left} are there")
             }
-            ErrorKind::TooLong { most } => {
+            RecordErrorKind::TooLong { most } => {
                 write!(f, "too many bytes of name-value pairs; allowed are {most}")
             }
-            ErrorKind::Length(found) => {
+            RecordErrorKind::Length(found) => {
                 write!(f, "a name or value of {found} bytes; allowed are {}", i32::MAX)
             }
-            ErrorKind::Pair(error) => error.fmt(f),
-            ErrorKind::Unexpected { allowed } => write!(f, "it cannot come now; {allowed} can"),
-            ErrorKind::Variable { .. } => Ok(()), // shown above
+            RecordErrorKind::Pair(error) => error.fmt(f),
+            RecordErrorKind::Unexpected { allowed } => {
+                write!(f, "it cannot come now; {allowed} can")
+            }
+            RecordErrorKind::Variable { .. } => Ok(()), // shown above
         }
     }
 }
 
-impl std::error::Error for Error {}
+impl std::error::Error for RecordError {}

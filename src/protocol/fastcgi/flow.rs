@@ -1,8 +1,8 @@
 //! Which record of a request may come when: sections 5 and 6.
 
-use super::error::{Error, ErrorKind};
-use super::header::Header;
-use super::kind::{Kind, Role};
+use super::error::{RecordError, RecordErrorKind};
+use super::header::RecordHeader;
+use super::kind::{RecordKind, Role};
 
 /// One request, from its BEGIN_REQUEST on, as it comes from the web server. What comes is in
 /// sequence (6.1): PARAMS to its end, STDIN to its end and, for a filter, DATA to its end.
@@ -13,7 +13,7 @@ use super::kind::{Kind, Role};
 /// | authorizer | PARAMS; STDIN may come (lighttpd sends its end) or not (httpd) |
 /// | filter | PARAMS, STDIN, DATA |
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Flow {
+pub struct RequestFlow {
     role: Role,
     state: FlowState,
 }
@@ -45,7 +45,7 @@ pub enum Step {
     Abort,
 }
 
-impl Flow {
+impl RequestFlow {
     /// Returns a request that has begun.
     #[must_use]
     pub const fn begin(role: Role) -> Self {
@@ -58,19 +58,19 @@ impl Flow {
     ///
     /// A record that cannot come now: nothing has changed then, but the web server and this side
     /// are not at the same point any more.
-    pub const fn pass(&mut self, header: &Header) -> Result<Step, Error> {
+    pub const fn pass(&mut self, header: &RecordHeader) -> Result<Step, RecordError> {
         let ended = header.content_length == 0;
         let (step, next) = match (self.state, header.kind) {
-            (state, Kind::ABORT_REQUEST) => (Step::Abort, state),
-            (FlowState::Params, Kind::PARAMS) if ended => (Step::ParamsEnd, FlowState::Stdin),
-            (FlowState::Params, Kind::PARAMS) => (Step::Params, FlowState::Params),
-            (FlowState::Stdin, Kind::STDIN) if ended => {
+            (state, RecordKind::ABORT_REQUEST) => (Step::Abort, state),
+            (FlowState::Params, RecordKind::PARAMS) if ended => (Step::ParamsEnd, FlowState::Stdin),
+            (FlowState::Params, RecordKind::PARAMS) => (Step::Params, FlowState::Params),
+            (FlowState::Stdin, RecordKind::STDIN) if ended => {
                 let filter = matches!(self.role, Role::FILTER);
                 (Step::StdinEnd, if filter { FlowState::Data } else { FlowState::Whole })
             }
-            (FlowState::Stdin, Kind::STDIN) => (Step::Stdin, FlowState::Stdin),
-            (FlowState::Data, Kind::DATA) if ended => (Step::DataEnd, FlowState::Whole),
-            (FlowState::Data, Kind::DATA) => (Step::Data, FlowState::Data),
+            (FlowState::Stdin, RecordKind::STDIN) => (Step::Stdin, FlowState::Stdin),
+            (FlowState::Data, RecordKind::DATA) if ended => (Step::DataEnd, FlowState::Whole),
+            (FlowState::Data, RecordKind::DATA) => (Step::Data, FlowState::Data),
             (state, kind) => {
                 let allowed = match state {
                     FlowState::Params => "PARAMS and ABORT_REQUEST",
@@ -78,7 +78,11 @@ impl Flow {
                     FlowState::Data => "DATA and ABORT_REQUEST",
                     FlowState::Whole => "ABORT_REQUEST",
                 };
-                return Err(Error::new(1, Some(kind), ErrorKind::Unexpected { allowed }));
+                return Err(RecordError::new(
+                    1,
+                    Some(kind),
+                    RecordErrorKind::Unexpected { allowed },
+                ));
             }
         };
         self.state = next;

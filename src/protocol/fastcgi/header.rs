@@ -1,7 +1,7 @@
 //! The eight bytes before every record.
 
-use super::error::{Error, ErrorKind};
-use super::kind::{Kind, VERSION};
+use super::error::{RecordError, RecordErrorKind};
+use super::kind::{RecordKind, VERSION};
 
 /// The bytes of a header.
 pub const HEADER: usize = 8;
@@ -12,7 +12,7 @@ pub const MAX_CONTENT: usize = u16::MAX as usize;
 /// The most bytes that a record takes, with its header and its padding.
 pub const MAX_RECORD: usize = HEADER + MAX_CONTENT + u8::MAX as usize;
 
-/// The bytes of padding: as much of it as [`Header::padding_length`] says.
+/// The bytes of padding: as much of it as [`RecordHeader::padding_length`] says.
 pub const PADDING: [u8; 8] = [0; 8];
 
 /// A record's header (3.3).
@@ -26,9 +26,9 @@ pub const PADDING: [u8; 8] = [0; 8];
 /// | 6 | padding length |
 /// | 7 | reserved: not looked at, sent as 0 |
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Header {
+pub struct RecordHeader {
     /// The type.
-    pub kind: Kind,
+    pub kind: RecordKind,
     /// The request that it belongs to; 0 for none.
     pub request_id: u16,
     /// The bytes of content behind the header.
@@ -37,29 +37,29 @@ pub struct Header {
     pub padding_length: u8,
 }
 
-impl Header {
+impl RecordHeader {
     /// Decodes a header.
     ///
     /// # Errors
     ///
     /// Another version; a request id that the type does not have; a content length that the type
-    /// does not have. A type that is not known is none: [`Kind::is_known`] tells.
-    pub fn decode(bytes: &[u8; HEADER]) -> Result<Self, Error> {
+    /// does not have. A type that is not known is none: [`RecordKind::is_known`] tells.
+    pub fn decode(bytes: &[u8; HEADER]) -> Result<Self, RecordError> {
         let &[version, kind, id_high, id_low, high, low, padding_length, _reserved] = bytes;
-        let kind = Kind(kind);
+        let kind = RecordKind(kind);
         if version != VERSION {
-            return Err(Error::new(0, None, ErrorKind::Version(version)));
+            return Err(RecordError::new(0, None, RecordErrorKind::Version(version)));
         }
         let request_id = u16::from_be_bytes([id_high, id_low]);
         if kind.is_known() && kind.is_management() != (request_id == 0) {
-            return Err(Error::new(2, Some(kind), ErrorKind::RequestId(request_id)));
+            return Err(RecordError::new(2, Some(kind), RecordErrorKind::RequestId(request_id)));
         }
         let content_length = u16::from_be_bytes([high, low]);
         if let Some(allowed) = kind.content_length()
             && allowed != content_length
         {
-            let problem = ErrorKind::ContentLength { found: content_length, allowed };
-            return Err(Error::new(4, Some(kind), problem));
+            let problem = RecordErrorKind::ContentLength { found: content_length, allowed };
+            return Err(RecordError::new(4, Some(kind), problem));
         }
         Ok(Self { kind, request_id, content_length, padding_length })
     }
@@ -74,13 +74,13 @@ impl Header {
 
     /// Returns a header without padding.
     #[must_use]
-    pub const fn new(kind: Kind, request_id: u16, content_length: u16) -> Self {
+    pub const fn new(kind: RecordKind, request_id: u16, content_length: u16) -> Self {
         Self { kind, request_id, content_length, padding_length: 0 }
     }
 
     /// Returns a header with padding to a multiple of eight bytes, as section 3.3 recommends.
     #[must_use]
-    pub const fn padded(kind: Kind, request_id: u16, content_length: u16) -> Self {
+    pub const fn padded(kind: RecordKind, request_id: u16, content_length: u16) -> Self {
         let padding_length = (content_length.wrapping_neg() % 8) as u8;
         Self { kind, request_id, content_length, padding_length }
     }

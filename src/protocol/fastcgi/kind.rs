@@ -8,9 +8,9 @@ pub const VERSION: u8 = 1;
 
 /// The type of a record (section 8, `FCGI_BEGIN_REQUEST` and so on).
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Kind(pub u8);
+pub struct RecordKind(pub u8);
 
-impl Kind {
+impl RecordKind {
     /// Web server to application: begins a request (5.1).
     pub const BEGIN_REQUEST: Self = Self(1);
     /// Web server to application: the client is gone, or the web server has had enough (5.4).
@@ -185,4 +185,4 @@ macro_rules! shown {
     )*};
 }
 
-shown! { Kind "type", Role "role", ProtocolStatus "protocol status", }
+shown! { RecordKind "type", Role "role", ProtocolStatus "protocol status", }

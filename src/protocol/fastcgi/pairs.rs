@@ -3,8 +3,8 @@
 
 use std::fmt;
 
-use super::error::{Error, ErrorKind};
-use super::kind::Kind;
+use super::error::{RecordError, RecordErrorKind};
+use super::kind::RecordKind;
 
 /// The largest length that the four bytes hold.
 const MOST: usize = i32::MAX as usize;
@@ -56,9 +56,9 @@ fn length(bytes: &[u8]) -> Option<(usize, usize)> {
 /// # Errors
 ///
 /// A name or value of 2 GiB or more. Nothing is put then.
-pub fn put_pair(out: &mut Vec<u8>, name: &[u8], value: &[u8]) -> Result<(), Error> {
+pub fn put_pair(out: &mut Vec<u8>, name: &[u8], value: &[u8]) -> Result<(), RecordError> {
     if let Some(long) = [name.len(), value.len()].into_iter().find(|length| *length > MOST) {
-        return Err(Error::new(out.len(), None, ErrorKind::Length(long)));
+        return Err(RecordError::new(out.len(), None, RecordErrorKind::Length(long)));
     }
     out.reserve(8 + name.len() + value.len());
     for length in [name.len(), value.len()] {
@@ -72,15 +72,19 @@ pub fn put_pair(out: &mut Vec<u8>, name: &[u8], value: &[u8]) -> Result<(), Erro
     Ok(())
 }
 
-/// Pairs in a record's content. They were checked: going through them cannot fail.
+/// Name-value pairs in a record's content. They were checked: going through them cannot fail.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
-pub struct Pairs<'a> {
+pub struct NameValuePairs<'a> {
     block: &'a [u8],
 }
 
-impl<'a> Pairs<'a> {
+impl<'a> NameValuePairs<'a> {
     /// Looks whether each pair is there in full.
-    pub(super) fn check(block: &'a [u8], record: Kind, start: usize) -> Result<Self, Error> {
+    pub(super) fn check(
+        block: &'a [u8],
+        record: RecordKind,
+        start: usize,
+    ) -> Result<Self, RecordError> {
         let mut rest = block;
         while !rest.is_empty() {
             let lengths = Lengths::of(rest);
@@ -88,9 +92,9 @@ impl<'a> Pairs<'a> {
                 Some((_, _, behind)) => rest = behind,
                 None => {
                     let wanted = lengths.map_or(2, |lengths| lengths.total());
-                    let problem = ErrorKind::Truncated { wanted, left: rest.len() };
+                    let problem = RecordErrorKind::Truncated { wanted, left: rest.len() };
                     let at = start + block.len() - rest.len();
-                    return Err(Error::new(at, Some(record), problem));
+                    return Err(RecordError::new(at, Some(record), problem));
                 }
             }
         }
@@ -99,8 +103,8 @@ impl<'a> Pairs<'a> {
 
     /// Returns all pairs, as they came.
     #[must_use]
-    pub const fn iter(&self) -> PairsIter<'a> {
-        PairsIter { rest: self.block }
+    pub const fn iter(&self) -> NameValueIter<'a> {
+        NameValueIter { rest: self.block }
     }
 
     /// Returns the value of the first pair with this name.
@@ -110,16 +114,16 @@ impl<'a> Pairs<'a> {
     }
 }
 
-impl<'a> IntoIterator for Pairs<'a> {
+impl<'a> IntoIterator for NameValuePairs<'a> {
     type Item = (&'a [u8], &'a [u8]);
-    type IntoIter = PairsIter<'a>;
+    type IntoIter = NameValueIter<'a>;
 
-    fn into_iter(self) -> PairsIter<'a> {
+    fn into_iter(self) -> NameValueIter<'a> {
         self.iter()
     }
 }
 
-impl fmt::Debug for Pairs<'_> {
+impl fmt::Debug for NameValuePairs<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let shown = self.iter().map(|(name, value)| {
             (name.escape_ascii().to_string(), value.escape_ascii().to_string())
@@ -128,19 +132,19 @@ impl fmt::Debug for Pairs<'_> {
     }
 }
 
-/// Goes through [`Pairs`].
+/// Goes through [`NameValuePairs`].
 #[derive(Clone)]
-pub struct PairsIter<'a> {
+pub struct NameValueIter<'a> {
     rest: &'a [u8],
 }
 
-impl fmt::Debug for PairsIter<'_> {
+impl fmt::Debug for NameValueIter<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        Pairs { block: self.rest }.fmt(f)
+        NameValuePairs { block: self.rest }.fmt(f)
     }
 }
 
-impl<'a> Iterator for PairsIter<'a> {
+impl<'a> Iterator for NameValueIter<'a> {
     type Item = (&'a [u8], &'a [u8]);
 
     fn next(&mut self) -> Option<Self::Item> {

@@ -1,9 +1,9 @@
 //! The PARAMS stream (5.2), whose pairs may span records.
 
-use super::error::{Error, ErrorKind};
-use super::kind::Kind;
+use super::error::{RecordError, RecordErrorKind};
+use super::kind::RecordKind;
 use super::pairs::Lengths;
-use crate::protocol::params::{Limits, Params};
+use crate::protocol::params::{ParamLimits, Params};
 
 /// Makes variables of a PARAMS stream, piece by piece. How the stream is cut makes no difference.
 ///
@@ -34,8 +34,8 @@ impl ParamsReader {
         &mut self,
         mut bytes: &[u8],
         into: &mut Params,
-        limits: &Limits,
-    ) -> Result<(), Error> {
+        limits: &ParamLimits,
+    ) -> Result<(), RecordError> {
         while !bytes.is_empty() {
             if self.begun.is_empty() {
                 let lengths = Lengths::of(bytes);
@@ -76,15 +76,15 @@ impl ParamsReader {
     /// # Errors
     ///
     /// A pair that is not whole.
-    pub fn finish(&mut self) -> Result<(), Error> {
+    pub fn finish(&mut self) -> Result<(), RecordError> {
         let (at, left) = (self.taken, self.begun.len());
         let wanted = Lengths::of(&self.begun).map_or(2, |lengths| lengths.total());
         self.reset();
         if left == 0 {
             return Ok(());
         }
-        let problem = ErrorKind::Truncated { wanted: wanted.max(left + 1), left };
-        Err(Error::new(at, Some(Kind::PARAMS), problem))
+        let problem = RecordErrorKind::Truncated { wanted: wanted.max(left + 1), left };
+        Err(RecordError::new(at, Some(RecordKind::PARAMS), problem))
     }
 
     /// Starts a new stream, and keeps the buffer.
@@ -105,12 +105,12 @@ impl ParamsReader {
     }
 
     /// Whether a pair that takes this many bytes ends within the limit.
-    fn within(&self, pair: usize, limits: &Limits) -> Result<(), Error> {
+    fn within(&self, pair: usize, limits: &ParamLimits) -> Result<(), RecordError> {
         if pair <= limits.head.saturating_sub(self.taken) {
             return Ok(());
         }
-        let problem = ErrorKind::TooLong { most: limits.head };
-        Err(Error::new(self.taken, Some(Kind::PARAMS), problem))
+        let problem = RecordErrorKind::TooLong { most: limits.head };
+        Err(RecordError::new(self.taken, Some(RecordKind::PARAMS), problem))
     }
 
     fn add(
@@ -118,9 +118,11 @@ impl ParamsReader {
         name: &[u8],
         value: &[u8],
         into: &mut Params,
-        limits: &Limits,
-    ) -> Result<(), Error> {
-        let refused = |error| Error::new(self.taken, Some(Kind::PARAMS), ErrorKind::Pair(error));
+        limits: &ParamLimits,
+    ) -> Result<(), RecordError> {
+        let refused = |error| {
+            RecordError::new(self.taken, Some(RecordKind::PARAMS), RecordErrorKind::Pair(error))
+        };
         into.add(name, value, limits).map_err(refused)
     }
 }

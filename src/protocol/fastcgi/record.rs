@@ -1,15 +1,15 @@
 //! Records, and what they say.
 
-use super::error::Error;
-use super::header::{HEADER, Header};
-use super::kind::{Kind, ProtocolStatus, Role};
-use super::pairs::Pairs;
+use super::error::RecordError;
+use super::header::{HEADER, RecordHeader};
+use super::kind::{ProtocolStatus, RecordKind, Role};
+use super::pairs::NameValuePairs;
 
 /// A whole record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Record<'a> {
     /// Its header.
-    pub header: Header,
+    pub header: RecordHeader,
     /// Its content, without the padding.
     pub content: &'a [u8],
 }
@@ -19,10 +19,10 @@ pub struct Record<'a> {
 ///
 /// # Errors
 ///
-/// Those of [`Header::decode`]: where the next record begins cannot be known.
-pub fn split(bytes: &[u8]) -> Result<Option<Record<'_>>, Error> {
+/// Those of [`RecordHeader::decode`]: where the next record begins cannot be known.
+pub fn split(bytes: &[u8]) -> Result<Option<Record<'_>>, RecordError> {
     let Some((header, rest)) = bytes.split_first_chunk::<HEADER>() else { return Ok(None) };
-    let header = Header::decode(header)?;
+    let header = RecordHeader::decode(header)?;
     if rest.len() < header.size() - HEADER {
         return Ok(None);
     }
@@ -34,14 +34,14 @@ pub const KEEP_CONN: u8 = 1;
 
 /// The content of BEGIN_REQUEST (5.1): role (2 bytes), flags, five reserved bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Begin {
+pub struct BeginRequest {
     /// The role that the web server wants.
     pub role: Role,
     /// Whether the connection is kept when the request has ended.
     pub keep_conn: bool,
 }
 
-impl Begin {
+impl BeginRequest {
     /// Decodes it. Flags that do not exist are not looked at.
     #[must_use]
     pub const fn decode(content: &[u8; 8]) -> Self {
@@ -60,14 +60,14 @@ impl Begin {
 /// The content of END_REQUEST (5.5): application status (4 bytes), protocol status, three reserved
 /// bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct End {
+pub struct EndRequest {
     /// The status of the application: what a CGI program returns from `main`.
     pub app_status: u32,
     /// The protocol's part of the result.
     pub protocol_status: ProtocolStatus,
 }
 
-impl End {
+impl EndRequest {
     /// Decodes it.
     #[must_use]
     pub const fn decode(content: &[u8; 8]) -> Self {
@@ -87,13 +87,13 @@ impl End {
 /// The content of a record. An empty piece ends a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Message<'a> {
+pub enum RecordContent<'a> {
     /// BEGIN_REQUEST.
-    Begin(u16, Begin),
+    Begin(u16, BeginRequest),
     /// ABORT_REQUEST.
     Abort(u16),
     /// END_REQUEST.
-    End(u16, End),
+    End(u16, EndRequest),
     /// PARAMS: for a [`ParamsReader`](super::ParamsReader).
     Params(u16, &'a [u8]),
     /// STDIN.
@@ -105,14 +105,14 @@ pub enum Message<'a> {
     /// DATA.
     Data(u16, &'a [u8]),
     /// GET_VALUES: names with empty values.
-    GetValues(Pairs<'a>),
+    GetValues(NameValuePairs<'a>),
     /// GET_VALUES_RESULT.
-    GetValuesResult(Pairs<'a>),
+    GetValuesResult(NameValuePairs<'a>),
     /// UNKNOWN_TYPE: the other side does not know this type of management record.
-    UnknownType(Kind),
+    UnknownType(RecordKind),
     /// A record of a type that is not known. With request id 0 the answer is
     /// [`put_unknown_type`](super::put_unknown_type), any other is to be ignored.
-    Unknown(Header),
+    Unknown(RecordHeader),
 }
 
 impl<'a> Record<'a> {
@@ -127,28 +127,32 @@ impl<'a> Record<'a> {
     /// # Errors
     ///
     /// A name-value pair of a management record that is not whole. The next record can be read.
-    pub fn message(&self) -> Result<Message<'a>, Error> {
+    pub fn message(&self) -> Result<RecordContent<'a>, RecordError> {
         let (header, content) = (self.header, self.content);
         let id = header.request_id;
         // The header was refused if one of a fixed length has another.
         let eight = || content.first_chunk::<8>().copied().unwrap_or_default();
         Ok(match header.kind {
-            Kind::BEGIN_REQUEST => Message::Begin(id, Begin::decode(&eight())),
-            Kind::ABORT_REQUEST => Message::Abort(id),
-            Kind::END_REQUEST => Message::End(id, End::decode(&eight())),
-            Kind::PARAMS => Message::Params(id, content),
-            Kind::STDIN => Message::Stdin(id, content),
-            Kind::STDOUT => Message::Stdout(id, content),
-            Kind::STDERR => Message::Stderr(id, content),
-            Kind::DATA => Message::Data(id, content),
-            Kind::GET_VALUES => {
-                Message::GetValues(Pairs::check(content, Kind::GET_VALUES, HEADER)?)
-            }
-            Kind::GET_VALUES_RESULT => {
-                Message::GetValuesResult(Pairs::check(content, Kind::GET_VALUES_RESULT, HEADER)?)
-            }
-            Kind::UNKNOWN_TYPE => Message::UnknownType(Kind(eight()[0])),
-            _ => Message::Unknown(header),
+            RecordKind::BEGIN_REQUEST => RecordContent::Begin(id, BeginRequest::decode(&eight())),
+            RecordKind::ABORT_REQUEST => RecordContent::Abort(id),
+            RecordKind::END_REQUEST => RecordContent::End(id, EndRequest::decode(&eight())),
+            RecordKind::PARAMS => RecordContent::Params(id, content),
+            RecordKind::STDIN => RecordContent::Stdin(id, content),
+            RecordKind::STDOUT => RecordContent::Stdout(id, content),
+            RecordKind::STDERR => RecordContent::Stderr(id, content),
+            RecordKind::DATA => RecordContent::Data(id, content),
+            RecordKind::GET_VALUES => RecordContent::GetValues(NameValuePairs::check(
+                content,
+                RecordKind::GET_VALUES,
+                HEADER,
+            )?),
+            RecordKind::GET_VALUES_RESULT => RecordContent::GetValuesResult(NameValuePairs::check(
+                content,
+                RecordKind::GET_VALUES_RESULT,
+                HEADER,
+            )?),
+            RecordKind::UNKNOWN_TYPE => RecordContent::UnknownType(RecordKind(eight()[0])),
+            _ => RecordContent::Unknown(header),
         })
     }
 }

@@ -4,10 +4,10 @@
 use std::net::IpAddr;
 
 use super::encode::put_header;
-use super::error::{Error, ErrorKind};
-use super::header::{HEADER, Header, MAX_CONTENT, PADDING};
-use super::kind::Kind;
-use super::pairs::{Pairs, put_pair};
+use super::error::{RecordError, RecordErrorKind};
+use super::header::{HEADER, MAX_CONTENT, PADDING, RecordHeader};
+use super::kind::RecordKind;
+use super::pairs::{NameValuePairs, put_pair};
 use crate::gateway::header::decimal;
 use crate::protocol::params::{Params, put_number};
 
@@ -46,9 +46,9 @@ impl Capacity {
 /// # Errors
 ///
 /// More names than one record holds: management records are no streams. Nothing is put then.
-pub fn put_get_values(out: &mut Vec<u8>, names: &[&str]) -> Result<(), Error> {
+pub fn put_get_values(out: &mut Vec<u8>, names: &[&str]) -> Result<(), RecordError> {
     let start = out.len();
-    put_header(out, &Header::new(Kind::GET_VALUES, 0, 0));
+    put_header(out, &RecordHeader::new(RecordKind::GET_VALUES, 0, 0));
     for name in names {
         if let Err(error) = put_pair(out, name.as_bytes(), b"") {
             out.truncate(start);
@@ -57,18 +57,18 @@ pub fn put_get_values(out: &mut Vec<u8>, names: &[&str]) -> Result<(), Error> {
     }
     let Ok(length) = u16::try_from(out.len() - start - HEADER) else {
         out.truncate(start);
-        let problem = ErrorKind::TooLong { most: MAX_CONTENT };
-        return Err(Error::new(start, Some(Kind::GET_VALUES), problem));
+        let problem = RecordErrorKind::TooLong { most: MAX_CONTENT };
+        return Err(RecordError::new(start, Some(RecordKind::GET_VALUES), problem));
     };
-    finish(out, start, Kind::GET_VALUES, length);
+    finish(out, start, RecordKind::GET_VALUES, length);
     Ok(())
 }
 
 /// Puts the GET_VALUES_RESULT for what was asked for: the variables that are known, once each,
 /// however often they were named.
-pub fn put_get_values_result(out: &mut Vec<u8>, asked: Pairs<'_>, capacity: &Capacity) {
+pub fn put_get_values_result(out: &mut Vec<u8>, asked: NameValuePairs<'_>, capacity: &Capacity) {
     let start = out.len();
-    put_header(out, &Header::new(Kind::GET_VALUES_RESULT, 0, 0));
+    put_header(out, &RecordHeader::new(RecordKind::GET_VALUES_RESULT, 0, 0));
     for (at, name) in Capacity::NAMES.into_iter().enumerate() {
         if asked.get(name.as_bytes()).is_some() {
             let number = capacity.value(at);
@@ -79,12 +79,12 @@ pub fn put_get_values_result(out: &mut Vec<u8>, asked: Pairs<'_>, capacity: &Cap
         }
     }
     let length = out.len() - start - HEADER;
-    finish(out, start, Kind::GET_VALUES_RESULT, length as u16);
+    finish(out, start, RecordKind::GET_VALUES_RESULT, length as u16);
 }
 
 /// Writes the header, and pads.
-fn finish(out: &mut Vec<u8>, start: usize, kind: Kind, length: u16) {
-    let header = Header::padded(kind, 0, length);
+fn finish(out: &mut Vec<u8>, start: usize, kind: RecordKind, length: u16) {
+    let header = RecordHeader::padded(kind, 0, length);
     out[start..start + HEADER].copy_from_slice(&header.encode());
     out.extend_from_slice(&PADDING[..usize::from(header.padding_length)]);
 }
@@ -99,13 +99,13 @@ pub const WEB_SERVER_ADDRS: &str = "FCGI_WEB_SERVER_ADDRS";
 /// # Errors
 ///
 /// The text is not a list of addresses with commas between them.
-pub fn parse_web_server_addrs(value: &str) -> Result<Vec<IpAddr>, Error> {
+pub fn parse_web_server_addrs(value: &str) -> Result<Vec<IpAddr>, RecordError> {
     let mut at = 0;
     let mut found = Vec::new();
     for address in value.split(',') {
         let allowed = "IP addresses with commas between them";
-        let problem = ErrorKind::Variable { name: WEB_SERVER_ADDRS, allowed };
-        found.push(address.trim().parse().map_err(|_| Error::new(at, None, problem))?);
+        let problem = RecordErrorKind::Variable { name: WEB_SERVER_ADDRS, allowed };
+        found.push(address.trim().parse().map_err(|_| RecordError::new(at, None, problem))?);
         at += address.len() + 1;
     }
     Ok(found)
@@ -127,11 +127,11 @@ impl FilterData {
     /// # Errors
     ///
     /// One of them is not there, or no number.
-    pub fn of(params: &Params) -> Result<Self, Error> {
+    pub fn of(params: &Params) -> Result<Self, RecordError> {
         let get = |name: &'static str| {
             let allowed = "a number, for a filter";
-            let problem = ErrorKind::Variable { name, allowed };
-            params.get(name.as_bytes()).and_then(decimal).ok_or(Error::new(0, None, problem))
+            let problem = RecordErrorKind::Variable { name, allowed };
+            params.get(name.as_bytes()).and_then(decimal).ok_or(RecordError::new(0, None, problem))
         };
         Ok(Self { length: get("FCGI_DATA_LENGTH")?, last_modified: get("FCGI_DATA_LAST_MOD")? })
     }

@@ -4,15 +4,15 @@ use std::fmt;
 
 /// A violation of RFC 3875.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Error {
+pub struct HeadError {
     at: usize,
-    kind: ErrorKind,
+    kind: HeadErrorKind,
 }
 
 /// The problem.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum ErrorKind {
+pub enum HeadErrorKind {
     /// More bytes than the limit.
     TooLong {
         /// The limit.
@@ -45,8 +45,8 @@ pub enum ErrorKind {
     LocalPath,
 }
 
-impl Error {
-    pub(super) const fn new(at: usize, kind: ErrorKind) -> Self {
+impl HeadError {
+    pub(super) const fn new(at: usize, kind: HeadErrorKind) -> Self {
         Self { at, kind }
     }
 
@@ -58,46 +58,48 @@ impl Error {
 
     /// Returns the problem.
     #[must_use]
-    pub const fn kind(&self) -> ErrorKind {
+    pub const fn kind(&self) -> HeadErrorKind {
         self.kind
     }
 }
 
-impl fmt::Display for Error {
+impl fmt::Display for HeadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "CGI response, byte {}: ", self.at)?;
         match self.kind {
-            ErrorKind::TooLong { most } => {
+            HeadErrorKind::TooLong { most } => {
                 write!(f, "the head is too long; allowed are {most} bytes")
             }
-            ErrorKind::TooMany { most } => write!(f, "too many fields; allowed are {most}"),
-            ErrorKind::Colon => f.write_str("a line without ':'; allowed is name: value"),
-            ErrorKind::Name => {
+            HeadErrorKind::TooMany { most } => write!(f, "too many fields; allowed are {most}"),
+            HeadErrorKind::Colon => f.write_str("a line without ':'; allowed is name: value"),
+            HeadErrorKind::Name => {
                 f.write_str("a field's name has to be a token (RFC 9110, 5.6.2) before the ':'")
             }
-            ErrorKind::Value => f.write_str("a value has to be without control characters"),
-            ErrorKind::Status => {
+            HeadErrorKind::Value => f.write_str("a value has to be without control characters"),
+            HeadErrorKind::Status => {
                 f.write_str("Status has to be a number from 100 to 599 and a reason phrase")
             }
-            ErrorKind::StatusLine => f.write_str(
+            HeadErrorKind::StatusLine => f.write_str(
                 "a status line has to be HTTP/1.0 or HTTP/1.1, a number from 100 to 599 and a \
                  reason phrase",
             ),
-            ErrorKind::Twice => {
+            HeadErrorKind::Twice => {
                 f.write_str("Content-Type, Location and Status are allowed once (RFC 3875, 6.3)")
             }
-            ErrorKind::NoCgiField => f.write_str(
+            HeadErrorKind::NoCgiField => f.write_str(
                 "one of Content-Type, Location and Status has to be there (RFC 3875, 6.3)",
             ),
-            ErrorKind::ContentLength => f.write_str("Content-Length has to be one number of bytes"),
-            ErrorKind::LocalRedirect => {
+            HeadErrorKind::ContentLength => {
+                f.write_str("Content-Length has to be one number of bytes")
+            }
+            HeadErrorKind::LocalRedirect => {
                 f.write_str("a local redirect has no field but Location (RFC 3875, 6.2.2)")
             }
-            ErrorKind::LocalPath => {
+            HeadErrorKind::LocalPath => {
                 f.write_str("a local redirect's path has to begin with '/' (RFC 3875, 6.3.2)")
             }
         }
     }
 }
 
-impl std::error::Error for Error {}
+impl std::error::Error for HeadError {}

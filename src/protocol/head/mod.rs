@@ -21,9 +21,9 @@
 //! head::write_end(&mut out);
 //! assert_eq!(out, b"Status: 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 3\r\n\r\n");
 //!
-//! let (head, size) = head::parse(&out, &head::Limits::default())?.expect("it is whole");
+//! let (head, size) = head::parse(&out, &head::ParamLimits::default())?.expect("it is whole");
 //! assert_eq!((head.code(), head.content_length(), size), (200, Some(3), out.len()));
-//! # Ok::<(), head::Error>(())
+//! # Ok::<(), head::HeadError>(())
 //! ```
 
 mod error;
@@ -32,9 +32,9 @@ mod parse;
 mod tests;
 mod write;
 
-pub use super::params::Limits;
-pub use error::{Error, ErrorKind};
-pub use parse::{Head, Headers, Response, parse};
+pub use super::params::ParamLimits;
+pub use error::{HeadError, HeadErrorKind};
+pub use parse::{CgiHead, Headers, ResponseKind, parse};
 pub use write::{
     VARIABLE, write_end, write_header, write_length, write_local_redirect, write_status,
     write_status_line, write_variable,

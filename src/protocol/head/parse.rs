@@ -2,15 +2,15 @@
 
 use std::fmt;
 
-use super::error::{Error, ErrorKind};
+use super::error::{HeadError, HeadErrorKind};
 use super::write::VARIABLE;
 use crate::gateway::header;
-use crate::protocol::params::Limits;
+use crate::protocol::params::ParamLimits;
 
 /// A response's head.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Head<'a> {
-    response: Response,
+pub struct CgiHead<'a> {
+    response: ResponseKind,
     status: Option<u16>,
     reason: &'a [u8],
     location: Option<&'a [u8]>,
@@ -21,7 +21,7 @@ pub struct Head<'a> {
 
 /// The kind of response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Response {
+pub enum ResponseKind {
     /// RFC 3875, 6.2.1.
     Document,
     /// RFC 3875, 6.2.2.
@@ -32,10 +32,10 @@ pub enum Response {
     Nph,
 }
 
-impl<'a> Head<'a> {
+impl<'a> CgiHead<'a> {
     /// Returns the kind of response.
     #[must_use]
-    pub const fn response(&self) -> Response {
+    pub const fn response(&self) -> ResponseKind {
         self.response
     }
 
@@ -49,7 +49,7 @@ impl<'a> Head<'a> {
     /// Location.
     #[must_use]
     pub fn code(&self) -> u16 {
-        let usual = if self.response == Response::ClientRedirect { 302 } else { 200 };
+        let usual = if self.response == ResponseKind::ClientRedirect { 302 } else { 200 };
         self.status.unwrap_or(usual)
     }
 
@@ -92,7 +92,7 @@ impl<'a> Head<'a> {
     }
 }
 
-impl fmt::Debug for Head<'_> {
+impl fmt::Debug for CgiHead<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names = self.headers().map(|(name, _)| name.escape_ascii().to_string());
         f.debug_struct("Head")
@@ -103,7 +103,7 @@ impl fmt::Debug for Head<'_> {
     }
 }
 
-/// Goes through the fields of a [`Head`].
+/// Goes through the fields of a [`CgiHead`].
 #[derive(Clone)]
 pub struct Headers<'a> {
     rest: &'a [u8],
@@ -138,7 +138,10 @@ impl<'a> Iterator for Headers<'a> {
 /// # Errors
 ///
 /// The bytes are not a CGI response by RFC 3875, or exceed `limits`.
-pub fn parse<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Option<(Head<'a>, usize)>, Error> {
+pub fn parse<'a>(
+    bytes: &'a [u8],
+    limits: &ParamLimits,
+) -> Result<Option<(CgiHead<'a>, usize)>, HeadError> {
     let mut found = Found::default();
     let mut at = 0;
     let mut first_field = 0;
@@ -146,14 +149,14 @@ pub fn parse<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Option<(Head<'a>, u
         let next = line(&bytes[at..]);
         let end = next.map_or(bytes.len(), |(_, rest)| bytes.len() - rest.len());
         if end > limits.head {
-            return Err(Error::new(at, ErrorKind::TooLong { most: limits.head }));
+            return Err(HeadError::new(at, HeadErrorKind::TooLong { most: limits.head }));
         }
         let Some((text, _)) = next else { return Ok(None) };
         if text.is_empty() && at > 0 {
             let lines = &bytes[first_field..at];
             return found.finish(lines).map(|head| Some((head, end)));
         }
-        let refused = |kind| Error::new(at, kind);
+        let refused = |kind| HeadError::new(at, kind);
         if at == 0 && text.starts_with(b"HTTP/") {
             (found.status, found.reason) = status_line(text).map_err(refused)?;
             found.nph = true;
@@ -178,16 +181,16 @@ struct Found<'a> {
 }
 
 impl<'a> Found<'a> {
-    fn field(&mut self, line: &'a [u8], limits: &Limits) -> Result<(), ErrorKind> {
+    fn field(&mut self, line: &'a [u8], limits: &ParamLimits) -> Result<(), HeadErrorKind> {
         if self.fields == limits.pairs {
-            return Err(ErrorKind::TooMany { most: limits.pairs });
+            return Err(HeadErrorKind::TooMany { most: limits.pairs });
         }
         self.fields += 1;
         let (name, value) = field(line)?;
-        let once = |first: bool| if first { Ok(()) } else { Err(ErrorKind::Twice) };
+        let once = |first: bool| if first { Ok(()) } else { Err(HeadErrorKind::Twice) };
         if name.eq_ignore_ascii_case(b"status") {
             once(self.status.is_none())?;
-            (self.status, self.reason) = status(value).ok_or(ErrorKind::Status)?;
+            (self.status, self.reason) = status(value).ok_or(HeadErrorKind::Status)?;
         } else if name.eq_ignore_ascii_case(b"location") {
             once(self.location.is_none())?;
             self.location = Some(value);
@@ -195,31 +198,31 @@ impl<'a> Found<'a> {
             once(!self.content_type)?;
             self.content_type = true;
         } else if name.eq_ignore_ascii_case(b"content-length") {
-            let found = header::decimal(value).ok_or(ErrorKind::ContentLength)?;
+            let found = header::decimal(value).ok_or(HeadErrorKind::ContentLength)?;
             if *self.content_length.get_or_insert(found) != found {
-                return Err(ErrorKind::ContentLength);
+                return Err(HeadErrorKind::ContentLength);
             }
         }
         Ok(())
     }
 
-    fn finish(self, lines: &'a [u8]) -> Result<Head<'a>, Error> {
+    fn finish(self, lines: &'a [u8]) -> Result<CgiHead<'a>, HeadError> {
         let response = match self.location {
-            _ if self.nph => Response::Nph,
-            Some([b'/', ..]) if self.status.is_none() => Response::LocalRedirect,
+            _ if self.nph => ResponseKind::Nph,
+            Some([b'/', ..]) if self.status.is_none() => ResponseKind::LocalRedirect,
             Some(_) if self.status.is_none_or(|status| status / 100 == 3) => {
-                Response::ClientRedirect
+                ResponseKind::ClientRedirect
             }
             None if self.status.is_none() && !self.content_type => {
-                return Err(Error::new(0, ErrorKind::NoCgiField));
+                return Err(HeadError::new(0, HeadErrorKind::NoCgiField));
             }
-            _ => Response::Document,
+            _ => ResponseKind::Document,
         };
-        if response == Response::LocalRedirect && self.fields > 1 {
-            return Err(Error::new(0, ErrorKind::LocalRedirect));
+        if response == ResponseKind::LocalRedirect && self.fields > 1 {
+            return Err(HeadError::new(0, HeadErrorKind::LocalRedirect));
         }
         let Self { status, reason, location, content_length, .. } = self;
-        Ok(Head { response, status, reason, location, content_length, lines })
+        Ok(CgiHead { response, status, reason, location, content_length, lines })
     }
 }
 
@@ -231,14 +234,14 @@ fn line(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
 }
 
 /// Name and value of a line.
-fn field(line: &[u8]) -> Result<(&[u8], &[u8]), ErrorKind> {
-    let colon = line.iter().position(|&byte| byte == b':').ok_or(ErrorKind::Colon)?;
+fn field(line: &[u8]) -> Result<(&[u8], &[u8]), HeadErrorKind> {
+    let colon = line.iter().position(|&byte| byte == b':').ok_or(HeadErrorKind::Colon)?;
     let (name, value) = (&line[..colon], line[colon + 1..].trim_ascii());
     if !header::is_token(name) {
-        return Err(ErrorKind::Name);
+        return Err(HeadErrorKind::Name);
     }
     if !header::is_value(value) {
-        return Err(ErrorKind::Value);
+        return Err(HeadErrorKind::Value);
     }
     Ok((name, value))
 }
@@ -257,8 +260,8 @@ fn status(text: &[u8]) -> Option<Status<'_>> {
     Some((u16::try_from(code).ok(), reason))
 }
 
-fn status_line(line: &[u8]) -> Result<Status<'_>, ErrorKind> {
+fn status_line(line: &[u8]) -> Result<Status<'_>, HeadErrorKind> {
     let rest = line.strip_prefix(b"HTTP/1.1 ").or_else(|| line.strip_prefix(b"HTTP/1.0 "));
-    let found = rest.and_then(status).ok_or(ErrorKind::StatusLine)?;
-    if header::is_value(found.1) { Ok(found) } else { Err(ErrorKind::Value) }
+    let found = rest.and_then(status).ok_or(HeadErrorKind::StatusLine)?;
+    if header::is_value(found.1) { Ok(found) } else { Err(HeadErrorKind::Value) }
 }

@@ -2,10 +2,10 @@ use http::StatusCode;
 
 use super::*;
 
-const LIMITS: Limits = Limits { head: 150, pairs: 4 };
+const LIMITS: ParamLimits = ParamLimits { head: 150, pairs: 4 };
 
 /// Parses the whole, after every part of it said that more is wanted or the same error.
-fn parse_all(bytes: &[u8]) -> Result<Head<'_>, Error> {
+fn parse_all(bytes: &[u8]) -> Result<CgiHead<'_>, HeadError> {
     let whole = parse(bytes, &LIMITS);
     for end in 0..bytes.len() {
         let part = parse(&bytes[..end], &LIMITS);
@@ -20,38 +20,44 @@ fn parse_all(bytes: &[u8]) -> Result<Head<'_>, Error> {
 
 #[test]
 fn kinds_of_responses() {
-    type Case<'a> = (&'a [u8], Response, Option<u16>, u16, &'a [u8]);
+    type Case<'a> = (&'a [u8], ResponseKind, Option<u16>, u16, &'a [u8]);
     let cases: [Case<'_>; 12] = [
-        (b"Content-Type: a/b\n\n", Response::Document, None, 200, b""),
+        (b"Content-Type: a/b\n\n", ResponseKind::Document, None, 200, b""),
         (
             b"content-type:a/b\r\nSTATUS:  404  Not there \r\n\r\n",
-            Response::Document,
+            ResponseKind::Document,
             Some(404),
             404,
             b" Not there",
         ),
-        (b"Status: 204\n\n", Response::Document, Some(204), 204, b""),
-        (b"Status: 299 \n\n", Response::Document, Some(299), 299, b""),
-        (b"Location: /a?b\r\n\r\n", Response::LocalRedirect, None, 200, b""),
-        (b"Location: http://a/\n\n", Response::ClientRedirect, None, 302, b""),
+        (b"Status: 204\n\n", ResponseKind::Document, Some(204), 204, b""),
+        (b"Status: 299 \n\n", ResponseKind::Document, Some(299), 299, b""),
+        (b"Location: /a?b\r\n\r\n", ResponseKind::LocalRedirect, None, 200, b""),
+        (b"Location: http://a/\n\n", ResponseKind::ClientRedirect, None, 302, b""),
         (
             b"Location: http://a/\nStatus: 308 Permanent\n\n",
-            Response::ClientRedirect,
+            ResponseKind::ClientRedirect,
             Some(308),
             308,
             b"Permanent",
         ),
         (
             b"Location: /a\nStatus: 302 Found\n\n",
-            Response::ClientRedirect,
+            ResponseKind::ClientRedirect,
             Some(302),
             302,
             b"Found",
         ),
-        (b"Location: /a\nStatus: 201 Created\n\n", Response::Document, Some(201), 201, b"Created"),
-        (b"HTTP/1.1 404 Gone\r\nStatus-X: 1\r\n\r\n", Response::Nph, Some(404), 404, b"Gone"),
-        (b"HTTP/1.0 200\r\n\r\n", Response::Nph, Some(200), 200, b""),
-        (b"HTTP/1.1 302 Found\nLocation: /a\n\n", Response::Nph, Some(302), 302, b"Found"),
+        (
+            b"Location: /a\nStatus: 201 Created\n\n",
+            ResponseKind::Document,
+            Some(201),
+            201,
+            b"Created",
+        ),
+        (b"HTTP/1.1 404 Gone\r\nStatus-X: 1\r\n\r\n", ResponseKind::Nph, Some(404), 404, b"Gone"),
+        (b"HTTP/1.0 200\r\n\r\n", ResponseKind::Nph, Some(200), 200, b""),
+        (b"HTTP/1.1 302 Found\nLocation: /a\n\n", ResponseKind::Nph, Some(302), 302, b"Found"),
     ];
     for (bytes, response, status, code, reason) in cases {
         let head = parse_all(bytes).unwrap();
@@ -82,33 +88,33 @@ fn fields_are_found() {
 
 #[test]
 fn heads_that_are_refused() {
-    let cases: [(&[u8], usize, ErrorKind); 26] = [
-        (b"\n", 0, ErrorKind::Colon),
-        (b"X: y\n\n", 0, ErrorKind::NoCgiField),
-        (b"Status: 200\nno colon\n\n", 12, ErrorKind::Colon),
-        (b"Status: 200\n: x\n\n", 12, ErrorKind::Name),
-        (b"Status: 200\nX : x\n\n", 12, ErrorKind::Name),
-        (b"Status: 200\n X: folded\n\n", 12, ErrorKind::Name),
-        (b"Status: 200\nX\0: x\n\n", 12, ErrorKind::Name),
-        (b"Status: 200\nX: a\0b\n\n", 12, ErrorKind::Value),
-        (b"Status: 200\nX: a\rb\n\n", 12, ErrorKind::Value),
-        (b"Status: 20\n\n", 0, ErrorKind::Status),
-        (b"Status: 2000\n\n", 0, ErrorKind::Status),
-        (b"Status: +20\n\n", 0, ErrorKind::Status),
-        (b"Status: 099 x\n\n", 0, ErrorKind::Status),
-        (b"Status: 600 x\n\n", 0, ErrorKind::Status),
-        (b"Status: OK\n\n", 0, ErrorKind::Status),
-        (b"Status:\n\n", 0, ErrorKind::Status),
-        (b"HTTP/2 200 OK\n\n", 0, ErrorKind::StatusLine),
-        (b"HTTP/1.1  200 OK\n\n", 0, ErrorKind::StatusLine),
-        (b"HTTP/1.1 200 a\x7f\n\n", 0, ErrorKind::Value),
-        (b"Status: 200\nHTTP/1.1 200 OK\n\n", 12, ErrorKind::Colon),
-        (b"Status: 200\nStatus: 200\n\n", 12, ErrorKind::Twice),
-        (b"Location: a:\nLocation: a:\n\n", 13, ErrorKind::Twice),
-        (b"Content-Type: a\ncontent-type: a\n\n", 16, ErrorKind::Twice),
-        (b"Status: 200\nContent-Length: -1\n\n", 12, ErrorKind::ContentLength),
-        (b"Content-Length: 1\nContent-Length: 2\n\n", 18, ErrorKind::ContentLength),
-        (b"Location: /a\nX: y\n\n", 0, ErrorKind::LocalRedirect),
+    let cases: [(&[u8], usize, HeadErrorKind); 26] = [
+        (b"\n", 0, HeadErrorKind::Colon),
+        (b"X: y\n\n", 0, HeadErrorKind::NoCgiField),
+        (b"Status: 200\nno colon\n\n", 12, HeadErrorKind::Colon),
+        (b"Status: 200\n: x\n\n", 12, HeadErrorKind::Name),
+        (b"Status: 200\nX : x\n\n", 12, HeadErrorKind::Name),
+        (b"Status: 200\n X: folded\n\n", 12, HeadErrorKind::Name),
+        (b"Status: 200\nX\0: x\n\n", 12, HeadErrorKind::Name),
+        (b"Status: 200\nX: a\0b\n\n", 12, HeadErrorKind::Value),
+        (b"Status: 200\nX: a\rb\n\n", 12, HeadErrorKind::Value),
+        (b"Status: 20\n\n", 0, HeadErrorKind::Status),
+        (b"Status: 2000\n\n", 0, HeadErrorKind::Status),
+        (b"Status: +20\n\n", 0, HeadErrorKind::Status),
+        (b"Status: 099 x\n\n", 0, HeadErrorKind::Status),
+        (b"Status: 600 x\n\n", 0, HeadErrorKind::Status),
+        (b"Status: OK\n\n", 0, HeadErrorKind::Status),
+        (b"Status:\n\n", 0, HeadErrorKind::Status),
+        (b"HTTP/2 200 OK\n\n", 0, HeadErrorKind::StatusLine),
+        (b"HTTP/1.1  200 OK\n\n", 0, HeadErrorKind::StatusLine),
+        (b"HTTP/1.1 200 a\x7f\n\n", 0, HeadErrorKind::Value),
+        (b"Status: 200\nHTTP/1.1 200 OK\n\n", 12, HeadErrorKind::Colon),
+        (b"Status: 200\nStatus: 200\n\n", 12, HeadErrorKind::Twice),
+        (b"Location: a:\nLocation: a:\n\n", 13, HeadErrorKind::Twice),
+        (b"Content-Type: a\ncontent-type: a\n\n", 16, HeadErrorKind::Twice),
+        (b"Status: 200\nContent-Length: -1\n\n", 12, HeadErrorKind::ContentLength),
+        (b"Content-Length: 1\nContent-Length: 2\n\n", 18, HeadErrorKind::ContentLength),
+        (b"Location: /a\nX: y\n\n", 0, HeadErrorKind::LocalRedirect),
     ];
     for (bytes, at, kind) in cases {
         let error = parse_all(bytes).unwrap_err();
@@ -120,12 +126,12 @@ fn heads_that_are_refused() {
 #[test]
 fn limits_at_their_borders() {
     let bytes = b"Status: 200 OK\r\nX: y\r\n\r\n";
-    let limits = |head, pairs| Limits { head, pairs };
+    let limits = |head, pairs| ParamLimits { head, pairs };
     assert!(parse(bytes, &limits(bytes.len(), 2)).unwrap().is_some());
     let error = parse(bytes, &limits(bytes.len() - 1, 2)).unwrap_err();
-    assert_eq!((error.offset(), error.kind()), (22, ErrorKind::TooLong { most: 23 }));
+    assert_eq!((error.offset(), error.kind()), (22, HeadErrorKind::TooLong { most: 23 }));
     let error = parse(bytes, &limits(bytes.len(), 1)).unwrap_err();
-    assert_eq!((error.offset(), error.kind()), (16, ErrorKind::TooMany { most: 1 }));
+    assert_eq!((error.offset(), error.kind()), (16, HeadErrorKind::TooMany { most: 1 }));
     // A line without an end is not waited for.
     let long = [b'x'; 151];
     assert_eq!(parse(&long[..150], &LIMITS), Ok(None));
@@ -166,12 +172,18 @@ fn redirects_stay_on_this_server() {
     write_local_redirect(&mut out, b"/a?b=c").unwrap();
     assert_eq!(out, b"Location: /a?b=c\r\n\r\n");
     let head = parse_all(&out).unwrap();
-    assert_eq!((head.response(), head.location()), (Response::LocalRedirect, Some(&b"/a?b=c"[..])));
+    assert_eq!(
+        (head.response(), head.location()),
+        (ResponseKind::LocalRedirect, Some(&b"/a?b=c"[..]))
+    );
     for bad in [&b""[..], b"a", b"http://a/", b"?b"] {
-        assert_eq!(write_local_redirect(&mut out, bad).unwrap_err().kind(), ErrorKind::LocalPath);
+        assert_eq!(
+            write_local_redirect(&mut out, bad).unwrap_err().kind(),
+            HeadErrorKind::LocalPath
+        );
     }
     for bad in [&b"/a\r\nX: y"[..], b"/\0", b"/\x7f"] {
-        assert_eq!(write_local_redirect(&mut out, bad).unwrap_err().kind(), ErrorKind::Value);
+        assert_eq!(write_local_redirect(&mut out, bad).unwrap_err().kind(), HeadErrorKind::Value);
     }
     assert_eq!(out, b"Location: /a?b=c\r\n\r\n");
 }
@@ -183,9 +195,9 @@ fn variables_of_an_authorizer() {
     write_variable(&mut out, b"AUTH_METHOD", b"database lookup").unwrap();
     let before = out.len();
     for bad in [&b""[..], b"a b", b"a=b", b"a:b", b"a\n"] {
-        assert_eq!(write_variable(&mut out, bad, b"").unwrap_err().kind(), ErrorKind::Name);
+        assert_eq!(write_variable(&mut out, bad, b"").unwrap_err().kind(), HeadErrorKind::Name);
     }
-    assert_eq!(write_variable(&mut out, b"A", b"b\r\nc").unwrap_err().kind(), ErrorKind::Value);
+    assert_eq!(write_variable(&mut out, b"A", b"b\r\nc").unwrap_err().kind(), HeadErrorKind::Value);
     assert_eq!(out.len(), before);
     write_header(&mut out, b"Variables", b"no");
     write_end(&mut out);

@@ -2,7 +2,7 @@
 
 use http::StatusCode;
 
-use super::error::{Error, ErrorKind};
+use super::error::{HeadError, HeadErrorKind};
 use crate::gateway::header;
 use crate::protocol::params::put_number;
 
@@ -59,12 +59,12 @@ pub fn write_end(into: &mut Vec<u8>) {
 /// # Errors
 ///
 /// A path that does not begin with `/`, or with a control character. Nothing is put then.
-pub fn write_local_redirect(into: &mut Vec<u8>, path: &[u8]) -> Result<(), Error> {
+pub fn write_local_redirect(into: &mut Vec<u8>, path: &[u8]) -> Result<(), HeadError> {
     if path.first() != Some(&b'/') {
-        return Err(Error::new(0, ErrorKind::LocalPath));
+        return Err(HeadError::new(0, HeadErrorKind::LocalPath));
     }
     if !header::is_value(path) {
-        return Err(Error::new(0, ErrorKind::Value));
+        return Err(HeadError::new(0, HeadErrorKind::Value));
     }
     write_header(into, b"Location", path);
     write_end(into);
@@ -81,12 +81,12 @@ pub const VARIABLE: &[u8] = b"Variable-";
 /// # Errors
 ///
 /// A name that is not a token, a value with a control character. Nothing is put then.
-pub fn write_variable(into: &mut Vec<u8>, name: &[u8], value: &[u8]) -> Result<(), Error> {
+pub fn write_variable(into: &mut Vec<u8>, name: &[u8], value: &[u8]) -> Result<(), HeadError> {
     if !header::is_token(name) {
-        return Err(Error::new(VARIABLE.len(), ErrorKind::Name));
+        return Err(HeadError::new(VARIABLE.len(), HeadErrorKind::Name));
     }
     if !header::is_value(value) {
-        return Err(Error::new(VARIABLE.len() + name.len() + 2, ErrorKind::Value));
+        return Err(HeadError::new(VARIABLE.len() + name.len() + 2, HeadErrorKind::Value));
     }
     into.extend_from_slice(VARIABLE);
     write_header(into, name, value);

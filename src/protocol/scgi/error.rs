@@ -6,12 +6,12 @@ use crate::protocol::error::{ErrorAt, MessageErrorKind};
 use crate::protocol::params::PairError;
 
 /// A violation of the protocol.
-pub type Error = ErrorAt<ErrorKind>;
+pub type ScgiError = ErrorAt<ScgiErrorKind>;
 
 /// The problem.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum ErrorKind {
+pub enum ScgiErrorKind {
     /// A byte in the netstring's length that is not a digit, nor the colon behind one.
     Length(u8),
     /// A length with a zero before other digits.
@@ -37,17 +37,17 @@ pub enum ErrorKind {
     Pair(PairError),
 }
 
-impl From<PairError> for ErrorKind {
+impl From<PairError> for ScgiErrorKind {
     fn from(error: PairError) -> Self {
         Self::Pair(error)
     }
 }
 
-impl MessageErrorKind for ErrorKind {
+impl MessageErrorKind for ScgiErrorKind {
     const MESSAGE: &'static str = "SCGI head";
 }
 
-impl fmt::Display for ErrorKind {
+impl fmt::Display for ScgiErrorKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
             Self::Length(found) => write!(

@@ -17,19 +17,19 @@
 //! assert_eq!(wire, b"43:CONTENT_LENGTH\x000\0SCGI\x001\0REQUEST_METHOD\0GET\0,");
 //!
 //! let mut got = Params::new();
-//! assert_eq!(scgi::decode(&wire[..9], &scgi::Limits::default(), &mut got)?, None);
-//! let head = scgi::decode(&wire, &scgi::Limits::default(), &mut got)?.expect("it is whole");
+//! assert_eq!(scgi::decode(&wire[..9], &scgi::ParamLimits::default(), &mut got)?, None);
+//! let head = scgi::decode(&wire, &scgi::ParamLimits::default(), &mut got)?.expect("it is whole");
 //! assert_eq!((head.size, head.content_length), (wire.len(), 0));
 //! assert_eq!(got.get(b"REQUEST_METHOD"), Some(&b"GET"[..]));
-//! # Ok::<(), scgi::Error>(())
+//! # Ok::<(), scgi::ScgiError>(())
 //! ```
 
 mod error;
 #[cfg(test)]
 mod tests;
 
-pub use super::params::Limits;
-pub use error::{Error, ErrorKind};
+pub use super::params::ParamLimits;
+pub use error::{ScgiError, ScgiErrorKind};
 
 use std::ffi::CStr;
 
@@ -38,7 +38,7 @@ use crate::gateway::header::decimal;
 
 /// A request's head that was decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Head {
+pub struct ScgiHead {
     /// The bytes that it took: where the body begins.
     pub size: usize,
     /// The bytes of the body.
@@ -57,7 +57,11 @@ const SCGI: &[u8] = b"SCGI";
 ///
 /// The bytes are not SCGI, or exceed `limits`: the connection is of no more use, as where the next
 /// request begins cannot be known.
-pub fn decode(bytes: &[u8], limits: &Limits, into: &mut Params) -> Result<Option<Head>, Error> {
+pub fn decode(
+    bytes: &[u8],
+    limits: &ParamLimits,
+    into: &mut Params,
+) -> Result<Option<ScgiHead>, ScgiError> {
     into.clear();
     let Some((start, length)) = netstring(bytes, limits.head)? else { return Ok(None) };
     let Some((block, [comma, ..])) = bytes[start..].split_at_checked(length) else {
@@ -65,29 +69,30 @@ pub fn decode(bytes: &[u8], limits: &Limits, into: &mut Params) -> Result<Option
     };
     let (comma, end) = (*comma, start + block.len());
     if comma != b',' {
-        return Err(Error::new(end, ErrorKind::Comma(comma)));
+        return Err(ScgiError::new(end, ScgiErrorKind::Comma(comma)));
     }
     let mut content_length = None;
     let mut at = start;
     while at < end {
-        let (key, value) = header(&bytes[at..end]).map_err(|kind| Error::new(at, kind))?;
+        let (key, value) = header(&bytes[at..end]).map_err(|kind| ScgiError::new(at, kind))?;
         let value_at = at + key.len() + 1;
         if key == CONTENT_LENGTH {
-            let found = decimal(value).ok_or(Error::new(value_at, ErrorKind::ContentLength))?;
+            let found =
+                decimal(value).ok_or(ScgiError::new(value_at, ScgiErrorKind::ContentLength))?;
             if *content_length.get_or_insert(found) != found {
-                return Err(Error::new(value_at, ErrorKind::ContentLengths));
+                return Err(ScgiError::new(value_at, ScgiErrorKind::ContentLengths));
             }
         } else if content_length.is_none() {
-            return Err(Error::new(at, ErrorKind::First));
+            return Err(ScgiError::new(at, ScgiErrorKind::First));
         }
-        into.add(key, value, limits).map_err(|error| Error::new(at, error.into()))?;
+        into.add(key, value, limits).map_err(|error| ScgiError::new(at, error.into()))?;
         at = value_at + value.len() + 1;
     }
-    let content_length = content_length.ok_or(Error::new(end, ErrorKind::First))?;
+    let content_length = content_length.ok_or(ScgiError::new(end, ScgiErrorKind::First))?;
     if into.get(SCGI) != Some(b"1") {
-        return Err(Error::new(end, ErrorKind::Scgi));
+        return Err(ScgiError::new(end, ScgiErrorKind::Scgi));
     }
-    Ok(Some(Head { size: end + 1, content_length }))
+    Ok(Some(ScgiHead { size: end + 1, content_length }))
 }
 
 /// Puts a request's head onto `into`. CONTENT_LENGTH goes first, as `0` if it is not in `params`;
@@ -97,15 +102,15 @@ pub fn decode(bytes: &[u8], limits: &Limits, into: &mut Params) -> Result<Option
 ///
 /// A key that is empty or has a NUL or `=`, a value with a NUL, a CONTENT_LENGTH that is not a
 /// number, an SCGI that is not `1`. Nothing is put then.
-pub fn encode(params: &Params, into: &mut Vec<u8>) -> Result<(), Error> {
+pub fn encode(params: &Params, into: &mut Vec<u8>) -> Result<(), ScgiError> {
     let begin = into.len();
     let content_length = params.get(CONTENT_LENGTH).unwrap_or(b"0");
     let scgi = params.get(SCGI).unwrap_or(b"1");
     if decimal(content_length).is_none() {
-        return Err(Error::new(begin, ErrorKind::ContentLength));
+        return Err(ScgiError::new(begin, ScgiErrorKind::ContentLength));
     }
     if scgi != b"1" {
-        return Err(Error::new(begin, ErrorKind::Scgi));
+        return Err(ScgiError::new(begin, ScgiErrorKind::Scgi));
     }
     let first = [(CONTENT_LENGTH, content_length)];
     let second = [(SCGI, scgi)].into_iter().filter(|_| params.get(SCGI).is_none());
@@ -119,7 +124,7 @@ pub fn encode(params: &Params, into: &mut Vec<u8>) -> Result<(), Error> {
         if let Err(error) = check_pair(key, value) {
             let at = into.len();
             into.truncate(begin);
-            return Err(Error::new(at, error.into()));
+            return Err(ScgiError::new(at, error.into()));
         }
         for part in [key, value] {
             into.extend_from_slice(part);
@@ -133,28 +138,28 @@ pub fn encode(params: &Params, into: &mut Vec<u8>) -> Result<(), Error> {
 /// Returns the start of a netstring's content and its length; `None` before the colon has come.
 ///
 /// <https://cr.yp.to/proto/netstrings.txt>: decimal digits without a zero before others.
-fn netstring(bytes: &[u8], most: usize) -> Result<Option<(usize, usize)>, Error> {
+fn netstring(bytes: &[u8], most: usize) -> Result<Option<(usize, usize)>, ScgiError> {
     let mut length = 0_usize;
     for (at, &byte) in bytes.iter().enumerate() {
         let digit = match byte {
             b'0'..=b'9' => usize::from(byte - b'0'),
             b':' if at > 0 => return Ok(Some((at + 1, length))),
-            _ => return Err(Error::new(at, ErrorKind::Length(byte))),
+            _ => return Err(ScgiError::new(at, ScgiErrorKind::Length(byte))),
         };
         if at > 0 && length == 0 {
-            return Err(Error::new(0, ErrorKind::LeadingZero));
+            return Err(ScgiError::new(0, ScgiErrorKind::LeadingZero));
         }
         let longer = length.checked_mul(10).and_then(|length| length.checked_add(digit));
         length = longer
             .filter(|length| *length <= most)
-            .ok_or(Error::new(0, ErrorKind::TooLong { most }))?;
+            .ok_or(ScgiError::new(0, ScgiErrorKind::TooLong { most }))?;
     }
     Ok(None)
 }
 
 /// The first header of a block that is not empty.
-fn header(block: &[u8]) -> Result<(&[u8], &[u8]), ErrorKind> {
-    let string = |bytes| CStr::from_bytes_until_nul(bytes).map_err(|_| ErrorKind::Unterminated);
+fn header(block: &[u8]) -> Result<(&[u8], &[u8]), ScgiErrorKind> {
+    let string = |bytes| CStr::from_bytes_until_nul(bytes).map_err(|_| ScgiErrorKind::Unterminated);
     let key = string(block)?.to_bytes();
     let value = string(&block[key.len() + 1..])?.to_bytes();
     Ok((key, value))

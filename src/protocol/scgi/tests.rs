@@ -1,10 +1,10 @@
 use super::*;
 use crate::protocol::params::PairError;
 
-const LIMITS: Limits = Limits { head: 200, pairs: 5 };
+const LIMITS: ParamLimits = ParamLimits { head: 200, pairs: 5 };
 
 /// Decodes the whole, after every part of it said that more is wanted or the same error.
-fn decode_all(wire: &[u8], limits: &Limits) -> Result<(Head, Params), Error> {
+fn decode_all(wire: &[u8], limits: &ParamLimits) -> Result<(ScgiHead, Params), ScgiError> {
     let mut params = Params::new();
     let whole = decode(wire, limits, &mut params);
     for end in 0..wire.len() {
@@ -63,13 +63,13 @@ fn encoded_heads_have_what_they_must() {
 
 #[test]
 fn what_cannot_be_sent_leaves_nothing() {
-    let cases: [(&[u8], &[u8], ErrorKind); 6] = [
-        (b"", b"", ErrorKind::Pair(PairError::EmptyKey)),
-        (b"A=", b"", ErrorKind::Pair(PairError::KeyByte { at: 1, byte: b'=' })),
-        (b"A\0", b"", ErrorKind::Pair(PairError::KeyByte { at: 1, byte: 0 })),
-        (b"A", b"1\0", ErrorKind::Pair(PairError::ValueNul { at: 1 })),
-        (b"CONTENT_LENGTH", b"", ErrorKind::ContentLength),
-        (b"SCGI", b"2", ErrorKind::Scgi),
+    let cases: [(&[u8], &[u8], ScgiErrorKind); 6] = [
+        (b"", b"", ScgiErrorKind::Pair(PairError::EmptyKey)),
+        (b"A=", b"", ScgiErrorKind::Pair(PairError::KeyByte { at: 1, byte: b'=' })),
+        (b"A\0", b"", ScgiErrorKind::Pair(PairError::KeyByte { at: 1, byte: 0 })),
+        (b"A", b"1\0", ScgiErrorKind::Pair(PairError::ValueNul { at: 1 })),
+        (b"CONTENT_LENGTH", b"", ScgiErrorKind::ContentLength),
+        (b"SCGI", b"2", ScgiErrorKind::Scgi),
     ];
     for (key, value, kind) in cases {
         let mut params = Params::new();
@@ -83,17 +83,17 @@ fn what_cannot_be_sent_leaves_nothing() {
 
 #[test]
 fn netstrings_that_are_refused() {
-    let cases: [(&[u8], usize, ErrorKind); 10] = [
-        (b":", 0, ErrorKind::Length(b':')),
-        (b"GET / HTTP/1.1\r\n", 0, ErrorKind::Length(b'G')),
-        (b"\x01\x01\0\x01", 0, ErrorKind::Length(1)),
-        (b"-1:", 0, ErrorKind::Length(b'-')),
-        (b"2x:", 1, ErrorKind::Length(b'x')),
-        (b"024:", 0, ErrorKind::LeadingZero),
-        (b"00:", 0, ErrorKind::LeadingZero),
-        (b"201:", 0, ErrorKind::TooLong { most: 200 }),
-        (b"99999999999999999999999999999999", 0, ErrorKind::TooLong { most: 200 }),
-        (b"3:A\0\0;", 5, ErrorKind::Comma(b';')),
+    let cases: [(&[u8], usize, ScgiErrorKind); 10] = [
+        (b":", 0, ScgiErrorKind::Length(b':')),
+        (b"GET / HTTP/1.1\r\n", 0, ScgiErrorKind::Length(b'G')),
+        (b"\x01\x01\0\x01", 0, ScgiErrorKind::Length(1)),
+        (b"-1:", 0, ScgiErrorKind::Length(b'-')),
+        (b"2x:", 1, ScgiErrorKind::Length(b'x')),
+        (b"024:", 0, ScgiErrorKind::LeadingZero),
+        (b"00:", 0, ScgiErrorKind::LeadingZero),
+        (b"201:", 0, ScgiErrorKind::TooLong { most: 200 }),
+        (b"99999999999999999999999999999999", 0, ScgiErrorKind::TooLong { most: 200 }),
+        (b"3:A\0\0;", 5, ScgiErrorKind::Comma(b';')),
     ];
     for (wire, at, kind) in cases {
         let error = decode_all(wire, &LIMITS).unwrap_err();
@@ -101,10 +101,10 @@ fn netstrings_that_are_refused() {
         assert!(error.to_string().starts_with(&format!("SCGI head, byte {at}: ")));
     }
     // The digits come to an end, with every limit.
-    let limits = Limits { head: usize::MAX, pairs: 1 };
+    let limits = ParamLimits { head: usize::MAX, pairs: 1 };
     let most = usize::MAX;
     let error = decode(&[b'9'; 21], &limits, &mut Params::new()).unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::TooLong { most });
+    assert_eq!(error.kind(), ScgiErrorKind::TooLong { most });
     let wire = format!("{most}:CONTENT_LENGTH");
     assert_eq!(decode(wire.as_bytes(), &limits, &mut Params::new()), Ok(None));
 }
@@ -112,23 +112,23 @@ fn netstrings_that_are_refused() {
 #[test]
 fn headers_that_are_refused() {
     let first = b"CONTENT_LENGTH\x001\0SCGI\x001\0".len();
-    let pair = |error| ErrorKind::Pair(error);
-    let cases: [(&[u8], usize, ErrorKind); 14] = [
-        (b"", 0, ErrorKind::First),
-        (b"SCGI\x001\0CONTENT_LENGTH\x000\0", 0, ErrorKind::First),
-        (b"CONTENT_LENGTH\x000\0", 17, ErrorKind::Scgi),
-        (b"CONTENT_LENGTH\x000\0SCGI\x002\0", 24, ErrorKind::Scgi),
-        (b"CONTENT_LENGTH\0\0SCGI\x001\0", 15, ErrorKind::ContentLength),
-        (b"CONTENT_LENGTH\0+1\0SCGI\x001\0", 15, ErrorKind::ContentLength),
-        (b"CONTENT_LENGTH\x0018446744073709551616\0SCGI\x001\0", 15, ErrorKind::ContentLength),
+    let pair = |error| ScgiErrorKind::Pair(error);
+    let cases: [(&[u8], usize, ScgiErrorKind); 14] = [
+        (b"", 0, ScgiErrorKind::First),
+        (b"SCGI\x001\0CONTENT_LENGTH\x000\0", 0, ScgiErrorKind::First),
+        (b"CONTENT_LENGTH\x000\0", 17, ScgiErrorKind::Scgi),
+        (b"CONTENT_LENGTH\x000\0SCGI\x002\0", 24, ScgiErrorKind::Scgi),
+        (b"CONTENT_LENGTH\0\0SCGI\x001\0", 15, ScgiErrorKind::ContentLength),
+        (b"CONTENT_LENGTH\0+1\0SCGI\x001\0", 15, ScgiErrorKind::ContentLength),
+        (b"CONTENT_LENGTH\x0018446744073709551616\0SCGI\x001\0", 15, ScgiErrorKind::ContentLength),
         (
             b"CONTENT_LENGTH\x001\0SCGI\x001\0CONTENT_LENGTH\x002\0",
             first + 15,
-            ErrorKind::ContentLengths,
+            ScgiErrorKind::ContentLengths,
         ),
-        (b"CONTENT_LENGTH\x001\0SCGI\x001\0A", first, ErrorKind::Unterminated),
-        (b"CONTENT_LENGTH\x001\0SCGI\x001\0A\0", first, ErrorKind::Unterminated),
-        (b"CONTENT_LENGTH\x001\0SCGI\x001\0A\0b", first, ErrorKind::Unterminated),
+        (b"CONTENT_LENGTH\x001\0SCGI\x001\0A", first, ScgiErrorKind::Unterminated),
+        (b"CONTENT_LENGTH\x001\0SCGI\x001\0A\0", first, ScgiErrorKind::Unterminated),
+        (b"CONTENT_LENGTH\x001\0SCGI\x001\0A\0b", first, ScgiErrorKind::Unterminated),
         (b"CONTENT_LENGTH\x001\0SCGI\x001\0\0b\0", first, pair(PairError::EmptyKey)),
         (
             b"CONTENT_LENGTH\x001\0SCGI\x001\0=\0b\0",
@@ -161,14 +161,14 @@ fn a_repeated_header_is_the_last() {
 fn limits_at_their_borders() {
     let headers = b"CONTENT_LENGTH\x000\0SCGI\x001\0A\0b\0";
     let wire = netstring(headers);
-    let exact = Limits { head: headers.len(), pairs: 3 };
+    let exact = ParamLimits { head: headers.len(), pairs: 3 };
     assert!(decode_all(&wire, &exact).is_ok());
-    let error = decode_all(&wire, &Limits { head: headers.len() - 1, ..exact }).unwrap_err();
+    let error = decode_all(&wire, &ParamLimits { head: headers.len() - 1, ..exact }).unwrap_err();
     assert_eq!(
         error.to_string(),
         "SCGI head, byte 0: the netstring is too long; allowed are 27 bytes"
     );
-    let error = decode_all(&wire, &Limits { pairs: 2, ..exact }).unwrap_err();
+    let error = decode_all(&wire, &ParamLimits { pairs: 2, ..exact }).unwrap_err();
     let text = "SCGI head, byte 27: too many variables; allowed are 2";
     assert_eq!(error.to_string(), text);
 }

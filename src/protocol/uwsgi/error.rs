@@ -6,12 +6,12 @@ use crate::protocol::error::{ErrorAt, MessageErrorKind};
 use crate::protocol::params::PairError;
 
 /// A violation of the protocol.
-pub type Error = ErrorAt<ErrorKind>;
+pub type UwsgiError = ErrorAt<UwsgiErrorKind>;
 
 /// The problem.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum ErrorKind {
+pub enum UwsgiErrorKind {
     /// A packet that is not a request.
     Modifier(u8),
     /// A block of variables, a name or a value that is longer than may be.
@@ -36,17 +36,17 @@ pub enum ErrorKind {
     Pair(PairError),
 }
 
-impl From<PairError> for ErrorKind {
+impl From<PairError> for UwsgiErrorKind {
     fn from(error: PairError) -> Self {
         Self::Pair(error)
     }
 }
 
-impl MessageErrorKind for ErrorKind {
+impl MessageErrorKind for UwsgiErrorKind {
     const MESSAGE: &'static str = "uwsgi packet";
 }
 
-impl fmt::Display for ErrorKind {
+impl fmt::Display for UwsgiErrorKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
             Self::Modifier(found) => {

@@ -21,25 +21,25 @@
 //! assert_eq!(wire, b"\x00\x13\x00\x00\x0e\x00CONTENT_LENGTH\x01\x005");
 //!
 //! let mut got = Params::new();
-//! let head = uwsgi::decode(&wire, &uwsgi::Limits::default(), &mut got)?.expect("it is whole");
+//! let head = uwsgi::decode(&wire, &uwsgi::ParamLimits::default(), &mut got)?.expect("it is whole");
 //! assert_eq!((head.size, head.content_length), (wire.len(), Some(5)));
 //! assert_eq!(got, params);
-//! # Ok::<(), uwsgi::Error>(())
+//! # Ok::<(), uwsgi::UwsgiError>(())
 //! ```
 
 mod error;
 #[cfg(test)]
 mod tests;
 
-pub use super::params::Limits;
-pub use error::{Error, ErrorKind};
+pub use super::params::ParamLimits;
+pub use error::{UwsgiError, UwsgiErrorKind};
 
 use super::params::{Params, check_pair};
 use crate::gateway::header::decimal;
 
 /// A request's head that was decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Head {
+pub struct UwsgiHead {
     /// The bytes that it took: where the body begins.
     pub size: usize,
     /// The bytes of the body: of the variable CONTENT_LENGTH, if it is there and not empty.
@@ -65,13 +65,17 @@ const CONTENT_LENGTH: &[u8] = b"CONTENT_LENGTH";
 ///
 /// The bytes are not a request, or exceed `limits`. What is left of a header is enough to say so:
 /// no variable is waited for that could not be taken.
-pub fn decode(bytes: &[u8], limits: &Limits, into: &mut Params) -> Result<Option<Head>, Error> {
+pub fn decode(
+    bytes: &[u8],
+    limits: &ParamLimits,
+    into: &mut Params,
+) -> Result<Option<UwsgiHead>, UwsgiError> {
     into.clear();
     // Other protocols are told from this one by their first byte.
     if let Some(&modifier1) = bytes.first()
         && modifier1 != REQUEST
     {
-        return Err(Error::new(0, ErrorKind::Modifier(modifier1)));
+        return Err(UwsgiError::new(0, UwsgiErrorKind::Modifier(modifier1)));
     }
     let Some((&[modifier1, low, high, modifier2], rest)) = bytes.split_first_chunk::<HEADER>()
     else {
@@ -79,7 +83,7 @@ pub fn decode(bytes: &[u8], limits: &Limits, into: &mut Params) -> Result<Option
     };
     let length = usize::from(u16::from_le_bytes([low, high]));
     if length > limits.head {
-        return Err(Error::new(1, ErrorKind::TooLong { length, most: limits.head }));
+        return Err(UwsgiError::new(1, UwsgiErrorKind::TooLong { length, most: limits.head }));
     }
     let Some(block) = rest.get(..length) else { return Ok(None) };
     let mut content_length = None;
@@ -89,15 +93,16 @@ pub fn decode(bytes: &[u8], limits: &Limits, into: &mut Params) -> Result<Option
         let (value, end) = string(block, key_end)?;
         if key == CONTENT_LENGTH && !value.is_empty() {
             let value_at = HEADER + end - value.len();
-            let found = decimal(value).ok_or(Error::new(value_at, ErrorKind::ContentLength))?;
+            let found =
+                decimal(value).ok_or(UwsgiError::new(value_at, UwsgiErrorKind::ContentLength))?;
             if *content_length.get_or_insert(found) != found {
-                return Err(Error::new(value_at, ErrorKind::ContentLengths));
+                return Err(UwsgiError::new(value_at, UwsgiErrorKind::ContentLengths));
             }
         }
-        into.add(key, value, limits).map_err(|error| Error::new(HEADER + at, error.into()))?;
+        into.add(key, value, limits).map_err(|error| UwsgiError::new(HEADER + at, error.into()))?;
         at = end;
     }
-    Ok(Some(Head { size: HEADER + length, content_length, modifier1, modifier2 }))
+    Ok(Some(UwsgiHead { size: HEADER + length, content_length, modifier1, modifier2 }))
 }
 
 /// Puts a request's head onto `into`.
@@ -106,24 +111,24 @@ pub fn decode(bytes: &[u8], limits: &Limits, into: &mut Params) -> Result<Option
 ///
 /// A key that is empty or has a NUL or `=`, a value with a NUL; a key, a value or all of them
 /// together of more than 65535 bytes. Nothing is put then.
-pub fn encode(params: &Params, into: &mut Vec<u8>) -> Result<(), Error> {
+pub fn encode(params: &Params, into: &mut Vec<u8>) -> Result<(), UwsgiError> {
     let begin = into.len();
     into.extend_from_slice(&[REQUEST, 0, 0, 0]);
     for (key, value) in params.iter() {
         let at = into.len();
-        let put = check_pair(key, value).map_err(ErrorKind::from).and_then(|()| {
+        let put = check_pair(key, value).map_err(UwsgiErrorKind::from).and_then(|()| {
             put_string(into, key)?;
             put_string(into, value)
         });
         if let Err(kind) = put {
             into.truncate(begin);
-            return Err(Error::new(at, kind));
+            return Err(UwsgiError::new(at, kind));
         }
     }
     let length = into.len() - begin - HEADER;
     let Ok(size) = u16::try_from(length) else {
         into.truncate(begin);
-        return Err(Error::new(begin + 1, ErrorKind::TooLong { length, most: MOST }));
+        return Err(UwsgiError::new(begin + 1, UwsgiErrorKind::TooLong { length, most: MOST }));
     };
     into[begin + 1..begin + 3].copy_from_slice(&size.to_le_bytes());
     Ok(())
@@ -133,24 +138,24 @@ pub fn encode(params: &Params, into: &mut Vec<u8>) -> Result<(), Error> {
 const MOST: usize = u16::MAX as usize;
 
 /// The string at `at`, and where it ends.
-fn string(block: &[u8], at: usize) -> Result<(&[u8], usize), Error> {
+fn string(block: &[u8], at: usize) -> Result<(&[u8], usize), UwsgiError> {
     let Some((length, rest)) = block[at..].split_first_chunk::<2>() else {
         let left = block.len() - at;
-        return Err(Error::new(HEADER + at, ErrorKind::Truncated { wanted: 2, left }));
+        return Err(UwsgiError::new(HEADER + at, UwsgiErrorKind::Truncated { wanted: 2, left }));
     };
     let wanted = usize::from(u16::from_le_bytes(*length));
     match rest.get(..wanted) {
         Some(found) => Ok((found, at + 2 + wanted)),
         None => {
-            let kind = ErrorKind::Truncated { wanted, left: rest.len() };
-            Err(Error::new(HEADER + at + 2, kind))
+            let kind = UwsgiErrorKind::Truncated { wanted, left: rest.len() };
+            Err(UwsgiError::new(HEADER + at + 2, kind))
         }
     }
 }
 
-fn put_string(into: &mut Vec<u8>, string: &[u8]) -> Result<(), ErrorKind> {
+fn put_string(into: &mut Vec<u8>, string: &[u8]) -> Result<(), UwsgiErrorKind> {
     let length = u16::try_from(string.len())
-        .map_err(|_| ErrorKind::TooLong { length: string.len(), most: MOST })?;
+        .map_err(|_| UwsgiErrorKind::TooLong { length: string.len(), most: MOST })?;
     into.extend_from_slice(&length.to_le_bytes());
     into.extend_from_slice(string);
     Ok(())

@@ -1,10 +1,10 @@
 use super::*;
 use crate::protocol::params::PairError;
 
-const LIMITS: Limits = Limits { head: 400, pairs: 4 };
+const LIMITS: ParamLimits = ParamLimits { head: 400, pairs: 4 };
 
 /// Decodes the whole, after every part of it said that more is wanted or the same error.
-fn decode_all(wire: &[u8], limits: &Limits) -> Result<(Head, Params), Error> {
+fn decode_all(wire: &[u8], limits: &ParamLimits) -> Result<(UwsgiHead, Params), UwsgiError> {
     let mut params = Params::new();
     let whole = decode(wire, limits, &mut params);
     for end in 0..wire.len() {
@@ -34,13 +34,13 @@ fn round_trip() {
     encode(&params, &mut wire).unwrap();
     assert_eq!(&wire[..9], [0, 72, 1, 0, 1, 0, b'A', 0, 0]);
     let (head, got) = decode_all(&wire, &LIMITS).unwrap();
-    let expected = Head { size: wire.len(), content_length: None, modifier1: 0, modifier2: 0 };
+    let expected = UwsgiHead { size: wire.len(), content_length: None, modifier1: 0, modifier2: 0 };
     assert_eq!((head, got), (expected, params));
     // Behind it stands the body. modifier2 is not looked at.
     wire[3] = 9;
     wire.extend_from_slice(b"body");
     let (head, _) = decode_all(&wire, &LIMITS).unwrap();
-    assert_eq!(head, Head { modifier2: 9, ..expected });
+    assert_eq!(head, UwsgiHead { modifier2: 9, ..expected });
     let (head, got) = decode_all(&[0, 0, 0, 0], &LIMITS).unwrap();
     assert_eq!((head.size, got.is_empty()), (4, true));
 }
@@ -52,22 +52,22 @@ fn the_largest_packet() {
     let mut wire = Vec::new();
     encode(&params, &mut wire).unwrap();
     assert_eq!(wire.len(), 4 + 65_535);
-    let limits = Limits { head: 65_535, pairs: 1 };
+    let limits = ParamLimits { head: 65_535, pairs: 1 };
     let mut got = Params::new();
     assert!(decode(&wire, &limits, &mut got).unwrap().is_some() && got == params);
     params.push(b"B", b"");
     wire.truncate(3);
     let error = encode(&params, &mut wire).unwrap_err();
-    let kind = ErrorKind::TooLong { length: 65_540, most: 65_535 };
+    let kind = UwsgiErrorKind::TooLong { length: 65_540, most: 65_535 };
     assert_eq!((error.kind(), wire.len()), (kind, 3));
     params.push(b"A", &vec![b'x'; 65_536]);
     let error = encode(&params, &mut wire).unwrap_err();
-    let kind = ErrorKind::TooLong { length: 65_536, most: 65_535 };
+    let kind = UwsgiErrorKind::TooLong { length: 65_536, most: 65_535 };
     assert_eq!((error.kind(), wire.len()), (kind, 3));
     let mut params = Params::new();
     params.push(b"A=", b"");
     let error = encode(&params, &mut wire).unwrap_err();
-    let kind = ErrorKind::Pair(PairError::KeyByte { at: 1, byte: b'=' });
+    let kind = UwsgiErrorKind::Pair(PairError::KeyByte { at: 1, byte: b'=' });
     assert_eq!((error.kind(), wire.len()), (kind, 3));
 }
 
@@ -75,7 +75,7 @@ fn the_largest_packet() {
 fn other_protocols_are_told_by_their_first_byte() {
     for wire in [&b"G"[..], b"\x16\x03\x01", b"\x01\x01\0\x01\0\x08\0\0", b"70:CONTENT_LENGTH"] {
         let error = decode_all(wire, &LIMITS).unwrap_err();
-        assert_eq!((error.offset(), error.kind()), (0, ErrorKind::Modifier(wire[0])));
+        assert_eq!((error.offset(), error.kind()), (0, UwsgiErrorKind::Modifier(wire[0])));
         let text =
             format!("uwsgi packet, byte 0: modifier1 is {}; allowed is 0, a request", wire[0]);
         assert_eq!(error.to_string(), text);
@@ -84,13 +84,13 @@ fn other_protocols_are_told_by_their_first_byte() {
 
 #[test]
 fn blocks_that_are_refused() {
-    let truncated = |wanted, left| ErrorKind::Truncated { wanted, left };
-    let pair = |error| ErrorKind::Pair(error);
+    let truncated = |wanted, left| UwsgiErrorKind::Truncated { wanted, left };
+    let pair = |error| UwsgiErrorKind::Pair(error);
     let length =
         |value: &[u8]| [b"\x0e\0CONTENT_LENGTH", &[value.len() as u8, 0][..], value].concat();
     let two = [length(b"1"), length(b""), length(b"2")].concat();
     let five = b"\x01\0A\0\0".repeat(5);
-    let cases: [(&[u8], usize, ErrorKind); 13] = [
+    let cases: [(&[u8], usize, UwsgiErrorKind); 13] = [
         (b"\x01", 4, truncated(2, 1)),
         (b"\x02\0A", 6, truncated(2, 1)),
         (b"\x01\0A", 7, truncated(2, 0)),
@@ -100,9 +100,9 @@ fn blocks_that_are_refused() {
         (b"\0\0\0\0", 4, pair(PairError::EmptyKey)),
         (b"\x01\0A\0\0\x01\0=\0\0", 9, pair(PairError::KeyByte { at: 0, byte: b'=' })),
         (b"\x01\0A\x01\0\0", 4, pair(PairError::ValueNul { at: 0 })),
-        (&length(b"1x"), 22, ErrorKind::ContentLength),
-        (&length(b"18446744073709551616"), 22, ErrorKind::ContentLength),
-        (&two, 4 + 19 + 18 + 18, ErrorKind::ContentLengths),
+        (&length(b"1x"), 22, UwsgiErrorKind::ContentLength),
+        (&length(b"18446744073709551616"), 22, UwsgiErrorKind::ContentLength),
+        (&two, 4 + 19 + 18 + 18, UwsgiErrorKind::ContentLengths),
         (&five, 4 + 20, pair(PairError::TooMany { most: 4 })),
     ];
     for (block, at, kind) in cases {
@@ -115,11 +115,11 @@ fn blocks_that_are_refused() {
 #[test]
 fn limits_at_their_borders() {
     let wire = packet(b"\x01\0A\x01\0b");
-    assert!(decode_all(&wire, &Limits { head: 6, pairs: 1 }).is_ok());
+    assert!(decode_all(&wire, &ParamLimits { head: 6, pairs: 1 }).is_ok());
     // Refused by the header alone: the block is not waited for.
-    let error = decode_all(&wire[..4], &Limits { head: 5, pairs: 1 }).unwrap_err();
+    let error = decode_all(&wire[..4], &ParamLimits { head: 5, pairs: 1 }).unwrap_err();
     assert_eq!(error.to_string(), "uwsgi packet, byte 1: a length of 6 bytes; allowed are 5");
-    let error = decode_all(&wire, &Limits { head: 6, pairs: 0 }).unwrap_err();
+    let error = decode_all(&wire, &ParamLimits { head: 6, pairs: 0 }).unwrap_err();
     assert_eq!(error.to_string(), "uwsgi packet, byte 4: too many variables; allowed are 0");
 }
 

@@ -10,7 +10,7 @@ use crate::server::workers::send_buffer::SendBuffer;
 
 /// One connection.
 #[derive(Debug)]
-pub(super) struct Connection {
+pub(super) struct ChildConnection {
     socket: OwnedFd,
     token: u64,
     peer: PeerCredentials,
@@ -18,12 +18,12 @@ pub(super) struct Connection {
     greeted: AtomicBool,
     claims: Claims,
     room: SendBuffer,
-    kept: Mutex<ConnectionState>,
+    kept: Mutex<ChildConnectionState>,
 }
 
 /// The state of a connection that no thread works on.
 #[derive(Debug, Default)]
-pub(super) struct ConnectionState {
+pub(super) struct ChildConnectionState {
     /// Bytes that were read and are no whole frame yet.
     pub(super) rest: Vec<u8>,
     /// The rest of an unwanted INPUT that is still to come.
@@ -32,7 +32,7 @@ pub(super) struct ConnectionState {
     pub(super) body: bool,
 }
 
-impl Connection {
+impl ChildConnection {
     /// Makes the connection with this token; `has_buffer_set` where `send-buffer-size` sets how
     /// much the kernel buffers.
     pub(super) fn new(
@@ -70,18 +70,18 @@ impl Connection {
     }
 
     /// Its state. Only the thread that has claimed the connection asks.
-    pub(super) fn kept(&self) -> MutexGuard<'_, ConnectionState> {
+    pub(super) fn kept(&self) -> MutexGuard<'_, ChildConnectionState> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl AsFd for Connection {
+impl AsFd for ChildConnection {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
     }
 }
 
-impl Entry for Connection {
+impl Entry for ChildConnection {
     fn token(&self) -> u64 {
         self.token
     }

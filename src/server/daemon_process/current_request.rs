@@ -8,10 +8,10 @@ use std::io::{self, IoSlice};
 use std::os::fd::BorrowedFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::connection::Connection;
+use super::connection::ChildConnection;
 use crate::gateway::{Error, ErrorKind, Level, Result};
 use crate::os;
-use crate::protocol::bridge::{Limits, put_log};
+use crate::protocol::bridge::{FrameLimits, put_log};
 
 /// The request that one worker thread runs, if any.
 #[derive(Debug, Default)]
@@ -22,7 +22,7 @@ pub(super) struct CurrentRequest {
 /// A request that runs.
 #[derive(Debug)]
 pub(super) struct RunningRequest {
-    pub(super) connection: Arc<Connection>,
+    pub(super) connection: Arc<ChildConnection>,
     pub(super) started_us: u64,
     /// The last level that the request's log keeps; `None` for all.
     level: Option<Level>,
@@ -65,7 +65,12 @@ impl OutputPieces for [u8] {
 }
 
 impl CurrentRequest {
-    pub(super) fn begin(&self, connection: Arc<Connection>, started_us: u64, level: Option<Level>) {
+    pub(super) fn begin(
+        &self,
+        connection: Arc<ChildConnection>,
+        started_us: u64,
+        level: Option<Level>,
+    ) {
         *self.job() = Some(RunningRequest {
             connection,
             started_us,
@@ -93,7 +98,7 @@ impl CurrentRequest {
         &self,
         pieces: &(impl OutputPieces + ?Sized),
         last: bool,
-        mut wait: impl FnMut(&Connection) -> Result<()>,
+        mut wait: impl FnMut(&ChildConnection) -> Result<()>,
     ) -> Result<()> {
         let (mut done, length) = (0, pieces.length());
         while done < length {
@@ -131,7 +136,7 @@ impl CurrentRequest {
         &self,
         frame: &[u8],
         descriptor: BorrowedFd<'_>,
-        mut wait: impl FnMut(&Connection) -> Result<()>,
+        mut wait: impl FnMut(&ChildConnection) -> Result<()>,
     ) -> Result<()> {
         loop {
             let mut slot = self.job();
@@ -167,7 +172,7 @@ impl CurrentRequest {
     /// there whatever happens next. `false` when nobody is there to take it any more.
     pub(super) fn log(&self, level: Level, message: &str) -> bool {
         let mut line = Vec::with_capacity(message.len() + 16);
-        put_log(&mut line, level, message.as_bytes(), &Limits::default());
+        put_log(&mut line, level, message.as_bytes(), &FrameLimits::default());
         self.write(&line[..], false, wait_to_write).is_ok()
     }
 
@@ -198,7 +203,7 @@ impl RunningRequest {
 const SLICES: usize = 32;
 
 /// Waits until there is room to write, and looks at nothing else.
-pub(super) fn wait_to_write(connection: &Connection) -> Result<()> {
+pub(super) fn wait_to_write(connection: &ChildConnection) -> Result<()> {
     let (polled, _) =
         os::poll(connection, (false, true), None, None).map_err(|error| gone(&error))?;
     if polled.hung_up && !polled.writable { Err(left()) } else { Ok(()) }

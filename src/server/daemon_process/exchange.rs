@@ -11,10 +11,10 @@ use std::task::Waker;
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 
-use super::connection::Connection;
+use super::connection::ChildConnection;
 use super::current_request::{CurrentRequest, left, wait_to_write};
-use super::inbound::Inbound;
-use super::output::Output;
+use super::inbound::InboundFrames;
+use super::output::FrameOutput;
 use super::process::DaemonProcess;
 use super::variables::{BridgeEnviron, Frozen};
 use crate::gateway::{
@@ -32,8 +32,8 @@ pub(super) struct BridgeExchange<'e, 'c> {
     environ: BridgeEnviron<'e>,
     current: &'e CurrentRequest,
     row: &'e WorkerScore,
-    inbound: &'e Inbound<'c>,
-    output: RefCell<&'e mut Output>,
+    inbound: &'e InboundFrames<'c>,
+    output: RefCell<&'e mut FrameOutput>,
     head: RefCell<Option<HeadEncoder>>,
     /// The status, as soon as it is begun.
     status: Cell<u16>,
@@ -70,8 +70,8 @@ impl<'e, 'c> BridgeExchange<'e, 'c> {
         process: &'e Arc<DaemonProcess>,
         environ: BridgeEnviron<'e>,
         (current, row): (&'e CurrentRequest, &'e WorkerScore),
-        inbound: &'e Inbound<'c>,
-        output: &'e mut Output,
+        inbound: &'e InboundFrames<'c>,
+        output: &'e mut FrameOutput,
         queue_us: u64,
         started_us: u64,
     ) -> Self {
@@ -127,7 +127,7 @@ impl<'e, 'c> BridgeExchange<'e, 'c> {
     }
 
     /// Waits until the httpd child has room, which for a large response is its client's affair.
-    fn wait_to_write(&self, connection: &Connection, last: bool) -> Result<()> {
+    fn wait_to_write(&self, connection: &ChildConnection, last: bool) -> Result<()> {
         if connection.widen() || !self.inbound.is_slow(true)? {
             return Ok(());
         }

@@ -3,7 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::time::Duration;
 
-use super::connection::Connection;
+use super::connection::ChildConnection;
 use super::current_request::wait_to_write;
 use super::process::DaemonProcess;
 use crate::gateway::{Error, ErrorKind, Result};
@@ -33,8 +33,8 @@ pub(super) enum BodyState {
 }
 
 /// The reading side of a connection, which input and output of an exchange share.
-pub(super) struct Inbound<'c> {
-    pub(super) connection: &'c Connection,
+pub(super) struct InboundFrames<'c> {
+    pub(super) connection: &'c ChildConnection,
     pool: &'c WorkerPool<DaemonProcess>,
     /// Bytes that were read, but not by who reads the body.
     pub(super) ahead: RefCell<Vec<u8>>,
@@ -54,10 +54,10 @@ pub(super) struct Inbound<'c> {
     left_us: Cell<u64>,
 }
 
-impl<'c> Inbound<'c> {
+impl<'c> InboundFrames<'c> {
     /// `behind` bytes came with the REQUEST behind it; `room` is for what is taken in.
     pub(super) fn new(
-        connection: &'c Connection,
+        connection: &'c ChildConnection,
         pool: &'c WorkerPool<DaemonProcess>,
         room: Vec<u8>,
         has_body: bool,
@@ -142,7 +142,7 @@ impl<'c> Inbound<'c> {
     }
 
     /// Waits until there is room to write, and takes in what comes meanwhile.
-    pub(super) fn wait_to_write(&self, connection: &Connection) -> Result<()> {
+    pub(super) fn wait_to_write(&self, connection: &ChildConnection) -> Result<()> {
         self.waits(|| self.take_in_until_writable(connection))
     }
 
@@ -155,7 +155,7 @@ impl<'c> Inbound<'c> {
         waited
     }
 
-    fn take_in_until_writable(&self, connection: &Connection) -> Result<()> {
+    fn take_in_until_writable(&self, connection: &ChildConnection) -> Result<()> {
         if !self.is_open() || self.broken.get() || self.ahead.borrow().len() >= AHEAD {
             return wait_to_write(connection);
         }

@@ -12,19 +12,19 @@ use std::sync::Arc;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::current_request::{CurrentRequest, wait_to_write};
-use super::inbound::{BUFFER, BodyBuffer, BodyState, Inbound, closed};
+use super::inbound::{BUFFER, BodyBuffer, BodyState, InboundFrames, closed};
 use super::process::DaemonProcess;
 use crate::gateway::{Error, ErrorKind, Fill, InputSource, Result};
 use crate::os;
 use crate::process_group::WorkerScore;
 use crate::protocol::bridge::{
-    Frame, HEADER, Header, Kind, Limits, Message, Pairs, Peer, put_continue, split,
+    Frame, FrameLimits, HEADER, Header, Kind, Message, Pairs, Peer, put_continue, split,
 };
 
 /// The request body of one exchange.
 pub(super) struct BridgeInput<'e, 'c> {
     process: &'e Arc<DaemonProcess>,
-    inbound: &'e Inbound<'c>,
+    inbound: &'e InboundFrames<'c>,
     current: &'e CurrentRequest,
     row: &'e WorkerScore,
     length: Option<u64>,
@@ -50,7 +50,7 @@ pub(super) struct Leftover {
 impl<'e, 'c> BridgeInput<'e, 'c> {
     pub(super) fn new(
         process: &'e Arc<DaemonProcess>,
-        inbound: &'e Inbound<'c>,
+        inbound: &'e InboundFrames<'c>,
         (current, row): (&'e CurrentRequest, &'e WorkerScore),
         (length, expect): (Option<u64>, bool),
         first: &'e [u8],
@@ -120,7 +120,7 @@ impl<'e, 'c> BridgeInput<'e, 'c> {
     fn step(&mut self) -> Result<bool> {
         let unread = self.unread();
         let Some(header) = unread.first_chunk::<HEADER>() else { return Ok(false) };
-        let limits = Limits::default();
+        let limits = FrameLimits::default();
         let header = Header::decode(header, Peer::Child, &limits)
             .map_err(|error| self.violated(&error.to_string()))?;
         if header.kind == Kind::Input {

@@ -22,7 +22,7 @@ const KEEP: usize = 128 * 1024;
 
 /// Frames that are collected and not written yet.
 #[derive(Debug, Default)]
-pub(super) struct Output {
+pub(super) struct FrameOutput {
     /// Framing, and small pieces of data.
     pub(super) frames: Vec<u8>,
     /// Large pieces of data, each with the place in `frames` before which it comes.
@@ -32,7 +32,7 @@ pub(super) struct Output {
     last: Option<usize>,
 }
 
-impl Output {
+impl FrameOutput {
     pub(super) fn is_empty(&self) -> bool {
         self.frames.is_empty()
     }
@@ -113,7 +113,7 @@ impl Output {
 const KIND: usize = 4;
 const FLAGS: usize = 5;
 
-impl OutputPieces for Output {
+impl OutputPieces for FrameOutput {
     fn fill<'s>(&'s self, mut done: usize, slices: &mut [IoSlice<'s>]) -> usize {
         let (mut count, mut from) = (0, 0);
         let mut put = |data: &'s [u8]| {
@@ -141,9 +141,9 @@ impl OutputPieces for Output {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::bridge::{Limits, Message, Peer, split};
+    use crate::protocol::bridge::{FrameLimits, Message, Peer, split};
 
-    fn bytes(output: &Output, done: usize) -> Vec<u8> {
+    fn bytes(output: &FrameOutput, done: usize) -> Vec<u8> {
         let mut slices = [IoSlice::new(&[]); 64];
         let count = output.fill(done, &mut slices);
         slices[..count].iter().flat_map(|slice| slice.to_vec()).collect()
@@ -151,7 +151,7 @@ mod tests {
 
     fn bodies(mut bytes: &[u8]) -> Vec<(usize, bool)> {
         let mut found = Vec::new();
-        while let Some(frame) = split(bytes, Peer::Daemon, &Limits::default()).unwrap() {
+        while let Some(frame) = split(bytes, Peer::Daemon, &FrameLimits::default()).unwrap() {
             let Message::Body(data, flush) = frame.message().unwrap() else { panic!("{frame:?}") };
             found.push((data.len(), flush));
             bytes = &bytes[frame.size..];
@@ -162,7 +162,7 @@ mod tests {
 
     #[test]
     fn small_pieces_share_a_frame_and_large_ones_are_not_copied() {
-        let mut output = Output::default();
+        let mut output = FrameOutput::default();
         for length in [10, 20, 300_000, 5, 6, 9000, 7] {
             output.body(&Bytes::from(vec![b'x'; length]));
         }

@@ -5,17 +5,17 @@ use std::os::fd::AsFd as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use super::connection::Connection;
+use super::connection::ChildConnection;
 use super::current_request::CurrentRequest;
 use super::daemon::{Applications, LogFn};
 use super::variables::ProcessVariables;
-use super::worker::Worker;
+use super::worker::DaemonWorker;
 use crate::gateway::{Code, Error, Level};
 use crate::os::{self, Event, monotonic_us};
 use crate::process_group::{
     Finished, GroupOptions, Phase, ProcessScore, Recycle, Scoreboard, WorkerScore,
 };
-use crate::protocol::bridge::{Limits, Reason as Refusal, TOKEN, put_refused};
+use crate::protocol::bridge::{FrameLimits, RefusalReason, TOKEN, put_refused};
 use crate::server::workers::pollers::Pollers;
 use crate::server::workers::pool::{Driver, PoolOptions, Regain, WorkerPool};
 
@@ -39,7 +39,7 @@ pub(super) struct DaemonProcess {
     pub(super) current_requests: Box<[Arc<CurrentRequest>]>,
     pub(super) variables: ProcessVariables,
     /// For frames of this process's: a head may have `header-buffer-size`.
-    pub(super) limits: Limits,
+    pub(super) limits: FrameLimits,
     /// The limits after which it is replaced.
     pub(super) recycle: Recycle,
     /// Wakes the timer.
@@ -92,7 +92,7 @@ impl DaemonProcess {
             pool,
             current_requests: (0..rows).map(|_| Arc::default()).collect(),
             variables: ProcessVariables::new(&options),
-            limits: Limits { head, ..Limits::default() },
+            limits: FrameLimits { head, ..FrameLimits::default() },
             recycle: parts.recycle,
             bell: Event::new()?,
             drain_asked: AtomicBool::new(false),
@@ -193,19 +193,19 @@ impl DaemonProcess {
     }
 
     /// Does not talk to a peer, and says so once.
-    pub(super) fn refuse(&self, connection: &Connection, reason: Refusal, why: &str) {
+    pub(super) fn refuse(&self, connection: &ChildConnection, reason: RefusalReason, why: &str) {
         let mut frame = Vec::new();
-        put_refused(&mut frame, reason, why.as_bytes(), &Limits::default());
+        put_refused(&mut frame, reason, why.as_bytes(), &FrameLimits::default());
         // He may have gone.
         let _ = os::send(connection.as_fd(), &frame);
         self.log_refusal(connection.peer(), why);
     }
 
     /// Tells a peer that this is not the process that it wants. That is nobody's fault.
-    pub(super) fn turn_away(&self, connection: &Connection) {
+    pub(super) fn turn_away(&self, connection: &ChildConnection) {
         let mut frame = Vec::new();
         let why = b"the process that the request was for has died";
-        put_refused(&mut frame, Refusal::Draining, why, &Limits::default());
+        put_refused(&mut frame, RefusalReason::Draining, why, &FrameLimits::default());
         let _ = os::send(connection.as_fd(), &frame);
     }
 
@@ -232,23 +232,23 @@ impl DaemonProcess {
 }
 
 impl Driver for DaemonProcess {
-    type Worker = Worker;
-    type Connection = Connection;
+    type Worker = DaemonWorker;
+    type Connection = ChildConnection;
 
     fn pool(&self) -> &WorkerPool<Self> {
         &self.pool
     }
 
-    fn worker(self: &Arc<Self>, seat: usize) -> Worker {
+    fn worker(self: &Arc<Self>, seat: usize) -> DaemonWorker {
         (self.on_worker_thread)();
-        Worker::new(self, seat)
+        DaemonWorker::new(self, seat)
     }
 
-    fn serve(worker: &mut Worker, connection: &Arc<Connection>, hung_up: bool) {
+    fn serve(worker: &mut DaemonWorker, connection: &Arc<ChildConnection>, hung_up: bool) {
         worker.serve(connection, hung_up);
     }
 
-    fn panicked(worker: &mut Worker, connection: Option<&Connection>, error: &Error) {
+    fn panicked(worker: &mut DaemonWorker, connection: Option<&ChildConnection>, error: &Error) {
         worker.panicked(connection, error);
     }
 

@@ -3,17 +3,17 @@
 use std::os::fd::AsFd as _;
 use std::sync::Arc;
 
-use super::connection::Connection;
+use super::connection::ChildConnection;
 use super::current_request::RequestEnd;
 use super::exchange::BridgeExchange;
-use super::inbound::Inbound;
+use super::inbound::InboundFrames;
 use super::input::{BridgeInput, Leftover};
 use super::variables::{BridgeEnviron, Times};
-use super::worker::Worker;
+use super::worker::DaemonWorker;
 use crate::gateway::{Error, ErrorKind, Outcome, Result, run};
 use crate::os::{self, monotonic_us, wall_us};
 use crate::process_group::Finished;
-use crate::protocol::bridge::{Limits, Peer, Reason as Refusal, RequestHead, split};
+use crate::protocol::bridge::{FrameLimits, Peer, RefusalReason, RequestHead, split};
 
 /// A request that waited longer than this for a thread may have lost its client, which is worth a
 /// system call to find out.
@@ -32,21 +32,22 @@ pub(super) enum Served {
 /// Serves the REQUEST of `size` bytes at the front of the worker's buffer. `full` says that there
 /// may be more to read without an event that tells.
 pub(super) fn serve(
-    worker: &mut Worker,
-    connection: &Arc<Connection>,
+    worker: &mut DaemonWorker,
+    connection: &Arc<ChildConnection>,
     size: usize,
     full: bool,
 ) -> Served {
-    let Worker { process, row, current, read, from, to, output, input: buffer, spare } = worker;
+    let DaemonWorker { process, row, current, read, from, to, output, input: buffer, spare } =
+        worker;
     let (frame, behind) = read[*from..*to].split_at(size);
-    let limits = Limits::default();
+    let limits = FrameLimits::default();
     let head = match split(frame, Peer::Child, &limits)
         .and_then(|frame| frame.map(|frame| RequestHead::decode(&frame)).transpose())
     {
         Ok(Some(head)) => head,
         Ok(None) => return Served::Closed,
         Err(error) => {
-            process.refuse(connection, Refusal::of_error(&error), &error.to_string());
+            process.refuse(connection, RefusalReason::of_error(&error), &error.to_string());
             process.slot().release(process.incarnation);
             process.less_load();
             return Served::Closed;
@@ -80,7 +81,7 @@ pub(super) fn serve(
         daemon_start: started_us + wall_offset_us,
         application_start: started_us + wall_offset_us,
     };
-    let inbound = Inbound::new(
+    let inbound = InboundFrames::new(
         connection,
         &process.pool,
         std::mem::take(spare),

@@ -18,7 +18,7 @@ use crate::process_group::{
     Drain, DrainAction, MEASURE_US, ProcessScore, ProcessState, ProcessUsage, Reason, Scaled,
     Unsent, WorkerScore, earliest,
 };
-use crate::protocol::bridge::{Limits, Timing, put_failed};
+use crate::protocol::bridge::{FrameLimits, Timing, put_failed};
 use crate::server::workers::pollers::Ticks;
 
 /// The time that a request which waited when it was broken off has to come to its end.
@@ -325,7 +325,7 @@ impl Timer {
             );
             let mut frame = Vec::new();
             let timing = Timing { application_us: took_us, ..Timing::default() };
-            let (kind, limits) = (ErrorKind::RequestTimeout, Limits::default());
+            let (kind, limits) = (ErrorKind::RequestTimeout, FrameLimits::default());
             let status = kind.status().as_u16();
             put_failed(&mut frame, kind, status, why.as_bytes(), true, &timing, &limits);
             job.cut(&frame, now_us);

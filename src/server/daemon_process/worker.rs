@@ -4,18 +4,18 @@ use std::os::fd::AsFd as _;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::connection::{Connection, ConnectionState};
+use super::connection::{ChildConnection, ChildConnectionState};
 use super::current_request::{self, CurrentRequest, RequestEnd};
 use super::inbound::BodyBuffer;
 use super::input::Leftover;
-use super::output::Output;
+use super::output::FrameOutput;
 use super::process::DaemonProcess;
 use super::serve::{self, Served};
 use crate::gateway::{Code, Error};
 use crate::os::{self, monotonic_us};
 use crate::process_group::WorkerScore;
 use crate::protocol::bridge::{
-    FrameError, HEADER, Header, Kind, Limits, Message, Peer, Reason as Refusal, put_reply, split,
+    FrameError, FrameLimits, HEADER, Header, Kind, Message, Peer, RefusalReason, put_reply, split,
 };
 use crate::server::workers::connections::Entry as _;
 
@@ -23,7 +23,7 @@ use crate::server::workers::connections::Entry as _;
 const READ: usize = 128 * 1024;
 
 /// The state that a worker thread keeps from one request to the next.
-pub(super) struct Worker {
+pub(super) struct DaemonWorker {
     pub(super) process: Arc<DaemonProcess>,
     pub(super) row: &'static WorkerScore,
     pub(super) current: Arc<CurrentRequest>,
@@ -31,7 +31,7 @@ pub(super) struct Worker {
     pub(super) read: Vec<u8>,
     pub(super) from: usize,
     pub(super) to: usize,
-    pub(super) output: Output,
+    pub(super) output: FrameOutput,
     pub(super) input: BodyBuffer,
     pub(super) spare: Vec<u8>,
 }
@@ -48,7 +48,7 @@ enum NextStep {
     Close,
 }
 
-impl Worker {
+impl DaemonWorker {
     /// Makes the state of the thread that has this row of the scoreboard.
     pub(super) fn new(process: &Arc<DaemonProcess>, row: usize) -> Self {
         let current = process.current_requests[row].clone();
@@ -60,14 +60,14 @@ impl Worker {
             read: vec![0; READ],
             from: 0,
             to: 0,
-            output: Output::default(),
+            output: FrameOutput::default(),
             input: BodyBuffer::default(),
             spare: Vec::new(),
         }
     }
 
     /// Ends a request that a panic outside of the application has broken off, and its connection.
-    pub(super) fn panicked(&mut self, connection: Option<&Connection>, error: &Error) {
+    pub(super) fn panicked(&mut self, connection: Option<&ChildConnection>, error: &Error) {
         self.process.log(
             Code::WorkerPanicked.level(),
             &Code::WorkerPanicked.line(format_args!("a worker thread {error}")),
@@ -85,7 +85,7 @@ impl Worker {
 
     /// Works on a connection until it has nothing to read, or is closed. Once its child has
     /// `hung_up` nobody wants an answer, and no event tells of the end behind what is to be read.
-    pub(super) fn serve(&mut self, connection: &Arc<Connection>, hung_up: bool) {
+    pub(super) fn serve(&mut self, connection: &Arc<ChildConnection>, hung_up: bool) {
         let mut kept = self.take_up(connection);
         // An event that found the connection taken may have told of the end, behind what is to be
         // read: then a read that brings less than there is room for is not the last.
@@ -125,7 +125,7 @@ impl Worker {
     }
 
     /// Reads what is there. Returns whether that is anything, and whether there may be more.
-    fn receive(&mut self, connection: &Connection) -> Result<(bool, bool), ()> {
+    fn receive(&mut self, connection: &ChildConnection) -> Result<(bool, bool), ()> {
         if self.from == self.to {
             (self.from, self.to) = (0, 0);
         }
@@ -151,7 +151,7 @@ impl Worker {
     }
 
     /// The bytes that the connection kept go into the buffer.
-    fn take_up(&mut self, connection: &Connection) -> ConnectionState {
+    fn take_up(&mut self, connection: &ChildConnection) -> ChildConnectionState {
         let mut kept = std::mem::take(&mut *connection.kept());
         self.fill(&kept.rest);
         kept.rest.clear();
@@ -159,7 +159,7 @@ impl Worker {
     }
 
     /// The bytes in the buffer go to the connection.
-    fn put_down(&mut self, connection: &Connection, mut kept: ConnectionState) {
+    fn put_down(&mut self, connection: &ChildConnection, mut kept: ChildConnectionState) {
         kept.rest.extend_from_slice(&self.read[self.from..self.to]);
         (self.from, self.to) = (0, 0);
         if self.read.len() > READ {
@@ -170,7 +170,7 @@ impl Worker {
     }
 
     /// The rest that a request left on its connection goes into the buffer.
-    fn take_back(&mut self, leftover: Leftover, kept: &mut ConnectionState) {
+    fn take_back(&mut self, leftover: Leftover, kept: &mut ChildConnectionState) {
         self.fill(&leftover.rest);
         kept.skip = leftover.skip;
         kept.body = leftover.body;
@@ -188,7 +188,7 @@ impl Worker {
     }
 
     /// Looks at the frame that comes first in the buffer.
-    fn frame(&mut self, connection: &Connection, kept: &mut ConnectionState) -> NextStep {
+    fn frame(&mut self, connection: &ChildConnection, kept: &mut ChildConnectionState) -> NextStep {
         let unread = &self.read[self.from..self.to];
         if kept.skip > 0 {
             let skipped = unread.len().min(kept.skip as usize);
@@ -197,7 +197,7 @@ impl Worker {
             return if kept.skip > 0 { NextStep::More } else { NextStep::Go };
         }
         let Some(header) = unread.first_chunk::<HEADER>() else { return NextStep::More };
-        let limits = Limits::default();
+        let limits = FrameLimits::default();
         let header = match Header::decode(header, Peer::Child, &limits) {
             Ok(header) => header,
             Err(error) => return self.violated(connection, kept, &error),
@@ -211,7 +211,7 @@ impl Worker {
         };
         if !good {
             let why = format!("{} does not belong here", header.kind);
-            return self.refuse(connection, kept, Refusal::Protocol, &why);
+            return self.refuse(connection, kept, RefusalReason::Protocol, &why);
         }
         if header.kind == Kind::Input {
             self.from += HEADER;
@@ -233,7 +233,7 @@ impl Worker {
             }
             Ok(Message::Hello(_)) => {
                 let why = "its token is not the process group's";
-                return self.refuse(connection, kept, Refusal::Token, why);
+                return self.refuse(connection, kept, RefusalReason::Token, why);
             }
             Ok(Message::Control(command)) => {
                 if !answer_control(&self.process, connection, command) {
@@ -250,18 +250,18 @@ impl Worker {
 
     fn violated(
         &self,
-        connection: &Connection,
-        kept: &ConnectionState,
+        connection: &ChildConnection,
+        kept: &ChildConnectionState,
         error: &FrameError,
     ) -> NextStep {
-        self.refuse(connection, kept, Refusal::of_error(error), &error.to_string())
+        self.refuse(connection, kept, RefusalReason::of_error(error), &error.to_string())
     }
 
     fn refuse(
         &self,
-        connection: &Connection,
-        kept: &ConnectionState,
-        reason: Refusal,
+        connection: &ChildConnection,
+        kept: &ChildConnectionState,
+        reason: RefusalReason,
         why: &str,
     ) -> NextStep {
         self.process.refuse(connection, reason, why);
@@ -270,13 +270,13 @@ impl Worker {
     }
 
     /// The other end has closed.
-    fn gone(&self, connection: &Connection, kept: &ConnectionState) {
+    fn gone(&self, connection: &ChildConnection, kept: &ChildConnectionState) {
         self.give_up_request(connection, kept);
         self.close(connection);
     }
 
     /// A child that has written a part of a REQUEST counts on this process to take it off its load.
-    fn give_up_request(&self, connection: &Connection, kept: &ConnectionState) {
+    fn give_up_request(&self, connection: &ChildConnection, kept: &ChildConnectionState) {
         let unread = &self.read[self.from..self.to];
         let is_request = unread.get(4).is_none_or(|&kind| kind == Kind::Request.number());
         if connection.is_greeted() && !kept.body && !unread.is_empty() && is_request {
@@ -285,7 +285,7 @@ impl Worker {
         }
     }
 
-    fn close(&self, connection: &Connection) {
+    fn close(&self, connection: &ChildConnection) {
         self.process.pool.connections.remove(connection.token());
         os::shutdown(connection.as_fd());
         self.process.less_load();
@@ -293,9 +293,9 @@ impl Worker {
 }
 
 /// Answers CONTROL, an administrator's command. Returns `false` when the peer was refused.
-fn answer_control(process: &DaemonProcess, connection: &Connection, command: &str) -> bool {
+fn answer_control(process: &DaemonProcess, connection: &ChildConnection, command: &str) -> bool {
     if !process.controllers.contains(&connection.peer().uid) {
-        process.refuse(connection, Refusal::User, "its user may not send CONTROL");
+        process.refuse(connection, RefusalReason::User, "its user may not send CONTROL");
         return false;
     }
     let mut words = command.split_whitespace();
@@ -316,7 +316,7 @@ fn answer_control(process: &DaemonProcess, connection: &Connection, command: &st
         _ => "{\"error\":\"unknown command; there are status and drain PID\"}".to_owned(),
     };
     let mut frame = Vec::new();
-    let limits = Limits { head: u32::MAX, ..Limits::default() };
+    let limits = FrameLimits { head: u32::MAX, ..FrameLimits::default() };
     if put_reply(&mut frame, &reply, &limits).is_err() {
         return false;
     }

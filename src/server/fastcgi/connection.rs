@@ -5,40 +5,40 @@ use std::sync::atomic::Ordering;
 
 use super::input::InputMode;
 use super::multiplexer::{CompleteHead, multiplexer};
-use super::piece::Piece;
+use super::piece::RecordPiece;
 use super::records::{ReadStep, RecordReader};
 use super::request::{Left, run};
 use super::response::reply;
 use super::thread_state::ThreadState;
 use crate::os::monotonic_us;
 use crate::protocol::fastcgi::{
-    HEADER, Header, Kind, ProtocolStatus, Role, put_end, put_stream_end,
+    HEADER, ProtocolStatus, RecordHeader, RecordKind, Role, put_end, put_stream_end,
 };
 use crate::server::stream::{
-    self, Buffer, Connection, Due, Framing, Output, Received, Then, Worker, expect_soon,
-    put_refusal,
+    self, Buffer, Due, Framing, Output, ReadOutcome, StreamConnection, StreamWorker, Then,
+    expect_soon, put_refusal,
 };
 use crate::server::workers::connections::Entry as _;
 
 /// Works on a connection that the calling thread has claimed, until there is nothing to read, or
 /// another thread reads on, or it is closed. Once its peer has `hung_up` no other event tells of
 /// the end behind what is to be read.
-pub(super) fn serve(worker: &mut Worker, connection: &Arc<Connection>, hung_up: bool) {
+pub(super) fn serve(worker: &mut StreamWorker, connection: &Arc<StreamConnection>, hung_up: bool) {
     let mut piece = take_up(worker, connection);
     // Bytes that were read before are looked at first: it may have to wait for a full queue.
     let mut has_rest = !worker.buffer.is_empty();
     loop {
         let mut received = if std::mem::take(&mut has_rest) {
-            Received::Full
+            ReadOutcome::Full
         } else {
-            worker.buffer.receive(connection).unwrap_or(Received::End)
+            worker.buffer.receive(connection).unwrap_or(ReadOutcome::End)
         };
         if is_over(connection) {
             worker.buffer.clear();
-            if matches!(received, Received::Full | Received::Some) {
+            if matches!(received, ReadOutcome::Full | ReadOutcome::Some) {
                 connection.lingers_on();
             }
-        } else if received == Received::End {
+        } else if received == ReadOutcome::End {
             return worker.process.cut(connection);
         }
         loop {
@@ -51,12 +51,12 @@ pub(super) fn serve(worker: &mut Worker, connection: &Arc<Connection>, hung_up: 
                     }
                 }
                 Ok(ReadStep::Ready(request)) => {
-                    let full = received == Received::Full;
+                    let full = received == ReadOutcome::Full;
                     match begin(worker, connection, request, piece, full) {
                         Left::Alone => return,
                         Left::Claimed(at, full) => {
                             piece = at;
-                            received = if full { Received::Full } else { Received::Some };
+                            received = if full { ReadOutcome::Full } else { ReadOutcome::Some };
                         }
                     }
                 }
@@ -71,10 +71,10 @@ pub(super) fn serve(worker: &mut Worker, connection: &Arc<Connection>, hung_up: 
             }
         }
         match received {
-            Received::Full => continue,
-            Received::Some if hung_up => continue,
-            Received::End => return worker.process.forget(connection),
-            Received::Some | Received::NotYet => {}
+            ReadOutcome::Full => continue,
+            ReadOutcome::Some if hung_up => continue,
+            ReadOutcome::End => return worker.process.forget(connection),
+            ReadOutcome::Some | ReadOutcome::NotYet => {}
         }
         if is_done(worker, connection, piece) {
             return worker.process.forget(connection);
@@ -89,13 +89,13 @@ pub(super) fn serve(worker: &mut Worker, connection: &Arc<Connection>, hung_up: 
 }
 
 /// Answers a request that no thread takes up. Returns whether that is possible.
-fn refuse(worker: &mut Worker, connection: &Connection, request: CompleteHead) -> bool {
-    let Worker { process, states, .. } = worker;
+fn refuse(worker: &mut StreamWorker, connection: &StreamConnection, request: CompleteHead) -> bool {
+    let StreamWorker { process, states, .. } = worker;
     let mut output = Output::new();
     output.begin(Framing::Stdout(request.id));
     put_refusal(&mut output, |head, into| head.write_cgi(into));
     output.record(|into| {
-        put_stream_end(into, Kind::STDOUT, request.id);
+        put_stream_end(into, RecordKind::STDOUT, request.id);
         put_end(into, request.id, 0, ProtocolStatus::OVERLOADED);
     });
     let mut table = multiplexer(connection).table();
@@ -117,10 +117,11 @@ fn refuse(worker: &mut Worker, connection: &Connection, request: CompleteHead) -
 }
 
 /// Runs a request that another thread has read.
-pub(super) fn run_ready(worker: &mut Worker, connection: &Arc<Connection>) {
+pub(super) fn run_ready(worker: &mut StreamWorker, connection: &Arc<StreamConnection>) {
     let Some(request) = multiplexer(connection).table().ready.pop() else { return };
     let mode = if request.channel.queue().over { InputMode::Over } else { InputMode::Queued };
-    if let Left::Claimed(piece, _) = run(worker, connection, request, Piece::default(), mode, false)
+    if let Left::Claimed(piece, _) =
+        run(worker, connection, request, RecordPiece::default(), mode, false)
     {
         put_down(worker, connection, piece);
         worker.process.resume(connection);
@@ -131,11 +132,11 @@ struct Closed;
 
 /// Looks at what is at the front of the buffer, and answers what is to be answered at once.
 fn step(
-    worker: &mut Worker,
-    connection: &Arc<Connection>,
-    piece: &mut Piece,
+    worker: &mut StreamWorker,
+    connection: &Arc<StreamConnection>,
+    piece: &mut RecordPiece,
 ) -> Result<ReadStep, Closed> {
-    let Worker { process, buffer, states, .. } = worker;
+    let StreamWorker { process, buffer, states, .. } = worker;
     let state = states.get(ThreadState::new);
     let mut reader = RecordReader {
         process,
@@ -153,12 +154,12 @@ fn step(
 }
 
 /// Whether all that is still to come is thrown away.
-fn is_over(connection: &Connection) -> bool {
+fn is_over(connection: &StreamConnection) -> bool {
     connection.due().is_some_and(|(due, _)| due == Due::End)
 }
 
 /// Whether there is nothing more to be done with a connection that was read to what there is.
-fn is_done(worker: &Worker, connection: &Connection, piece: Piece) -> bool {
+fn is_done(worker: &StreamWorker, connection: &StreamConnection, piece: RecordPiece) -> bool {
     let mut table = multiplexer(connection).table();
     if !table.requests.is_empty() || is_over(connection) {
         return false;
@@ -181,7 +182,7 @@ fn is_done(worker: &Worker, connection: &Connection, piece: Piece) -> bool {
 }
 
 /// The bytes that the connection kept go into the buffer.
-fn take_up(worker: &mut Worker, connection: &Connection) -> Piece {
+fn take_up(worker: &mut StreamWorker, connection: &StreamConnection) -> RecordPiece {
     worker.buffer.clear();
     let mut kept = connection.kept();
     if !kept.rest.is_empty() {
@@ -194,7 +195,7 @@ fn take_up(worker: &mut Worker, connection: &Connection) -> Piece {
 }
 
 /// The bytes in the buffer go to the connection.
-fn put_down(worker: &mut Worker, connection: &Connection, piece: Piece) {
+fn put_down(worker: &mut StreamWorker, connection: &StreamConnection, piece: RecordPiece) {
     let partial = !worker.buffer.is_empty();
     let mut table = multiplexer(connection).table();
     table.set_due(&worker.process, connection, partial, monotonic_us());
@@ -209,10 +210,10 @@ fn put_down(worker: &mut Worker, connection: &Connection, piece: Piece) {
 /// Runs a request whose head is whole, on the calling thread, which has claimed the connection. If
 /// all of its input is here the connection is given back before.
 fn begin(
-    worker: &mut Worker,
-    connection: &Arc<Connection>,
+    worker: &mut StreamWorker,
+    connection: &Arc<StreamConnection>,
     request: Box<CompleteHead>,
-    mut piece: Piece,
+    mut piece: RecordPiece,
     full: bool,
 ) -> Left {
     let process = &worker.process;
@@ -239,12 +240,19 @@ fn begin(
             if has_rest || !connection.release() {
                 process.resume(connection);
             }
-            return run(worker, connection, request, Piece::default(), InputMode::Queued, false);
+            return run(
+                worker,
+                connection,
+                request,
+                RecordPiece::default(),
+                InputMode::Queued,
+                false,
+            );
         }
         drop(table);
         return run(worker, connection, request, piece, InputMode::Claimed, full);
     };
-    table.piece = if is_over { piece } else { Piece::default() };
+    table.piece = if is_over { piece } else { RecordPiece::default() };
     drop(table);
     let mut kept = connection.kept();
     kept.rest.extend_from_slice(&worker.buffer.unread()[end..]);
@@ -261,12 +269,12 @@ fn begin(
 
 /// Returns the end of a request's input, if all of it is at the front of the buffer and nothing
 /// else is in between.
-fn end_of_input(buffer: &Buffer, piece: Piece, request: &CompleteHead) -> Option<usize> {
+fn end_of_input(buffer: &Buffer, piece: RecordPiece, request: &CompleteHead) -> Option<usize> {
     let bytes = buffer.unread();
     let mut at = piece.content + piece.padding;
-    let mut kind = Kind::STDIN;
+    let mut kind = RecordKind::STDIN;
     loop {
-        let header = Header::decode(bytes.get(at..)?.first_chunk::<HEADER>()?).ok()?;
+        let header = RecordHeader::decode(bytes.get(at..)?.first_chunk::<HEADER>()?).ok()?;
         if header.kind != kind || header.request_id != request.id {
             return None;
         }
@@ -275,10 +283,10 @@ fn end_of_input(buffer: &Buffer, piece: Piece, request: &CompleteHead) -> Option
             return None;
         }
         if header.content_length == 0 {
-            if request.role != Role::FILTER || kind == Kind::DATA {
+            if request.role != Role::FILTER || kind == RecordKind::DATA {
                 return Some(at);
             }
-            kind = Kind::DATA;
+            kind = RecordKind::DATA;
         }
     }
 }

@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::multiplexer::{Channel, CompleteHead, multiplexer};
-use super::piece::{Inbound, Piece, Scan};
+use super::piece::{Inbound, RecordPiece, Scan};
 use super::records::{ReadStep, RecordReader};
 use super::response::reply;
 use super::thread_state::SpareHeads;
 use crate::gateway::{Error, ErrorKind, Fill, InputSource, Result};
-use crate::protocol::fastcgi::{HEADER, Header, Kind, Role};
-use crate::server::stream::{BodyEnd as _, Buffer, Received, gone};
+use crate::protocol::fastcgi::{HEADER, RecordHeader, RecordKind, Role};
+use crate::server::stream::{BodyEnd as _, Buffer, ReadOutcome, gone};
 use crate::server::workers::connections::Entry as _;
 
 /// The place at which input is found.
@@ -32,7 +32,7 @@ pub(super) struct FastCgiInput<'r, 'c> {
     pub(super) buffer: &'r mut Buffer,
     pub(super) spare: &'r mut SpareHeads,
     pub(super) replies: &'r mut Vec<u8>,
-    pub(super) piece: Piece,
+    pub(super) piece: RecordPiece,
     pub(super) mode: InputMode,
     channel: &'r Arc<Channel>,
     id: u16,
@@ -55,7 +55,7 @@ impl<'r, 'c> FastCgiInput<'r, 'c> {
         spare: &'r mut SpareHeads,
         replies: &'r mut Vec<u8>,
         request: &'r CompleteHead,
-        piece: Piece,
+        piece: RecordPiece,
         mode: InputMode,
     ) -> Self {
         let number = |key: &[u8]| -> Option<u64> {
@@ -108,10 +108,10 @@ impl<'r, 'c> FastCgiInput<'r, 'c> {
                 return true;
             }
             let Some(header) = self.buffer.unread().first_chunk::<HEADER>() else { return false };
-            let Ok(header) = Header::decode(header) else { return false };
+            let Ok(header) = RecordHeader::decode(header) else { return false };
             self.buffer.consume(HEADER);
             self.piece.begin(&header);
-            let ends = header.kind == Kind::DATA || self.role != Role::FILTER;
+            let ends = header.kind == RecordKind::DATA || self.role != Role::FILTER;
             if header.content_length == 0 && ends {
                 return false;
             }
@@ -169,9 +169,9 @@ impl<'r, 'c> FastCgiInput<'r, 'c> {
                     return Err(Error::of(ErrorKind::InputMalformed, error));
                 }
                 ReadStep::More => match self.inbound.receive(self.buffer) {
-                    Received::Full | Received::Some => {}
-                    Received::NotYet => return Ok(None),
-                    Received::End => {
+                    ReadOutcome::Full | ReadOutcome::Some => {}
+                    ReadOutcome::NotYet => return Ok(None),
+                    ReadOutcome::End => {
                         process.cut(connection);
                         return Err(gone());
                     }

@@ -38,7 +38,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use self::multiplexer::{Multiplexer, multiplexer};
-use super::stream::{Connection, Protocol, StreamProcess, Worker};
+use super::stream::{Protocol, StreamConnection, StreamProcess, StreamWorker};
 
 /// FastCGI 1.0.
 pub(super) struct FastCgi;
@@ -52,19 +52,19 @@ impl Protocol for FastCgi {
         Box::<Multiplexer>::default()
     }
 
-    fn serve(&self, worker: &mut Worker, connection: &Arc<Connection>, hung_up: bool) {
+    fn serve(&self, worker: &mut StreamWorker, connection: &Arc<StreamConnection>, hung_up: bool) {
         connection::serve(worker, connection, hung_up);
     }
 
-    fn run_ready(&self, worker: &mut Worker, connection: &Arc<Connection>) {
+    fn run_ready(&self, worker: &mut StreamWorker, connection: &Arc<StreamConnection>) {
         connection::run_ready(worker, connection);
     }
 
-    fn is_busy(&self, connection: &Connection) -> bool {
+    fn is_busy(&self, connection: &StreamConnection) -> bool {
         multiplexer(connection).is_busy()
     }
 
-    fn cut(&self, process: &StreamProcess, connection: &Connection) {
+    fn cut(&self, process: &StreamProcess, connection: &StreamConnection) {
         process.requests.fetch_sub(multiplexer(connection).break_off(), Ordering::Relaxed);
     }
 }

@@ -4,10 +4,10 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
-use super::piece::Piece;
-use crate::protocol::fastcgi::{Flow, ParamsReader, Role};
+use super::piece::RecordPiece;
+use crate::protocol::fastcgi::{ParamsReader, RequestFlow, Role};
 use crate::protocol::params::Params;
-use crate::server::stream::{Connection, Due, StreamProcess, us};
+use crate::server::stream::{Due, StreamConnection, StreamProcess, us};
 
 /// The most input that is kept for a request which does not read, in bytes.
 pub(super) const QUEUE: usize = 256 * 1024;
@@ -31,7 +31,7 @@ pub(super) struct RequestTable {
     /// No thread reads on, as a queue is full.
     pub(super) stalled: bool,
     /// The record that is being read, while no thread reads.
-    pub(super) piece: Piece,
+    pub(super) piece: RecordPiece,
     /// Requests for other threads to run than the one that has read them.
     #[allow(clippy::vec_box, reason = "the reader has made the box already")]
     pub(super) ready: Vec<Box<CompleteHead>>,
@@ -40,7 +40,7 @@ pub(super) struct RequestTable {
 /// A request from its BEGIN_REQUEST to its END_REQUEST.
 pub(super) struct RequestEntry {
     pub(super) id: u16,
-    pub(super) flow: Flow,
+    pub(super) flow: RequestFlow,
     pub(super) keep_conn: bool,
     pub(super) begun_us: u64,
     pub(super) channel: Arc<Channel>,
@@ -90,7 +90,7 @@ pub(super) struct InputQueue {
 }
 
 /// Returns the requests of a connection.
-pub(super) fn multiplexer(connection: &Connection) -> &Multiplexer {
+pub(super) fn multiplexer(connection: &StreamConnection) -> &Multiplexer {
     connection.state()
 }
 
@@ -127,7 +127,7 @@ impl RequestTable {
     pub(super) fn set_due(
         &self,
         process: &StreamProcess,
-        connection: &Connection,
+        connection: &StreamConnection,
         partial: bool,
         now_us: u64,
     ) {

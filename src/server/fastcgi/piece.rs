@@ -1,6 +1,6 @@
 //! The position of a reader within a record, and the search for the end of STDIN.
 
-use crate::protocol::fastcgi::{HEADER, Header, Kind};
+use crate::protocol::fastcgi::{HEADER, RecordHeader, RecordKind};
 use crate::server::stream::{self, BodyEnd, Buffer};
 
 /// The reading side of a connection while a request has it.
@@ -8,7 +8,7 @@ pub(super) type Inbound<'c> = stream::Inbound<'c, Option<Scan>>;
 
 /// The record of a stream whose content is on its way.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Piece {
+pub(super) struct RecordPiece {
     pub(super) kind: u8,
     pub(super) id: u16,
     /// The rest of it, in bytes.
@@ -16,13 +16,13 @@ pub(super) struct Piece {
     pub(super) padding: usize,
 }
 
-impl Piece {
+impl RecordPiece {
     pub(super) const fn is_idle(&self) -> bool {
         self.content == 0 && self.padding == 0
     }
 
     /// Takes the header at the front of the buffer as that of a stream.
-    pub(super) fn begin(&mut self, header: &Header) {
+    pub(super) fn begin(&mut self, header: &RecordHeader) {
         *self = Self {
             kind: header.kind.0,
             id: header.request_id,
@@ -58,7 +58,7 @@ pub(super) struct Scan {
 
 impl Scan {
     /// From within this record on.
-    pub(super) const fn new(id: u16, piece: Piece) -> Self {
+    pub(super) const fn new(id: u16, piece: RecordPiece) -> Self {
         let skip = piece.content + piece.padding;
         Self { id, skip, header: [0; HEADER], have: 0, over: false }
     }
@@ -85,14 +85,14 @@ impl Scan {
             }
             self.have = 0;
             // The decoder finds out what is wrong: until then there is nothing to wait for.
-            let Ok(header) = Header::decode(&self.header) else {
+            let Ok(header) = RecordHeader::decode(&self.header) else {
                 self.over = true;
                 return;
             };
             self.skip = header.size() - HEADER;
             let is_own = header.request_id == self.id;
-            let is_end = header.kind == Kind::STDIN && header.content_length == 0;
-            self.over = is_own && (is_end || header.kind == Kind::ABORT_REQUEST);
+            let is_end = header.kind == RecordKind::STDIN && header.content_length == 0;
+            self.over = is_own && (is_end || header.kind == RecordKind::ABORT_REQUEST);
         }
     }
 }

@@ -4,16 +4,16 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::multiplexer::{CompleteHead, QUEUE, RequestEntry, RequestTable};
-use super::piece::Piece;
+use super::piece::RecordPiece;
 use super::thread_state::SpareHeads;
 use crate::gateway::Level;
 use crate::os::monotonic_us;
 use crate::protocol::fastcgi::{
-    self as fcgi, Capacity, Flow, HEADER, Header, Kind, Message, ProtocolStatus, Role,
-    Step as Flowed,
+    self as fcgi, Capacity, HEADER, ProtocolStatus, RecordContent, RecordHeader, RecordKind,
+    RequestFlow, Role, Step as Flowed,
 };
-use crate::protocol::params::{Limits, Params};
-use crate::server::stream::{Buffer, Connection, Fault, StreamProcess};
+use crate::protocol::params::{ParamLimits, Params};
+use crate::server::stream::{Buffer, Fault, StreamConnection, StreamProcess};
 
 /// The result of a look at the front of the buffer.
 pub(super) enum ReadStep {
@@ -36,7 +36,7 @@ pub(super) enum ReadStep {
 /// The reader of a connection and its state.
 pub(super) struct RecordReader<'r> {
     pub(super) process: &'r StreamProcess,
-    pub(super) connection: &'r Connection,
+    pub(super) connection: &'r StreamConnection,
     pub(super) spare: &'r mut SpareHeads,
     /// Answers to records that want one at once.
     pub(super) replies: &'r mut Vec<u8>,
@@ -50,7 +50,7 @@ impl RecordReader<'_> {
         &mut self,
         table: &mut RequestTable,
         buffer: &mut Buffer,
-        piece: &mut Piece,
+        piece: &mut RecordPiece,
     ) -> ReadStep {
         if piece.content > 0 {
             return self.content(table, buffer, piece);
@@ -59,17 +59,17 @@ impl RecordReader<'_> {
             return ReadStep::More;
         }
         let Some(header) = buffer.unread().first_chunk::<HEADER>() else { return ReadStep::More };
-        let header = match Header::decode(header) {
+        let header = match RecordHeader::decode(header) {
             Ok(header) => header,
             Err(error) => return ReadStep::Violation(error.to_string()),
         };
         match header.kind {
-            Kind::PARAMS | Kind::STDIN | Kind::DATA => {
+            RecordKind::PARAMS | RecordKind::STDIN | RecordKind::DATA => {
                 buffer.consume(HEADER);
                 piece.begin(&header);
                 self.stream(table, &header)
             }
-            Kind::BEGIN_REQUEST | Kind::ABORT_REQUEST | Kind::GET_VALUES => {
+            RecordKind::BEGIN_REQUEST | RecordKind::ABORT_REQUEST | RecordKind::GET_VALUES => {
                 self.message(table, buffer)
             }
             kind if kind.is_known() => {
@@ -94,12 +94,14 @@ impl RecordReader<'_> {
             Err(error) => return ReadStep::Violation(error.to_string()),
         };
         let step = match record.message() {
-            Ok(Message::Begin(id, begin)) => self.begin(table, id, begin.role, begin.keep_conn),
-            Ok(Message::Abort(id)) => {
+            Ok(RecordContent::Begin(id, begin)) => {
+                self.begin(table, id, begin.role, begin.keep_conn)
+            }
+            Ok(RecordContent::Abort(id)) => {
                 self.abort(table, id);
                 ReadStep::Go
             }
-            Ok(Message::GetValues(names)) => {
+            Ok(RecordContent::GetValues(names)) => {
                 let most = u32::try_from(self.process.most_requests()).unwrap_or(u32::MAX);
                 let capacity = Capacity { max_conns: most, max_reqs: most, mpxs_conns: true };
                 fcgi::put_get_values_result(self.replies, names, &capacity);
@@ -151,7 +153,7 @@ impl RecordReader<'_> {
             channel.queue().over = true;
         }
         let begun_us = monotonic_us();
-        let flow = Flow::begin(role);
+        let flow = RequestFlow::begin(role);
         table.requests.push(RequestEntry {
             id,
             flow,
@@ -179,7 +181,7 @@ impl RecordReader<'_> {
     }
 
     /// The header of a stream's record.
-    fn stream(&mut self, table: &mut RequestTable, header: &Header) -> ReadStep {
+    fn stream(&mut self, table: &mut RequestTable, header: &RecordHeader) -> ReadStep {
         // Records of no request are passed over: their request may have ended early (3.3).
         let Some(at) = table.position(header.request_id) else { return ReadStep::Go };
         let entry = &mut table.requests[at];
@@ -218,20 +220,22 @@ impl RecordReader<'_> {
         &mut self,
         table: &mut RequestTable,
         buffer: &mut Buffer,
-        piece: &mut Piece,
+        piece: &mut RecordPiece,
     ) -> ReadStep {
         let there = piece.content.min(buffer.len());
         if there == 0 {
             return ReadStep::More;
         }
-        let kind = Kind(piece.kind);
+        let kind = RecordKind(piece.kind);
         if let Some(at) = table.position(piece.id).filter(|_| kind.is_stream()) {
             let entry = &mut table.requests[at];
             let bytes = &buffer.unread()[..there];
             match &mut entry.head {
-                Some(head) if kind == Kind::PARAMS => {
-                    let limits =
-                        Limits { head: self.process.site.limits.head, ..Limits::default() };
+                Some(head) if kind == RecordKind::PARAMS => {
+                    let limits = ParamLimits {
+                        head: self.process.site.limits.head,
+                        ..ParamLimits::default()
+                    };
                     if let Err(error) = head.reader.feed(bytes, &mut head.params, &limits) {
                         return ReadStep::Violation(with_option(&error));
                     }
@@ -278,9 +282,9 @@ fn has_input(params: &Params) -> bool {
         || is_said(b"HTTP_EXPECT")
 }
 
-fn with_option(error: &fcgi::Error) -> String {
+fn with_option(error: &fcgi::RecordError) -> String {
     match error.kind() {
-        fcgi::ErrorKind::TooLong { .. } => format!("{error} (--max-head)"),
+        fcgi::RecordErrorKind::TooLong { .. } => format!("{error} (--max-head)"),
         _ => error.to_string(),
     }
 }

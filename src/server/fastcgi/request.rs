@@ -8,13 +8,13 @@ use std::time::{Duration, Instant};
 
 use super::input::{FastCgiInput, InputMode};
 use super::multiplexer::{CompleteHead, multiplexer};
-use super::piece::{Inbound, Piece};
+use super::piece::{Inbound, RecordPiece};
 use super::response::FastCgiResponse;
 use super::thread_state::ThreadState;
 use crate::os::{self, monotonic_us};
-use crate::protocol::fastcgi::{Kind, ProtocolStatus, put_end, put_stream_end};
+use crate::protocol::fastcgi::{ProtocolStatus, RecordKind, put_end, put_stream_end};
 use crate::server::site::{self, ResponseEnd};
-use crate::server::stream::{Connection, Framing, Sent, Then, Worker};
+use crate::server::stream::{Framing, SendOutcome, StreamConnection, StreamWorker, Then};
 use crate::server::workers::connections::Entry as _;
 use crate::server::workers::parker::ClientState;
 
@@ -23,21 +23,22 @@ use crate::server::workers::parker::ClientState;
 pub(super) enum Left {
     /// Others read it, or nobody.
     Alone,
-    /// The calling thread has still claimed it. The worker's buffer has what was read, `Piece` the
-    /// record that it is in; whether there may be more without an event that says so.
-    Claimed(Piece, bool),
+    /// The calling thread has still claimed the connection. The worker's buffer has the bytes that
+    /// were read, the piece the record that they end in. The flag says that there may be more to
+    /// read without another event.
+    Claimed(RecordPiece, bool),
 }
 
 /// Runs a request on the calling thread.
 pub(super) fn run(
-    worker: &mut Worker,
-    connection: &Arc<Connection>,
+    worker: &mut StreamWorker,
+    connection: &Arc<StreamConnection>,
     request: Box<CompleteHead>,
-    piece: Piece,
+    piece: RecordPiece,
     mode: InputMode,
     full: bool,
 ) -> Left {
-    let Worker { process, buffer, output, ahead, states, .. } = worker;
+    let StreamWorker { process, buffer, output, ahead, states, .. } = worker;
     let state = states.get(ThreadState::new);
     // Once it has the response's head nginx sends no more of the body.
     let software = request.head.params.get(b"SERVER_SOFTWARE").unwrap_or_default();
@@ -93,9 +94,9 @@ pub(super) fn run(
     let end = response.end(ending, then);
     multiplexer(connection).ending.fetch_sub(1, Ordering::AcqRel);
     let left = match end {
-        End::Parked => claimed(true),
-        End::Whole if !closes => claimed(true),
-        End::Whole if lingers => {
+        EndOutcome::Parked => claimed(true),
+        EndOutcome::Whole if !closes => claimed(true),
+        EndOutcome::Whole if lingers => {
             // Were it closed now, what has not been read would make it a reset, and the response
             // could be lost.
             connection.linger();
@@ -104,14 +105,14 @@ pub(super) fn run(
             }
             claimed(true)
         }
-        End::Whole => {
+        EndOutcome::Whole => {
             process.forget(connection);
             Left::Alone
         }
-        End::Broken if leaves_others(connection) => claimed(!inbound.has_ended()),
-        broken @ (End::Broken | End::Cut) => {
+        EndOutcome::Broken if leaves_others(connection) => claimed(!inbound.has_ended()),
+        broken @ (EndOutcome::Broken | EndOutcome::Cut) => {
             wait_for_ends(&inbound);
-            if matches!(broken, End::Broken) && response.spoil() {
+            if matches!(broken, EndOutcome::Broken) && response.spoil() {
                 return_room(ahead, inbound, state, *request);
                 return Left::Alone;
             }
@@ -137,7 +138,7 @@ fn return_room(
 }
 
 /// The way in which the end of a response went out.
-enum End {
+enum EndOutcome {
     /// All of it is out.
     Whole,
     /// It waits for room, and goes out without this thread.
@@ -150,7 +151,7 @@ enum End {
 
 impl FastCgiResponse<'_, '_> {
     /// Writes the end of the response.
-    fn end(&self, ending: ResponseEnd, then: Then) -> End {
+    fn end(&self, ending: ResponseEnd, then: Then) -> EndOutcome {
         let app_status = match ending {
             ResponseEnd::Whole => 0,
             // The web server wants no more of it, but the end.
@@ -158,17 +159,17 @@ impl FastCgiResponse<'_, '_> {
                 self.output.borrow_mut().begin(Framing::Stdout(self.id));
                 1
             }
-            ResponseEnd::Gone if self.broken.get() => return End::Cut,
-            ResponseEnd::Gone | ResponseEnd::Broken => return End::Broken,
+            ResponseEnd::Gone if self.broken.get() => return EndOutcome::Cut,
+            ResponseEnd::Gone | ResponseEnd::Broken => return EndOutcome::Broken,
         };
         self.output.borrow_mut().record(|into| {
-            put_stream_end(into, Kind::STDOUT, self.id);
+            put_stream_end(into, RecordKind::STDOUT, self.id);
             put_end(into, self.id, app_status, ProtocolStatus::REQUEST_COMPLETE);
         });
         match self.send(Some(then)) {
-            Ok(Sent::Whole) => End::Whole,
-            Ok(Sent::Parked) => End::Parked,
-            Err(_) => End::Cut,
+            Ok(SendOutcome::Whole) => EndOutcome::Whole,
+            Ok(SendOutcome::Parked) => EndOutcome::Parked,
+            Err(_) => EndOutcome::Cut,
         }
     }
 }
@@ -181,7 +182,7 @@ impl FastCgiResponse<'_, '_> {
     /// Returns whether that waits for room. The connection is reset behind it then.
     fn spoil(&self) -> bool {
         self.output.borrow_mut().record(|into| into.extend_from_slice(&[0; 8]));
-        matches!(self.send(Some(Then::Reset)), Ok(Sent::Parked))
+        matches!(self.send(Some(Then::Reset)), Ok(SendOutcome::Parked))
     }
 }
 
@@ -222,7 +223,7 @@ fn wait_for_ends(inbound: &Inbound<'_>) {
 }
 
 /// Whether other requests are on the connection, which is then closed behind them.
-fn leaves_others(connection: &Connection) -> bool {
+fn leaves_others(connection: &StreamConnection) -> bool {
     let mut table = multiplexer(connection).table();
     table.close = true;
     !table.requests.is_empty()

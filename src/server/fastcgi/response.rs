@@ -10,10 +10,10 @@ use http::HeaderMap;
 use super::multiplexer::Channel;
 use super::piece::Inbound;
 use crate::gateway::{Interest, Level, Result, Woken};
-use crate::protocol::fastcgi::{Kind, put_stream};
+use crate::protocol::fastcgi::{RecordKind, put_stream};
 use crate::server::site::{FinalHead, Sink};
 use crate::server::stream::{
-    self, Connection, Framing, Output, Sent, StreamProcess, Then, gone, send,
+    self, Framing, Output, SendOutcome, StreamConnection, StreamProcess, Then, gone, send,
 };
 use crate::server::workers::parker::ClientState;
 
@@ -32,7 +32,7 @@ pub(super) struct FastCgiResponse<'r, 'c> {
 
 impl FastCgiResponse<'_, '_> {
     /// Sends what is collected.
-    pub(super) fn send(&self, then: Option<Then>) -> Result<Sent> {
+    pub(super) fn send(&self, then: Option<Then>) -> Result<SendOutcome> {
         if self.broken.get() {
             return Err(gone());
         }
@@ -55,7 +55,7 @@ impl FastCgiResponse<'_, '_> {
 /// Writes answers to records that want one at once; whether they could be written.
 pub(super) fn reply(
     process: &StreamProcess,
-    connection: &Connection,
+    connection: &StreamConnection,
     replies: &mut Vec<u8>,
 ) -> bool {
     let mut output = Output::new();
@@ -67,7 +67,7 @@ pub(super) fn reply(
 /// Writes a line to the web server's log; whether it could be written.
 pub(super) fn stderr(
     process: &Arc<StreamProcess>,
-    connection: &Arc<Connection>,
+    connection: &Arc<StreamConnection>,
     id: u16,
     level: Level,
     message: &str,
@@ -82,7 +82,7 @@ pub(super) fn stderr(
     let message = beginning(message, LINE);
     let line = format!("[{name}] {message}\n");
     let mut records = Vec::with_capacity(line.len() + 16);
-    put_stream(&mut records, Kind::STDERR, id, line.as_bytes());
+    put_stream(&mut records, RecordKind::STDERR, id, line.as_bytes());
     let inbound = Inbound::new(process, connection, ClientState::Whole, (false, None), Vec::new());
     let mut output = Output::new();
     output.begin(Framing::Raw);

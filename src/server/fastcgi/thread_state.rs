@@ -6,7 +6,7 @@ use super::multiplexer::{Channel, IncomingHead};
 use super::response::stderr;
 use crate::gateway::Level;
 use crate::server::site::{self, RequestLog};
-use crate::server::stream::{Connection, StreamProcess};
+use crate::server::stream::{StreamConnection, StreamProcess};
 
 /// Room of a head that is kept for the next one, in bytes.
 const KEEP: usize = 16 * 1024;
@@ -32,7 +32,7 @@ pub(super) struct StderrLog {
 }
 
 /// The request whose STDERR lines go to.
-type Addressee = (Arc<StreamProcess>, Arc<Connection>, u16);
+type Addressee = (Arc<StreamProcess>, Arc<StreamConnection>, u16);
 
 impl ThreadState {
     /// Makes the state of the calling thread, and sends its log lines to STDERR.
@@ -66,7 +66,7 @@ impl SpareHeads {
 
 impl StderrLog {
     /// The thread works on this request from now on, or on none.
-    pub(super) fn set(&self, request: Option<(&Arc<StreamProcess>, &Arc<Connection>, u16)>) {
+    pub(super) fn set(&self, request: Option<(&Arc<StreamProcess>, &Arc<StreamConnection>, u16)>) {
         let request = request
             .map(|(process, connection, id)| (Arc::clone(process), Arc::clone(connection), id));
         *self.request.lock().unwrap_or_else(PoisonError::into_inner) = request;

@@ -51,7 +51,7 @@ pub(super) struct ParkedOutput {
 
 /// The output of one response, between the application's thread and the connection.
 #[derive(Debug)]
-pub(super) struct Output {
+pub(super) struct ResponseOutput {
     state: Mutex<OutputState>,
     parked: Arc<ParkedOutput>,
     activity: Arc<Activity>,
@@ -68,7 +68,7 @@ struct OutputState {
     writer: Option<Waker>,
 }
 
-impl Output {
+impl ResponseOutput {
     /// Begins the response to a request of the connection with this `activity`.
     pub(super) fn new(
         parked: Arc<ParkedOutput>,
@@ -173,7 +173,7 @@ fn size(piece: &Piece) -> usize {
 
 /// The reading end of an output. Dropping it tells the application that the client has gone.
 #[derive(Debug)]
-pub(super) struct OutputReader(Arc<Output>);
+pub(super) struct OutputReader(Arc<ResponseOutput>);
 
 impl Drop for OutputReader {
     fn drop(&mut self) {
@@ -242,8 +242,8 @@ mod tests {
     fn a_response_parks_so_much_and_gives_it_back() {
         let parked = Arc::<ParkedOutput>::default();
         let activity = Activity::new(Timeouts::default());
-        let (first, one) = Output::new(parked.clone(), activity.clone());
-        let (second, two) = Output::new(parked.clone(), activity);
+        let (first, one) = ResponseOutput::new(parked.clone(), activity.clone());
+        let (second, two) = ResponseOutput::new(parked.clone(), activity);
         let waker = Waker::noop();
         for _ in 0..4 {
             assert_eq!(first.poll_push(&mut data(RESPONSE_MAX / 4), waker), Poll::Ready(Ok(())));

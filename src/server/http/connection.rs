@@ -22,7 +22,7 @@ use tokio::task::JoinHandle;
 use tokio_io_timeout::TimeoutStream;
 
 use super::body::ParkedOutput;
-use super::deadlines::{Activity, Expired, Watched};
+use super::deadlines::{Activity, Expired, WatchedStream};
 use super::exchange::{ServerState, answer};
 use super::executor::Executor;
 use super::variables::Ends;
@@ -32,7 +32,7 @@ use crate::server::site::Site;
 
 /// A listening socket, TCP or Unix.
 #[derive(Debug)]
-pub struct Listener {
+pub struct HttpListener {
     /// The socket.
     pub socket: OwnedFd,
     /// The name in the log.
@@ -47,7 +47,7 @@ pub struct Listener {
 /// When there is no epoll, or a listener is none.
 pub fn run(
     site: Arc<Site>,
-    listeners: Vec<Listener>,
+    listeners: Vec<HttpListener>,
     trusted: Vec<IpNet>,
     drain: &Event,
 ) -> io::Result<()> {
@@ -284,7 +284,7 @@ async fn connection(
         service_fn(move |request| answer(shared.clone(), ends, activity.clone(), request))
     };
     let (closed, mut is_closed) = oneshot::channel();
-    let stream = TokioIo::new(Watched::new(stream, activity.clone(), closed));
+    let stream = TokioIo::new(WatchedStream::new(stream, activity.clone(), closed));
     let mut connection = Box::pin(builder.serve_connection(stream, service));
     let mut drained = pin!(async move {
         let _ = is_draining.wait_for(|&is_draining| is_draining).await;

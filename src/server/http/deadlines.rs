@@ -297,14 +297,14 @@ impl Frames {
 /// A stream whose activity is noted. It hands the stream on when hyper, which owns it, is done with
 /// it and has closed its sending side.
 #[derive(Debug)]
-pub(super) struct Watched<S: Unpin> {
+pub(super) struct WatchedStream<S: Unpin> {
     stream: Option<S>,
     activity: Arc<Activity>,
     is_shut: bool,
     closed: Option<oneshot::Sender<S>>,
 }
 
-impl<S: Unpin> Watched<S> {
+impl<S: Unpin> WatchedStream<S> {
     pub(super) const fn new(
         stream: S,
         activity: Arc<Activity>,
@@ -328,7 +328,7 @@ impl<S: Unpin> Watched<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for WatchedStream<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -343,7 +343,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for WatchedStream<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -377,7 +377,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
     }
 }
 
-impl<S: Unpin> Drop for Watched<S> {
+impl<S: Unpin> Drop for WatchedStream<S> {
     fn drop(&mut self) {
         if let (true, Some(stream), Some(closed)) =
             (self.is_shut, self.stream.take(), self.closed.take())

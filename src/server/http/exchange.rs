@@ -12,7 +12,7 @@ use hyper::body::Incoming;
 use ipnet::IpNet;
 use tokio::sync::oneshot;
 
-use super::body::{Broken, Output, ParkedOutput, ResponseBody};
+use super::body::{Broken, ParkedOutput, ResponseBody, ResponseOutput};
 use super::deadlines::Activity;
 use super::executor::Executor;
 use super::input::{BodySource, RequestBodyQueue};
@@ -45,7 +45,7 @@ pub(super) async fn answer(
     request: Request<Incoming>,
 ) -> Result<Response<ResponseBody>, Broken> {
     // However this future ends: the application is told by the end of `reader`.
-    let (output, reader) = Output::new(shared.parked.clone(), activity);
+    let (output, reader) = ResponseOutput::new(shared.parked.clone(), activity);
     let (parts, body) = request.into_parts();
     let is_http1 = parts.version < Version::HTTP_2;
     let mut params = Params::new();
@@ -90,7 +90,7 @@ impl ServerState {
         &self,
         params: &Params,
         body: Incoming,
-        output: &Output,
+        output: &ResponseOutput,
         start: oneshot::Sender<super::sink::ResponseStart>,
     ) {
         let timeouts = &self.site.timeouts;

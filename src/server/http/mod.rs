@@ -16,7 +16,7 @@ mod sink;
 mod variables;
 mod wait;
 
-pub use self::connection::{Listener, run};
+pub use self::connection::{HttpListener, run};
 
 #[cfg(test)]
 mod tests;

@@ -13,7 +13,7 @@ use http_body::Frame;
 use hyper::ext::ReasonPhrase;
 use tokio::sync::oneshot;
 
-use super::body::{Broken, Output, ParkedOutput, Piece};
+use super::body::{Broken, ParkedOutput, Piece, ResponseOutput};
 use super::executor::Executor;
 use super::input::RequestBodyQueue;
 use super::wait::until;
@@ -45,7 +45,7 @@ pub(super) enum ResponseRest {
 pub(super) struct HttpSink<'s> {
     executor: &'s Arc<Executor>,
     inbox: &'s RequestBodyQueue,
-    output: &'s Output,
+    output: &'s ResponseOutput,
     parked: &'s ParkedOutput,
     timeout: Duration,
     is_http2: bool,
@@ -59,7 +59,7 @@ impl<'s> HttpSink<'s> {
     pub(super) const fn new(
         executor: &'s Arc<Executor>,
         inbox: &'s RequestBodyQueue,
-        (output, parked): (&'s Output, &'s ParkedOutput),
+        (output, parked): (&'s ResponseOutput, &'s ParkedOutput),
         (timeout, is_http2): (Duration, bool),
         start: oneshot::Sender<ResponseStart>,
     ) -> Self {

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use super::site::{FinalHead, Mode};
 use super::stream::single::{self, Codec, Decoded};
-use super::stream::{Connection, Protocol, Worker};
-use crate::protocol::params::{Limits, Params};
+use super::stream::{Protocol, StreamConnection, StreamWorker};
+use crate::protocol::params::{ParamLimits, Params};
 use crate::protocol::scgi;
 
 const CODEC: Codec = Codec { mode: Mode::Scgi, decode, write_head };
@@ -20,7 +20,7 @@ impl Protocol for Scgi {
         "scgi"
     }
 
-    fn serve(&self, worker: &mut Worker, connection: &Arc<Connection>, hung_up: bool) {
+    fn serve(&self, worker: &mut StreamWorker, connection: &Arc<StreamConnection>, hung_up: bool) {
         single::serve(worker, connection, &CODEC, hung_up);
     }
 
@@ -29,11 +29,11 @@ impl Protocol for Scgi {
     }
 }
 
-fn decode(bytes: &[u8], limits: &Limits, into: &mut Params) -> Decoded {
+fn decode(bytes: &[u8], limits: &ParamLimits, into: &mut Params) -> Decoded {
     match scgi::decode(bytes, limits, into) {
         Ok(head) => Ok(head.map(|head| (head.size, head.content_length))),
         Err(error) => {
-            let is_long = matches!(error.kind(), scgi::ErrorKind::TooLong { .. });
+            let is_long = matches!(error.kind(), scgi::ScgiErrorKind::TooLong { .. });
             Err(format!("{error}{}", if is_long { " (--max-head)" } else { "" }))
         }
     }

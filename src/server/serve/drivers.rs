@@ -95,7 +95,7 @@ impl Drivers {
         sender: &Sender<io::Result<()>>,
     ) -> io::Result<()> {
         use crate::server::site::Mode;
-        use crate::server::stream::{self, AnyProtocol, Listener};
+        use crate::server::stream::{self, AnyProtocol, StreamListener};
 
         let listeners: Vec<_> = listeners
             .into_iter()
@@ -112,7 +112,7 @@ impl Drivers {
                     Mode::Uwsgi => (&crate::server::uwsgi::Uwsgi as AnyProtocol, Vec::new()),
                     _ => return None,
                 };
-                Some(Listener { socket: bound.socket, protocol, name: bound.name, allowed })
+                Some(StreamListener { socket: bound.socket, protocol, name: bound.name, allowed })
             })
             .collect();
         if listeners.is_empty() {
@@ -142,14 +142,14 @@ impl Drivers {
         listeners: Vec<Bound>,
         sender: &Sender<io::Result<()>>,
     ) -> io::Result<()> {
-        use crate::server::http::{self, Listener};
+        use crate::server::http::{self, HttpListener};
 
         if listeners.is_empty() {
             return Ok(());
         }
         let listeners = listeners
             .into_iter()
-            .map(|bound| Listener { socket: bound.socket, name: bound.name })
+            .map(|bound| HttpListener { socket: bound.socket, name: bound.name })
             .collect();
         let (site, trusted) = (Arc::clone(site), config.trusted.clone());
         self.run("mod_rust-http", sender, move |drain| http::run(site, listeners, trusted, &drain))

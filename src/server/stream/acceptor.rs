@@ -7,12 +7,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::Listener;
-use super::connection::{Connection, Due};
+use super::StreamListener;
+use super::connection::{Due, StreamConnection};
 use super::fault_log::Fault;
 use super::overload;
 use super::process::StreamProcess;
-use super::process::Worker;
+use super::process::StreamWorker;
 use super::us;
 use crate::gateway::{Code, Level};
 use crate::os::{self, Epoll, Event, Ready, Trigger, monotonic_us};
@@ -55,13 +55,13 @@ pub(super) struct Acceptor {
     drained_us: Option<u64>,
     ticks: Ticks,
     /// Refuses requests while all threads are busy.
-    refuser: Worker,
+    refuser: StreamWorker,
 }
 
 impl Acceptor {
     pub(super) fn new(
         process: Arc<StreamProcess>,
-        listeners: Vec<Listener>,
+        listeners: Vec<StreamListener>,
         drain: Event,
     ) -> io::Result<Self> {
         let epoll = Epoll::new()?;
@@ -72,7 +72,7 @@ impl Acceptor {
         let least = timeouts.head.min(timeouts.keep_alive).min(timeouts.send).min(timeouts.queue);
         // So much later than said a connection may be closed.
         let every = (least / 8).clamp(Duration::from_millis(10), Duration::from_secs(1));
-        let mut refuser = Worker::new(&process);
+        let mut refuser = StreamWorker::new(&process);
         refuser.refuses = true;
         let mut acceptor = Self {
             refuser,
@@ -227,8 +227,9 @@ impl Acceptor {
             return;
         }
         let protocol = process.protocol(index);
-        let make =
-            |socket, token| Connection::new(socket, token, index, protocol, process.parked.clone());
+        let make = |socket, token| {
+            StreamConnection::new(socket, token, index, protocol, process.parked.clone())
+        };
         let Ok(connection) = process.pool.connections.add(socket, make) else { return };
         let now_us = monotonic_us();
         connection.expect(Due::FirstByte, now_us + us(process.site.timeouts.head));
@@ -322,13 +323,13 @@ impl Acceptor {
     }
 }
 
-fn is_readable(connection: &Connection) -> bool {
+fn is_readable(connection: &StreamConnection) -> bool {
     os::poll(connection, (true, false), None, Some(Duration::ZERO))
         .is_ok_and(|(polled, _)| polled.readable)
 }
 
 /// Closes a connection that nobody works on.
-fn time_is_up(process: &StreamProcess, connection: &Connection, due: Due) {
+fn time_is_up(process: &StreamProcess, connection: &StreamConnection, due: Due) {
     if due == Due::Request && process.is_draining() {
         return process.forget(connection);
     }

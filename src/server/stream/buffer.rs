@@ -21,7 +21,7 @@ pub(in crate::server) struct Buffer {
 
 /// The result of a read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::server) enum Received {
+pub(in crate::server) enum ReadOutcome {
     /// Bytes. There may be more without an event that says so.
     Full,
     /// Bytes, and all that there were.
@@ -74,7 +74,7 @@ impl Buffer {
     }
 
     /// Reads what is there.
-    pub(in crate::server) fn receive(&mut self, socket: impl AsFd) -> io::Result<Received> {
+    pub(in crate::server) fn receive(&mut self, socket: impl AsFd) -> io::Result<ReadOutcome> {
         self.fill(usize::MAX, |room| os::receive(socket, room))
     }
 
@@ -83,12 +83,12 @@ impl Buffer {
         &mut self,
         socket: impl AsFd,
         most: usize,
-    ) -> io::Result<Received> {
+    ) -> io::Result<ReadOutcome> {
         self.fill(most, |room| os::receive(socket, room))
     }
 
     /// Copies so many bytes at most that are there, and leaves them in the socket.
-    pub(super) fn look(&mut self, socket: impl AsFd, most: usize) -> io::Result<Received> {
+    pub(super) fn look(&mut self, socket: impl AsFd, most: usize) -> io::Result<ReadOutcome> {
         self.fill(most, |room| os::look(socket, room))
     }
 
@@ -109,16 +109,16 @@ impl Buffer {
         &mut self,
         most: usize,
         read: impl FnOnce(&mut [u8]) -> io::Result<Option<usize>>,
-    ) -> io::Result<Received> {
+    ) -> io::Result<ReadOutcome> {
         let room = self.room(LEAST);
         let length = room.len().min(most);
         let room = &mut room[..length];
         Ok(match read(room)? {
-            None => Received::NotYet,
-            Some(0) => Received::End,
+            None => ReadOutcome::NotYet,
+            Some(0) => ReadOutcome::End,
             Some(read) => {
                 self.to += read;
-                if read == length { Received::Full } else { Received::Some }
+                if read == length { ReadOutcome::Full } else { ReadOutcome::Some }
             }
         })
     }

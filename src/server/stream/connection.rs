@@ -14,7 +14,7 @@ use crate::server::workers::connections::{Claims, Entry};
 use crate::server::workers::send_buffer::SendBuffer;
 
 /// One connection of a web server.
-pub(in crate::server) struct Connection {
+pub(in crate::server) struct StreamConnection {
     socket: OwnedFd,
     token: u64,
     /// Which listener it came by.
@@ -24,10 +24,10 @@ pub(in crate::server) struct Connection {
     due: AtomicU64,
     /// It lingers until then at most.
     last_us: AtomicU64,
-    kept: Mutex<ConnectionState>,
+    kept: Mutex<StreamConnectionState>,
     /// Its output that waits for room.
     pub(in crate::server) sending: Sending,
-    pub(super) watched: Mutex<Watched>,
+    pub(super) watched: Mutex<WatchedEvents>,
     /// Since when a request on it waits for a thread, as far as is known; 0 for none.
     pub(super) queued_us: AtomicU64,
     protocol: AnyProtocol,
@@ -37,14 +37,14 @@ pub(in crate::server) struct Connection {
 
 /// The state of a connection that no thread works on.
 #[derive(Debug, Default)]
-pub(in crate::server) struct ConnectionState {
+pub(in crate::server) struct StreamConnectionState {
     /// Bytes that were read and not used: a part of a head.
     pub(in crate::server) rest: Vec<u8>,
 }
 
 /// The events that a connection is watched for, beside its end.
 #[derive(Debug, Default)]
-pub(super) struct Watched {
+pub(super) struct WatchedEvents {
     /// Not for input: the thread that has it reads anyway.
     pub(super) muted: bool,
     /// For room to write.
@@ -68,7 +68,7 @@ impl Due {
     const ALL: [Self; 4] = [Self::FirstByte, Self::Head, Self::Request, Self::End];
 }
 
-impl Connection {
+impl StreamConnection {
     /// `parked` counts the bytes that all connections of the process have parked.
     pub(super) fn new(
         socket: OwnedFd,
@@ -99,7 +99,7 @@ impl Connection {
     }
 
     /// Its state. Only the thread that has claimed it asks.
-    pub(in crate::server) fn kept(&self) -> MutexGuard<'_, ConnectionState> {
+    pub(in crate::server) fn kept(&self) -> MutexGuard<'_, StreamConnectionState> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -157,13 +157,13 @@ impl Connection {
     }
 }
 
-impl AsFd for Connection {
+impl AsFd for StreamConnection {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
     }
 }
 
-impl Entry for Connection {
+impl Entry for StreamConnection {
     fn token(&self) -> u64 {
         self.token
     }
@@ -173,8 +173,8 @@ impl Entry for Connection {
     }
 }
 
-impl fmt::Debug for Connection {
+impl fmt::Debug for StreamConnection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Connection").field("token", &self.token).finish_non_exhaustive()
+        f.debug_struct("StreamConnection").field("token", &self.token).finish_non_exhaustive()
     }
 }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
-use super::buffer::{Buffer, Received};
-use super::connection::Connection;
+use super::buffer::{Buffer, ReadOutcome};
+use super::connection::StreamConnection;
 use super::process::StreamProcess;
 use super::protocol::BodyEnd;
 use super::read_ahead::ReadAhead;
@@ -24,7 +24,7 @@ const MOMENT: Duration = Duration::from_millis(2);
 /// The source of a running request's bytes.
 pub(in crate::server) struct Inbound<'c, E> {
     pub(in crate::server) process: &'c Arc<StreamProcess>,
-    pub(in crate::server) connection: &'c Arc<Connection>,
+    pub(in crate::server) connection: &'c Arc<StreamConnection>,
     client: ClientState,
     /// Bytes that were read, but not by who reads the body.
     ahead: RefCell<ReadAhead>,
@@ -49,7 +49,7 @@ impl<'c, E: BodyEnd> Inbound<'c, E> {
     /// `room` is for what is taken in.
     pub(in crate::server) fn new(
         process: &'c Arc<StreamProcess>,
-        connection: &'c Arc<Connection>,
+        connection: &'c Arc<StreamConnection>,
         client: ClientState,
         (half_duplex, end): (bool, E),
         room: Vec<u8>,
@@ -115,16 +115,16 @@ impl<'c, E: BodyEnd> Inbound<'c, E> {
     }
 
     /// Reads what is there: what was taken in before, or from the socket.
-    pub(in crate::server) fn receive(&self, buffer: &mut Buffer) -> Received {
+    pub(in crate::server) fn receive(&self, buffer: &mut Buffer) -> ReadOutcome {
         {
             let mut ahead = self.ahead.borrow_mut();
             if !ahead.is_empty() {
                 // Bytes that cannot be read again are lost, and the request with them.
-                return ahead.take(buffer).map_or(Received::End, |()| Received::Some);
+                return ahead.take(buffer).map_or(ReadOutcome::End, |()| ReadOutcome::Some);
             }
         }
         if self.ended.get() {
-            return Received::End;
+            return ReadOutcome::End;
         }
         // An error of the socket ends it.
         let before = buffer.len();
@@ -133,10 +133,10 @@ impl<'c, E: BodyEnd> Inbound<'c, E> {
             Some(left) => buffer.receive_at_most(self.connection, all_but_one(left)),
             None => buffer.receive(self.connection),
         };
-        let received = received.unwrap_or(Received::End);
+        let received = received.unwrap_or(ReadOutcome::End);
         self.came(&buffer.unread()[before..]);
-        self.full.set(received == Received::Full);
-        self.ended.set(received == Received::End);
+        self.full.set(received == ReadOutcome::Full);
+        self.ended.set(received == ReadOutcome::End);
         received
     }
 

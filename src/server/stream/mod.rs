@@ -42,15 +42,15 @@ use crate::os::{Event, monotonic_us};
 use crate::server::site::Site;
 use crate::server::workers::pool::WorkerPool;
 
-pub(in crate::server) use self::buffer::{Buffer, Received};
-pub(in crate::server) use self::connection::{Connection, Due};
+pub(in crate::server) use self::buffer::{Buffer, ReadOutcome};
+pub(in crate::server) use self::connection::{Due, StreamConnection};
 pub(in crate::server) use self::fault_log::Fault;
 pub(in crate::server) use self::inbound::{Inbound, gone};
 pub(in crate::server) use self::output::{Framing, Output};
 pub(in crate::server) use self::overload::put_refusal;
-pub(in crate::server) use self::process::{StreamProcess, Worker};
+pub(in crate::server) use self::process::{StreamProcess, StreamWorker};
 pub(in crate::server) use self::protocol::{AnyProtocol, BodyEnd, Protocol};
-pub(in crate::server) use self::sending::{Sent, Then, reply, send};
+pub(in crate::server) use self::sending::{SendOutcome, Then, reply, send};
 
 /// The time that a peer which has its whole response has to send something more, which is thrown
 /// away.
@@ -64,7 +64,7 @@ const LONGEST_LINGER: Duration = Duration::from_secs(30);
 const SOON: Duration = Duration::from_secs(1);
 
 /// The process drains: what a connection was opened for has to come soon.
-pub(in crate::server) fn expect_soon(connection: &Connection) {
+pub(in crate::server) fn expect_soon(connection: &StreamConnection) {
     let at_us = monotonic_us() + us(SOON);
     if connection.due().is_none_or(|(due, due_us)| due == Due::FirstByte && due_us > at_us) {
         connection.expect(Due::FirstByte, at_us);
@@ -77,7 +77,7 @@ pub(in crate::server) fn us(time: Duration) -> u64 {
 }
 
 /// A listening socket, of TCP or of the Unix domain.
-pub(in crate::server) struct Listener {
+pub(in crate::server) struct StreamListener {
     /// The socket.
     pub(in crate::server) socket: OwnedFd,
     /// The protocol of its connections.
@@ -100,7 +100,7 @@ pub(in crate::server) struct Listener {
 /// When there are no descriptors or threads to be had at the start, or epoll fails.
 pub(in crate::server) fn run(
     site: Arc<Site>,
-    listeners: Vec<Listener>,
+    listeners: Vec<StreamListener>,
     drain: Event,
 ) -> io::Result<()> {
     let origins = listeners

@@ -5,7 +5,7 @@ use std::io::IoSlice;
 use bytes::Bytes;
 
 #[cfg(feature = "fastcgi")]
-use crate::protocol::fastcgi::{HEADER, Header, Kind, PADDING, put_header};
+use crate::protocol::fastcgi::{HEADER, PADDING, RecordHeader, RecordKind, put_header};
 
 /// The amount of collected output that is written, in bytes. A little more than 64 KiB, so that a
 /// body of that size goes in one piece with what is around it.
@@ -93,7 +93,11 @@ impl Output {
             #[cfg(feature = "fastcgi")]
             Framing::Stdout(id) => {
                 self.close_record();
-                let open = crate::protocol::fastcgi::Open::begin(&mut self.bytes, Kind::STDOUT, id);
+                let open = crate::protocol::fastcgi::OpenRecord::begin(
+                    &mut self.bytes,
+                    RecordKind::STDOUT,
+                    id,
+                );
                 let start = self.bytes.len() - HEADER;
                 write(&mut self.bytes);
                 if open.len(&self.bytes) > RECORD {
@@ -121,7 +125,7 @@ impl Output {
                 self.close_record();
                 for at in (0..data.len()).step_by(RECORD) {
                     let piece = data.slice(at..data.len().min(at + RECORD));
-                    let header = Header::padded(Kind::STDOUT, id, piece.len() as u16);
+                    let header = RecordHeader::padded(RecordKind::STDOUT, id, piece.len() as u16);
                     put_header(&mut self.bytes, &header);
                     self.large(piece);
                     let padding = usize::from(header.padding_length);
@@ -142,7 +146,7 @@ impl Output {
             Some(start) if self.bytes.len() - start - HEADER + data.len() <= RECORD => start,
             _ => {
                 self.close_record();
-                put_header(&mut self.bytes, &Header::new(Kind::STDOUT, id, 0));
+                put_header(&mut self.bytes, &RecordHeader::new(RecordKind::STDOUT, id, 0));
                 self.bytes.len() - HEADER
             }
         };
@@ -154,7 +158,11 @@ impl Output {
     #[cfg(feature = "fastcgi")]
     fn close_record(&mut self) {
         let (Some(start), Framing::Stdout(id)) = (self.open.take(), self.framing) else { return };
-        let header = Header::padded(Kind::STDOUT, id, (self.bytes.len() - start - HEADER) as u16);
+        let header = RecordHeader::padded(
+            RecordKind::STDOUT,
+            id,
+            (self.bytes.len() - start - HEADER) as u16,
+        );
         self.bytes[start..start + HEADER].copy_from_slice(&header.encode());
         self.bytes.extend_from_slice(&PADDING[..usize::from(header.padding_length)]);
     }
@@ -244,7 +252,7 @@ mod tests {
     #[cfg(feature = "fastcgi")]
     #[test]
     fn records_are_whole_padded_and_no_longer_than_may_be() {
-        use crate::protocol::fastcgi::{Message, split};
+        use crate::protocol::fastcgi::{RecordContent, split};
         for sizes in [vec![3, 5], vec![8192, 9000, 1], vec![300_000, 7], vec![8000; 20], vec![]] {
             let mut output = Output::new();
             output.begin(Framing::Stdout(9));
@@ -264,7 +272,7 @@ mod tests {
             assert_eq!(all.len() % 8, 0);
             let (mut rest, mut got, mut records) = (&all[..], Vec::new(), 0);
             while let Some(record) = split(rest).unwrap() {
-                let Message::Stdout(9, content) = record.message().unwrap() else { panic!() };
+                let RecordContent::Stdout(9, content) = record.message().unwrap() else { panic!() };
                 got.extend_from_slice(content);
                 rest = &rest[record.size()..];
                 records += 1;

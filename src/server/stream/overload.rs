@@ -10,11 +10,11 @@ use std::time::Duration;
 
 use http::StatusCode;
 
-use super::connection::{Connection, Due};
+use super::connection::{Due, StreamConnection};
 use super::fault_log::Fault;
 use super::output::Output;
 use super::process::StreamProcess;
-use super::process::Worker;
+use super::process::StreamWorker;
 use super::us;
 use crate::gateway::Level;
 use crate::os;
@@ -22,7 +22,7 @@ use crate::server::site::{FinalHead, page};
 use crate::server::workers::connections::Entry as _;
 
 /// Looks at all connections that can be read and that no thread has taken up.
-pub(super) fn look(process: &Arc<StreamProcess>, refuser: &mut Worker, now_us: u64) {
+pub(super) fn look(process: &Arc<StreamProcess>, refuser: &mut StreamWorker, now_us: u64) {
     let mut queued = Vec::new();
     process.pool.connections.each(|connection| {
         if connection.due().is_none_or(|(due, _)| due == Due::End) {
@@ -59,8 +59,8 @@ pub(super) fn look(process: &Arc<StreamProcess>, refuser: &mut Worker, now_us: u
 
 fn refuse(
     process: &StreamProcess,
-    refuser: &mut Worker,
-    connection: &Arc<Connection>,
+    refuser: &mut StreamWorker,
+    connection: &Arc<StreamConnection>,
     complaint: Fault,
 ) {
     if !connection.claim() {

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use super::buffer::Buffer;
-use super::connection::Connection;
+use super::connection::StreamConnection;
 use super::fault_log::{Fault, FaultLog};
 use super::output::Output;
 use super::protocol::{AnyProtocol, ThreadStates};
@@ -109,7 +109,7 @@ impl StreamProcess {
     /// A line about a peer: `fastcgi 127.0.0.1:9000: peer 127.0.0.1:4242: what`.
     pub(in crate::server) fn complain(
         &self,
-        connection: &Connection,
+        connection: &StreamConnection,
         complaint: Fault,
         level: Level,
         what: impl FnOnce() -> String,
@@ -133,7 +133,7 @@ impl StreamProcess {
     }
 
     /// Closes a connection whose peer broke the protocol.
-    pub(in crate::server) fn violated(&self, connection: &Connection, why: &str) {
+    pub(in crate::server) fn violated(&self, connection: &StreamConnection, why: &str) {
         self.complain(connection, Fault::Violation, Level::Warn, || {
             format!("{why}; closing the connection")
         });
@@ -141,15 +141,15 @@ impl StreamProcess {
     }
 
     /// Has a thread work on a connection, which stays claimed until then.
-    pub(in crate::server) fn resume(&self, connection: &Arc<Connection>) {
+    pub(in crate::server) fn resume(&self, connection: &Arc<StreamConnection>) {
         self.submit(connection, |worker, connection| worker.serve(connection, true));
     }
 
     /// Has a thread do something for a connection.
     pub(in crate::server) fn submit(
         &self,
-        connection: &Arc<Connection>,
-        job: impl FnOnce(&mut Worker, &Arc<Connection>) + Send + 'static,
+        connection: &Arc<StreamConnection>,
+        job: impl FnOnce(&mut StreamWorker, &Arc<StreamConnection>) + Send + 'static,
     ) {
         let connection = Arc::clone(connection);
         self.pool.submit(Box::new(move |worker| {
@@ -158,7 +158,7 @@ impl StreamProcess {
     }
 
     /// The connection is of no more use. It is closed when nobody has it any more.
-    pub(in crate::server) fn forget(&self, connection: &Connection) {
+    pub(in crate::server) fn forget(&self, connection: &StreamConnection) {
         if !self.pool.connections.remove(connection.token()) {
             return;
         }
@@ -170,7 +170,7 @@ impl StreamProcess {
     }
 
     /// Works like [`forget`](Self::forget); whoever reads from it or writes to it finds it broken.
-    pub(in crate::server) fn cut(&self, connection: &Connection) {
+    pub(in crate::server) fn cut(&self, connection: &StreamConnection) {
         os::shutdown(connection);
         // A request that waits for another thread to read for it hears of nothing else: no event of
         // a removed connection reaches a thread.
@@ -190,27 +190,27 @@ impl StreamProcess {
 }
 
 impl Driver for StreamProcess {
-    type Worker = Worker;
-    type Connection = Connection;
+    type Worker = StreamWorker;
+    type Connection = StreamConnection;
 
     fn pool(&self) -> &WorkerPool<Self> {
         &self.pool
     }
 
-    fn worker(self: &Arc<Self>, _seat: usize) -> Worker {
-        Worker::new(self)
+    fn worker(self: &Arc<Self>, _seat: usize) -> StreamWorker {
+        StreamWorker::new(self)
     }
 
-    fn serve(worker: &mut Worker, connection: &Arc<Connection>, hung_up: bool) {
+    fn serve(worker: &mut StreamWorker, connection: &Arc<StreamConnection>, hung_up: bool) {
         connection.queued_us.store(0, Ordering::Relaxed);
         worker.serve(connection, hung_up);
     }
 
-    fn write_on(&self, connection: &Arc<Connection>) {
+    fn write_on(&self, connection: &Arc<StreamConnection>) {
         self.send_parked(connection);
     }
 
-    fn panicked(worker: &mut Worker, connection: Option<&Connection>, error: &Error) {
+    fn panicked(worker: &mut StreamWorker, connection: Option<&StreamConnection>, error: &Error) {
         worker.panicked(connection, error);
     }
 
@@ -220,7 +220,7 @@ impl Driver for StreamProcess {
 }
 
 /// The state that a worker thread keeps from one request to the next.
-pub(in crate::server) struct Worker {
+pub(in crate::server) struct StreamWorker {
     pub(in crate::server) process: Arc<StreamProcess>,
     pub(in crate::server) buffer: Buffer,
     pub(in crate::server) output: Output,
@@ -233,7 +233,7 @@ pub(in crate::server) struct Worker {
     pub(in crate::server) states: ThreadStates,
 }
 
-impl Worker {
+impl StreamWorker {
     pub(super) fn new(process: &Arc<StreamProcess>) -> Self {
         Self {
             process: process.clone(),
@@ -247,7 +247,7 @@ impl Worker {
     }
 
     /// Ends a connection that a panic outside of the application has broken off.
-    pub(super) fn panicked(&mut self, connection: Option<&Connection>, error: &Error) {
+    pub(super) fn panicked(&mut self, connection: Option<&StreamConnection>, error: &Error) {
         let line = Code::WorkerPanicked.line(format_args!("a worker thread {error}"));
         self.process.site.log.line(Level::Error, &line);
         if let Some(connection) = connection {
@@ -260,7 +260,7 @@ impl Worker {
     /// Works on a connection that the calling thread has claimed, as [`Protocol::serve`].
     ///
     /// [`Protocol::serve`]: super::Protocol::serve
-    pub(super) fn serve(&mut self, connection: &Arc<Connection>, hung_up: bool) {
+    pub(super) fn serve(&mut self, connection: &Arc<StreamConnection>, hung_up: bool) {
         connection.protocol().serve(self, connection, hung_up);
     }
 }

@@ -8,16 +8,16 @@
 use std::any::Any;
 use std::sync::Arc;
 
-use super::connection::Connection;
+use super::connection::StreamConnection;
 use super::process::StreamProcess;
-use super::process::Worker;
+use super::process::StreamWorker;
 
 /// A byte-stream protocol.
 pub(in crate::server) trait Protocol: Send + Sync {
     /// Returns its name, as on the command line.
     fn name(&self) -> &'static str;
 
-    /// Makes what it keeps for each connection: [`Connection::state`] returns it.
+    /// Makes what it keeps for each connection: [`StreamConnection::state`] returns it.
     fn new_state(&self) -> Box<dyn Any + Send + Sync> {
         Box::new(())
     }
@@ -25,13 +25,13 @@ pub(in crate::server) trait Protocol: Send + Sync {
     /// Works on a connection that the calling thread has claimed, until there is nothing to read,
     /// or another thread reads on, or it is closed. After its peer has `hung_up` no other event
     /// tells of the end behind what is to be read.
-    fn serve(&self, worker: &mut Worker, connection: &Arc<Connection>, hung_up: bool);
+    fn serve(&self, worker: &mut StreamWorker, connection: &Arc<StreamConnection>, hung_up: bool);
 
     /// Runs a request that a reader of the connection has left for another thread.
-    fn run_ready(&self, _worker: &mut Worker, _connection: &Arc<Connection>) {}
+    fn run_ready(&self, _worker: &mut StreamWorker, _connection: &Arc<StreamConnection>) {}
 
     /// Returns whether requests run on a connection that no thread has claimed.
-    fn is_busy(&self, _connection: &Connection) -> bool {
+    fn is_busy(&self, _connection: &StreamConnection) -> bool {
         false
     }
 
@@ -41,7 +41,7 @@ pub(in crate::server) trait Protocol: Send + Sync {
     }
 
     /// Tells the requests of a connection that it is broken.
-    fn cut(&self, _process: &StreamProcess, _connection: &Connection) {}
+    fn cut(&self, _process: &StreamProcess, _connection: &StreamConnection) {}
 }
 
 /// A protocol, as listeners and connections name it.

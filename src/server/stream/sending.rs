@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::connection::{Connection, Due, Watched};
+use super::connection::{Due, StreamConnection, WatchedEvents};
 use super::fault_log::Fault;
 use super::inbound::{Inbound, gone};
 use super::output::Output;
@@ -59,7 +59,7 @@ pub(in crate::server) enum Then {
 
 /// The place of an output after [`send()`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::server) enum Sent {
+pub(in crate::server) enum SendOutcome {
     /// All of it is in the socket.
     Whole,
     /// A part of it is parked.
@@ -123,7 +123,7 @@ impl Parked {
     }
 
     /// Writes as much as there is room for. Returns whether that was all.
-    fn write(&mut self, connection: &Connection, wrote: &mut bool) -> Result<bool> {
+    fn write(&mut self, connection: &StreamConnection, wrote: &mut bool) -> Result<bool> {
         while let Some(output) = self.outputs.front_mut() {
             let before = output.left();
             let whole = write(connection, output);
@@ -162,7 +162,7 @@ pub(in crate::server) fn send(
     inbound: &Inbound<'_, impl BodyEnd>,
     output: &mut Output,
     then: Option<Then>,
-) -> Result<Sent> {
+) -> Result<SendOutcome> {
     let (process, connection) = (inbound.process, inbound.connection);
     let mut parked = match connection.sending.try_writer() {
         Some(parked) => parked,
@@ -171,7 +171,7 @@ pub(in crate::server) fn send(
     };
     output.close();
     if parked.outputs.is_empty() && write(connection, output)? {
-        return Ok(Sent::Whole);
+        return Ok(SendOutcome::Whole);
     }
     if park(process, &mut parked, output, then) {
         connection.sending.is_parked.store(true, Ordering::Release);
@@ -179,7 +179,7 @@ pub(in crate::server) fn send(
         drop(parked);
         // After the lock is free: the thread that hears of room needs it.
         process.watch(connection, |watched| watched.room = true);
-        return Ok(Sent::Parked);
+        return Ok(SendOutcome::Parked);
     }
     process.watch(connection, |watched| watched.room = false);
     connection.sending.due_us.store(0, Ordering::Release);
@@ -190,14 +190,14 @@ pub(in crate::server) fn send(
     while !write(connection, output)? {
         inbound.wait_to_write()?;
     }
-    Ok(Sent::Whole)
+    Ok(SendOutcome::Whole)
 }
 
 /// Writes or parks answers that no application has made, and never waits. Returns whether the
 /// connection is of further use.
 pub(in crate::server) fn reply(
     process: &StreamProcess,
-    connection: &Connection,
+    connection: &StreamConnection,
     output: &mut Output,
 ) -> bool {
     // The thread that has the lock may wait for the client.
@@ -241,13 +241,13 @@ fn park(
     true
 }
 
-fn expect(process: &StreamProcess, connection: &Connection) {
+fn expect(process: &StreamProcess, connection: &StreamConnection) {
     let due_us = monotonic_us() + super::us(process.site.timeouts.send);
     connection.sending.due_us.store(due_us, Ordering::Release);
 }
 
 /// Writes as much as there is room for. Returns whether that was all.
-fn write(connection: &Connection, output: &mut Output) -> Result<bool> {
+fn write(connection: &StreamConnection, output: &mut Output) -> Result<bool> {
     while !output.is_empty() {
         let mut slices = Output::room();
         let count = output.slices(&mut slices);
@@ -269,7 +269,7 @@ fn write(connection: &Connection, output: &mut Output) -> Result<bool> {
 impl StreamProcess {
     /// Writes parked output after an event of the connection. Any thread may: reading it is another
     /// right.
-    pub(super) fn send_parked(&self, connection: &Arc<Connection>) {
+    pub(super) fn send_parked(&self, connection: &Arc<StreamConnection>) {
         let sending = &connection.sending;
         if !sending.is_parked() || !sending.claims.claim() {
             return;
@@ -285,7 +285,7 @@ impl StreamProcess {
         }
     }
 
-    fn write_parked(&self, connection: &Connection, mut parked: MutexGuard<'_, Parked>) {
+    fn write_parked(&self, connection: &StreamConnection, mut parked: MutexGuard<'_, Parked>) {
         let mut wrote = false;
         let whole = parked.write(connection, &mut wrote);
         if wrote {
@@ -332,14 +332,18 @@ impl StreamProcess {
     }
 
     /// Changes the events that a connection is watched for.
-    pub(super) fn watch(&self, connection: &Connection, change: impl FnOnce(&mut Watched)) {
+    pub(super) fn watch(
+        &self,
+        connection: &StreamConnection,
+        change: impl FnOnce(&mut WatchedEvents),
+    ) {
         let mut watched = connection.watched.lock().unwrap_or_else(PoisonError::into_inner);
         change(&mut watched);
         self.pool.watch_for(connection, !watched.muted, watched.room);
     }
 
     /// Breaks a connection off whose peer took nothing of its response in time.
-    pub(super) fn too_slow(&self, connection: &Connection) {
+    pub(super) fn too_slow(&self, connection: &StreamConnection) {
         self.complain(connection, Fault::Slow, Level::Warn, || {
             format!(
                 "it took nothing of its response for {:?} (--send-timeout); closing the connection",

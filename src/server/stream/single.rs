@@ -15,18 +15,18 @@ use std::task::Waker;
 use bytes::Bytes;
 use http::HeaderMap;
 
-use super::Worker;
-use super::buffer::{Buffer, Received};
-use super::connection::{Connection, Due};
+use super::StreamWorker;
+use super::buffer::{Buffer, ReadOutcome};
+use super::connection::{Due, StreamConnection};
 use super::fault_log::Fault;
 use super::inbound::{Inbound, gone};
 use super::output::{Framing, Output};
 use super::overload::put_refusal;
 use super::protocol::BodyEnd;
-use super::sending::{self, Sent, Then};
+use super::sending::{self, SendOutcome, Then};
 use crate::gateway::{Error, ErrorKind, Fill, InputSource, Interest, Level, Result, Woken};
 use crate::os::{self, monotonic_us};
-use crate::protocol::params::{Limits, Params};
+use crate::protocol::params::{ParamLimits, Params};
 use crate::server::site::{self, FinalHead, Mode, ResponseEnd, Sink};
 use crate::server::workers::connections::Entry as _;
 use crate::server::workers::parker::ClientState;
@@ -42,7 +42,7 @@ const KEEP: usize = 16 * 1024;
 pub(in crate::server) struct Codec {
     pub(in crate::server) mode: Mode,
     /// Decodes a head: the bytes that it takes, and those of the body behind it.
-    pub(in crate::server) decode: fn(&[u8], &Limits, &mut Params) -> Decoded,
+    pub(in crate::server) decode: fn(&[u8], &ParamLimits, &mut Params) -> Decoded,
     /// Writes a response's head.
     pub(in crate::server) write_head: fn(&FinalHead<'_>, &mut Vec<u8>),
 }
@@ -70,8 +70,8 @@ pub(in crate::server) type Decoded = std::result::Result<Option<(usize, u64)>, S
 
 /// Works on a connection that the calling thread has claimed.
 pub(in crate::server) fn serve(
-    worker: &mut Worker,
-    connection: &Arc<Connection>,
+    worker: &mut StreamWorker,
+    connection: &Arc<StreamConnection>,
     codec: &Codec,
     hung_up: bool,
 ) {
@@ -83,7 +83,7 @@ pub(in crate::server) fn serve(
         return throw_away(worker, connection, hung_up);
     }
     let process = worker.process.clone();
-    let limits = Limits { head: process.site.limits.head, ..Limits::default() };
+    let limits = ParamLimits { head: process.site.limits.head, ..ParamLimits::default() };
     worker.buffer.clear();
     {
         let mut kept = connection.kept();
@@ -94,9 +94,9 @@ pub(in crate::server) fn serve(
     }
     loop {
         let before = worker.buffer.len();
-        let received = worker.buffer.look(connection, LOOK).unwrap_or(Received::End);
+        let received = worker.buffer.look(connection, LOOK).unwrap_or(ReadOutcome::End);
         let seen = worker.buffer.len() - before;
-        if received != Received::NotYet {
+        if received != ReadOutcome::NotYet {
             match (codec.decode)(worker.buffer.unread(), &limits, &mut worker.params) {
                 Ok(Some((size, length))) => {
                     worker.buffer.consume(size);
@@ -106,7 +106,7 @@ pub(in crate::server) fn serve(
                     if worker.refuses {
                         return refuse(worker, connection, codec);
                     }
-                    let full = received == Received::Full;
+                    let full = received == ReadOutcome::Full;
                     return run(worker, connection, codec, length, full);
                 }
                 Ok(None) => worker.buffer.take_seen(connection, seen),
@@ -119,9 +119,9 @@ pub(in crate::server) fn serve(
             }
         }
         match received {
-            Received::Full => continue,
-            Received::Some if hung_up => continue,
-            Received::End => {
+            ReadOutcome::Full => continue,
+            ReadOutcome::Some if hung_up => continue,
+            ReadOutcome::End => {
                 if !worker.buffer.is_empty() {
                     process.complain(connection, Fault::Violation, Level::Info, || {
                         let count = worker.buffer.len();
@@ -130,7 +130,7 @@ pub(in crate::server) fn serve(
                 }
                 return process.forget(connection);
             }
-            Received::Some | Received::NotYet => {}
+            ReadOutcome::Some | ReadOutcome::NotYet => {}
         }
         put_down(worker, connection);
         if connection.release() {
@@ -143,7 +143,7 @@ pub(in crate::server) fn serve(
 }
 
 /// The bytes in the buffer go to the connection.
-fn put_down(worker: &mut Worker, connection: &Connection) {
+fn put_down(worker: &mut StreamWorker, connection: &StreamConnection) {
     let process = &worker.process;
     let due = connection.due().map(|(due, _)| due);
     if !worker.buffer.is_empty() && due == Some(Due::FirstByte) {
@@ -159,9 +159,15 @@ fn put_down(worker: &mut Worker, connection: &Connection) {
 
 /// Runs the request whose head is in `worker.params`. `full` says that there may be more to read
 /// without an event that tells.
-fn run(worker: &mut Worker, connection: &Arc<Connection>, codec: &Codec, length: u64, full: bool) {
+fn run(
+    worker: &mut StreamWorker,
+    connection: &Arc<StreamConnection>,
+    codec: &Codec,
+    length: u64,
+    full: bool,
+) {
     connection.expect_nothing();
-    let Worker { process, buffer, output, ahead, params, .. } = worker;
+    let StreamWorker { process, buffer, output, ahead, params, .. } = worker;
     // Of the web servers lighttpd alone reads a response while it still sends the body.
     let software = params.get(b"SERVER_SOFTWARE").unwrap_or_default();
     let half_duplex = !software.starts_with(b"lighttpd");
@@ -186,13 +192,13 @@ fn run(worker: &mut Worker, connection: &Arc<Connection>, codec: &Codec, length:
     let (ending, sent) = match ending {
         ResponseEnd::Whole => match response.send(Some(then)) {
             Ok(sent) => (ResponseEnd::Whole, sent),
-            Err(_) => (ResponseEnd::Gone, Sent::Whole),
+            Err(_) => (ResponseEnd::Gone, SendOutcome::Whole),
         },
         // Parked output goes out before the connection is broken off.
         ResponseEnd::Broken if !connection.sending.writer().finish(Then::Reset) => {
-            (ResponseEnd::Whole, Sent::Parked)
+            (ResponseEnd::Whole, SendOutcome::Parked)
         }
-        ending => (ending, Sent::Whole),
+        ending => (ending, SendOutcome::Whole),
     };
     if ending != ResponseEnd::Whole {
         // A client that has half-closed must not take what it got for the whole. On a Unix socket
@@ -202,7 +208,7 @@ fn run(worker: &mut Worker, connection: &Arc<Connection>, codec: &Codec, length:
     buffer.clear();
     params.shrink_to(KEEP);
     *ahead = inbound.into_room();
-    if sent == Sent::Parked {
+    if sent == SendOutcome::Parked {
         return leave(worker, connection);
     }
     if ending == ResponseEnd::Whole && unread {
@@ -217,7 +223,7 @@ fn run(worker: &mut Worker, connection: &Arc<Connection>, codec: &Codec, length:
 }
 
 /// Answers a request that no thread takes up.
-fn refuse(worker: &mut Worker, connection: &Arc<Connection>, codec: &Codec) {
+fn refuse(worker: &mut StreamWorker, connection: &Arc<StreamConnection>, codec: &Codec) {
     let mut output = Output::new();
     put_refusal(&mut output, codec.write_head);
     if !sending::reply(&worker.process, connection, &mut output) {
@@ -231,7 +237,7 @@ fn refuse(worker: &mut Worker, connection: &Arc<Connection>, codec: &Codec) {
 }
 
 /// Leaves a connection to the thread that writes what is parked.
-fn leave(worker: &mut Worker, connection: &Arc<Connection>) {
+fn leave(worker: &mut StreamWorker, connection: &Arc<StreamConnection>) {
     while connection.sending.is_parked() {
         if connection.release() {
             return;
@@ -242,25 +248,25 @@ fn leave(worker: &mut Worker, connection: &Arc<Connection>) {
 
 /// The response is out, but not all of the request is in: were the connection closed now, the rest
 /// would make it a reset, and the response could be lost.
-fn linger(worker: &mut Worker, connection: &Arc<Connection>) {
+fn linger(worker: &mut StreamWorker, connection: &Arc<StreamConnection>) {
     connection.linger();
     worker.process.watch(connection, |watched| watched.muted = false);
     throw_away(worker, connection, true);
 }
 
 /// Reads what is there, for nobody.
-fn throw_away(worker: &mut Worker, connection: &Arc<Connection>, hung_up: bool) {
+fn throw_away(worker: &mut StreamWorker, connection: &Arc<StreamConnection>, hung_up: bool) {
     loop {
         worker.buffer.clear();
-        let received = worker.buffer.receive(connection).unwrap_or(Received::End);
-        if matches!(received, Received::Full | Received::Some) {
+        let received = worker.buffer.receive(connection).unwrap_or(ReadOutcome::End);
+        if matches!(received, ReadOutcome::Full | ReadOutcome::Some) {
             connection.lingers_on();
         }
         match received {
-            Received::End => return worker.process.forget(connection),
-            Received::Full => {}
-            Received::Some if hung_up => {}
-            Received::Some | Received::NotYet => {
+            ReadOutcome::End => return worker.process.forget(connection),
+            ReadOutcome::Full => {}
+            ReadOutcome::Some if hung_up => {}
+            ReadOutcome::Some | ReadOutcome::NotYet => {
                 worker.buffer.clear();
                 if connection.release() {
                     return;
@@ -292,8 +298,8 @@ impl InputSource for SingleInput<'_, '_> {
     fn fill(&mut self, wait: bool) -> Result<Fill<'_>> {
         while self.left > 0 && self.buffer.is_empty() {
             match self.inbound.receive(self.buffer) {
-                Received::Full | Received::Some => {}
-                Received::End => {
+                ReadOutcome::Full | ReadOutcome::Some => {}
+                ReadOutcome::End => {
                     let came = self.length - self.left;
                     let length = self.length;
                     return Err(Error::of(
@@ -301,8 +307,8 @@ impl InputSource for SingleInput<'_, '_> {
                         format!("the request body ended after {came} of {length} bytes"),
                     ));
                 }
-                Received::NotYet if wait => self.inbound.wait_to_read()?,
-                Received::NotYet => {
+                ReadOutcome::NotYet if wait => self.inbound.wait_to_read()?,
+                ReadOutcome::NotYet => {
                     self.inbound.check_time()?;
                     return Ok(Fill::NotYet);
                 }
@@ -338,7 +344,7 @@ impl SingleResponse<'_, '_> {
         self.send(None).map(|_| ())
     }
 
-    fn send(&self, then: Option<Then>) -> Result<Sent> {
+    fn send(&self, then: Option<Then>) -> Result<SendOutcome> {
         if self.gone.get() {
             return Err(gone());
         }

@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 use super::site::{FinalHead, Mode};
 use super::stream::single::{self, Codec, Decoded};
-use super::stream::{Connection, Protocol, Worker};
-use crate::protocol::params::{Limits, Params};
+use super::stream::{Protocol, StreamConnection, StreamWorker};
+use crate::protocol::params::{ParamLimits, Params};
 use crate::protocol::uwsgi;
 
 const CODEC: Codec = Codec { mode: Mode::Uwsgi, decode, write_head };
@@ -24,7 +24,7 @@ impl Protocol for Uwsgi {
         "uwsgi"
     }
 
-    fn serve(&self, worker: &mut Worker, connection: &Arc<Connection>, hung_up: bool) {
+    fn serve(&self, worker: &mut StreamWorker, connection: &Arc<StreamConnection>, hung_up: bool) {
         single::serve(worker, connection, &CODEC, hung_up);
     }
 
@@ -33,11 +33,11 @@ impl Protocol for Uwsgi {
     }
 }
 
-fn decode(bytes: &[u8], limits: &Limits, into: &mut Params) -> Decoded {
+fn decode(bytes: &[u8], limits: &ParamLimits, into: &mut Params) -> Decoded {
     match uwsgi::decode(bytes, limits, into) {
         Ok(head) => Ok(head.map(|head| (head.size, head.content_length.unwrap_or(0)))),
         Err(error) => {
-            let is_long = matches!(error.kind(), uwsgi::ErrorKind::TooLong { .. });
+            let is_long = matches!(error.kind(), uwsgi::UwsgiErrorKind::TooLong { .. });
             Err(format!("{error}{}", if is_long { " (--max-head)" } else { "" }))
         }
     }

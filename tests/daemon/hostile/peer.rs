@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
-use mod_rust::internal::protocol::bridge::{Kind, Limits, Message, Peer, split};
+use mod_rust::internal::protocol::bridge::{FrameLimits, Kind, Message, Peer, split};
 
 use crate::support::Stage;
 
@@ -99,7 +99,7 @@ fn serve(mut stream: UnixStream, acts: &(impl Fn(&str) -> Vec<Act> + ?Sized)) {
 /// Reads up to the next REQUEST, and returns its `name=`.
 fn next_request(stream: &mut UnixStream, read: &mut Vec<u8>) -> Option<String> {
     loop {
-        while let Some(frame) = split(read, Peer::Child, &Limits::default()).ok()? {
+        while let Some(frame) = split(read, Peer::Child, &FrameLimits::default()).ok()? {
             let name = match frame.message().ok()? {
                 Message::Request(request) => {
                     let target = String::from_utf8_lossy(request.facts.target);
@@ -134,7 +134,7 @@ fn carry_out(act: Act, stream: &mut UnixStream, read: &mut Vec<u8>) -> bool {
             send_with(stream, &bytes, &file, count)
         }
         Act::Body => loop {
-            while let Ok(Some(frame)) = split(read, Peer::Child, &Limits::default()) {
+            while let Ok(Some(frame)) = split(read, Peer::Child, &FrameLimits::default()) {
                 let is_end = matches!(frame.kind, Kind::InputEnd | Kind::InputFailed);
                 let size = frame.size;
                 read.drain(..size);

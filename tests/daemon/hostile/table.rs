@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use mod_rust::internal::protocol::bridge::{HeadEncoder, Limits};
+use mod_rust::internal::protocol::bridge::{FrameLimits, HeadEncoder};
 
 use super::peer::Act;
 
@@ -88,7 +88,7 @@ fn head(
     for (name, value) in headers {
         head.header(&mut out, name.as_bytes(), value.as_bytes());
     }
-    head.commit(&mut out, length, flags & FLUSH != 0, &Limits::default()).expect("it fits");
+    head.commit(&mut out, length, flags & FLUSH != 0, &FrameLimits::default()).expect("it fits");
     out
 }
 

@@ -35,7 +35,7 @@ fn the_bytes_are_those_of_the_specification() {
 
 #[test]
 fn what_does_not_fit_leaves_nothing() {
-    let limits = Limits { head: 100, data: 10, log: 40, control: 10 };
+    let limits = FrameLimits { head: 100, data: 10, log: 40, control: 10 };
     let mut out = b"before".to_vec();
     let long = [b'x'; 200];
     let name = vec![b'n'; 65_536];
@@ -87,7 +87,7 @@ fn what_is_not_finished_leaves_nothing() {
 
 #[test]
 fn long_texts_are_cut() {
-    let limits = Limits { log: 40, control: 10, ..LIMITS };
+    let limits = FrameLimits { log: 40, control: 10, ..LIMITS };
     let long = [b'x'; 200];
     let mut out = Vec::new();
     put_log(&mut out, Level::Info, &long, &limits);
@@ -107,8 +107,8 @@ fn long_texts_are_cut() {
     }
     assert_eq!(lengths, [35, 9]);
     out.clear();
-    put_refused(&mut out, Reason::Full, b"too many", &limits);
-    let refused = Message::Refused(Refused { reason: Reason::Full, message: b"too " });
+    put_refused(&mut out, RefusalReason::Full, b"too many", &limits);
+    let refused = Message::Refused(Refused { reason: RefusalReason::Full, message: b"too " });
     assert_eq!(split(&out, Peer::Daemon, &limits).unwrap().unwrap().message().unwrap(), refused);
 }
 

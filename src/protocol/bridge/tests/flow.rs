@@ -9,8 +9,8 @@ const CLOSE: u8 = flags::CLOSE;
 
 /// The state behind frames all of which may pass.
 #[track_caller]
-fn behind(frames: &[(Kind, u8)]) -> Flow {
-    let mut flow = Flow::new();
+fn behind(frames: &[(Kind, u8)]) -> BridgeFlow {
+    let mut flow = BridgeFlow::new();
     for &(kind, flags) in frames {
         flow.pass(kind, flags).unwrap_or_else(|error| panic!("{frames:?}: {error}"));
     }
@@ -25,8 +25,8 @@ fn frames() -> impl Iterator<Item = (Kind, u8)> {
 }
 
 /// Every state that there is.
-fn states() -> HashSet<Flow> {
-    let (mut found, mut new) = (HashSet::from([Flow::new()]), vec![Flow::new()]);
+fn states() -> HashSet<BridgeFlow> {
+    let (mut found, mut new) = (HashSet::from([BridgeFlow::new()]), vec![BridgeFlow::new()]);
     while let Some(flow) = new.pop() {
         for (kind, flags) in frames() {
             let mut next = flow;

@@ -8,7 +8,8 @@ mod round_trip;
 use super::*;
 use crate::gateway::{ErrorKind, Level};
 
-const LIMITS: Limits = Limits { head: 1 << 20, data: 256 << 10, log: 64 << 10, control: 4 << 10 };
+const LIMITS: FrameLimits =
+    FrameLimits { head: 1 << 20, data: 256 << 10, log: 64 << 10, control: 4 << 10 };
 const TIMING: Timing = Timing { queue_us: 12, application_us: 34_567, first_byte_us: 8_901 };
 
 fn block(pairs: &[(&str, &str)]) -> PairBlock {
@@ -52,7 +53,8 @@ fn each_sample(mut visit: impl FnMut(Message<'_>)) {
     let file = File { start: 4096, length: 1 << 40, whole: true };
     let trailers = block(&[("X-Sum", "a"), ("x-sum", "d\te"), ("X", "")]);
     let end = End { trailers: trailers.pairs(), close: true, timing: TIMING };
-    let status = Status { status: 304, headers: headers.pairs(), close: false, timing: TIMING };
+    let status =
+        StatusFrame { status: 304, headers: headers.pairs(), close: false, timing: TIMING };
     let failed = Failed {
         kind: ErrorKind::Application,
         status: 504,
@@ -98,12 +100,12 @@ fn each_sample(mut visit: impl FnMut(Message<'_>)) {
         Message::End(end),
         Message::End(End { trailers: none, close: false, timing: Timing::default() }),
         Message::Status(status),
-        Message::Status(Status { status: 599, headers: none, close: true, timing: TIMING }),
+        Message::Status(StatusFrame { status: 599, headers: none, close: true, timing: TIMING }),
         Message::Redirect(Redirect { target: b"/else?where", close: false, timing: TIMING }),
         Message::Failed(failed),
         Message::Failed(Failed { kind: ErrorKind::Panic, status: 500, message: b"", ..failed }),
-        Message::Log(Log { level: Level::Warn, text: b"a line\nand one more \xff" }),
-        Message::Refused(Refused { reason: Reason::Draining, message: b"later" }),
+        Message::Log(LogFrame { level: Level::Warn, text: b"a line\nand one more \xff" }),
+        Message::Refused(Refused { reason: RefusalReason::Draining, message: b"later" }),
         Message::Reply("{\"processes\":[]}"),
         Message::Reply(""),
     ] {

@@ -82,7 +82,7 @@ fn unknown_kinds_flags_and_reserved_bytes() {
 
 #[test]
 fn payloads_keep_their_limits() {
-    let limits = Limits { head: 1000, data: 100, log: 200, control: 50 };
+    let limits = FrameLimits { head: 1000, data: 100, log: 200, control: 50 };
     for kind in Kind::ALL {
         let (least, most) = limits.of(kind);
         let decode = |length| {
@@ -202,10 +202,10 @@ fn hello_is_of_this_version_and_knows_the_token() {
         "bridge frame HELLO, byte 16: the peer speaks version 258 of the bridge; allowed is 1: \
          httpd and the daemon process have to run the same module"
     );
-    assert_eq!(Reason::of_error(&version), Reason::Version);
+    assert_eq!(RefusalReason::of_error(&version), RefusalReason::Version);
     let reserved = refusal(&with(&hello, 18, &[0, 1]));
     assert_eq!(reserved.problem(), &Problem::Reserved(256));
-    assert_eq!(Reason::of_error(&reserved), Reason::Protocol);
+    assert_eq!(RefusalReason::of_error(&reserved), RefusalReason::Protocol);
 }
 
 #[test]
@@ -275,7 +275,7 @@ fn a_head_is_fit_for_http() {
         let end = End { trailers: headers, close: false, timing: TIMING };
         let error = refusal(&encoded(&Message::End(end)));
         assert!(matches!(error.problem(), Problem::Bytes { .. }), "{error}");
-        let status = Status { status: 404, headers, close: false, timing: TIMING };
+        let status = StatusFrame { status: 404, headers, close: false, timing: TIMING };
         let error = refusal(&encoded(&Message::Status(status)));
         assert!(matches!(error.problem(), Problem::Bytes { .. }), "{error}");
     }
@@ -304,7 +304,7 @@ fn headers_of_the_framing_and_the_connection() {
             let head =
                 ResponseHead { status: 200, length: None, reason: b"", headers, flush: false };
             says(&encoded(&Message::Head(head)), &format!("bridge frame HEAD, byte 45: {text}"));
-            let status = Status { status: 404, headers, close: false, timing: TIMING };
+            let status = StatusFrame { status: 404, headers, close: false, timing: TIMING };
             says(
                 &encoded(&Message::Status(status)),
                 &format!("bridge frame STATUS, byte 33: {text}"),

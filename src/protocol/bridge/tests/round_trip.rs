@@ -30,7 +30,7 @@ fn every_number_has_its_kind() {
         assert_eq!(level(number).map_or(number, level_code), number);
         assert_eq!(InputFailure::of(number).map_or(number, InputFailure::number), number);
         let reason = u16::from(number);
-        assert_eq!(Reason::of(reason).map_or(reason, Reason::number), reason);
+        assert_eq!(RefusalReason::of(reason).map_or(reason, RefusalReason::number), reason);
         if let Some(failure) = InputFailure::of(number) {
             assert_eq!(InputFailure::from_error(failure.error_kind()), failure);
         }

@@ -1,10 +1,10 @@
 use super::*;
 use crate::protocol::params::{PairError, Params};
 
-const LIMITS: Limits = Limits { head: 1000, pairs: 10 };
+const LIMITS: ParamLimits = ParamLimits { head: 1000, pairs: 10 };
 
 /// Feeds a stream in pieces of this size.
-fn read(stream: &[u8], piece: usize, limits: &Limits) -> Result<Params, Error> {
+fn read(stream: &[u8], piece: usize, limits: &ParamLimits) -> Result<Params, RecordError> {
     let (mut reader, mut params) = (ParamsReader::new(), Params::new());
     for piece in stream.chunks(piece) {
         reader.feed(piece, &mut params, limits)?;
@@ -14,7 +14,7 @@ fn read(stream: &[u8], piece: usize, limits: &Limits) -> Result<Params, Error> {
 }
 
 /// However it is cut, with the same outcome.
-fn read_in_all_ways(stream: &[u8], limits: &Limits) -> Result<Params, Error> {
+fn read_in_all_ways(stream: &[u8], limits: &ParamLimits) -> Result<Params, RecordError> {
     let whole = read(stream, stream.len().max(1), limits);
     for piece in [1, 2, 3, 5, 7, 8, 9, 64, 127, 128, 129] {
         assert_eq!(read(stream, piece, limits), whole, "in pieces of {piece}");
@@ -32,7 +32,7 @@ fn the_example_of_the_specification() {
     put_params(&mut out, 1, &params).unwrap();
     let records = records(&out);
     assert_eq!(records[0].content, stream);
-    assert_eq!((records.len(), records[1].message()), (2, Ok(Message::Params(1, b""))));
+    assert_eq!((records.len(), records[1].message()), (2, Ok(RecordContent::Params(1, b""))));
 }
 
 #[test]
@@ -53,7 +53,7 @@ fn lengths_of_one_byte_and_of_four() {
 
 #[test]
 fn more_than_a_record_holds() {
-    let limits = Limits { head: 300_000, pairs: 10 };
+    let limits = ParamLimits { head: 300_000, pairs: 10 };
     let mut params = Params::new();
     params.push(b"FIRST", &[b'a'; 100_000]);
     params.push(b"SECOND", &[b'b'; 100_000]);
@@ -64,8 +64,8 @@ fn more_than_a_record_holds() {
     assert_eq!(records.len(), 5);
     for record in &records {
         match record.message().unwrap() {
-            Message::Params(5, b"") => reader.finish().unwrap(),
-            Message::Params(5, piece) => reader.feed(piece, &mut got, &limits).unwrap(),
+            RecordContent::Params(5, b"") => reader.finish().unwrap(),
+            RecordContent::Params(5, piece) => reader.feed(piece, &mut got, &limits).unwrap(),
             other => panic!("{other:?}"),
         }
     }
@@ -88,16 +88,16 @@ fn limits_at_their_borders() {
     put_pair(&mut stream, b"A", b"12345").unwrap();
     put_pair(&mut stream, b"B", b"12345").unwrap();
     assert_eq!(stream.len(), 16);
-    let limits = |head, pairs| Limits { head, pairs };
+    let limits = |head, pairs| ParamLimits { head, pairs };
     assert!(read_in_all_ways(&stream, &limits(16, 2)).is_ok());
     let error = read_in_all_ways(&stream, &limits(15, 2)).unwrap_err();
-    assert_eq!((error.offset(), error.kind()), (8, ErrorKind::TooLong { most: 15 }));
+    assert_eq!((error.offset(), error.kind()), (8, RecordErrorKind::TooLong { most: 15 }));
     let text = "FastCGI PARAMS, byte 8: too many bytes of name-value pairs; allowed are 15";
     assert_eq!(error.to_string(), text);
     let error = read_in_all_ways(&stream, &limits(16, 1)).unwrap_err();
     assert_eq!(
         (error.offset(), error.kind()),
-        (8, ErrorKind::Pair(PairError::TooMany { most: 1 }))
+        (8, RecordErrorKind::Pair(PairError::TooMany { most: 1 }))
     );
     assert!(read_in_all_ways(b"", &limits(0, 0)).is_ok());
     assert!(read_in_all_ways(b"\x01", &limits(0, 0)).is_err());
@@ -110,13 +110,13 @@ fn hostile_lengths_hold_no_memory() {
     {
         let (mut reader, mut params) = (ParamsReader::new(), Params::new());
         let error = reader.feed(lengths, &mut params, &LIMITS).unwrap_err();
-        assert_eq!((error.offset(), error.kind()), (0, ErrorKind::TooLong { most: 1000 }));
+        assert_eq!((error.offset(), error.kind()), (0, RecordErrorKind::TooLong { most: 1000 }));
         assert_eq!((reader.size(), params.size()), (0, 0));
         assert_eq!(read_in_all_ways(lengths, &LIMITS), Err(error));
     }
     // Bytes announced within the limit are held only as they come.
     let (mut reader, mut params) = (ParamsReader::new(), Params::new());
-    let limits = Limits { head: usize::MAX, pairs: 1 };
+    let limits = ParamLimits { head: usize::MAX, pairs: 1 };
     reader.feed(b"\x01\xff\xff\xff\xff", &mut params, &limits).unwrap();
     reader.feed(b"abc", &mut params, &limits).unwrap();
     assert!(reader.size() < 100, "{}", reader.size());
@@ -132,7 +132,7 @@ fn variables_that_are_refused() {
     ];
     for (stream, at, problem) in cases {
         let error = read_in_all_ways(stream, &LIMITS).unwrap_err();
-        assert_eq!((error.offset(), error.kind()), (at, ErrorKind::Pair(problem)));
+        assert_eq!((error.offset(), error.kind()), (at, RecordErrorKind::Pair(problem)));
         assert!(error.to_string().starts_with(&format!("FastCGI PARAMS, byte {at}: ")));
     }
 }
@@ -145,7 +145,7 @@ fn a_stream_that_ends_in_a_pair() {
     put_pair(&mut stream, b"LONG", &[b'x'; 200]).unwrap();
     for end in first + 1..stream.len() {
         let error = read_in_all_ways(&stream[..end], &LIMITS).unwrap_err();
-        let ErrorKind::Truncated { wanted, left } = error.kind() else { panic!("{error}") };
+        let RecordErrorKind::Truncated { wanted, left } = error.kind() else { panic!("{error}") };
         assert_eq!((error.offset(), left), (first, end - first));
         assert!(wanted > left && wanted <= stream.len() - first);
     }

@@ -5,9 +5,9 @@ use crate::protocol::params::Params;
 
 const CAPACITY: Capacity = Capacity { max_conns: 1000, max_reqs: 0, mpxs_conns: true };
 
-fn pairs(out: &[u8]) -> Pairs<'_> {
+fn pairs(out: &[u8]) -> NameValuePairs<'_> {
     match split(out).unwrap().unwrap().message().unwrap() {
-        Message::GetValues(pairs) | Message::GetValuesResult(pairs) => pairs,
+        RecordContent::GetValues(pairs) | RecordContent::GetValuesResult(pairs) => pairs,
         other => panic!("{other:?}"),
     }
 }
@@ -35,7 +35,7 @@ fn what_is_known_is_answered_once() {
 
     // Nothing that is known: an answer all the same.
     let mut out = Vec::new();
-    put_get_values_result(&mut out, Pairs::default(), &CAPACITY);
+    put_get_values_result(&mut out, NameValuePairs::default(), &CAPACITY);
     assert_eq!(out, [1, 10, 0, 0, 0, 0, 0, 0]);
 }
 
@@ -47,7 +47,7 @@ fn more_than_a_record_is_refused() {
     let size = out.len();
     assert_eq!(size, 6 + 8 + 65_535 + 1);
     let error = put_get_values(&mut out, &[&long, "y"]).unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::TooLong { most: 65_535 });
+    assert_eq!(error.kind(), RecordErrorKind::TooLong { most: 65_535 });
     assert_eq!(out.len(), size);
 }
 
@@ -60,11 +60,14 @@ fn a_pair_that_is_not_whole() {
         (b"\x01\0A\x05\0B", 3, 7),
     ];
     for (content, at, wanted) in cases {
-        let header = Header::new(Kind::GET_VALUES, 0, content.len() as u16);
+        let header = RecordHeader::new(RecordKind::GET_VALUES, 0, content.len() as u16);
         let bytes = [&header.encode()[..], content].concat();
         let error = split(&bytes).unwrap().unwrap().message().unwrap_err();
         let left = content.len() - at;
-        assert_eq!((error.offset(), error.kind()), (8 + at, ErrorKind::Truncated { wanted, left }));
+        assert_eq!(
+            (error.offset(), error.kind()),
+            (8 + at, RecordErrorKind::Truncated { wanted, left })
+        );
         let text =
             format!("a name-value pair of {wanted} bytes or more, but only {left} are there");
         assert_eq!(error.to_string(), format!("FastCGI GET_VALUES, byte {}: {text}", 8 + at));

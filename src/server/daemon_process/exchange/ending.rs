@@ -6,7 +6,7 @@ use super::BridgeExchange;
 use crate::gateway::{Error, ErrorKind, Result, header};
 use crate::os::monotonic_us;
 use crate::protocol::bridge::{
-    EncodeError, FieldsEncoder, Limits, Message, Peer, Timing, put_failed, put_redirect, split,
+    EncodeError, FieldsEncoder, FrameLimits, Message, Peer, Timing, put_failed, put_redirect, split,
 };
 use crate::server::workers::connections::Entry as _;
 
@@ -52,7 +52,7 @@ impl BridgeExchange<'_, '_> {
         let (kind, status) = (error.kind(), error.status().as_u16());
         let (message, close) = (error.to_string(), self.process.is_draining());
         self.last(|frames, timing| {
-            let limits = Limits::default();
+            let limits = FrameLimits::default();
             put_failed(frames, kind, status, message.as_bytes(), close, timing, &limits);
             Ok(())
         })
@@ -91,7 +91,7 @@ impl BridgeExchange<'_, '_> {
             let mut output = self.output.borrow_mut();
             if let Err(error) = put(&mut output.frames, &timing) {
                 let (kind, message) = (ErrorKind::Output, error.to_string());
-                let limits = Limits::default();
+                let limits = FrameLimits::default();
                 let status = kind.status().as_u16();
                 put_failed(
                     &mut output.frames,

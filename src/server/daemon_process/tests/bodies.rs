@@ -69,7 +69,7 @@ fn frames_that_end_anywhere() {
         }
         let mut fields = crate::protocol::bridge::FieldsEncoder::input_end(&mut out);
         fields.header(b"X-Sum", b"42");
-        fields.finish(&crate::protocol::bridge::Limits::default()).unwrap();
+        fields.finish(&crate::protocol::bridge::FrameLimits::default()).unwrap();
         for piece in out.chunks(piece) {
             peer.write(piece);
         }

@@ -9,8 +9,8 @@ use crate::gateway::{ErrorKind, Level};
 use crate::os::{self, monotonic_us, wall_us};
 use crate::process_group::Scoreboard;
 use crate::protocol::bridge::{
-    FieldsEncoder, Limits, Message, Peer as Side, RequestEncoder, RequestFacts, Timing, put_hello,
-    put_input, put_input_end, put_input_stop, split,
+    FieldsEncoder, FrameLimits, Message, Peer as Side, RequestEncoder, RequestFacts, Timing,
+    put_hello, put_input, put_input_end, put_input_stop, split,
 };
 
 /// A request to be sent.
@@ -70,7 +70,7 @@ impl Ask {
         for (name, value) in &self.headers {
             fields.header(name.as_bytes(), value.as_bytes());
         }
-        fields.finish(&Limits::default()).unwrap();
+        fields.finish(&FrameLimits::default()).unwrap();
     }
 }
 
@@ -185,7 +185,7 @@ impl Peer {
             for (name, value) in trailers {
                 fields.header(name.as_bytes(), value.as_bytes());
             }
-            fields.finish(&Limits::default()).unwrap();
+            fields.finish(&FrameLimits::default()).unwrap();
         }
         self.write(&out);
     }
@@ -219,7 +219,7 @@ impl Peer {
     /// Reads frames into `answer` until `enough`, or the last one.
     pub(super) fn read_until(&mut self, answer: &mut Answer, enough: impl Fn(&Answer) -> bool) {
         while answer.ending.is_none() && !enough(answer) {
-            let limits = Limits { head: u32::MAX, ..Limits::default() };
+            let limits = FrameLimits { head: u32::MAX, ..FrameLimits::default() };
             let frame = split(&self.read, Side::Daemon, &limits).expect("a good frame");
             let Some(frame) = frame else {
                 if !self.more() {

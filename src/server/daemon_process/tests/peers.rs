@@ -5,7 +5,7 @@ use std::io::{Read as _, Write as _};
 use super::{Ask, Ending, Peer, TestProcess};
 use crate::gateway::{Body, Environ, Result, StartResponse};
 use crate::protocol::bridge::{
-    HEADER, Header, Kind, MAGIC, Message, Peer as Side, Reason, put_control, put_hello,
+    HEADER, Header, Kind, MAGIC, Message, Peer as Side, RefusalReason, put_control, put_hello,
     put_input_end, split,
 };
 
@@ -15,7 +15,7 @@ fn hello<'x>(_: Environ<'x>, start_response: StartResponse<'x>) -> Result<Body<'
 }
 
 /// Returns the reply of the process to these bytes before it closes the connection.
-fn refusal(house: &TestProcess, bytes: &[u8]) -> Reason {
+fn refusal(house: &TestProcess, bytes: &[u8]) -> RefusalReason {
     let mut stream = house.connect_raw(0);
     stream.write_all(bytes).unwrap();
     let mut said = Vec::new();
@@ -47,18 +47,18 @@ fn garbage_is_refused() {
     let huge = Header { kind: Kind::Request, flags: 0, length: u32::MAX }.encode();
     let daemons = Header { kind: Kind::End, flags: 0, length: 28 }.encode();
     for (bytes, reason) in [
-        (&b"GET / HTTP/1.1\r\n\r\n"[..], Reason::Protocol),
-        (&[0xff; 64], Reason::Protocol),
-        (&[0; 8], Reason::Protocol),
-        (&request, Reason::Protocol),
-        (&body, Reason::Protocol),
-        (&other_token, Reason::Token),
-        (&other_version, Reason::Version),
-        (&with(&[&greeting(), &huge]), Reason::Protocol),
-        (&with(&[&greeting(), &daemons]), Reason::Protocol),
-        (&with(&[&greeting(), &greeting()]), Reason::Protocol),
-        (&with(&[&greeting(), &body]), Reason::Protocol),
-        (&with(&[&greeting(), &[0xee; 100]]), Reason::Protocol),
+        (&b"GET / HTTP/1.1\r\n\r\n"[..], RefusalReason::Protocol),
+        (&[0xff; 64], RefusalReason::Protocol),
+        (&[0; 8], RefusalReason::Protocol),
+        (&request, RefusalReason::Protocol),
+        (&body, RefusalReason::Protocol),
+        (&other_token, RefusalReason::Token),
+        (&other_version, RefusalReason::Version),
+        (&with(&[&greeting(), &huge]), RefusalReason::Protocol),
+        (&with(&[&greeting(), &daemons]), RefusalReason::Protocol),
+        (&with(&[&greeting(), &greeting()]), RefusalReason::Protocol),
+        (&with(&[&greeting(), &body]), RefusalReason::Protocol),
+        (&with(&[&greeting(), &[0xee; 100]]), RefusalReason::Protocol),
     ] {
         assert_eq!(refusal(&house, bytes), reason, "{bytes:?}");
     }
@@ -66,7 +66,7 @@ fn garbage_is_refused() {
     assert!(line.contains("house") && line.contains("user"), "{line}");
     // There is an end of such lines, and none of serving.
     for _ in 0..50 {
-        assert_eq!(refusal(&house, b"nonsense"), Reason::Protocol);
+        assert_eq!(refusal(&house, b"nonsense"), RefusalReason::Protocol);
     }
     let lines = house.lines();
     let told = lines.iter().filter(|(_, line)| line.contains("RUST0036")).count();
@@ -84,7 +84,7 @@ fn a_bad_request_of_a_good_peer_comes_off_the_load() {
     // The count of bytes of a field within.
     request[HEADER + 40] = 0xff;
     house.board.acquire(0).unwrap();
-    assert_eq!(refusal(&house, &[greeting(), request].concat()), Reason::Protocol);
+    assert_eq!(refusal(&house, &[greeting(), request].concat()), RefusalReason::Protocol);
     house.until("the load", || house.board.slots[0].is_idle());
 }
 
@@ -100,7 +100,7 @@ fn users_who_may_not() {
     house.connect_raw(0).read_to_end(&mut said).unwrap();
     let frame = split(&said, Side::Daemon, &Default::default()).unwrap().unwrap();
     let Message::Refused(refused) = frame.message().unwrap() else { panic!("{frame:?}") };
-    assert_eq!(refused.reason, Reason::User);
+    assert_eq!(refused.reason, RefusalReason::User);
     house.line_with("may not connect");
 }
 
@@ -115,7 +115,7 @@ fn control_is_for_some_users() {
     house.uids.1.clear();
     let _lodger = house.fork(0);
     house.until_state(0, crate::process_group::ProcessState::Ready);
-    assert_eq!(refusal(&house, &control("status")), Reason::User);
+    assert_eq!(refusal(&house, &control("status")), RefusalReason::User);
 
     let (house, lodger) = TestProcess::open(&["threads=1"], hello);
     assert_eq!(house.connect(0).get("/").text(), "hello");

@@ -3,12 +3,12 @@
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 
-use super::super::connection::Connection;
+use super::super::connection::ChildConnection;
 use super::Timer;
 use crate::gateway::Code;
 use crate::os;
 use crate::process_group::earliest;
-use crate::protocol::bridge::{Limits, Reason as Refusal, put_refused};
+use crate::protocol::bridge::{FrameLimits, RefusalReason, put_refused};
 use crate::server::workers::connections::Entry as _;
 
 /// The time that a peer has to send HELLO.
@@ -57,12 +57,12 @@ impl Timer {
         let Ok(peer) = os::peer(&socket) else { return };
         let process = &self.process;
         if !self.peers.contains(&peer.uid) && !process.controllers.contains(&peer.uid) {
-            return self.refuse(&socket, peer, Refusal::User, "its user may not connect");
+            return self.refuse(&socket, peer, RefusalReason::User, "its user may not connect");
         }
         let options = &process.options;
         os::set_buffers(&socket, options.receive_buffer_size, options.send_buffer_size);
         let has_buffer_set = options.send_buffer_size.is_some();
-        let make = |socket, token| Connection::new(socket, token, peer, has_buffer_set);
+        let make = |socket, token| ChildConnection::new(socket, token, peer, has_buffer_set);
         match process.pool.connections.add(socket, make) {
             Ok(connection) => {
                 let token = connection.token();
@@ -74,14 +74,20 @@ impl Timer {
             }
             Err(socket) => {
                 let why = "the process has as many connections as it can hold";
-                self.refuse(&socket, peer, Refusal::Full, why);
+                self.refuse(&socket, peer, RefusalReason::Full, why);
             }
         }
     }
 
-    fn refuse(&self, socket: &OwnedFd, peer: os::PeerCredentials, reason: Refusal, why: &str) {
+    fn refuse(
+        &self,
+        socket: &OwnedFd,
+        peer: os::PeerCredentials,
+        reason: RefusalReason,
+        why: &str,
+    ) {
         let mut frame = Vec::new();
-        put_refused(&mut frame, reason, why.as_bytes(), &Limits::default());
+        put_refused(&mut frame, reason, why.as_bytes(), &FrameLimits::default());
         let _ = os::send(socket, &frame);
         self.process.log_refusal(peer, why);
     }

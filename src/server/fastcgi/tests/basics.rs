@@ -3,7 +3,8 @@
 use super::client::{head, request};
 use super::{Answer, Client};
 use crate::protocol::fastcgi::{
-    Kind, ProtocolStatus, Role, put_begin, put_get_values, put_params, put_stream, put_stream_end,
+    ProtocolStatus, RecordKind, Role, put_begin, put_get_values, put_params, put_stream,
+    put_stream_end,
 };
 use crate::server::stream::tests::Protocol;
 use crate::server::stream::tests::{Gate, TestProcess, errands};
@@ -42,7 +43,7 @@ fn without_keep_conn_the_connection_is_closed() {
     for stream in house.both(Protocol::FastCgi) {
         let mut client = Client::new(stream);
         let mut wire = head(7, Role::RESPONDER, false, "/hello", None);
-        put_stream_end(&mut wire, Kind::STDIN, 7);
+        put_stream_end(&mut wire, RecordKind::STDIN, 7);
         client.send(&wire);
         let answer = client.until_closed(7);
         assert!(is_complete(&answer));
@@ -152,8 +153,8 @@ fn authorizer_and_filter() {
     client.stdin(2, b"form data, ");
     client.stdin(2, b"");
     let mut wire = Vec::new();
-    put_stream(&mut wire, Kind::DATA, 2, b"and the file");
-    put_stream_end(&mut wire, Kind::DATA, 2);
+    put_stream(&mut wire, RecordKind::DATA, 2, b"and the file");
+    put_stream_end(&mut wire, RecordKind::DATA, 2);
     client.send(&wire);
     assert_eq!(client.answer(2).text(), "form data, and the file");
 }
@@ -234,8 +235,8 @@ fn an_echo_to_who_does_not_read_before_all_is_sent() {
             put_begin(&mut wire, 1, Role::RESPONDER, true);
             put_params(&mut wire, 1, &params).unwrap();
             let body: Vec<u8> = (0..size).map(|i| (i % 251) as u8).collect();
-            put_stream(&mut wire, Kind::STDIN, 1, &body);
-            put_stream_end(&mut wire, Kind::STDIN, 1);
+            put_stream(&mut wire, RecordKind::STDIN, 1, &body);
+            put_stream_end(&mut wire, RecordKind::STDIN, 1);
             client.send(&wire);
             let answer = client.answer(1);
             assert!(is_complete(&answer) && answer.body() == body);

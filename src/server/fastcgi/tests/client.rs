@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::io::{Read as _, Write as _};
 
 use crate::protocol::fastcgi::{
-    End, Kind, Message, Role, put_abort, put_begin, put_params, put_stream, put_stream_end, split,
+    EndRequest, RecordContent, RecordKind, Role, put_abort, put_begin, put_params, put_stream,
+    put_stream_end, split,
 };
 use crate::protocol::params::Params;
 use crate::server::stream::tests::{Stream, head_and_body};
@@ -18,7 +19,7 @@ pub(super) struct Answer {
     pub(super) records: usize,
     pub(super) longest: usize,
     pub(super) stdout_over: bool,
-    pub(super) end: Option<End>,
+    pub(super) end: Option<EndRequest>,
 }
 
 impl Answer {
@@ -68,8 +69,8 @@ pub(super) fn head(id: u16, role: Role, keep: bool, path: &str, length: Option<u
 pub(super) fn request(id: u16, path: &str, body: &[u8]) -> Vec<u8> {
     let length = (!body.is_empty()).then_some(body.len());
     let mut wire = head(id, Role::RESPONDER, true, path, length);
-    put_stream(&mut wire, Kind::STDIN, id, body);
-    put_stream_end(&mut wire, Kind::STDIN, id);
+    put_stream(&mut wire, RecordKind::STDIN, id, body);
+    put_stream_end(&mut wire, RecordKind::STDIN, id);
     wire
 }
 
@@ -85,9 +86,9 @@ impl Client {
     pub(super) fn stdin(&mut self, id: u16, bytes: &[u8]) {
         let mut wire = Vec::new();
         if bytes.is_empty() {
-            put_stream_end(&mut wire, Kind::STDIN, id);
+            put_stream_end(&mut wire, RecordKind::STDIN, id);
         }
-        put_stream(&mut wire, Kind::STDIN, id, bytes);
+        put_stream(&mut wire, RecordKind::STDIN, id, bytes);
         self.send(&wire);
     }
 
@@ -155,18 +156,18 @@ impl Client {
             let answer = self.answers.entry(record.header.request_id).or_default();
             assert!(answer.end.is_none(), "{:?} behind END_REQUEST", record.header);
             match record.message().unwrap() {
-                Message::Stdout(_, []) => answer.stdout_over = true,
-                Message::Stdout(_, bytes) => {
+                RecordContent::Stdout(_, []) => answer.stdout_over = true,
+                RecordContent::Stdout(_, bytes) => {
                     assert!(!answer.stdout_over);
                     assert_eq!(record.size() % 8, 0);
                     answer.stdout.extend_from_slice(bytes);
                     answer.records += 1;
                     answer.longest = answer.longest.max(bytes.len());
                 }
-                Message::Stderr(_, bytes) => {
+                RecordContent::Stderr(_, bytes) => {
                     answer.stderr.push_str(&String::from_utf8_lossy(bytes));
                 }
-                Message::End(_, end) => answer.end = Some(end),
+                RecordContent::End(_, end) => answer.end = Some(end),
                 message => self.management.push(format!("{message:?}")),
             }
         }

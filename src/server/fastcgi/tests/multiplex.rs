@@ -4,7 +4,7 @@ use std::thread;
 
 use super::Client;
 use super::client::{head, request};
-use crate::protocol::fastcgi::{Kind, ProtocolStatus, Role, put_stream, put_stream_end};
+use crate::protocol::fastcgi::{ProtocolStatus, RecordKind, Role, put_stream, put_stream_end};
 use crate::server::stream::tests::Protocol;
 use crate::server::stream::tests::{Gate, TestProcess, errands};
 
@@ -82,9 +82,9 @@ fn an_inbox_that_is_full() {
     // The connection has several requests from now on, so that nobody keeps it to himself.
     client.send(&head(2, Role::RESPONDER, true, "/gate-read", Some(size)));
     let mut rest = Vec::new();
-    put_stream_end(&mut rest, Kind::STDIN, 1);
-    put_stream(&mut rest, Kind::STDIN, 2, &vec![b'x'; size]);
-    put_stream_end(&mut rest, Kind::STDIN, 2);
+    put_stream_end(&mut rest, RecordKind::STDIN, 1);
+    put_stream(&mut rest, RecordKind::STDIN, 2, &vec![b'x'; size]);
+    put_stream_end(&mut rest, RecordKind::STDIN, 2);
     rest.extend(request(3, "/hello", b""));
     let mut writer = match &client.stream {
         crate::server::stream::tests::Stream::Unix(stream) => stream.try_clone().unwrap(),

@@ -4,7 +4,7 @@ use std::io::Write as _;
 
 use super::client::head;
 use crate::protocol::fastcgi::{
-    Header, Kind, Role, put_begin, put_header, put_params, put_stream, put_stream_end,
+    RecordHeader, RecordKind, Role, put_begin, put_header, put_params, put_stream, put_stream_end,
 };
 use crate::protocol::params::Params;
 use crate::server::stream::tests::Protocol;
@@ -20,7 +20,7 @@ fn each_ends_the_connection_with_its_line() {
     put_begin(&mut twice, 5, Role::RESPONDER, true);
     let mut early = Vec::new();
     put_begin(&mut early, 1, Role::RESPONDER, true);
-    put_stream(&mut early, Kind::STDIN, 1, b"body");
+    put_stream(&mut early, RecordKind::STDIN, 1, b"body");
     let mut oversize = Vec::new();
     put_begin(&mut oversize, 1, Role::RESPONDER, true);
     let mut params = Params::new();
@@ -28,12 +28,12 @@ fn each_ends_the_connection_with_its_line() {
     put_params(&mut oversize, 1, &params).unwrap();
     let mut pair = Vec::new();
     put_begin(&mut pair, 1, Role::RESPONDER, true);
-    put_stream(&mut pair, Kind::PARAMS, 1, &[9, 200, b'a']);
-    put_stream_end(&mut pair, Kind::PARAMS, 1);
+    put_stream(&mut pair, RecordKind::PARAMS, 1, &[9, 200, b'a']);
+    put_stream_end(&mut pair, RecordKind::PARAMS, 1);
     let mut ours = Vec::new();
-    put_header(&mut ours, &Header::new(Kind::STDOUT, 1, 0));
+    put_header(&mut ours, &RecordHeader::new(RecordKind::STDOUT, 1, 0));
     let mut late = head(1, Role::RESPONDER, true, "/hello", None);
-    put_stream(&mut late, Kind::PARAMS, 1, b"\x01\x01ab");
+    put_stream(&mut late, RecordKind::PARAMS, 1, b"\x01\x01ab");
     for (what, wire, says) in [
         ("garbage", b"GET / HTTP/1.1\r\nHost: x\r\n\r\n".to_vec(), "version 71"),
         ("another version", vec![2, 1, 0, 1, 0, 8, 0, 0], "version 2"),

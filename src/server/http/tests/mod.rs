@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use super::connection::{Listener, run};
+use super::connection::{HttpListener, run};
 use crate::gateway::{Application, Level};
 use crate::os::Event;
 use crate::server::site::{Limits, Log, Mount, Mounts, ProcessInfo, Site, Timeouts};
@@ -44,7 +44,7 @@ impl Server {
         let drain = Arc::new(Event::new().unwrap());
         let rung = drain.clone();
         let thread = thread::spawn(move || {
-            let listener = Listener { socket: socket.into(), name: "test".into() };
+            let listener = HttpListener { socket: socket.into(), name: "test".into() };
             run(Arc::new(site), vec![listener], Vec::new(), &rung).unwrap();
         });
         Self { address, drain, thread: Some(thread) }

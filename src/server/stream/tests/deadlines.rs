@@ -16,7 +16,7 @@ fn request(protocol: Protocol, path: &str, length: usize) -> (Vec<u8>, Vec<u8>) 
     match protocol {
         #[cfg(feature = "fastcgi")]
         Protocol::FastCgi => {
-            use crate::protocol::fastcgi::{Kind, put_begin, put_params, put_stream};
+            use crate::protocol::fastcgi::{RecordKind, put_begin, put_params, put_stream};
             let (path, query) = path.split_once('?').unwrap_or((path, ""));
             let mut params = crate::protocol::params::Params::new();
             params.push(b"REQUEST_METHOD", b"POST");
@@ -28,10 +28,10 @@ fn request(protocol: Protocol, path: &str, length: usize) -> (Vec<u8>, Vec<u8>) 
             put_params(&mut wire, 1, &params).unwrap();
             let mut rest = Vec::new();
             if length > 0 {
-                put_stream(&mut wire, Kind::STDIN, 1, &body[..1]);
-                put_stream(&mut rest, Kind::STDIN, 1, &body[1..]);
+                put_stream(&mut wire, RecordKind::STDIN, 1, &body[..1]);
+                put_stream(&mut rest, RecordKind::STDIN, 1, &body[1..]);
             }
-            crate::protocol::fastcgi::put_stream_end(&mut rest, Kind::STDIN, 1);
+            crate::protocol::fastcgi::put_stream_end(&mut rest, RecordKind::STDIN, 1);
             (wire, rest)
         }
         #[cfg(any(feature = "scgi", feature = "uwsgi"))]

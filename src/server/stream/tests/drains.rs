@@ -11,14 +11,16 @@ fn request(protocol: crate::server::stream::tests::Protocol, path: &str) -> Vec<
     match protocol {
         #[cfg(feature = "fastcgi")]
         crate::server::stream::tests::Protocol::FastCgi => {
-            use crate::protocol::fastcgi::{Kind, Role, put_begin, put_params, put_stream_end};
+            use crate::protocol::fastcgi::{
+                RecordKind, Role, put_begin, put_params, put_stream_end,
+            };
             let mut params = crate::protocol::params::Params::new();
             params.push(b"REQUEST_METHOD", b"GET");
             params.push(b"SCRIPT_NAME", path.as_bytes());
             let mut wire = Vec::new();
             put_begin(&mut wire, 1, Role::RESPONDER, true);
             put_params(&mut wire, 1, &params).unwrap();
-            put_stream_end(&mut wire, Kind::STDIN, 1);
+            put_stream_end(&mut wire, RecordKind::STDIN, 1);
             wire
         }
         #[cfg(any(feature = "scgi", feature = "uwsgi"))]

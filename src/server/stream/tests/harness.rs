@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use crate::gateway::{Application, Level};
 use crate::os::Event;
 use crate::server::site::{Limits, Log, Mount, Mounts, ProcessInfo, Site, Timeouts};
-use crate::server::stream::{AnyProtocol, Listener, run};
+use crate::server::stream::{AnyProtocol, StreamListener, run};
 
 /// Nothing takes as long as this, unless it hangs.
 pub(in crate::server) const LONG: Duration = Duration::from_secs(30);
@@ -101,7 +101,7 @@ impl TestProcess {
             let unix = UnixListener::bind(&path).unwrap();
             let mut add = |socket, name| {
                 let protocol = protocol.implementation();
-                listeners.push(Listener { socket, protocol, name, allowed: allowed.clone() });
+                listeners.push(StreamListener { socket, protocol, name, allowed: allowed.clone() });
             };
             add(tcp.into(), format!("127.0.0.1:{port}"));
             add(unix.into(), path.display().to_string());
