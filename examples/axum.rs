@@ -25,7 +25,7 @@ use tokio::sync::mpsc;
 use tokio_stream::StreamExt as _;
 use tokio_stream::wrappers::ReceiverStream;
 
-/// What the handlers of one process share.
+/// The state that the handlers of one process share.
 #[derive(Clone, Default)]
 struct Counter(Arc<AtomicU64>);
 

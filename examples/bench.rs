@@ -1,4 +1,5 @@
-//! What `cargo httpd bench` measures: the same answers as benches/c_handler gives, from applications.
+//! The application of `cargo httpd bench`: the same responses as benches/c_handler, from
+//! applications.
 #![forbid(unsafe_code)]
 
 use axum::Router;

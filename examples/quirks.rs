@@ -1,5 +1,5 @@
-//! What no decent application does, and what its module must live through: panics in every place,
-//! output on the terminal, processes of its own, answers that break the rules. The tests load it.
+//! Forbidden actions of an application, which its module must survive: panics in every place,
+//! output on the terminal, child processes, responses that break the rules. The tests load it.
 //!
 //! ```text
 //! LoadModule quirks_module modules/mod_quirks.so

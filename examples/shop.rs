@@ -49,7 +49,7 @@ fn closed<'x>(_environ: Environ<'x>, start_response: StartResponse<'x>) -> Resul
     Ok(Body::from("Closed.\n"))
 }
 
-/// What the module's own directives say.
+/// The settings of the module's own directives.
 #[derive(Clone, Copy, Default)]
 struct Shop {
     discount: Option<u8>,

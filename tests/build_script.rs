@@ -6,7 +6,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-/// The build scripts of mod_rust in this target folder, of every set of features, the newest first.
+/// Returns mod_rust's build scripts in this target folder, of every set of features, the newest
+/// first.
 fn build_scripts() -> Vec<PathBuf> {
     let test = std::env::current_exe().expect("the test's own path");
     let profile = test.ancestors().nth(2).expect("target/debug/deps/test").join("build");
@@ -24,7 +25,7 @@ fn build_scripts() -> Vec<PathBuf> {
     scripts.into_iter().rev().map(|(_, path)| path).collect()
 }
 
-/// What they say where `variables` hide something. One without the feature `httpd` says nothing.
+/// Returns their messages without `variables`. A script without the feature `httpd` prints nothing.
 fn without(variables: &[(&str, &str)]) -> String {
     let out = tempfile();
     let mut said = String::new();

@@ -42,7 +42,7 @@ impl Modules {
                 found.insert(target);
             }
         }
-        // A module that hands names of its own files on does not depend on them.
+        // A module that re-exports names of its own files does not depend on them.
         found.retain(|target| !target.starts_with(&format!("{module}::")));
         found
     }

@@ -1,7 +1,7 @@
-//! What the gateway protocols' codecs allocate: nothing for a request once their buffers are warm,
-//! and nothing for a length that was only announced.
+//! Counts the allocations of the gateway protocols' codecs: none for a request once their buffers
+//! are warm, and none for an announced length.
 //!
-//! Only without the httpd layers: an executable has none of httpd's symbols.
+//! The test runs only without the httpd layers, because an executable has none of httpd's symbols.
 #![cfg(not(feature = "httpd"))]
 
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -80,7 +80,7 @@ impl Peer {
         assert_eq!(head.map(|head| head.size), Some(self.wire.len()));
     }
 
-    /// In pieces of seven bytes, so that pairs span them.
+    /// Feeds pieces of seven bytes, so that pairs span them.
     fn fastcgi(&mut self) {
         let Self { sent, got, reader, wire } = self;
         wire.clear();

@@ -59,7 +59,7 @@ fn code(path: &Path) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
-/// The layers that `text` names by `crate::layer`, or by `{layer::…, …}` after `crate::`.
+/// Returns the layers that `text` names by `crate::layer`, or by `{layer::…, …}` after `crate::`.
 fn imported(text: &str) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     for (at, _) in text.match_indices("crate::") {

@@ -116,8 +116,8 @@ struct Api {
 }
 
 impl Api {
-    /// Runs rustdoc on the crate at `root`. Its JSON output is unstable, so that rustdoc is told to
-    /// be a nightly one; cargo and the compiler are not, which would build every dependency again.
+    /// Runs rustdoc on the crate at `root`. Its JSON output is unstable, so rustdoc runs as a
+    /// nightly one. cargo and the compiler do not: that would build every dependency again.
     fn read(root: &Path) -> Self {
         let temporary = Path::new(env!("CARGO_TARGET_TMPDIR"));
         let rustdoc = temporary.join("rustdoc");

@@ -8,7 +8,7 @@ fn read(path: impl AsRef<Path>) -> String {
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// The code blocks of `text` whose language begins with `language`.
+/// Returns the code blocks of `text` whose language begins with `language`.
 fn blocks(text: &str, language: &str) -> Vec<String> {
     let mut blocks = Vec::new();
     let mut lines = text.lines();
@@ -23,12 +23,12 @@ fn blocks(text: &str, language: &str) -> Vec<String> {
     blocks
 }
 
-/// The targets of the links of `text`.
+/// Returns the targets of the links of `text`.
 fn links(text: &str) -> impl Iterator<Item = &str> {
     text.split("](").skip(1).filter_map(|rest| rest.split(')').next())
 }
 
-/// The anchors of the headings of `text`, as GitHub makes them.
+/// Returns the anchors of the headings of `text`, as GitHub makes them.
 fn anchors(text: &str) -> Vec<String> {
     let headings = text.lines().filter(|line| line.starts_with('#'));
     let anchor = |heading: &str| {

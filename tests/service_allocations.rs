@@ -1,6 +1,6 @@
-//! What a service costs in allocations, where a C handler makes none but from httpd's pools.
+//! Counts the allocations of a service; a C handler allocates only from httpd's pools.
 //!
-//! Only without the httpd layers: an executable has none of httpd's symbols.
+//! The test runs only without the httpd layers, because an executable has none of httpd's symbols.
 #![cfg(all(feature = "tower", not(feature = "httpd")))]
 
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -148,7 +148,7 @@ fn an_application_of_ones_own_costs_none() {
     assert_eq!(allocations(&hello), 0);
 }
 
-/// axum itself makes fifteen, polled by hand with one header in the request.
+/// axum itself makes fifteen, polled directly with one header in the request.
 #[test]
 fn an_axum_hello_costs_few() {
     let router = Router::new().route("/", get(async || "Hello, world\n"));

@@ -35,7 +35,7 @@ fn from_its_start_to_its_end_and_again() {
     let app = service(router());
     assert!(TestRequest::get("/sleep").call(&app).is_complete());
 
-    // Nobody waits for what waits when it is taken down, however long it would have.
+    // The shutdown does not wait for waiting tasks.
     let request = thread::spawn(move || TestRequest::get("/forever").deadline(LONG).call(&app));
     waits.recv_timeout(Duration::from_secs(10)).unwrap();
     let (release, released) = mpsc::channel::<()>();

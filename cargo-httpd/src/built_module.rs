@@ -29,7 +29,8 @@ impl BuiltModule {
             fs::create_dir_all(folder)?;
             let draft = folder.join(format!(".{}.{}", file_name(&symbol), std::process::id()));
             fs::write(&draft, &data)?;
-            // As cargo's own output: readable for httpd's children under another account.
+            // The permissions are those of cargo's own output: readable for httpd's children under
+            // another account.
             fs::set_permissions(&draft, library.metadata()?.permissions())?;
             fs::rename(&draft, &path)
         };

@@ -245,7 +245,7 @@ fn httpd_that_ends_by_itself_ends_the_run() {
     assert!(said.iter().any(|line| line.contains("httpd ended by itself")), "{}", said.join("\n"));
 }
 
-/// httpd has a process group of its own, by the number of its parent.
+/// Checks httpd's own process group, whose number is that of its parent.
 fn group_is_alive(httpd: i32) -> bool {
     test_kill_process_group(Pid::from_raw(httpd).unwrap()).is_ok()
 }

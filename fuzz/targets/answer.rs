@@ -1,5 +1,5 @@
-//! Whatever a daemon process says of one request: what the child's state machine passes is one
-//! response at most, each frame in its turn, and as long as it says.
+//! Feeds any frames of a daemon process for one request. The child's state machine must pass one
+//! response at most, with its frames in order and with the declared length.
 #![no_main]
 
 use arbitrary::Arbitrary;

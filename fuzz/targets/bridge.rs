@@ -11,7 +11,7 @@ use mod_rust::internal::protocol::bridge::{
 const LIMITS: FrameLimits = FrameLimits { head: 2048, data: 512, log: 256, control: 64 };
 
 fuzz_target!(|given: &[u8]| {
-    // How the stream is cut, and who sends it.
+    // The first byte selects the sizes of the pieces, and the sender.
     let Some((&how, stream)) = given.split_first() else { return };
     let peer = if how & 1 == 0 { Peer::Child } else { Peer::Daemon };
     let whole = frames(stream, peer);

@@ -18,7 +18,7 @@ const LIMITS: ParamLimits = ParamLimits { head: 200, pairs: 6 };
 const WIDE: ParamLimits = ParamLimits { head: 100_000, pairs: 1000 };
 
 fuzz_target!(|given: &[u8]| {
-    // How the stream is cut, or that the rest is for the writers.
+    // The first byte selects the sizes of the pieces, or the test of the writers.
     let Some((&how, rest)) = given.split_first() else { return };
     match how {
         ..0x80 => parsed(rest, usize::from(how) + 1),

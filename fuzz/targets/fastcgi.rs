@@ -19,7 +19,7 @@ use mod_rust::internal::protocol::fastcgi::{
 use mod_rust::internal::protocol::params::Params;
 
 fuzz_target!(|given: &[u8]| {
-    // How the stream is cut, or what the rest is.
+    // The first byte selects the sizes of the pieces, or another use of the rest.
     let Some((&how, rest)) = given.split_first() else { return };
     match how {
         ..0x80 => connection(rest, usize::from(how) + 1),

@@ -13,7 +13,7 @@ use mod_rust::internal::protocol::scgi::{ScgiError, ScgiHead, decode, encode};
 const MOST: usize = 3 + 1 + LIMITS.head + 1;
 
 fuzz_target!(|given: &[u8]| {
-    // How the stream is cut, or that the rest is variables.
+    // The first byte selects the sizes of the pieces, or variables as the rest.
     let Some((&how, rest)) = given.split_first() else { return };
     match how {
         ..0x80 => decoded(rest, usize::from(how) + 1),

@@ -12,7 +12,7 @@ use mod_rust::internal::protocol::uwsgi::{HEADER, REQUEST, UwsgiError, UwsgiHead
 const MOST: usize = HEADER + LIMITS.head;
 
 fuzz_target!(|given: &[u8]| {
-    // How the stream is cut, or that the rest is variables.
+    // The first byte selects the sizes of the pieces, or variables as the rest.
     let Some((&how, rest)) = given.split_first() else { return };
     match how {
         ..0x80 => decoded(rest, usize::from(how) + 1),

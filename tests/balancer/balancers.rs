@@ -11,14 +11,15 @@ use crate::network::Network;
 
 const PAGE: &str = "balancer.md";
 
-/// What spreads the requests.
+/// The web server that spreads the requests.
 pub(crate) enum Balancer {
     Httpd(Box<Server>),
     Nginx(WebServer),
 }
 
 impl Balancer {
-    /// httpd with the block below `heading`, changed by `change`, and the module of the protocol.
+    /// Starts httpd with the block below `heading`, changed by `change`, and the module of the
+    /// protocol.
     pub(crate) fn httpd(
         network: &Network,
         heading: &str,
@@ -44,7 +45,7 @@ impl Balancer {
         Self::Httpd(Box::new(builder.conf(&conf).start()))
     }
 
-    /// nginx with the blocks below `heading`.
+    /// Starts nginx with the blocks below `heading`.
     pub(crate) fn nginx(network: &Network, heading: &str) -> Self {
         let [outer, inner] = [0, 1].map(|index| network.fill(&block(PAGE, heading, index)));
         let builder = WebServer::nginx().outer_conf(&outer).conf(&inner).patience(PATIENCE);
@@ -58,8 +59,8 @@ impl Balancer {
         }
     }
 
-    /// A request on a connection of its own, with the cookies of `cookie`, if any. A POST has a body
-    /// of five bytes.
+    /// Sends a request on its own connection, with the cookies of `cookie`, if any. A POST has a
+    /// body of five bytes.
     pub(crate) fn ask(&self, method: &str, target: &str, cookie: &str) -> Response {
         let request = match self {
             Self::Httpd(server) => server.request(method, target),
@@ -69,7 +70,7 @@ impl Balancer {
         if cookie.is_empty() { request.send() } else { request.header("Cookie", cookie).send() }
     }
 
-    /// A connection of a client.
+    /// Opens a connection of a client.
     pub(crate) fn connect(&self) -> Connection {
         match self {
             Self::Httpd(server) => server.connect(),
@@ -77,7 +78,7 @@ impl Balancer {
         }
     }
 
-    /// The name of the host that answers a client with these cookies.
+    /// Returns the name of the host that answers a client with these cookies.
     pub(crate) fn host(&self, cookie: &str) -> char {
         let response = self.ask("GET", "/shop/config", cookie);
         let note =
@@ -112,7 +113,7 @@ impl Balancer {
         manager::drain(server, &host.to_string(), on);
     }
 
-    /// What the front says of its members, for messages.
+    /// Returns the balancer's status of its members, for messages.
     pub(crate) fn state(&self) -> String {
         match self {
             Self::Httpd(server) => format!("{:?}", manager::members(server)),

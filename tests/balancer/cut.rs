@@ -11,7 +11,7 @@ const ENDLESS: &str = "/shop/stream?chunks=inf&size=1000&ms=1";
 /// With one.
 const LONG: &str = "/shop/bytes/1000000000";
 
-/// How an answer ends whose host is killed.
+/// Returns the end of a response whose host is killed.
 fn end(balancer: &Balancer, [a, _b]: &mut [Member; 2], path: &str) -> BodyEnd {
     balancer.wait_back('a');
     let mut connection = balancer.connect();

@@ -6,7 +6,7 @@ use crate::member::Member;
 use crate::network::Network;
 use crate::targets::{ALL, CLIENTS, HELLO, SMALL, STREAM, WAIT};
 
-/// How a host is lost.
+/// The failure of a host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Loss {
     Killed,
@@ -45,20 +45,20 @@ fn lose_and_recover(
     for fate in [Fate::Wrong, Fate::Hung, Fate::Refused] {
         assert_eq!(tally.count(fate), 0, "{fate:?}\n{}", state());
     }
-    // What could be sent again was answered.
+    // Every repeatable request was answered.
     for path in [HELLO, WAIT] {
         for fate in [Fate::Failed, Fate::Cut] {
             assert_eq!(tally.count_of(path, fate), 0, "{fate:?} {path}\n{}", state());
         }
         assert!(tally.answered(path) > 0, "{}", state());
     }
-    // What could not was in the hands of the host when that was lost: one request of each client.
+    // The other requests were at the failed host: one request of each client.
     let broken = [Fate::Failed, Fate::Cut].map(|fate| tally.count(fate)).iter().sum::<u64>();
     assert!(broken <= (CLIENTS * losses.len()) as u64, "{}", state());
     assert_eq!(tally.count_of(STREAM, Fate::Failed), 0, "{}", state());
 }
 
-/// A host that is taken out of service and put into it again loses nothing, whatever was asked for.
+/// A host that is taken out of service and put back loses no request of any kind.
 #[test]
 fn planned() {
     let Some(network) = Network::new() else { return };

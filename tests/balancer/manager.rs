@@ -5,11 +5,11 @@ use httpd_testkit::{Response, Server};
 /// A member of a balancer.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct State {
-    /// The address of its own page: the balancer, the member, and a word that makes it valid.
+    /// The address of the member's page: the balancer, the member, and a nonce.
     page: String,
     /// `a`, `b`.
     pub(crate) route: String,
-    /// As `Init Ok`, `Init Err`, `Init HcFl`.
+    /// The status, such as `Init Ok`, `Init Err`, `Init HcFl`.
     pub(crate) status: String,
 }
 
@@ -23,7 +23,7 @@ impl State {
     }
 }
 
-/// All members of all balancers.
+/// Returns all members of all balancers.
 pub(crate) fn members(server: &Server) -> Vec<State> {
     parse(ask(server, "GET", "").text())
 }
@@ -51,8 +51,8 @@ fn ask(server: &Server, method: &str, form: &str) -> Response {
 
 const PAGE: &str = "/balancer-manager";
 
-/// The rows of the table: a cell with a link whose text is the address, then route, redirection,
-/// factor, set, status.
+/// Parses the rows of the table: a cell with a link whose text is the address, then route,
+/// redirection, factor, set, status.
 fn parse(page: &str) -> Vec<State> {
     let rows = page.split("<tr>\n<td><a href=\"/balancer-manager?").skip(1);
     let state = |row: &str| {

@@ -20,7 +20,7 @@ pub(crate) struct Member {
 }
 
 impl Member {
-    /// The program on the host `name`, listening for `protocol` at `port`.
+    /// Starts the program on the host `name`, listening for `protocol` at `port`.
     pub(crate) fn start(network: &Network, name: char, protocol: &'static str, port: u16) -> Self {
         let front = network.fill("10.0.0.1");
         let mut member =
@@ -29,7 +29,7 @@ impl Member {
         member
     }
 
-    /// The hosts `a` and `b`, both with the program.
+    /// Starts the program on the hosts `a` and `b`.
     pub(crate) fn pair(network: &Network, protocol: &'static str, port: u16) -> [Self; 2] {
         ['a', 'b'].map(|name| Self::start(network, name, protocol, port))
     }
@@ -49,7 +49,7 @@ impl Member {
         self.program = Some(builder.start());
     }
 
-    /// Kills every process of the program at once, whatever it is doing.
+    /// Kills every process of the program at once, in any state.
     pub(crate) fn kill(&mut self) {
         let program = self.program.take().expect("a program that runs");
         self.signal_all(&program, Signal::KILL);
@@ -74,7 +74,7 @@ impl Member {
         });
     }
 
-    /// The requests that it has answered since it was started, a line each.
+    /// Returns the requests that it has answered since its start, one line each.
     pub(crate) fn access_log(&self) -> String {
         let program = self.program.as_ref().expect("a program that runs");
         std::fs::read_to_string(program.root().join("access_log")).expect("the access log")
@@ -87,7 +87,7 @@ impl Member {
     }
 }
 
-/// True if every thread of a process has stopped.
+/// Returns whether every thread of a process has stopped.
 fn is_stopped(pid: i32) -> bool {
     let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).expect("a process");
     let mut states = tasks.map(|task| {

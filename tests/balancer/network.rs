@@ -1,8 +1,8 @@
-//! Hosts: network namespaces, each with a card of its own, joined to that of the web server.
+//! Hosts: network namespaces, each with its own interface, joined to that of the web server.
 //!
-//! A namespace lives as long as the process that holds it, and that ends when this one does, however
-//! that happens: nothing is left behind. The web servers and the clients are in a namespace of this
-//! process's own too, so that addresses are free and the machine's network is not touched.
+//! A namespace ends with the process that holds it, and that process ends with this one, so nothing
+//! remains. The web servers and the clients are in a namespace of this process, too. So addresses
+//! are free, and the machine's network is not touched.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader};
@@ -20,7 +20,7 @@ pub(crate) struct Network {
 
 /// A host in it.
 pub(crate) struct Host {
-    /// As the pages call its route: `a`, `b`.
+    /// The route in the pages: `a`, `b`.
     pub(crate) name: char,
     /// Its address.
     pub(crate) address: String,
@@ -51,14 +51,14 @@ impl Network {
         }
     }
 
-    /// Text of a page, whose hosts are in 10.0.0.0, with the addresses of this network; regular
-    /// expressions too.
+    /// Returns the text of a page with the addresses of this network instead of 10.0.0.0, in
+    /// regular expressions too.
     pub(crate) fn fill(&self, text: &str) -> String {
         let address = self.address("");
         text.replace("10.0.0.", &address).replace(r"10\.0\.0\.", &address.replace('.', r"\."))
     }
 
-    /// The host that the pages have at 10.0.0.11 (`a`), 10.0.0.12 (`b`).
+    /// Makes the host that the pages have at 10.0.0.11 (`a`) or 10.0.0.12 (`b`).
     pub(crate) fn host(&self, name: char) -> Host {
         let place = u32::from(name) - u32::from('a') + 11;
         let (address, front) = (self.address(&place.to_string()), self.address("1"));
@@ -82,12 +82,12 @@ impl Network {
 const CARD: &str = "net0";
 
 impl Host {
-    /// The words before a command that is to run on this host.
+    /// Returns the words before a command that is to run on this host.
     pub(crate) fn under(&self) -> Vec<String> {
         self.namespace.under()
     }
 
-    /// Takes its card down: nothing arrives, nothing leaves, and nobody is told.
+    /// Takes its interface down: no packet arrives or leaves, and no peer is notified.
     pub(crate) fn unplug(&self) {
         self.namespace.run(&format!("ip link set {CARD} down"));
     }
@@ -97,7 +97,7 @@ impl Host {
         self.namespace.run(&format!("ip link set {CARD} up"));
     }
 
-    /// The bytes that wait at its established connections at `port` and that no process has read.
+    /// Returns the number of unread bytes at its established connections at `port`.
     pub(crate) fn unread(&self, port: u16) -> u64 {
         let path = format!("/proc/{}/net/tcp", self.namespace.holder.id());
         let table = std::fs::read_to_string(path).expect("the namespace's holder");
@@ -106,8 +106,8 @@ impl Host {
     }
 }
 
-/// The receive queue of a line of `/proc/net/tcp`: slot, local and remote address, state (01 is
-/// ESTABLISHED), send and receive queue.
+/// Reads the receive queue of a line of `/proc/net/tcp`: slot, local and remote address, state (01
+/// is ESTABLISHED), send and receive queue.
 fn unread(fields: &[&str], port: u16) -> Option<u64> {
     let is_meant = fields.get(1)?.ends_with(&format!(":{port:04X}")) && *fields.get(3)? == "01";
     let queue = fields.get(4)?.split_once(':')?.1;
@@ -138,7 +138,7 @@ impl Namespace {
         let namespace = Self { holder, _input: input };
         match read {
             Ok(_) if line == "up\n" => Ok(namespace),
-            // What went wrong is on standard error.
+            // The reason is on standard error.
             _ => Err(NEEDS.to_owned()),
         }
     }
@@ -164,7 +164,7 @@ impl Namespace {
 
 impl Drop for Namespace {
     fn drop(&mut self) {
-        // It is our own child, not waited for yet, so its id is nobody else's.
+        // It is our own child, not waited for yet, so its id is not reused.
         let _ = self.holder.kill();
         let _ = self.holder.wait();
     }

@@ -1,4 +1,4 @@
-//! What may have reached an application goes to another host only where that is allowed.
+//! A request that may have reached an application goes to another host only if that is allowed.
 
 use std::thread::scope;
 
@@ -27,7 +27,7 @@ fn lose_in_flight(
     response
 }
 
-/// How many requests host `b` has answered whose line in its log holds `needle`.
+/// Returns the number of requests that host `b` has answered with `needle` in their log lines.
 fn answered_by_b(balancer: &Balancer, members: &[Member; 2], needle: &str) -> usize {
     // Lines are written after the answers: wait for that of a request that came last.
     let mark = format!("/shop/hello?after={}", needle.len());
@@ -52,7 +52,7 @@ fn goes_again_if_it_may(balancer: &Balancer, members: &mut [Member; 2], port: u1
         // httpd may have made a GET of it, whose body it drops.
         assert_eq!(answered_by_b(balancer, members, &path), 1, "{method}");
     }
-    // The URL is as the client sent it, whatever it holds.
+    // The URL arrives as the client sent it.
     let odd = "/shop/environ/x%20y%3Fz%25/&?q=1%202&r=%3F";
     let response = lose_in_flight(balancer, members, port, ("GET", odd));
     let environ = response.text();
@@ -90,7 +90,7 @@ fn httpd_over_http() {
     goes_again_if_it_may(&balancer, &mut members, 8080, 502);
 }
 
-/// Why the page has a second balancer: with one alone httpd sends a POST again, without its body.
+/// The page needs a second balancer: with one alone httpd sends a POST again, without its body.
 #[test]
 fn httpd_over_fastcgi_without_the_rule() {
     let Some(network) = Network::new() else { return };

@@ -11,13 +11,13 @@ use crate::member::PROGRAM;
 
 const PAGE: &str = "systemd.md";
 
-/// A file beside the page.
+/// Reads a file beside the page.
 fn file(name: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/servers/systemd").join(name);
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// What the program says of itself.
+/// Returns the program's help text.
 fn help() -> String {
     let program = find_program(PROGRAM).unwrap_or_else(|error| panic!("{error}"));
     let output = Command::new(program).arg("--help").output().expect("a program");
@@ -25,13 +25,13 @@ fn help() -> String {
     String::from_utf8(output.stdout).expect("UTF-8")
 }
 
-/// The values of a key of a unit file.
+/// Returns the values of a key of a unit file.
 fn values<'f>(file: &'f str, key: &str) -> Vec<&'f str> {
     let lines = file.lines().filter_map(|line| line.split_once('='));
     lines.filter(|(known, _)| *known == key).map(|(_, value)| value).collect()
 }
 
-/// The options among the words of a command.
+/// Returns the options among the words of a command.
 fn options(command: &str) -> impl Iterator<Item = &str> {
     command.split([' ', '"', ',', '=']).filter(|word| word.starts_with("--"))
 }

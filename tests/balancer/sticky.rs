@@ -4,7 +4,7 @@ use crate::balancers::Balancer;
 use crate::member::Member;
 use crate::network::Network;
 
-/// The cookie that a response sets, as a client sends it back.
+/// Returns the cookie that a response sets, as a client sends it back.
 fn cookie(response: &httpd_testkit::Response) -> Option<&str> {
     response.header("set-cookie").and_then(|value| value.split(';').next())
 }
@@ -13,7 +13,7 @@ fn stay_until_it_is_lost(balancer: &Balancer, members: &mut [Member; 2]) {
     for member in members.iter() {
         balancer.wait_back(member.host.name);
     }
-    // A new visitor gets a route, to each host in turn, and keeps it.
+    // New visitors get routes to the hosts alternately, and keep them.
     for name in ['a', 'b'] {
         let mut given = String::new();
         balancer.front().wait_for("a visitor of each host", &mut || {
@@ -31,7 +31,7 @@ fn stay_until_it_is_lost(balancer: &Balancer, members: &mut [Member; 2]) {
     for unknown in ["ROUTEID=.z", "ROUTEID=", "OTHER=.a"] {
         assert!(cookie(&balancer.ask("GET", "/shop/hello", unknown)).is_some(), "{unknown}");
     }
-    // Whose host has gone gets another one, for good.
+    // A visitor whose host has gone gets another one, permanently.
     members[0].kill();
     let moved = balancer.ask("GET", "/shop/hello", "ROUTEID=.a");
     assert_eq!((moved.status, cookie(&moved)), (200, Some("ROUTEID=.b")), "{moved:?}");

@@ -1,4 +1,4 @@
-//! What the clients of the load ask for.
+//! The requests of the load's clients.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use httpd_testkit::Response;
 
 use crate::load::{Target, Upload};
 
-/// How many clients there are.
+/// The number of clients.
 pub(crate) const CLIENTS: usize = 12;
 
 /// Answered in one piece, so nothing excuses its loss.
@@ -16,7 +16,7 @@ pub(crate) const WAIT: &str = "/shop/wait?ms=30";
 /// May be broken off.
 pub(crate) const STREAM: &str = "/shop/stream?chunks=10&size=1000&ms=10";
 
-/// What a POST may get that cannot be sent again.
+/// The allowed responses to a POST that cannot be repeated.
 const LOST: &[u16] = &[502, 503, 504];
 
 const fn get(path: &'static str, answer: fn(&Response) -> bool) -> Target {

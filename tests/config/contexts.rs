@@ -1,4 +1,4 @@
-//! Where each directive may stand, and what httpd says where it may not.
+//! Tests the contexts of each directive, and httpd's message in the wrong one.
 
 use crate::support::{configtest, refused, stock, taken};
 
@@ -57,7 +57,7 @@ fn each_directive_in_each_context() {
                 let test = configtest(stock(), &lines);
                 let name = directive.split(' ').next().expect("a name");
                 let found = refused(&lines, &test, &format!("{name} "));
-                // RustApp says itself what to use in its place.
+                // RustApp's own message names the alternative.
                 let is_said = found.contains("not allowed in ") || found.contains("RustAppAlias ");
                 assert!(is_said, "{lines}\n{}", test.output);
                 let number = 3 + before.lines().count();
@@ -67,7 +67,7 @@ fn each_directive_in_each_context() {
     }
 }
 
-/// Where the sockets are is one thing for all of httpd.
+/// The folder of the sockets is one setting for all of httpd.
 #[test]
 fn the_socket_prefix_is_the_main_servers() {
     taken(stock(), "RustSocketPrefix run/rust");
@@ -103,11 +103,11 @@ fn sections_in_sections() {
     ] {
         taken(stock(), lines);
     }
-    // What an <IfModule> leaves out is not looked at.
+    // Lines in an <IfModule> that does not apply are not checked.
     taken(stock(), "<IfModule !mod_rust.c>\nRustAppAlias nonsense\n</IfModule>");
 }
 
-/// The directives' names are told apart without regard to case, as all of httpd's are.
+/// The directives' names ignore case, as all of httpd's do.
 #[test]
 fn names_in_any_case() {
     taken(stock(), "rustAPPalias /x hello\nRUSTPASSAUTHORIZATION on\nRustMapHeadToGet AUTO");

@@ -1,5 +1,5 @@
-//! What directives do to requests, once more: all that holds in embedded mode holds in a process
-//! group.
+//! Repeats the tests of the directives' effects in a process group: they equal those of embedded
+//! mode.
 
 use crate::support::in_a_process_group;
 

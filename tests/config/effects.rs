@@ -1,4 +1,5 @@
-//! What RustPassAuthorization, RustErrorOverride, RustMapHeadToGet and RustEnableSendfile do.
+//! Tests the effects of RustPassAuthorization, RustErrorOverride, RustMapHeadToGet and
+//! RustEnableSendfile.
 
 use httpd_testkit::{Response, mpm_tests};
 
@@ -27,7 +28,7 @@ pub(crate) fn authorization_is_a_key_where_it_is_passed() {
         assert_eq!(value(&response, "HTTP_AUTHORIZATION").as_deref(), expected, "{target}");
     }
     assert_eq!(value(&ask("/probe/environ/on"), "HTTP_PROXY_AUTHORIZATION"), None);
-    // Without the header there is no key.
+    // Without the header the key is absent.
     assert_eq!(value(&server.get("/probe/environ/on"), "HTTP_AUTHORIZATION"), None);
 }
 
@@ -105,7 +106,7 @@ fn head(response: &Response) -> (u16, Vec<(String, Vec<u8>)>) {
 }
 
 mpm_tests! {
-    /// A filter that looks at the body decides on headers by what it sees.
+    /// Checks a filter that sets headers according to the body.
     fn a_head_has_the_headers_of_a_get_behind_deflate(mpm) {
         let server = stock()
             .mpm(mpm)

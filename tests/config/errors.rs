@@ -1,11 +1,12 @@
-//! What `configtest` says of a mistake: the directive, the value, what is allowed, and where.
+//! Tests the messages of `configtest`: the directive, the value, the allowed values, and the
+//! position.
 
 use crate::support::{configtest, refused, stock, taken};
 
 /// Lines of configuration, the number of the wrong one, and what is said of it.
 type Mistake = (&'static str, usize, &'static str);
 
-/// What httpd reports as a syntax error, with file and line.
+/// The mistakes that httpd reports as syntax errors, with file and line.
 const SYNTAX: &[Mistake] = &[
     (
         "RustAppAlias",
@@ -248,7 +249,7 @@ fn bytes_that_are_no_text_are_refused() {
     refused("", &test, "RustAppOption value \"a\\\\xffb\" is not UTF-8");
 }
 
-/// httpd's own way with arguments stops at 64 of them (`AP_MAX_ARGC`), without a word.
+/// httpd's own parsing of arguments stops at 64 of them (`AP_MAX_ARGC`) without a message.
 #[test]
 fn no_argument_is_lost() {
     let many = "%{GLOBAL} ".repeat(99);

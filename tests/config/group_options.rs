@@ -64,7 +64,7 @@ const TIME: &str = "expected a whole number with a unit of ms, s, min, h or d";
 const MINUTES: &str = "expected \"min\" for minutes or \"ms\" for milliseconds";
 const SIZE: &str = "expected a number of bytes, or with K, M or G";
 
-/// A value with what this machine has: an account that is not root's, if httpd may use one.
+/// Returns the value for this machine: an account that is not root's, if httpd may use one.
 fn filled(value: &str) -> Option<String> {
     let is_root = std::os::unix::fs::MetadataExt::uid(&std::fs::metadata("/proc/self").ok()?) == 0;
     if !is_root && value.contains('{') {

@@ -1,5 +1,5 @@
-//! Process groups at `configtest`: which names, users and modes the directives may choose, whatever
-//! the order in which they stand.
+//! Tests process groups at `configtest`: the names, users and modes that directives may choose, in
+//! any order.
 
 use crate::support::{configtest, refused, stock, taken};
 
@@ -60,7 +60,7 @@ fn groups_that_there_are_not() {
     ] {
         wrong(&format!("{two}{lines}"), "RUST0105: ", number, there);
     }
-    // Names are told apart by case.
+    // The case of names is significant.
     wrong(&format!("{two}RustProcessGroup Blue"), "RUST0105: ", 3, "there are blue, green");
 }
 
@@ -97,7 +97,7 @@ fn users_and_groups() {
     let is_root = std::fs::metadata("/proc/self")
         .is_ok_and(|process| std::os::unix::fs::MetadataExt::uid(&process) == 0);
     if !is_root {
-        // No process can have another user, which is said in the place of all this.
+        // No process can have another user, and the message says that first.
         wrong("RustDaemonProcess shop user=daemon", "RUST0107: ", 1, "only root can give its");
         return;
     }

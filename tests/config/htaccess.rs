@@ -6,7 +6,7 @@ use crate::support::{stock, value};
 
 const HELLO: &str = "Hello, world\n";
 
-/// A folder below the document root for each of these, with a file `x.txt` in it.
+/// Starts a server with these folders below the document root, each with a file `x.txt`.
 fn start(folders: &[(&str, &str)]) -> Server {
     let mut builder = stock()
         .module("mod_shop.so")
@@ -105,7 +105,7 @@ pub(crate) fn a_mistake_is_a_500_with_a_line_and_harms_no_one_else() {
         ("match", "RustAppAliasMatch ^/x hello\n", "RustAppAliasMatch not allowed here"),
         ("option", "RustApp probe\nRustAppOption note x\n", "RustAppOption not allowed here"),
         ("auth", "RustApp hello\n", "RustApp not allowed here"),
-        // The application wants an option that nobody gives.
+        // The application requires an option that no directive sets.
         ("unfit", "RustApp shop\n", "cannot be built: option \"greeting\" is missing"),
     ];
     let folders: Vec<_> = mistakes.iter().map(|(folder, lines, _)| (*folder, *lines)).collect();

@@ -1,11 +1,11 @@
-//! How what stands in several places is merged: the virtual host over the main server, the inner
+//! Tests how lines in several places are merged: the virtual host over the main server, the inner
 //! section over the outer one, each directive by itself.
 
 use httpd_testkit::Server;
 
 use crate::support::{stock, value};
 
-/// Whether the application at `target` gets Authorization as a key.
+/// Returns whether the application at `target` gets Authorization as a key.
 fn passed(server: &Server, host: &str, target: &str) -> bool {
     let response = server
         .request("GET", target)
@@ -15,7 +15,7 @@ fn passed(server: &Server, host: &str, target: &str) -> bool {
     value(&response, "HTTP_AUTHORIZATION").is_some()
 }
 
-/// Whether a 404 of the application's gives way to the server's.
+/// Returns whether the server's page replaces a 404 of the application.
 fn overridden(server: &Server, host: &str, target: &str) -> bool {
     let response = server.request("GET", target).header("Host", host).send();
     assert_eq!(response.status, 404, "{response:?}");

@@ -1,5 +1,5 @@
-//! Several modules of the kit in one httpd: each answers for its own applications, whatever the
-//! order in which they are loaded, and none sees the others' symbols.
+//! Tests several modules of the kit in one httpd. Each answers for its own applications in any
+//! order of loading, and none sees the others' symbols.
 
 use std::process::Command;
 
@@ -9,7 +9,7 @@ use crate::support::{configtest, refused, taken};
 
 const MODULES: [&str; 3] = ["mod_rust.so", "mod_shop.so", "mod_greeter.so"];
 
-/// Every order of the three.
+/// Returns every order of the three.
 fn orders() -> impl Iterator<Item = Builder> {
     [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]]
         .into_iter()
@@ -29,7 +29,7 @@ fn each_answers_for_its_own() {
             .conf("ShopCurrency EUR\n<Location /shop>\nShopDiscount 5\n</Location>")
             .conf("RustAppAlias /closed mod_shop:closed")
             .conf("<Files x.txt>\nRustApp greeter\n</Files>")
-            // One module's application in place of another's mount.
+            // One module's application replaces another's mount.
             .conf("<Location /probe/greeter>\nRustApp greeter\n</Location>")
             .conf("<Location /greeter/probe>\nRustApp mod_rust:probe\n</Location>")
             .conf("<Location /shop/off>\nRustApp Off\n</Location>")

@@ -173,7 +173,7 @@ fn the_first_that_fits() {
     }
 }
 
-/// What comes before a mount does so whatever the order of LoadModule.
+/// Modules that run before a mount do so in any order of LoadModule.
 #[test]
 fn others_that_map_urls() {
     let conf = "Redirect /a/redirect http://example.test/\n\
@@ -218,7 +218,7 @@ fn others_that_map_urls() {
     }
 }
 
-/// mod_rewrite hands a request to a mount with what it put into the environment.
+/// mod_rewrite passes a request to a mount, with variables that it sets.
 #[test]
 pub(crate) fn rewritten_to_a_mount() {
     let server = stock()

@@ -2,7 +2,8 @@
 
 use crate::support::{configtest, note, refused, stock, taken};
 
-/// The application `shop` wants a `greeting`, and may have `shelves`, a number below 65536.
+/// Declares the application `shop` with the required option `greeting`, and `shelves`, a number
+/// below 65536.
 fn with_shop() -> httpd_testkit::Builder {
     stock().module("mod_shop.so")
 }
@@ -16,7 +17,7 @@ fn a_missing_option_is_found_wherever_the_application_is_used() {
         ("<Location /x>\nRustApp shop\n</Location>", 2),
         ("<Directory /srv>\n<Files *.rsp>\nRustApp shop\n</Files>\n</Directory>", 3),
         ("<If \"true\">\nRustApp shop\n</If>", 2),
-        // What stands elsewhere does not help.
+        // Lines in other places do not apply.
         ("RustAppAlias /shop shop\n<Location /shop/x>\nRustAppOption greeting Hi\n</Location>", 1),
         (
             "RustAppAlias /a/shop shop\n<Location /b>\nRustApp shop\nRustAppOption greeting Hi\n</Location>",
@@ -49,7 +50,7 @@ fn where_a_line_counts() {
         "RustAppAlias / shop\n<Location />\nRustAppOption greeting Hi\n</Location>",
         "<Location /a>\nRustAppOption greeting Hi\n</Location>\n\
          <VirtualHost *:1>\nRustAppAlias /a shop\n</VirtualHost>",
-        // It cannot be told what these apply to.
+        // The requests of these sections are unknown at `configtest`.
         "RustAppAlias /shop shop\n<If \"true\">\nRustAppOption greeting Hi\n</If>",
         "RustAppAlias /shop shop\n<LocationMatch ^/s>\nRustAppOption greeting Hi\n</LocationMatch>",
         "RustAppAlias /shop shop\n<Location /sh*>\nRustAppOption greeting Hi\n</Location>",
@@ -144,7 +145,7 @@ fn an_unknown_option_is_found_at_every_level() {
             4,
         ),
         ("RustAppAlias /probe probe\n<Location /elsewhere>\nRustAppOption note x\n</Location>", 3),
-        // Names are told apart by case.
+        // The case of names is significant.
         ("RustAppAlias /probe probe\nRustAppOption Note x", 2),
     ] {
         let test = configtest(stock(), lines);
@@ -191,7 +192,7 @@ pub(crate) fn the_innermost_and_last_line_holds() {
         ("path.test", "/probe", "server"),
     ] {
         assert_eq!(note(&server, host, mount), expected, "{host} {mount}");
-        // As it was built before.
+        // The application has the options that it was built with before.
         assert_eq!(note(&server, host, mount), expected, "{host} {mount} again");
     }
     // Other options are not lost on the way.

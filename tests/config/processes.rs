@@ -7,7 +7,7 @@ use httpd_testkit::{Builder, Server, proc};
 
 use crate::support::{configtest, refused, stock, taken, value};
 
-/// The names of the sockets in a folder.
+/// Returns the names of the sockets in a folder.
 fn sockets(folder: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(folder).expect("the folder is there");
     let names = entries.map(|entry| entry.expect("an entry").file_name());
@@ -19,7 +19,8 @@ fn sockets(folder: &Path) -> Vec<String> {
     names
 }
 
-/// The groups that have sockets, each with the module's name in front, and how many.
+/// Returns the groups that have sockets, each with the module's name in front, and the number of
+/// sockets.
 fn groups(server: &Server) -> Vec<(String, usize)> {
     let mut groups: Vec<(String, usize)> = Vec::new();
     for name in sockets(&server.root().join("run")) {
@@ -79,7 +80,7 @@ fn folders_and_paths_that_cannot_be_used_stop_configtest() {
         let test = configtest(builder(), &lines);
         refused(&lines, &test, "RUST0107: ");
         refused(&lines, &test, expected);
-        // A group that nobody uses is not made.
+        // An unused group is not made.
         taken(builder(), &group);
     }
 }
@@ -121,7 +122,7 @@ fn is_root() -> bool {
     std::os::unix::fs::MetadataExt::uid(&std::fs::metadata("/proc/self").unwrap()) == 0
 }
 
-/// Both orders of two modules.
+/// Returns both orders of two modules.
 fn orders() -> [Builder; 2] {
     [["mod_rust.so", "mod_greeter.so"], ["mod_greeter.so", "mod_rust.so"]].map(|order| {
         order.into_iter().fold(Server::builder(), |builder, file| builder.module(file))
@@ -199,7 +200,7 @@ fn two_modules_with_one_socket_prefix() {
     }
 }
 
-/// What two modules find wrong is said in one run, once each.
+/// One run reports the faults that two modules find, once each.
 #[test]
 fn mistakes_of_two_modules_are_said_together() {
     let lines = "RustDaemonProcess shop user=no-such\nRustProcessGroup nothing\n\

@@ -1,5 +1,5 @@
-//! `RustApp` in the sections of the configuration: which requests it applies to, what the
-//! application sees of them, and what takes them away from it.
+//! Tests `RustApp` in the sections of the configuration: the requests that it applies to, the
+//! application's view of them, and its removal.
 
 use httpd_testkit::{Builder, Server};
 
@@ -118,7 +118,7 @@ pub(crate) fn the_application_sees_the_file() {
     }
 }
 
-/// Where it applies to a mount, it names the application that answers in the mount's place.
+/// In a section that applies to a mount, it replaces the mount's application.
 #[test]
 pub(crate) fn over_a_mount() {
     let server = stock()
@@ -143,7 +143,7 @@ pub(crate) fn over_a_mount() {
             ("/probe/off", 404, "Not Found"),
             ("/probe/off/more", 404, "Not Found"),
             ("/probe/environ?instead", 200, HELLO),
-            // No such handler is loaded, and there is no such file.
+            // The handler is not loaded, and the file does not exist.
             ("/probe/taken", 404, ""),
         ],
     );
@@ -172,7 +172,7 @@ pub(crate) fn the_handler_alone_is_none() {
     );
 }
 
-/// What stands in front of an application works as for any handler.
+/// Modules in front of an application work as for any handler.
 #[test]
 pub(crate) fn access_control_comes_first() {
     let builder = |section: &str| -> Builder {

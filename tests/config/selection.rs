@@ -4,7 +4,7 @@ use httpd_testkit::{Builder, Response, Server};
 
 use crate::support::{stock, value};
 
-/// Two groups of the main server's, of one process and one thread each.
+/// Makes two groups of the main server, of one process and one thread each.
 fn colours() -> Builder {
     stock()
         .load("setenvif")
@@ -120,7 +120,7 @@ fn a_request_goes_only_where_it_may() {
         ("first.test", "/fixed/environ/global", None, Err("RustRestrictProcess has %{GLOBAL}")),
         // Names that there are not.
         ("first.test", "/env/environ", Some("red"), Err("\"red\" is not allowed here")),
-        // A list of the virtual host's takes the place of the main server's.
+        // A list of the virtual host replaces the main server's.
         ("own.test", "/env/environ", Some("own"), Ok("own")),
         ("own.test", "/env/environ", Some("blue"), Err("\"blue\" is not allowed here")),
         ("own.test", "/own/environ", None, Err("\"own\" is not allowed here")),
@@ -169,7 +169,7 @@ fn groups_that_a_variable_names() {
     }
 }
 
-/// What only a section below the mount, or an expression, says is started all the same.
+/// A group that only a section below the mount, or an expression, names is started all the same.
 #[test]
 fn groups_that_a_part_of_a_mount_chooses() {
     let server = colours()

@@ -1,4 +1,4 @@
-//! What the tests share: servers with the stock module, and `configtest` of a file of one's own.
+//! Shared helpers of the tests: servers with the stock module, and `configtest` of a file.
 
 use std::cell::Cell;
 
@@ -8,7 +8,7 @@ thread_local! {
     static IN_GROUP: Cell<bool> = const { Cell::new(false) };
 }
 
-/// A server with the stock module.
+/// Returns a server with the stock module.
 pub(crate) fn stock() -> Builder {
     let builder = Server::builder().module("mod_rust.so");
     if !IN_GROUP.get() {
@@ -24,7 +24,7 @@ pub(crate) fn in_a_process_group(test: impl FnOnce()) {
     IN_GROUP.set(false);
 }
 
-/// `httpd -t` with `lines` in a file named `own.conf`, so that their numbers are their own.
+/// Runs `httpd -t` with `lines` in a file named `own.conf`, so that the line numbers are theirs.
 pub(crate) fn configtest(builder: Builder, lines: &str) -> ConfigTest {
     builder.file("conf/own.conf", lines).conf("Include {root}/conf/own.conf").configtest()
 }
@@ -47,7 +47,7 @@ pub(crate) fn taken(builder: Builder, lines: &str) {
     assert!(test.ok, "httpd refuses this:\n{lines}\n{}", test.output);
 }
 
-/// The value of `key` in what the probe's `/environ` or `/config` answered, if it is there.
+/// Returns the value of `key` in the probe's response to `/environ` or `/config`, if present.
 pub(crate) fn value(response: &Response, key: &str) -> Option<String> {
     assert_eq!(response.status, 200, "{response:?}");
     let start = format!("  \"{key}\": ");
@@ -55,7 +55,7 @@ pub(crate) fn value(response: &Response, key: &str) -> Option<String> {
     Some(line.trim_end_matches(',').trim_matches('"').to_owned())
 }
 
-/// The probe's answer to `/config` at `mount`: the option `note` as that mount has it.
+/// Returns the option `note` in the probe's response to `/config` at `mount`.
 pub(crate) fn note(server: &Server, host: &str, mount: &str) -> String {
     let target = format!("{mount}/config");
     let response = server.request("GET", &target).header("Host", host).send();

@@ -8,8 +8,7 @@ use crate::support::stock;
 
 const DOCS: &str = include_str!("../../docs/directives.md");
 
-/// Name of each directive of the module, with what `httpd -L` says of it: its help, and where it
-/// may stand.
+/// Returns each directive's name, with its help and its contexts in `httpd -L`.
 fn directives() -> BTreeMap<String, Vec<String>> {
     let output = stock().httpd(&["-L"]);
     let mut directives = BTreeMap::new();
@@ -30,14 +29,14 @@ fn directives() -> BTreeMap<String, Vec<String>> {
     directives
 }
 
-/// The section of the documentation on one directive.
+/// Returns the section of the documentation on one directive.
 fn section(name: &str) -> Option<&'static str> {
     let start = format!("\n## {name}\n");
     let (_, rest) = DOCS.split_once(start.as_str())?;
     Some(rest.split("\n## ").next().unwrap_or(rest))
 }
 
-/// What a row of a section's table says.
+/// Returns the text of a row of a section's table.
 fn row<'d>(section: &'d str, what: &str) -> &'d str {
     let start = format!("| {what} | ");
     let line = section.lines().find_map(|line| line.strip_prefix(start.as_str()));
@@ -100,7 +99,7 @@ fn the_options_of_a_process_group_are_documented() {
         assert_eq!(row[1..4], [option.takes, option.default, option.meaning], "{}", option.name);
         assert!(!row[4].is_empty(), "{}: what mod_wsgi's default is", option.name);
     }
-    // How a value is written is said for every kind of it.
+    // The page has the format of every type of value.
     for option in OPTIONS {
         let is_said = section.lines().any(|line| {
             let kinds = line.strip_prefix("| ").and_then(|rest| rest.split_once(" |"));
@@ -118,7 +117,7 @@ fn help_is_one_line_of_english() {
     }
 }
 
-/// What the documentation quotes as errors is what httpd says: the rest is in `errors`.
+/// The errors in the documentation equal httpd's; `errors` tests the rest.
 #[test]
 fn the_words_of_errors_are_documented() {
     let text = DOCS.split_whitespace().collect::<Vec<_>>().join(" ");

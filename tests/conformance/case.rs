@@ -1,6 +1,5 @@
-//! What a case is: requests and what must come back, as data. Who carries them out is the
-//! [`driver`](crate::driver)'s business, and which gateway answers is the
-//! [`Target`](crate::target::Target)'s.
+//! A case as data: requests and their expected responses. The [`driver`](crate::driver) sends them,
+//! and the [`Target`](crate::target::Target) is the gateway that answers.
 
 /// One case: a conversation on one connection. When its steps are done the connection is either
 /// closed, or fit for one more request: the driver makes sure of that after every case.
@@ -8,13 +7,13 @@
 pub(crate) struct Case {
     pub(crate) name: &'static str,
     pub(crate) steps: Vec<Step>,
-    /// What a gateway must be able to do, beyond plain requests and responses.
+    /// The features of the gateway that the case needs, beyond plain requests and responses.
     pub(crate) needs: Vec<Need>,
     /// Records that must be in the log, once for each time that they stand here.
     pub(crate) logs: Vec<(Level, &'static str)>,
 }
 
-/// What not every gateway or way to it can do.
+/// A feature that some gateways, or ways to them, lack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Need {
     /// The application sees the request body while it is still on its way.
@@ -45,8 +44,10 @@ pub(crate) enum Level {
     Trace,
 }
 
-/// One step of a case. In every text `{probe}` stands for the mount point of the probe,
-/// `{scheme}` for the URL's scheme, and `{etag}` and `{modified}` for the ETag and Last-Modified that came last.
+/// One step of a case.
+///
+/// In every text `{probe}` stands for the mount point of the probe and `{scheme}` for the URL's
+/// scheme. `{etag}` and `{modified}` stand for the last ETag and Last-Modified.
 #[derive(Clone, Debug)]
 pub(crate) enum Step {
     /// Sends a request and reads the response.
@@ -105,7 +106,7 @@ pub(crate) enum Content {
     PatternChunks(usize, usize),
 }
 
-/// What must come back.
+/// An expected response.
 #[derive(Clone, Debug)]
 pub(crate) struct Expect {
     pub(crate) status: u16,
@@ -137,7 +138,7 @@ pub(crate) enum Body {
     Pattern(usize),
 }
 
-/// How the body must end.
+/// The expected end of a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum End {
     /// Complete, as its framing says.
@@ -152,12 +153,12 @@ pub(crate) enum End {
     Broken,
 }
 
-/// A case of one request.
+/// Makes a case of one request.
 pub(crate) fn case(name: &'static str, ask: Ask, expect: Expect) -> Case {
     talk(name, vec![Step::Ask(ask, expect)])
 }
 
-/// A case of several steps.
+/// Makes a case of several steps.
 pub(crate) fn talk(name: &'static str, steps: Vec<Step>) -> Case {
     Case { name, steps, needs: Vec::new(), logs: Vec::new() }
 }
@@ -271,7 +272,7 @@ impl Expect {
     }
 }
 
-/// The bytes that the probe's `/bytes` answers with.
+/// Returns the bytes of the probe's `/bytes`.
 pub(crate) fn pattern(length: usize) -> Vec<u8> {
     (0..length).map(|at| (at % 251) as u8).collect()
 }

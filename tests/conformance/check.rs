@@ -12,7 +12,7 @@ pub(crate) type Result<T = ()> = std::result::Result<T, String>;
 /// Headers in the order of the wire, their values as bytes.
 pub(crate) type Headers = Vec<(String, Vec<u8>)>;
 
-/// `Err` if `found` is not what is expected.
+/// Compares `found` with the expected value. Returns `Err` if they differ.
 pub(crate) fn same<F, E>(what: &str, found: F, expected: E) -> Result
 where
     F: PartialEq<E> + Debug,

@@ -6,14 +6,14 @@ use httpd_testkit::{Builder, Server, mpm_tests};
 use crate::embedded::Embedded;
 use crate::{cases, driver};
 
-/// [`Embedded::builder`], with all that it mounts in a process group.
+/// Returns [`Embedded::builder`] with all its mounts in a process group.
 pub(crate) fn builder() -> Builder {
     Embedded::builder()
         .conf("RustDaemonProcess conformance processes=2 threads=5")
         .conf("RustProcessGroup conformance")
 }
 
-/// The processes of the group, the one in reserve among them.
+/// Returns the processes of the group, including the spare one.
 pub(crate) fn processes(server: &Server) -> Vec<i32> {
     server.group("conformance").pids()
 }
@@ -35,7 +35,7 @@ mpm_tests! {
         target.server.wait_for("three daemon processes", || processes(&target.server).len() == 3);
         let (children, daemons) = (target.server.children_pids(), processes(&target.server));
         driver::run(&target, &cases::all());
-        // Whatever happened to the applications, their processes are still there.
+        // The processes outlive all failures of their applications.
         assert_eq!(processes(&target.server), daemons);
         assert_eq!(target.server.children_pids(), children);
     }

@@ -37,7 +37,8 @@ pub(crate) fn converse(target: &dyn Target, case: &Case, patience: Duration) -> 
     }
 }
 
-/// Every record that the cases expect is there as often as they say, and no error beside them.
+/// Checks the log: it must have every record that the cases expect, as often as they say, and no
+/// other error.
 pub(crate) fn check_log(target: &dyn Target, cases: &[&Case], failures: &mut String) {
     let mut expected: Vec<(Level, &str, usize)> = Vec::new();
     for (level, text) in cases.iter().flat_map(|case| &case.logs) {
@@ -140,7 +141,7 @@ impl<'t> Talk<'t> {
                 while found.len() < bytes.len() {
                     found.extend(self.open()?.read_chunk().ok_or("the last chunk")?);
                 }
-                // What comes next may be there already.
+                // The next response may have begun to arrive.
                 found.truncate(bytes.len());
                 same(
                     "what came",
@@ -271,7 +272,7 @@ impl<'t> Talk<'t> {
         let (got, headed) = (of(self, "GET")?, of(self, "HEAD")?);
         let heads = |response: &Response| {
             let mut fields = response.headers.clone();
-            // A date may pass, and how the body of a GET ends is no part of it.
+            // A date may pass, and the framing of a GET's body does not matter.
             fields.retain(|(name, _)| {
                 !["date", "transfer-encoding"].contains(&&*name.to_ascii_lowercase())
             });

@@ -15,7 +15,7 @@ pub(crate) struct Embedded {
 }
 
 impl Embedded {
-    /// A server with the probe at `/probe`, `files/` as its root, and error pages of its own.
+    /// Returns a server with the probe at `/probe`, `files/` as its root, and its own error pages.
     pub(crate) fn builder() -> httpd_testkit::Builder {
         let mut builder = Server::builder()
             .module("mod_rust.so")
@@ -66,7 +66,7 @@ impl Target for Embedded {
     }
 }
 
-/// The module's records in an ErrorLog.
+/// Returns the module's records in an ErrorLog.
 pub(crate) fn records(log: &str, level: Level, text: &str) -> Vec<String> {
     let level = match level {
         Level::Error => "[rust:error]",
@@ -84,7 +84,7 @@ mpm_tests! {
         let target = Embedded::start(Embedded::builder().mpm(mpm));
         let children = target.server.children_pids();
         driver::run(&target, &cases::all());
-        // Whatever happened to the applications, their processes are still there.
+        // The processes outlive all failures of their applications.
         assert_eq!(target.server.children_pids(), children);
     }
 }

@@ -10,7 +10,7 @@ use crate::check::{Headers, Result, check_body, check_head, same};
 use crate::embedded::Embedded;
 use crate::{cases, daemon, driver};
 
-/// How curl ends when a response does not: the stream was reset, or the transfer was cut.
+/// curl's exit codes for an incomplete response: a reset stream, or a truncated transfer.
 const BROKEN: [i32; 2] = [92, 18];
 
 fn run(mpm: Mpm, builder: Builder) {
@@ -38,7 +38,7 @@ fn run(mpm: Mpm, builder: Builder) {
     assert!(failures.is_empty(), "of {} cases, these failed:\n{failures}", fit.len());
 }
 
-/// Request and response of a case that curl can ask.
+/// Returns request and response of a case that curl can send.
 fn fits(case: &Case) -> Option<(&Ask, Expect)> {
     let [Step::Ask(ask, expect)] = case.steps.as_slice() else { return None };
     let own =
@@ -118,7 +118,7 @@ fn exchange(server: &Server, ask: &Ask, expect: &Expect) -> Result {
     check_body(&output.stdout, expect).map_err(|what| format!("{what}\n{}", said()))
 }
 
-/// The answer to a request whose body is not read, by nghttp.
+/// Sends a request whose body is not read, by nghttp, and returns the response.
 fn unread(server: &Server, size: usize) -> Result {
     server.write_file("upload", pattern(size));
     let upload = server.root().join("upload").display().to_string();

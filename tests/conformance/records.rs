@@ -1,5 +1,5 @@
-//! Where an application's records go: to the ErrorLog of the request's virtual host, if its LogLevel
-//! takes them.
+//! Tests the ErrorLog of an application's records: that of the request's virtual host, if its
+//! LogLevel admits them.
 
 use httpd_testkit::Server;
 

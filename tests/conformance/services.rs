@@ -1,5 +1,5 @@
-//! What the cases say of the probe's body readers holds for services, which do not wait on the
-//! thread that has the request.
+//! The cases of the probe's body readers hold for services, too, which do not wait on the thread of
+//! the request.
 
 use httpd_testkit::mpm_tests;
 
@@ -7,7 +7,8 @@ use crate::case::{Case, Step, ok, talk};
 use crate::embedded::Embedded;
 use crate::{daemon, driver};
 
-/// The axum example's `/echo` reads the whole body, its `/duplex` sends back what has come.
+/// Returns the cases for the axum example: `/echo` reads the whole body, `/duplex` sends back each
+/// piece.
 fn cases() -> Vec<Case> {
     let head = |path: &str, fields: &str| {
         let text = format!("POST /api{path} HTTP/1.1\r\nHost: a\r\n{fields}\r\n\r\n");
@@ -52,7 +53,7 @@ fn cases() -> Vec<Case> {
             vec![
                 head("/duplex", "Content-Length: 6"),
                 Step::Write(b"abc".into()),
-                // The body that the service hands back knows its length.
+                // The body that the service returns knows its length.
                 Step::ReadHead(ok().header("Content-Length", "6")),
                 Step::ReadBytes(b"abc"),
                 Step::Write(b"def".into()),

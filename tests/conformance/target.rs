@@ -5,24 +5,24 @@ use std::time::Duration;
 
 use crate::case::{Level, Need};
 
-/// What the table of cases is run against.
+/// A gateway that the table of cases runs against.
 pub(crate) trait Target {
-    /// Where it takes HTTP/1.1 connections.
+    /// Returns the address of its HTTP/1.1 listener.
     fn addr(&self) -> SocketAddr;
 
-    /// Where the probe is mounted: `/probe`.
+    /// Returns the mount point of the probe: `/probe`.
     fn mount(&self) -> &str;
 
-    /// The scheme of its URLs.
+    /// Returns the scheme of its URLs.
     fn scheme(&self) -> &str {
         "http"
     }
 
-    /// How long to wait for what should take no time.
+    /// Returns the longest wait for a step that should take no time.
     fn patience(&self) -> Duration;
 
-    /// What is in the page that the server shows for this error status itself, where a case has `the
-    /// server's own` and the status. `None`: just that.
+    /// Returns the text of the server's own page for this error status, if a case has `the server's
+    /// own` and the status. `None` means just that text.
     fn own_page(&self, status: u16) -> Option<&'static str> {
         let _ = status;
         None
@@ -33,6 +33,6 @@ pub(crate) trait Target {
         &[]
     }
 
-    /// The records of the log with this level that hold `text`, up to now.
+    /// Returns the current log records of this level that contain `text`.
     fn records(&self, level: Level, text: &str) -> Vec<String>;
 }

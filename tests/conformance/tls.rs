@@ -99,7 +99,7 @@ fn carry(stream: TcpStream, addr: SocketAddr, certificate: &Path) {
     let _ = down.join();
 }
 
-/// Until one of them ends; how is not this thread's business.
+/// Copies until one side ends; the reason does not matter here.
 fn copy(from: &mut impl Read, to: &mut impl Write) {
     let mut buffer = vec![0; 64 * 1024];
     while let Ok(count @ 1..) = from.read(&mut buffer) {

@@ -12,10 +12,10 @@ pub(crate) const TARGETS: [&str; 3] = ["/hello", "/embedded", "/hello.txt"];
 pub(crate) const SHOWN: [&str; 3] = ["process group", "embedded", "file"];
 
 const CLIENTS: usize = 2;
-/// Between two rounds: they measure, and are no load.
+/// The pause between two rounds. The clients measure, and must not add load.
 const PAUSE: Duration = Duration::from_millis(3);
 
-/// What they saw, for each target.
+/// The results for each target.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Seen {
     /// In microseconds, in order.
@@ -24,7 +24,7 @@ pub(crate) struct Seen {
 }
 
 impl Seen {
-    /// The time that so many thousandths of the requests did not exceed, in microseconds.
+    /// Returns the time that this many thousandths of the requests did not exceed, in microseconds.
     pub(crate) fn quantile(&self, target: usize, thousandths: usize) -> u64 {
         let times = &self.times[target];
         let at = (times.len() * thousandths / 1000).min(times.len().saturating_sub(1));

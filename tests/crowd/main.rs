@@ -46,7 +46,7 @@ fn arguments() -> Result<Plan, String> {
     Ok(plan)
 }
 
-/// `clients` in all, at a group with `threads` in two processes.
+/// Plans `clients` in all, at a group with `threads` in two processes.
 fn plan(clients: usize, threads: usize, together: Duration) -> Plan {
     let (small, large) = (clients / 10, clients / 50);
     let (senders, stallers) = (clients / 50, (clients / 1000).max(1));
@@ -69,7 +69,7 @@ fn plan(clients: usize, threads: usize, together: Duration) -> Plan {
     }
 }
 
-/// Each client is a descriptor here, and one in a child of httpd.
+/// Raises the descriptor limit: each client is a descriptor here, and one in a child of httpd.
 fn raise_limit(clients: usize) -> Result<(), String> {
     let wanted = clients as u64 + 1000;
     let mut limit = getrlimit(Resource::Nofile);

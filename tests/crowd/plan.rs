@@ -1,10 +1,10 @@
-//! What a crowd is made of, and the server that it meets.
+//! The composition of a crowd, and its server.
 
 use std::time::Duration;
 
 use httpd_testkit::{Mpm, Server};
 
-/// What a slow client does.
+/// The behaviour of a slow client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// Keeps its connection, and asks for `hello` now and then.
@@ -36,28 +36,29 @@ impl Kind {
 
 /// A crowd, and what it is served with.
 pub(crate) struct Plan {
-    /// How many clients of each [`Kind`].
+    /// The number of clients of each [`Kind`].
     pub(crate) clients: [usize; 5],
     /// The processes of the group, and the threads of each.
     pub(crate) processes: usize,
     pub(crate) threads: usize,
-    /// httpd's children and the threads of each. Each slow upload, and each slow download that is
-    /// larger than httpd's buffers, holds one of them: that is httpd's design, not the gateway's. A
-    /// child none of whose threads is free closes kept connections that rest, and shares come uneven,
-    /// so that one child has to have enough for all.
+    /// httpd's children and the threads of each.
+    ///
+    /// By httpd's design, each slow upload, and each slow download that is larger than httpd's
+    /// buffers, holds a thread. A child without a free thread closes idle kept connections. The
+    /// connections spread unevenly, so one child must have enough threads for all.
     pub(crate) children: usize,
     pub(crate) child_threads: usize,
-    /// How long the fast clients ask before the crowd comes, and while all of it is there.
+    /// The time of the fast clients without the crowd, and with all of it.
     pub(crate) alone: Duration,
     pub(crate) together: Duration,
-    /// How long an idle client keeps silent.
+    /// The pause of an idle client.
     pub(crate) silence: Duration,
     /// A reader takes so many bytes in each of these times.
     pub(crate) reads: (usize, Duration),
     /// A sender's bytes, and the time between two of them.
     pub(crate) sends: (usize, Duration),
-    /// A p99 of the embedded application counts as so much at least, in microseconds: a core that is
-    /// given to another process for a moment is nobody's fault.
+    /// The least value that counts as the embedded application's p99, in microseconds. A core may
+    /// be given to another process for a moment.
     pub(crate) at_least_us: u64,
     /// mod_reqtimeout gives a body so many seconds, and one more for each 500 bytes.
     pub(crate) body_seconds: u32,

@@ -15,10 +15,10 @@ use super::slow::{BODIES, Crowd, Tally, body};
 /// httpd's child. httpd's threads and the machine's cores are shared by both, so what the crowd costs
 /// httpd is in either; the group's share is the way over the bridge.
 pub(crate) const FACTOR: u64 = 3;
-/// What a crowd needs to go home once it is told to, beside its slowest response.
+/// The time that a crowd needs to end once it is told to, beyond its slowest response.
 const LAST: Duration = Duration::from_secs(120);
 
-/// What processes hold.
+/// The resources of processes.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Holdings {
     pub(crate) threads: usize,
@@ -46,7 +46,7 @@ impl Holdings {
     }
 }
 
-/// What a run has seen.
+/// The results of a run.
 pub(crate) struct Outcome {
     at_least_us: u64,
     pub(crate) tallies: [Tally; 5],
@@ -57,9 +57,9 @@ pub(crate) struct Outcome {
     pub(crate) group: [Holdings; 2],
     /// The processes that served at the end are those from the beginning.
     pub(crate) same_processes: bool,
-    /// Who did not come to an end.
+    /// The number of clients that did not finish.
     pub(crate) lost: usize,
-    /// How often a child of httpd's had no thread left, and closed kept connections for that.
+    /// The number of times that an httpd child had no thread left, and closed kept connections.
     pub(crate) busy: usize,
     pub(crate) took: Duration,
 }
@@ -140,7 +140,7 @@ fn for_a_while(server: &Server, length: Duration, mut look: impl FnMut()) -> See
     })
 }
 
-/// httpd's children, and the group's processes that serve.
+/// Returns httpd's children, and the group's serving processes.
 fn processes(server: &Server, count: usize) -> (Vec<i32>, Vec<i32>) {
     let group = server.group("app").wait_ready(count);
     let all: Vec<_> = server.group("app").processes().iter().map(|process| process.pid).collect();
@@ -150,7 +150,7 @@ fn processes(server: &Server, count: usize) -> (Vec<i32>, Vec<i32>) {
 }
 
 impl Outcome {
-    /// What is not as it must be.
+    /// Returns the violated expectations.
     pub(crate) fn faults(&self) -> Vec<String> {
         let mut faults = Vec::new();
         for (kind, tally) in Kind::ALL.into_iter().zip(&self.tallies) {
@@ -189,7 +189,7 @@ impl Outcome {
         faults
     }
 
-    /// The tables.
+    /// Prints the tables.
     pub(crate) fn print(&self) {
         println!("| slow clients | number | requests served | MiB | failed |");
         println!("| --- | --- | --- | --- | --- |");

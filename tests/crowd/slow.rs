@@ -13,14 +13,14 @@ use tokio::time::{sleep, timeout};
 
 use super::plan::{Kind, Plan};
 
-/// How long the server may say nothing.
+/// The longest silence of the server.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// What a client's kernel takes in for it, so that the server has to wait for the client.
+/// The receive buffer of a client, so small that the server has to wait for the client.
 const WINDOW: u32 = 16 * 1024;
 /// So many come at the same time.
 const COMING: usize = 64;
 
-/// What became of the clients of one kind.
+/// The results of the clients of one kind.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Tally {
     pub(crate) clients: usize,
@@ -29,7 +29,7 @@ pub(crate) struct Tally {
     pub(crate) failed: Vec<String>,
 }
 
-/// What all clients share.
+/// The state that all clients share.
 pub(crate) struct Crowd {
     addr: SocketAddr,
     reads: (usize, Duration),
@@ -43,7 +43,7 @@ pub(crate) struct Crowd {
     tallies: [Mutex<Tally>; 5],
 }
 
-/// What a response must be.
+/// An expected response.
 enum Expected<'a> {
     Bytes(&'a [u8]),
     /// So many bytes of the probe's pattern.
@@ -68,12 +68,12 @@ impl Expected<'_> {
     }
 }
 
-/// The bodies that are sent: the answer to one is wrong for another.
+/// Returns the body to send: the response to one is wrong for another.
 pub(crate) fn body(number: usize, length: usize) -> Vec<u8> {
     (0..length).map(|at| b'a' + ((number * 7 + at * (number + 1)) % 26) as u8).collect()
 }
 
-/// How many different bodies.
+/// The number of different bodies.
 pub(crate) const BODIES: usize = 16;
 
 impl Crowd {
@@ -91,12 +91,12 @@ impl Crowd {
         }
     }
 
-    /// How many have come, or failed to.
+    /// Returns the number of clients that have arrived, or failed to.
     pub(crate) fn there(&self) -> usize {
         self.there.load(Ordering::Acquire)
     }
 
-    /// Nobody begins anything any more.
+    /// Stops the clients from beginning anything.
     pub(crate) fn send_home(&self) {
         self.over.store(true, Ordering::Release);
     }
@@ -116,7 +116,7 @@ impl Crowd {
         tally.bytes += bytes as u64;
     }
 
-    /// The life of one client.
+    /// Runs one client.
     pub(crate) async fn live(self: Arc<Self>, kind: Kind, number: usize) {
         if let Err(error) = self.try_live(kind, number).await {
             let mut tally =
@@ -159,7 +159,7 @@ impl Crowd {
             Kind::Staller => {
                 while !self.is_over() {
                     client.post(100_000).await?;
-                    // Every second one goes on sending until it is told off, the others are silent.
+                    // Every second client sends until it is refused; the others are silent.
                     while number.is_multiple_of(2) && client.is_silent(self.sends.1).await? {
                         client.write(b"x").await?;
                     }
@@ -222,7 +222,7 @@ struct Client {
 }
 
 impl Client {
-    /// Whether nothing comes for so long.
+    /// Returns whether nothing arrives for this time.
     async fn is_silent(&mut self, time: Duration) -> io::Result<bool> {
         match timeout(time, self.some(1024)).await {
             Err(_) => Ok(true),
@@ -261,7 +261,7 @@ impl Client {
         Ok(())
     }
 
-    /// Some bytes, `most` at most.
+    /// Reads some bytes, `most` at most.
     async fn some(&mut self, most: usize) -> io::Result<Vec<u8>> {
         if !self.unread.is_empty() {
             let rest = self.unread.split_off(most.min(self.unread.len()));
@@ -282,7 +282,7 @@ impl Client {
         }
     }
 
-    /// The status, and the Content-Length if there is one.
+    /// Reads the status, and the Content-Length if present.
     async fn head(&mut self) -> io::Result<(u16, Option<usize>)> {
         let mut head = Vec::new();
         let end = loop {

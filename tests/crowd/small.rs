@@ -22,7 +22,7 @@ fn plan() -> Plan {
         silence: Duration::from_secs(2),
         reads: (64 * 1024, Duration::from_millis(100)),
         sends: (10, Duration::from_millis(200)),
-        // Other tests run beside it; whoever slow clients hold up is held up for seconds.
+        // Other tests run at the same time; a client that slow clients delay is delayed by seconds.
         at_least_us: 100_000,
         body_seconds: 4,
     }

@@ -9,14 +9,14 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::support::{Stage, pid, run, setup};
 
-/// The one httpd child of a server that has no more.
+/// Returns the only httpd child of a server.
 fn child_of(stage: &Stage) -> i32 {
     let is_daemon = |pid| proc::title(pid).is_ok_and(|title| title.contains("rust:"));
     let children = stage.children_pids();
     *children.iter().find(|pid| !is_daemon(**pid)).expect("a child of httpd's")
 }
 
-/// The target of a request that is answered at once.
+/// Returns the target of a request that is answered at once.
 fn any() -> String {
     run("any", "")
 }
@@ -62,7 +62,7 @@ fn a_killed_child_leaves_the_processes_fit() {
     stage.wait_for("rest", || stage.running() == 0);
 }
 
-/// A child that is killed leaves no place taken for longer than its requests would have waited.
+/// A killed child counts in the load for no longer than its requests would have waited.
 #[test]
 fn a_killed_child_takes_no_place_among_those_that_wait() {
     let stage = setup("threads=1 queue-size=1 connect-timeout=1")
@@ -74,7 +74,7 @@ fn a_killed_child_takes_no_place_among_those_that_wait() {
     stage.wait_for("a refusal", || stage.figure("app", "RefusedFull") == 1);
     stage.kill(child_of(&stage));
     drop(waiting);
-    // Refused, or told that no process was ready: the latter has waited.
+    // The client is refused at once, or after the wait for a process.
     stage.wait_for("a place", || {
         stage.get(&any());
         stage.lines("RUST0022") > 0
@@ -120,7 +120,7 @@ fn kept_connections_are_limited_and_given_up_for_a_request() {
     get(&any);
     let others = numbers(child);
     let before = others.len();
-    // Processes that are equally busy take turns.
+    // Equally busy processes alternate.
     for _ in 0..2 * PROCESSES {
         get(&any);
     }

@@ -145,8 +145,8 @@ fn an_old_generation_has_one_process_to_spare_and_no_more() {
     let response = held.read_response();
     assert_eq!(response.status, 502, "{response:?}");
     stage.wait_log("RUST0020");
-    // Nobody forks for a generation that is over, but its spare process takes the one that nobody
-    // had begun.
+    // No process is forked for an ended generation, but its spare process takes the request that no
+    // other had begun.
     let spare = stage.wait_mark("queued");
     stage.wait_log("RUST0038");
     let line = stage.wait_log("RUST0039");
@@ -179,7 +179,7 @@ fn the_last_process_of_an_old_generation_is_not_replaced() {
     stage.kill(old);
     let response = held.read_response();
     assert_eq!(response.status, 502, "{response:?}");
-    // Nobody is left to take it: the processes of another generation are not its.
+    // No process is left for it: the processes of another generation do not serve it.
     let response = queued.read_response();
     assert_eq!(response.status, 503, "{response:?}");
     stage.wait_log("RUST0022");

@@ -1,5 +1,5 @@
-//! Ends and replacements that somebody wants: httpd's restarts and stops, one process, all processes
-//! of a group.
+//! Tests requested ends and replacements: httpd's restarts and stops, one process, all processes of
+//! a group.
 
 use std::path::Path;
 use std::process::Command;
@@ -9,14 +9,14 @@ use httpd_testkit::{Signal, find_module, mpm_tests, proc};
 
 use crate::support::{self, Stage, pid, run, setup};
 
-/// The files in the runtime folder that are sockets of a group.
+/// Returns the sockets of a group in the runtime folder.
 fn sockets(stage: &Stage) -> Vec<String> {
     let folder = std::fs::read_dir(stage.root().join("run")).unwrap();
     let names = folder.map(|entry| entry.unwrap().file_name().into_string().unwrap());
     names.filter(|name| name.ends_with(".sock")).collect()
 }
 
-/// The module at `path` with another text of the same length in its code.
+/// Returns the module at `path` with another text of the same length in its code.
 fn changed(path: &Path, from: &str, to: &str) -> Vec<u8> {
     let sed =
         Command::new("sed").env("LC_ALL", "C").arg(format!("s/{from}/{to}/g")).arg(path).output();
@@ -40,7 +40,7 @@ mpm_tests! {
         assert_eq!(pid(&held.read_response()), of);
         stage.wait_gone(&old);
         stage.wait_log(&format!("daemon process {of} of an earlier configuration has served"));
-        // Dormant ones are told of too, so all three.
+        // Dormant processes are reported too, so all three are.
         stage.wait_log_count("of an earlier configuration has served its last request", 3);
         assert_eq!(sockets(&stage).len(), 3, "{:?}", sockets(&stage));
     }
@@ -59,7 +59,7 @@ mpm_tests! {
         let mut held = stage.send(&support::run("held", "here,gate,head,code"));
         let of = stage.wait_mark("held");
         assert!(old.contains(&of));
-        // As package managers do it: one file in place of the other.
+        // Package managers replace the file in this way, too.
         stage.write_file("modules/new.so", other_file);
         let module = stage.root().join("modules/mod_stage.so");
         std::fs::rename(stage.root().join("modules/new.so"), &module).unwrap();

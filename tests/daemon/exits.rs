@@ -6,9 +6,10 @@ use httpd_testkit::mpm_tests;
 
 use crate::support::{self, setup};
 
-/// Statuses that would mean something if mod_rust or httpd had given them: a good end, SIGQUIT and
-/// SIGKILL as the MPMs hand them over, httpd's fatal child (`APEXIT_CHILDFATAL`), and those with
-/// which a daemon process says that it has told what went wrong.
+/// Exit statuses that mean something if mod_rust or httpd uses them.
+///
+/// These are a good end, SIGQUIT and SIGKILL as the MPMs report them, and httpd's fatal child
+/// (`APEXIT_CHILDFATAL`). A daemon process uses others after it has logged an error.
 const STATUSES: [i32; 8] = [0, 3, 7, 9, 15, 70, 71, 72];
 
 mpm_tests! {

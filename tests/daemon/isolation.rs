@@ -111,14 +111,14 @@ impl Tamperer {
         Self { memory: memory.expect("its memory"), start, length: (end - start) as usize }
     }
 
-    /// `false` once the process has gone.
+    /// Fills the board; returns `false` once the process has ended.
     fn fill(&self, mut byte: impl FnMut() -> u8) -> bool {
         let bytes: Vec<u8> = (0..self.length).map(|_| byte()).collect();
         self.memory.write_all_at(&bytes, self.start).is_ok()
     }
 }
 
-/// Another group is served, and its dead processes are replaced.
+/// Checks that another group is served, and that its dead processes are replaced.
 fn others_are_well(stage: &Stage) {
     assert_eq!(stage.get("/probe/bytes/10").body.len(), 10);
     let process = stage.group("probe").wait_ready(1)[0];
@@ -145,13 +145,13 @@ fn tampered(arguments: &str) -> Stage {
     stage
 }
 
-/// The group's lock names a process that lives and does not give it back, whatever byte of it is asked.
+/// The group's lock names a live process that never releases it, for every byte of the memory.
 #[test]
 fn a_lock_that_is_held_for_ever_does_not_hold_httpd() {
     let stage = tampered("");
     let process = stage.app().pids()[0];
     for byte in [1, 0, 0xff] {
-        // 0x01010101 is not a pid, so that it is 1 in the lock alone that counts: the first word.
+        // 0x01010101 is not a process id, so the lock alone has 1: in its first word.
         let tamperer = Tamperer::of(stage.app().pids()[0]);
         assert!(tamperer.fill(|| byte));
         tamperer.memory.write_all_at(&1_u32.to_ne_bytes(), tamperer.start).unwrap();

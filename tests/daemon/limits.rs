@@ -6,7 +6,7 @@ use httpd_testkit::proc;
 
 use crate::support::{Setup, Stage, pid, run, setup};
 
-/// A group with just this limit: what has a default is off.
+/// Makes a group with only this limit, and all default limits off.
 fn only(limit: &str) -> Setup {
     let off = ["queue-timeout", "startup-timeout"];
     let off: String =
@@ -54,7 +54,7 @@ fn memory_limit() {
 
 #[test]
 fn cpu_time_limit() {
-    // Where others want the processors too, that takes a while.
+    // This takes longer if other processes use the CPU.
     let stage = only("cpu-time-limit=1")
         .with(|builder| builder.conf("Timeout 60").patience(Duration::from_secs(60)))
         .start();
@@ -90,7 +90,8 @@ fn request_timeout() {
     let response = held.read_response();
     assert_eq!(response.status, 504, "{response:?}");
     stage.wait_log("RUST0027");
-    // The thread is stuck: another process takes its place, and it goes without waiting for it.
+    // The thread is stuck: another process replaces this one, which ends without waiting for the
+    // thread.
     wait_replaced(&stage, first, "request_timeout");
     stage.pid_of_answer();
     stage.gates.open("held");
@@ -124,7 +125,7 @@ fn startup_timeout() {
         .start();
     let line = stage.wait_log("RUST0033");
     assert!(line.contains("startup-timeout"), "{line}");
-    // While it waits for its next start, requests are told at once.
+    // Requests are answered at once while the group waits for its next start.
     let response = stage.get(&run("any", ""));
     assert_eq!(response.status, 503, "{response:?}");
     assert!(response.header("retry-after").is_some(), "{response:?}");
@@ -167,7 +168,7 @@ fn socket_timeout() {
     let response = held.read_response();
     assert_eq!(response.status, 504, "{response:?}");
     stage.wait_log("RUST0025");
-    // The process goes on: nobody told it that it takes too long.
+    // The process continues, because no limit ends it.
     assert!(proc::is_alive(of));
     assert_eq!(stage.pid_of_answer(), of);
     stage.gates.open("held");

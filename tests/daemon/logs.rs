@@ -1,4 +1,4 @@
-//! Lines of daemon processes, wherever ErrorLog sends them.
+//! Tests the log lines of daemon processes for every kind of ErrorLog.
 
 use std::fs::{self, OpenOptions, Permissions};
 use std::io::Write as _;

@@ -1,5 +1,5 @@
-//! Daemon mode: what becomes of requests, processes and sockets, whatever happens to them. One test at
-//! least for each row of the table in docs/daemon-mode.md.
+//! Tests daemon mode: requests, processes and sockets under every failure. Each row of the table in
+//! docs/daemon-mode.md has at least one test.
 
 mod clients;
 mod crowds;

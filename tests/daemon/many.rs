@@ -4,7 +4,8 @@ use httpd_testkit::proc;
 
 use crate::support::setup;
 
-/// CPU time of a process, whoever else wants the processors, with mappings and descriptors.
+/// Returns the CPU time of a process, with its mappings and descriptors. Other processes do not
+/// affect it.
 fn costs(pid: i32) -> (f64, usize, usize) {
     let text = std::fs::read_to_string(format!("/proc/{pid}/schedstat")).expect("schedstat");
     let ns: f64 = text.split(' ').next().expect("a time").parse().expect("nanoseconds");

@@ -1,4 +1,4 @@
-//! What the processes of a group are, as /proc shows it, and who may talk to them.
+//! Tests the properties of a group's processes in /proc, and the permission to connect to them.
 
 use std::collections::BTreeSet;
 use std::io::{Read as _, Write as _};
@@ -10,18 +10,19 @@ use httpd_testkit::{mpm_tests, proc};
 
 use crate::support::{Stage, pid, run, setup};
 
-/// Processes take another user's place, and other processes' descriptors can be read, as root alone.
+/// Returns whether this is root. Only root can change a process's user and read other processes'
+/// descriptors.
 pub(crate) fn is_root() -> bool {
     std::fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0)
 }
 
-/// The numbers of an account, as `id` says them.
+/// Returns the ids of an account, as `id` prints them.
 fn id(option: &str, user: &str) -> String {
     let output = Command::new("id").args([option, user]).output().expect("the program id");
     String::from_utf8(output.stdout).expect("numbers").trim().to_owned()
 }
 
-/// What the process itself reads of `/proc/self/<file>`.
+/// Returns the process's own view of `/proc/self/<file>`.
 fn own(stage: &Stage, file: &str) -> String {
     stage.get(&format!("/stage/proc?file={file}")).text().to_owned()
 }
@@ -32,7 +33,7 @@ fn own_status(stage: &Stage, field: &str) -> String {
     line.unwrap_or_else(|| panic!("{field}: {status}")).trim().to_owned()
 }
 
-/// Real, effective, saved and file system id, all the same.
+/// Returns real, effective, saved and file system id, all the same.
 fn four(id: &str) -> String {
     [id; 4].join("\t")
 }
@@ -178,7 +179,7 @@ fn a_root_of_its_own() {
     if !is_root() {
         return;
     }
-    // /tmp, where the stage's folder is: there is no /proc in it.
+    // The stage's folder is in /tmp, which has no /proc.
     let stage = setup("threads=2 chroot=/tmp home=/");
     let folder = stage.folder();
     let inside = format!("/{}", folder.file_name().unwrap().to_str().unwrap());
@@ -220,7 +221,7 @@ fn another_user_does_not_get_as_far_as_the_socket() {
 fn strangers_are_refused() {
     let stage = setup("threads=2").allow(&["RUST0036"]).start();
     stage.app().wait_ready(1);
-    // Who may connect and does not know the token: HELLO with a wrong one, as REQUEST needs.
+    // A peer may connect without the token: HELLO with a wrong one, before REQUEST.
     let slot =
         stage.app().processes().iter().find(|process| process.state == "ready").unwrap().slot;
     let path = stage.app().sockets().iter().find(|(number, _)| *number == slot).unwrap().1.clone();
@@ -284,7 +285,7 @@ fn a_group_grows_under_load() {
     stage.app().wait_ready(1);
     let mut held: Vec<_> = (0..3).map(|_| stage.send(&run("held", "here,gate"))).collect();
     let all = stage.app().wait_ready(3);
-    // What waits in the queue of the first stays there; what comes now finds a free one at once.
+    // Requests in the queue of the first stay there; a new request finds a free process at once.
     assert!(all.contains(&stage.pid_of_answer()));
     stage.gates.open("held");
     for connection in &mut held {

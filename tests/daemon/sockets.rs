@@ -12,7 +12,7 @@ fn is_root() -> bool {
     fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0)
 }
 
-/// A group whose name is the longest, with a path that has no room for it.
+/// The group's name has the greatest length, and its path is too long for a socket.
 #[test]
 fn the_longest_name_of_a_group() {
     let name = "n".repeat(64);
@@ -28,8 +28,8 @@ fn the_longest_name_of_a_group() {
     assert_eq!(server.get("/x").status, 200);
 }
 
-/// The answer to a request for a process whose socket `change` has changed. The time for it is far
-/// longer than a test waits.
+/// Returns the response to a request for a process whose socket `change` has changed. Its time-out
+/// is far longer than a test.
 fn unreachable(change: impl Fn(&Stage)) -> String {
     let stage = setup("processes=2 threads=1 connect-timeout=10min").allow(&["RUST0022"]).start();
     stage.app().wait_ready(2);

@@ -1,9 +1,9 @@
-//! An application whose requests stop where a test wants them to, so that whatever happens to its
-//! process happens at a known place. It is a module of its own, which the tests load.
+//! An application whose requests stop at given steps, so that a test can affect its process at a
+//! known point. It is a module of its own, which the tests load.
 //!
-//! A request is `/run?name=NAME&steps=STEP,STEP:NUMBER,...`; see [`step`]. Marks and gates are files in
-//! the folder that the option `folder` names: the step `here` adds a line with its process id to
-//! `NAME.here`, and `gate` waits until there is a `NAME.go`.
+//! A request is `/run?name=NAME&steps=STEP,STEP:NUMBER,...`; see [`step`]. Marks and gates are
+//! files in the folder that the option `folder` names. The step `here` adds a line with its process
+//! id to `NAME.here`, and `gate` waits for the file `NAME.go`.
 #![forbid(unsafe_code)]
 
 use std::convert::Infallible;
@@ -45,7 +45,7 @@ struct Options {
 /// The files that the step `fill` has opened.
 static FILES: Mutex<Vec<fs::File>> = Mutex::new(Vec::new());
 
-/// What the step `code` writes. A test changes it in the module's file.
+/// The output of the step `code`. A test changes it in the module's file.
 const CODE: &str = "the first code of the stage";
 
 struct Stage {
@@ -53,8 +53,8 @@ struct Stage {
     service: Box<dyn Application>,
 }
 
-/// `/service?name=NAME`: a service that gives its head, and its body of 1000 bytes once there is a
-/// `NAME.go`.
+/// Makes the service `/service?name=NAME`. It sends its head at once, and its body of 1000 bytes
+/// after `NAME.go` exists.
 fn late_body(folder: PathBuf) -> impl Application {
     service(Router::new().route(
         "/service",
@@ -182,7 +182,7 @@ impl Application for Stage {
     }
 }
 
-/// Each descriptor of this process: number, whether it is closed when a program is run, target.
+/// Lists each descriptor of this process: number, close-on-exec flag, target.
 fn descriptors() -> Result<String> {
     let mut text = String::new();
     for entry in fs::read_dir("/proc/self/fd")? {
@@ -245,7 +245,7 @@ impl<'r> Run<'r, '_> {
                 std::hint::black_box(deep(top, number << 10));
             }
             "log" => log::warn!("the stage says {argument}"),
-            // Milliseconds of CPU time, whoever else wants the processors.
+            // This step uses CPU time, in milliseconds, independent of other processes.
             "spin" => {
                 let used = || -> Result<u64> {
                     let text = fs::read_to_string("/proc/thread-self/schedstat")?;

@@ -17,7 +17,7 @@ fn a_factory_that_fails_opens_the_circuit_until_it_is_mended() {
     let after: u64 = response.header("retry-after").expect("Retry-After").parse().unwrap();
     assert!((1..=60).contains(&after), "{after}");
     stage.wait_log("RUST0024");
-    // Told once as an error for each step, however many processes failed in it.
+    // Each step logs one error, for any number of failed processes.
     for step in 1..=2 {
         let of_step = format!("failure {step} in a row");
         let errors = |log: &str| {
@@ -50,7 +50,7 @@ fn a_crash_loop_is_slowed_down() {
     stage.pid_of_answer();
 }
 
-/// Who waited for it would be told of connect-timeout, which is a failure here.
+/// A request that waited for it would get the error of connect-timeout, which is a failure here.
 #[test]
 fn nobody_waits_for_another_try() {
     let stage = setup("threads=2")
@@ -118,7 +118,7 @@ fn a_process_that_cannot_be_set_up_says_what_failed() {
     std::fs::remove_dir(closed).unwrap();
 }
 
-/// A process that still builds when its generation ends has nobody to serve. That is no error line.
+/// A process that still builds at the end of its generation has no requests. That is not an error.
 #[test]
 fn a_generation_that_ends_while_it_is_built() {
     let stage = setup("threads=1 startup-timeout=0").stage("awaits", "go").start();

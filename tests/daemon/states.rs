@@ -10,7 +10,7 @@ use httpd_testkit::{BodyEnd, ClientErrorKind, Connection, Mpm, Signal};
 
 use crate::support::{Stage, run, setup};
 
-/// Where a request is when its process dies.
+/// The state of a request when its process dies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum State {
     /// It lies in the socket, and the process has read nothing of it.
@@ -34,7 +34,7 @@ enum State {
     /// All of the body has been sent, and not END. A body of known length is whole then.
     LastKnown,
     LastChunked,
-    /// The process was told to finish, and has a request that it has not answered.
+    /// The process drains, and has an unanswered request.
     Draining,
     DrainingMid,
 }
@@ -56,12 +56,12 @@ const STATES: [State; 14] = [
     State::DrainingMid,
 ];
 
-/// What the client saw.
+/// The client's view of the response.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Seen {
     /// The whole answer.
     Whole,
-    /// This status in the place of the answer.
+    /// This status instead of the response.
     Status(u16),
     /// A response that shows that it is not whole.
     Broken,
@@ -72,7 +72,7 @@ enum Seen {
 }
 
 impl State {
-    /// What the documentation promises.
+    /// Returns the documented result.
     fn promised(self) -> Seen {
         match self {
             // No application has seen it: another process answers.
@@ -82,7 +82,7 @@ impl State {
             | Self::BeforeHead
             | Self::Head
             | Self::Draining => Seen::Status(502),
-            // The client has every byte of it, and the head says that there are no more.
+            // The client has every byte, and the length in the head is complete.
             Self::LastKnown => Seen::Whole,
             Self::HeadSent
             | Self::MidKnown
@@ -92,12 +92,12 @@ impl State {
         }
     }
 
-    /// Whether a part of the answer is with the client.
+    /// Returns whether the client has a part of the response.
     fn has_sent(self) -> bool {
         self.promised() == Seen::Broken || self == Self::LastKnown
     }
 
-    /// The stage's steps; what is written is 1000 bytes in all.
+    /// Returns the stage's steps, which write 1000 bytes in all.
     fn steps(self) -> &'static str {
         match self {
             Self::Unread | Self::Queued | Self::Idle => "here,head:1000,write:1000",
@@ -134,7 +134,7 @@ fn send(stage: &Stage, state: State, name: &str) -> Connection {
     connection
 }
 
-/// What comes of it.
+/// Reads the response and returns its kind.
 fn see(connection: &mut Connection) -> Seen {
     match connection.try_read_response("GET") {
         Err(error) if error.kind() == ClientErrorKind::Closed => Seen::Nothing,
@@ -149,8 +149,8 @@ fn see(connection: &mut Connection) -> Seen {
     }
 }
 
-/// Brings a request of a group with one process to the state, kills the process, and says what the
-/// client saw and how often the application was called.
+/// Brings a request of a group with one process to the state, and kills the process. Returns the
+/// client's view and the number of calls of the application.
 fn kill_at(stage: &Stage, state: State, name: &str) -> (Seen, usize) {
     let process = stage.app().wait_ready(1)[0];
     let mut connection = match state {
@@ -215,8 +215,8 @@ fn kill_in_all_states(times: usize, mpm: Mpm) -> Table {
     table
 }
 
-/// As often on four servers side by side, since httpd's parent forks once a second: prints what came
-/// of it, and judges.
+/// Repeats this on four servers in parallel, because httpd's parent forks once a second. Prints and
+/// judges the results.
 fn kill_on_four_servers(times: usize) {
     let mpms = [Mpm::Event, Mpm::Event, Mpm::Worker, Mpm::Prefork];
     let tables: Vec<_> = std::thread::scope(|scope| {

@@ -1,4 +1,4 @@
-//! What httpd's own page says of a group.
+//! Tests the section on a group in httpd's own page.
 
 use httpd_testkit::mpm_tests;
 
@@ -14,7 +14,7 @@ mpm_tests! {
         let pids = stage.app().wait_ready(2);
         stage.group("probe").wait_ready(1);
         stage.pid_of_answer();
-        // What a client sends stands there as text.
+        // Data of a client appear there as text.
         let mut held = stage.send("/stage/run?name=held&steps=here,gate&x=<i>");
         let of = stage.wait_mark("held");
         stage.wait_for("one request counted", || stage.figure("app", "Requests") == 1);

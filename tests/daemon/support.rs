@@ -27,7 +27,7 @@ impl Gates {
         Self(folder)
     }
 
-    /// A file of the stage's.
+    /// Returns the path of a file of the stage.
     pub(crate) fn path(&self, file: &str) -> PathBuf {
         self.0.join(file)
     }
@@ -41,12 +41,12 @@ impl Gates {
         fs::write(self.path(file), "").expect("a file among the gates");
     }
 
-    /// The processes in which requests `name` came by their mark, once for each time.
+    /// Returns the processes in which requests `name` reached their mark, once for each time.
     pub(crate) fn marks(&self, name: &str) -> Vec<i32> {
         self.lines(&format!("{name}.here"))
     }
 
-    /// The processes in which the stage was built.
+    /// Returns the processes in which the stage was built.
     pub(crate) fn built(&self) -> Vec<i32> {
         self.lines("built")
     }
@@ -63,7 +63,7 @@ impl Drop for Gates {
     }
 }
 
-/// What a test starts.
+/// The server that a test starts.
 pub(crate) struct Setup {
     builder: Builder,
     group: String,
@@ -75,7 +75,7 @@ pub(crate) struct Setup {
     has_copy: bool,
 }
 
-/// A server whose group has these options.
+/// Returns a server whose group has these options.
 pub(crate) fn setup(group: &str) -> Setup {
     let builder = Server::builder()
         .load("status")
@@ -86,7 +86,7 @@ pub(crate) fn setup(group: &str) -> Setup {
 }
 
 impl Setup {
-    /// An option of the stage's: `needs`, `awaits`, `crashes`.
+    /// Sets an option of the stage: `needs`, `awaits`, `crashes`.
     pub(crate) fn stage(mut self, option: &str, file: &str) -> Self {
         self.stage += &format!("RustAppOption {option} {file}\n");
         self
@@ -115,7 +115,7 @@ impl Setup {
         for code in codes {
             self.builder = self.builder.allow_log(code);
         }
-        // What httpd itself says of a process that a signal ended.
+        // httpd itself logs this for a process that a signal ended.
         if codes.contains(&"RUST0031") {
             self.with(|builder| builder.allow_log("AH00052"))
         } else {
@@ -123,7 +123,7 @@ impl Setup {
         }
     }
 
-    /// The gates' folder.
+    /// Returns the gates' folder.
     pub(crate) fn folder(&self) -> PathBuf {
         self.gates.0.clone()
     }
@@ -173,7 +173,7 @@ impl Deref for Stage {
     }
 }
 
-/// The target of a request with these steps.
+/// Returns the target of a request with these steps.
 pub(crate) fn run(name: &str, steps: &str) -> String {
     format!("/stage/run?name={name}&steps={steps}")
 }
@@ -202,7 +202,7 @@ impl Stage {
         self.gates.marks(name)[0]
     }
 
-    /// The process that answers a request.
+    /// Returns the process that answers a request.
     pub(crate) fn pid_of_answer(&self) -> i32 {
         pid(&self.get(&run("any", "")))
     }
@@ -217,13 +217,13 @@ impl Stage {
         });
     }
 
-    /// Requests that hold or want a thread, as httpd's own page shows it: nobody of the group need
-    /// answer for that.
+    /// Returns the requests that hold or want a thread, by httpd's own page. No process of the
+    /// group has to answer for that.
     pub(crate) fn running(&self) -> u64 {
         self.figure("app", "Running")
     }
 
-    /// A figure of a group on httpd's page for programs.
+    /// Returns a figure of a group on httpd's page for programs.
     pub(crate) fn figure(&self, group: &str, name: &str) -> u64 {
         let status = self.get("/server-status?auto");
         let line = format!("RustGroup[{group}]{name}: ");
@@ -231,7 +231,7 @@ impl Stage {
         value.unwrap_or_else(|| panic!("{line}: {status:?}")).parse().expect("a number")
     }
 
-    /// The lines of the ErrorLog that hold `text`, up to now.
+    /// Returns the number of ErrorLog lines with `text` so far.
     pub(crate) fn lines(&self, text: &str) -> usize {
         self.error_log().lines().filter(|line| line.contains(text)).count()
     }

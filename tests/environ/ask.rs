@@ -23,13 +23,13 @@ pub(crate) struct Request {
     pub(crate) is_ipv6: bool,
 }
 
-/// What one of the two answered.
+/// A response of one of the two.
 pub(crate) struct Answer {
     /// 0 if there is none.
     pub(crate) status: u16,
     /// The environ, if it is one that came.
     pub(crate) environ: Option<Pairs>,
-    /// What came in its place.
+    /// The text of an error.
     text: String,
 }
 
@@ -52,7 +52,7 @@ impl Request {
         self
     }
 
-    /// In place of that of the site.
+    /// Replaces the site's host name.
     pub(crate) fn host(mut self, host: &str) -> Self {
         self.headers[0].1 = host.into();
         self
@@ -81,7 +81,7 @@ impl Request {
 }
 
 impl Answer {
-    /// Whether this is the same text as `other`'s, but for the address.
+    /// Returns whether this has the same text as `other`, except for the address.
     pub(crate) fn says(&self, other: &Self) -> bool {
         let text = |answer: &Self| {
             ADDRESSES.iter().fold(answer.text.clone(), |text, at| text.replace(at, "(address)"))
@@ -108,7 +108,7 @@ impl fmt::Debug for Answer {
     }
 }
 
-/// The answers of the probe and of the other.
+/// Returns the responses of the probe and of the other.
 pub(crate) fn ask(server: &Server, other: Other, request: &Request) -> [Answer; 2] {
     let ports = [server.port(), server.tls_addr().port()];
     [0, 1].map(|which| {
@@ -134,7 +134,7 @@ pub(crate) fn ask(server: &Server, other: Other, request: &Request) -> [Answer; 
     })
 }
 
-/// What is answered at `addr`.
+/// Sends the request to `addr`.
 pub(crate) fn put(addr: SocketAddr, patience: Duration, is_cgi: bool, request: &Request) -> Answer {
     let mut connection = Connection::open(addr, patience);
     connection.write(request.bytes());
@@ -144,7 +144,7 @@ pub(crate) fn put(addr: SocketAddr, patience: Duration, is_cgi: bool, request: &
     }
 }
 
-/// The same over TLS with curl.
+/// Sends the same over TLS with curl.
 pub(crate) fn over_tls(
     server: &Server,
     other: Other,
@@ -165,8 +165,8 @@ pub(crate) fn over_tls(
             args.extend(["--data-binary".into(), body]);
         }
         args.push(server.tls_url(&String::from_utf8_lossy(&request.target)));
-        // Neither reads the body before it answers, which makes curl 7.88 lose an answer now and then
-        // over HTTP/2 (exit 92), httpd's own static files' too.
+        // Neither reads the body before it answers. With HTTP/2, curl 7.88 then loses a response
+        // now and then (exit 92), also of httpd's static files.
         let may_be_lost = !request.body.is_empty();
         let output = (0..5)
             .map(|_| server.curl(&args))

@@ -1,4 +1,4 @@
-//! What may differ between an environ of the probe's and one of CGI's, and why.
+//! The allowed differences between an environ of the probe and one of CGI, each with its reason.
 
 use crate::hosts::Site;
 use crate::pairs::Pairs;
@@ -19,8 +19,10 @@ const DIFFER: &[(&str, &str)] = &[
     ("SSL_SESSION_ID", "each connection has its own"),
 ];
 
-/// httpd's `ap_create_environment` makes names of environment variables: other characters than
-/// letters, digits and `_` become `_`, and so does a digit in front. The environ has no such limits.
+/// Returns the name as an environment variable.
+///
+/// httpd's `ap_create_environment` replaces characters other than letters, digits and `_` by `_`,
+/// and a leading digit too. The environ has no such limits.
 fn as_variable(name: &[u8]) -> Vec<u8> {
     let mut name = name.to_vec();
     for (at, byte) in name.iter_mut().enumerate() {
@@ -31,7 +33,7 @@ fn as_variable(name: &[u8]) -> Vec<u8> {
     name
 }
 
-/// The differences that are not allowed.
+/// Returns the differences that are not allowed.
 pub(crate) fn between(site: Site, rust: &Pairs, cgi: &Pairs) -> Vec<String> {
     let mut found = Vec::new();
     let is_own = |name: &[u8]| OWN.iter().any(|own| name.starts_with(own.as_bytes()));
@@ -64,16 +66,16 @@ pub(crate) fn between(site: Site, rust: &Pairs, cgi: &Pairs) -> Vec<String> {
     found
 }
 
-/// MergeSlashes Off leaves slashes in a row in the path. A mount sees them; on the way to a script
-/// the walk over the disk merges those in PATH_INFO all the same.
+/// Merges slashes in PATH_INFO. With MergeSlashes Off a mount sees them, but httpd's directory walk
+/// to a script merges them.
 fn merged(path: &[u8]) -> Vec<u8> {
     let mut path = path.to_vec();
     path.dedup_by(|next, previous| *next == b'/' && *previous == b'/');
     path
 }
 
-/// Where PATH_INFO as a path of its own would lead to the application itself (FallbackResource),
-/// PATH_TRANSLATED starts with what is SCRIPT_FILENAME: what follows.
+/// Returns the part of PATH_TRANSLATED after SCRIPT_FILENAME. With FallbackResource, PATH_INFO as a
+/// path leads to the application itself.
 fn translated(pairs: &Pairs) -> Option<&[u8]> {
     let file = pairs.get(&b"SCRIPT_FILENAME"[..])?;
     pairs.get(&b"PATH_TRANSLATED"[..])?.strip_prefix(file.as_slice())

@@ -14,7 +14,7 @@ const PROGRAM: &str = "#!/bin/sh\n\
 /// The user `otto` with the password `secret`.
 const PASSWORDS: &str = "otto:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=\n";
 
-/// What the probe in httpd's children is compared with.
+/// The gateway that the embedded probe is compared with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Other {
     /// A CGI program under mod_cgid.
@@ -27,7 +27,7 @@ pub(crate) enum Other {
 }
 
 impl Other {
-    /// What is at `/app`.
+    /// Returns the directive that mounts it at `/app`.
     const fn mount(self) -> &'static str {
         match self {
             Self::Cgi => "ScriptAlias /app {root}/cgi-bin/environ",
@@ -87,7 +87,7 @@ impl Site {
         format!("{self:?}.test").to_ascii_lowercase()
     }
 
-    /// What both virtual hosts have.
+    /// Returns the directives of both virtual hosts.
     const fn conf(self) -> &'static str {
         match self {
             Self::Plain => "",
@@ -178,7 +178,7 @@ impl Site {
         }
     }
 
-    /// What the probe's has, and the other's in its place.
+    /// Returns the probe's directives, and the other's instead of them.
     const fn own(self, other: Other) -> [&'static str; 2] {
         const PASS: &str = "RustPassAuthorization On";
         match (self, other) {
@@ -191,10 +191,10 @@ impl Site {
     }
 }
 
-/// Where the probe and the other listen.
+/// The addresses of the probe and of the other.
 pub(crate) const ADDRESSES: [&str; 2] = ["127.0.0.1", "127.0.0.2"];
 
-/// What the probe in httpd's children has at `/app`.
+/// The mount of the embedded probe at `/app`.
 const MOUNT: &str = "RustAppAlias /app probe";
 
 /// Starts the server, with TLS and HTTP/2.
@@ -202,7 +202,7 @@ pub(crate) fn start(other: Other) -> Server {
     start_with(other, &["cgid"], |builder| builder.conf("ScriptSock {root}/run/cgid"))
 }
 
-/// As [`start`], with more modules and what `more` adds.
+/// Starts the servers as [`start`] does, with more modules and the directives `more`.
 pub(crate) fn start_with(
     other: Other,
     modules: &[&str],
@@ -286,7 +286,7 @@ impl Hosts for Builder {
         ))
     }
 
-    /// There is one IPv6 address for this machine alone, so the two differ in their ports.
+    /// Adds IPv6. The machine has one local IPv6 address, so the two differ in their ports.
     fn with_ipv6(mut self, other: Other) -> Self {
         if !has_ipv6() {
             return self;
@@ -301,7 +301,7 @@ impl Hosts for Builder {
     }
 }
 
-/// Whether this machine has IPv6: some containers do not.
+/// Returns whether this machine has IPv6: some containers do not.
 pub(crate) fn has_ipv6() -> bool {
     std::net::TcpListener::bind("[::1]:0").is_ok()
 }

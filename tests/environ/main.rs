@@ -1,9 +1,9 @@
-//! The environ against CGI's, as httpd makes it: the same requests go to the probe and to a CGI
-//! program under mod_cgid, mounted at the same path of two virtual hosts that are configured alike.
-//! What may differ is listed in [`differences`], each with its reason.
+//! Tests the environ against CGI's, as httpd makes it.
 //!
-//! And that of a daemon process against that of an httpd child, in the same way: [`modes`] lists
-//! what tells the two apart.
+//! The same requests go to the probe and to a CGI program under mod_cgid, at the same path of two
+//! equal virtual hosts. [`differences`] lists the allowed differences with their reasons. The
+//! environ of a daemon process is compared with that of an httpd child in the same way; [`modes`]
+//! lists their differences.
 
 mod ask;
 mod differences;

@@ -33,7 +33,7 @@ const TELL: &[(&str, &str, &str)] = &[
 const TIMES: [&str; 3] =
     ["mod_rust.queue_start", "mod_rust.daemon_start", "mod_rust.application_start"];
 
-/// The differences that are not allowed.
+/// Returns the differences that are not allowed.
 fn between(embedded: &Pairs, daemon: &Pairs) -> Vec<String> {
     let mut found = Vec::new();
     let show = |pairs: &Pairs, name: &[u8]| match pairs.get(name) {

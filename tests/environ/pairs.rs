@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 /// An environ.
 pub(crate) type Pairs = BTreeMap<Vec<u8>, Vec<u8>>;
 
-/// What the CGI program prints: `name=value`, each ended by NUL.
+/// Parses the CGI program's output: `name=value`, each ended by NUL.
 pub(crate) fn from_cgi(bytes: &[u8]) -> Result<Pairs, String> {
     let mut pairs = Pairs::new();
     for entry in bytes.split(|&byte| byte == 0).filter(|entry| !entry.is_empty()) {
@@ -18,8 +18,8 @@ pub(crate) fn from_cgi(bytes: &[u8]) -> Result<Pairs, String> {
     Ok(pairs)
 }
 
-/// What the probe prints: one flat JSON object of strings, in whose text `\xNN` stands for a byte
-/// that is not of UTF-8 and `\\` for a backslash.
+/// Parses the probe's output: one flat JSON object of strings. In its text, `\xNN` stands for a
+/// byte that is not UTF-8, and `\\` for a backslash.
 pub(crate) fn from_probe(text: &str) -> Result<Pairs, String> {
     let mut rest = text.trim().strip_prefix('{').ok_or("no JSON object")?;
     let mut pairs = Pairs::new();
@@ -39,7 +39,7 @@ pub(crate) fn from_probe(text: &str) -> Result<Pairs, String> {
     }
 }
 
-/// A JSON string, and what follows it.
+/// Parses a JSON string. Returns it and the rest.
 fn string(text: &str) -> Result<(String, &str), String> {
     let text =
         text.trim_start().strip_prefix('"').ok_or_else(|| format!("no string: {text:.40}"))?;
@@ -68,7 +68,7 @@ fn string(text: &str) -> Result<(String, &str), String> {
     Err("a string without an end".into())
 }
 
-/// The probe's notation back into bytes.
+/// Decodes the probe's notation into bytes.
 fn bytes(text: &str) -> Result<Vec<u8>, String> {
     let mut out = Vec::new();
     let mut rest = text;

@@ -28,7 +28,7 @@ pub(crate) fn all() -> Vec<Request> {
     requests
 }
 
-/// Those that curl can send, over TLS and HTTP/2.
+/// Returns the requests that curl can send over TLS and HTTP/2.
 pub(crate) fn over_tls() -> Vec<Request> {
     vec![
         plain(),
@@ -259,7 +259,7 @@ fn users() -> Vec<Request> {
             requests.push(at(site).header("Authorization", credentials));
         }
     }
-    // RustPassAuthorization does not hand on what is a proxy's.
+    // RustPassAuthorization does not pass on a proxy's header.
     for site in [Site::Auth, Site::CgiPassAuth] {
         requests.push(at(site).header("Proxy-Authorization", "Basic b3R0bzpzZWNyZXQ="));
     }

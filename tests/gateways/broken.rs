@@ -7,7 +7,7 @@ use crate::target::Target;
 use crate::way::{self, Plan, Planned, Way};
 use crate::ways;
 
-/// How often: what happens here happens at the same moment as other things.
+/// The number of repetitions: some steps happen at the same moment as others.
 const TIMES: usize = 3;
 
 fn ask(way: &Way, target: &str) -> Connection {
@@ -16,12 +16,12 @@ fn ask(way: &Way, target: &str) -> Connection {
     connection
 }
 
-/// What a client can take for the whole answer.
+/// Returns whether a client can take the response as complete.
 fn looks_whole(response: &Response) -> bool {
     response.status == 200 && !response.end.is_truncated()
 }
 
-/// The application panics in the midst of its response.
+/// Panics in the application during its response.
 fn panics(way: &Way, times: usize) {
     for after in [1000, 70_000, 300_000].repeat(times) {
         let mut connection = ask(way, &format!("/panic-late?after={after}"));
@@ -52,7 +52,8 @@ fn both(plan: Plan, times: usize) {
     is_killed(&way, times, 1);
 }
 
-/// httpd's modules leave the connection of a broken response open, for as long as one that is kept.
+/// Shortens the keep-alive time, because httpd's modules keep the connection of a broken response
+/// open.
 fn quick(mut plan: Plan) -> Plan {
     if let Planned::Httpd(httpd) = &mut plan.server {
         httpd.main = "KeepAliveTimeout 1";
@@ -102,7 +103,7 @@ fn proxy_fcgi() {
     both(quick(ways::proxy_fcgi(way::MOUNT)), TIMES);
 }
 
-/// mod_proxy_uwsgi takes an end that follows its data at once for the response's, whatever it is: a row
+/// mod_proxy_uwsgi takes an end that follows its data at once as the response's end, which is a row
 /// of the table. So the pieces are far apart here.
 #[test]
 fn proxy_uwsgi() {

@@ -1,5 +1,5 @@
-//! What may differ between the environ of embedded mode and that through a server, and why. A row that no
-//! request needs fails the test, as does a difference without a row.
+//! The allowed differences between the environ of embedded mode and that through a server, each
+//! with its reason. A row without a request fails the test, as does a difference without a row.
 
 mod answers;
 mod keys;
@@ -23,7 +23,7 @@ struct Row {
     why: &'static str,
 }
 
-/// How a key differs.
+/// The kind of a difference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Seen {
     /// Both have it, with values of their own.
@@ -53,7 +53,7 @@ pub(crate) struct Differences {
     used: RefCell<BTreeSet<String>>,
 }
 
-/// The rows of the way `name`.
+/// Returns the rows of the way `name`.
 pub(crate) fn of(name: &str) -> Differences {
     let is_for = |ways: &[&str]| ways.is_empty() || ways.iter().any(|way| name.starts_with(way));
     Differences {
@@ -64,7 +64,7 @@ pub(crate) fn of(name: &str) -> Differences {
 }
 
 impl Differences {
-    /// The differences that are not allowed.
+    /// Returns the differences that are not allowed.
     pub(crate) fn between(&self, here: &Pairs, there: &Pairs) -> Vec<String> {
         let mut found = Vec::new();
         let keys: BTreeSet<_> = here.keys().chain(there.keys()).collect();
@@ -98,7 +98,7 @@ impl Differences {
         found
     }
 
-    /// Whether a row says that this request is answered so.
+    /// Returns whether a row allows this response to the request.
     pub(crate) fn excuses(&self, request: &Request, here: &Answer, there: &Answer) -> bool {
         let bytes = request.bytes();
         let asks = |row: &&&Answers| bytes.windows(row.asks.len()).any(|part| part == row.asks);
@@ -113,7 +113,7 @@ impl Differences {
         row.is_some()
     }
 
-    /// The rows that no request needed.
+    /// Returns the rows that no request needed.
     pub(crate) fn unused(&self) -> Vec<String> {
         // Cargo sets it for a test, others need not.
         let rows = self.rows.iter().filter(|row| row.key != "LD_LIBRARY_PATH");

@@ -2,11 +2,12 @@
 
 use std::path::Path;
 
-/// The `index`-th fenced block below the heading `heading` of a page; `heading` may be empty for what
-/// stands before the first one.
+/// Returns the `index`-th fenced block below the heading `heading` of a page. An empty `heading`
+/// means the text before the first one.
 ///
 /// # Panics
-/// When there is none.
+///
+/// The block does not exist.
 pub(crate) fn block(page: &str, heading: &str, index: usize) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/servers").join(page);
     let text = std::fs::read_to_string(&path)

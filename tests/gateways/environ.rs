@@ -16,7 +16,7 @@ use crate::target::Target;
 use crate::way::{Httpd, Plan, Planned, make_old};
 use crate::{requests, ways};
 
-/// Where both have the probe.
+/// The mount point of the probe in both.
 const MOUNT: &str = "/app";
 
 /// Runs the requests against both.
@@ -52,7 +52,7 @@ fn embedded_answer(server: &Server, request: &Request) -> Answer {
     put(server.addr(), server.patience(), false, request)
 }
 
-/// An httpd with the embedded probe at one address, and the gateway at the other.
+/// Starts an httpd with the embedded probe at one address, and the gateway at the other.
 fn both(httpd: &Httpd) -> (Server, Other) {
     // A program's configuration lives as long as its test.
     let other = Other::Gateway(httpd.mount.clone().leak());

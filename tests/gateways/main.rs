@@ -1,9 +1,9 @@
-//! The stock applications as a program of their own, behind every server that can ask it: the table of
-//! cases of tests/conformance, and the requests of tests/environ.
+//! Tests the stock applications as a program behind every supported web server: the cases of
+//! tests/conformance, and the requests of tests/environ.
 //!
-//! The servers are real, and configured as docs/servers says: the blocks are read from there. What a
-//! server does in another way is a row of [`rows`] or [`differences`], with its reason, and each row
-//! is held to what really happens.
+//! The servers are real, and configured with the blocks of docs/servers. A deviation of a server is
+//! a row of [`rows`] or [`differences`], with its reason. Each row is checked against the real
+//! behaviour.
 
 #[allow(dead_code, reason = "shared with tests/environ")]
 #[path = "../environ/ask.rs"]

@@ -1,5 +1,5 @@
-//! What servers do in another way than the table of cases says, and why. A row is no excuse: its case is
-//! run, and must show what the row says.
+//! The deviations of servers from the table of cases, each with its reason. A row does not skip its
+//! case: the case runs, and must show the row's result.
 
 mod httpd;
 mod lighttpd;
@@ -19,17 +19,17 @@ pub(crate) struct Row {
     pub(crate) cases: &'static [&'static str],
     /// Of cases with these names, only those that ask for this; all if it is empty.
     pub(crate) asks: &'static str,
-    /// What is seen in place of what the case expects, in the words of the driver; [`NOTHING`];
-    /// several, one of them [`PASSES`] perhaps, where it is a matter of who is first.
+    /// The driver's message instead of the expected response, or [`NOTHING`]. Several are allowed,
+    /// [`PASSES`] among them, if the result depends on timing.
     pub(crate) seen: &'static [&'static str],
     pub(crate) logs: Logs,
     pub(crate) why: &'static str,
 }
 
-/// What of the case's log records is there.
+/// The log records of the case that are expected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Logs {
-    /// What the case says.
+    /// The case's own result.
     Same,
     /// None: the application is not asked, or not so far.
     Nothing,
@@ -41,7 +41,7 @@ pub(crate) enum Logs {
 pub(crate) const PASSES: &str = "it passes";
 /// Nothing comes for [`SHORT`].
 pub(crate) const NOTHING: &str = "nothing comes";
-/// How long what a server keeps back is waited for.
+/// The wait for data that a server holds back.
 pub(crate) const SHORT: Duration = Duration::from_millis(1200);
 
 impl Row {
@@ -58,7 +58,7 @@ impl Row {
     }
 }
 
-/// The rows of one way.
+/// Returns the rows of one way.
 pub(crate) fn of(way: &str) -> Vec<&'static Row> {
     let all = [httpd::ROWS, lighttpd::ROWS, nginx::ROWS, program::ROWS];
     let is_for = |row: &&Row| row.ways.iter().any(|start| way.starts_with(start));

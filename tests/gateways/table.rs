@@ -1,5 +1,5 @@
-//! The table of cases through every server: each case gives what it says, or what the server's row
-//! says in its place.
+//! Runs the table of cases through every server. Each case gives its own result, or that of the
+//! server's row.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -14,7 +14,7 @@ use crate::target::Target;
 use crate::way::{MOUNT, Way};
 use crate::{cases, driver, rows, ways};
 
-/// How many clients ask at once.
+/// The number of clients at once.
 const CLIENTS: usize = 8;
 
 /// Runs every case, and holds it to the table or to the row of the server.
@@ -51,10 +51,10 @@ fn run(name: &str, way: &Way) {
     assert!(failures.is_empty(), "{name}: of {} cases, these failed:\n{failures}", cases.len());
 }
 
-/// Every record that the cases expect is there as often as they say, and no error beside them; but for
-/// what the rows say.
+/// Checks that the log has every record that the cases and rows expect, as often as they say, and
+/// no other error.
 fn check_log(way: &Way, cases: &[Case], rows: &[&Row], failures: &mut String) {
-    // How often a record must be there, and whether it may be there more often.
+    // The number of times that a record must occur, and whether more are allowed.
     let mut expected: BTreeMap<(Level, &str), (usize, bool)> = BTreeMap::new();
     for case in cases {
         let logs = rows.iter().find(|row| row.is_for(case)).map_or(Logs::Same, |row| row.logs);

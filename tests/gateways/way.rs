@@ -15,7 +15,7 @@ use crate::target::Target;
 /// The stock applications as a program (apache/apps).
 pub(crate) const PROGRAM: &str = "rust-gateway";
 
-/// Where the cases have the probe.
+/// The mount point of the probe in the cases.
 pub(crate) const MOUNT: &str = "/probe";
 
 /// A server that asks the program, and the program.
@@ -25,7 +25,7 @@ pub(crate) struct Way {
     pub(crate) program: Option<Gateway>,
 }
 
-/// What the client talks to.
+/// The server that the client connects to.
 pub(crate) enum Front {
     Httpd(Box<Server>),
     Other(WebServer),
@@ -33,7 +33,7 @@ pub(crate) enum Front {
     Program,
 }
 
-/// The program with the probe at `mount`, and the files that the cases ask for.
+/// Returns the program with the probe at `mount`, and the files of the cases.
 pub(crate) fn program(mount: &str) -> GatewayBuilder {
     let mut builder = Gateway::builder(PROGRAM).args(options("{root}", mount));
     for (path, bytes) in cases::files() {
@@ -42,7 +42,7 @@ pub(crate) fn program(mount: &str) -> GatewayBuilder {
     builder
 }
 
-/// The program's options where `root` has the files.
+/// Returns the program's options for files in `root`.
 pub(crate) fn options(root: &str, mount: &str) -> Vec<String> {
     let words = [
         "--mount".to_owned(),
@@ -57,7 +57,7 @@ pub(crate) fn options(root: &str, mount: &str) -> Vec<String> {
     words.into()
 }
 
-/// What a server that starts the program itself has beside it.
+/// Returns the files beside the program for a server that starts it.
 pub(crate) fn files() -> Vec<(String, Vec<u8>)> {
     let files = cases::files().into_iter().map(|(path, bytes)| (format!("files/{path}"), bytes));
     let path = program_path();
@@ -68,7 +68,7 @@ pub(crate) fn files() -> Vec<(String, Vec<u8>)> {
     files.chain(copy).collect()
 }
 
-/// The program's file.
+/// Returns the path of the program.
 pub(crate) fn program_path() -> std::path::PathBuf {
     find_program(PROGRAM).unwrap_or_else(|error| panic!("{error}"))
 }
@@ -109,9 +109,9 @@ pub(crate) struct Httpd {
     pub(crate) modules: Vec<&'static str>,
     /// For the main server.
     pub(crate) main: &'static str,
-    /// What mounts the application: for any server.
+    /// The configuration that mounts the application, for any server.
     pub(crate) mount: String,
-    /// What is at `cgi-bin/shop`.
+    /// The content of `cgi-bin/shop`.
     pub(crate) script: Option<String>,
 }
 
@@ -212,7 +212,7 @@ const LEVELS: [(&str, Level); 5] = [
     ("[trace] ", Level::Trace),
 ];
 
-/// The program's records in its own log, or wrapped in lines of the web server's.
+/// Returns the program's records in its own log, or in lines of the web server's.
 fn records(logs: &str) -> Vec<(Level, String)> {
     let mut records = Vec::new();
     for line in logs.lines() {
@@ -226,19 +226,20 @@ fn records(logs: &str) -> Vec<(Level, String)> {
             records.push((*level, without_request(&line[*start..end]).to_owned()));
         }
     }
-    // Tests run as root where there is no other user, and the program says so.
+    // Without another user, tests run as root, and the program logs that.
     records.retain(|(_, record)| !record.contains("the applications run as root"));
     records
 }
 
-/// A record without what follows it: the request's line may have the same text in it.
+/// Returns a record without the request behind it, whose line may contain the same text.
 fn without_request(record: &str) -> &str {
     // The program's own log: `text (GET /target, client address, protocol)`; nginx's: `text" while …`.
     let end = record.find("\" while ").into_iter().chain(record.rfind(" (")).min();
     &record[..end.unwrap_or(record.len())]
 }
 
-/// nginx's own lines go on with its process: `[error] 123#123: `.
+/// Returns whether a line is the program's: nginx's own lines continue with its process, as in
+/// `[error] 123#123: `.
 fn is_ours(rest: &str) -> bool {
     !rest.trim_start_matches(|c: char| c.is_ascii_digit()).starts_with('#')
 }

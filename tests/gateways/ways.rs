@@ -5,30 +5,30 @@ use httpd_testkit::{Gateway, Mpm, WebServer, WebServerBuilder, is_open_program};
 use crate::documented::block;
 use crate::way::{self, Httpd, Plan, Planned};
 
-/// Where the program listens in the pages.
+/// The program's address in the pages.
 const ADDR: &str = "127.0.0.1:9000";
 /// Or there.
 const SOCKET: &str = "/run/shop.sock";
 
-/// The program, listening on TCP for one protocol.
+/// Returns the program, listening on TCP for one protocol.
 fn listening(mount: &str, protocol: &str) -> Gateway {
     way::start(way::program(mount).arg(format!("--{protocol}")).arg("127.0.0.1:0"))
 }
 
-/// The program, listening for HTTP behind a proxy.
+/// Returns the program, listening for HTTP behind a proxy.
 fn behind_proxy(mount: &str) -> Gateway {
     let words = ["--http", "127.0.0.1:0", "--trusted-proxy", "127.0.0.1/32"];
     way::start(way::program(mount).args(words))
 }
 
-/// The program, listening on a Unix socket that everybody may connect to.
+/// Returns the program, listening on a Unix socket that every user may connect to.
 fn listening_on_socket(mount: &str, protocol: &str) -> Gateway {
     let option = format!("--{protocol}");
     let words = [&*option, "{root}/shop.sock", "--socket-mode", "0666"];
     way::start(way::program(mount).args(words))
 }
 
-/// A block of a page for this mount and the address of the program.
+/// Returns a block of a page for this mount and the address of the program.
 fn filled(block: &str, mount: &str, addr: &str) -> String {
     let (host, port) = addr.rsplit_once(':').unwrap_or((addr, ""));
     block
@@ -50,7 +50,7 @@ fn nginx(mount: &str, heading: &str, protocol: &str) -> Plan {
     other(WebServer::nginx().conf(&server), program)
 }
 
-/// With an `upstream` block before it.
+/// Configures nginx with an `upstream` block.
 fn nginx_upstream(mount: &str, heading: &str, program: Gateway, addr: &str) -> Plan {
     let upstream = filled(&block("nginx.md", heading, 0), mount, addr);
     let server = filled(&block("nginx.md", heading, 1), mount, addr);
@@ -67,12 +67,12 @@ pub(crate) fn nginx_fastcgi_kept(mount: &str) -> Plan {
     nginx_upstream(mount, "FastCGI, connections kept", program, &addr)
 }
 
-/// nginx does not store request bodies.
+/// Configures nginx not to store request bodies.
 pub(crate) fn nginx_unbuffered(mount: &str) -> Plan {
     nginx(mount, "Request bodies while they come", "fastcgi")
 }
 
-/// As below `heading`, but over a Unix socket.
+/// Configures nginx as below `heading`, but over a Unix socket.
 pub(crate) fn nginx_socket(mount: &str, heading: &str, protocol: &str) -> Plan {
     let program = listening_on_socket(mount, protocol);
     let addr = format!("unix:{}", program.addr(protocol));
@@ -100,7 +100,7 @@ pub(crate) fn nginx_http(mount: &str) -> Plan {
     nginx_upstream(mount, "HTTP", program, &addr)
 }
 
-/// The program is started by spawn-fcgi, and nginx asks it.
+/// Starts the program by spawn-fcgi, behind nginx.
 pub(crate) fn spawn_fcgi(mount: &str) -> Plan {
     let under = ["spawn-fcgi", "-n", "-s", "{root}/shop.sock", "-M", "0666", "--"];
     let program = way::start(way::program(mount).under(under));
@@ -127,7 +127,7 @@ pub(crate) fn lighttpd_uwsgi(mount: &str) -> Plan {
     lighttpd(mount, "mod_scgi with uwsgi", "uwsgi")
 }
 
-/// A lighttpd that starts the program itself, and has the files that it serves.
+/// Returns a lighttpd that starts the program itself, with the files that it serves.
 fn lighttpd_with_files(conf: &str) -> Plan {
     let server = WebServer::lighttpd().program("cgi-bin/shop", cgi_script()).conf(conf);
     let server =
@@ -150,7 +150,7 @@ pub(crate) fn lighttpd_cgi(mount: &str) -> Plan {
     lighttpd_with_files(&in_cgi_bin(&block("cgi.md", "lighttpd, mod_cgi", 0), mount))
 }
 
-/// The script of cgi.md, with the probe's options.
+/// Returns the script of cgi.md, with the probe's options.
 fn cgi_script() -> String {
     // The server root is the parent of the script's folder.
     let options = way::options("${0%/*}/..", "/").join(" ");
@@ -159,7 +159,7 @@ fn cgi_script() -> String {
         .replace("/usr/local/bin/shop", &program("${0%/*}"))
 }
 
-/// The script of fcgid.md, with the probe's options.
+/// Returns the script of fcgid.md, with the probe's options.
 fn fcgid_script(mount: &str) -> String {
     let options = way::options("${0%/*}/..", mount).join(" ");
     block("fcgid.md", "", 1)
@@ -175,8 +175,9 @@ fn in_cgi_bin(block: &str, mount: &str) -> String {
         .replace("{script}", "{root}/cgi-bin/shop")
 }
 
-/// The program's path in a configuration below `folder`, the server's `cgi-bin`, where there is a copy
-/// if a server that has dropped its privileges may not enter the build's folder.
+/// Returns the program's path in a configuration below `folder`, the server's `cgi-bin`.
+///
+/// A server without privileges may be unable to enter the build's folder; then there is a copy.
 fn program(folder: &str) -> String {
     let path = way::program_path();
     if is_open_program(&path) { path.display().to_string() } else { format!("{folder}/program") }
@@ -256,7 +257,7 @@ pub(crate) fn cgi_prefork(mount: &str) -> Plan {
     cgi(mount, Mpm::Prefork, "cgi", "", cgi_script())
 }
 
-/// The CGI program cgi-fcgi under mod_cgid, which asks the program over FastCGI.
+/// Runs the CGI program cgi-fcgi under mod_cgid, which calls the program over FastCGI.
 pub(crate) fn cgi_fcgi(mount: &str) -> Plan {
     let program = listening(mount, "fastcgi");
     let script = block("spawn-fcgi.md", "cgi-fcgi", 0);
@@ -265,7 +266,7 @@ pub(crate) fn cgi_fcgi(mount: &str) -> Plan {
     Plan { program: Some(program), ..plan }
 }
 
-/// No server at all: the program's own HTTP.
+/// Runs the program's own HTTP without a web server.
 pub(crate) fn http(mount: &str) -> Plan {
     Plan { server: Planned::None, program: Some(listening(mount, "http")) }
 }

@@ -8,7 +8,7 @@ use httpd_testkit::{Server, find_module, mpm_tests};
 
 use crate::support::{HELLO, child, quirks};
 
-/// The module magic number that this httpd was built with: major and minor.
+/// Returns the module magic number of this httpd: major and minor.
 fn magic_number() -> (i32, i32) {
     let output = Server::builder().httpd(&["-V"]);
     let text = output.text();
@@ -17,7 +17,7 @@ fn magic_number() -> (i32, i32) {
     (major.parse().unwrap(), minor.parse().unwrap())
 }
 
-/// `module` with other numbers in its record, which starts with them and an index of -1.
+/// Returns `module` with other numbers in its record, which starts with them and an index of -1.
 fn renumbered(module: &[u8], from: (i32, i32), to: (i32, i32)) -> Vec<u8> {
     let record = |(major, minor): (i32, i32)| -> Vec<u8> {
         [major, minor, -1].iter().flat_map(|number| number.to_ne_bytes()).collect()
@@ -86,7 +86,7 @@ mpm_tests! {
         for _ in 0..3 {
             let response = server.get("/quirks/say");
             assert_eq!((response.status, response.text()), (200, "said\n"));
-            // A child process of its own, which httpd does not reap in its place.
+            // The process is a direct child, so httpd does not reap it.
             let response = server.get("/quirks/run");
             assert_eq!((response.status, response.text()), (200, "Some(7)\n"));
         }

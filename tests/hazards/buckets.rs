@@ -7,7 +7,7 @@ use httpd_testkit::{BodyEnd, Mpm, Server, mpm_tests, proc};
 
 use crate::support::{child, probe_at, quirks, stock, writes};
 
-/// Asks for `path` once, so that what is allocated for good is there, and returns the child.
+/// Requests `path` once, so that lasting allocations are made, and returns the child.
 fn warm(server: &Server, path: &str) -> i32 {
     assert_eq!(server.get(path).status, 200);
     child(server)

@@ -6,14 +6,14 @@ use httpd_testkit::{Mpm, Server, mpm_tests, proc};
 
 use crate::support::{HELLO, child, quirks, send, stock};
 
-/// How long the application's body may stay open after its client has gone.
+/// The longest time for which the body may stay open after its client has gone.
 const SOON: Duration = Duration::from_secs(15);
 
-/// What the log says when a client has gone: once for each request.
+/// The log line for a client that has gone: once for each request.
 const GONE: &str = "RUST0003";
 
-/// Waits until the log has `count` lines with `needle`, and fails where that takes a good part of the
-/// minute that the application would go on for.
+/// Waits until the log has `count` lines with `needle`. Fails well before the minute for which the
+/// application would continue.
 #[track_caller]
 fn soon(server: &Server, since: Instant, needle: &str, count: usize) {
     let lines = server.wait_log_count(needle, count);
@@ -130,7 +130,7 @@ fn h34_two_thousand_clients_that_leave_cost_nothing() {
             connection.read_exact(5);
             connection.reset();
         }
-        // All of them have been let go when as many as there are threads are served at once.
+        // All of them have ended once all threads serve again.
         std::thread::scope(|scope| {
             for _ in 0..8 {
                 scope.spawn(|| assert_eq!(server.get("/probe/sleep?ms=50").status, 200));
@@ -161,7 +161,7 @@ fn h35_slow_readers_take_no_memory() {
             )
         })
         .collect();
-    // As many as there are threads are served, and read no more than the head.
+    // One request for each thread is served, and only its head is read.
     let mut begun = 0;
     server.wait_for("the readers that are served", || {
         begun = readers.iter().filter(|reader| !reader.is_idle()).count();
@@ -199,7 +199,7 @@ fn h35_slow_senders_take_no_memory() {
          Content-Length: {length}\r\n\r\n"
     );
     let mut senders: Vec<_> = (0..SENDERS).map(|_| send(&server, &head)).collect();
-    // A piece from each in turn.
+    // Each client gets one piece at a time.
     for _ in 0..100 {
         for sender in &mut senders {
             sender.write("x".repeat(length / 100));

@@ -1,5 +1,5 @@
-//! Hazard 17, for files as bodies. They go out as httpd's own do, with its filters; what happens to
-//! a file under way harms nobody else.
+//! Hazard 17, for files as bodies. They are sent as httpd's own, with its filters; a change of a
+//! file during the transfer affects no other request.
 
 use std::fs::{self, OpenOptions, Permissions};
 use std::os::unix::fs::{PermissionsExt as _, chown};
@@ -18,7 +18,7 @@ fn modes() -> Builder {
         .conf("RustAppAlias /grouped-quirks quirks process-group=grouped")
 }
 
-/// The head of a response but for what tells the time or the type.
+/// Returns the head of a response without the time and the type.
 fn head(response: &Response) -> Vec<(String, String)> {
     let skipped = ["date", "expires", "content-type", "x-cache"];
     let mut head: Vec<_> = response

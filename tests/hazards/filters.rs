@@ -1,11 +1,11 @@
-//! Hazard 8, behind every content filter that Debian ships: a response that breaks off must never look
-//! whole, whatever a filter holds back, joins or loses.
+//! Hazard 8, behind every content filter that Debian ships: a response that breaks off never looks
+//! complete. Filters hold data back, join or lose them.
 
 use httpd_testkit::{Builder, Mpm, Server};
 
 use crate::support::quirks;
 
-/// Content filters: the modules that each needs, and the directives that put it in place.
+/// Content filters: the modules that each needs, and the directives that enable it.
 const FILTERS: &[(&str, &[&str], &str)] = &[
     ("buffer", &["buffer"], "SetOutputFilter BUFFER"),
     ("deflate", &["filter", "deflate"], "SetOutputFilter DEFLATE"),
@@ -62,7 +62,7 @@ fn filtered() -> Builder {
     builder
 }
 
-/// Every path of [`LATE`] behind every filter, in both modes.
+/// Returns every path of [`LATE`] behind every filter, in both modes.
 fn paths() -> Vec<String> {
     let mut paths = Vec::new();
     for (name, ..) in FILTERS {

@@ -1,5 +1,5 @@
-//! Hazards 8, 21, 23, 28 and 31: heads that httpd makes something else of. Error documents, statuses
-//! without a body, lengths that nobody can send, a head that takes another's place.
+//! Hazards 8, 21, 23, 28 and 31: heads that httpd changes. These are error documents, statuses
+//! without a body, impossible lengths, and a head that replaces another.
 
 use httpd_testkit::{BodyEnd, Builder};
 

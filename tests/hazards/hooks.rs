@@ -8,7 +8,7 @@ use crate::support::HELLO;
 const OTHERS: [&str; 8] =
     ["alias", "rewrite", "userdir", "vhost_alias", "dir", "negotiation", "proxy", "proxy_http"];
 
-/// All of them, with the module under test at the front, at the end, and among them.
+/// Returns all modules, with the tested one at the front, at the end, and among them.
 fn orders() -> [Builder; 3] {
     [0, OTHERS.len(), 3].map(|place| {
         let (before, after) = OTHERS.split_at(place);
@@ -53,13 +53,13 @@ fn h18_the_order_of_loading_does_not_matter() {
             ("/hello/gone", 410, ""),
             ("/hello/closed", 403, ""),
             ("/files/a.txt", 200, "a file\n"),
-            // What another module has claimed already is not taken from it.
+            // A URL that another module has claimed stays with it.
             ("/probe/static/a.txt", 200, "a file\n"),
             ("/probe/proxied", 200, HELLO),
             ("/hello/far/418", 418, "418 I'm a teapot\n"),
             ("/hello/own", 200, HELLO),
             ("/probe/status/299", 299, "299 has no name\n"),
-            // A mount is more than somebody's home.
+            // A mount takes precedence over a user's home directory.
             ("/~probe/status/201", 201, "201 Created\n"),
             ("/~else/environ", 200, "a user's file\n"),
             ("/a.txt", 200, "a file\n"),
@@ -121,7 +121,7 @@ fn h18_httpd_sorts_the_hooks_alike() {
         ] {
             assert_eq!(place(&translate, name) < own, is_before, "{name} in {translate:?}");
         }
-        // The file walk is the last.
+        // The directory walk is the last.
         let storage = order(">Map to Storage:");
         assert_eq!(storage.last(), Some(&"core.c"), "{storage:?}");
         place(&storage, "mod_rust.c");

@@ -1,4 +1,4 @@
-//! Hazards 24 to 26: chunked and limited request bodies, 100 Continue, bodies that nobody reads.
+//! Hazards 24 to 26: chunked and limited request bodies, 100 Continue, unread bodies.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use crate::support::{HELLO, quirks, send, stock};
 
 const POST: &str = "POST /probe/discard HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n";
 
-/// The start of a chunked POST to `path`.
+/// Returns the start of a chunked POST to `path`.
 fn chunked(path: &str) -> String {
     POST.replace("/probe/discard", path)
 }
@@ -39,7 +39,7 @@ mpm_tests! {
         let mut connection = send(&server, chunked("/quirks/trailers"));
         connection.write("5\r\nhello\r\n0\r\nX-Trailer: yes\r\nx-other: a, b\r\n\r\n");
         assert_eq!(connection.read_response().text(), "5\nx-trailer: yes\nx-other: a, b\n");
-        // What is a trailer does not turn into a header.
+        // A trailer does not become a header.
         let mut connection = send(&server, chunked("/quirks/header?name=x-trailer"));
         connection.write("0\r\nX-Trailer: yes\r\n\r\n");
         assert_eq!(connection.read_response().text(), "None\n");
@@ -152,7 +152,8 @@ mpm_tests! {
                 "{path}: {response:?}"
             );
         }
-        // Not wanted: none, and the connection is of no further use, as nobody knows what follows.
+        // The body is not wanted: no 100 is sent. The connection closes, because the next bytes are
+        // ambiguous.
         for (path, status) in [("/probe/unread", 200), ("/probe/status/401", 401), ("/hello", 200)]
         {
             let mut connection = expect(path);

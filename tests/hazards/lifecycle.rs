@@ -10,7 +10,7 @@ use httpd_testkit::{Mpm, Server, find_module, mpm_tests, proc};
 
 use crate::support::{HELLO, child, mapped, quirks, stock};
 
-/// The processes that built the application, as the log has them.
+/// Returns the processes that built the application, by the log.
 fn builders(server: &Server) -> Vec<i32> {
     let log = server.error_log();
     let built = log.lines().filter_map(|line| line.split_once("quirks built in process "));
@@ -126,7 +126,7 @@ fn h02_a_module_that_a_graceful_restart_adds_works_at_once() {
     assert_eq!(mapped(server.pid(), &path).unwrap(), (0, 0), "the module is still in memory");
 }
 
-/// The same module with another greeting in its code.
+/// Returns the same module with another greeting in its code.
 fn changed(module: &[u8]) -> Vec<u8> {
     let (from, to) = (b"Hello, ", b"Howdy, ");
     let mut changed = module.to_vec();
@@ -163,7 +163,7 @@ mpm_tests! {
                 let (old, new) =
                     (format!("generation-{}", generation - 1), format!("generation-{generation}"));
                 server.write_config(&config.replace(&old, &new));
-                // As cargo httpd and package managers do it: one file in place of the other.
+                // cargo httpd and package managers replace the file in this way.
                 server.write_file("modules/new.so", code);
                 fs::rename(server.root().join("modules/new.so"), &module).unwrap();
                 server.graceful();
@@ -226,7 +226,7 @@ mpm_tests! {
         let log = server.error_log();
         // In the moment in which no client has a connection, the test kit asks more gently.
         assert!(log.contains("caught SIGTERM") || log.contains("caught SIGWINCH"), "{log}");
-        // A child that does not end has to be told again, and is killed at last.
+        // httpd signals a child that does not end again, and kills it at last.
         assert!(!log.contains("still did not exit"), "{log}");
     }
 }

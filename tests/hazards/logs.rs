@@ -47,7 +47,7 @@ mpm_tests! {
                 assert_eq!(lines(&server, &format!("{host}_log"), &mark), count, "{mark}");
             }
         }
-        // What the kit itself says, too.
+        // The kit's own lines are included.
         ask("two", "/probe/panic");
         assert_eq!(lines(&server, "two_log", "RUST0002"), 1);
         assert_eq!(

@@ -1,5 +1,5 @@
-//! What Rust code inside httpd must live through. Each test is named after its hazard's number in
-//! docs/testing.md, and holds it against a real httpd.
+//! Tests the hazards of Rust code inside httpd. Each test has the number of its hazard in
+//! docs/testing.md, and runs a real httpd.
 
 mod abi;
 mod buckets;

@@ -46,8 +46,8 @@ fn h14_h15_what_must_not_compile_is_tested() {
 }
 
 mpm_tests! {
-    /// httpd clears a request's pool when the last byte has gone out, under the event MPM on another
-    /// thread than the hook's.
+    /// Checks that values of a request's pool are dropped with it. Under the event MPM, httpd
+    /// clears the pool after the last byte, on another thread than the hook's.
     fn h14_values_of_a_pool_go_with_it(mpm) {
         let server = quirks()
             .mpm(mpm)
@@ -113,7 +113,7 @@ fn counter(folder: &Path) -> PathBuf {
     library
 }
 
-/// How often memory was allocated for each of many requests on a connection.
+/// Returns the number of allocations for each of many requests on a connection.
 fn allocations(server: &Server, count: &Path, path: &str) -> f64 {
     const REQUESTS: u32 = 400;
     let read = || u64::from_ne_bytes(fs::read(count).unwrap()[..8].try_into().unwrap());

@@ -5,8 +5,7 @@ use httpd_testkit::{BodyEnd, Mpm, Server, mpm_tests};
 
 use crate::support::{HELLO, probe_at, quirks, send, stock};
 
-/// The headers that a HEAD has to have in common with a GET: all but those of the framing that
-/// only a body has, and those that tell the time.
+/// Returns the headers that HEAD and GET must share: all but the framing of a body and the times.
 fn comparable(headers: &[(String, Vec<u8>)]) -> Vec<(String, String)> {
     let skipped = ["date", "transfer-encoding"];
     let mut headers: Vec<_> = headers
@@ -143,7 +142,7 @@ fn h28_the_connections_headers_are_not_the_applications() {
         "Content-Length=16,16",
         "Content-Length=",
         "Content-Length=18446744073709551616",
-        // One that is no lie, but not the body's.
+        // This length is valid, but not the body's.
         "Content-Length=15",
         "Content-Length=17",
     ] {
@@ -178,7 +177,7 @@ mpm_tests! {
     }
 }
 
-/// What must not be found in a response's head: each starts a line of its own, or ends a string.
+/// Texts that must not be in a response's head: each starts a line, or ends a string.
 const INJECTED: [&str; 6] = [
     "%0d%0aX-Injected:%20yes",
     "%0aX-Injected:%20yes",
@@ -227,7 +226,7 @@ fn h29_h30_no_line_ends_and_no_nul_on_the_wire() {
             }
         }
     }
-    // What is neither is passed on as it is.
+    // Other characters are passed on unchanged.
     let response = server.get("/probe/headers?X-A=%80%ff%09%C3%A4&X-B=%20x%20");
     let value = |name: &str| {
         let found = response.headers.iter().find(|(field, _)| field == name);
@@ -268,7 +267,7 @@ fn h29_trailers_over_http_2_hold_what_they_may() {
     }
 }
 
-/// The lines of the log about an application's text.
+/// Returns the lines of the log about an application's text.
 fn logged(server: &Server, via: &str, text: &str) -> Vec<String> {
     let of_module = || -> Vec<String> {
         let log = server.error_log();

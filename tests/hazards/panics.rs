@@ -37,7 +37,7 @@ fn h07_no_callback_lets_a_panic_out() {
         .conf("RustAppAlias /broken broken")
         .conf("<Location /quirks/run>\nQuirksPanic fixups\n</Location>")
         .conf("<Location /own>\nSetHandler something\nQuirksPanic handler\n</Location>")
-        // What a file says, and not the configuration, is merged for each request.
+        // Settings of a file, unlike those of the configuration, are merged for each request.
         .conf("<Directory {htdocs}/merge>\nAllowOverride All\n</Directory>")
         .file("htdocs/merge/a.txt", "merged\n")
         .file("htdocs/merge/.htaccess", "QuirksPanic merge\n")
@@ -75,7 +75,7 @@ fn h07_a_panic_in_a_directive_stops_configtest() {
     }
 }
 
-/// A record that could not be made is no reason to let a request through that it might have kept out.
+/// A record that could not be made does not admit a request that it might have denied.
 #[test]
 fn h07_a_panic_in_a_merge_fails_closed() {
     let server = quirks()
@@ -125,7 +125,7 @@ fn h07_a_panic_in_a_merge_fails_closed() {
     assert_eq!(server.get("/quirks/pid").text(), pid, "another process answers");
     let log = server.error_log();
     let says = |what: &str| log.lines().filter(|line| line.contains(what)).count();
-    // Each request is told of: 3 methods, 4 paths of a section that could not be merged.
+    // Each request is logged: 3 methods, 4 paths of a section that could not be merged.
     let merged = says("RUST0001: the callback merge configuration");
     let answered = says("could not be made; see its line in the log; answering 500");
     assert!(merged >= 12 && answered >= 12, "{merged} {answered}\n{log}");
@@ -366,7 +366,7 @@ fn h08_a_late_error_is_visible_behind_filters_and_proxies() {
         assert_eq!(squeezed.header("content-encoding"), Some("gzip"), "{path}: {squeezed:?}");
         assert!(squeezed.end.is_truncated(), "{path}: {squeezed:?}");
         let proxied = server.get(&format!("/front{path}"));
-        // What the proxy had not passed on yet, it may answer itself.
+        // The proxy may answer itself for data that it had not passed on.
         assert!(proxied.end.is_truncated() || proxied.status == 502, "{path}: {proxied:?}");
     }
 }
@@ -395,7 +395,7 @@ fn h08_a_broken_response_is_not_cached() {
             let response = server.get(path);
             (response.header("x-cache").unwrap_or("").starts_with("HIT"), response)
         };
-        // What is whole is stored: else this would prove nothing.
+        // A complete response is stored: otherwise the test would prove nothing.
         assert!(!cached(&server, "/probe/bytes/1000").0);
         assert!(cached(&server, "/probe/bytes/1000").0, "{provider} stores nothing");
         for path in ["/probe/panic-late?after=1000", "/probe/panic-late?after=1000&length=2000"] {

@@ -7,12 +7,12 @@ use crate::support::{send, stock};
 /// The request that must not reach an application: its line would be in both logs.
 const EVIL: &str = "GET /probe/log?text=smuggled HTTP/1.1\r\nHost: x\r\n\r\n";
 
-/// Headers and body of a POST that somebody in between may understand in another way.
+/// Returns headers and body of a POST that an intermediary may read differently.
 fn corpus() -> Vec<(String, String)> {
     let length = EVIL.len();
     let chunk = format!("{length:x}\r\n{EVIL}\r\n0\r\n\r\n");
     let mut cases = vec![
-        // Both: Transfer-Encoding holds, and what follows the last chunk is thrown away.
+        // With both, Transfer-Encoding applies, and the data after the last chunk are discarded.
         (
             format!("Content-Length: {}\r\nTransfer-Encoding: chunked\r\n", 5 + length),
             format!("0\r\n\r\n{EVIL}"),
@@ -70,7 +70,7 @@ fn corpus() -> Vec<(String, String)> {
         format!("{length}\r\n 0"),
         format!("\x0b{length}"),
     ] {
-        // Length zero is no riddle: what follows is a request of its own then.
+        // Length zero is unambiguous: a new request follows.
         if value != "0" {
             cases.push((format!("Content-Length: {value}\r\n"), EVIL.into()));
         }

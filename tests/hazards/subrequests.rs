@@ -4,7 +4,7 @@ use httpd_testkit::{BodyEnd, Server, mpm_tests};
 
 use crate::support::{HELLO, INCLUDES, probe_at, quirks, send, stock};
 
-/// How often an application was asked for a log line.
+/// Returns the number of calls of an application for a log line.
 fn runs(server: &Server) -> usize {
     server.error_log().matches("the probe was asked for a log line").count()
 }
@@ -145,7 +145,7 @@ mpm_tests! {
             }
             assert!(!text.contains("\"CONTENT_LENGTH\""), "{text}");
         }
-        // What follows on the connection is a request or nothing, and no part of a body.
+        // The next bytes on the connection are a request or nothing, never part of a body.
         for body in ["Content-Length: 31\r\n\r\n", "Transfer-Encoding: chunked\r\n\r\n1f\r\n"] {
             let mut connection = send(
                 &server,
@@ -221,7 +221,7 @@ mpm_tests! {
         ] {
             assert!(response.text().contains(part), "{part}: {response:?}");
         }
-        // With a body that nobody reads, and what follows on the connection.
+        // A request follows an unread body on the connection.
         let mut connection = server.connect();
         let response = connection.request("POST", "/missing").body("y".repeat(100_000)).send();
         assert!(response.text().contains("\"REQUEST_METHOD\": \"GET\""), "{response:?}");

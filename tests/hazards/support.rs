@@ -5,17 +5,17 @@ use std::path::Path;
 
 use httpd_testkit::{Builder, Connection, Server, proc};
 
-/// What the stock application `hello` answers.
+/// The response of the stock application `hello`.
 pub(crate) const HELLO: &str = "Hello, world\n";
 
-/// The stock module with `hello` and `probe`.
+/// Returns the stock module with `hello` and `probe`.
 pub(crate) fn stock() -> Builder {
     Server::builder()
         .module("mod_rust.so")
         .conf("RustAppAlias /hello mod_rust:hello\nRustAppAlias /probe probe")
 }
 
-/// The stock module, and beside it the one that misbehaves.
+/// Returns the stock module and the misbehaving module.
 pub(crate) fn quirks() -> Builder {
     stock().module("mod_quirks.so").conf("RustAppAlias /quirks quirks")
 }
@@ -44,7 +44,8 @@ pub(crate) fn send(server: &Server, bytes: impl AsRef<[u8]>) -> Connection {
     connection
 }
 
-/// How often `path` is mapped into a process, whole: under its name, and as a file that is no more.
+/// Returns the number of complete mappings of `path` in a process: under its name, and as a deleted
+/// file.
 pub(crate) fn mapped(pid: i32, path: &Path) -> io::Result<(usize, usize)> {
     let path = path.display().to_string();
     let maps = proc::maps(pid)?;
@@ -55,7 +56,7 @@ pub(crate) fn mapped(pid: i32, path: &Path) -> io::Result<(usize, usize)> {
     Ok((of_it.len() - deleted, deleted))
 }
 
-/// How many system calls a process has made to write, as the kernel counts them.
+/// Returns the kernel's count of a process's write system calls.
 pub(crate) fn writes(pid: i32) -> u64 {
     let io = std::fs::read_to_string(format!("/proc/{pid}/io")).expect("/proc/<pid>/io");
     let count = io.lines().find_map(|line| line.strip_prefix("syscw: "));

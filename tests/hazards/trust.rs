@@ -5,7 +5,7 @@ use httpd_testkit::{Response, Server};
 
 use crate::support::{quirks, stock};
 
-/// A value of the environ that `/environ` showed.
+/// Returns a value of the environ in `/environ`.
 fn value(response: &Response, key: &str) -> Option<String> {
     let mark = format!("\"{key}\": \"");
     let text = response.text();
@@ -148,7 +148,7 @@ fn h32_headers_do_not_pose_as_others() {
     let response = ask("/passed/environ");
     assert_eq!(value(&response, "HTTP_AUTHORIZATION").as_deref(), Some("Basic c2VjcmV0"));
     assert_eq!(value(&response, "HTTP_PROXY"), None);
-    // The headers themselves are told apart by their names.
+    // The names distinguish the headers themselves.
     for (name, expected) in [("X-Real-IP", "1.2.3.4"), ("X_Real_IP", "6.6.6.6"), ("X-Real_IP", "")]
     {
         let expected = match expected {
@@ -168,7 +168,7 @@ fn addresses(server: &Server, forwarded: &str) -> (Option<String>, Option<String
 #[test]
 fn h33_a_proxys_word_counts_where_it_is_trusted() {
     let text = |text: &str| Some(text.to_owned());
-    // Nobody is trusted: it is a header like any other.
+    // No proxy is trusted, so it is a header like any other.
     let server = stock().start();
     assert_eq!(addresses(&server, "9.9.9.9"), (text("127.0.0.1"), text("9.9.9.9")));
     // Another one is trusted.

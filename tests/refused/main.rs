@@ -92,7 +92,7 @@ fn error(line: &str) -> Option<(usize, String)> {
 
 /// Compiles a program and returns what rustc says of it; nothing where it compiles.
 fn compile(library: &Path, source: &str) -> String {
-    // To standard output: rustc puts a file in the place of its output, of /dev/null too.
+    // The output goes to standard output: rustc replaces its output file, even /dev/null.
     rustc(library, &["--crate-type=lib", "--emit=metadata=-"], source)
 }
 
@@ -122,8 +122,8 @@ fn rustc(library: &Path, arguments: &[&str], source: &str) -> String {
     if output.status.success() { String::new() } else { text }
 }
 
-/// The library in the folder of this very test. Several may be there, built with other features: the
-/// newest one that [`ALLOWED`] compiles with is taken.
+/// Finds the library in the folder of this test. There may be several, with other features: it
+/// takes the newest that [`ALLOWED`] compiles with.
 fn library() -> &'static Path {
     static LIBRARY: OnceLock<PathBuf> = OnceLock::new();
     LIBRARY.get_or_init(|| {

@@ -1,7 +1,7 @@
-//! A load of many clients, each request of which is judged for itself.
+//! A load of many clients that checks each request.
 //!
-//! Clients keep their connections for a while, as browsers and proxies do, and open new ones. What
-//! may go wrong on a connection that was used before, and must not on a new one, is told apart.
+//! Clients keep their connections for a while, as browsers and proxies do, and open new ones. Some
+//! failures are allowed on a reused connection, but not on a new one.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -14,11 +14,11 @@ use httpd_testkit::{
     BodyEnd, ClientError, ClientErrorKind, Connection, Response, Server, WebServer,
 };
 
-/// What the clients ask: a web server, whatever stands behind it.
+/// The server that the clients use, with any backend.
 pub(crate) trait Front: Sync {
-    /// Where it listens.
+    /// Returns its address.
     fn addr(&self) -> SocketAddr;
-    /// How long a client waits for the next byte.
+    /// Returns the longest wait of a client for the next byte.
     fn patience(&self) -> Duration;
     /// Waits until `probe` is true, and fails the test when that takes too long.
     fn wait_for(&self, what: &str, probe: &mut dyn FnMut() -> bool);
@@ -70,7 +70,7 @@ pub(crate) struct Upload {
     pub(crate) pause: Duration,
 }
 
-/// What became of one request.
+/// The result of one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Fate {
     /// The whole, right answer.
@@ -78,7 +78,7 @@ pub(crate) enum Fate {
     /// On a connection that had been used before, not one byte came back: the server closed it
     /// between two requests, as it may at any time (RFC 9112, 9.3.1), and the client asks again.
     ClosedBetween,
-    /// The same on a new connection, or there was no connection.
+    /// The same on a new connection, or without a connection.
     Refused,
     /// An error page with a status that the target allows.
     Failed,
@@ -90,7 +90,7 @@ pub(crate) enum Fate {
     Hung,
 }
 
-/// How many requests had which fate, and what was seen of those that were not answered.
+/// The number of requests for each fate, and details of the unanswered ones.
 #[derive(Default)]
 pub(crate) struct Tally {
     counts: BTreeMap<(&'static str, Fate), u64>,
@@ -98,17 +98,17 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
-    /// How many requests had this fate, of all targets.
+    /// Returns the number of requests with this fate, of all targets.
     pub(crate) fn count(&self, fate: Fate) -> u64 {
         self.counts.iter().filter(|((_, of), _)| *of == fate).map(|(_, count)| count).sum()
     }
 
-    /// How many requests for `path` were answered.
+    /// Returns the number of answered requests for `path`.
     pub(crate) fn answered(&self, path: &str) -> u64 {
         self.count_of(path, Fate::Answered)
     }
 
-    /// How many requests for `path` had this fate.
+    /// Returns the number of requests for `path` with this fate.
     pub(crate) fn count_of(&self, path: &str, fate: Fate) -> u64 {
         let is_meant = |((of, had), _): &(&(&str, Fate), &u64)| *of == path && *had == fate;
         self.counts.iter().filter(is_meant).map(|(_, count)| count).sum()
@@ -187,10 +187,10 @@ impl<'l> Load<'l> {
             }
             self.note(target, fate, seen);
             if fate == Fate::Refused {
-                // Nobody is there just now: no use in asking again and again.
+                // The server is down at the moment: a pause saves useless attempts.
                 std::thread::sleep(Duration::from_millis(20));
             }
-            // A new connection now and then, whatever the server says.
+            // Clients open a new connection now and then, also without need.
             if round % 7 == 0 {
                 kept = None;
             }
@@ -210,7 +210,7 @@ impl<'l> Load<'l> {
         }
     }
 
-    /// One request, on the connection that was kept or on a new one, which is kept if it may be.
+    /// Sends one request, on the kept connection or a new one, which is kept if possible.
     fn ask(&self, kept: &mut Option<Connection>, target: &Target) -> (Fate, Option<String>) {
         let is_new = kept.is_none();
         let connection = match kept.take() {

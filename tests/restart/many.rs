@@ -3,8 +3,7 @@
 
 use httpd_testkit::Server;
 
-/// What is asked for: the path, whether the request has a body, and how many of a hundred requests
-/// it is.
+/// The requests: path, whether it has a body, and its share of a hundred requests.
 pub(crate) const KINDS: [(&str, bool, u32); 5] = [
     ("/hello", false, 60),
     ("/probe/echo", true, 15),
@@ -13,7 +12,7 @@ pub(crate) const KINDS: [(&str, bool, u32); 5] = [
     ("/probe/environ", false, 5),
 ];
 
-/// The applications at those paths; the access log of so many requests is nobody's.
+/// The applications at those paths. The access log of so many requests is discarded.
 pub(crate) const CONF: &str =
     "RustAppAlias /hello hello\nRustAppAlias /probe probe\nCustomLog /dev/null \"%h\"";
 

@@ -6,7 +6,7 @@ use httpd_testkit::{Mpm, Server, mpm_tests, proc};
 
 use crate::many;
 
-/// Private memory of all children together, in KiB.
+/// Returns the private memory of all children together, in KiB.
 fn memory(server: &Server) -> u64 {
     server.children_pids().into_iter().map(|pid| proc::anon_kib(pid).unwrap()).sum()
 }
@@ -24,7 +24,7 @@ mpm_tests! {
             .file(many::BODY, "b".repeat(2000))
             .patience(Duration::from_secs(60))
             .start();
-        // What a request costs is not the MPM's: the whole of it on one of them.
+        // The cost of a request does not depend on the MPM, so one of them gets all requests.
         let requests = if mpm == Mpm::Event { 100_000 } else { 25_000 };
         many::send(&server, requests / 5, 4);
         let (before, children) = (memory(&server), server.children_pids());

@@ -9,8 +9,7 @@ fn server(mpm: Mpm) -> httpd_testkit::Builder {
     Gateway::Embedded.server(mpm)
 }
 
-/// Every request that an application or httpd answered was answered to a client: what the access
-/// log counts is what the clients counted.
+/// Checks that the access log counts as many answered requests as the clients do.
 fn hold_against_log(server: &Server, tally: &Tally) {
     for target in TARGETS {
         let line = format!("\"{} {} HTTP/1.1\" 200 ", target.method, target.path);
@@ -47,7 +46,7 @@ fn restarts_break_visibly(gateway: Gateway, mpm: Mpm) {
     let tally = Load::run(&server, TARGETS, CLIENTS, |load| {
         for _ in 0..5 {
             load.wait_for_answers(40);
-            // Kills the children, whatever they are doing.
+            // This kills the children in any state.
             server.restart();
         }
         load.wait_for_answers(100);
@@ -57,7 +56,7 @@ fn restarts_break_visibly(gateway: Gateway, mpm: Mpm) {
         assert_eq!(tally.count(fate), 0, "{fate:?} with {mpm}\n{tally}");
     }
     assert_eq!(server.get("/hello").text(), "Hello, world\n");
-    // Each child has ended when it was told to, wherever it was then.
+    // Each child ended on request, in any state.
     let log = server.error_log();
     assert!(!log.contains("still did not exit"), "{log}");
 }
@@ -70,7 +69,7 @@ fn stop_answers_what_it_has_begun(gateway: Gateway, mpm: Mpm) {
         server.wait_for("the end", || !proc::is_alive(server.pid()));
     });
     println!("{mpm}:\n{tally}");
-    // Nobody is there for new connections, but what was begun is whole.
+    // New connections are refused, but running requests complete.
     for fate in [Fate::Cut, Fate::Wrong, Fate::Hung] {
         assert_eq!(tally.count(fate), 0, "{fate:?} with {mpm}\n{tally}");
     }

@@ -1,6 +1,5 @@
-//! What the clients of a load ask for, and the servers that answer it: applications within httpd's
-//! children, in processes of their own, and mod_wsgi's daemon mode as the measure of the latter. The
-//! soak test uses it too.
+//! The requests of a load's clients, and the servers that answer: embedded applications, process
+//! groups, and mod_wsgi's daemon mode for comparison. The soak test uses them too.
 
 use std::fmt;
 use std::str::FromStr;
@@ -12,7 +11,7 @@ use crate::load::{Target, Upload};
 
 const FILE: usize = 100_000;
 
-/// What the clients ask for: of httpd itself, as the measure, and of applications.
+/// The targets of the clients: httpd's own files for comparison, and applications.
 pub(crate) const TARGETS: &[Target] = &[
     Target {
         method: "GET",
@@ -77,10 +76,10 @@ fn is(response: &Response, length: usize, byte: u8) -> bool {
     response.body.len() == length && response.body.iter().all(|&each| each == byte)
 }
 
-/// How many clients there are.
+/// The number of clients.
 pub(crate) const CLIENTS: usize = 12;
 
-/// Where the applications are.
+/// The mode of the applications.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Gateway {
     Embedded,
@@ -112,7 +111,7 @@ impl Gateway {
         }
     }
 
-    /// A server for the load, with room for the restarts.
+    /// Returns a server for the load, configured for the restarts.
     pub(crate) fn server(self, mpm: Mpm) -> Builder {
         let builder = match self {
             Self::Embedded | Self::Daemon => Server::builder().module("mod_rust.so"),

@@ -1,4 +1,4 @@
-//! Sockets that somebody else has bound: systemd, spawn-fcgi, mod_fcgid.
+//! Tests inherited sockets: of systemd, spawn-fcgi and mod_fcgid.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -53,7 +53,7 @@ fn systemd_is_told() {
     let socket = UnixDatagram::bind(&path).unwrap();
     socket.set_read_timeout(Some(crate::program::PATIENCE)).unwrap();
     let mut command = Command::new("env");
-    // The kit takes the variable away from what it starts itself.
+    // The kit removes the variable from the environment of processes that it starts.
     command.arg(format!("NOTIFY_SOCKET={}", path.display())).arg(stage());
     command.args(["--scgi", "127.0.0.1:0"]).stdin(std::process::Stdio::null());
     let program = Program::run(command);
@@ -75,7 +75,7 @@ fn systemd_is_told() {
     assert!(program.end().status.success());
 }
 
-/// One FastCGI request; what came on the standard output of the application.
+/// Sends one FastCGI request. Returns the application's standard output.
 fn fastcgi(mut stream: impl Read + Write, path: &str) -> String {
     let mut params = Params::new();
     for (key, value) in [("REQUEST_METHOD", "GET"), ("PATH_INFO", path), ("REQUEST_URI", path)] {

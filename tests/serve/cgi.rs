@@ -136,7 +136,7 @@ fn the_clients_query_is_no_command_line() {
     command.args(["--help"]);
     let ended = Program::run(command).end();
     assert!(ended.stdout.starts_with("Status: 200 OK\r\n"), "{}", ended.stdout);
-    // What the web server's configuration says counts.
+    // The web server's configuration takes precedence.
     let ended = ask(&[("PATH_INFO", "/echo"), ("MOD_RUST_OPTIONS", "--mount /shop=stage")]);
     assert!(ended.stdout.starts_with("Status: 404 Not Found\r\n"), "{}", ended.stdout);
     let ended = ask(&[("MOD_RUST_OPTIONS", "--nonsense")]);

@@ -74,7 +74,7 @@ impl Client {
         }
     }
 
-    /// The response, after what was read before.
+    /// Reads the response after the bytes that were read before.
     pub(crate) fn answer(mut self, mut bytes: Vec<u8>) -> io::Result<Answer> {
         self.read_to_end(&mut bytes)?;
         let limits = ParamLimits::default();

@@ -10,7 +10,7 @@ use httpd_testkit::WebServer;
 
 use crate::program::{PATIENCE, Program, Signal};
 
-/// How often the program is restarted. `MOD_RUST_RESTARTS` sets another number.
+/// The number of restarts of the program. `MOD_RUST_RESTARTS` sets another number.
 const RESTARTS: u32 = 5;
 
 /// Sends a POST, which nginx never repeats, and returns the first line of the answer.

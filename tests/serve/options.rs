@@ -169,7 +169,7 @@ fn every_option_holds_for_every_protocol() {
             client.set_read_timeout(Some(PATIENCE)).unwrap();
             client.write_all(&protocol.bytes(row.sent)).unwrap();
             let begun = Instant::now();
-            // FastCGI hands an application's lines to the web server, by STDERR.
+            // FastCGI passes an application's lines to the web server as STDERR.
             let line = if protocol == FastCgi && row.line == "RUST0004" {
                 read_until(&mut client, row.line)
             } else {

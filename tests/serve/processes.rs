@@ -13,7 +13,7 @@ use crate::program::{Folder, PATIENCE, Program, Signal, is_gone, put_program, se
 fn workers_share_connections() {
     let program = Program::start(&["--scgi", "127.0.0.1:0", "--workers", "2"]);
     let address = program.address("scgi");
-    // The address is told when the first of them serves.
+    // The address is logged when the first of them serves.
     let first = client::pid(&address);
     let end = Instant::now() + PATIENCE;
     while client::pid(&address) == first {
@@ -88,8 +88,8 @@ fn sigterm_and_sigint_let_requests_finish() {
     }
 }
 
-/// A web server that is refused asks another program. One that is let in, and served by nobody,
-/// finds out at the end.
+/// A refused web server tries another program. A connection that is accepted and never served fails
+/// only at the end.
 #[test]
 fn a_program_that_drains_refuses_connections() {
     let folder = Folder::new();
@@ -156,7 +156,7 @@ fn a_master_that_is_killed_takes_its_workers_with_it() {
 fn sockets_and_their_files() {
     let folder = Folder::new();
     let (path, pid_file) = (folder.text("x.sock"), folder.text("pid"));
-    // Nobody listens at this one any more.
+    // No process listens at this one any more.
     drop(UnixListener::bind(&path).unwrap());
     let program =
         Program::start(&["--scgi", &path, "--socket-mode", "0606", "--pid-file", &pid_file]);

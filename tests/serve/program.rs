@@ -44,7 +44,7 @@ impl Drop for Folder {
     }
 }
 
-/// Where Cargo put the program.
+/// Returns the path of the program that cargo built.
 pub(crate) fn stage() -> PathBuf {
     httpd_testkit::find_program("gateway-stage")
         .unwrap_or_else(|error| panic!("{error}; cargo build --examples --features servers"))
@@ -66,12 +66,12 @@ pub(crate) fn put_program(path: &Path, bytes: &[u8]) {
 pub(crate) struct Program {
     child: Child,
     lines: Receiver<String>,
-    /// What it wrote to the standard error, as far as it was waited for.
+    /// Its standard error so far, up to the text that was waited for.
     pub(crate) seen: Vec<String>,
     stdout: Option<thread::JoinHandle<String>>,
 }
 
-/// What a program left behind.
+/// The result of a finished program.
 pub(crate) struct Ended {
     pub(crate) status: ExitStatus,
     pub(crate) stdout: String,
@@ -84,7 +84,7 @@ impl Program {
         Self::start_at(&stage(), arguments)
     }
 
-    /// As [`Self::start`], from another path.
+    /// Starts the program as [`Self::start`] does, from another path.
     pub(crate) fn start_at(path: &Path, arguments: &[&str]) -> Self {
         let mut command = Command::new(path);
         command.args(arguments).stdin(Stdio::null());
@@ -188,7 +188,7 @@ pub(crate) fn send(pid: u32, signal: Signal) {
     kill_process(pid, signal).expect("the process is there");
 }
 
-/// Whether a process is gone within reason.
+/// Returns whether a process ends within a reasonable time.
 pub(crate) fn is_gone(pid: u32) -> bool {
     let pid = Pid::from_raw(pid.cast_signed()).expect("a process id");
     match pidfd_open(pid, PidfdFlags::empty()) {

@@ -1,4 +1,4 @@
-//! Restarts: the new program takes over, or leaves the old one in place, and no request is lost.
+//! Tests restarts: the new program takes over, or the old one continues, and no request is lost.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread;

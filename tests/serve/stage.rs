@@ -1,4 +1,4 @@
-//! The program that the tests of `mod_rust::serve` start: requests that stop where they are told to.
+//! The program that the tests of `mod_rust::serve` start, whose requests stop at given points.
 
 use std::io::{BufRead as _, Write as _};
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! What holds for a service in either mode: each takes a server with an axum `Router` at `/api`.
+//! Checks of a service in either mode. Each takes a server with an axum `Router` at `/api`.
 
 use httpd_testkit::{BodyEnd, Builder};
 
@@ -78,8 +78,8 @@ pub(crate) fn tracing_goes_to_the_error_log(api: Builder) {
     assert!(line.contains("[client 127.0.0.1"), "{line}");
 }
 
-/// The body is not read, so that httpd sends the response in the handler's last step: the service's
-/// own code runs there, when the response's bytes are dropped.
+/// Checks the environ during the handler's last step. The body is unread, so httpd sends the
+/// response there, and dropping its bytes runs the service's code.
 pub(crate) fn the_environ_is_there_when_the_last_byte_goes(api: Builder) {
     let server = api.log_level("info axum:debug").start();
     let response = server.connect().request("POST", "/api/farewell?jo").body("unread").send();

@@ -52,7 +52,7 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
     gzip.wait_with_output().expect("gzip ends").stdout
 }
 
-/// A body of so many lines before and after a filter.
+/// Returns a body of this many lines before and after a filter.
 fn body(filter: &str, lines: usize) -> (Vec<u8>, Vec<u8>) {
     let text = |word: &str| -> Vec<u8> {
         (0..lines).flat_map(|line| format!("{line} {word}\n").into_bytes()).collect()
@@ -132,7 +132,7 @@ fn limit_request_body_counts_what_comes_out_of_a_filter() {
     }
 }
 
-/// A frame of HTTP/2 (RFC 9113, 4.1) of stream 1, or of the connection for SETTINGS.
+/// Makes a frame of HTTP/2 (RFC 9113, 4.1) of stream 1, or of the connection for SETTINGS.
 fn frame(kind: u8, flags: u8, payload: &[u8]) -> Vec<u8> {
     let stream = u8::from(kind != SETTINGS);
     let length = (payload.len() as u32).to_be_bytes();
@@ -156,7 +156,7 @@ fn begin_post(server: &Server, path: &str, piece: &[u8]) -> Connection {
     connection
 }
 
-/// The next piece of the response's body.
+/// Returns the next piece of the response's body.
 fn next_data(connection: &mut Connection) -> Vec<u8> {
     loop {
         let head = connection.read_exact(9);
@@ -181,7 +181,8 @@ fn an_answer_does_not_wait_for_the_rest_of_a_chunk() {
     }
 }
 
-/// Over HTTP/2 there is no socket to wait for. An answer does not wait for the client's next piece.
+/// An HTTP/2 stream has no socket to wait for. A response does not wait for the client's next
+/// piece.
 #[test]
 fn an_answer_over_http2_does_not_wait_for_the_rest_of_the_body() {
     // The client waits for the answer, and gives up before httpd gives up waiting for the client.
@@ -193,7 +194,7 @@ fn an_answer_over_http2_does_not_wait_for_the_rest_of_the_body() {
                 assert_eq!(data, b"a piece", "{path}");
             }
         }
-        // The next pieces come through as well, at whatever pace.
+        // The next pieces arrive as well, at any pace.
         let mut connection = begin_post(&server, "/api/duplex", b"0");
         for piece in 1..=20_u8 {
             assert_eq!(next_data(&mut connection), [b'0' + piece - 1]);

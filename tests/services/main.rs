@@ -53,8 +53,8 @@ fn a_joined_thread_that_asks_for_the_environ() {
     assert_eq!(server.get("/api/joined/SCRIPT_NAME").text(), "/api");
 }
 
-/// A client that has shut down its sending side counts as gone, and may still read: whatever it
-/// gets must not look whole.
+/// A client that has shut down its sending side counts as gone, and may still read. Its response
+/// must not look complete.
 #[test]
 fn a_half_closed_client_gets_nothing_that_looks_whole() {
     for server in [embedded(Mpm::Event).start(), daemon(Mpm::Event).start()] {
@@ -132,7 +132,7 @@ fn waits_do_not_hold_the_threads_of_a_process_group() {
     let before = daemons();
     for _ in 0..3 {
         wait_at_once(&server, 100, 1000, Duration::from_secs(50));
-        // Nothing has been taken for a hang, and whoever comes next is served at once.
+        // No request was taken for a hang, and the next is served at once.
         assert_eq!(server.get("/api").text(), "Hello, axum\n");
     }
     assert_eq!(daemons(), before);

@@ -1,5 +1,5 @@
-//! The soak tests: what takes minutes or hours, so it is run by name. Each prints a table, and fails
-//! by its exit status.
+//! The soak tests take minutes or hours, so they run by name. Each prints a table, and fails by its
+//! exit status.
 //!
 //! ```text
 //! cargo test --test soak -- --requests 1000000 --mpm event

@@ -23,14 +23,14 @@ const BATCH: u32 = 5_000;
 /// Among each batch so many clients leave, and so many requests panic.
 const LEAVING: usize = 60;
 const PANICS: usize = 20;
-/// By how much the private memory of one process may grow in all: what a page of the heap here and
-/// there makes, whatever the time.
+/// The allowed growth of one process's private memory in all: some pages of the heap, independent
+/// of the time.
 const MOST_KIB: u64 = 1024;
 /// By how much the others may: the number of kept connections, and of threads that took over from ones
 /// that waited, goes up and down with the load.
 const MOST: usize = 4;
 
-/// What some processes have, together.
+/// The resources of some processes together.
 #[derive(Clone, Debug, Default, PartialEq)]
 struct Holdings {
     pids: Vec<i32>,
@@ -56,7 +56,7 @@ impl Holdings {
 }
 
 impl Holdings {
-    /// The most of each.
+    /// Returns the maximum of each figure.
     fn most(self, other: &Self) -> Self {
         Self {
             private_kib: self.private_kib.max(other.private_kib),
@@ -121,7 +121,7 @@ impl State {
         );
     }
 
-    /// What has grown since `before`.
+    /// Returns the figures that have grown since `before`.
     fn growth(&self, before: &Self) -> Vec<String> {
         let mut grown = Vec::new();
         for (name, now, then) in

@@ -18,7 +18,7 @@ const PANICS: u32 = 100;
 /// some of everything; without a module too.
 const MOST_KIB: u64 = 256;
 
-/// What the children have, together.
+/// The resources of the children together.
 #[derive(Clone, PartialEq)]
 struct Holdings {
     children: Vec<i32>,

@@ -16,7 +16,7 @@ pub(crate) fn run(count: u32, gateway: Gateway, mpm: Mpm) -> ExitCode {
     let builder = gateway.server(mpm).patience(Duration::from_secs(30));
     let server = match gateway {
         Gateway::Embedded | Gateway::Daemon => builder.start(),
-        // Its own troubles are counted, and are no failure of the test kit's.
+        // mod_wsgi's own errors are counted, and do not fail the test kit's check.
         Gateway::ModWsgi => builder.allow_log("AH00052").allow_log("AH00051").start(),
     };
     let begin = Instant::now();

@@ -72,7 +72,7 @@ impl Checkout {
 impl Drop for Checkout {
     fn drop(&mut self) {
         if self.temporary {
-            // What is left of a temporary folder does no harm.
+            // The rest of a temporary folder does no harm.
             let _ = std::fs::remove_dir_all(&self.scratch);
         }
     }

@@ -141,7 +141,7 @@ fn put(tree: &Path, path: &str, bytes: &[u8], mode: u32) -> Result<()> {
     let write = || {
         for folder in file.ancestors().skip(1).take_while(|folder| *folder != tree) {
             fs::create_dir_all(folder)?;
-            // Whatever this account's umask is.
+            // The mode does not depend on this account's umask.
             fs::set_permissions(folder, fs::Permissions::from_mode(0o755))?;
         }
         fs::set_permissions(tree, fs::Permissions::from_mode(0o755))?;

@@ -123,7 +123,7 @@ pub(crate) fn install(system: &System, installation: &Installation) -> Result<Re
         manifest.files.push(new);
         report.files.push(path);
     }
-    // What an earlier version brought and this one does not: the program, without --gateway.
+    // Files of an earlier version that this one lacks are removed: the program, without --gateway.
     if let Some(earlier) = earlier {
         let is_left = |file: &Installed| manifest.of(&file.path).is_none();
         let left: Vec<_> = earlier.files.into_iter().filter(is_left).collect();

@@ -10,7 +10,7 @@ const BAD: &[&str] = &[
     "AH00052",
     // AddressSanitizer, LeakSanitizer, ThreadSanitizer.
     "Sanitizer:",
-    // What glibc says before it aborts.
+    // The messages of glibc before it aborts.
     "double free or corruption",
     "stack smashing detected",
     "free(): invalid",

@@ -84,7 +84,7 @@ impl Running {
             // In this order: what a process wrote before it ended is there once it has ended.
             let ended = process.try_wait().transpose();
             match is_ready(root.path()) {
-                // Whoever answers, it is not this one.
+                // Another process answers.
                 Some(_) if ended.is_some() => Some(Met::Ended(ended?)),
                 Some(ready) => Some(Met::Ready(ready)),
                 None => Some(Met::Ended(ended?)),

@@ -32,7 +32,7 @@ impl Project {
         Self { path, target, is_temporary: false }
     }
 
-    /// A package of its own, whose module is `mod_fixture.so`.
+    /// Makes a package whose module is `mod_fixture.so`.
     pub(crate) fn new() -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
@@ -69,7 +69,7 @@ impl Project {
         self.write(name, &text.replace(old, new));
     }
 
-    /// `cargo httpd ARGS` in the project's folder.
+    /// Returns `cargo httpd ARGS` in the project's folder.
     pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_cargo-httpd"));
         command.arg("httpd").args(args).current_dir(&self.path).stdin(Stdio::null());

@@ -27,7 +27,8 @@ fn ready(group: &Value) -> BTreeSet<u64> {
     ready.map(|process| process["pid"].as_u64().unwrap()).collect()
 }
 
-/// Two processes are ready, and none of `old`: a process that drains has its replacement before.
+/// Waits for two ready processes, none of them in `old`: a draining process already has a
+/// replacement.
 fn wait_replaced(project: &Project, running: &Running, old: &BTreeSet<u64>) -> BTreeSet<u64> {
     let end = Instant::now() + Duration::from_secs(60);
     loop {
@@ -71,7 +72,7 @@ fn run_daemon_with_a_group_that_the_tool_manages() {
     let environ = running.get("/probe/environ");
     assert!(environ.contains("\"mod_rust.process_group\": \"stock\""), "{environ}");
 
-    // As JSON, and as a table.
+    // The reply exists as JSON and as a table.
     let own = group(&project, &running);
     let first = ready(&own);
     assert_eq!((own["name"].as_str(), first.len()), (Some("stock"), 2), "{own:#}");
@@ -129,7 +130,7 @@ fn run_daemon_with_a_group_that_the_tool_manages() {
     running.signal(Signal::TERM);
     let (status, said) = running.wait();
     assert!(status.success(), "{status}: {}", said.join("\n"));
-    // Its sockets are gone, so nobody is there to be asked.
+    // Its sockets are gone, so no process can answer.
     let output = project.output(&[&["groups"], &at[..]].concat());
     assert_eq!(output.status.code(), Some(1), "{}", text(&output.stdout));
     for pid in first.iter().chain(&before) {

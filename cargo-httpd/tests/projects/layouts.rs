@@ -1,5 +1,6 @@
-//! `install` and `uninstall` where configuration lies in conf.modules.d and conf.d, as on Fedora:
-//! this machine's httpd, told by its own options that its configuration is elsewhere.
+//! Tests `install` and `uninstall` with configuration in conf.modules.d and conf.d, as on Fedora.
+//!
+//! The httpd is this machine's, with options that name another place for its configuration.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -49,7 +50,8 @@ impl Fedora {
             ),
         )
         .unwrap();
-        // Told at the end, as the last one counts; and what it was compiled with is said anew.
+        // The last option counts, so the folder comes at the end; `-V` reports it instead of the
+        // compiled one.
         let program = base.join("httpd");
         let real = httpd.program().display();
         let root_of = |root: &Path| format!("-D HTTPD_ROOT=\"{}\"", root.display());
@@ -108,7 +110,7 @@ fn conf_d() {
     let bin = httpd.root.with_file_name("bin");
     fs::create_dir(&bin).unwrap();
 
-    // What is there of somebody else's is not touched.
+    // Files of another package stay unchanged.
     let conf = httpd.root.join("conf.d/fedora_shop.conf");
     fs::write(&conf, "# somebody's\n").unwrap();
     let said = httpd.refused(&project, &["install", "--debug"]);
@@ -164,7 +166,7 @@ fn conf_d() {
     fs::write(&main, text).unwrap();
     same(httpd.tree(), &before);
 
-    // What the administrator has changed is his: kept by the next version, and after the end.
+    // A file that the administrator has changed stays: in the next version, and after the removal.
     httpd.call(&project, &["install", "--debug"]);
     let mine = fs::read_to_string(&conf).unwrap() + "# mine\n";
     fs::write(&conf, &mine).unwrap();

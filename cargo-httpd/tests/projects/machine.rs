@@ -1,9 +1,9 @@
-//! A machine of its own for a test that changes the system: this one, with layers over `/etc`,
-//! `/usr` and `/var` that go away with the test.
+//! A private machine for a test that changes the system: this one, with layers over `/etc`, `/usr`
+//! and `/var` that end with the test.
 //!
-//! The test calls itself again in a mount namespace. That takes root and the right to mount; where
-//! that is missing and `CI` is set the machine is nobody's, and is used as it is; elsewhere the
-//! test is left out, and says so.
+//! The test calls itself again in a mount namespace, which needs root and the right to mount.
+//! Without them, a machine with `CI` set is used as it is; elsewhere the test is skipped with a
+//! message.
 
 use std::fs;
 use std::io::Write;
@@ -44,7 +44,7 @@ pub(crate) fn of_its_own(name: &str, test: impl FnOnce()) {
     assert!(status.success(), "{name} failed, as said above: {status}");
 }
 
-/// Whether the layers can be had.
+/// Returns whether the layers can be mounted.
 fn have_layers(layers: &Path) -> bool {
     fs::create_dir_all(layers).unwrap();
     let tried = layered(layers).arg("true").stderr(Stdio::null()).status();

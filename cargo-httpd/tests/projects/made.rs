@@ -20,8 +20,8 @@ pub(crate) struct Made {
 }
 
 impl Made {
-    /// `cargo httpd new NAME ARGS`. The folder is the same in every run: cargo keeps what it built
-    /// by the path, so the target folder does not grow.
+    /// Runs `cargo httpd new NAME ARGS`. The folder is the same in every run, because cargo keeps
+    /// its output by path. So the target folder does not grow.
     pub(crate) fn new(name: &str, args: &[&str]) -> Self {
         static ONE: Mutex<()> = Mutex::new(());
         let one_at_a_time = ONE.lock().unwrap_or_else(PoisonError::into_inner);
@@ -41,7 +41,7 @@ impl Made {
         &self.path
     }
 
-    /// `cargo httpd ARGS` in the project's folder.
+    /// Returns `cargo httpd ARGS` in the project's folder.
     pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = tool(&self.path);
         command.args(args);
@@ -88,7 +88,7 @@ impl Drop for Made {
     }
 }
 
-/// `cargo httpd` in a folder, building into the shared target folder, without debug information.
+/// Returns `cargo httpd` in a folder, with the shared target folder and without debug information.
 pub(crate) fn tool(folder: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_cargo-httpd"));
     command.arg("httpd").current_dir(folder).stdin(Stdio::null());
@@ -102,8 +102,8 @@ pub(crate) fn base() -> PathBuf {
     std::env::temp_dir().join(format!("cargo-httpd-projects{checkout}"))
 }
 
-/// Returns the status and the body of the answer to GET `path` on a port of this machine; `None` if
-/// nobody answers.
+/// Returns the status and the body of the response to GET `path` on a port of this machine, or
+/// `None` without a response.
 pub(crate) fn get(port: u16, path: &str) -> Option<(u16, String)> {
     let mut connection = TcpStream::connect(("127.0.0.1", port)).ok()?;
     connection.set_read_timeout(Some(Duration::from_secs(60))).ok()?;

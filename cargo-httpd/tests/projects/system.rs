@@ -77,7 +77,7 @@ fn state() -> Tree {
     state
 }
 
-/// Debian's package apache2, which has the configuration; CI installs apache2-bin alone.
+/// Checks for Debian's package apache2, which has the configuration; CI installs only apache2-bin.
 fn has_configuration() -> bool {
     if Path::new("/usr/sbin/a2enmod").exists() {
         return true;
@@ -116,7 +116,7 @@ fn installed_and_uninstalled() {
         project.call(&["install", "--debug", "--reload"]);
         httpd.wait("/system-shop/Jo", |_, body| body == "Good day, Jo\n");
 
-        // As long as something needs it, it stays.
+        // It stays as long as something needs it.
         let needs = Path::new("/etc/apache2/conf-enabled/needs.conf");
         fs::write(needs, "RustAppAlias /other system-shop\n").unwrap();
         let installed = state();
@@ -135,7 +135,7 @@ fn installed_and_uninstalled() {
         assert!(said.contains("NoSuchDirective"), "{said}");
         same(state(), &before);
 
-        // What was changed since stays, out of force.
+        // A changed file stays, but is no longer in force.
         project.replace("module/httpd.conf", "NoSuchDirective on", "Define SYSTEM_SHOP_DAEMON");
         project.call(&["install", "--debug", "--reload"]);
         httpd.wait("/system-shop/Jo", |_, body| body == "Good day, Jo\n");

@@ -5,8 +5,8 @@ use std::process::Command;
 use crate::common::text;
 use crate::made::{Made, get};
 
-/// The project's own tests, and its formatting; then it is served in httpd's processes and in a
-/// process group, and `path` answers `wanted`.
+/// Runs the project's own tests and checks its formatting. Then serves it embedded and in a process
+/// group, and expects `wanted` at `path`.
 fn is_good(project: &Made, path: &str, wanted: &str) {
     let formatting = Command::new("cargo")
         .args(["fmt", "--all", "--check"])

@@ -69,7 +69,7 @@ where
     }
 }
 
-/// A body of ready frames of data.
+/// Makes a body of ready data frames.
 fn frames(
     data: &'static [&'static str],
 ) -> impl http_body::Body<Data = Bytes, Error = Error> + Send {

@@ -9,7 +9,7 @@ use crate::gateway::{Application, Body, Environ, ErrorKind, Result, StartRespons
 
 const TEXT: [(&str, &str); 1] = [("Content-Type", "text/plain")];
 
-/// A function as an application whose closures borrow nothing.
+/// Wraps a function as an application whose closures borrow nothing.
 fn valid<F>(f: F) -> Validate<impl Application>
 where
     F: for<'x> Fn(Environ<'x>, StartResponse<'x>) -> Result<Body<'x>> + Send + Sync + 'static,

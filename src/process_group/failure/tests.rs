@@ -2,7 +2,7 @@ use super::super::policy::{Activation, SECOND, TestGroup};
 use super::*;
 use crate::process_group::{ProcessChoice, Reason, TriedSlots};
 
-/// A start fails after a second: what it leads to, and until when nobody starts.
+/// Fails a start after a second. Returns the result, and the time until which no start follows.
 fn fails(world: &mut TestGroup, slot: usize) -> StartFailure {
     assert_eq!(world.activate(slot), Activation::Start);
     world.now_us += SECOND;
@@ -21,7 +21,7 @@ fn the_pause_doubles_up_to_a_minute() {
         for slot in 0..2 {
             assert_eq!(world.activate(slot), Activation::Wait { until_us: Some(until_us) });
         }
-        // Also while the next is tried, so that nobody waits for what fails again.
+        // The same holds during the next start, so that no request waits for another failure.
         for now_us in [until_us - 1, until_us, until_us + SECOND / 2] {
             let choice = world.board.choose(&TriedSlots::new(), now_us);
             assert_eq!(choice, ProcessChoice::Open { until_us });
@@ -46,7 +46,7 @@ fn a_process_that_becomes_ready_ends_the_pause() {
     assert_eq!(world.activate(0), Activation::Start);
     world.ready(0);
     assert_eq!((world.board.group.not_before_us(), world.board.group.is_open()), (0, false));
-    // It dies under a request: the next may start at once, and nobody is refused.
+    // It dies under a request: the next may start at once, and no request is refused.
     let lease = world.board.acquire(0).unwrap();
     assert_eq!((lease.slot, world.dies(0, true)), (0, None));
     assert_eq!(world.activate(1), Activation::Start);

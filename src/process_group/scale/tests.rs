@@ -58,7 +58,7 @@ fn a_short_peak_is_none() {
     }
 }
 
-/// Three processes, and no load.
+/// Makes a group of three processes without load.
 fn grown() -> TestGroup {
     let mut world = TestGroup::serving(&DYNAMIC);
     for target in 2..=3 {

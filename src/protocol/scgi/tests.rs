@@ -18,7 +18,7 @@ fn decode_all(wire: &[u8], limits: &ParamLimits) -> Result<(ScgiHead, Params), S
     whole.map(|head| (head.expect("the head is whole"), params))
 }
 
-/// A head of these headers.
+/// Makes a head of these headers.
 fn netstring(headers: &[u8]) -> Vec<u8> {
     [format!("{}:", headers.len()).as_bytes(), headers, b","].concat()
 }
@@ -49,7 +49,7 @@ fn encoded_heads_have_what_they_must() {
     let mut out = b"before".to_vec();
     encode(&params, &mut out).unwrap();
     assert_eq!(out, b"before24:CONTENT_LENGTH\x000\0SCGI\x001\0,");
-    // CONTENT_LENGTH goes first wherever it was.
+    // CONTENT_LENGTH becomes the first header.
     params.push(b"A", b"");
     params.push(b"SCGI", b"1");
     params.push(b"CONTENT_LENGTH", b"18446744073709551615");

@@ -18,7 +18,7 @@ fn decode_all(wire: &[u8], limits: &ParamLimits) -> Result<(UwsgiHead, Params), 
     whole.map(|head| (head.expect("the head is whole"), params))
 }
 
-/// A packet of this block.
+/// Makes a packet of this block.
 fn packet(block: &[u8]) -> Vec<u8> {
     let [low, high] = (block.len() as u16).to_le_bytes();
     [&[0, low, high, 0][..], block].concat()

@@ -27,7 +27,7 @@ fn shelf<T>(context: &Context<'_>, work: impl FnOnce(&mut Vec<Book>) -> T) -> Re
     Ok(work(&mut shelf.lock().unwrap_or_else(PoisonError::into_inner)))
 }
 
-/// What can be asked.
+/// The queries of the schema.
 #[derive(Debug)]
 pub struct Query;
 
@@ -38,7 +38,7 @@ impl Query {
     }
 }
 
-/// What can be changed.
+/// The mutations of the schema.
 #[derive(Debug)]
 pub struct Mutation;
 
@@ -57,7 +57,7 @@ impl Mutation {
     }
 }
 
-/// What can be listened to.
+/// The subscriptions of the schema.
 #[derive(Debug)]
 pub struct Clock;
 
@@ -76,7 +76,7 @@ async fn graphiql() -> Html<String> {
     Html(GraphiQLSource::build().endpoint("/books").finish())
 }
 
-/// The router. The shelf belongs to one process.
+/// Returns the router. The shelf belongs to one process.
 pub fn router() -> Router {
     let schema = Schema::build(Query, Mutation, Clock).data(Shelf::default()).finish();
     Router::new().route("/", get(graphiql).post_service(GraphQL::new(schema)))

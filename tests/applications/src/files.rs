@@ -9,7 +9,7 @@ use tower_http::compression::CompressionLayer;
 use tower_http::services::ServeDir;
 use tower_http::trace::TraceLayer;
 
-/// What `RustAppOption` says.
+/// The options, which `RustAppOption` sets.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Options {
     /// The folder that is served.

@@ -1,4 +1,4 @@
-//! Applications from elsewhere, and what it takes to hand each to mod_rust: docs/applications.md.
+//! Published applications, and the code that connects each to mod_rust; see docs/applications.md.
 //!
 //! `modules/` makes a module of httpd of each, `src/bin/` a gateway program.
 

@@ -22,7 +22,7 @@ use serde::Deserialize;
 
 use crate::peer;
 
-/// What `RustAppOption` says.
+/// The options, which `RustAppOption` sets.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Options {
     /// The folder for the database and for what is uploaded.
@@ -34,11 +34,11 @@ pub struct Options {
 /// The largest upload; axum's own limit is 2 MB.
 const UPLOAD: usize = 64 << 20;
 
-/// The router.
+/// Returns the router.
 ///
 /// # Errors
 ///
-/// When the database cannot be opened, or not brought to its present shape.
+/// The database cannot be opened, or cannot be migrated to its present schema.
 pub async fn router(options: &Options) -> Result<Router> {
     let failed = |what| move |error| Error::from_source(format!("{what}: {error}"));
     let url = format!("sqlite://{}?mode=rwc", options.folder.join("office.db").display());
@@ -71,7 +71,7 @@ pub async fn router(options: &Options) -> Result<Router> {
 #[must_use]
 pub fn factory() -> Factory {
     Factory::service_with_options(|options: Options| {
-        // A factory runs on a thread that is no task's, in the context of the process's runtime.
+        // A factory runs on a thread without a task, in the context of the process's runtime.
         tokio::runtime::Handle::current().block_on(router(&options))
     })
 }

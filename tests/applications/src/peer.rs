@@ -7,8 +7,8 @@ use axum::middleware::Next;
 use axum::response::Response;
 use mod_rust::gateway::service::ServiceEnviron;
 
-/// What `into_make_service_with_connect_info` does: `ConnectInfo<SocketAddr>` among the request's
-/// extensions, from REMOTE_ADDR and REMOTE_PORT. To be used with `axum::middleware::from_fn`.
+/// Adds `ConnectInfo<SocketAddr>` from REMOTE_ADDR and REMOTE_PORT to the request's extensions, as
+/// `into_make_service_with_connect_info` does. Use it with `axum::middleware::from_fn`.
 pub async fn connect_info(mut request: Request, next: Next) -> Response {
     let environ = request.extensions().get::<ServiceEnviron>();
     if let Some(address) = environ.and_then(address) {

@@ -22,14 +22,14 @@ async fn graphql(
     JuniperResponse(request.execute(&*schema, &database).await)
 }
 
-/// What `RustAppOption` says.
+/// The options, which `RustAppOption` sets.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Options {
     /// The path of `/graphql` as browsers see it: the pages ask there.
     pub endpoint: String,
 }
 
-/// The router: `/graphql` by GET and POST, and the two pages to ask it from.
+/// Returns the router: `/graphql` by GET and POST, and the two pages that query it.
 pub fn router(options: &Options) -> Router {
     let either = MethodFilter::GET.or(MethodFilter::POST);
     Router::new()

@@ -24,7 +24,8 @@ fn ask(connection: &mut Connection, body: &Value) -> Value {
     serde_json::from_slice(&response.body).expect("JSON")
 }
 
-/// The shelf belongs to one process, and a connection with prefork to one as well.
+/// Checks mutations and batches. The shelf belongs to one process, and so does a connection with
+/// prefork.
 fn changes_and_batches(mode: Mode, mpm: Mpm) {
     let site = start(mode, mpm);
     let connection = &mut site.connect();
@@ -54,7 +55,7 @@ fn changes_and_batches(mode: Mode, mpm: Mpm) {
     assert_eq!(broken.body("{ \"query\": ").send().status, 400);
 }
 
-/// GraphQL over HTTP's `multipart/mixed`: each part goes out as it comes.
+/// Checks GraphQL over HTTP's `multipart/mixed`: each part is sent as soon as it is made.
 fn a_subscription_streams(mode: Mode, mpm: Mpm) {
     let site = start(mode, mpm);
     let body = json!({ "query": "subscription { ticks(to: 4, ms: 300) }" }).to_string();

@@ -19,7 +19,7 @@ in_every_mode! {
 
 const TEXT: &str = "The quick brown fox jumps over the lazy dog.\n";
 
-/// More than a compressor leaves alone.
+/// Returns a text that a compressor does not skip.
 fn text() -> String {
     TEXT.repeat(500)
 }
@@ -167,7 +167,7 @@ fn a_large_file(mode: Mode, mpm: Mpm) {
     assert_eq!(response.end, BodyEnd::Length);
 }
 
-/// `TraceLayer`'s events are lines of the ErrorLog, or of the program's log.
+/// Checks that `TraceLayer`'s events are lines of the ErrorLog, or of the program's log.
 fn tracing(mode: Mode, mpm: Mpm) {
     let folder = folder();
     let site = start(&folder, mode, mpm);
@@ -176,8 +176,8 @@ fn tracing(mode: Mode, mpm: Mpm) {
     assert!(line.contains("debug]") && line.contains("status=200"), "{line}");
 }
 
-/// `ServeDir` makes the redirect out of the path that it sees, which is that below the mount: an
-/// application that does so is mounted at `/`, or httpd puts the mount in front; nginx has no such directive.
+/// Checks the redirect, which `ServeDir` makes from the path below the mount. Such an application
+/// is mounted at `/`, or httpd adds the mount; nginx has no such directive.
 fn a_folder_redirects(mode: Mode, mpm: Mpm) {
     let folder = folder();
     let location = |site: &Site, target: &str| {

@@ -28,7 +28,7 @@ fn start(folder: &Folder, mode: Mode, mpm: Mpm) -> Site {
 const PASSWORD: &str = "correct horse battery";
 const BOUNDARY: &str = "------------------------b0undary";
 
-/// Somebody who is signed in.
+/// A signed-in client.
 struct Clerk<'s> {
     site: &'s Site,
     cookie: String,
@@ -48,7 +48,7 @@ fn form(site: &Site, path: &str, fields: &str) -> Response {
     request.body(fields).send()
 }
 
-/// The first one makes the account by the page that Laterite has for a new installation.
+/// Makes the first account on the page that Laterite has for a new installation.
 fn set_up(site: &Site) {
     let away = site.get("/admin");
     assert!((300..400).contains(&away.status), "{away:?}");
@@ -101,7 +101,7 @@ impl<'s> Clerk<'s> {
         self.post(path, "application/x-www-form-urlencoded", fields.into(), false)
     }
 
-    /// What Laterite says of an upload.
+    /// Uploads a file and returns Laterite's reply.
     fn upload(&self, name: &str, bytes: &[u8], in_chunks: bool) -> Value {
         let content_type = format!("multipart/form-data; boundary={BOUNDARY}");
         let body = multipart(name, bytes);
@@ -110,7 +110,7 @@ impl<'s> Clerk<'s> {
         serde_json::from_slice(&response.body).expect("JSON")
     }
 
-    /// Where the file of that name can be had.
+    /// Returns the URL of the file in `answer`.
     fn url(&self, answer: &Value) -> String {
         assert_eq!(answer["refused"], json!([]), "{answer}");
         answer["stored"][0]["url"].as_str().expect("a URL").to_owned()
@@ -148,7 +148,7 @@ fn somebody_signs_in(mode: Mode, mpm: Mpm) {
     assert_eq!(desk.status, 200, "{desk:?}");
     assert!(desk.text().contains("Office") && desk.text().contains("Sign out"), "{desk:?}");
 
-    // Where somebody signed in from is what the server knows, not what a header says.
+    // The server records the address of a sign-in, not the address in a header.
     let log = clerk.get("/admin/access-log");
     assert_eq!(log.status, 200, "{log:?}");
     assert!(log.text().contains("127.0.0.1"), "{log:?}");
@@ -158,7 +158,7 @@ fn somebody_signs_in(mode: Mode, mpm: Mpm) {
     assert!((300..400).contains(&clerk.get("/admin").status));
 }
 
-/// A session is in the database: whichever process has a request knows it.
+/// Checks that a session is in the database, so that every process knows it.
 fn sessions_are_every_process_s(mode: Mode, mpm: Mpm) {
     let folder = Folder::new();
     let site = start(&folder, mode, mpm);
@@ -261,7 +261,7 @@ fn many_write_at_once(mode: Mode, mpm: Mpm) {
     assert!(clerk.get("/admin/media").text().contains("20 file(s)"));
 }
 
-/// A graceful restart, and another server.
+/// Checks a graceful restart, and another server with the same data.
 fn a_restart_keeps_everything(mode: Mode, mpm: Mpm) {
     let folder = Folder::new();
     let site = start(&folder, mode, mpm);
@@ -272,7 +272,7 @@ fn a_restart_keeps_everything(mode: Mode, mpm: Mpm) {
     let check = |clerk: &Clerk<'_>| {
         assert!(clerk.get("/admin/media").text().contains("kept.zip"));
         assert!(clerk.site.get(&url).body == sent);
-        // What was issued before the restart is good for changes after it.
+        // A token from before the restart is valid after it.
         let made = clerk.form("/admin/media/folders", "name=Made");
         assert_eq!(made.status, 303, "{made:?}");
     };

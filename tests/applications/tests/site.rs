@@ -1,4 +1,4 @@
-//! An application in each of its modes, and a place for its files.
+//! Runs an application in each of its modes, and provides a folder for its files.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, Permissions};
@@ -38,7 +38,7 @@ impl Folder {
     }
 }
 
-/// How an application runs.
+/// The mode of an application.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mode {
     /// In httpd's children.
@@ -51,16 +51,16 @@ pub(crate) enum Mode {
     Nginx,
 }
 
-/// What is to be run.
+/// The application to run.
 #[derive(Clone, Debug)]
 pub(crate) struct Application {
     pub(crate) name: &'static str,
     /// The path that it is mounted at.
     pub(crate) mount: &'static str,
     pub(crate) options: Vec<(&'static str, String)>,
-    /// How many processes run it, where that can be said.
+    /// The number of processes, if it is known.
     pub(crate) processes: usize,
-    /// What else httpd is told.
+    /// Further directives of httpd.
     pub(crate) conf: String,
 }
 
@@ -132,7 +132,7 @@ impl Application {
         Site { front, gateway, mode }
     }
 
-    /// An httpd with the module and its options.
+    /// Adds the module and its options to an httpd.
     fn module(&self, builder: Builder) -> Builder {
         let builder = builder.module(&format!("mod_{}.so", self.name));
         self.options.iter().fold(builder, |builder, (key, value)| {
@@ -146,7 +146,7 @@ impl Application {
         Front::Httpd(Box::new(builder.conf(&self.conf).start()))
     }
 
-    /// The program that serves it over FastCGI.
+    /// Returns the program that serves the application over FastCGI.
     fn gateway(&self) -> Gateway {
         let Self { name, mount, processes, .. } = self;
         let program = match *name {
@@ -166,7 +166,7 @@ impl Application {
     }
 }
 
-/// What clients ask.
+/// The server that the clients connect to.
 pub(crate) enum Front {
     Httpd(Box<Server>),
     Nginx(WebServer),
@@ -293,7 +293,7 @@ impl Site {
         }
     }
 
-    /// What curl makes of `target`, with its own words before the URL.
+    /// Runs curl for `target`, with `words` before the URL, and returns its output.
     pub(crate) fn curl(&self, words: &[&str], target: &str) -> Vec<u8> {
         let url = format!("http://{}{target}", self.addr());
         let mut command = Command::new("curl");

@@ -17,7 +17,7 @@ fn start(mode: Mode, mpm: Mpm) -> Site {
     application.option("endpoint", "/starwars/graphql").start(mode, mpm)
 }
 
-/// What juniper asks of a web server: the targets are relative to the endpoint.
+/// The web server, as juniper's suite uses it: targets are relative to the endpoint.
 struct Endpoint<'s>(&'s Site);
 
 impl Endpoint<'_> {
@@ -82,8 +82,8 @@ fn questions_and_mistakes(mode: Mode, mpm: Mpm) {
     assert_eq!(request.body("{ hero { name } }").send().status, 415);
     assert_eq!(site.request("DELETE", "/starwars/graphql").send().status, 405);
     assert_eq!(site.get("/starwars/nothing").status, 404);
-    // As many at once as there are threads or children. Not on kept connections: the event MPM closes
-    // those that are idle while all its workers are busy.
+    // One request runs for each thread or child. The connections are new, because the event MPM
+    // closes idle ones while all its workers are busy.
     std::thread::scope(|scope| {
         for _ in 0..8 {
             scope.spawn(|| {

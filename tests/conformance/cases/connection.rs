@@ -47,7 +47,7 @@ pub(super) fn cases() -> Vec<Case> {
     ]
 }
 
-/// Every kind of request and response after every other, one at a time.
+/// Makes every kind of request and response follow every other, one at a time.
 fn kept() -> Case {
     let steps = [
         (get("/bytes/3"), ok().pattern(3)),
@@ -70,7 +70,7 @@ fn kept() -> Case {
     )
 }
 
-/// The same at once: twenty requests are sent before the first response is read.
+/// Sends twenty of the same requests before it reads the first response.
 fn pipelined() -> Case {
     const CHUNKED: &str = "Transfer-Encoding: chunked\r\n\r\n";
     let requests = [

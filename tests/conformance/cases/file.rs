@@ -6,7 +6,7 @@ use crate::case::{
 };
 
 const DIGITS: &str = "/file?path=digits.txt";
-/// What the file's time is, and times before and after it.
+/// The file's modification time, and times before and after it.
 const THEN: &str = "Sun, 09 Sep 2001 01:46:40 GMT";
 const BEFORE: &str = "Sat, 08 Sep 2001 01:46:40 GMT";
 const AFTER: &str = "Mon, 10 Sep 2001 01:46:40 GMT";

@@ -1,4 +1,4 @@
-//! What an application may put into the head of a response, and what not.
+//! Tests the allowed and refused parts of a response head.
 
 use crate::case::{Case, End, Field, Level, Need, Step, case, get, head, ok, status, talk};
 

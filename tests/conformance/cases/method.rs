@@ -1,4 +1,4 @@
-//! Methods and targets: whatever comes in, the application gets it as it came.
+//! Tests methods and targets, which the application gets unchanged.
 
 use crate::case::{Case, Content, End, Need, ask, case, get, head, ok, post, status};
 

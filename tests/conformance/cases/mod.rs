@@ -13,9 +13,11 @@ use std::time::{Duration, SystemTime};
 
 use crate::case::Case;
 
-/// Every case. What they ask for is below the mount point of a probe with the options
-/// `note conformance` and `root` with the [`files`] in it, all last changed at [`modified`]; the
-/// server's own answer to 500 holds the text `the server's own 500`, to 416 likewise.
+/// Returns every case. Their paths are below the mount point of a probe.
+///
+/// The probe has the option `note conformance`, and its `root` has the [`files`], all last changed
+/// at [`modified`]. The server's own page for 500 contains `the server's own 500`, and that for 416
+/// likewise.
 pub(crate) fn all() -> Vec<Case> {
     [
         method::cases(),
@@ -30,7 +32,7 @@ pub(crate) fn all() -> Vec<Case> {
     .concat()
 }
 
-/// What lies in the directory that the option `root` names.
+/// Returns the files in the directory that the option `root` names.
 pub(crate) fn files() -> Vec<(&'static str, Vec<u8>)> {
     vec![
         ("digits.txt", b"0123456789".repeat(10)),
@@ -39,7 +41,7 @@ pub(crate) fn files() -> Vec<(&'static str, Vec<u8>)> {
     ]
 }
 
-/// `Sun, 09 Sep 2001 01:46:40 GMT`.
+/// Returns the time `Sun, 09 Sep 2001 01:46:40 GMT`.
 pub(crate) fn modified() -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000)
 }

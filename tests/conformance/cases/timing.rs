@@ -1,5 +1,5 @@
-//! Who speaks first: interim responses, answers before the request is whole, and both at once.
-//! The order of what happens is what is tested, on a connection where nothing else goes on.
+//! Tests the order of messages: interim responses, responses before the end of the request, and
+//! both directions at once. Each connection has one exchange, because the order itself is tested.
 
 use crate::case::{Case, Content, Level, Need, Step, case, get, ok, pattern, post, status, talk};
 
@@ -7,7 +7,7 @@ pub(super) fn cases() -> Vec<Case> {
     [continues(), early(), duplex(), waits()].concat()
 }
 
-/// A request head with a body to come, of which nothing is sent.
+/// Makes a request head with a body of which nothing is sent.
 fn head(path: &str, fields: &str) -> Step {
     Step::Write(format!("POST {{probe}}{path} HTTP/1.1\r\nHost: a\r\n{fields}\r\n").into_bytes())
 }

@@ -27,7 +27,7 @@ const CODES: [&str; 9] = [
     "RUST0005",
 ];
 
-/// A server whose group takes any number of requests, as the peer never says that one is over.
+/// Makes a server whose group takes any number of requests, because the peer never ends one.
 fn server(options: &str) -> Setup {
     setup(&format!("processes=1 threads=1 queue-size=1000000 {options}")).allow(&CODES)
 }
@@ -59,7 +59,8 @@ fn see(stage: &Stage, row: &Row) -> Seen {
     }
 }
 
-/// The one child of httpd's that serves. A process of the group has its name only in a moment.
+/// Returns the only serving child of httpd. A process of the group takes its name a moment after
+/// its fork.
 fn child(stage: &Stage) -> i32 {
     let own = || {
         let daemons = stage.app().pids();
@@ -71,7 +72,7 @@ fn child(stage: &Stage) -> i32 {
 }
 
 mpm_tests! {
-    /// Each answer of the table, before the same children.
+    /// Checks each response of the table, with the same children.
     fn no_answer_of_a_process_misleads_httpd(mpm) {
         let stage = server("socket-timeout=1")
             .mpm(mpm)
@@ -100,7 +101,7 @@ mpm_tests! {
     }
 }
 
-/// A stage whose one peer does this.
+/// Makes a stage with one peer that acts in this way.
 fn with_peer(
     group: &str,
     act: impl Fn(&mut UnixStream) + Send + Sync + 'static,

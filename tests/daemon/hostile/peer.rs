@@ -1,5 +1,5 @@
-//! A peer in the place of a process of the group: it has the process's socket, and says what a test
-//! wants it to say.
+//! A peer that replaces a process of the group: it has the process's socket, and sends the frames
+//! of a test.
 
 use std::fs::{self, File, Permissions};
 use std::io::{IoSlice, Read as _, Write as _};
@@ -41,8 +41,8 @@ pub(super) struct Hostile {
 }
 
 impl Hostile {
-    /// Takes the place of the group's processes, in whichever slots they are. `acts` are those for a
-    /// request of that name.
+    /// Replaces the group's processes, in any slots. `acts` has the acts for each name of a
+    /// request.
     pub(super) fn new(
         stage: &Stage,
         acts: impl Fn(&str) -> Vec<Act> + Send + Sync + 'static,
@@ -84,7 +84,7 @@ fn listen(path: &Path) -> UnixListener {
     listener
 }
 
-/// The requests of one connection, one after the other.
+/// Serves the requests of one connection, one after the other.
 fn serve(mut stream: UnixStream, acts: &(impl Fn(&str) -> Vec<Act> + ?Sized)) {
     let mut read = Vec::new();
     while let Some(name) = next_request(&mut stream, &mut read) {

@@ -67,7 +67,7 @@ pub(super) enum Seen {
 const FLUSH: u8 = 1;
 const WHOLE: u8 = 2;
 
-/// A frame of this kind, whatever it holds.
+/// Makes a frame of this kind with any payload.
 fn frame(kind: u8, flags: u8, payload: &[u8]) -> Vec<u8> {
     let mut frame = (payload.len() as u32).to_le_bytes().to_vec();
     frame.extend([kind, flags, 0, 0]);
@@ -75,7 +75,7 @@ fn frame(kind: u8, flags: u8, payload: &[u8]) -> Vec<u8> {
     frame
 }
 
-/// A HEAD that the encoder does not check.
+/// Makes a HEAD that the encoder does not check.
 fn head(
     status: u16,
     length: Option<u64>,
@@ -146,7 +146,7 @@ fn file(start: u64, length: u64, flags: u8) -> Vec<u8> {
     frame(19, flags, &[start.to_le_bytes(), length.to_le_bytes()].concat())
 }
 
-/// Every row. `root` has the file `other.bin`, of 3 bytes.
+/// Returns every row. `root` has the file `other.bin`, of 3 bytes.
 pub(super) fn rows(root: &Path) -> Vec<Row> {
     let mut rows = Vec::new();
     let mut row = |name, ask, acts, expected| rows.push(Row { name, ask, acts, expected });
@@ -177,7 +177,7 @@ pub(super) fn rows(root: &Path) -> Vec<Row> {
     row("refused", Ask::Get, sends(&[frame(25, 0, &[1, 0, 0, 0, 0, 0])]), bad());
     row("refused-reason", Ask::Get, sends(&[frame(25, 0, &[99, 0, 0, 0, 0, 0])]), bad());
 
-    // Out of turn.
+    // These frames are out of order.
     row("body-first", Ask::Get, sends(&[body(b"x", 0)]), bad());
     row("end-first", Ask::Get, sends(&[end()]), bad());
     row("file-first", Ask::Get, sends(&[file(0, 0, 0)]), bad());
@@ -238,7 +238,7 @@ pub(super) fn rows(root: &Path) -> Vec<Row> {
     row("length-2-63", Ask::Head, sends(&[negative, end()]), bad());
     let negative = head(200, Some(u64::MAX - 1), 0, "", &[]);
     row("length-2-64", Ask::Head, sends(&[negative, end()]), bad());
-    // Whatever comes next on the client's connection would be its body.
+    // The client would take the next bytes of the connection as the body.
     let reset = head(205, Some(165), 0, "", &[]);
     row("length-205", Ask::Get, sends(&[reset, end()]), bad());
     row("failed-kind", Ask::Get, sends(&[failed(99, 500, "x")]), bad());
@@ -318,7 +318,7 @@ pub(super) fn rows(root: &Path) -> Vec<Row> {
     let again = redirect("/stage/run?name=redirect-loop");
     row("redirect-loop", Ask::Get, sends(&[again]), Seen::Status(500));
 
-    // Answers before the body, whoever reads it.
+    // The response comes before the body, for every reader of it.
     let early = || status(413, &[]);
     row("early", Ask::Large, vec![Act::Send(early()), Act::Close], Seen::Status(413));
     row(

@@ -14,7 +14,7 @@ const fn row(
     Row { ways, key, seen, why }
 }
 
-/// `*` is any key that is no header's.
+/// `*` is any key that is not a header's.
 pub(super) const ROWS: &[Row] = &[
     row("1DIGIT", Here, &["cgi", "fcgid"], "names of variables as a process may have them"),
     row(

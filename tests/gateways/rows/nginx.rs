@@ -2,7 +2,7 @@
 
 use super::{Logs, NOTHING, PASSES, Row};
 
-/// nginx, whatever it asks by.
+/// The ways through nginx, by any protocol.
 const NGINX: &[&str] = &["nginx", "spawn_fcgi"];
 /// nginx that stores the request body before it asks.
 const STORES: &[&str] = &["nginx_fastcgi", "nginx_scgi", "nginx_uwsgi", "nginx_http", "spawn_fcgi"];

@@ -7,7 +7,7 @@ use mod_rust::gateway::app_fn;
 use mod_rust::{Application, Body, Environ, Factory, Result, StartResponse};
 use serde::Deserialize;
 
-/// Where the other stock applications are mounted, so that the page can link to them.
+/// The mount points of the other stock applications, for the links of the page.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -45,7 +45,7 @@ impl TryFrom<String> for MountPoint {
     }
 }
 
-/// What a server builds it with.
+/// Returns the factory that a server builds it with.
 #[must_use]
 pub fn factory() -> Factory {
     Factory::with_options(|options| Ok(front(options)))

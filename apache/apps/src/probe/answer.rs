@@ -1,4 +1,4 @@
-//! What the probe's handlers answer with.
+//! The responses of the probe's handlers.
 
 use mod_rust::{Body, Error, Result, StartResponse};
 use serde::Serialize;
@@ -30,7 +30,7 @@ impl From<Error> for Refusal {
 pub(super) const TEXT: (&str, &str) = ("Content-Type", "text/plain; charset=utf-8");
 pub(super) const JSON: (&str, &str) = ("Content-Type", "application/json");
 pub(super) const BINARY: (&str, &str) = ("Content-Type", "application/octet-stream");
-/// What the probe tells is about this request.
+/// The probe's responses are about one request, so no cache may store them.
 pub(super) const NO_STORE: (&str, &str) = ("Cache-Control", "no-store");
 
 /// A short text, its line end included.

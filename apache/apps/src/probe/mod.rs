@@ -44,7 +44,7 @@ impl Probe {
         }
     }
 
-    /// What a server builds it with.
+    /// Returns the factory that a server builds it with.
     #[must_use]
     pub fn factory() -> Factory {
         Factory::with_options(|options| Ok(Self::new(options)))

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize, Serializer};
 
-/// What `RustAppOption` and its like may say to the probe. `/config` shows it.
+/// The options of the probe, set by `RustAppOption` and its like. `/config` shows them.
 #[derive(Debug, Default, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 #[non_exhaustive]

@@ -11,14 +11,14 @@ use super::{Probe, download, environ, fail, file, head, log, upload, wait};
 pub(crate) struct Path {
     pub(crate) name: &'static str,
     rest: Rest,
-    /// What it shows, in one line.
+    /// The purpose of the path, in one line.
     pub(crate) shows: &'static str,
-    /// How to see it.
+    /// The way to try the path.
     pub(crate) try_it: Try,
     pub(super) handler: Handler,
 }
 
-/// Who answers.
+/// The handler of a path.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Handler {
     Function(Function),
@@ -28,7 +28,7 @@ pub(super) enum Handler {
 
 type Function = for<'x> fn(&Probe, Environ<'x>, &StartResponse<'x>) -> Answer<'x>;
 
-/// What may follow a path's name.
+/// The text that may follow a path's name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Rest {
     Nothing,
@@ -38,7 +38,7 @@ enum Rest {
     Anything,
 }
 
-/// How to see what a path shows.
+/// A way to try a path.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Try {
     /// A link that does no harm, with this behind the name; `{probe}` in it is the mount point.
@@ -47,7 +47,7 @@ pub(crate) enum Try {
     Curl(&'static str),
 }
 
-/// What belongs together, for the front page.
+/// A group of related paths, for the front page.
 #[derive(Debug)]
 pub(crate) struct Group {
     pub(crate) title: &'static str,

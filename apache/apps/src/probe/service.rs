@@ -18,7 +18,7 @@ use super::answer::{NO_STORE, Refusal, TEXT};
 /// A response's body of whatever kind.
 pub(super) type Content = Pin<Box<dyn http_body::Body<Data = Bytes, Error = Infallible> + Send>>;
 
-/// What an asynchronous function answers.
+/// The response of an asynchronous function.
 pub(super) type Answer = Result<Response<Content>, Refusal>;
 
 /// The application that answers what `answer` makes of the query.

@@ -43,7 +43,7 @@ pub(super) async fn events(query: Vec<u8>) -> service::Answer {
     let ms = Query::new(&query).number("ms", 1..=LONGEST)?.unwrap_or(1000);
     let period = Duration::from_millis(ms);
     let mut interval = tokio::time::interval_at(Instant::now() + period, period);
-    // What a slow client has missed is not made up for.
+    // A slow client does not get the ticks that it has missed.
     interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
     Ok(service::response("text/event-stream", Events { interval, count: 0 }))
 }

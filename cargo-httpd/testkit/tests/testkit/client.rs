@@ -9,7 +9,7 @@ use httpd_testkit::{BodyEnd, ClientError, ClientErrorKind, Connection, Response}
 
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Takes one connection, reads the head of a request and hands over to `serve`.
+/// Takes one connection, reads the head of a request and calls `serve`.
 fn server(
     serve: impl FnOnce(&mut TcpStream) + Send + 'static,
 ) -> (SocketAddr, JoinHandle<Vec<u8>>) {

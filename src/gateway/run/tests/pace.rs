@@ -1,4 +1,4 @@
-//! When what was given goes out.
+//! Tests the time at which output is sent.
 
 use std::io::Write;
 

@@ -79,7 +79,7 @@ fn bodies() {
         TestRequest::post("/length", vec![0; 100_000]).call(&app).text(),
         "Some(\"100000\") 100000"
     );
-    // axum refuses what is larger than 2 MiB, unless told otherwise.
+    // axum refuses bodies of more than 2 MiB by default.
     let large = TestRequest::post("/length", vec![0; 3 << 20]).call(&app);
     assert_eq!(large.status(), StatusCode::PAYLOAD_TOO_LARGE);
 }

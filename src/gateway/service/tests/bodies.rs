@@ -36,7 +36,7 @@ fn a_body_at_hand_goes_out_in_one_piece() {
     assert_eq!(TestRequest::get("/").call(&nothing).header("content-length"), Some(&b"0"[..]));
 }
 
-/// `Bytes` are handed on as they are, whoever owns them.
+/// `Bytes` are passed on without a copy, independent of their owner.
 #[test]
 fn data_is_not_copied() {
     struct Watched;

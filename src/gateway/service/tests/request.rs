@@ -63,7 +63,7 @@ fn a_header_that_cannot_be_told_is_refused() {
     assert_eq!(many.call(&app).status(), StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
 }
 
-/// Sets a key, takes one away, and passes a value of its own.
+/// Sets a key, removes one, and passes a value of its own.
 struct Outer<A>(A);
 
 impl<A: Application> Application for Outer<A> {

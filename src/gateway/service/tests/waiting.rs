@@ -106,7 +106,7 @@ fn a_service_that_is_not_ready_at_once() {
     assert_eq!(TestRequest::get("/").call(&app).text(), "ready");
 }
 
-/// Wakers are kept and called whenever somebody likes.
+/// Wakers are kept and called at any time.
 #[test]
 fn a_waker_outlives_its_exchange() {
     let kept = Arc::new(Mutex::new(Vec::<Waker>::new()));
@@ -267,7 +267,7 @@ fn services_inside_services() {
     assert_eq!(TestRequest::get("/").call(&app).text(), "outer and inner");
 }
 
-/// Without a runtime of this process there is a clear word, and no hang.
+/// Without a runtime of this process the caller gets an error, not a hang.
 #[test]
 fn many_at_once() {
     let app = Arc::new(app(async |request: Incoming| {

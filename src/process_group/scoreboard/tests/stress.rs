@@ -27,7 +27,7 @@ impl Lives {
     }
 }
 
-/// One slot's processes, one after another; each `kills`th is killed under its requests.
+/// Runs one slot's processes in succession; each `kills`th is killed under its requests.
 fn process(board: Scoreboard, index: usize, lives: &Lives, kills: usize) {
     let slot = &board.slots[index];
     for life in 0..LIVES {
@@ -123,8 +123,8 @@ fn burials_do_no_harm() {
 
 #[test]
 fn a_ticket_is_found_whenever_its_process_dies() {
-    // The row is taken up before the application is called, and the process dies while the child
-    // looks: it must not find the ticket in neither place.
+    // The process fills the row before it calls the application, and dies while the child looks.
+    // The child must find the ticket in one of the two.
     let board = Scoreboard::leaked(1, 4);
     let ready_now = AtomicU64::new(0);
     const TURNS: u64 = 20_000;

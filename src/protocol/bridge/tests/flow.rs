@@ -17,14 +17,14 @@ fn behind(frames: &[(Kind, u8)]) -> BridgeFlow {
     flow
 }
 
-/// Every kind with every set of flags that it may carry.
+/// Returns every kind with every set of flags that it may carry.
 fn frames() -> impl Iterator<Item = (Kind, u8)> {
     Kind::ALL.into_iter().flat_map(|kind| {
         (0..8_u8).filter(move |flags| flags & !kind.flags() == 0).map(move |flags| (kind, flags))
     })
 }
 
-/// Every state that there is.
+/// Returns every state.
 fn states() -> HashSet<BridgeFlow> {
     let (mut found, mut new) = (HashSet::from([BridgeFlow::new()]), vec![BridgeFlow::new()]);
     while let Some(flow) = new.pop() {
@@ -60,7 +60,7 @@ fn exchanges_that_end_at_rest() {
             (InputFailed, 0),
             (Failed, 0),
         ],
-        // An early answer: pieces on their way are thrown away.
+        // An early response: pieces in transit are discarded.
         &[(Request, BODY), (Input, 0), (Head, 0), (End, 0), (Input, 0), (InputStop, 0)],
         &[(Request, BODY), (Status, 0), (Input, 0), (InputEnd, 0)],
         &[(Request, EXPECT), (Continue, 0), (Input, 0), (InputEnd, 0), (Head, 0), (End, 0)],
@@ -180,7 +180,7 @@ fn no_state_is_a_dead_end() {
             }
         }
         assert!(ends, "{flow:?}");
-        // A side that owes something can send it, whatever the other does.
+        // A side that owes a frame can send it, regardless of the other side.
         if flow.is_answering() {
             assert!({ *flow }.pass(Kind::Failed, 0).is_ok(), "{flow:?}");
         }

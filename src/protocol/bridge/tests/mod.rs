@@ -20,7 +20,7 @@ fn block(pairs: &[(&str, &str)]) -> PairBlock {
     block
 }
 
-/// A message of every kind, with what varies in it, to `visit`.
+/// Passes a message of every kind, with all variations, to `visit`.
 fn each_sample(mut visit: impl FnMut(Message<'_>)) {
     let options = block(&[("root", "/srv"), ("empty", "")]);
     let variables = block(&[("REQUEST_METHOD", "GET"), ("", "no name"), ("BYTES", "\u{1}\u{7f}")]);
@@ -119,12 +119,12 @@ fn encoded(message: &Message<'_>) -> Vec<u8> {
     out
 }
 
-/// The kind that a frame's header says.
+/// Returns the kind in a frame's header.
 fn kind_of(frame: &[u8]) -> Kind {
     Kind::of(frame[4]).unwrap()
 }
 
-/// The one frame in `bytes`, as its sender may send it.
+/// Decodes the one frame in `bytes`, as its sender may send it.
 fn frame(bytes: &[u8]) -> Result<Option<Frame<'_>>, FrameError> {
     split(bytes, kind_of(bytes).sent_by(), &LIMITS)
 }

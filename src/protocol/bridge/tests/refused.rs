@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// A frame with its header made for `payload`.
+/// Makes a frame with its header for `payload`.
 fn frame_of(kind: Kind, flags: u8, payload: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
     put_header(&mut out, kind, flags, payload.len() as u32);
@@ -10,7 +10,7 @@ fn frame_of(kind: Kind, flags: u8, payload: &[u8]) -> Vec<u8> {
     out
 }
 
-/// `message` with `bytes` at `at`.
+/// Encodes `message`, with `bytes` written at `at`.
 fn with(message: &Message<'_>, at: usize, bytes: &[u8]) -> Vec<u8> {
     let mut out = encoded(message);
     out[at..][..bytes.len()].copy_from_slice(bytes);

@@ -13,7 +13,7 @@ fn read(stream: &[u8], piece: usize, limits: &ParamLimits) -> Result<Params, Rec
     reader.finish().map(|()| params)
 }
 
-/// However it is cut, with the same outcome.
+/// Reads the stream in pieces of every size, and expects one outcome.
 fn read_in_all_ways(stream: &[u8], limits: &ParamLimits) -> Result<Params, RecordError> {
     let whole = read(stream, stream.len().max(1), limits);
     for piece in [1, 2, 3, 5, 7, 8, 9, 64, 127, 128, 129] {
@@ -70,7 +70,7 @@ fn more_than_a_record_holds() {
         }
     }
     assert_eq!(got, params);
-    // The next stream needs no more room.
+    // The next stream allocates no more memory.
     let held = (reader.size(), got.size());
     got.clear();
     for record in &records {

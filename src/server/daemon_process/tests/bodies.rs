@@ -244,7 +244,7 @@ fn continue_is_sent_when_the_body_is_read() {
     peer.input_end(&[]);
     peer.read_until(&mut answer, |_| false);
     assert_eq!((answer.continues, answer.text()), (1, "read abc"));
-    // Nobody reads it: no 100, and the child says that it will not send it.
+    // The application does not read it: no 100 is sent, and the child does not send the body.
     peer.ask(&Ask { expect: true, ..Ask::post("/unread", Some(3)) });
     let answer = peer.answer();
     assert_eq!((answer.continues, answer.text()), (0, "read "));

@@ -1,4 +1,5 @@
-//! Many at once: idle connections, waiting requests, and processes that take turns under load.
+//! Tests many connections at once: idle connections, waiting requests, and processes that alternate
+//! under load.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -80,7 +81,7 @@ fn processes_take_turns_under_load() {
     assert!(house.lines().iter().all(|(_, line)| !line.contains("RUST0037")));
 }
 
-/// One request, to whichever process takes it. How often it had to be sent again.
+/// Sends one request to any process. Returns the number of its repetitions.
 fn request(house: &TestProcess, kept: &mut Vec<(Lease, Peer)>) -> u64 {
     for turn in 0.. {
         let lease =
@@ -114,8 +115,8 @@ fn request(house: &TestProcess, kept: &mut Vec<(Lease, Peer)>) -> u64 {
     unreachable!("it is sent until it is answered")
 }
 
-/// `/hold` keeps a lock while it reads its body, `/lock` wants it, `/large` answers with more than
-/// a socket holds; the rest is `hello`.
+/// Makes an application: `/hold` keeps a lock while it reads its body, `/lock` wants it, `/large`
+/// answers with more than a socket holds. The rest is `hello`.
 fn errands() -> impl crate::gateway::Application {
     let lock = std::sync::Mutex::new(());
     app_fn(move |mut environ: Environ<'_>, start_response: StartResponse<'_>| {

@@ -11,7 +11,7 @@ use crate::gateway::{Body, Environ, Error, ErrorKind, Result, StartResponse, app
 use crate::process_group::TicketLocation;
 use crate::protocol::bridge::put_hello;
 
-/// An application that says that it was called, and waits for a word.
+/// An application that reports its call, and waits for a signal.
 pub(super) struct Gate {
     called: SyncSender<()>,
     word: Mutex<Receiver<()>>,
@@ -49,7 +49,7 @@ impl Keeper {
     }
 }
 
-/// `/gate` waits at the gate, anything else answers at once.
+/// Makes an application whose `/gate` waits at the gate; all other paths answer at once.
 pub(super) fn gated(gate: Arc<Gate>) -> impl crate::gateway::Application {
     app_fn(move |environ: Environ<'_>, start_response: StartResponse<'_>| {
         if environ.path_info() == b"/gate" {
@@ -69,7 +69,7 @@ fn who_left_while_waiting_is_not_served() {
     keeper.until_called();
     for _ in 0..5 {
         let mut queued = house.connect(0);
-        // Long enough ago to make the process look whether somebody is there.
+        // The time is long enough ago that the process checks for its client.
         let sent_us = crate::os::monotonic_us() - 2_000_000;
         queued.ask(&Ask { sent_us, ..Ask::get("/gate") });
     }

@@ -63,7 +63,8 @@ impl Applications for Built {
 }
 
 impl TestProcess {
-    /// A group with these options, and rows for `waiting` requests beside those of its threads.
+    /// Makes a group with these options, and rows for `waiting` requests beside those of its
+    /// threads.
     pub(super) fn new(options: &[&str], waiting: usize, apps: Apps) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
@@ -93,7 +94,7 @@ impl TestProcess {
         }
     }
 
-    /// A group of one process that is ready, for one application.
+    /// Makes a group of one ready process, for one application.
     pub(super) fn open(options: &[&str], app: impl Application) -> (Self, Lodger) {
         Self::open_waiting(options, 0, app)
     }
@@ -145,8 +146,7 @@ impl TestProcess {
         Lodger { slot, signals, thread: thread::spawn(move || run(daemon)) }
     }
 
-    /// Does the parent's work when a process has ended: reads its status, and starts another one in
-    /// its place.
+    /// Does the parent's work after the end of a process: reads its status, and starts another one.
     pub(super) fn clear_dead(&self, lodger: Lodger) -> Ended {
         let slot = lodger.slot;
         let ended = lodger.ended();
@@ -185,7 +185,7 @@ impl TestProcess {
         self.log.lines.lock().unwrap().clone()
     }
 
-    /// A connection without a word on it.
+    /// Opens a connection without sending anything.
     pub(super) fn connect_raw(&self, slot: usize) -> UnixStream {
         let stream = UnixStream::connect(self.folder.join(format!("{slot}"))).unwrap();
         stream.set_read_timeout(Some(LONG)).unwrap();
@@ -193,12 +193,12 @@ impl TestProcess {
         stream
     }
 
-    /// A connection of an httpd child's.
+    /// Opens a connection as an httpd child does.
     pub(super) fn connect(&self, slot: usize) -> Peer {
         Peer::new(self.connect_raw(slot), self.board, slot)
     }
 
-    /// The last httpd child has gone.
+    /// Closes the lifeline, as the end of the last httpd child does.
     pub(super) fn cut_lifeline(&mut self) {
         if let Some((_reader, writer)) = self.lifeline.take() {
             drop(writer);

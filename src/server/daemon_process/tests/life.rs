@@ -65,7 +65,7 @@ fn a_request_that_was_counted_and_never_sent_is_taken_off() {
     assert_eq!(house.connect(0).get("/").text(), "hello");
     assert!(house.board.slots[0].running() >= 2, "a child may still send it");
     house.until("the load to be given back", || house.board.slots[0].running() == 0);
-    // It comes late, and takes nobody else's place.
+    // Its release comes late, and must not affect its successor.
     house.board.release(0, holds[0].incarnation);
     assert_eq!(house.board.slots[0].running(), 0);
     assert_eq!(house.connect(0).get("/").text(), "hello");
@@ -138,7 +138,7 @@ fn asleep_when_nobody_comes_and_awake_again() {
     assert_eq!(served(&house.clear_dead(lodger)), (Reason::InactivityTimeout, 0));
     let second = house.fork(0);
     house.until_state(0, ProcessState::Dormant);
-    // Nothing wakes it but somebody who wants it.
+    // Only a request for it wakes the process.
     assert!(house.board.take(&TriedSlots::new(), monotonic_us()).is_err());
     house.ring();
     house.until_state(0, ProcessState::Ready);
@@ -148,7 +148,7 @@ fn asleep_when_nobody_comes_and_awake_again() {
 
 #[test]
 fn no_limit_at_all_is_no_trap() {
-    // Every timer works whatever the others are set to.
+    // Every timer works, independent of the others.
     let (gate, keeper) = gate();
     let options = ["threads=1", "queue-timeout=0", "startup-timeout=0", "request-timeout=1"];
     let (house, lodger) = TestProcess::open(&options, gated(gate));

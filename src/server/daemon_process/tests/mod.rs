@@ -1,4 +1,4 @@
-//! Daemon processes as threads of the test, with real sockets: httpd's part is played by hand.
+//! Daemon processes as threads of the test, with real sockets. The test acts as httpd.
 
 mod basics;
 mod bodies;

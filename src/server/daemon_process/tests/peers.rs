@@ -1,4 +1,4 @@
-//! Peers that are not httpd children, or are no good ones.
+//! Tests peers that are not httpd children, or that violate the protocol.
 
 use std::io::{Read as _, Write as _};
 
@@ -95,7 +95,7 @@ fn users_who_may_not() {
     house.uids = (vec![own + 1], vec![own + 2]);
     let _lodger = house.fork(0);
     house.until_state(0, crate::process_group::ProcessState::Ready);
-    // He is refused before he has said a word.
+    // The process refuses the peer before it has sent anything.
     let mut said = Vec::new();
     house.connect_raw(0).read_to_end(&mut said).unwrap();
     let frame = split(&said, Side::Daemon, &Default::default()).unwrap().unwrap();
@@ -145,7 +145,7 @@ fn control_is_for_some_users() {
     put_control(&mut again, &drain, &Default::default()).unwrap();
     peer.write(&again);
     assert!(matches!(peer.answer().ending, Some(Ending::Reply(_))));
-    // There is no other process: it goes on until there is one.
+    // There is no other process, so this one continues until there is one.
     house.until("its wish", || house.board.slots[0].reason().is_some());
     assert!(lodger.is_running());
     assert_eq!(house.connect(0).get("/").text(), "hello");

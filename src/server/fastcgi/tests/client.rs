@@ -45,7 +45,7 @@ pub(super) struct Client {
     pub(super) management: Vec<String>,
 }
 
-/// A request of this path, with this length of a body, without the body.
+/// Makes the head of a request for this path, with this body length and without the body.
 pub(super) fn head(id: u16, role: Role, keep: bool, path: &str, length: Option<usize>) -> Vec<u8> {
     let (path, query) = path.split_once('?').unwrap_or((path, ""));
     let mut params = Params::new();
@@ -65,7 +65,7 @@ pub(super) fn head(id: u16, role: Role, keep: bool, path: &str, length: Option<u
     wire
 }
 
-/// A whole request.
+/// Makes a complete request.
 pub(super) fn request(id: u16, path: &str, body: &[u8]) -> Vec<u8> {
     let length = (!body.is_empty()).then_some(body.len());
     let mut wire = head(id, Role::RESPONDER, true, path, length);
@@ -98,7 +98,7 @@ impl Client {
         self.send(&wire);
     }
 
-    /// A request and its answer.
+    /// Sends a request and returns its response.
     pub(super) fn ask(&mut self, path: &str, body: &[u8]) -> Answer {
         self.send(&request(1, path, body));
         self.answer(1)

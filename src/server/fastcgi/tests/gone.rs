@@ -33,7 +33,7 @@ fn an_abort_while_the_application_answers() {
     gate.until_arrived(1);
     client.abort(1);
     gate.open();
-    // It writes until it is told.
+    // The application writes until it gets the signal.
     let answer = client.answer(1);
     assert_eq!(answer.end.unwrap().app_status, 1);
     gate.until_noted("write failed: ClientGone");

@@ -71,7 +71,7 @@ fn two_uploads_at_once() {
     }
 }
 
-/// An input that nobody reads fills its inbox, and delays what stands behind it until it is read.
+/// An unread input fills its inbox, and delays the data behind it until it is read.
 #[test]
 fn an_inbox_that_is_full() {
     let gate = Gate::default();
@@ -79,7 +79,7 @@ fn an_inbox_that_is_full() {
     let mut client = Client::new(house.unix(Protocol::FastCgi));
     let size = 1_500_000;
     client.send(&head(1, Role::RESPONDER, true, "/gate", None));
-    // The connection has several requests from now on, so that nobody keeps it to himself.
+    // From now on the connection has several requests, so no request holds it alone.
     client.send(&head(2, Role::RESPONDER, true, "/gate-read", Some(size)));
     let mut rest = Vec::new();
     put_stream_end(&mut rest, RecordKind::STDIN, 1);

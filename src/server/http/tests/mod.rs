@@ -56,7 +56,7 @@ impl Server {
         stream
     }
 
-    /// The answer to `head` and `body` on a connection of its own, to its end.
+    /// Sends `request` on its own connection and returns the whole response.
     pub(super) fn ask(&self, request: &str) -> String {
         let mut stream = self.connect();
         stream.write_all(request.as_bytes()).unwrap();

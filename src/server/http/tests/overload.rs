@@ -17,7 +17,7 @@ const SETTINGS: &[u8] = &[0, 0, 0, 4, 0, 0, 0, 0, 0];
 /// GET / of http://a, by HPACK's static table.
 const FIELDS: &[u8] = &[0x82, 0x86, 0x84, 0x41, 1, b'a'];
 
-/// HEADERS of a stream: END_STREAM and END_HEADERS are 5.
+/// Makes the HEADERS of a stream: END_STREAM and END_HEADERS are 5.
 fn headers(stream: u8, flags: u8) -> Vec<u8> {
     [&[0, 0, FIELDS.len() as u8, 1, flags, 0, 0, 0, stream], FIELDS].concat()
 }
@@ -72,7 +72,7 @@ fn kept_connections_of_both_versions_are_closed() {
     }
 }
 
-/// Returns a server of one thread, and how a request for `/hold` begins and is let go on.
+/// Returns a server of one thread, and functions that begin and release a request for `/hold`.
 fn holding(limits: Limits, timeouts: Timeouts) -> (Server, mpsc::Receiver<()>, mpsc::Sender<()>) {
     let (begun, has_begun) = mpsc::channel();
     let (release, hold) = mpsc::channel::<()>();
@@ -100,7 +100,7 @@ fn the_queue_has_a_bound_and_those_who_left_take_no_place() {
     };
     let mut held = get("/hold");
     has_begun.recv_timeout(PATIENCE).unwrap();
-    // Its client leaves, so that the next one has its place as soon as that is seen.
+    // Its client leaves, so the worker gives its slot to the next request.
     drop(get("/"));
     let mut refused = None;
     let mut queued = None;
@@ -145,8 +145,8 @@ fn a_request_waits_so_long_for_a_thread() {
     assert!(head(&mut held).starts_with("HTTP/1.1 200 "), "its own time is not the queue's");
 }
 
-/// Applications finish, though nobody reads: over connections of HTTP/1, and over streams of HTTP/2
-/// without a window.
+/// Applications finish although no client reads: over connections of HTTP/1, and over streams of
+/// HTTP/2 without a window.
 #[test]
 fn slow_readers_hold_no_thread() {
     let (finished, is_finished) = mpsc::channel();

@@ -23,7 +23,7 @@ struct State {
 }
 
 impl Gate {
-    /// A request arrives, and waits.
+    /// Announces a request and waits.
     fn pass(&self) {
         let (state, news) = &*self.state;
         let mut locked = state.lock().unwrap();

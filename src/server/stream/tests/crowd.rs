@@ -42,7 +42,7 @@ fn hello(stream: &mut Stream, protocol: Protocol) {
     assert!(answer.contains("Hello, world"), "{answer}");
 }
 
-/// Raises RLIMIT_NOFILE for so many connections; how many there is room for.
+/// Raises RLIMIT_NOFILE for this many connections. Returns the number that fits.
 pub(super) fn room_for(connections: usize) -> usize {
     let wanted = 2 * connections as u64 + 1000;
     let limits = getrlimit(Resource::Nofile);

@@ -9,7 +9,7 @@ use crate::server::stream::tests::Protocol;
 
 const SHORT: Duration = Duration::from_millis(300);
 
-/// The beginning of a request of this path, and what is left of it. A body of `length` bytes
+/// Returns the beginning of a request for this path, and its rest. A body of `length` bytes
 /// follows, of which one byte is in the beginning.
 fn request(protocol: Protocol, path: &str, length: usize) -> (Vec<u8>, Vec<u8>) {
     let body = vec![b'b'; length];

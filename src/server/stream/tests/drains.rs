@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::harness::PROTOCOLS;
 use super::{Gate, TestProcess, errands, read_to_end};
 
-/// A request without a body, of which the last byte is apart.
+/// Returns a request without a body, with its last byte apart.
 fn request(protocol: crate::server::stream::tests::Protocol, path: &str) -> Vec<u8> {
     match protocol {
         #[cfg(feature = "fastcgi")]
@@ -58,7 +58,7 @@ fn requests_in_flight_are_answered() {
         stream
     };
     house.drain();
-    // When the listeners are closed it drains.
+    // It drains once the listeners are closed.
     while house.try_tcp(PROTOCOLS[0]).is_ok() {
         std::thread::yield_now();
     }

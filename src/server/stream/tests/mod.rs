@@ -1,5 +1,4 @@
-//! Whole processes as threads of the test, with real sockets: the web server's part is played by
-//! hand.
+//! Whole processes as threads of the test, with real sockets. The test acts as the web server.
 
 mod apps;
 mod crowd;

@@ -17,7 +17,7 @@ fn params(path: &str, length: usize) -> Params {
     params
 }
 
-/// A head of this protocol.
+/// Makes a head of this protocol.
 pub(super) fn head(protocol: Protocol, path: &str, length: usize) -> Vec<u8> {
     encode(protocol, &params(path, length))
 }
