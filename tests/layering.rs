@@ -152,7 +152,7 @@ fn every_unsafe_cites_its_reason() {
 
 /// A number says what httpd guarantees, and not why that is enough for this block.
 #[test]
-fn every_unsafe_says_more_than_a_number() {
+fn every_unsafe_comment_is_more_than_a_number() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     for file in sources(&root.join("src")) {
         let text = fs::read_to_string(&file).expect("a source file");

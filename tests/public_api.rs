@@ -48,7 +48,7 @@ fn the_public_api_is_the_one_on_the_list() {
          RENEW_PUBLIC_API=1 cargo test --features servers --test public_api"
     );
     no_two_types_share_a_name(&items);
-    comments_keep_the_house_rules(&items);
+    comments_follow_the_rules(&items);
 }
 
 fn difference(expected: &BTreeSet<&str>, found: &BTreeSet<&str>) -> String {
@@ -67,7 +67,7 @@ fn no_two_types_share_a_name(items: &[Item]) {
     }
 }
 
-fn comments_keep_the_house_rules(items: &[Item]) {
+fn comments_follow_the_rules(items: &[Item]) {
     let wrong: String = items.iter().filter_map(fault).collect();
     assert!(wrong.is_empty(), "{wrong}");
 }

@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_speaks_of_the_tool_is_dropped() {
+    fn only_variables_of_the_tool_are_dropped() {
         assert!(is_about_this_tool("CARGO_PKG_NAME"));
         assert!(!is_about_this_tool("CARGO_TARGET_DIR"));
         assert!(!is_about_this_tool("CARGO_TERM_COLOR"));

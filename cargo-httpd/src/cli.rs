@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_mpm_is_told_the_known() {
+    fn an_unknown_mpm_gets_the_known_ones() {
         let error = parsed("cargo-httpd run --mpm winnt").unwrap_err().to_string();
         assert!(error.contains("prefork, worker and event"), "{error}");
     }
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn the_place_of_the_sockets_is_said_in_one_way() {
+    fn the_place_of_the_sockets_has_one_option() {
         let places = ["", " --root /etc/httpd", " --socket-prefix /run/httpd/rust"];
         for command in ["groups --json", "restart-group shop", "drain-process 7"] {
             for place in places {

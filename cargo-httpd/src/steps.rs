@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failing_step_says_how_to_repeat_it() {
+    fn a_failing_step_names_the_command_to_repeat() {
         let step = Step::new("nonsense", ["no-such-command"]).env("X", "a b");
         assert_eq!(
             step.failure(),

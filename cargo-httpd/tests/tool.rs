@@ -73,7 +73,7 @@ fn build_names_the_module_after_its_symbol() {
 }
 
 #[test]
-fn a_failing_build_says_how_to_repeat_it() {
+fn a_failing_build_names_the_command_to_repeat() {
     let project = Project::new();
     project.write("src/lib.rs", "not Rust");
     let output = project.output(&["build"]);
@@ -108,7 +108,7 @@ fn conf_prints_what_httpd_accepts() {
 }
 
 #[test]
-fn a_package_without_its_configuration_is_told_so() {
+fn a_package_without_its_configuration_is_reported() {
     let project = Project::new();
     std::fs::remove_file(project.path().join("httpd.conf")).unwrap();
     let output = project.output(&["run", "--debug", "--port", "0"]);
@@ -224,7 +224,7 @@ fn test_runs_the_tests_and_needs_at_least_one() {
 }
 
 #[test]
-fn a_second_run_on_the_port_is_told_of_the_first() {
+fn a_second_run_on_the_port_is_refused() {
     let project = Project::new();
     let running = project.run(&[]);
     let port = running.port.to_string();

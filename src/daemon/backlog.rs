@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_piece_costs_is_counted() {
+    fn the_cost_of_a_piece_is_counted() {
         let mut backlog = Backlog::default();
         for _ in 0..10 {
             backlog.push(Bytes::from(vec![0; SMALL]), false);

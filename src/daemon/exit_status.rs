@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn statuses_of_both_kinds_are_told_apart() {
+    fn statuses_of_both_kinds_are_distinguished() {
         assert_eq!(said(9), "was ended by SIGKILL");
         assert_eq!(said(11), "was ended by SIGSEGV");
         assert_eq!(said(6), "was ended by SIGABRT");
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_process_has_said_itself_is_no_crash() {
+    fn an_exit_that_the_process_reported_is_not_a_crash() {
         let is_crash = |status: Option<i32>, state: ProcessState, lost_requests: u32| {
             let dead = DeadProcess {
                 pid: 7,

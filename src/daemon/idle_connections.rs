@@ -146,7 +146,7 @@ mod tests {
     const B: PeerKey = PeerKey { group: 1, slot: 1 };
 
     #[test]
-    fn the_last_one_that_is_good() {
+    fn the_last_usable_connection_is_found() {
         let kept = Connections::new();
         for (peer, number) in [(A, 1), (B, 2), (A, 3), (A, 4)] {
             kept.put_at(Instant::now(), 10, peer, number);

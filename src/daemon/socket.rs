@@ -183,7 +183,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
     #[test]
-    fn the_path_says_whose_it_is() {
+    fn the_path_names_module_group_and_slot() {
         let path = path(Path::new("/run/httpd/rust"), 3, "shop", 2);
         assert_eq!(
             path,
@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_that_is_none_is_told() {
+    fn a_file_as_folder_is_reported() {
         let wrong = check(Path::new("/nowhere/rust"), "shop", 2).unwrap_err();
         assert!(wrong.starts_with("the folder \"/nowhere\" of its sockets: No such"), "{wrong}");
         let wrong = check(Path::new("/etc/passwd/rust"), "shop", 2).unwrap_err();
@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_else_may_connect() {
+    fn other_users_may_not_connect() {
         let folder = tempdir("connect");
         let path = folder.join("a.sock");
         let first = listen(&path, 5, None).unwrap();
@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_that_is_too_long_is_told() {
+    fn a_path_that_is_too_long_is_reported() {
         let path = PathBuf::from(format!("/tmp/{}", "x".repeat(120)));
         assert!(listen(&path, 5, None).unwrap_err().contains("RustSocketPrefix"));
     }

@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_edited_stays() {
+    fn unedited_headers_stay() {
         let app = Edit(hello, |_head| Ok(()));
         let response = TestRequest::get("/write").call(&app);
         assert!(response.is_complete(), "{response:?}");
@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn a_head_in_place_of_another_is_edited_too() {
+    fn a_replacing_head_is_edited_too() {
         let app = Edit(hello, |head| {
             let status = head.status().as_str().to_owned();
             head.set("X-Status", status);

@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_remembered_is_bounded() {
+    fn the_cache_is_bounded() {
         let instance = Instance::default();
         let sections: Vec<_> = (0..=MOST_REMEMBERED).map(|_| section("x")).collect();
         let mut built = 0;

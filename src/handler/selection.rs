@@ -86,7 +86,7 @@ mod tests {
     use super::Selection;
 
     #[test]
-    fn a_selection_is_a_name_or_one_of_two_words() {
+    fn a_selection_is_a_name_or_a_keyword() {
         assert_eq!(Selection::parse("%{GLOBAL}"), Ok(Selection::Embedded));
         assert_eq!(Selection::parse("shop"), Ok(Selection::Named("shop".into())));
         assert_eq!(Selection::parse("%{ENV:G}"), Ok(Selection::Variable("G".into())));

@@ -139,7 +139,7 @@ mod tests {
     use crate::process_group::Scoreboard;
 
     #[test]
-    fn what_clients_send_is_escaped() {
+    fn data_of_clients_are_escaped() {
         assert_eq!(escape("<b>&\"\u{7}"), "&lt;b&gt;&amp;&quot;\u{fffd}");
     }
 

@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hostile_writer_holds_nobody_up() {
+    fn a_hostile_writer_delays_no_reader() {
         use std::sync::atomic::{AtomicBool, Ordering};
         let options = GroupOptions::parse("g", &["processes=2"]).unwrap();
         let (memory, board) = one(2, 2);

@@ -44,7 +44,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn stands_still_until_told() {
+    fn stands_still_until_advanced() {
         let clock = ManualClock::new(5);
         assert_eq!(clock.now_us(), 5);
         clock.advance(7);

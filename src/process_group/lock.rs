@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn the_dead_ones_place_is_given_once() {
+    fn the_lock_of_a_dead_owner_is_taken_once() {
         // Every thread finds the owner dead at once; still they come one by one.
         for _ in 0..200 {
             let lock = Lock(AtomicU32::new(99));

@@ -64,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reasons_have_words_of_their_own() {
+    fn reasons_have_distinct_names() {
         for (index, reason) in Reason::ALL.iter().enumerate() {
             assert_eq!(Reason::from_code(*reason as u32), Some(*reason));
             assert!(Reason::ALL[..index].iter().all(|other| other.word() != reason.word()));

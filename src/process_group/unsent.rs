@@ -35,7 +35,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_stays_while_the_process_rests_is_taken_off() {
+    fn unsent_requests_of_an_idle_process_are_removed() {
         let mut unsent = Unsent::default();
         // Two were left, and others come and go.
         let looks = [(true, 5), (true, 2), (true, 3)];
@@ -47,7 +47,7 @@ mod tests {
     }
 
     #[test]
-    fn what_may_be_a_request_stays() {
+    fn possible_requests_stay_counted() {
         let mut unsent = Unsent::default();
         for now_us in 0..100 {
             // A thread has one, or none is there, every third time.

@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_dead_child_leaves_is_given_back() {
+    fn a_dead_childs_waiters_are_released() {
         let waiters = Waiters::default();
         for now_us in [0, 1, 12_345_678, u64::from(u32::MAX) * 937_500 - 2, u64::MAX / 2] {
             let place = waiters.enter(1, now_us, LONGEST).unwrap();

@@ -337,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_of_every_length_are_told_apart() {
+    fn keys_of_every_length_are_distinguished() {
         let mut params = Params::new();
         let long = b"ABCDEFGHIJKLMNOPQRSTUVWXYZABCDEFGHIJKLMNOPQRSTUVWXYZ";
         let keys = || (0..=long.len()).map(|end| &long[..end]).chain((1..26).map(|at| &long[at..]));

@@ -26,10 +26,10 @@ once_more! {
         names_an_application
         is_in_force_at_once
         a_mistake_is_a_500_with_a_line_and_harms_no_one_else
-        as_far_as_allow_override_lets_it
+        allow_override_limits_the_directives
         flags_are_merged_over_those_around;
     merging:
-        a_flag_of_the_innermost_place_holds
+        the_flag_of_the_innermost_section_applies
         files_on_disk_too
         the_application_of_the_innermost_section_answers;
     options:

@@ -186,7 +186,7 @@ const WHOLE: &[Mistake] = &[
 ];
 
 #[test]
-fn what_no_module_takes_is_found_when_all_is_read() {
+fn unknown_names_are_found_after_reading() {
     for (lines, number, expected) in WHOLE {
         let test = configtest(stock(), lines);
         let (before, after) = expected.split_once("PLACE").unwrap_or(("", expected));
@@ -203,7 +203,7 @@ fn what_no_module_takes_is_found_when_all_is_read() {
 }
 
 #[test]
-fn mistakes_are_said_together() {
+fn mistakes_are_reported_together() {
     let names = "RustAppAlias /a helo\n<Location /c>\nRustApp nothing\n</Location>\n\
                  RustAppAlias /probe probe\nRustAppOption nota x\nRustAppOption noto x\n";
     let test = configtest(stock(), names);
@@ -242,7 +242,7 @@ fn the_file_is_named() {
 }
 
 #[test]
-fn bytes_that_are_no_text_are_refused() {
+fn bytes_outside_utf_8_are_refused() {
     let lines = b"RustAppAlias /probe probe\nRustAppOption note \"a\xffb\"\n".as_slice();
     let test =
         stock().file("conf/own.conf", lines).conf("Include {root}/conf/own.conf").configtest();

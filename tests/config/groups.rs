@@ -165,7 +165,7 @@ fn embedded_mode_is_restricted() {
 }
 
 #[test]
-fn what_is_no_choice() {
+fn wrong_choices_are_refused() {
     for (lines, expected) in [
         ("RustProcessGroup", "RustProcessGroup takes one argument: the name of a process group"),
         ("RustProcessGroup a b", "RustProcessGroup takes one argument: the name of a process"),

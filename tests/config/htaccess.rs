@@ -125,7 +125,7 @@ pub(crate) fn a_mistake_is_a_500_with_a_line_and_harms_no_one_else() {
 }
 
 #[test]
-pub(crate) fn as_far_as_allow_override_lets_it() {
+pub(crate) fn allow_override_limits_the_directives() {
     let server = start(&[
         ("none", "RustApp hello\n"),
         ("info", "RustApp hello\nRustErrorOverride On\nRustMapHeadToGet On\n"),

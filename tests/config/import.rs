@@ -22,7 +22,7 @@ fn a_service_process_builds_what_is_imported_and_takes_no_requests() {
 }
 
 #[test]
-fn what_is_imported_has_to_be_there() {
+fn imports_must_exist() {
     taken(stock(), "RustDaemonProcess a\nRustAppImport hello process-group=a\n");
     for (lines, needle) in [
         ("RustAppImport hello", "RustAppImport takes the name of an application"),

@@ -23,7 +23,7 @@ fn overridden(server: &Server, host: &str, target: &str) -> bool {
 }
 
 #[test]
-pub(crate) fn a_flag_of_the_innermost_place_holds() {
+pub(crate) fn the_flag_of_the_innermost_section_applies() {
     let server = stock()
         .conf("ErrorDocument 404 \"the server's own\"")
         .conf("RustAppAlias /probe probe")

@@ -37,7 +37,7 @@ fn a_missing_option_is_found_wherever_the_application_is_used() {
 }
 
 #[test]
-fn where_a_line_counts() {
+fn the_position_of_a_line_sets_its_scope() {
     for lines in [
         "RustAppOption greeting Hi\nRustAppAlias /shop shop",
         "RustAppAlias /shop shop\nRustAppOption greeting Hi",

@@ -36,7 +36,7 @@ fn groups(server: &Server) -> Vec<(String, usize)> {
 }
 
 #[test]
-fn groups_that_nobody_uses_are_not_started() {
+fn unused_groups_are_not_started() {
     let server = stock()
         .conf("RustDaemonProcess used processes=2\nRustDaemonProcess unused processes=2")
         .conf("RustDaemonProcess listed\nRustDaemonProcess elsewhere")
@@ -202,7 +202,7 @@ fn two_modules_with_one_socket_prefix() {
 
 /// One run reports the faults that two modules find, once each.
 #[test]
-fn mistakes_of_two_modules_are_said_together() {
+fn mistakes_of_two_modules_are_reported_together() {
     let lines = "RustDaemonProcess shop user=no-such\nRustProcessGroup nothing\n\
                  RustAppAlias /a probe\nRustAppOption root here\nRustAppAlias /b greter\n\
                  RustRestrictEmbedded On\nRustAppAlias /c greeter process-group=%{GLOBAL}\n";
@@ -216,7 +216,7 @@ fn mistakes_of_two_modules_are_said_together() {
 }
 
 #[test]
-fn slow_requests_are_told_with_their_phases() {
+fn slow_requests_are_logged_with_their_phases() {
     let server = stock()
         .allow_log("RUST0035")
         .conf("RustSlowRequests 100ms\nRustDaemonProcess slow")

@@ -119,7 +119,7 @@ fn help_is_one_line_of_english() {
 
 /// The errors in the documentation equal httpd's; `errors` tests the rest.
 #[test]
-fn the_words_of_errors_are_documented() {
+fn the_texts_of_errors_are_documented() {
     let text = DOCS.split_whitespace().collect::<Vec<_>>().join(" ");
     for words in [
         "takes a URL path and the name of an application, and process-group=name if wanted",

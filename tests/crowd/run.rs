@@ -99,7 +99,7 @@ pub(crate) fn run(plan: &Plan) -> Outcome {
         let now = (Holdings::of(&httpd), Holdings::of(&group));
         most = (most.0.max(now.0), most.1.max(now.1));
     });
-    crowd.send_home();
+    crowd.stop_all();
     let (bytes, time) = plan.reads;
     let pieces = (2 * 1024 * 1024 + 97_usize).div_ceil(bytes);
     let end = Instant::now() + time * pieces as u32 * 2 + LAST;

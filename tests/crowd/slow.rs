@@ -97,7 +97,7 @@ impl Crowd {
     }
 
     /// Stops the clients from beginning anything.
-    pub(crate) fn send_home(&self) {
+    pub(crate) fn stop_all(&self) {
         self.over.store(true, Ordering::Release);
     }
 

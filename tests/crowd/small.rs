@@ -29,7 +29,7 @@ fn plan() -> Plan {
 }
 
 #[test]
-fn slow_clients_hold_nobody_up() {
+fn slow_clients_delay_no_other() {
     let outcome = run::run(&plan());
     outcome.print();
     let faults = outcome.faults();

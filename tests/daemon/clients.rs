@@ -50,7 +50,7 @@ fn a_client_that_leaves_a_stream() {
 }
 
 #[test]
-fn what_was_kept_for_clients_that_left_is_given_back() {
+fn memory_of_lost_clients_is_returned() {
     const CLIENTS: usize = 8;
     let stage = setup("threads=2")
         .probe("threads=8 response-buffer-size=8M")

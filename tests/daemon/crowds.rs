@@ -64,7 +64,7 @@ fn a_killed_child_leaves_the_processes_fit() {
 
 /// A killed child counts in the load for no longer than its requests would have waited.
 #[test]
-fn a_killed_child_takes_no_place_among_those_that_wait() {
+fn a_killed_child_leaves_no_waiting_request() {
     let stage = setup("threads=1 queue-size=1 connect-timeout=1")
         .stage("awaits", "ready")
         .allow(&["RUST0023", "RUST0022"])
@@ -92,7 +92,7 @@ fn numbers(pid: i32) -> BTreeSet<u32> {
 }
 
 #[test]
-fn kept_connections_are_limited_and_given_up_for_a_request() {
+fn kept_connections_are_limited_and_closed_for_a_request() {
     const PROCESSES: usize = 16;
     let stage = setup(&format!("processes={PROCESSES} threads=1"))
         .with(|builder| {

@@ -131,7 +131,7 @@ fn processes_outlive_httpds_parent_as_long_as_its_children() {
 }
 
 #[test]
-fn an_old_generation_has_one_process_to_spare_and_no_more() {
+fn an_old_generation_has_one_spare_process() {
     let stage = setup("threads=1 connect-timeout=1")
         .allow(&["RUST0039", "RUST0020", "RUST0022", "RUST0031"])
         .start();

@@ -58,7 +58,7 @@ fn a_process_maps_its_own_scoreboard_and_no_other_shared_memory() {
 /// Without the fix-up a change of the user keeps all capabilities, as an ambient set does in an httpd
 /// that is not root.
 #[test]
-fn capabilities_go_whatever_httpd_was_started_with() {
+fn capabilities_are_dropped_however_httpd_was_started() {
     if !is_root() {
         return;
     }

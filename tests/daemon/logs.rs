@@ -100,7 +100,7 @@ fn lines_reach_a_program() {
 }
 
 #[test]
-fn a_process_without_descriptors_says_so_once() {
+fn a_process_without_descriptors_logs_it_once() {
     let stage = setup("threads=2")
         .allow(&["RUST0040"])
         .with(|builder| builder.wrap(&["prlimit", "--nofile=512"]))

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use crate::support::{pid, run, setup};
 
 #[test]
-fn what_is_ignored_does_not_keep_a_group_awake() {
+fn ignored_requests_do_not_keep_a_group_running() {
     const IDLE: Duration = Duration::from_secs(2);
     let stage = setup("threads=2 inactivity-timeout=2")
         .with(|builder| builder.conf("<Location /stage/var>\nRustIgnoreActivity On\n</Location>"))
@@ -28,7 +28,7 @@ fn what_is_ignored_does_not_keep_a_group_awake() {
 }
 
 #[test]
-fn a_client_that_takes_nothing_is_given_up() {
+fn a_client_that_reads_nothing_is_abandoned() {
     // A third of what the answer has goes into the sockets' buffers at most.
     for size in ["64K", "8M"] {
         let stage =

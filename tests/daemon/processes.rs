@@ -149,7 +149,7 @@ fn another_user_and_its_environment() {
 }
 
 #[test]
-fn a_user_whose_home_is_not_there() {
+fn a_user_without_a_home() {
     if !is_root() {
         return;
     }

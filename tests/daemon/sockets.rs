@@ -44,7 +44,7 @@ fn unreachable(change: impl Fn(&Stage)) -> String {
 }
 
 #[test]
-fn a_socket_that_is_gone_is_told_at_once() {
+fn a_removed_socket_is_reported_at_once() {
     let line = unreachable(|stage| {
         for (_, path) in stage.app().sockets() {
             fs::remove_file(path).unwrap();
@@ -54,7 +54,7 @@ fn a_socket_that_is_gone_is_told_at_once() {
 }
 
 #[test]
-fn a_socket_that_may_not_be_used_is_told_at_once() {
+fn a_forbidden_socket_is_reported_at_once() {
     let line = unreachable(|stage| {
         for (_, path) in stage.app().sockets() {
             fs::set_permissions(path, Permissions::from_mode(0o000)).unwrap();

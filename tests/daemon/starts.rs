@@ -52,7 +52,7 @@ fn a_crash_loop_is_slowed_down() {
 
 /// A request that waited for it would get the error of connect-timeout, which is a failure here.
 #[test]
-fn nobody_waits_for_another_try() {
+fn no_request_waits_for_another_start() {
     let stage = setup("threads=2")
         .stage("awaits", "go")
         .stage("crashes", "mended")
@@ -95,7 +95,7 @@ fn a_replacement_that_cannot_start_leaves_the_old_process_be() {
 
 /// A folder that is there for root, and so for `configtest`, and not for the process.
 #[test]
-fn a_process_that_cannot_be_set_up_says_what_failed() {
+fn a_process_that_cannot_be_set_up_logs_the_reason() {
     use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
     if !std::fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0) {
         return;

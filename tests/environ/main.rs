@@ -72,7 +72,7 @@ fn is_that_of_cgi_over_tls_and_http_2() {
 
 /// Sites that no request goes to prove nothing.
 #[test]
-fn every_site_is_asked() {
+fn every_site_gets_requests() {
     let requests = requests::all();
     for site in Site::ALL {
         assert!(requests.iter().any(|request| request.site == *site), "{site:?}");

@@ -98,7 +98,7 @@ fn h17_a_file_goes_out_as_httpds_own_do() {
 }
 
 #[test]
-fn h17_a_cached_file_is_whole_when_it_was_asked_for_anew() {
+fn h17_a_cached_file_is_complete_when_requested_again() {
     let server = modes()
         .load("cache")
         .load("cache_disk")

@@ -91,7 +91,7 @@ fn h21_an_overridden_error_keeps_what_makes_sense_of_it() {
 }
 
 #[test]
-fn h23_a_205_says_that_there_is_nothing() {
+fn h23_a_205_has_length_zero() {
     let server = modes().allow_log("RUST0010").start();
     for mode in MODES {
         for more in ["&body=HTTP/1.1%20200", "&body=abc&stream", "&body=abc&h-Content-Length=3", ""]
@@ -129,7 +129,7 @@ fn h28_a_length_beyond_what_httpd_can_say_is_refused() {
 }
 
 #[test]
-fn h28_a_head_takes_the_place_of_another_whole() {
+fn h28_a_head_replaces_another_as_a_whole() {
     let server = modes().start();
     for mode in MODES {
         let response = server.get(&format!("{mode}/replace"));

@@ -109,7 +109,7 @@ mpm_tests! {
 }
 
 #[test]
-fn h23_an_interim_status_is_no_answer() {
+fn h23_an_interim_status_is_refused() {
     let server =
         quirks().allow_log("is not a final status").allow_log("is not three digits").start();
     for status in ["100", "101", "103", "199", "000", "099", "600", "999", "20", "2000", "abc", ""]

@@ -173,7 +173,7 @@ mpm_tests! {
 }
 
 #[test]
-fn h20_where_an_internal_redirect_may_lead() {
+fn h20_targets_of_internal_redirects() {
     let server = stock().allow_log("RUST0006").start();
     for to in ["hello", "http://example.org/", "/a%0d%0aX-B:%20c", "/a%00b", "/a%20b", "//", "*"] {
         let response = server.get(&format!("/probe/internal?to={to}"));

@@ -166,7 +166,7 @@ fn addresses(server: &Server, forwarded: &str) -> (Option<String>, Option<String
 }
 
 #[test]
-fn h33_a_proxys_word_counts_where_it_is_trusted() {
+fn h33_headers_of_trusted_proxies_apply() {
     let text = |text: &str| Some(text.to_owned());
     // No proxy is trusted, so it is a header like any other.
     let server = stock().start();

@@ -25,7 +25,7 @@ fn a_module_of_safe_code_compiles() {
 }
 
 #[test]
-fn what_could_be_misused_does_not_compile() {
+fn misuse_does_not_compile() {
     let library = library();
     let wrong: Vec<String> = std::thread::scope(|scope| {
         let threads: Vec<_> = REFUSED

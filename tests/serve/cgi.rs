@@ -131,7 +131,7 @@ fn nph_programs_write_the_whole_response() {
 }
 
 #[test]
-fn the_clients_query_is_no_command_line() {
+fn the_clients_query_is_not_a_command_line() {
     let mut command = command(&stage(), &[("PATH_INFO", "/echo"), ("QUERY_STRING", "--help")]);
     command.args(["--help"]);
     let ended = Program::run(command).end();

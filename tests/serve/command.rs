@@ -13,7 +13,7 @@ fn fails(arguments: &[&str]) -> (i32, String) {
 }
 
 #[test]
-fn mistakes_are_told_before_it_listens() {
+fn mistakes_are_reported_before_it_listens() {
     let folder = Folder::new();
     let file = folder.text("file");
     std::fs::write(&file, "no socket").unwrap();
@@ -43,7 +43,7 @@ fn mistakes_are_told_before_it_listens() {
 }
 
 #[test]
-fn an_address_in_use_is_told() {
+fn an_address_in_use_is_reported() {
     let program = Program::start(&["--scgi", "127.0.0.1:0"]);
     let (_, stderr) = fails(&["--scgi", &program.address("scgi")]);
     assert!(stderr.contains("Address already in use"), "{stderr}");

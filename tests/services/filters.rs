@@ -65,7 +65,7 @@ fn body(filter: &str, lines: usize) -> (Vec<u8>, Vec<u8>) {
 }
 
 #[test]
-fn bodies_are_whole_whatever_a_filter_makes_of_their_length() {
+fn bodies_are_complete_although_a_filter_changes_their_length() {
     for server in servers(|builder| builder) {
         for (filter, _) in FILTERS {
             for lines in [1, 200, 20_000] {

@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bar_says_plainly_whether_it_holds() {
+    fn a_bar_states_its_verdict() {
         let bar = |limit, value: Option<f64>, holds| Bar {
             what: "hello".into(),
             limit,

@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn flags_are_shell_words() {
+    fn flags_are_split_as_in_a_shell() {
         let text = r#"h;;/s;;/l;;/i;;-DA='"a b"' -DB;;;;"#;
         assert_eq!(parse_query(text).unwrap().cppflags, ["-DA=\"a b\"", "-DB"]);
     }

@@ -284,7 +284,7 @@ Server compiled with....
     }
 
     #[test]
-    fn refuses_what_is_no_httpd() {
+    fn refuses_other_programs() {
         for text in ["", "nginx version: nginx/1.22.1", "Server version: Apache/2.4.71"] {
             assert_eq!(parse_about(text), None, "{text:?}");
         }

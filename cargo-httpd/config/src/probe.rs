@@ -101,13 +101,13 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_is_no_program() {
+    fn a_folder_is_not_a_program() {
         assert!(!is_program(Path::new("/")));
         assert!(is_program(Path::new("/bin/sh")));
     }
 
     #[test]
-    fn output_is_read_whatever_the_exit_status() {
+    fn output_is_read_for_every_exit_status() {
         let script = ["-c", "echo yes; echo no >&2; exit 3"];
         assert_eq!(output(Path::new("/bin/sh"), &script).as_deref(), Some("yes\n"));
         assert_eq!(output::<&str>(Path::new("/nonexistent"), &[]), None);

@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_cut_short_or_strange_is_an_error() {
+    fn truncated_and_unknown_frames_are_errors() {
         let whole = frame(33, b"{}");
         for end in 0..whole.len() {
             assert!(answer(&mut &whole[..end]).is_err(), "{end}");

@@ -283,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn the_slot_that_answers_speaks_for_the_group() {
+    fn the_answering_slot_represents_the_group() {
         let folder = folder("status");
         let key = Key { prefix: folder.join("r"), parent: 5, generation: 0, group: "a".into() };
         let paths = [0, 1, 2].map(|slot| folder.join(format!("r.5.0.a.{slot}.sock")));
@@ -321,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn a_socket_that_holds_no_more_is_silent() {
+    fn a_full_socket_is_silent() {
         let folder = folder("full");
         let path = folder.join("s");
         let _dormant = UnixListener::bind(&path).unwrap();

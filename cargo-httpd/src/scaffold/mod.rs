@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn a_place_needs_a_folder_around_it() {
+    fn a_new_folder_needs_a_parent() {
         let here = std::env::current_dir().unwrap().canonicalize().unwrap();
         assert_eq!(destination(Path::new("shop")).unwrap(), here.join("shop"));
         assert!(destination(Path::new("/nonexistent/shop")).is_err());

@@ -304,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn bad_ones_are_told_what_is_allowed() {
+    fn bad_names_get_the_allowed_ones() {
         let long = "x".repeat(41);
         for name in ["", "x", "Shop", "1shop", "shop-", "-shop", "a shop", "läden", "a/b", &long] {
             let error = name.parse::<Name>().unwrap_err().to_string();

@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn a_process_group_is_there_only_if_it_is_asked_for() {
+    fn a_process_group_is_configured_on_request_only() {
         let parts = Parts {
             module: BuiltModule { symbol: "hello_module".into(), path: "/t/mod_hello.so".into() },
             application_conf: "/p/httpd.conf".into(),

@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn panics_are_allowed_by_place_or_by_reason() {
+    fn panics_are_allowed_by_position_or_by_reason() {
         let text = "thread '<unnamed>' panicked at src/lib.rs:3:5:\nno luck\nnote: run with";
         let problem = "thread '<unnamed>' panicked at src/lib.rs:3:5:\nno luck";
         assert_eq!(found(text, &[]), [problem]);

@@ -18,7 +18,7 @@ fn refused(folder: &Path, args: &[&str]) -> String {
 }
 
 #[test]
-fn nothing_is_overwritten_and_every_refusal_says_why() {
+fn nothing_is_overwritten_and_every_refusal_has_a_reason() {
     let folder = base().join("names");
     let _ = fs::remove_dir_all(&folder);
     fs::create_dir_all(folder.join("shop")).unwrap();

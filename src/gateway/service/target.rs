@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_client_wrote_below_the_mount_point() {
+    fn the_raw_path_below_the_mount_point() {
         for (script_name, target, expected) in [
             ("", "/", "/"),
             ("", "/?", "/?"),
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_server_made_of_it() {
+    fn the_decoded_path_is_encoded_again() {
         for (target, path_info, query, expected) in [
             ("/old", "/new page", "", "/new%20page"),
             ("/old?a", "/new", "a&b=c", "/new?a&b=c"),
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_uri_is_encoded() {
+    fn characters_outside_uris_are_encoded() {
         assert_eq!(of(&TestRequest::get("/a<b?c=\"d\"")), "/a%3Cb?c=%22d%22");
         assert_eq!(of(&TestRequest::get(b"/\xff")), "/%FF");
         assert_eq!(of(&TestRequest::get("/a?b#c")), "/a?b%23c");

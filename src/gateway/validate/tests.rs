@@ -38,7 +38,7 @@ fn assert_blames(response: &TestResponse, who: &str, rule: &str) {
 }
 
 #[test]
-fn what_is_right_passes() {
+fn valid_exchanges_pass() {
     let app = valid(|mut environ, start_response| {
         let status = match environ.path_info() {
             b"/204" => 204,

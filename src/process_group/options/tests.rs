@@ -212,7 +212,7 @@ fn says_what_is_wrong_and_allowed() {
 }
 
 #[test]
-fn what_is_mod_wsgis_says_why_and_what_instead() {
+fn options_of_mod_wsgi_name_the_alternative() {
     for (argument, expected) in [
         ("python-home=/x", "RustAppOption"),
         ("python-path=/x", "RustAppOption"),
@@ -232,7 +232,7 @@ fn what_is_mod_wsgis_says_why_and_what_instead() {
 }
 
 #[test]
-fn what_contradicts_itself() {
+fn contradictory_options_are_refused() {
     for (arguments, expected) in [
         (&["threads=1", "threads=1"][..], "option \"threads\" is given twice"),
         (&["processes=2", "max-processes=3"], "\"processes\" and \"max-processes\": give one"),

@@ -87,7 +87,7 @@ fn a_child_that_comes_during_the_burial_gets_nothing() {
 }
 
 #[test]
-fn a_process_that_a_child_finds_dead_gets_no_more() {
+fn a_process_that_a_child_finds_dead_gets_no_requests() {
     let slot = serving();
     assert!(!slot.found_dead(1, 130), "another one");
     assert!(slot.found_dead(0, 140) && !slot.found_dead(0, 150));
@@ -95,7 +95,7 @@ fn a_process_that_a_child_finds_dead_gets_no_more() {
 }
 
 #[test]
-fn who_finds_the_dead_one_too_late_leaves_the_next_alone() {
+fn a_late_report_of_death_does_not_affect_the_successor() {
     let slot = serving();
     let found = slot.found_dead_while(0, 9, || {
         slot.vacate(1);

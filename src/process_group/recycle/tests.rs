@@ -102,7 +102,7 @@ fn without_limits_nothing_ends() {
 }
 
 #[test]
-fn what_is_asked_for_comes_first() {
+fn a_requested_replacement_comes_first() {
     for asked in [Reason::GracefulSignal, Reason::ShutdownSignal, Reason::CpuTimeLimit] {
         let facts = ProcessUsage { asked: Some(asked), requests: 7, ..facts() };
         assert_eq!(recycle(&["maximum-requests=1"]).check(&facts), Some(asked));

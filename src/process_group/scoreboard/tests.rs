@@ -37,7 +37,7 @@ fn chooses_the_least_busy() {
 }
 
 #[test]
-fn equally_busy_ones_take_turns() {
+fn equally_busy_processes_alternate() {
     let board = Scoreboard::leaked(4, 1);
     for index in 0..4 {
         ready(board, index, 10, 1);

@@ -3,20 +3,20 @@ use crate::process_group::{Finished, Phase, ProcessState, Reason};
 
 #[test]
 fn shows_a_group() {
-    let mut world = TestGroup::serving(&["processes=1", "threads=2", "queue-size=9"]);
-    let board = world.board;
+    let mut fixture = TestGroup::serving(&["processes=1", "threads=2", "queue-size=9"]);
+    let board = fixture.board;
     let lease = board.acquire(0).unwrap();
     board.acquire(0).unwrap();
     assert!(board.slots[0].park(lease.incarnation));
-    board.rows_of(0)[1].begin(77, world.now_us, &[b"GET", b"shop", b"/\xff\"a"]);
-    world.now_us += SECOND;
-    board.rows_of(0)[1].head_sent(world.now_us);
+    board.rows_of(0)[1].begin(77, fixture.now_us, &[b"GET", b"shop", b"/\xff\"a"]);
+    fixture.now_us += SECOND;
+    board.rows_of(0)[1].head_sent(fixture.now_us);
     let done = Finished { status: 204, total_us: 1500, bytes_in: 3, ..Finished::default() };
-    board.slots[0].record(&done, world.now_us);
+    board.slots[0].record(&done, fixture.now_us);
     board.slots[0].measure(1 << 20, 4000);
-    board.slots[0].ask(Reason::MemoryLimit, world.now_us);
+    board.slots[0].ask(Reason::MemoryLimit, fixture.now_us);
     board.group.refused(true);
-    let snapshot = board.snapshot("shop", world.now_us);
+    let snapshot = board.snapshot("shop", fixture.now_us);
     assert_eq!((snapshot.target, snapshot.ready, snapshot.threads), (1, 1, 2));
     assert_eq!((snapshot.running, snapshot.parked, snapshot.queue_size), (1, 1, 9));
     assert_eq!((snapshot.refused_full, snapshot.refused_open), (1, 0));
@@ -35,13 +35,13 @@ fn shows_a_group() {
 
 #[test]
 fn json_is_what_it_was() {
-    let mut world = TestGroup::serving(&["processes=1", "threads=2"]);
-    let board = world.board;
-    let started_us = world.now_us;
-    world.now_us += 5 * SECOND;
-    board.rows_of(0)[0].begin(9, world.now_us - SECOND, &[b"GET", b"a\nb", b"/\xff"]);
+    let mut fixture = TestGroup::serving(&["processes=1", "threads=2"]);
+    let board = fixture.board;
+    let started_us = fixture.now_us;
+    fixture.now_us += 5 * SECOND;
+    board.rows_of(0)[0].begin(9, fixture.now_us - SECOND, &[b"GET", b"a\nb", b"/\xff"]);
     board.slots[1].set_last_exit(11);
-    let json = board.snapshot("a\"b", world.now_us).to_json();
+    let json = board.snapshot("a\"b", fixture.now_us).to_json();
     assert_eq!(started_us, SECOND);
     let none = r#"{"sum_us":0,"p50_us":null,"p95_us":null,"p99_us":null}"#;
     let counts = format!(

@@ -143,7 +143,7 @@ fn limits_at_their_borders() {
 }
 
 #[test]
-fn what_is_written() {
+fn heads_are_written_line_by_line() {
     let mut out = Vec::new();
     write_status(&mut out, StatusCode::NOT_FOUND, None);
     write_status(&mut out, StatusCode::OK, Some(b"Fine"));

@@ -62,7 +62,7 @@ fn encoded_heads_have_what_they_must() {
 }
 
 #[test]
-fn what_cannot_be_sent_leaves_nothing() {
+fn an_unsendable_head_leaves_nothing() {
     let cases: [(&[u8], &[u8], ScgiErrorKind); 6] = [
         (b"", b"", ScgiErrorKind::Pair(PairError::EmptyKey)),
         (b"A=", b"", ScgiErrorKind::Pair(PairError::KeyByte { at: 1, byte: b'=' })),

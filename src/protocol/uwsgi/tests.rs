@@ -72,7 +72,7 @@ fn the_largest_packet() {
 }
 
 #[test]
-fn other_protocols_are_told_by_their_first_byte() {
+fn other_protocols_are_recognised_by_their_first_byte() {
     for wire in [&b"G"[..], b"\x16\x03\x01", b"\x01\x01\0\x01\0\x08\0\0", b"70:CONTENT_LENGTH"] {
         let error = decode_all(wire, &LIMITS).unwrap_err();
         assert_eq!((error.offset(), error.kind()), (0, UwsgiErrorKind::Modifier(wire[0])));

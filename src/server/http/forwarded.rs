@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_is_believed_unless_told() {
+    fn only_trusted_proxies_are_believed() {
         let headers = [
             ("x-forwarded-for", "9.9.9.9"),
             ("x-forwarded-proto", "https"),
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn the_nearest_that_is_no_proxy_is_the_client() {
+    fn the_nearest_other_than_a_proxy_is_the_client() {
         let two = [("x-forwarded-for", "6.6.6.6, 203.0.113.9"), ("x-forwarded-for", "10.0.0.2")];
         let found = of(&two, Some("10.0.0.1"), "10.0.0.0/8");
         assert_eq!((client(&found).as_str(), found.port), ("203.0.113.9", None));

@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn a_target_with_a_host_has_the_last_word() {
+    fn the_host_of_the_target_takes_precedence() {
         let request = Request::get("http://shop.example:81/a?b").header("host", "other.example");
         let params = of(request).unwrap();
         for (key, value) in [

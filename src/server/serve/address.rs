@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn mistakes_are_told() {
+    fn mistakes_are_reported() {
         let long = format!("/{}", "x".repeat(107));
         for text in
             ["", "9000", "::1:9000", "127.0.0.1", "x.sock", "fd:1", "fd:x", ":99999", "/x/", &long]

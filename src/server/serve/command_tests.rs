@@ -52,7 +52,7 @@ fn options_come_from_both() {
 }
 
 #[test]
-fn mistakes_are_told() {
+fn mistakes_are_reported() {
     for (arguments, expected) in [
         (&["--workers", "0"][..], "0 is not in 1..=100000"),
         (&["--mount", "/x"], "expected PATH=APP"),

@@ -57,7 +57,7 @@ fn splits_the_path_at_the_mount() {
 }
 
 #[test]
-fn what_is_empty_or_evil_is_absent() {
+fn empty_and_dangerous_variables_are_absent() {
     let pairs = [
         ("SCRIPT_NAME", "/"),
         ("REQUEST_METHOD", "GET"),

@@ -89,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn as_each_protocol_has_it() {
+    fn each_protocol_has_its_own_form() {
         let mut fields = Vec::new();
         head::write_header(&mut fields, b"Content-Type", b"text/plain");
         head::write_header(&mut fields, b"X-A", b"");

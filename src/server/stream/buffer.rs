@@ -142,7 +142,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_put_in_comes_out() {
+    fn the_buffer_returns_its_input() {
         let mut buffer = Buffer::new();
         let all: Vec<u8> = (0..3 * ROOM).map(|i| (i % 251) as u8).collect();
         let mut out = Vec::new();

@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn who_takes_one_at_once_waits_for_nobody_and_others_for_him() {
+    fn an_immediate_permit_delays_only_later_requests() {
         let permits = Permits::new(1);
         permits.take();
         permits.take_at_once();

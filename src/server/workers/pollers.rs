@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn who_rests_is_called() {
+    fn a_resting_poller_is_called() {
         let pollers = pollers(1, 2);
         assert!(pollers.enter(None));
         thread::scope(|scope| {

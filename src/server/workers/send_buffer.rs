@@ -58,7 +58,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_set_stays() {
+    fn a_set_buffer_size_stays() {
         let (socket, _other) = UnixStream::pair().unwrap();
         assert!(!SendBuffer::new(true).widen(&socket));
     }

@@ -147,7 +147,7 @@ mod tests {
 
     /// However busy the others are: nobody has to be idle for it.
     #[test]
-    fn what_was_not_needed_for_a_while_ends() {
+    fn unneeded_threads_end_after_a_while() {
         let pool_size = full(2, 8);
         let start = Instant::now();
         (0..3).for_each(|_| pool_size.waits());
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn who_stays_calm_for_long_keeps_what_came_last() {
+    fn a_long_calm_keeps_the_last_size() {
         let pool_size = full(1, 4);
         pool_size.waits();
         assert_eq!(pool_size.joins(), Some(1));

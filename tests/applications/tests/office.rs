@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::site::{Application, Folder, Mode, Site, in_every_mode};
 
 in_every_mode! {
-    somebody_signs_in
+    a_user_signs_in
     sessions_are_every_process_s
     uploads
     what_is_wrong_is_refused
@@ -129,7 +129,7 @@ fn bytes(count: usize, seed: usize) -> Vec<u8> {
     (0..count).map(|at| ((at + seed) % 251) as u8).collect()
 }
 
-fn somebody_signs_in(mode: Mode, mpm: Mpm) {
+fn a_user_signs_in(mode: Mode, mpm: Mpm) {
     let folder = Folder::new();
     let site = start(&folder, mode, mpm);
     set_up(&site);

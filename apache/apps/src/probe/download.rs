@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn limits_are_told() {
+    fn limits_are_reported() {
         for (query, allowed) in [
             (
                 "chunks=1000001",

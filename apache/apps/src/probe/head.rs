@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_contract_refuses_gets_as_far_as_the_contract() {
+    fn refused_headers_reach_the_contract() {
         for (query, kind) in [
             ("X-A=1%0d%0aX-B:2", ErrorKind::InvalidHeader),
             ("X%20A=1", ErrorKind::InvalidHeader),

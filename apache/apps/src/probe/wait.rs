@@ -80,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn waits_as_long_as_told() {
+    fn waits_for_the_given_time() {
         for (path, text) in [("/sleep", "slept 30 ms\n"), ("/wait", "waited 30 ms\n")] {
             let begin = Instant::now();
             let response = get(&format!("{path}?ms=30"));
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn limits_are_told() {
+    fn limits_are_reported() {
         for path in ["/sleep", "/wait", "/events"] {
             let response = get(&format!("{path}?ms=60001"));
             assert_eq!(response.status(), 400, "{path}");

@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_scgi_is_refused() {
+    fn other_protocols_than_scgi_are_refused() {
         for request in [
             &b"GET / HTTP/1.1\r\n"[..],
             b":CONTENT_LENGTH\x000\x00",

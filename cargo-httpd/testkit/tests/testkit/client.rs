@@ -102,7 +102,7 @@ fn a_body_without_length_ends_with_the_connection() {
 }
 
 #[test]
-fn a_reset_is_no_close() {
+fn a_reset_is_not_a_close() {
     let (addr, thread) = server(|stream| {
         stream.write_all(b"HTTP/1.1 200 OK\r\n\r\nhello").unwrap();
         // The client says that it has read this far, so that the reset does not overtake it.
@@ -197,7 +197,7 @@ fn pipelined_responses_are_kept_apart() {
 }
 
 #[test]
-fn what_follows_a_response_is_seen() {
+fn data_after_a_response_are_seen() {
     let (addr, thread) = server(|stream| {
         stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\nstray").unwrap();
         assert_eq!(stream.read(&mut [0]).unwrap(), 0);

@@ -137,7 +137,7 @@ fn an_aborted_client_is_seen_by_the_server() {
 }
 
 #[test]
-fn configtest_says_what_is_wrong() {
+fn configtest_reports_the_mistake() {
     let good = Server::builder().tls(true).http2(true).load("headers").configtest();
     assert!(good.ok && good.output.contains("Syntax OK"), "{}", good.output);
     let bad = Server::builder().conf("NoSuchDirective On").configtest();
@@ -163,7 +163,7 @@ fn a_failed_start_is_explained() {
 }
 
 #[test]
-fn the_quietest_log_still_says_when_it_serves() {
+fn the_quietest_log_still_reports_readiness() {
     let server = Server::builder().log_level("emerg").start();
     server.graceful();
     assert_eq!(server.get("/").status, 404);

@@ -26,7 +26,7 @@ fn curl_speaks_http_1_and_2_with_and_without_tls() {
 }
 
 #[test]
-fn curl_says_what_went_wrong() {
+fn curl_reports_the_failure() {
     let server = Server::builder().start();
     let missing = server.curl(&["--fail", &server.url("/missing")]);
     assert_eq!((missing.exit, missing.status), (Some(22), Some(404)), "{missing:?}");

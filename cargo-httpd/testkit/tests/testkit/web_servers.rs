@@ -35,7 +35,7 @@ fn lighttpd_serves_and_runs_programs() {
 }
 
 #[test]
-fn a_bad_configuration_is_told() {
+fn a_bad_configuration_is_reported() {
     let error = WebServer::nginx().conf("no_such_directive;").try_start().unwrap_err();
     assert!(error.to_string().contains("unknown directive \"no_such_directive\""), "{error}");
     let error = WebServer::lighttpd()

@@ -68,7 +68,7 @@ fn an_error_after_the_head_went_out_is_handed_back() {
 }
 
 #[test]
-fn what_may_not_be_in_a_head() {
+fn refused_heads() {
     type Refused = (&'static str, &'static [(&'static str, &'static str)], ErrorKind);
     let refused: [Refused; 10] = [
         ("101 Switching", &[], ErrorKind::InvalidStatus),

@@ -153,7 +153,7 @@ fn trailers_come_after_the_body() {
 }
 
 #[test]
-fn what_cannot_be_a_trailer_does_not_break_an_echo() {
+fn fields_that_cannot_be_trailers_do_not_break_an_echo() {
     let app = app_fn(|mut environ, start_response: StartResponse<'_>| {
         start_response.start(200, TEXT)?;
         Ok(Body::from_input(environ.take_input()))
@@ -170,7 +170,7 @@ fn what_cannot_be_a_trailer_does_not_break_an_echo() {
 }
 
 #[test]
-fn middleware_may_put_another_in_place() {
+fn middleware_may_replace_the_input() {
     let app = app_fn(|mut environ, start_response: StartResponse<'_>| {
         let upper = environ.input().read_all(100)?.to_ascii_uppercase();
         let length = upper.len() as u64;

@@ -86,7 +86,7 @@ fn an_empty_stream_has_length_0() {
 }
 
 #[test]
-fn what_is_written_counts() {
+fn written_bytes_count() {
     for (length, complete) in [("8", true), ("9", false), ("7", false)] {
         let app = app_fn(move |_environ, start_response: StartResponse<'_>| {
             let mut writer = start_response.start(200, [("Content-Length", length)])?;
@@ -123,7 +123,7 @@ fn a_head_closes_the_body_and_does_not_run_it() {
 }
 
 #[test]
-fn a_head_says_what_a_get_would() {
+fn a_head_has_the_headers_of_a_get() {
     let full = app_fn(|_environ, start_response| {
         start_response.start(200, TEXT)?;
         Ok(Body::from("hello"))
@@ -240,7 +240,7 @@ fn a_file_is_sent_by_the_server() {
 }
 
 #[test]
-fn an_internal_redirect_stands_in_place_of_an_answer() {
+fn an_internal_redirect_replaces_a_response() {
     let app = app_fn(|environ, start_response: StartResponse<'_>| {
         if environ.path_info() == b"/started" {
             start_response.start(200, TEXT)?;

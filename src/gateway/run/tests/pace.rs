@@ -33,7 +33,7 @@ fn ready_chunks_go_out_together() {
 }
 
 #[test]
-fn a_stream_says_when() {
+fn a_stream_flushes_before_it_waits() {
     assert_eq!(
         flushes(|| {
             let mut left = vec!["cc", "bb", "aa"];
@@ -115,7 +115,7 @@ fn an_application_that_does_not_flush_cannot_be_duplex() {
 }
 
 #[test]
-fn what_is_written_goes_out_before_the_body_is_asked_for() {
+fn written_data_are_sent_before_the_body_is_read() {
     let app = app_fn(|_environ, start_response| {
         let mut writer = start_response.start(200, TEXT)?;
         writer.flush()?;

@@ -85,7 +85,7 @@ fn bodies() {
 }
 
 #[test]
-fn what_is_not_there() {
+fn missing_routes_are_404() {
     let app = service(router());
     let missing = TestRequest::get("/none").call(&app);
     assert!(missing.is_complete());

@@ -133,7 +133,7 @@ fn lengths_are_held_against_the_body() {
 }
 
 #[test]
-fn a_body_that_nobody_gets_is_not_run() {
+fn an_unsent_body_is_not_run() {
     for (status, method) in [(204, "GET"), (304, "GET"), (200, "HEAD")] {
         let polled = Arc::new(AtomicU32::new(0));
         let seen = polled.clone();
@@ -156,7 +156,7 @@ fn a_body_that_nobody_gets_is_not_run() {
 }
 
 #[test]
-fn the_request_body_is_read_as_it_is_asked_for() {
+fn the_request_body_is_read_on_demand() {
     let app = app(async |request: Incoming| {
         let length = request.body().size_hint().exact();
         let mut body = request.into_body();

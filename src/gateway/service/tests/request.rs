@@ -52,7 +52,7 @@ fn methods_of_ones_own_and_old_protocols() {
 }
 
 #[test]
-fn a_header_that_cannot_be_told_is_refused() {
+fn an_unencodable_header_is_refused() {
     let app = app(async |_request| Ok(Response::new(String::new())));
     for (name, value) in [("X Y", "a"), ("X", "a\x01b"), ("", "x")] {
         let response = TestRequest::get("/").header(name, value).call(&app);

@@ -171,7 +171,7 @@ fn the_client_leaves_while_the_body_waits() {
 }
 
 #[test]
-fn nobody_wakes_it() {
+fn no_waker_is_called() {
     let app = app(async |_request| std::future::pending::<Answer<Full<Bytes>>>().await);
     let response = TestRequest::get("/").deadline(Duration::from_millis(20)).call(&app);
     let error = response.error().unwrap().to_string();

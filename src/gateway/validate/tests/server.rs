@@ -115,7 +115,7 @@ fn the_input() {
 }
 
 #[test]
-fn it_asks_no_more_once_the_body_has_ended() {
+fn no_read_follows_the_end_of_the_body() {
     struct AsksOn<A>(A);
     struct Never;
     impl Pace for Never {

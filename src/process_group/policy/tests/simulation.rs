@@ -16,7 +16,7 @@ impl Chance {
 }
 
 struct Simulation {
-    world: TestGroup,
+    fixture: TestGroup,
     chance: Chance,
     holds: Vec<Lease>,
     drains: Vec<Option<Drain>>,
@@ -26,20 +26,20 @@ struct Simulation {
 
 impl Simulation {
     fn new(arguments: &[&str], seed: u64) -> Self {
-        let world = TestGroup::new(arguments);
-        let drains = vec![None; world.board.slots.len()];
-        Self { world, chance: Chance(seed), holds: vec![], drains, started: 0, replaced: 0 }
+        let fixture = TestGroup::new(arguments);
+        let drains = vec![None; fixture.board.slots.len()];
+        Self { fixture, chance: Chance(seed), holds: vec![], drains, started: 0, replaced: 0 }
     }
 
     /// Does the work of each process's timer thread.
     fn tick(&mut self, factories_fail: bool) {
-        let world = &self.world;
-        let (board, now_us) = (world.board, world.now_us);
+        let fixture = &self.fixture;
+        let (board, now_us) = (fixture.board, fixture.now_us);
         for slot in 0..board.slots.len() {
             match board.slots[slot].state() {
                 ProcessState::Dormant => {
                     let before = board.census();
-                    if world.activate(slot) == Activation::Start {
+                    if fixture.activate(slot) == Activation::Start {
                         self.started += 1;
                         assert!(now_us >= board.group.not_before_us(), "within the pause");
                         let surplus = before.ready + before.starting >= board.wanted();
@@ -48,27 +48,27 @@ impl Simulation {
                 }
                 ProcessState::Starting if self.chance.below(3) == 0 => {
                     if factories_fail {
-                        world.locked().start_failed(slot, now_us);
-                        world.dies(slot, false);
+                        fixture.locked().start_failed(slot, now_us);
+                        fixture.dies(slot, false);
                     } else {
-                        world.ready(slot);
+                        fixture.ready(slot);
                     }
                 }
                 ProcessState::Ready => {
                     let serving = board.census().ready;
-                    if world.may_drain(slot) {
+                    if fixture.may_drain(slot) {
                         self.replaced += 1;
                         assert!(serving > board.wanted(), "fewer than wanted would be left");
                         let reason = board.slots[slot].reason().unwrap();
-                        self.drains[slot] = Some(Drain::new(&world.options, reason, now_us));
+                        self.drains[slot] = Some(Drain::new(&fixture.options, reason, now_us));
                     }
-                    world.locked().scale(now_us);
+                    fixture.locked().scale(now_us);
                 }
                 ProcessState::Draining => {
                     let drain = self.drains[slot].unwrap();
                     let idle = board.slots[slot].is_idle();
                     if !matches!(drain.check(idle, now_us), DrainAction::Wait { .. }) {
-                        world.dies(slot, false);
+                        fixture.dies(slot, false);
                     }
                 }
                 _ => {}
@@ -77,38 +77,39 @@ impl Simulation {
     }
 
     fn event(&mut self) {
-        let world = &self.world;
-        let board = world.board;
+        let fixture = &self.fixture;
+        let board = fixture.board;
         let slot = self.chance.below(board.slots.len() as u64) as usize;
         match self.chance.below(100) {
-            0..40 => self.holds.extend(board.take(&TriedSlots::new(), world.now_us)),
+            0..40 => self.holds.extend(board.take(&TriedSlots::new(), fixture.now_us)),
             40..80 if !self.holds.is_empty() => {
                 let index = self.chance.below(self.holds.len() as u64) as usize;
                 let lease = self.holds.swap_remove(index);
                 board.release(lease.slot, lease.incarnation);
             }
             80 => {
-                world.dies(slot, true);
+                fixture.dies(slot, true);
             }
             81..84 => {
                 let reason = Reason::ALL[self.chance.below(3) as usize];
                 if reason != Reason::InactivityTimeout {
-                    world.locked().replace(slot, reason, world.now_us);
+                    fixture.locked().replace(slot, reason, fixture.now_us);
                     if board.slots[slot].state() == ProcessState::Draining {
-                        self.drains[slot] = Some(Drain::new(&world.options, reason, world.now_us));
+                        self.drains[slot] =
+                            Some(Drain::new(&fixture.options, reason, fixture.now_us));
                     }
                 }
             }
             84 => {
-                world.locked().roll(Reason::ControlCommand, world.now_us);
+                fixture.locked().roll(Reason::ControlCommand, fixture.now_us);
             }
             _ => {}
         }
-        self.world.now_us += self.chance.below(SECOND / 2);
+        self.fixture.now_us += self.chance.below(SECOND / 2);
     }
 
     fn check(&self) {
-        let (board, options) = (self.world.board, &self.world.options);
+        let (board, options) = (self.fixture.board, &self.fixture.options);
         let census = board.census();
         let alive = census.ready + census.starting + census.draining;
         assert!(alive <= options.max_processes + 1, "{census:?}");
@@ -143,17 +144,17 @@ fn random_events_break_no_rule() {
             );
             // Left alone, the group comes to rest with what it wants, and nothing else.
             for lease in simulation.holds.drain(..) {
-                simulation.world.board.release(lease.slot, lease.incarnation);
+                simulation.fixture.board.release(lease.slot, lease.incarnation);
             }
             for _ in 0..2_000 {
-                simulation.world.now_us += SECOND / 2;
+                simulation.fixture.now_us += SECOND / 2;
                 simulation.tick(false);
             }
-            let census = simulation.world.board.census();
-            let least = simulation.world.options.min_processes;
+            let census = simulation.fixture.board.census();
+            let least = simulation.fixture.options.min_processes;
             assert_eq!((census.ready, census.starting), (least, 0), "seed {seed}: {census:?}");
             assert_eq!((census.asking, census.draining), (0, 0), "seed {seed}: {census:?}");
-            assert_eq!(simulation.world.locked().scale(simulation.world.now_us), Scaled::Same);
+            assert_eq!(simulation.fixture.locked().scale(simulation.fixture.now_us), Scaled::Same);
         }
     }
 }

@@ -112,7 +112,7 @@ impl Drop for Down<'_> {
 }
 
 #[test]
-fn nobody_holds_a_process_that_is_gone() {
+fn no_lease_outlives_its_process() {
     assert!(run(0) > 100, "the children hardly met a process");
 }
 

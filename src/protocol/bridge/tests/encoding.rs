@@ -34,7 +34,7 @@ fn the_bytes_are_those_of_the_specification() {
 }
 
 #[test]
-fn what_does_not_fit_leaves_nothing() {
+fn an_oversized_message_leaves_nothing() {
     let limits = FrameLimits { head: 100, data: 10, log: 40, control: 10 };
     let mut out = b"before".to_vec();
     let long = [b'x'; 200];
@@ -63,7 +63,7 @@ fn what_does_not_fit_leaves_nothing() {
 }
 
 #[test]
-fn what_is_not_finished_leaves_nothing() {
+fn an_unfinished_message_leaves_nothing() {
     let mut out = b"before".to_vec();
     drop(RequestEncoder::begin(&mut out, &RequestFacts::default()));
     assert_eq!(out, b"before");

@@ -80,7 +80,7 @@ fn exchanges_that_end_at_rest() {
 }
 
 #[test]
-fn frames_out_of_turn() {
+fn frames_out_of_order() {
     use Kind::*;
     for (frames, wrong) in [
         (&[][..], (Request, 0)),
@@ -132,7 +132,7 @@ fn frames_out_of_turn() {
 }
 
 #[test]
-fn both_sides_agree_whatever_crosses() {
+fn both_sides_agree_although_frames_cross() {
     let mut crossed = 0;
     for flow in states() {
         for from_child in frames().filter(|(kind, _)| kind.sent_by() == Peer::Child) {

@@ -38,7 +38,7 @@ fn every_number_has_its_kind() {
 }
 
 #[test]
-fn a_part_of_a_frame_is_no_error() {
+fn a_part_of_a_frame_is_not_an_error() {
     each_sample(|message| {
         let bytes = encoded(&message);
         for length in 0..bytes.len() {
@@ -49,7 +49,7 @@ fn a_part_of_a_frame_is_no_error() {
 }
 
 #[test]
-fn what_decodes_encodes_to_the_same_bytes() {
+fn decoded_values_encode_to_the_same_bytes() {
     let mut decoded = 0;
     each_sample(|message| {
         let bytes = encoded(&message);
@@ -153,7 +153,7 @@ fn made_up_requests_come_back() {
 }
 
 #[test]
-fn noise_is_no_panic() {
+fn noise_does_not_panic() {
     let mut numbers = Numbers(7);
     for _ in 0..100_000 {
         let mut bytes = numbers.bytes(120);

@@ -48,7 +48,7 @@ fn an_abort_can_come_at_any_time() {
 }
 
 #[test]
-fn records_out_of_turn() {
+fn records_out_of_order() {
     let records = [(RecordKind::PARAMS, 0), (RecordKind::STDIN, 0), (RecordKind::DATA, 0)];
     let allowed = ["PARAMS and ABORT_REQUEST", "STDIN and ABORT_REQUEST", "DATA and ABORT_REQUEST"];
     for (at, now) in allowed.into_iter().chain(["ABORT_REQUEST"]).enumerate() {

@@ -71,7 +71,7 @@ fn streams_are_records_on_boundaries_of_eight_bytes() {
 }
 
 #[test]
-fn a_record_in_pieces_is_no_error() {
+fn a_record_in_pieces_is_not_an_error() {
     let mut out = Vec::new();
     put_stream(&mut out, RecordKind::STDIN, 1, b"abc");
     for end in 0..out.len() {
@@ -131,7 +131,7 @@ fn headers_that_are_refused() {
 }
 
 #[test]
-fn unknown_types_are_told() {
+fn unknown_types_are_reported() {
     for id in [0, 3] {
         let header = RecordHeader {
             kind: RecordKind(77),

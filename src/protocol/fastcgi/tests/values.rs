@@ -13,7 +13,7 @@ fn pairs(out: &[u8]) -> NameValuePairs<'_> {
 }
 
 #[test]
-fn what_is_known_is_answered_once() {
+fn known_names_are_answered_once() {
     let mut asked = Vec::new();
     let names = ["FCGI_MPXS_CONNS", "FCGI_WHAT", "FCGI_MAX_CONNS", "FCGI_MPXS_CONNS"];
     put_get_values(&mut asked, &names).unwrap();
@@ -90,7 +90,7 @@ fn web_server_addrs() {
 }
 
 #[test]
-fn what_a_filter_is_told() {
+fn values_for_a_filter() {
     let mut params = Params::new();
     params.push(b"FCGI_DATA_LENGTH", b"27");
     let error = FilterData::of(&params).unwrap_err();

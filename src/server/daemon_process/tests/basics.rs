@@ -12,8 +12,8 @@ fn hello<'x>(environ: Environ<'x>, start_response: StartResponse<'x>) -> Result<
 
 #[test]
 fn hello_on_a_kept_connection() {
-    let (mut house, lodger) = TestProcess::open(&["threads=2"], hello);
-    let mut peer = house.connect(0);
+    let (mut harness, runner) = TestProcess::open(&["threads=2"], hello);
+    let mut peer = harness.connect(0);
     for _ in 0..100 {
         let answer = peer.get("/a");
         assert_eq!((answer.status, answer.length, answer.text()), (200, Some(10), "Hello, /a\n"));
@@ -21,18 +21,18 @@ fn hello_on_a_kept_connection() {
         assert_eq!((answer.ending(), answer.close), (&Ending::End(Vec::new()), false));
         assert!(answer.timing.application_us < 5_000_000 && answer.timing.queue_us < 5_000_000);
     }
-    house.until("the load", || house.board.slots[0].is_idle());
-    assert_eq!(house.board.slots[0].requests_here(), 100);
+    harness.until("the load", || harness.board.slots[0].is_idle());
+    assert_eq!(harness.board.slots[0].requests_here(), 100);
     drop(peer);
-    house.cut_lifeline();
-    let ended = lodger.ended();
+    harness.cut_lifeline();
+    let ended = runner.ended();
     assert!(matches!(ended, Ended::Served { abandoned: 0, .. }), "{ended:?}");
 }
 
 #[test]
 fn pipelined_requests_come_in_order() {
-    let (house, _lodger) = TestProcess::open(&["threads=3"], hello);
-    let mut peer = house.connect(0);
+    let (harness, _runner) = TestProcess::open(&["threads=3"], hello);
+    let mut peer = harness.connect(0);
     for _ in 0..20 {
         let mut out = Vec::new();
         for target in ["/a", "/b", "/c", "/d"] {
@@ -46,5 +46,5 @@ fn pipelined_requests_come_in_order() {
             assert_eq!(peer.answer().text(), format!("Hello, {target}\n"));
         }
     }
-    house.until("the load", || house.board.slots[0].is_idle());
+    harness.until("the load", || harness.board.slots[0].is_idle());
 }

@@ -38,8 +38,8 @@ fn echo<'x>(mut environ: Environ<'x>, start_response: StartResponse<'x>) -> Resu
 
 #[test]
 fn uploads_of_any_size() {
-    let (house, _lodger) = TestProcess::open(&["threads=2"], measure);
-    let mut peer = house.connect(0);
+    let (harness, _runner) = TestProcess::open(&["threads=2"], measure);
+    let mut peer = harness.connect(0);
     for length in [1, 7, 8, 9, 1000, 65_536, 131_072, 131_073, 3_000_000] {
         for known in [true, false] {
             let data = pattern(length);
@@ -52,13 +52,13 @@ fn uploads_of_any_size() {
             assert_eq!(peer.answer().text(), format!("{announced:?} {length} true "));
         }
     }
-    house.until("the load", || house.board.slots[0].is_idle());
+    harness.until("the load", || harness.board.slots[0].is_idle());
 }
 
 #[test]
 fn frames_that_end_anywhere() {
-    let (house, _lodger) = TestProcess::open(&["threads=1"], measure);
-    let mut peer = house.connect(0);
+    let (harness, _runner) = TestProcess::open(&["threads=1"], measure);
+    let mut peer = harness.connect(0);
     for piece in [1, 2, 3, 5, 7, 11, 13, 64, 1000] {
         let mut out = Vec::new();
         peer.put(&mut out, &Ask::post("/", None));
@@ -84,8 +84,8 @@ fn downloads_of_any_size() {
         start_response.start(200, [("A", "b")])?;
         Ok(Body::from(pattern(length)))
     });
-    let (house, _lodger) = TestProcess::open(&["threads=2"], app);
-    let mut peer = house.connect(0);
+    let (harness, _runner) = TestProcess::open(&["threads=2"], app);
+    let mut peer = harness.connect(0);
     for (target, length) in
         [("/0", 0), ("/1", 1), ("/8192", 8192), ("/8193", 8193), ("/10000000", 10_000_000)]
     {
@@ -124,8 +124,8 @@ fn streams_are_flushed_as_they_ask_for_it() {
         let size = if environ.path_info() == b"/flushed" { 1000 } else { 0 };
         Ok(Body::stream(Chunks(50, size)))
     });
-    let (house, _lodger) = TestProcess::open(&[], app);
-    let mut peer = house.connect(0);
+    let (harness, _runner) = TestProcess::open(&[], app);
+    let mut peer = harness.connect(0);
     let answer = peer.get("/flushed");
     assert_eq!((answer.length, answer.body.len()), (None, 50_000));
     assert_eq!(answer.flushes, 50, "the head, and each chunk but the last");
@@ -136,8 +136,8 @@ fn streams_are_flushed_as_they_ask_for_it() {
 
 #[test]
 fn each_piece_comes_back_before_the_next_is_sent() {
-    let (house, _lodger) = TestProcess::open(&["threads=1"], echo);
-    let mut peer = house.connect(0);
+    let (harness, _runner) = TestProcess::open(&["threads=1"], echo);
+    let mut peer = harness.connect(0);
     peer.ask(&Ask::post("/", None));
     let mut answer = Answer::default();
     for turn in 1..=200 {
@@ -166,11 +166,11 @@ fn both_directions_are_full_at_once() {
         assert_eq!(body.len(), LENGTH);
         Ok(Body::from("end"))
     });
-    let (house, _lodger) = TestProcess::open(&["threads=1"], app);
-    let mut peer = house.connect(0);
+    let (harness, _runner) = TestProcess::open(&["threads=1"], app);
+    let mut peer = harness.connect(0);
     for _ in 0..3 {
         peer.ask(&Ask::post("/", Some(LENGTH as u64)));
-        let mut writer = house_peer_writer(&peer);
+        let mut writer = raw_writer(&peer);
         let sender = thread::spawn(move || {
             let mut out = Vec::new();
             for piece in pattern(LENGTH).chunks(64_000) {
@@ -190,7 +190,7 @@ fn both_directions_are_full_at_once() {
     }
 }
 
-fn house_peer_writer(peer: &super::Peer) -> std::os::unix::net::UnixStream {
+fn raw_writer(peer: &super::Peer) -> std::os::unix::net::UnixStream {
     peer.stream.try_clone().unwrap()
 }
 
@@ -202,8 +202,8 @@ fn an_early_answer_and_the_rest_of_the_body() {
         start_response.start(403, [("A", "b")])?;
         Ok(Body::from("no"))
     });
-    let (house, _lodger) = TestProcess::open(&["threads=1"], app);
-    let mut peer = house.connect(0);
+    let (harness, _runner) = TestProcess::open(&["threads=1"], app);
+    let mut peer = harness.connect(0);
     for _ in 0..3 {
         peer.ask(&Ask::post("/", None));
         peer.input(&pattern(200_000));
@@ -221,7 +221,7 @@ fn an_early_answer_and_the_rest_of_the_body() {
     peer.input(b"x");
     peer.input_end(&[]);
     assert_eq!(peer.answer().text(), "no");
-    house.until("the load", || house.board.slots[0].is_idle());
+    harness.until("the load", || harness.board.slots[0].is_idle());
 }
 
 #[test]
@@ -234,8 +234,8 @@ fn continue_is_sent_when_the_body_is_read() {
         start_response.start(200, [("A", "b")])?;
         Ok(Body::from(format!("read {text}")))
     });
-    let (house, _lodger) = TestProcess::open(&["threads=1"], app);
-    let mut peer = house.connect(0);
+    let (harness, _runner) = TestProcess::open(&["threads=1"], app);
+    let mut peer = harness.connect(0);
     peer.ask(&Ask { expect: true, ..Ask::post("/read", Some(3)) });
     let mut answer = Answer::default();
     peer.read_until(&mut answer, |answer| answer.continues > 0);
@@ -254,8 +254,8 @@ fn continue_is_sent_when_the_body_is_read() {
 
 #[test]
 fn a_body_that_fails() {
-    let (house, _lodger) = TestProcess::open(&["threads=1"], measure);
-    let mut peer = house.connect(0);
+    let (harness, _runner) = TestProcess::open(&["threads=1"], measure);
+    let mut peer = harness.connect(0);
     for (failure, kind, status) in [
         (InputFailure::TooLarge, ErrorKind::InputTooLarge, 413),
         (InputFailure::Timeout, ErrorKind::InputTimeout, 408),
@@ -289,8 +289,8 @@ fn files_go_by_their_descriptor() {
             _ => FileBody::new(file)?,
         }))
     });
-    let (house, _lodger) = TestProcess::open(&["threads=1"], app);
-    let mut peer = house.connect(0);
+    let (harness, _runner) = TestProcess::open(&["threads=1"], app);
+    let mut peer = harness.connect(0);
     let content = || "what is in the file".to_owned();
     for _ in 0..3 {
         let answer = peer.get("/whole");
@@ -314,8 +314,8 @@ fn a_head_has_no_body() {
         start.start(200, [("A", "b")])?;
         Ok(Body::from("four"))
     });
-    let (house, _lodger) = TestProcess::open(&["threads=1"], app);
-    let mut peer = house.connect(0);
+    let (harness, _runner) = TestProcess::open(&["threads=1"], app);
+    let mut peer = harness.connect(0);
     peer.ask(&Ask { method: "HEAD", ..Ask::get("/") });
     let answer = peer.answer();
     assert_eq!((answer.status, answer.length, answer.body.len()), (200, Some(4), 0));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 
-use super::harness::Lodger;
+use super::harness::Runner;
 use super::{Ask, Ending, Peer, TestProcess};
 use crate::gateway::{Body, Environ, Result, StartResponse, app_fn};
 use crate::os::monotonic_us;
@@ -19,10 +19,10 @@ fn hello<'x>(_: Environ<'x>, start_response: StartResponse<'x>) -> Result<Body<'
 
 #[test]
 fn idle_connections_hold_no_thread() {
-    let (house, _lodger) = TestProcess::open(&["threads=2", "listen-backlog=100"], hello);
+    let (harness, _runner) = TestProcess::open(&["threads=2", "listen-backlog=100"], hello);
     let mut peers: Vec<Peer> = (0..2000)
         .map(|_| {
-            let mut peer = house.connect(0);
+            let mut peer = harness.connect(0);
             assert_eq!(peer.get("/").text(), "hello");
             peer
         })
@@ -30,8 +30,8 @@ fn idle_connections_hold_no_thread() {
     for peer in peers.iter_mut().rev() {
         assert_eq!(peer.get("/").text(), "hello");
     }
-    house.until("the load", || house.board.slots[0].is_idle());
-    assert_eq!(house.board.slots[0].requests_here(), 4000);
+    harness.until("the load", || harness.board.slots[0].is_idle());
+    assert_eq!(harness.board.slots[0].requests_here(), 4000);
 }
 
 /// Two processes whose slots are refilled as fast as they are asked to go, and children that lose
@@ -40,9 +40,11 @@ fn idle_connections_hold_no_thread() {
 fn processes_take_turns_under_load() {
     const ROLLS: usize = 30;
     let apps: Vec<Arc<dyn crate::gateway::Application>> = vec![Arc::new(hello)];
-    let house = TestProcess::new(&["threads=2", "crash-backoff=100ms"], 0, apps);
-    let mut lodgers: Vec<Option<Lodger>> = (0..2).map(|slot| Some(house.fork(slot))).collect();
-    house.until("a process", || house.board.slots.iter().any(|s| s.state() == ProcessState::Ready));
+    let harness = TestProcess::new(&["threads=2", "crash-backoff=100ms"], 0, apps);
+    let mut runners: Vec<Option<Runner>> = (0..2).map(|slot| Some(harness.fork(slot))).collect();
+    harness.until("a process", || {
+        harness.board.slots.iter().any(|s| s.state() == ProcessState::Ready)
+    });
     let stop = AtomicBool::new(false);
     let (done, again) = (AtomicU64::new(0), AtomicU64::new(0));
     thread::scope(|scope| {
@@ -51,7 +53,7 @@ fn processes_take_turns_under_load() {
                 scope.spawn(|| {
                     let mut kept: Vec<(Lease, Peer)> = Vec::new();
                     while !stop.load(Ordering::Acquire) {
-                        again.fetch_add(request(&house, &mut kept), Ordering::Relaxed);
+                        again.fetch_add(request(&harness, &mut kept), Ordering::Relaxed);
                         done.fetch_add(1, Ordering::Relaxed);
                     }
                 })
@@ -60,17 +62,17 @@ fn processes_take_turns_under_load() {
         for _ in 0..ROLLS {
             let serving = (0..2)
                 .find(|&slot| {
-                    house.board.slots[slot].state() == ProcessState::Ready
-                        && house.board.slots[slot].reason().is_none()
+                    harness.board.slots[slot].state() == ProcessState::Ready
+                        && harness.board.slots[slot].reason().is_none()
                 })
                 .expect("one that serves");
             let before = done.load(Ordering::Relaxed);
-            house.until("some requests", || done.load(Ordering::Relaxed) > before + 50);
-            let leaving = lodgers[serving].take().unwrap();
+            harness.until("some requests", || done.load(Ordering::Relaxed) > before + 50);
+            let leaving = runners[serving].take().unwrap();
             leaving.signal(10);
-            let Ended::Served { reason, abandoned } = house.clear_dead(leaving) else { panic!() };
+            let Ended::Served { reason, abandoned } = harness.clear_dead(leaving) else { panic!() };
             assert_eq!((reason, abandoned), (Reason::GracefulSignal, 0));
-            lodgers[serving] = Some(house.fork(serving));
+            runners[serving] = Some(harness.fork(serving));
         }
         stop.store(true, Ordering::Release);
         for child in children {
@@ -78,20 +80,22 @@ fn processes_take_turns_under_load() {
         }
     });
     assert!(done.load(Ordering::Relaxed) > 50 * ROLLS as u64);
-    assert!(house.lines().iter().all(|(_, line)| !line.contains("RUST0037")));
+    assert!(harness.lines().iter().all(|(_, line)| !line.contains("RUST0037")));
 }
 
 /// Sends one request to any process. Returns the number of its repetitions.
-fn request(house: &TestProcess, kept: &mut Vec<(Lease, Peer)>) -> u64 {
+fn request(harness: &TestProcess, kept: &mut Vec<(Lease, Peer)>) -> u64 {
     for turn in 0.. {
         let lease =
-            house.board.take(&TriedSlots::new(), monotonic_us()).expect("one is always ready");
+            harness.board.take(&TriedSlots::new(), monotonic_us()).expect("one is always ready");
         let same = |(known, _): &(Lease, Peer)| {
             (known.slot, known.incarnation) == (lease.slot, lease.incarnation)
         };
-        kept.retain(|(known, _)| house.board.slots[known.slot].incarnation() == known.incarnation);
+        kept.retain(|(known, _)| {
+            harness.board.slots[known.slot].incarnation() == known.incarnation
+        });
         let at = kept.iter().position(same).unwrap_or_else(|| {
-            kept.push((lease, house.connect(lease.slot)));
+            kept.push((lease, harness.connect(lease.slot)));
             kept.len() - 1
         });
         let (_, mut peer) = kept.swap_remove(at);
@@ -107,7 +111,7 @@ fn request(house: &TestProcess, kept: &mut Vec<(Lease, Peer)>) -> u64 {
             }
             Ending::Closed => {
                 let ticket = *peer.tickets.last().unwrap();
-                assert_eq!(house.board.find_ticket(&lease, ticket), TicketLocation::Nowhere);
+                assert_eq!(harness.board.find_ticket(&lease, ticket), TicketLocation::Nowhere);
             }
             other => panic!("{other:?}"),
         }
@@ -117,7 +121,7 @@ fn request(house: &TestProcess, kept: &mut Vec<(Lease, Peer)>) -> u64 {
 
 /// Makes an application: `/hold` keeps a lock while it reads its body, `/lock` wants it, `/large`
 /// answers with more than a socket holds. The rest is `hello`.
-fn errands() -> impl crate::gateway::Application {
+fn test_application() -> impl crate::gateway::Application {
     let lock = std::sync::Mutex::new(());
     app_fn(move |mut environ: Environ<'_>, start_response: StartResponse<'_>| {
         let (mut held, mut length) = (None, 5);
@@ -138,56 +142,57 @@ fn errands() -> impl crate::gateway::Application {
 }
 
 #[test]
-fn slow_clients_hold_no_turn() {
+fn slow_clients_hold_no_permit() {
     const SLOW: usize = 20;
-    let (house, lodger) = TestProcess::open_waiting(&["threads=2"], 2 * SLOW, errands());
-    let slot = &house.board.slots[0];
-    let mut senders: Vec<Peer> = (0..SLOW).map(|_| house.connect(0)).collect();
-    let mut readers: Vec<Peer> = (0..SLOW).map(|_| house.connect(0)).collect();
+    let (harness, runner) = TestProcess::open_waiting(&["threads=2"], 2 * SLOW, test_application());
+    let slot = &harness.board.slots[0];
+    let mut senders: Vec<Peer> = (0..SLOW).map(|_| harness.connect(0)).collect();
+    let mut readers: Vec<Peer> = (0..SLOW).map(|_| harness.connect(0)).collect();
     senders.iter_mut().for_each(|peer| peer.ask(&Ask::post("/send", Some(3))));
     readers.iter_mut().for_each(|peer| peer.ask(&Ask::get("/large")));
-    house.until("all to wait", || slot.parked() == 2 * SLOW as u32 && slot.running() == 0);
-    assert_eq!(house.connect(0).get("/").text(), "eeeee");
+    harness.until("all to wait", || slot.parked() == 2 * SLOW as u32 && slot.running() == 0);
+    assert_eq!(harness.connect(0).get("/").text(), "eeeee");
     for _ in 0..3 {
         senders.iter_mut().for_each(|peer| peer.input(b"x"));
     }
     senders.iter_mut().for_each(|peer| peer.input_end(&[]));
     senders.iter_mut().for_each(|peer| assert_eq!(peer.answer().text(), "eee"));
     readers.iter_mut().for_each(|peer| assert_eq!(peer.answer().body.len(), 4 << 20));
-    house.until("the load", || slot.is_idle());
-    lodger.signal(15);
-    assert!(matches!(lodger.ended(), Ended::Served { abandoned: 0, .. }));
+    harness.until("the load", || slot.is_idle());
+    runner.signal(15);
+    assert!(matches!(runner.ended(), Ended::Served { abandoned: 0, .. }));
 }
 
 #[test]
-fn who_has_waited_for_his_client_goes_on_though_others_have_the_turns() {
-    let (house, _lodger) = TestProcess::open_waiting(&["threads=1"], 1, errands());
-    let slot = &house.board.slots[0];
-    let (mut holder, mut other) = (house.connect(0), house.connect(0));
+fn a_request_continues_after_its_client_without_a_permit() {
+    let (harness, _runner) = TestProcess::open_waiting(&["threads=1"], 1, test_application());
+    let slot = &harness.board.slots[0];
+    let (mut holder, mut other) = (harness.connect(0), harness.connect(0));
     holder.ask(&Ask::post("/hold", Some(3)));
-    house.until("the holder to wait", || slot.parked() == 1);
+    harness.until("the holder to wait", || slot.parked() == 1);
     other.ask(&Ask::get("/lock"));
-    house.until("the other to have the turn", || {
-        house.board.rows_of(0).iter().all(|r| r.ticket() != 0)
+    harness.until("the other to have the turn", || {
+        harness.board.rows_of(0).iter().all(|r| r.ticket() != 0)
     });
     holder.input(b"abc");
     holder.input_end(&[]);
     assert_eq!((holder.answer().text(), other.answer().text()), ("eee", "eeeee"));
-    house.until("the load", || slot.is_idle());
+    harness.until("the load", || slot.is_idle());
 }
 
 #[test]
 fn more_slow_clients_than_rows_are_served_one_after_the_other() {
-    let (house, _lodger) = TestProcess::open_waiting(&["threads=2"], 3, errands());
-    let mut senders: Vec<Peer> = (0..20).map(|_| house.connect(0)).collect();
+    let (harness, _runner) = TestProcess::open_waiting(&["threads=2"], 3, test_application());
+    let mut senders: Vec<Peer> = (0..20).map(|_| harness.connect(0)).collect();
     senders.iter_mut().for_each(|peer| peer.ask(&Ask::post("/send", Some(3))));
-    house.until("all that can to wait", || house.board.rows_of(0).iter().all(|r| r.ticket() != 0));
+    harness
+        .until("all that can to wait", || harness.board.rows_of(0).iter().all(|r| r.ticket() != 0));
     for sender in &mut senders {
         sender.input(b"abc");
         sender.input_end(&[]);
     }
     senders.iter_mut().for_each(|peer| assert_eq!(peer.answer().text(), "eee"));
-    house.until("the load", || house.board.slots[0].is_idle());
+    harness.until("the load", || harness.board.slots[0].is_idle());
 }
 
 #[cfg(feature = "tower")]
@@ -234,35 +239,35 @@ mod services {
     }
 
     #[test]
-    fn waiting_requests_hold_no_turn() {
+    fn waiting_requests_hold_no_permit() {
         const WAITING: usize = 200;
         let app = Waiting { permits: Arc::new(Semaphore::new(0)), waiting: Arc::default() };
         let (permits, waiting) = (app.permits.clone(), app.waiting.clone());
-        let (house, lodger) = TestProcess::open_waiting(&["threads=2"], WAITING, service(app));
-        let mut peers: Vec<Peer> = (0..WAITING).map(|_| house.connect(0)).collect();
+        let (harness, runner) = TestProcess::open_waiting(&["threads=2"], WAITING, service(app));
+        let mut peers: Vec<Peer> = (0..WAITING).map(|_| harness.connect(0)).collect();
         for peer in &mut peers {
             peer.ask(&Ask::get("/wait"));
         }
-        house.until("all to wait", || waiting.load(Ordering::SeqCst) == WAITING as u64);
-        house.until("no load", || house.board.slots[0].running() == 0);
-        assert_eq!(house.board.slots[0].parked(), WAITING as u32);
+        harness.until("all to wait", || waiting.load(Ordering::SeqCst) == WAITING as u64);
+        harness.until("no load", || harness.board.slots[0].running() == 0);
+        assert_eq!(harness.board.slots[0].parked(), WAITING as u32);
         // Others are served meanwhile.
-        assert_eq!(house.connect(0).get("/now").text(), "done");
+        assert_eq!(harness.connect(0).get("/now").text(), "done");
         // One that leaves is noticed.
         drop(peers.pop());
-        house.until("its end", || house.board.slots[0].parked() == WAITING as u32 - 1);
+        harness.until("its end", || harness.board.slots[0].parked() == WAITING as u32 - 1);
         permits.add_permits(WAITING);
         for peer in &mut peers {
             let answer = peer.answer();
             assert_eq!((answer.text(), answer.ending()), ("done", &Ending::End(Vec::new())));
         }
-        house.until("the load", || house.board.slots[0].is_idle());
-        lodger.signal(15);
-        assert!(matches!(lodger.ended(), Ended::Served { abandoned: 0, .. }));
+        harness.until("the load", || harness.board.slots[0].is_idle());
+        runner.signal(15);
+        assert!(matches!(runner.ended(), Ended::Served { abandoned: 0, .. }));
     }
 
     #[test]
-    fn no_more_work_at_once_than_there_are_turns() {
+    fn work_is_limited_to_the_permits() {
         let app = Waiting { permits: Arc::new(Semaphore::new(0)), waiting: Arc::default() };
         let (permits, waiting) = (app.permits.clone(), app.waiting.clone());
         let (now, most) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
@@ -280,14 +285,14 @@ mod services {
                 Ok(Body::from("worked"))
             }
         });
-        let (house, _lodger) = TestProcess::open_waiting(&["threads=2"], 20, counted);
-        let mut waiters: Vec<Peer> = (0..20).map(|_| house.connect(0)).collect();
+        let (harness, _runner) = TestProcess::open_waiting(&["threads=2"], 20, counted);
+        let mut waiters: Vec<Peer> = (0..20).map(|_| harness.connect(0)).collect();
         waiters.iter_mut().for_each(|peer| peer.ask(&Ask::get("/wait")));
-        house.until("all to wait", || waiting.load(Ordering::SeqCst) == 20);
+        harness.until("all to wait", || waiting.load(Ordering::SeqCst) == 20);
         thread::scope(|scope| {
             for _ in 0..8 {
                 scope.spawn(|| {
-                    let mut peer = house.connect(0);
+                    let mut peer = harness.connect(0);
                     for _ in 0..100 {
                         assert_eq!(peer.get("/work").text(), "worked");
                     }
@@ -302,14 +307,14 @@ mod services {
     #[test]
     fn a_waiting_request_that_takes_too_long_replaces_no_process() {
         let app = Waiting { permits: Arc::new(Semaphore::new(0)), waiting: Arc::default() };
-        let (house, _lodger) =
+        let (harness, _runner) =
             TestProcess::open_waiting(&["threads=1", "request-timeout=1"], 4, service(app));
-        let mut peer = house.connect(0);
+        let mut peer = harness.connect(0);
         peer.ask(&Ask::get("/wait"));
         assert!(matches!(peer.answer().ending(), Ending::Failed(_, 504, _)));
-        house.until("the load", || house.board.slots[0].is_idle());
-        house.until("the row", || house.board.rows.iter().all(|row| row.ticket() == 0));
-        assert_eq!(house.connect(0).get("/now").text(), "done");
-        assert!(house.board.slots[0].reason().is_none());
+        harness.until("the load", || harness.board.slots[0].is_idle());
+        harness.until("the row", || harness.board.rows.iter().all(|row| row.ticket() == 0));
+        assert_eq!(harness.connect(0).get("/now").text(), "done");
+        assert!(harness.board.slots[0].reason().is_none());
     }
 }

@@ -63,10 +63,10 @@ fn app<'x>(environ: Environ<'x>, start_response: StartResponse<'x>) -> Result<Bo
 }
 
 #[test]
-fn every_failure_is_told_and_the_connection_goes_on() {
+fn every_failure_is_reported_and_the_connection_continues() {
     panic::install_hook();
-    let (house, _lodger) = TestProcess::open(&["threads=1", "header-buffer-size=8192"], app);
-    let mut peer = house.connect(0);
+    let (harness, _runner) = TestProcess::open(&["threads=1", "header-buffer-size=8192"], app);
+    let mut peer = harness.connect(0);
     for _ in 0..2 {
         for (target, kind, status, text) in [
             ("/error", ErrorKind::Application, 500, "no luck"),
@@ -106,8 +106,8 @@ fn every_failure_is_told_and_the_connection_goes_on() {
         assert_eq!(message, "there is no application 9");
         assert_eq!(peer.get("/").text(), "well");
     }
-    house.until("the load", || house.board.slots[0].is_idle());
-    assert!(house.board.rows.iter().all(|row| row.ticket() == 0));
+    harness.until("the load", || harness.board.slots[0].is_idle());
+    assert!(harness.board.rows.iter().all(|row| row.ticket() == 0));
 }
 
 #[test]
@@ -125,8 +125,8 @@ fn lines_for_the_log_come_at_once_and_up_to_the_level() {
         }))
     });
     assert!(!log_here(Level::Error, "nobody") && logs_here(Level::Error).is_none());
-    let (house, _lodger) = TestProcess::open(&["threads=1"], app);
-    let mut peer = house.connect(0);
+    let (harness, _runner) = TestProcess::open(&["threads=1"], app);
+    let mut peer = harness.connect(0);
     let line = |level, text: &str| (level, text.to_owned());
     let most = [
         line(Level::Error, "to the errors"),
@@ -168,15 +168,15 @@ fn the_process_knows_some_keys_better() {
         all.retain(|line| !line.contains("_start="));
         Ok(Body::from(all.join(" ")))
     });
-    let (house, _lodger) = TestProcess::open(&["threads=1", "processes=1"], app);
-    let mut peer = house.connect(0);
+    let (harness, _runner) = TestProcess::open(&["threads=1", "processes=1"], app);
+    let mut peer = harness.connect(0);
     let pid = std::process::id();
     assert_eq!(
         peer.get("/x").text(),
         format!(
             "PATH_INFO=/x REQUEST_METHOD=GET gateway.multiprocess=1 gateway.multithread=0 \
              gateway.run_once=0 mod_rust.mode=daemon mod_rust.pid={pid} \
-             mod_rust.process_group=house"
+             mod_rust.process_group=harness"
         )
     );
 }
@@ -193,15 +193,15 @@ fn lines_that_the_child_does_not_take_are_the_processes_own() {
         start_response.start(200, [("A", "b")])?;
         Ok(Body::empty())
     });
-    let (house, _lodger) = TestProcess::open(&["threads=1"], app);
-    let mut peer = house.connect(0);
+    let (harness, _runner) = TestProcess::open(&["threads=1"], app);
+    let mut peer = harness.connect(0);
     peer.ask(&Ask { level: Some(Level::Info), ..Ask::get("/") });
     keeper.until_called();
     drop(peer);
     keeper.open();
-    house.line_with("not taken");
-    let lines = house.lines();
+    harness.line_with("not taken");
+    let lines = harness.lines();
     assert!(lines.contains(&(Level::Warn, "after the child has gone".to_owned())), "{lines:?}");
     assert!(lines.iter().all(|(_, line)| !line.contains("nobody keeps")), "{lines:?}");
-    house.until("the load", || house.board.slots[0].is_idle());
+    harness.until("the load", || harness.board.slots[0].is_idle());
 }

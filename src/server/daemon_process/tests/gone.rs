@@ -61,47 +61,47 @@ pub(super) fn gated(gate: Arc<Gate>) -> impl crate::gateway::Application {
 }
 
 #[test]
-fn who_left_while_waiting_is_not_served() {
+fn a_client_that_left_while_waiting_is_not_served() {
     let (gate, keeper) = gate();
-    let (house, _lodger) = TestProcess::open(&["threads=1"], gated(gate.clone()));
-    let mut first = house.connect(0);
+    let (harness, _runner) = TestProcess::open(&["threads=1"], gated(gate.clone()));
+    let mut first = harness.connect(0);
     first.ask(&Ask::get("/gate"));
     keeper.until_called();
     for _ in 0..5 {
-        let mut queued = house.connect(0);
+        let mut queued = harness.connect(0);
         // The time is long enough ago that the process checks for its client.
         let sent_us = crate::os::monotonic_us() - 2_000_000;
         queued.ask(&Ask { sent_us, ..Ask::get("/gate") });
     }
-    assert_eq!(house.board.slots[0].running(), 6);
+    assert_eq!(harness.board.slots[0].running(), 6);
     keeper.open();
     assert_eq!(first.answer().text(), "through");
-    house.until("the load", || house.board.slots[0].is_idle());
+    harness.until("the load", || harness.board.slots[0].is_idle());
     assert_eq!(gate.calls.load(Ordering::SeqCst), 1);
-    assert_eq!(house.board.slots[0].requests_here(), 1);
+    assert_eq!(harness.board.slots[0].requests_here(), 1);
 }
 
 #[test]
-fn who_left_while_it_ran_is_noticed_at_the_end() {
+fn a_client_that_left_during_the_call_is_noticed_at_the_end() {
     let (gate, keeper) = gate();
-    let (house, _lodger) = TestProcess::open(&["threads=1"], gated(gate));
-    let mut peer = house.connect(0);
+    let (harness, _runner) = TestProcess::open(&["threads=1"], gated(gate));
+    let mut peer = harness.connect(0);
     peer.ask(&Ask::get("/gate"));
     keeper.until_called();
     let ticket = peer.tickets[0];
-    let lease = house.board.take(&crate::process_group::TriedSlots::new(), 0).unwrap();
-    assert!(matches!(house.board.find_ticket(&lease, ticket), TicketLocation::Worker { .. }));
+    let lease = harness.board.take(&crate::process_group::TriedSlots::new(), 0).unwrap();
+    assert!(matches!(harness.board.find_ticket(&lease, ticket), TicketLocation::Worker { .. }));
     drop(peer);
     keeper.open();
-    house.until("the load", || house.board.slots[0].running() == 1);
+    harness.until("the load", || harness.board.slots[0].running() == 1);
     // Its last frame could not be written: who asks must not take it for one that never ran.
-    assert_eq!(house.board.find_ticket(&lease, ticket), TicketLocation::Lost);
-    house.board.release(lease.slot, lease.incarnation);
-    assert_eq!(house.connect(0).get("/").text(), "through");
+    assert_eq!(harness.board.find_ticket(&lease, ticket), TicketLocation::Lost);
+    harness.board.release(lease.slot, lease.incarnation);
+    assert_eq!(harness.connect(0).get("/").text(), "through");
 }
 
 #[test]
-fn a_stream_ends_when_nobody_reads_it() {
+fn an_unread_stream_ends() {
     let (sender, ended) = sync_channel(1);
     let app = app_fn(move |_: Environ<'_>, start_response: StartResponse<'_>| {
         let mut writer = start_response.start(200, [("A", "b")])?;
@@ -113,35 +113,35 @@ fn a_stream_ends_when_nobody_reads_it() {
             }
         }
     });
-    let (house, _lodger) = TestProcess::open(&["threads=1"], app);
+    let (harness, _runner) = TestProcess::open(&["threads=1"], app);
     for _ in 0..3 {
-        let mut peer = house.connect(0);
+        let mut peer = harness.connect(0);
         peer.ask(&Ask::get("/"));
         let mut answer = Answer::default();
         peer.read_until(&mut answer, |answer| answer.body.len() > 50_000);
         drop(peer);
         assert_eq!(ended.recv_timeout(super::harness::LONG).unwrap(), ErrorKind::ClientGone);
     }
-    house.until("the load", || house.board.slots[0].is_idle());
-    assert_eq!(house.board.snapshot("house", 0).counts.errors, 3);
+    harness.until("the load", || harness.board.slots[0].is_idle());
+    assert_eq!(harness.board.snapshot("harness", 0).counts.errors, 3);
 }
 
 #[test]
-fn who_leaves_in_the_middle_of_its_body() {
+fn a_client_leaves_within_its_body() {
     let app = app_fn(|mut environ: Environ<'_>, start_response: StartResponse<'_>| {
         let read = environ.input().read_all(1000)?;
         start_response.start(200, [("A", "b")])?;
         Ok(Body::from(read))
     });
-    let (house, _lodger) = TestProcess::open(&["threads=1"], app);
+    let (harness, _runner) = TestProcess::open(&["threads=1"], app);
     for _ in 0..3 {
-        let mut peer = house.connect(0);
+        let mut peer = harness.connect(0);
         peer.ask(&Ask::post("/", Some(100)));
         peer.input(b"not all of it");
         drop(peer);
     }
-    house.until("the load", || house.board.slots[0].is_idle());
-    let mut peer = house.connect(0);
+    harness.until("the load", || harness.board.slots[0].is_idle());
+    let mut peer = harness.connect(0);
     peer.ask(&Ask::post("/", Some(3)));
     peer.input(b"all");
     peer.input_end(&[]);
@@ -150,16 +150,16 @@ fn who_leaves_in_the_middle_of_its_body() {
 
 #[test]
 fn a_part_of_a_request_comes_off_the_load() {
-    let (house, _lodger) = TestProcess::open(&["threads=1"], hello);
+    let (harness, _runner) = TestProcess::open(&["threads=1"], hello);
     let mut whole = Vec::new();
     Ask::get("/").encode(&mut whole, 1, 0);
     for kept in [false, true] {
         for length in [1, 4, 5, 8, 20, whole.len() - 1] {
-            let mut peer = house.connect(0);
+            let mut peer = harness.connect(0);
             if kept {
                 assert_eq!(peer.get("/").text(), "hello");
             }
-            house.board.acquire(0).unwrap();
+            harness.board.acquire(0).unwrap();
             let mut out = Vec::new();
             if !kept {
                 put_hello(&mut out, &super::harness::GROUP_TOKEN);
@@ -167,16 +167,16 @@ fn a_part_of_a_request_comes_off_the_load() {
             out.extend_from_slice(&whole[..length]);
             peer.write(&out);
             drop(peer);
-            house.until("the load", || house.board.slots[0].is_idle());
+            harness.until("the load", || harness.board.slots[0].is_idle());
         }
     }
     // A connection at rest that is closed has nothing on the load.
-    let mut peer = house.connect(0);
+    let mut peer = harness.connect(0);
     assert_eq!(peer.get("/").text(), "hello");
-    house.board.acquire(0).unwrap();
+    harness.board.acquire(0).unwrap();
     drop(peer);
-    assert_eq!(house.connect(0).get("/").ending(), &Ending::End(Vec::new()));
-    house.until("the load", || house.board.slots[0].running() == 1);
+    assert_eq!(harness.connect(0).get("/").ending(), &Ending::End(Vec::new()));
+    harness.until("the load", || harness.board.slots[0].running() == 1);
 }
 
 fn hello<'x>(_: Environ<'x>, start_response: StartResponse<'x>) -> Result<Body<'x>> {

@@ -46,7 +46,7 @@ pub(super) struct TestProcess {
 }
 
 /// A daemon process.
-pub(super) struct Lodger {
+pub(super) struct Runner {
     pub(super) slot: usize,
     signals: UnixStream,
     thread: JoinHandle<Ended>,
@@ -70,7 +70,7 @@ impl TestProcess {
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let folder = std::env::temp_dir().join(format!("mod_rust-{}-{count}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
-        let options = GroupOptions::parse("house", options).unwrap();
+        let options = GroupOptions::parse("harness", options).unwrap();
         let slots = options.slots() as usize;
         let board = Scoreboard::leaked(slots, options.threads as usize + waiting);
         board.prepare(&options, monotonic_us());
@@ -95,7 +95,7 @@ impl TestProcess {
     }
 
     /// Makes a group of one ready process, for one application.
-    pub(super) fn open(options: &[&str], app: impl Application) -> (Self, Lodger) {
+    pub(super) fn open(options: &[&str], app: impl Application) -> (Self, Runner) {
         Self::open_waiting(options, 0, app)
     }
 
@@ -103,20 +103,20 @@ impl TestProcess {
         options: &[&str],
         waiting: usize,
         app: impl Application,
-    ) -> (Self, Lodger) {
-        let house = Self::new(options, waiting, vec![Arc::new(app)]);
-        let lodger = house.fork(0);
-        house.until_state(0, ProcessState::Ready);
-        (house, lodger)
+    ) -> (Self, Runner) {
+        let harness = Self::new(options, waiting, vec![Arc::new(app)]);
+        let runner = harness.fork(0);
+        harness.until_state(0, ProcessState::Ready);
+        (harness, runner)
     }
 
     /// Starts the process of a slot.
-    pub(super) fn fork(&self, slot: usize) -> Lodger {
+    pub(super) fn fork(&self, slot: usize) -> Runner {
         let apps = self.apps.clone();
         self.fork_with(slot, Box::new(move || Ok(Arc::new(Built(apps)) as _)))
     }
 
-    pub(super) fn fork_with(&self, slot: usize, build: Box<BuildFn>) -> Lodger {
+    pub(super) fn fork_with(&self, slot: usize, build: Box<BuildFn>) -> Runner {
         let (signals, theirs) = UnixStream::pair().unwrap();
         let (log, abandoned) = (self.log.clone(), self.abandoned.clone());
         let lifeline = self.lifeline.as_ref().expect("a lifeline").0.try_clone().unwrap();
@@ -143,13 +143,13 @@ impl TestProcess {
                 abandoned.1.notify_all();
             }),
         };
-        Lodger { slot, signals, thread: thread::spawn(move || run(daemon)) }
+        Runner { slot, signals, thread: thread::spawn(move || run(daemon)) }
     }
 
     /// Does the parent's work after the end of a process: reads its status, and starts another one.
-    pub(super) fn clear_dead(&self, lodger: Lodger) -> Ended {
-        let slot = lodger.slot;
-        let ended = lodger.ended();
+    pub(super) fn clear_dead(&self, runner: Runner) -> Ended {
+        let slot = runner.slot;
+        let ended = runner.ended();
         self.board.clear_dead(slot, monotonic_us());
         self.doorbell.ring();
         ended
@@ -214,7 +214,7 @@ impl Drop for TestProcess {
     }
 }
 
-impl Lodger {
+impl Runner {
     pub(super) fn signal(&self, number: u32) {
         let mut record = [0_u8; 128];
         record[..4].copy_from_slice(&number.to_ne_bytes());

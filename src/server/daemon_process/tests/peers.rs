@@ -15,8 +15,8 @@ fn hello<'x>(_: Environ<'x>, start_response: StartResponse<'x>) -> Result<Body<'
 }
 
 /// Returns the reply of the process to these bytes before it closes the connection.
-fn refusal(house: &TestProcess, bytes: &[u8]) -> RefusalReason {
-    let mut stream = house.connect_raw(0);
+fn refusal(harness: &TestProcess, bytes: &[u8]) -> RefusalReason {
+    let mut stream = harness.connect_raw(0);
     stream.write_all(bytes).unwrap();
     let mut said = Vec::new();
     // Bytes that were sent and not read make the end of the connection an error.
@@ -34,7 +34,7 @@ fn greeting() -> Vec<u8> {
 
 #[test]
 fn garbage_is_refused() {
-    let (house, _lodger) = TestProcess::open(&["threads=2"], hello);
+    let (harness, _runner) = TestProcess::open(&["threads=2"], hello);
     let mut request = Vec::new();
     Ask::get("/").encode(&mut request, 1, 0);
     let with = |parts: &[&[u8]]| parts.concat();
@@ -60,48 +60,48 @@ fn garbage_is_refused() {
         (&with(&[&greeting(), &body]), RefusalReason::Protocol),
         (&with(&[&greeting(), &[0xee; 100]]), RefusalReason::Protocol),
     ] {
-        assert_eq!(refusal(&house, bytes), reason, "{bytes:?}");
+        assert_eq!(refusal(&harness, bytes), reason, "{bytes:?}");
     }
-    let line = house.line_with("RUST0036");
-    assert!(line.contains("house") && line.contains("user"), "{line}");
+    let line = harness.line_with("RUST0036");
+    assert!(line.contains("harness") && line.contains("user"), "{line}");
     // There is an end of such lines, and none of serving.
     for _ in 0..50 {
-        assert_eq!(refusal(&house, b"nonsense"), RefusalReason::Protocol);
+        assert_eq!(refusal(&harness, b"nonsense"), RefusalReason::Protocol);
     }
-    let lines = house.lines();
+    let lines = harness.lines();
     let told = lines.iter().filter(|(_, line)| line.contains("RUST0036")).count();
     assert!(told <= 12, "{told} lines");
-    assert_eq!(house.connect(0).get("/").text(), "hello");
-    house.until("the load", || house.board.slots[0].is_idle());
-    assert_eq!(house.board.slots[0].requests_here(), 1);
+    assert_eq!(harness.connect(0).get("/").text(), "hello");
+    harness.until("the load", || harness.board.slots[0].is_idle());
+    assert_eq!(harness.board.slots[0].requests_here(), 1);
 }
 
 #[test]
 fn a_bad_request_of_a_good_peer_comes_off_the_load() {
-    let (house, _lodger) = TestProcess::open(&["threads=1"], hello);
+    let (harness, _runner) = TestProcess::open(&["threads=1"], hello);
     let mut request = Vec::new();
     Ask::get("/").encode(&mut request, 1, 0);
     // The count of bytes of a field within.
     request[HEADER + 40] = 0xff;
-    house.board.acquire(0).unwrap();
-    assert_eq!(refusal(&house, &[greeting(), request].concat()), RefusalReason::Protocol);
-    house.until("the load", || house.board.slots[0].is_idle());
+    harness.board.acquire(0).unwrap();
+    assert_eq!(refusal(&harness, &[greeting(), request].concat()), RefusalReason::Protocol);
+    harness.until("the load", || harness.board.slots[0].is_idle());
 }
 
 #[test]
 fn users_who_may_not() {
-    let mut house = TestProcess::new(&["threads=1"], 0, vec![std::sync::Arc::new(hello)]);
-    let own = house.uids.0[0];
-    house.uids = (vec![own + 1], vec![own + 2]);
-    let _lodger = house.fork(0);
-    house.until_state(0, crate::process_group::ProcessState::Ready);
+    let mut harness = TestProcess::new(&["threads=1"], 0, vec![std::sync::Arc::new(hello)]);
+    let own = harness.uids.0[0];
+    harness.uids = (vec![own + 1], vec![own + 2]);
+    let _runner = harness.fork(0);
+    harness.until_state(0, crate::process_group::ProcessState::Ready);
     // The process refuses the peer before it has sent anything.
     let mut said = Vec::new();
-    house.connect_raw(0).read_to_end(&mut said).unwrap();
+    harness.connect_raw(0).read_to_end(&mut said).unwrap();
     let frame = split(&said, Side::Daemon, &Default::default()).unwrap().unwrap();
     let Message::Refused(refused) = frame.message().unwrap() else { panic!("{frame:?}") };
     assert_eq!(refused.reason, RefusalReason::User);
-    house.line_with("may not connect");
+    harness.line_with("may not connect");
 }
 
 #[test]
@@ -111,18 +111,18 @@ fn control_is_for_some_users() {
         put_control(&mut out, command, &Default::default()).unwrap();
         out
     };
-    let mut house = TestProcess::new(&["threads=1"], 0, vec![std::sync::Arc::new(hello)]);
-    house.uids.1.clear();
-    let _lodger = house.fork(0);
-    house.until_state(0, crate::process_group::ProcessState::Ready);
-    assert_eq!(refusal(&house, &control("status")), RefusalReason::User);
+    let mut harness = TestProcess::new(&["threads=1"], 0, vec![std::sync::Arc::new(hello)]);
+    harness.uids.1.clear();
+    let _runner = harness.fork(0);
+    harness.until_state(0, crate::process_group::ProcessState::Ready);
+    assert_eq!(refusal(&harness, &control("status")), RefusalReason::User);
 
-    let (house, lodger) = TestProcess::open(&["threads=1"], hello);
-    assert_eq!(house.connect(0).get("/").text(), "hello");
-    let mut peer = Peer::new(house.connect_raw(0), house.board, 0);
+    let (harness, runner) = TestProcess::open(&["threads=1"], hello);
+    assert_eq!(harness.connect(0).get("/").text(), "hello");
+    let mut peer = Peer::new(harness.connect_raw(0), harness.board, 0);
     peer.write(&control("status"));
     let Some(Ending::Reply(json)) = peer.answer().ending else { panic!() };
-    assert!(json.contains("\"house\"") && json.contains("\"ready\""), "{json}");
+    assert!(json.contains("\"harness\"") && json.contains("\"ready\""), "{json}");
     let mut again = Vec::new();
     put_control(&mut again, "dance", &Default::default()).unwrap();
     peer.write(&again);
@@ -133,9 +133,9 @@ fn control_is_for_some_users() {
     peer.write(&again);
     let Some(Ending::Reply(json)) = peer.answer().ending else { panic!() };
     assert!(json.contains("is here now, not 1"), "{json}");
-    assert!(house.board.slots[0].reason().is_none());
+    assert!(harness.board.slots[0].reason().is_none());
     // Without HELLO, as an administrator's tool has no token.
-    let mut tool = Peer::new(house.connect_raw(0), house.board, 0);
+    let mut tool = Peer::new(harness.connect_raw(0), harness.board, 0);
     again.clear();
     put_control(&mut again, "status", &Default::default()).unwrap();
     tool.write(&again);
@@ -146,31 +146,31 @@ fn control_is_for_some_users() {
     peer.write(&again);
     assert!(matches!(peer.answer().ending, Some(Ending::Reply(_))));
     // There is no other process, so this one continues until there is one.
-    house.until("its wish", || house.board.slots[0].reason().is_some());
-    assert!(lodger.is_running());
-    assert_eq!(house.connect(0).get("/").text(), "hello");
-    let second = house.fork(1);
-    house.until_state(1, crate::process_group::ProcessState::Ready);
+    harness.until("its wish", || harness.board.slots[0].reason().is_some());
+    assert!(runner.is_running());
+    assert_eq!(harness.connect(0).get("/").text(), "hello");
+    let second = harness.fork(1);
+    harness.until_state(1, crate::process_group::ProcessState::Ready);
     assert!(matches!(
-        lodger.ended(),
+        runner.ended(),
         crate::server::daemon_process::Ended::Served { abandoned: 0, .. }
     ));
-    assert_eq!(house.connect(1).get("/").text(), "hello");
+    assert_eq!(harness.connect(1).get("/").text(), "hello");
     drop(second);
 }
 
 #[test]
-fn who_says_nothing_is_put_out() {
-    let (house, _lodger) = TestProcess::open(&["threads=1"], hello);
-    let mut silent = house.connect_raw(0);
-    let mut slow = house.connect_raw(0);
+fn silent_peers_are_disconnected() {
+    let (harness, _runner) = TestProcess::open(&["threads=1"], hello);
+    let mut silent = harness.connect_raw(0);
+    let mut slow = harness.connect_raw(0);
     slow.write_all(&greeting()[..20]).unwrap();
-    let mut good = house.connect(0);
+    let mut good = harness.connect(0);
     assert_eq!(good.get("/").text(), "hello");
     let mut said = Vec::new();
     assert_eq!(silent.read_to_end(&mut said).unwrap(), 0);
     let _ = slow.read_to_end(&mut said);
     assert!(said.is_empty());
-    house.line_with("HELLO in time");
+    harness.line_with("HELLO in time");
     assert_eq!(good.get("/").text(), "hello");
 }

@@ -7,10 +7,10 @@ use crate::protocol::fastcgi::{
     put_stream_end,
 };
 use crate::server::stream::tests::Protocol;
-use crate::server::stream::tests::{Gate, TestProcess, errands};
+use crate::server::stream::tests::{Gate, TestProcess, test_application};
 
-fn house() -> TestProcess {
-    TestProcess::open(errands(&Gate::default()))
+fn harness() -> TestProcess {
+    TestProcess::open(test_application(&Gate::default()))
 }
 
 fn is_complete(answer: &Answer) -> bool {
@@ -21,8 +21,8 @@ fn is_complete(answer: &Answer) -> bool {
 
 #[test]
 fn hello_again_and_again_over_one_connection() {
-    let house = house();
-    for stream in house.both(Protocol::FastCgi) {
+    let harness = harness();
+    for stream in harness.both(Protocol::FastCgi) {
         let mut client = Client::new(stream);
         for _ in 0..100 {
             let answer = client.ask("/hello", b"");
@@ -39,8 +39,8 @@ fn hello_again_and_again_over_one_connection() {
 
 #[test]
 fn without_keep_conn_the_connection_is_closed() {
-    let house = house();
-    for stream in house.both(Protocol::FastCgi) {
+    let harness = harness();
+    for stream in harness.both(Protocol::FastCgi) {
         let mut client = Client::new(stream);
         let mut wire = head(7, Role::RESPONDER, false, "/hello", None);
         put_stream_end(&mut wire, RecordKind::STDIN, 7);
@@ -53,8 +53,8 @@ fn without_keep_conn_the_connection_is_closed() {
 
 #[test]
 fn bodies_of_all_sizes_there_and_back() {
-    let house = house();
-    for stream in house.both(Protocol::FastCgi) {
+    let harness = harness();
+    for stream in harness.both(Protocol::FastCgi) {
         let mut client = Client::new(stream);
         for size in [1, 7, 8, 8191, 8192, 65_527, 65_528, 65_535, 65_536, 131_056, 1_000_001] {
             let body: Vec<u8> = (0..size).map(|i| (i % 251) as u8).collect();
@@ -69,8 +69,8 @@ fn bodies_of_all_sizes_there_and_back() {
 
 #[test]
 fn byte_by_byte() {
-    let house = house();
-    let mut client = Client::new(house.tcp(Protocol::FastCgi));
+    let harness = harness();
+    let mut client = Client::new(harness.tcp(Protocol::FastCgi));
     for byte in request(3, "/echo", b"a body of some bytes") {
         client.send(&[byte]);
     }
@@ -81,8 +81,8 @@ fn byte_by_byte() {
 
 #[test]
 fn a_body_without_a_length() {
-    let house = house();
-    let mut client = Client::new(house.unix(Protocol::FastCgi));
+    let harness = harness();
+    let mut client = Client::new(harness.unix(Protocol::FastCgi));
     client.send(&head(1, Role::RESPONDER, true, "/echo", None));
     for piece in ["one ", "two ", "three"] {
         client.stdin(1, piece.as_bytes());
@@ -92,9 +92,9 @@ fn a_body_without_a_length() {
 }
 
 #[test]
-fn a_body_that_is_not_as_long_as_said() {
-    let house = house();
-    let mut client = Client::new(house.unix(Protocol::FastCgi));
+fn a_body_of_another_length_than_announced() {
+    let harness = harness();
+    let mut client = Client::new(harness.unix(Protocol::FastCgi));
     for (said, came) in [(10, 4), (3, 8)] {
         client.send(&head(1, Role::RESPONDER, true, "/echo", Some(said)));
         client.stdin(1, &vec![b'x'; came]);
@@ -107,8 +107,8 @@ fn a_body_that_is_not_as_long_as_said() {
 /// Each chunk comes back before the next is sent.
 #[test]
 fn full_duplex() {
-    let house = house();
-    for stream in house.both(Protocol::FastCgi) {
+    let harness = harness();
+    for stream in harness.both(Protocol::FastCgi) {
         let mut client = Client::new(stream);
         client.send(&head(1, Role::RESPONDER, true, "/duplex", Some(50)));
         let mut came = 0;
@@ -124,8 +124,8 @@ fn full_duplex() {
 
 #[test]
 fn an_early_answer_leaves_the_connection_usable() {
-    let house = house();
-    for stream in house.both(Protocol::FastCgi) {
+    let harness = harness();
+    for stream in harness.both(Protocol::FastCgi) {
         let mut client = Client::new(stream);
         client.send(&head(1, Role::RESPONDER, true, "/early", Some(300_000)));
         client.stdin(1, &[b'x'; 100_000]);
@@ -139,8 +139,8 @@ fn an_early_answer_leaves_the_connection_usable() {
 
 #[test]
 fn authorizer_and_filter() {
-    let house = house();
-    let mut client = Client::new(house.tcp(Protocol::FastCgi));
+    let harness = harness();
+    let mut client = Client::new(harness.tcp(Protocol::FastCgi));
     client.send(&head(1, Role::AUTHORIZER, true, "/authorize", None));
     let answer = client.answer(1);
     assert!(is_complete(&answer));
@@ -161,8 +161,8 @@ fn authorizer_and_filter() {
 
 #[test]
 fn management_records() {
-    let house = house();
-    let mut client = Client::new(house.tcp(Protocol::FastCgi));
+    let harness = harness();
+    let mut client = Client::new(harness.tcp(Protocol::FastCgi));
     let mut wire = Vec::new();
     put_get_values(&mut wire, &["FCGI_MPXS_CONNS", "FCGI_MAX_CONNS", "NO_SUCH"]).unwrap();
     client.send(&wire);
@@ -178,8 +178,8 @@ fn management_records() {
 
 #[test]
 fn an_unknown_role() {
-    let house = house();
-    let mut client = Client::new(house.tcp(Protocol::FastCgi));
+    let harness = harness();
+    let mut client = Client::new(harness.tcp(Protocol::FastCgi));
     client.send(&head(4, Role(9), true, "/hello", None));
     let answer = client.answer(4);
     assert_eq!(answer.end.unwrap().protocol_status, ProtocolStatus::UNKNOWN_ROLE);
@@ -188,9 +188,9 @@ fn an_unknown_role() {
 }
 
 #[test]
-fn what_fails_and_what_breaks() {
-    let house = house();
-    let mut client = Client::new(house.unix(Protocol::FastCgi));
+fn failed_and_broken_responses() {
+    let harness = harness();
+    let mut client = Client::new(harness.unix(Protocol::FastCgi));
     for path in ["/fail", "/panic"] {
         let answer = client.ask(path, b"");
         assert!(is_complete(&answer) && answer.head().starts_with("Status: 500"), "{path}");
@@ -208,8 +208,8 @@ fn what_fails_and_what_breaks() {
 
 #[test]
 fn a_long_stream_is_flushed_piece_by_piece() {
-    let house = house();
-    for stream in house.both(Protocol::FastCgi) {
+    let harness = harness();
+    for stream in harness.both(Protocol::FastCgi) {
         let mut client = Client::new(stream);
         let answer = client.ask("/stream?500", b"");
         assert!(is_complete(&answer));
@@ -221,10 +221,10 @@ fn a_long_stream_is_flushed_piece_by_piece() {
 /// nginx sends no more of the body once it has the response's head, and mod_proxy_fcgi may wait
 /// while it sends a piece.
 #[test]
-fn an_echo_to_who_does_not_read_before_all_is_sent() {
-    let house = house();
+fn an_echo_to_a_client_that_sends_all_before_it_reads() {
+    let harness = harness();
     for (server, size) in [("nginx/1.26.0", 5_000_000), ("Apache", 5_000_000)] {
-        for stream in house.both(Protocol::FastCgi) {
+        for stream in harness.both(Protocol::FastCgi) {
             let mut client = Client::new(stream);
             let mut params = crate::protocol::params::Params::new();
             params.push(b"SERVER_SOFTWARE", server.as_bytes());
@@ -248,8 +248,8 @@ fn an_echo_to_who_does_not_read_before_all_is_sent() {
 /// mod_proxy_fcgi goes on sending the body, and fails if the connection is closed meanwhile.
 #[test]
 fn an_early_answer_before_the_connection_is_closed() {
-    let house = house();
-    for stream in house.both(Protocol::FastCgi) {
+    let harness = harness();
+    for stream in harness.both(Protocol::FastCgi) {
         let mut client = Client::new(stream);
         let size = 3_000_000;
         client.send(&head(1, Role::RESPONDER, false, "/early", Some(size)));
@@ -266,8 +266,8 @@ fn an_early_answer_before_the_connection_is_closed() {
 /// breaks.
 #[test]
 fn an_early_answer_to_a_slow_body() {
-    let house = house();
-    let [stream, _] = house.both(Protocol::FastCgi);
+    let harness = harness();
+    let [stream, _] = harness.both(Protocol::FastCgi);
     let mut client = Client::new(stream);
     client.send(&head(1, Role::RESPONDER, false, "/early", Some(12)));
     assert!(is_complete(&client.answer(1)));

@@ -6,13 +6,13 @@ use super::Client;
 use super::client::{head, request};
 use crate::protocol::fastcgi::{ProtocolStatus, Role};
 use crate::server::stream::tests::Protocol;
-use crate::server::stream::tests::{Gate, TestProcess, errands};
+use crate::server::stream::tests::{Gate, TestProcess, test_application};
 
 #[test]
 fn an_abort_while_the_body_comes() {
     let gate = Gate::default();
-    let house = TestProcess::open(errands(&gate));
-    let mut client = Client::new(house.tcp(Protocol::FastCgi));
+    let harness = TestProcess::open(test_application(&gate));
+    let mut client = Client::new(harness.tcp(Protocol::FastCgi));
     client.send(&head(1, Role::RESPONDER, true, "/gate-read", Some(1000)));
     client.stdin(1, b"some of it");
     gate.until_arrived(1);
@@ -27,8 +27,8 @@ fn an_abort_while_the_body_comes() {
 #[test]
 fn an_abort_while_the_application_answers() {
     let gate = Gate::default();
-    let house = TestProcess::open(errands(&gate));
-    let mut client = Client::new(house.unix(Protocol::FastCgi));
+    let harness = TestProcess::open(test_application(&gate));
+    let mut client = Client::new(harness.unix(Protocol::FastCgi));
     client.send(&request(1, "/gate-write", b""));
     gate.until_arrived(1);
     client.abort(1);
@@ -42,8 +42,8 @@ fn an_abort_while_the_application_answers() {
 
 #[test]
 fn an_abort_within_the_head() {
-    let house = TestProcess::open(errands(&Gate::default()));
-    let mut client = Client::new(house.unix(Protocol::FastCgi));
+    let harness = TestProcess::open(test_application(&Gate::default()));
+    let mut client = Client::new(harness.unix(Protocol::FastCgi));
     let wire = request(1, "/hello", b"");
     client.send(&wire[..40]);
     client.send(&wire[40..wire.len() - 16]);
@@ -58,8 +58,8 @@ fn an_abort_within_the_head() {
 #[test]
 fn the_connection_goes_away() {
     let gate = Gate::default();
-    let house = TestProcess::open(errands(&gate));
-    for (round, stream) in house.both(Protocol::FastCgi).into_iter().enumerate() {
+    let harness = TestProcess::open(test_application(&gate));
+    for (round, stream) in harness.both(Protocol::FastCgi).into_iter().enumerate() {
         let mut client = Client::new(stream);
         client.send(&request(1, "/gate-write", b""));
         client.send(&head(2, Role::RESPONDER, true, "/gate-read", Some(1000)));
@@ -77,22 +77,22 @@ fn the_connection_goes_away() {
         gate.until_noted("read failed: ClientGone");
         gate.forget_notes();
     }
-    let mut client = Client::new(house.tcp(Protocol::FastCgi));
+    let mut client = Client::new(harness.tcp(Protocol::FastCgi));
     assert_eq!(client.ask("/hello", b"").text(), "Hello, world\n");
 }
 
 /// They are counted no more when their time is up: others are not refused for them.
 #[test]
 fn heads_that_never_come_whole() {
-    let house = TestProcess::open_with(errands(&Gate::default()), |limits, timeouts| {
+    let harness = TestProcess::open_with(test_application(&Gate::default()), |limits, timeouts| {
         (limits.connections, timeouts.head) = (4, Duration::from_millis(50));
     });
     for _ in 0..6 {
-        let mut client = Client::new(house.tcp(Protocol::FastCgi));
+        let mut client = Client::new(harness.tcp(Protocol::FastCgi));
         // The BEGIN_REQUEST alone.
         client.send(&head(1, Role::RESPONDER, true, "/hello", None)[..16]);
         client.until_closed(1);
     }
-    let mut client = Client::new(house.tcp(Protocol::FastCgi));
+    let mut client = Client::new(harness.tcp(Protocol::FastCgi));
     assert_eq!(client.ask("/hello", b"").text(), "Hello, world\n");
 }

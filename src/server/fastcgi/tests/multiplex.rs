@@ -6,13 +6,13 @@ use super::Client;
 use super::client::{head, request};
 use crate::protocol::fastcgi::{ProtocolStatus, RecordKind, Role, put_stream, put_stream_end};
 use crate::server::stream::tests::Protocol;
-use crate::server::stream::tests::{Gate, TestProcess, errands};
+use crate::server::stream::tests::{Gate, TestProcess, test_application};
 
 #[test]
 fn one_is_answered_while_another_waits() {
     let gate = Gate::default();
-    let house = TestProcess::open(errands(&gate));
-    for (round, stream) in house.both(Protocol::FastCgi).into_iter().enumerate() {
+    let harness = TestProcess::open(test_application(&gate));
+    for (round, stream) in harness.both(Protocol::FastCgi).into_iter().enumerate() {
         let mut client = Client::new(stream);
         client.send(&request(1, "/gate", b""));
         gate.until_arrived(round + 1);
@@ -29,8 +29,8 @@ fn one_is_answered_while_another_waits() {
 
 #[test]
 fn two_interleaved_record_by_record() {
-    let house = TestProcess::open(errands(&Gate::default()));
-    let mut client = Client::new(house.tcp(Protocol::FastCgi));
+    let harness = TestProcess::open(test_application(&Gate::default()));
+    let mut client = Client::new(harness.tcp(Protocol::FastCgi));
     let (one, two) = (request(1, "/echo", b"the first"), request(2, "/echo", b"the second"));
     let records = |mut wire: &[u8]| {
         let mut all = Vec::new();
@@ -51,8 +51,8 @@ fn two_interleaved_record_by_record() {
 /// More than an inbox holds, of both.
 #[test]
 fn two_uploads_at_once() {
-    let house = TestProcess::open(errands(&Gate::default()));
-    for stream in house.both(Protocol::FastCgi) {
+    let harness = TestProcess::open(test_application(&Gate::default()));
+    for stream in harness.both(Protocol::FastCgi) {
         let mut client = Client::new(stream);
         let pieces = 200;
         let length = Some(pieces * 8000);
@@ -75,8 +75,8 @@ fn two_uploads_at_once() {
 #[test]
 fn an_inbox_that_is_full() {
     let gate = Gate::default();
-    let house = TestProcess::open(errands(&gate));
-    let mut client = Client::new(house.unix(Protocol::FastCgi));
+    let harness = TestProcess::open(test_application(&gate));
+    let mut client = Client::new(harness.unix(Protocol::FastCgi));
     let size = 1_500_000;
     client.send(&head(1, Role::RESPONDER, true, "/gate", None));
     // From now on the connection has several requests, so no request holds it alone.
@@ -101,8 +101,8 @@ fn an_inbox_that_is_full() {
 
 #[test]
 fn many_in_one_breath() {
-    let house = TestProcess::open(errands(&Gate::default()));
-    for stream in house.both(Protocol::FastCgi) {
+    let harness = TestProcess::open(test_application(&Gate::default()));
+    for stream in harness.both(Protocol::FastCgi) {
         let mut client = Client::new(stream);
         let mut wire = Vec::new();
         for id in 1..=300_u16 {
@@ -119,8 +119,8 @@ fn many_in_one_breath() {
 #[test]
 fn one_breaks_and_another_is_answered() {
     let gate = Gate::default();
-    let house = TestProcess::open(errands(&gate));
-    let mut client = Client::new(house.unix(Protocol::FastCgi));
+    let harness = TestProcess::open(test_application(&gate));
+    let mut client = Client::new(harness.unix(Protocol::FastCgi));
     client.send(&request(1, "/gate", b""));
     gate.until_arrived(1);
     client.send(&request(2, "/broken?10", b""));
@@ -133,10 +133,10 @@ fn one_breaks_and_another_is_answered() {
 #[test]
 fn too_many() {
     let gate = Gate::default();
-    let house = TestProcess::open_with(errands(&gate), |limits, _| {
+    let harness = TestProcess::open_with(test_application(&gate), |limits, _| {
         (limits.connections, limits.threads) = (3, 3);
     });
-    let mut client = Client::new(house.tcp(Protocol::FastCgi));
+    let mut client = Client::new(harness.tcp(Protocol::FastCgi));
     for id in 1..=3 {
         client.send(&request(id, "/gate", b""));
     }
@@ -157,5 +157,5 @@ fn too_many() {
         client.stdin(id, b"");
         assert_eq!(client.answer(id).text(), "Hello, world\n");
     }
-    house.line_with(&["RUST0057", "fastcgi 127.0.0.1:", "3 requests", "--max-connections"]);
+    harness.line_with(&["RUST0057", "fastcgi 127.0.0.1:", "3 requests", "--max-connections"]);
 }

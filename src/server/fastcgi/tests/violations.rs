@@ -8,13 +8,13 @@ use crate::protocol::fastcgi::{
 };
 use crate::protocol::params::Params;
 use crate::server::stream::tests::Protocol;
-use crate::server::stream::tests::{Gate, TestProcess, errands, read_to_end};
+use crate::server::stream::tests::{Gate, TestProcess, read_to_end, test_application};
 
 #[test]
 fn each_ends_the_connection_with_its_line() {
     let gate = Gate::default();
     gate.open();
-    let house = TestProcess::open_with(errands(&gate), |limits, _| limits.head = 4096);
+    let harness = TestProcess::open_with(test_application(&gate), |limits, _| limits.head = 4096);
     let mut twice = Vec::new();
     put_begin(&mut twice, 5, Role::RESPONDER, true);
     put_begin(&mut twice, 5, Role::RESPONDER, true);
@@ -44,11 +44,11 @@ fn each_ends_the_connection_with_its_line() {
         ("a record of ours", ours, "STDOUT"),
         ("PARAMS behind their end", late, "PARAMS"),
     ] {
-        for mut stream in house.both(Protocol::FastCgi) {
+        for mut stream in harness.both(Protocol::FastCgi) {
             stream.write_all(&wire).unwrap();
             let (answer, _) = read_to_end(&mut stream);
             assert!(answer.is_empty(), "{what}: {answer:?}");
         }
-        house.line_with(&["RUST0054", "[warn]", "fastcgi 127.0.0.1:", "peer 127.0.0.1:", says]);
+        harness.line_with(&["RUST0054", "[warn]", "fastcgi 127.0.0.1:", "peer 127.0.0.1:", says]);
     }
 }

@@ -123,7 +123,7 @@ fn a_silent_client_gets_408() {
 }
 
 #[test]
-fn what_breaks_looks_broken() {
+fn broken_responses_look_broken() {
     let server = Server::of(app_fn(|environ, start_response| {
         let known = environ.query_string() == b"known";
         let mut pieces = vec![Err(Error::new("no more")), Ok(Bytes::from("some"))].into_iter();
@@ -156,7 +156,7 @@ fn a_client_that_leaves_is_noticed() {
 }
 
 #[test]
-fn a_slow_reader_holds_the_application_up_and_no_more() {
+fn a_slow_reader_delays_only_its_application() {
     let (wrote, is_written) = mpsc::channel();
     let server = Server::of(app_fn(move |_, start_response| {
         start_response.start(200, [("Content-Type", "text/plain")])?;

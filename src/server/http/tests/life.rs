@@ -45,7 +45,7 @@ fn a_drain_waits_for_requests_and_not_for_idle_connections() {
 }
 
 #[test]
-fn many_silent_uploads_take_no_turn() {
+fn many_silent_uploads_hold_no_permit() {
     let server = Server::with(
         length,
         Limits { threads: 1, ..Limits::default() },

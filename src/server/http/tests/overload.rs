@@ -89,7 +89,7 @@ fn holding(limits: Limits, timeouts: Timeouts) -> (Server, mpsc::Receiver<()>, m
 }
 
 #[test]
-fn the_queue_has_a_bound_and_those_who_left_take_no_place() {
+fn the_queue_is_bounded_and_lost_clients_leave_it() {
     let limits = Limits { queue: 1, ..Limits::default() };
     let timeouts = Timeouts { head: Duration::from_millis(200), ..Timeouts::default() };
     let (server, has_begun, release) = holding(limits, timeouts);

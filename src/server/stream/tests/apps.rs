@@ -1,4 +1,4 @@
-//! An application with an errand for each path.
+//! An application with a job for each path.
 
 use std::io::{BufRead as _, Read as _, Write as _};
 use std::sync::{Arc, Condvar, Mutex};
@@ -73,8 +73,8 @@ impl Gate {
     }
 }
 
-/// The application. Each path is an errand; `gate` is where some of them wait.
-pub(in crate::server) fn errands(gate: &Gate) -> impl Application + use<> {
+/// Makes the application. Each path is a job, and some of them wait at `gate`.
+pub(in crate::server) fn test_application(gate: &Gate) -> impl Application + use<> {
     let gate = gate.clone();
     app_fn(move |mut environ: Environ<'_>, start_response: StartResponse<'_>| {
         let path = String::from_utf8_lossy(environ.get("PATH_INFO").unwrap_or(b"/")).into_owned();

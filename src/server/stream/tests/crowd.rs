@@ -5,7 +5,7 @@ use std::io::{Read as _, Write as _};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::harness::PROTOCOLS;
-use super::{Gate, Stream, TestProcess, errands};
+use super::{Gate, Stream, TestProcess, test_application};
 use crate::os::resident_bytes;
 use crate::server::stream::tests::Protocol;
 
@@ -62,19 +62,19 @@ pub(super) fn room_for(connections: usize) -> usize {
 #[test]
 fn idle_and_stalled_connections_cost_little() {
     let crowd = room_for(CROWD);
-    let house = TestProcess::open_with(errands(&Gate::default()), |limits, times| {
+    let harness = TestProcess::open_with(test_application(&Gate::default()), |limits, times| {
         limits.connections = crowd + 10;
         times.head = std::time::Duration::from_secs(600);
     });
     for protocol in PROTOCOLS {
-        hello(&mut house.unix(protocol), protocol);
+        hello(&mut harness.unix(protocol), protocol);
     }
     let before = resident_bytes().unwrap();
     let wires = PROTOCOLS.map(request);
     let held: Vec<Stream> = (0..crowd)
         .map(|index| {
             let protocol = index % PROTOCOLS.len();
-            let mut stream = house.unix(PROTOCOLS[protocol]);
+            let mut stream = harness.unix(PROTOCOLS[protocol]);
             match index / PROTOCOLS.len() % 3 {
                 0 => {}
                 1 => stream.write_all(&wires[protocol][..wires[protocol].len() - 2]).unwrap(),
@@ -91,7 +91,7 @@ fn idle_and_stalled_connections_cost_little() {
         .collect();
     for protocol in PROTOCOLS {
         for _ in 0..20 {
-            hello(&mut house.unix(protocol), protocol);
+            hello(&mut harness.unix(protocol), protocol);
         }
     }
     let grown = resident_bytes().unwrap().saturating_sub(before);
@@ -104,12 +104,13 @@ fn idle_and_stalled_connections_cost_little() {
 /// once.
 #[test]
 fn no_more_connections_than_allowed() {
-    let house =
-        TestProcess::open_with(errands(&Gate::default()), |limits, _| limits.connections = 3);
+    let harness = TestProcess::open_with(test_application(&Gate::default()), |limits, _| {
+        limits.connections = 3
+    });
     for protocol in PROTOCOLS {
-        let mut held: Vec<Stream> = (0..3).map(|_| house.tcp(protocol)).collect();
-        house.line_with(&["RUST0055", "3 connections", "--max-connections"]);
-        let mut next = house.tcp(protocol);
+        let mut held: Vec<Stream> = (0..3).map(|_| harness.tcp(protocol)).collect();
+        harness.line_with(&["RUST0055", "3 connections", "--max-connections"]);
+        let mut next = harness.tcp(protocol);
         next.write_all(&request(protocol)).unwrap();
         hello(&mut held[0], protocol);
         drop(held);
@@ -122,12 +123,14 @@ fn no_more_connections_than_allowed() {
 #[cfg(feature = "fastcgi")]
 #[test]
 fn addresses_that_may_not_connect() {
-    let house = TestProcess::open_for(errands(&Gate::default()), |_, _| {}, &["192.0.2.1"]);
-    let mut stream = house.tcp(Protocol::FastCgi);
+    let harness =
+        TestProcess::open_for(test_application(&Gate::default()), |_, _| {}, &["192.0.2.1"]);
+    let mut stream = harness.tcp(Protocol::FastCgi);
     assert_eq!(stream.read(&mut [0; 16]).unwrap_or(0), 0);
-    house.line_with(&["RUST0052", "peer 127.0.0.1", "FCGI_WEB_SERVER_ADDRS"]);
+    harness.line_with(&["RUST0052", "peer 127.0.0.1", "FCGI_WEB_SERVER_ADDRS"]);
     // A Unix socket's peer has no address.
-    hello(&mut house.unix(Protocol::FastCgi), Protocol::FastCgi);
-    let house = TestProcess::open_for(errands(&Gate::default()), |_, _| {}, &["::ffff:127.0.0.1"]);
-    hello(&mut house.tcp(Protocol::FastCgi), Protocol::FastCgi);
+    hello(&mut harness.unix(Protocol::FastCgi), Protocol::FastCgi);
+    let harness =
+        TestProcess::open_for(test_application(&Gate::default()), |_, _| {}, &["::ffff:127.0.0.1"]);
+    hello(&mut harness.tcp(Protocol::FastCgi), Protocol::FastCgi);
 }

@@ -4,7 +4,7 @@ use std::io::{Read as _, Write as _};
 use std::time::Duration;
 
 use super::harness::PROTOCOLS;
-use super::{Gate, Stream, TestProcess, errands, head_and_body, read_to_end};
+use super::{Gate, Stream, TestProcess, head_and_body, read_to_end, test_application};
 use crate::server::stream::tests::Protocol;
 
 const SHORT: Duration = Duration::from_millis(300);
@@ -55,28 +55,30 @@ pub(super) fn ask(stream: &mut Stream, protocol: Protocol, path: &str) {
 
 #[test]
 fn heads_that_do_not_come() {
-    let house = TestProcess::open_with(errands(&Gate::default()), |_, times| times.head = SHORT);
+    let harness =
+        TestProcess::open_with(test_application(&Gate::default()), |_, times| times.head = SHORT);
     for protocol in PROTOCOLS {
         for door in [TestProcess::tcp, TestProcess::unix] {
-            let mut stream = door(&house, protocol);
+            let mut stream = door(&harness, protocol);
             let (begin, _) = request(protocol, "/hello", 0);
             stream.write_all(&begin[..begin.len().min(12)]).unwrap();
             assert!(read_to_end(&mut stream).0.is_empty());
         }
         let unit = ["RUST0053", "[warn]", protocol.name(), "no whole request head within 300ms"];
-        house.line_with(&[&unit[..], &["--head-timeout", "peer 127.0.0.1:"]].concat());
-        for mut stream in house.both(protocol) {
+        harness.line_with(&[&unit[..], &["--head-timeout", "peer 127.0.0.1:"]].concat());
+        for mut stream in harness.both(protocol) {
             assert!(read_to_end(&mut stream).0.is_empty());
         }
-        house.line_with(&["RUST0053", "[info]", protocol.name(), "it sent nothing within 300ms"]);
+        harness.line_with(&["RUST0053", "[info]", protocol.name(), "it sent nothing within 300ms"]);
     }
 }
 
 #[test]
 fn bodies_that_do_not_come() {
-    let house = TestProcess::open_with(errands(&Gate::default()), |_, times| times.body = SHORT);
+    let harness =
+        TestProcess::open_with(test_application(&Gate::default()), |_, times| times.body = SHORT);
     for protocol in PROTOCOLS {
-        for mut stream in house.both(protocol) {
+        for mut stream in harness.both(protocol) {
             let (begin, _) = request(protocol, "/count", 10);
             stream.write_all(&begin).unwrap();
             let mut answer = String::new();
@@ -92,21 +94,21 @@ fn bodies_that_do_not_come() {
 
 #[test]
 fn responses_that_are_not_taken() {
-    let house = TestProcess::open_with(errands(&Gate::default()), |limits, times| {
+    let harness = TestProcess::open_with(test_application(&Gate::default()), |limits, times| {
         times.send = SHORT;
         limits.threads = 1;
     });
     for protocol in PROTOCOLS {
         for door in [TestProcess::tcp, TestProcess::unix] {
-            let mut stream = door(&house, protocol);
+            let mut stream = door(&harness, protocol);
             ask(&mut stream, protocol, "/large?50000000");
             // Not one thread is held while it is waited for.
-            let mut other = house.unix(protocol);
+            let mut other = harness.unix(protocol);
             ask(&mut other, protocol, "/hello");
             let mut some = [0; 512];
             assert!(other.read(&mut some).unwrap() > 0);
             let peer = if stream.is_tcp() { "peer 127.0.0.1" } else { "peer process" };
-            house.line_with(&["RUST0056", protocol.name(), peer, "300ms (--send-timeout)"]);
+            harness.line_with(&["RUST0056", protocol.name(), peer, "300ms (--send-timeout)"]);
             let (all, _) = read_to_end(&mut stream);
             assert!(all.len() < 50_000_000);
         }
@@ -117,17 +119,18 @@ fn responses_that_are_not_taken() {
 #[test]
 fn slow_readers() {
     const SIZE: usize = 3_000_000;
-    let house = TestProcess::open_with(errands(&Gate::default()), |limits, _| limits.threads = 2);
+    let harness =
+        TestProcess::open_with(test_application(&Gate::default()), |limits, _| limits.threads = 2);
     for protocol in PROTOCOLS {
         let mut slow: Vec<Stream> = (0..12)
             .map(|_| {
-                let mut stream = house.tcp(protocol);
+                let mut stream = harness.tcp(protocol);
                 ask(&mut stream, protocol, &format!("/large?{SIZE}"));
                 stream
             })
             .collect();
         for _ in 0..20 {
-            let mut other = house.unix(protocol);
+            let mut other = harness.unix(protocol);
             ask(&mut other, protocol, "/hello");
             let mut some = [0; 512];
             assert!(other.read(&mut some).unwrap() > 0);
@@ -150,21 +153,21 @@ fn slow_readers() {
 fn slow_readers_hold_no_threads() {
     const SIZE: usize = 512 * 1024;
     let readers = super::crowd::room_for(600);
-    let house = TestProcess::open_with(errands(&Gate::default()), |limits, _| {
+    let harness = TestProcess::open_with(test_application(&Gate::default()), |limits, _| {
         limits.threads = 4;
         limits.connections = readers + 100;
     });
     for protocol in PROTOCOLS {
         let slow: Vec<Stream> = (0..readers)
             .map(|_| {
-                let mut stream = house.unix(protocol);
+                let mut stream = harness.unix(protocol);
                 ask(&mut stream, protocol, &format!("/large?{SIZE}"));
                 stream
             })
             .collect();
         let start = std::time::Instant::now();
         for _ in 0..20 {
-            let mut other = house.unix(protocol);
+            let mut other = harness.unix(protocol);
             ask(&mut other, protocol, "/hello");
             let mut some = [0; 512];
             assert!(other.read(&mut some).unwrap() > 0);
@@ -185,13 +188,14 @@ fn slow_readers_hold_no_threads() {
 #[cfg(feature = "fastcgi")]
 #[test]
 fn a_kept_connection_that_is_not_used() {
-    let house =
-        TestProcess::open_with(errands(&Gate::default()), |_, times| times.keep_alive = SHORT);
-    for mut stream in house.both(Protocol::FastCgi) {
+    let harness = TestProcess::open_with(test_application(&Gate::default()), |_, times| {
+        times.keep_alive = SHORT
+    });
+    for mut stream in harness.both(Protocol::FastCgi) {
         ask(&mut stream, Protocol::FastCgi, "/hello");
         let (answer, ended) = read_to_end(&mut stream);
         ended.unwrap();
         assert!(head_and_body(&answer).1.starts_with(b"Hello, world\n"));
     }
-    house.line_with(&["RUST0053", "[debug]", "no other request within 300ms (--keep-alive)"]);
+    harness.line_with(&["RUST0053", "[debug]", "no other request within 300ms (--keep-alive)"]);
 }

@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::time::Duration;
 
 use super::harness::PROTOCOLS;
-use super::{Gate, TestProcess, errands, read_to_end};
+use super::{Gate, TestProcess, read_to_end, test_application};
 
 /// Returns a request without a body, with its last byte apart.
 fn request(protocol: crate::server::stream::tests::Protocol, path: &str) -> Vec<u8> {
@@ -32,17 +32,17 @@ fn request(protocol: crate::server::stream::tests::Protocol, path: &str) -> Vec<
 #[test]
 fn requests_in_flight_are_answered() {
     let gate = Gate::default();
-    let house = TestProcess::open(errands(&gate));
+    let harness = TestProcess::open(test_application(&gate));
     let mut running = Vec::new();
     for protocol in PROTOCOLS {
-        let mut stream = house.tcp(protocol);
+        let mut stream = harness.tcp(protocol);
         stream.write_all(&request(protocol, "/gate")).unwrap();
         running.push(stream);
     }
     gate.until_arrived(running.len());
     let mut begun = Vec::new();
     for protocol in PROTOCOLS {
-        let mut stream = house.unix(protocol);
+        let mut stream = harness.unix(protocol);
         let wire = request(protocol, "/hello");
         stream.write_all(&wire[..wire.len() - 3]).unwrap();
         begun.push((stream, wire));
@@ -50,16 +50,16 @@ fn requests_in_flight_are_answered() {
     #[cfg(feature = "fastcgi")]
     let mut kept = {
         use std::io::Read as _;
-        let mut stream = house.unix(crate::server::stream::tests::Protocol::FastCgi);
+        let mut stream = harness.unix(crate::server::stream::tests::Protocol::FastCgi);
         stream
             .write_all(&request(crate::server::stream::tests::Protocol::FastCgi, "/hello"))
             .unwrap();
         assert!(stream.read(&mut [0; 4096]).unwrap() > 0);
         stream
     };
-    house.drain();
+    harness.drain();
     // It drains once the listeners are closed.
-    while house.try_tcp(PROTOCOLS[0]).is_ok() {
+    while harness.try_tcp(PROTOCOLS[0]).is_ok() {
         std::thread::yield_now();
     }
     #[cfg(feature = "fastcgi")]
@@ -76,7 +76,7 @@ fn requests_in_flight_are_answered() {
         ended.unwrap();
         assert!(String::from_utf8_lossy(&answer).contains("through"), "{answer:?}");
     }
-    let log = house.ended();
+    let log = harness.ended();
     assert!(!log.contains("RUST00"), "{log}");
 }
 
@@ -86,8 +86,8 @@ fn requests_in_flight_are_answered() {
 fn a_kept_connection_is_served_until_it_is_idle() {
     use std::io::Read as _;
     let protocol = PROTOCOLS.into_iter().find(|protocol| protocol.name() == "fastcgi").unwrap();
-    let house = TestProcess::open(errands(&Gate::default()));
-    let mut streams = house.both(protocol);
+    let harness = TestProcess::open(test_application(&Gate::default()));
+    let mut streams = harness.both(protocol);
     for round in 0..12 {
         for stream in &mut streams {
             stream.write_all(&request(protocol, "/hello")).unwrap();
@@ -97,8 +97,8 @@ fn a_kept_connection_is_served_until_it_is_idle() {
             assert!(answer.contains("Hello, world"), "round {round}: {answer:?}");
         }
         if round == 0 {
-            house.drain();
-            while house.try_tcp(protocol).is_ok() {
+            harness.drain();
+            while harness.try_tcp(protocol).is_ok() {
                 std::thread::yield_now();
             }
         }
@@ -107,21 +107,21 @@ fn a_kept_connection_is_served_until_it_is_idle() {
     for stream in &mut streams {
         assert!(read_to_end(stream).0.is_empty());
     }
-    let log = house.ended();
+    let log = harness.ended();
     assert!(!log.contains("RUST00"), "{log}");
 }
 
 #[test]
-fn what_takes_too_long_is_given_up() {
+fn requests_that_take_too_long_are_abandoned() {
     let gate = Gate::default();
-    let house = TestProcess::open_with(errands(&gate), |_, times| {
+    let harness = TestProcess::open_with(test_application(&gate), |_, times| {
         times.graceful = Duration::from_millis(200);
     });
-    let mut stream = house.tcp(PROTOCOLS[0]);
+    let mut stream = harness.tcp(PROTOCOLS[0]);
     stream.write_all(&request(PROTOCOLS[0], "/gate")).unwrap();
     gate.until_arrived(1);
-    house.drain();
-    let log = house.ended();
+    harness.drain();
+    let log = harness.ended();
     assert!(log.contains("RUST0037") && log.contains("--graceful-timeout"), "{log}");
     gate.open();
 }

@@ -9,7 +9,7 @@ mod overload;
 #[cfg(any(feature = "scgi", feature = "uwsgi"))]
 mod single;
 
-pub(in crate::server) use self::apps::{Gate, errands};
+pub(in crate::server) use self::apps::{Gate, test_application};
 pub(in crate::server) use self::harness::{
     Protocol, Stream, TestProcess, head_and_body, read_to_end,
 };

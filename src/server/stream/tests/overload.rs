@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::deadlines::ask;
 use super::harness::PROTOCOLS;
-use super::{Gate, Stream, TestProcess, errands};
+use super::{Gate, Stream, TestProcess, test_application};
 
 const SHORT: Duration = Duration::from_millis(300);
 
@@ -27,14 +27,14 @@ fn until(stream: &mut Stream, text: &str) -> String {
 fn a_queued_request_is_not_cut_by_the_head_timeout() {
     for protocol in PROTOCOLS {
         let gate = Gate::default();
-        let house = TestProcess::open_with(errands(&gate), |limits, times| {
+        let harness = TestProcess::open_with(test_application(&gate), |limits, times| {
             limits.threads = 1;
             times.head = SHORT;
         });
-        let mut running = house.tcp(protocol);
+        let mut running = harness.tcp(protocol);
         ask(&mut running, protocol, "/gate");
         gate.until_arrived(1);
-        let mut queued = house.both(protocol);
+        let mut queued = harness.both(protocol);
         for stream in &mut queued {
             ask(stream, protocol, "/hello");
         }
@@ -44,7 +44,7 @@ fn a_queued_request_is_not_cut_by_the_head_timeout() {
         for stream in &mut queued {
             until(stream, "Hello, world");
         }
-        assert!(!house.log().contains("RUST0053"), "{}", house.log());
+        assert!(!harness.log().contains("RUST0053"), "{}", harness.log());
     }
 }
 
@@ -52,20 +52,20 @@ fn a_queued_request_is_not_cut_by_the_head_timeout() {
 fn a_request_that_waits_too_long_is_refused() {
     for protocol in PROTOCOLS {
         let gate = Gate::default();
-        let house = TestProcess::open_with(errands(&gate), |limits, times| {
+        let harness = TestProcess::open_with(test_application(&gate), |limits, times| {
             limits.threads = 1;
             times.queue = SHORT;
         });
-        let mut running = house.tcp(protocol);
+        let mut running = harness.tcp(protocol);
         ask(&mut running, protocol, "/gate");
         gate.until_arrived(1);
-        for mut stream in house.both(protocol) {
+        for mut stream in harness.both(protocol) {
             ask(&mut stream, protocol, "/hello");
             let answer = until(&mut stream, "</html>");
             assert!(answer.contains("503 Service Unavailable"), "{answer}");
             assert!(answer.contains("Retry-After: 1"), "{answer}");
         }
-        house.line_with(&["RUST0026", protocol.name(), "300ms (--queue-timeout)", "503"]);
+        harness.line_with(&["RUST0026", protocol.name(), "300ms (--queue-timeout)", "503"]);
         gate.open();
         until(&mut running, "through");
     }
@@ -75,24 +75,24 @@ fn a_request_that_waits_too_long_is_refused() {
 fn no_more_requests_wait_than_allowed() {
     for protocol in PROTOCOLS {
         let gate = Gate::default();
-        let house = TestProcess::open_with(errands(&gate), |limits, times| {
+        let harness = TestProcess::open_with(test_application(&gate), |limits, times| {
             (limits.threads, limits.queue) = (1, 2);
             times.head = Duration::from_secs(2);
         });
-        let mut running = house.tcp(protocol);
+        let mut running = harness.tcp(protocol);
         ask(&mut running, protocol, "/gate");
         gate.until_arrived(1);
-        let mut queued = house.both(protocol);
+        let mut queued = harness.both(protocol);
         for stream in &mut queued {
             ask(stream, protocol, "/hello");
         }
         // They have been seen.
         sleep(SHORT * 2);
-        let mut next = house.unix(protocol);
+        let mut next = harness.unix(protocol);
         ask(&mut next, protocol, "/hello");
         let answer = until(&mut next, "</html>");
         assert!(answer.contains("503 Service Unavailable"), "{answer}");
-        house.line_with(&["RUST0023", protocol.name(), "2 (--queue-size)"]);
+        harness.line_with(&["RUST0023", protocol.name(), "2 (--queue-size)"]);
         gate.open();
         until(&mut running, "through");
         for stream in &mut queued {
@@ -106,21 +106,21 @@ fn no_more_requests_wait_than_allowed() {
 fn a_client_that_leaves_is_not_served() {
     for protocol in PROTOCOLS {
         let gate = Gate::default();
-        let house = TestProcess::open_with(errands(&gate), |limits, times| {
+        let harness = TestProcess::open_with(test_application(&gate), |limits, times| {
             limits.threads = 1;
             times.head = Duration::from_secs(1);
         });
-        let mut running = house.tcp(protocol);
+        let mut running = harness.tcp(protocol);
         ask(&mut running, protocol, "/gate");
         gate.until_arrived(1);
         for _ in 0..10 {
-            let mut stream = house.unix(protocol);
+            let mut stream = harness.unix(protocol);
             ask(&mut stream, protocol, "/gate");
         }
         sleep(SHORT * 4);
         gate.open();
         until(&mut running, "through");
-        let mut last = house.unix(protocol);
+        let mut last = harness.unix(protocol);
         ask(&mut last, protocol, "/hello");
         last.flush().unwrap();
         until(&mut last, "Hello, world");

@@ -2,7 +2,7 @@
 
 use std::io::{Read as _, Write as _};
 
-use super::{Gate, TestProcess, errands, head_and_body, read_to_end};
+use super::{Gate, TestProcess, head_and_body, read_to_end, test_application};
 use crate::protocol::params::Params;
 use crate::server::stream::tests::Protocol;
 
@@ -52,10 +52,10 @@ fn status(protocol: Protocol, status: &str) -> String {
 
 #[test]
 fn requests_and_bodies_of_all_sizes() {
-    let house = TestProcess::open(errands(&Gate::default()));
+    let harness = TestProcess::open(test_application(&Gate::default()));
     for &protocol in SINGLE {
         for size in [0, 1, 1000, 65_536, 131_072, 700_001] {
-            for mut stream in house.both(protocol) {
+            for mut stream in harness.both(protocol) {
                 let body: Vec<u8> = (0..size).map(|i| (i % 251) as u8).collect();
                 stream.write_all(&head(protocol, "/echo", size)).unwrap();
                 stream.write_all(&body).unwrap();
@@ -76,11 +76,11 @@ fn requests_and_bodies_of_all_sizes() {
 #[test]
 fn half_closed_behind_the_request() {
     let gate = Gate::default();
-    let house = TestProcess::open(errands(&gate));
+    let harness = TestProcess::open(test_application(&gate));
     let mut arrived = 0;
     for &protocol in SINGLE {
         for path in ["/gate", "/echo", "/stream?100"] {
-            for mut stream in house.both(protocol) {
+            for mut stream in harness.both(protocol) {
                 let body = if path == "/echo" { &b"a body"[..] } else { b"" };
                 stream.write_all(&head(protocol, path, body.len())).unwrap();
                 stream.write_all(body).unwrap();
@@ -107,9 +107,9 @@ fn half_closed_behind_the_request() {
 
 #[test]
 fn byte_by_byte() {
-    let house = TestProcess::open(errands(&Gate::default()));
+    let harness = TestProcess::open(test_application(&Gate::default()));
     for &protocol in SINGLE {
-        let mut stream = house.tcp(protocol);
+        let mut stream = harness.tcp(protocol);
         for byte in [&head(protocol, "/echo", 5)[..], b"bytes"].concat() {
             stream.write_all(&[byte]).unwrap();
         }
@@ -120,9 +120,9 @@ fn byte_by_byte() {
 
 #[test]
 fn full_duplex() {
-    let house = TestProcess::open(errands(&Gate::default()));
+    let harness = TestProcess::open(test_application(&Gate::default()));
     for &protocol in SINGLE {
-        for mut stream in house.both(protocol) {
+        for mut stream in harness.both(protocol) {
             let mut params = params("/duplex", 50);
             params.push(b"SERVER_SOFTWARE", b"lighttpd/1.4.76");
             stream.write_all(&encode(protocol, &params)).unwrap();
@@ -143,10 +143,10 @@ fn full_duplex() {
 /// Of more than sockets and memory hold nothing comes back before all has been sent, as it is with
 /// mod_proxy_scgi and mod_proxy_uwsgi.
 #[test]
-fn an_echo_to_who_does_not_read_before_all_is_sent() {
-    let house = TestProcess::open(errands(&Gate::default()));
+fn an_echo_to_a_client_that_sends_all_before_it_reads() {
+    let harness = TestProcess::open(test_application(&Gate::default()));
     for &protocol in SINGLE {
-        for mut stream in house.both(protocol) {
+        for mut stream in harness.both(protocol) {
             let body: Vec<u8> = (0..5_000_000).map(|i| (i % 251) as u8).collect();
             stream.write_all(&head(protocol, "/duplex", body.len())).unwrap();
             stream.write_all(&body).unwrap();
@@ -161,9 +161,9 @@ fn an_echo_to_who_does_not_read_before_all_is_sent() {
 /// is there long before, must not get lost.
 #[test]
 fn an_early_answer_is_read_late() {
-    let house = TestProcess::open(errands(&Gate::default()));
+    let harness = TestProcess::open(test_application(&Gate::default()));
     for &protocol in SINGLE {
-        for mut stream in house.both(protocol) {
+        for mut stream in harness.both(protocol) {
             let size = 2_000_000;
             stream.write_all(&head(protocol, "/early", size)).unwrap();
             stream.write_all(&vec![b'x'; size]).unwrap();
@@ -180,9 +180,9 @@ fn an_early_answer_is_read_late() {
 /// breaks.
 #[test]
 fn an_early_answer_to_a_slow_body() {
-    let house = TestProcess::open(errands(&Gate::default()));
+    let harness = TestProcess::open(test_application(&Gate::default()));
     for &protocol in SINGLE {
-        let mut stream = house.tcp(protocol);
+        let mut stream = harness.tcp(protocol);
         stream.write_all(&head(protocol, "/early", 12)).unwrap();
         for _ in 0..12 {
             std::thread::sleep(std::time::Duration::from_millis(250));
@@ -195,17 +195,17 @@ fn an_early_answer_to_a_slow_body() {
 }
 
 #[test]
-fn what_fails_and_what_breaks() {
-    let house = TestProcess::open(errands(&Gate::default()));
+fn failed_and_broken_responses() {
+    let harness = TestProcess::open(test_application(&Gate::default()));
     for &protocol in SINGLE {
         for path in ["/fail", "/panic"] {
-            let mut stream = house.unix(protocol);
+            let mut stream = harness.unix(protocol);
             stream.write_all(&head(protocol, path, 0)).unwrap();
             let (answer, _) = read_to_end(&mut stream);
             let (head, _) = head_and_body(&answer);
             assert!(head.starts_with(&status(protocol, "500")), "{head}");
         }
-        for mut stream in house.both(protocol) {
+        for mut stream in harness.both(protocol) {
             stream.write_all(&head(protocol, "/broken?100", 0)).unwrap();
             let (answer, ended) = read_to_end(&mut stream);
             assert!(ended.is_err(), "it looks whole: {answer:?}");
@@ -215,12 +215,12 @@ fn what_fails_and_what_breaks() {
 
 /// However the request came, and though the application has read all of it.
 #[test]
-fn what_breaks_is_a_reset() {
-    let house = TestProcess::open(errands(&Gate::default()));
+fn a_broken_response_is_a_reset() {
+    let harness = TestProcess::open(test_application(&Gate::default()));
     let sizes = [0, 1, 2, 100, 16 * 1024, 40_000, 300_000];
     for (&protocol, size) in SINGLE.iter().flat_map(|p| sizes.map(|size| (p, size))) {
         for at_once in [true, false] {
-            for mut stream in house.both(protocol) {
+            for mut stream in harness.both(protocol) {
                 let body = vec![b'b'; size];
                 let (first, last) = body.split_at(if at_once { 0 } else { size / 2 });
                 let head = head(protocol, "/broken?100", size);
@@ -240,9 +240,9 @@ fn what_breaks_is_a_reset() {
 
 #[test]
 fn a_body_that_is_cut() {
-    let house = TestProcess::open(errands(&Gate::default()));
+    let harness = TestProcess::open(test_application(&Gate::default()));
     for &protocol in SINGLE {
-        for mut stream in house.both(protocol) {
+        for mut stream in harness.both(protocol) {
             stream.write_all(&head(protocol, "/echo", 100)).unwrap();
             stream.write_all(b"ten bytes.").unwrap();
             stream.half_close();
@@ -256,10 +256,10 @@ fn a_body_that_is_cut() {
 #[test]
 fn a_client_that_leaves() {
     let gate = Gate::default();
-    let house = TestProcess::open(errands(&gate));
+    let harness = TestProcess::open(test_application(&gate));
     let mut arrived = 0;
     for &protocol in SINGLE {
-        for mut stream in house.both(protocol) {
+        for mut stream in harness.both(protocol) {
             stream.write_all(&head(protocol, "/gate-write", 0)).unwrap();
             arrived += 1;
             gate.until_arrived(arrived);
@@ -273,7 +273,8 @@ fn a_client_that_leaves() {
 
 #[test]
 fn violations_cost_the_connection_and_say_what() {
-    let house = TestProcess::open_with(errands(&Gate::default()), |limits, _| limits.head = 2000);
+    let harness =
+        TestProcess::open_with(test_application(&Gate::default()), |limits, _| limits.head = 2000);
     for &protocol in SINGLE {
         let long = head(protocol, &format!("/{}", "x".repeat(3000)), 0);
         for (wire, says) in [
@@ -284,16 +285,20 @@ fn violations_cost_the_connection_and_say_what() {
                 if protocol.name() == "uwsgi" { "modifier1 is 5" } else { "byte 0" },
             ),
         ] {
-            for mut stream in house.both(protocol) {
+            for mut stream in harness.both(protocol) {
                 stream.write_all(&wire).unwrap();
                 let (answer, _) = read_to_end(&mut stream);
                 assert!(answer.is_empty());
             }
-            house.line_with(&["RUST0054", protocol.name(), "peer 127.0.0.1:", says]);
+            harness.line_with(&["RUST0054", protocol.name(), "peer 127.0.0.1:", says]);
         }
-        let mut stream = house.unix(protocol);
+        let mut stream = harness.unix(protocol);
         stream.write_all(&head(protocol, "/hello", 0)[..9]).unwrap();
         drop(stream);
-        house.line_with(&["RUST0054", protocol.name(), "within a request head, of which 9 bytes"]);
+        harness.line_with(&[
+            "RUST0054",
+            protocol.name(),
+            "within a request head, of which 9 bytes",
+        ]);
     }
 }

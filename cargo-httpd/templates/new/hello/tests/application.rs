@@ -15,7 +15,7 @@ fn greets() {
 }
 
 #[test]
-fn what_is_not_ascii_is_escaped() {
+fn characters_outside_ascii_are_escaped() {
     let answer = TestRequest::get("/@NAME@/%ff").mount("/@NAME@").call(&hello);
     assert_eq!(answer.text(), "Hello, \\xff\n");
 }

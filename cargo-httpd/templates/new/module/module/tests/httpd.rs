@@ -33,7 +33,7 @@ mpm_tests! {
 }
 
 #[test]
-fn what_is_wrong_stops_the_server() {
+fn mistakes_stop_the_server() {
     let said = |old: &str, new: &str| {
         let conf = CONF.replace(old, new);
         let said = Server::builder().module("mod_@CRATE@.so").conf(&conf).configtest();
