@@ -79,6 +79,7 @@ macro_rules! module {
                     Ok(name) => name,
                     Err(_) => panic!("a module's name has no NUL in it"),
                 };
+            const VERSION: &'static str = ::core::env!("CARGO_PKG_VERSION");
             type Config = $crate::module!(@or [$($config)?] [()]);
             const DIRECTIVES: &'static [$crate::module::Directive<Self::Config>] =
                 &[$($($directive),*)?];

@@ -54,6 +54,8 @@ use request_note::RequestNote;
 pub unsafe trait Module: 'static {
     /// The module's name in httpd: `mod_x.c`.
     const NAME: &'static CStr;
+    /// The version of the module's package.
+    const VERSION: &'static str;
     /// The record of the module's own directives.
     type Config: Config;
     /// The module's own directives.

@@ -1,5 +1,5 @@
-//! The section of mod_status's page: each process group of this module, its processes, and the
-//! requests that they work on.
+//! The section of mod_status's page: the module and its version, each of its process groups, their
+//! processes, and the requests that they work on.
 
 use std::fmt::Write as _;
 use std::marker::PhantomData;
@@ -15,7 +15,22 @@ pub(super) struct Page<M>(PhantomData<M>);
 
 impl<M: Module> StatusPageHook for Page<M> {
     fn section(_request: &Request<'_>, is_short: bool) -> String {
-        daemon::with_groups(|groups| groups.iter().map(|group| section(group, is_short)).collect())
+        let mut text = module(&M::NAME.to_string_lossy(), M::VERSION, is_short);
+        daemon::with_groups(|groups| {
+            text.extend(groups.iter().map(|group| section(group, is_short)));
+        });
+        text
+    }
+}
+
+/// Returns the line on the module itself.
+fn module(name: &str, version: &str, is_short: bool) -> String {
+    let kit = env!("CARGO_PKG_VERSION");
+    let (name, version) = (escape(name), escape(version));
+    if is_short {
+        format!("RustModule[{name}]Version: {version}\nRustModule[{name}]Kit: {kit}\n")
+    } else {
+        format!("<hr />\n<h2>Rust module {name}</h2>\n<p>Version {version}, mod_rust {kit}</p>\n")
     }
 }
 
@@ -141,6 +156,14 @@ mod tests {
     #[test]
     fn data_of_clients_are_escaped() {
         assert_eq!(escape("<b>&\"\u{7}"), "&lt;b&gt;&amp;&quot;\u{fffd}");
+    }
+
+    #[test]
+    fn both_forms_name_the_module() {
+        assert!(module("mod_shop.c", "0.2.0", false).contains("<h2>Rust module mod_shop.c</h2>"));
+        let lines = module("mod_shop.c", "0.2.0", true);
+        assert!(lines.starts_with("RustModule[mod_shop.c]Version: 0.2.0\n"), "{lines}");
+        assert!(lines.lines().all(|line| line.starts_with("RustModule[mod_shop.c]")), "{lines}");
     }
 
     #[test]

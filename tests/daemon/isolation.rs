@@ -127,7 +127,9 @@ fn others_are_well(stage: &Stage) {
         stage.group("probe").pids().iter().any(|&pid| pid != process)
     });
     stage.wait_for("an answer", || stage.get("/probe/bytes/10").status == 200);
-    assert!(stage.get("/server-status?auto").text().contains("RustGroup[app]Ready"));
+    let status = stage.get("/server-status?auto");
+    assert!(status.text().contains("RustGroup[app]Ready"), "{status:?}");
+    assert!(status.text().contains("RustModule[mod_rust.c]Version: "), "{status:?}");
 }
 
 fn tampered(arguments: &str) -> Stage {

@@ -2,6 +2,7 @@
 
 mod books;
 mod files;
+mod frameworks;
 mod office;
 mod site;
 mod starwars;
