@@ -162,8 +162,9 @@ codes! {
         "No daemon process of the group became ready, or no connection to one succeeded.";
         "Fix what the row above names, or raise `connect-timeout`.";
     QueueFull = 23, Some(Level::Error), "the queue for a thread is full":
-        "Every thread is busy, and `queue-size` requests already wait.";
-        "Raise `threads`, `processes`, `max-processes` or `queue-size`.";
+        "Every thread is busy, and `queue-size` (`--queue-size` of a program) requests already wait.";
+        "Raise `threads`, `processes`, `max-processes` or `queue-size`; for a program `--threads`, \
+         `--workers` or `--queue-size`.";
     CircuitOpen = 24, Some(Level::Error), "the process group's processes fail to start":
         "The last starts of the group's processes failed, and no process is ready.";
         "Fix what RUST0031 or RUST0033 names.";
@@ -172,8 +173,10 @@ codes! {
          that is 0).";
         "Raise `socket-timeout` if the application may pause for that long.";
     QueueTimeout = 26, Some(Level::Error), "the request waited for a thread for too long":
-        "The request waited for a thread for longer than `queue-timeout`.";
-        "Raise `threads` or `processes`, or find out why requests hang.";
+        "The request waited for a thread for longer than `queue-timeout` (`--queue-timeout` of a \
+         program).";
+        "Raise `threads` or `processes` (for a program `--threads` or `--workers`), or find out why \
+         requests hang.";
     RequestTimeout = 27, Some(Level::Error), "the request took too long":
         "The application worked on the request for longer than `request-timeout`.";
         "Limit how long the application waits for other services, or raise `request-timeout`. \
@@ -263,6 +266,9 @@ codes! {
     RequestsFull = 57, Some(Level::Warn), "there are as many requests as allowed":
         "A web server sends more requests at once than `--max-connections` allows.";
         "Raise `--max-connections` or `--workers`.";
+    HeadsFull = 60, Some(Level::Warn), "unfinished request heads hold as many bytes as allowed":
+        "Clients began large request heads and did not finish them.";
+        "Lower `--head-timeout` or `--max-head`, or let a web server in front read the heads.";
     WorkerEnded = 70, Some(Level::Error), "a worker process ended by itself":
         "A worker process ended unexpectedly: a fault, `abort`, a signal, or a lack of memory.";
         "Read the application's own lines before this one.";

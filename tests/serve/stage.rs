@@ -39,6 +39,15 @@ impl mod_rust::Application for Stage {
     }
 }
 
+/// Notes beside `file` that a request begins or ends.
+fn trace(file: Option<&Path>, event: &str) {
+    if let Some(file) = file {
+        let path = file.with_extension("trace");
+        let opened = std::fs::OpenOptions::new().create(true).append(true).open(path);
+        opened.and_then(|mut file| file.write_all(event.as_bytes())).expect("a file");
+    }
+}
+
 fn stage<'x>(
     mut environ: Environ<'x>,
     start_response: StartResponse<'x>,
@@ -75,10 +84,14 @@ fn stage<'x>(
             let body = environ.input().read_all(1 << 20)?;
             text(start_response, body)
         }
+        // More than any socket takes.
+        b"/huge" => text(start_response, vec![b'x'; 64 << 20]),
         b"/wait" => {
+            trace(held_by, "+");
             while held_by.is_some_and(Path::exists) {
                 std::thread::sleep(std::time::Duration::from_millis(5));
             }
+            trace(held_by, "-");
             text(start_response, b"waited".to_vec())
         }
         b"/away" => {

@@ -14,6 +14,7 @@ use crate::os::monotonic_us;
 use crate::protocol::fastcgi::{
     HEADER, ProtocolStatus, RecordHeader, RecordKind, Role, put_end, put_stream_end,
 };
+use crate::server::site::Refusal;
 use crate::server::stream::{
     self, Buffer, Due, Framing, Output, ReadOutcome, StreamConnection, StreamWorker, Then,
     expect_soon, put_refusal,
@@ -45,12 +46,13 @@ pub(super) fn serve(worker: &mut StreamWorker, connection: &Arc<StreamConnection
             match step(worker, connection, &mut piece) {
                 Ok(ReadStep::Go | ReadStep::Own(_) | ReadStep::OwnEnd) => {}
                 Ok(ReadStep::More) => break,
-                Ok(ReadStep::Ready(request)) if worker.refuses => {
-                    if !refuse(worker, connection, *request) {
-                        return worker.process.cut(connection);
-                    }
-                }
                 Ok(ReadStep::Ready(request)) => {
+                    if let Some(refusal) = worker.refuses {
+                        if !refuse(worker, connection, *request, refusal) {
+                            return worker.process.cut(connection);
+                        }
+                        continue;
+                    }
                     let full = received == ReadOutcome::Full;
                     match begin(worker, connection, request, piece, full) {
                         Left::Alone => return,
@@ -66,7 +68,9 @@ pub(super) fn serve(worker: &mut StreamWorker, connection: &Arc<StreamConnection
                     while !connection.release() {}
                     return;
                 }
-                Ok(ReadStep::Violation(why)) => return worker.process.violated(connection, &why),
+                Ok(ReadStep::Violation(fault, why)) => {
+                    return worker.process.violated(connection, fault, &why);
+                }
                 Err(Closed) => return worker.process.cut(connection),
             }
         }
@@ -80,6 +84,9 @@ pub(super) fn serve(worker: &mut StreamWorker, connection: &Arc<StreamConnection
             return worker.process.forget(connection);
         }
         put_down(worker, connection, piece);
+        if !connection.has_room() {
+            return worker.process.crowded(connection);
+        }
         if connection.release() {
             return;
         }
@@ -89,14 +96,23 @@ pub(super) fn serve(worker: &mut StreamWorker, connection: &Arc<StreamConnection
 }
 
 /// Answers a request that no thread takes up. Returns whether that is possible.
-fn refuse(worker: &mut StreamWorker, connection: &StreamConnection, request: CompleteHead) -> bool {
+fn refuse(
+    worker: &mut StreamWorker,
+    connection: &StreamConnection,
+    request: CompleteHead,
+    refusal: Refusal,
+) -> bool {
     let StreamWorker { process, states, .. } = worker;
     let mut output = Output::new();
     output.begin(Framing::Stdout(request.id));
-    put_refusal(&mut output, |head, into| head.write_cgi(into));
+    put_refusal(&mut output, refusal, |head, into| head.write_cgi(into));
+    let status = match refusal {
+        Refusal::QueueFull => ProtocolStatus::OVERLOADED,
+        Refusal::QueueTimeout => ProtocolStatus::REQUEST_COMPLETE,
+    };
     output.record(|into| {
         put_stream_end(into, RecordKind::STDOUT, request.id);
-        put_end(into, request.id, 0, ProtocolStatus::OVERLOADED);
+        put_end(into, request.id, 0, status);
     });
     let mut table = multiplexer(connection).table();
     if let Some(at) = table.position(request.id) {
@@ -187,7 +203,7 @@ fn take_up(worker: &mut StreamWorker, connection: &StreamConnection) -> RecordPi
     let mut kept = connection.kept();
     if !kept.rest.is_empty() {
         worker.buffer.put(&kept.rest);
-        kept.rest.clear();
+        kept.clear();
         kept.rest.shrink_to(HEADER);
     }
     drop(kept);

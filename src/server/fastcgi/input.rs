@@ -163,9 +163,9 @@ impl<'r, 'c> FastCgiInput<'r, 'c> {
                     while !connection.release() {}
                     return Ok(Some(()));
                 }
-                ReadStep::Violation(why) => {
-                    process.violated(connection, &why);
-                    let error = format!("the web server broke the protocol: {why}");
+                ReadStep::Violation(fault, why) => {
+                    process.violated(connection, fault, &why);
+                    let error = format!("the connection is closed: {why}");
                     return Err(Error::of(ErrorKind::InputMalformed, error));
                 }
                 ReadStep::More => match self.inbound.receive(self.buffer) {

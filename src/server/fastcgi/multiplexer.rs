@@ -7,6 +7,7 @@ use std::task::Waker;
 use super::piece::RecordPiece;
 use crate::protocol::fastcgi::{ParamsReader, RequestFlow, Role};
 use crate::protocol::params::Params;
+use crate::server::site::{HeadBudget, HeadShare};
 use crate::server::stream::{Due, StreamConnection, StreamProcess, us};
 
 /// The most input that is kept for a request which does not read, in bytes.
@@ -55,6 +56,9 @@ pub(super) struct IncomingHead {
     pub(super) reader: ParamsReader,
     /// The PARAMS have ended. Without a length of the input, it is not known whether there is any.
     pub(super) params_over: bool,
+    /// The bytes that have come.
+    size: usize,
+    share: Option<HeadShare>,
 }
 
 /// A request whose head is whole.
@@ -115,6 +119,22 @@ impl Multiplexer {
     /// Returns whether requests run.
     pub(super) fn is_busy(&self) -> bool {
         self.table().requests.iter().any(|entry| entry.head.is_none())
+    }
+}
+
+impl IncomingHead {
+    /// Notes that so many bytes more have come. Returns whether `budget` has room for them.
+    pub(super) fn grows(&mut self, more: usize, budget: &Arc<HeadBudget>) -> bool {
+        self.size += more;
+        self.share.get_or_insert_with(|| budget.share()).set(self.size)
+    }
+
+    /// Notes that the head is whole or given up.
+    pub(super) fn is_done(&mut self) {
+        self.size = 0;
+        if let Some(share) = &mut self.share {
+            share.clear();
+        }
     }
 }
 

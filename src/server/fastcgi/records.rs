@@ -29,8 +29,8 @@ pub(super) enum ReadStep {
     OwnEnd,
     /// The record at the front is for a full queue.
     QueueFull,
-    /// The peer broke the protocol.
-    Violation(String),
+    /// The connection is closed, as the peer broke the protocol or asked for too much.
+    Violation(Fault, String),
 }
 
 /// The reader of a connection and its state.
@@ -61,7 +61,7 @@ impl RecordReader<'_> {
         let Some(header) = buffer.unread().first_chunk::<HEADER>() else { return ReadStep::More };
         let header = match RecordHeader::decode(header) {
             Ok(header) => header,
-            Err(error) => return ReadStep::Violation(error.to_string()),
+            Err(error) => return violation(error.to_string()),
         };
         match header.kind {
             RecordKind::PARAMS | RecordKind::STDIN | RecordKind::DATA => {
@@ -73,7 +73,7 @@ impl RecordReader<'_> {
                 self.message(table, buffer)
             }
             kind if kind.is_known() => {
-                ReadStep::Violation(format!("FastCGI {kind}: it is for applications to send"))
+                violation(format!("FastCGI {kind}: it is for applications to send"))
             }
             kind => {
                 if header.request_id == 0 {
@@ -91,7 +91,7 @@ impl RecordReader<'_> {
         let record = match fcgi::split(buffer.unread()) {
             Ok(Some(record)) => record,
             Ok(None) => return ReadStep::More,
-            Err(error) => return ReadStep::Violation(error.to_string()),
+            Err(error) => return violation(error.to_string()),
         };
         let step = match record.message() {
             Ok(RecordContent::Begin(id, begin)) => {
@@ -108,7 +108,7 @@ impl RecordReader<'_> {
                 ReadStep::Go
             }
             Ok(_) => ReadStep::Go,
-            Err(error) => ReadStep::Violation(error.to_string()),
+            Err(error) => violation(error.to_string()),
         };
         let size = record.size();
         buffer.consume(size);
@@ -123,7 +123,7 @@ impl RecordReader<'_> {
         keep_conn: bool,
     ) -> ReadStep {
         if table.position(id).is_some() {
-            return ReadStep::Violation(format!(
+            return violation(format!(
                 "FastCGI BEGIN_REQUEST: request id {id} is in use; allowed are others"
             ));
         }
@@ -187,14 +187,14 @@ impl RecordReader<'_> {
         let entry = &mut table.requests[at];
         let step = match entry.flow.pass(header) {
             Ok(step) => step,
-            Err(error) => return ReadStep::Violation(error.to_string()),
+            Err(error) => return violation(error.to_string()),
         };
         let role = entry.flow.role();
         match step {
             Flowed::ParamsEnd => {
                 let Some(head) = &mut entry.head else { return ReadStep::Go };
                 if let Err(error) = head.reader.finish() {
-                    return ReadStep::Violation(with_option(&error));
+                    return violation(with_option(&error));
                 }
                 head.params_over = true;
                 let is_ready = role == Role::AUTHORIZER || has_input(&head.params);
@@ -232,12 +232,16 @@ impl RecordReader<'_> {
             let bytes = &buffer.unread()[..there];
             match &mut entry.head {
                 Some(head) if kind == RecordKind::PARAMS => {
+                    let budget = &self.process.site.heads;
+                    if !head.grows(there, budget) {
+                        return ReadStep::Violation(Fault::HeadsFull, budget.text());
+                    }
                     let limits = ParamLimits {
                         head: self.process.site.limits.head,
                         ..ParamLimits::default()
                     };
                     if let Err(error) = head.reader.feed(bytes, &mut head.params, &limits) {
-                        return ReadStep::Violation(with_option(&error));
+                        return violation(with_option(&error));
                     }
                 }
                 Some(_) => return ready(entry),
@@ -262,9 +266,14 @@ impl RecordReader<'_> {
     }
 }
 
+fn violation(why: String) -> ReadStep {
+    ReadStep::Violation(Fault::Violation, why)
+}
+
 /// The request's head is whole.
 fn ready(entry: &mut RequestEntry) -> ReadStep {
-    let Some(head) = entry.head.take() else { return ReadStep::Go };
+    let Some(mut head) = entry.head.take() else { return ReadStep::Go };
+    head.is_done();
     ReadStep::Ready(Box::new(CompleteHead {
         id: entry.id,
         role: entry.flow.role(),

@@ -55,6 +55,7 @@ impl SpareHeads {
         head.reader.reset();
         head.reader.shrink_to(KEEP);
         head.params_over = false;
+        head.is_done();
         match Arc::get_mut(&mut channel) {
             Some(channel) => channel.reset(),
             // Somebody still looks at it.

@@ -45,8 +45,6 @@ pub(super) struct Gone;
 #[derive(Debug, Default)]
 pub(super) struct ParkedOutput {
     bytes: AtomicUsize,
-    /// Threads that wait for a reader, because their response has parked as much as it may.
-    pub(super) blocked: AtomicUsize,
 }
 
 /// The output of one response, between the application's thread and the connection.
@@ -130,9 +128,10 @@ impl ResponseOutput {
         self.state().writer = Some(waker);
     }
 
-    fn poll_pop(&self, waker: &Waker) -> Poll<Option<Piece>> {
+    /// Takes the next piece, or so many bytes of it.
+    fn poll_pop(&self, most: usize, waker: &Waker) -> Poll<Option<Piece>> {
         let mut state = self.state();
-        let Some(piece) = state.pieces.pop_front() else {
+        let Some(piece) = state.pop(most) else {
             if state.is_complete {
                 return Poll::Ready(None);
             }
@@ -167,6 +166,17 @@ impl ResponseOutput {
     }
 }
 
+impl OutputState {
+    fn pop(&mut self, most: usize) -> Option<Piece> {
+        if let Some(Ok(frame)) = self.pieces.front_mut()
+            && let Some(data) = frame.data_mut().filter(|data| data.len() > most)
+        {
+            return Some(Ok(Frame::data(data.split_to(most))));
+        }
+        self.pieces.pop_front()
+    }
+}
+
 fn size(piece: &Piece) -> usize {
     piece.as_ref().ok().and_then(Frame::data_ref).map_or(0, Bytes::len)
 }
@@ -184,8 +194,18 @@ impl Drop for OutputReader {
 /// The body of a response: there as a whole, or still being made.
 #[derive(Debug)]
 pub(super) enum ResponseBody {
-    Whole { data: Bytes, trailers: Option<HeaderMap>, _reader: Option<OutputReader> },
-    Stream { reader: OutputReader, breaks: bool },
+    /// `piece` bytes at most are given at once.
+    Whole {
+        data: Bytes,
+        piece: usize,
+        trailers: Option<HeaderMap>,
+        _reader: Option<OutputReader>,
+    },
+    Stream {
+        reader: OutputReader,
+        piece: usize,
+        breaks: bool,
+    },
 }
 
 impl Body for ResponseBody {
@@ -197,23 +217,26 @@ impl Body for ResponseBody {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
         match &mut *self {
-            Self::Whole { data, .. } if !data.is_empty() => {
-                Poll::Ready(Some(Ok(Frame::data(std::mem::take(data)))))
+            Self::Whole { data, piece, .. } if !data.is_empty() => {
+                let size = data.len().min(*piece);
+                Poll::Ready(Some(Ok(Frame::data(data.split_to(size)))))
             }
             Self::Whole { trailers, .. } => {
                 Poll::Ready(trailers.take().map(Frame::trailers).map(Ok))
             }
             Self::Stream { breaks: true, .. } => Poll::Ready(Some(Err(Broken))),
-            Self::Stream { reader, breaks } => match reader.0.poll_pop(context.waker()) {
-                // hyper drops what it has not sent yet when a body fails, and sends it when there
-                // is nothing to do for the moment.
-                Poll::Ready(Some(Err(Broken))) => {
-                    *breaks = true;
-                    context.waker().wake_by_ref();
-                    Poll::Pending
+            Self::Stream { reader, piece, breaks } => {
+                match reader.0.poll_pop(*piece, context.waker()) {
+                    // hyper drops what it has not sent yet when a body fails, and sends it when there
+                    // is nothing to do for the moment.
+                    Poll::Ready(Some(Err(Broken))) => {
+                        *breaks = true;
+                        context.waker().wake_by_ref();
+                        Poll::Pending
+                    }
+                    polled => polled,
                 }
-                polled => polled,
-            },
+            }
         }
     }
 
@@ -232,7 +255,7 @@ impl Body for ResponseBody {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::server::site::Timeouts;
+    use crate::server::site::{HeadBudget, Limits, Timeouts};
 
     fn data(size: usize) -> Option<Piece> {
         Some(Ok(Frame::data(Bytes::from(vec![0; size]))))
@@ -241,7 +264,8 @@ mod tests {
     #[test]
     fn a_response_parks_so_much_and_gives_it_back() {
         let parked = Arc::<ParkedOutput>::default();
-        let activity = Activity::new(Timeouts::default());
+        let share = HeadBudget::new(&Limits::default()).share();
+        let activity = Activity::new(Timeouts::default(), share, 0);
         let (first, one) = ResponseOutput::new(parked.clone(), activity.clone());
         let (second, two) = ResponseOutput::new(parked.clone(), activity);
         let waker = Waker::noop();
@@ -251,7 +275,7 @@ mod tests {
         let mut more = data(1);
         assert_eq!(first.poll_push(&mut more, waker), Poll::Pending);
         assert!(more.is_some(), "it is the caller's still");
-        assert!(first.poll_pop(waker).is_ready());
+        assert!(first.poll_pop(RESPONSE_MAX, waker).is_ready());
         assert_eq!(first.poll_push(&mut more, waker), Poll::Ready(Ok(())));
         parked.bytes.fetch_add(PROCESS_MAX, Ordering::Relaxed);
         assert_eq!(second.poll_push(&mut data(9), waker), Poll::Ready(Ok(())), "the first piece");

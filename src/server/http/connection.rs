@@ -266,7 +266,7 @@ async fn connection(
     ends: Ends,
 ) {
     let (limits, timeouts) = (shared.site.limits, shared.site.timeouts);
-    let activity = Activity::new(timeouts);
+    let activity = Activity::new(timeouts, shared.site.heads.share(), limits.head);
     let mut stream = Box::pin(TimeoutStream::new(stream));
     stream.as_mut().set_write_timeout_pinned(Some(timeouts.send));
     let mut builder = Builder::new(TokioExecutor::new());
@@ -337,6 +337,7 @@ async fn connection(
             }
             return;
         }
+        Ok(Err(error)) if is_late(&*error) => unread(timeouts.send),
         Ok(Err(error)) => {
             let text = Code::PeerViolation
                 .line(format_args!("http: the connection with {peer} ended: {error}"));
@@ -364,17 +365,25 @@ async fn connection(
                     Level::Debug,
                     format!("it sent no other request within {keep_alive:?} (--keep-alive)"),
                 ),
-                Expired::Unread => (
-                    Code::SendTimeout,
-                    Level::Warn,
-                    format!("it took nothing of its response for {send:?} (--send-timeout)"),
-                ),
+                Expired::Unread => unread(send),
+                Expired::Crowded => (Code::HeadsFull, Level::Warn, shared.site.heads.text()),
                 Expired::Drained => return,
             }
         }
     };
     let text = code.line(format_args!("http {name}: peer {peer}: {what}; closing the connection"));
     shared.site.log.line(level, &text);
+}
+
+fn unread(time: Duration) -> (Code, Level, String) {
+    let text = format!("it took nothing of its response for {time:?} (--send-timeout)");
+    (Code::SendTimeout, Level::Warn, text)
+}
+
+/// Returns whether the stream's time for a write was up.
+fn is_late(error: &(dyn std::error::Error + 'static)) -> bool {
+    let is_of_time = |error: &io::Error| error.kind() == io::ErrorKind::TimedOut;
+    error.downcast_ref::<io::Error>().is_some_and(is_of_time) || error.source().is_some_and(is_late)
 }
 
 fn peer(peer: Option<SocketAddr>) -> String {

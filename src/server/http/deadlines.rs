@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::oneshot;
 
-use crate::server::site::Timeouts;
+use crate::server::site::{HeadShare, Timeouts};
 
 /// Closes a kept connection of a process that drains: a proxy may send a request until then.
 const DRAIN_IDLE: Duration = Duration::from_millis(100);
@@ -33,6 +33,8 @@ pub(super) enum Expired {
     Drained,
     /// The client took nothing of a response that is complete.
     Unread,
+    /// The unfinished heads of all connections have no room for this one's.
+    Crowded,
 }
 
 /// The activity on one connection, from which its deadline follows.
@@ -48,6 +50,14 @@ struct ConnectionPhase {
     frames: Frames,
     /// The start of a preface or head that is not complete.
     head_since: Option<Instant>,
+    /// The bytes that have come of it (HTTP/1).
+    head_size: usize,
+    /// The most that a head may have: HPACK expands a few bytes to as many.
+    head_max: usize,
+    /// Its part of what the process may hold of unfinished heads.
+    share: HeadShare,
+    /// The time at which there was no room for it.
+    crowded_at: Option<Instant>,
     /// The last sign that the client takes part.
     active_at: Instant,
     /// The start of the drain.
@@ -73,12 +83,17 @@ enum Version {
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 impl Activity {
-    /// Returns the activity of a connection that has just been accepted.
-    pub(super) fn new(timeouts: Timeouts) -> Arc<Self> {
+    /// Returns the activity of a connection that has just been accepted. Its unfinished head is `share`
+    /// of the process's, and has `head_max` bytes at most.
+    pub(super) fn new(timeouts: Timeouts, share: HeadShare, head_max: usize) -> Arc<Self> {
         let state = ConnectionPhase {
             version: Version::Unknown(0),
             frames: Frames::default(),
             head_since: None,
+            head_size: 0,
+            head_max,
+            share,
+            crowded_at: None,
             active_at: Instant::now(),
             draining_since: None,
             requests: 0,
@@ -104,7 +119,7 @@ impl Activity {
         let mut state = self.state();
         state.requests += 1;
         if state.version != Version::Http2 {
-            state.head_since = None;
+            state.head_ended();
         }
     }
 
@@ -134,6 +149,9 @@ impl Activity {
         let mut state = self.state();
         if !state.waker.as_ref().is_some_and(|waker| waker.will_wake(context.waker())) {
             state.waker = Some(context.waker().clone());
+        }
+        if let Some(at) = state.crowded_at {
+            return Some((at, Expired::Crowded));
         }
         let (since, time, expired) = match state.head_since {
             Some(since) => (since, self.timeouts.head, Expired::Head),
@@ -204,7 +222,7 @@ impl ConnectionPhase {
             self.active_at = now;
             if bytes[..common] != PREFACE[known..known + common] {
                 self.version = Version::Http1;
-                self.head_since.get_or_insert(now);
+                self.head_came(known + bytes.len(), now);
                 return;
             }
             if known + common < PREFACE.len() {
@@ -223,7 +241,7 @@ impl ConnectionPhase {
             self.active_at = now;
             // Within a request these are its body, or the next head, which hyper reads later.
             if self.requests == 0 {
-                self.head_since.get_or_insert(now);
+                self.head_came(bytes.len(), now);
             }
             return;
         }
@@ -231,10 +249,27 @@ impl ConnectionPhase {
             self.active_at = now;
         }
         if self.frames.is_within_head {
-            self.head_since.get_or_insert(now);
+            self.head_came(self.head_max, now);
         } else {
-            self.head_since = None;
+            self.head_ended();
         }
+    }
+
+    /// Counts bytes of a head that is not complete.
+    fn head_came(&mut self, size: usize, now: Instant) {
+        self.head_since.get_or_insert(now);
+        self.head_size = self.head_size.saturating_add(size).min(self.head_max);
+        if !self.share.set(self.head_size) {
+            self.crowded_at = Some(now);
+        }
+    }
+
+    /// Notes that there is not an unfinished head any more.
+    fn head_ended(&mut self) {
+        self.head_since = None;
+        self.head_size = 0;
+        self.share.clear();
+        self.crowded_at = None;
     }
 }
 
@@ -390,6 +425,7 @@ impl<S: Unpin> Drop for WatchedStream<S> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::server::site::{HeadBudget, Limits};
 
     fn frame(kind: u8, flags: u8, payload: &[u8]) -> Vec<u8> {
         let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
@@ -428,8 +464,11 @@ mod tests {
         };
         let waker = Waker::noop();
         let context = Context::from_waker(waker);
+        let limits = Limits { head: 10_000, heads: 10_000, ..Limits::default() };
+        let budget = HeadBudget::new(&limits);
+        let activity = || Activity::new(timeouts, budget.share(), limits.head);
         let expired = |activity: &Activity| activity.deadline(&context).map(|(_, reason)| reason);
-        let first = Activity::new(timeouts);
+        let first = activity();
         assert_eq!(expired(&first), Some(Expired::Silent));
         first.received(b"GE");
         assert_eq!((expired(&first), first.is_http2()), (Some(Expired::Head), false));
@@ -443,7 +482,7 @@ mod tests {
         first.wrote(Some(1));
         first.drain();
         assert_eq!(expired(&first), Some(Expired::Drained));
-        let second = Activity::new(timeouts);
+        let second = activity();
         second.received(&PREFACE[..9]);
         assert_eq!(expired(&second), Some(Expired::Head));
         second.received(&PREFACE[9..]);
@@ -453,5 +492,15 @@ mod tests {
         assert_eq!(expired(&second), Some(Expired::Unread));
         second.received(&frame(Frames::HEADERS, 0, b""));
         assert_eq!(expired(&second), Some(Expired::Head));
+        let third = activity();
+        third.received(&[b'x'; 9000]);
+        assert_eq!(
+            expired(&third),
+            Some(Expired::Crowded),
+            "HPACK may expand what the second sent"
+        );
+        second.received(&frame(Frames::CONTINUATION, Frames::END_HEADERS, b""));
+        third.begin();
+        assert_eq!(expired(&third), None, "it was whole all the same");
     }
 }

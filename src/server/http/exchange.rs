@@ -4,7 +4,6 @@ use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, StatusCode, Version, header};
@@ -21,7 +20,10 @@ use super::sink::{HttpSink, ResponseRest};
 use super::variables::{self, Ends, Unfit};
 use crate::gateway::{Code, Level, panic};
 use crate::protocol::params::Params;
-use crate::server::site::{self, Mode, ResponseEnd, Site, page};
+use crate::server::site::{self, Mode, Refusal, ResponseEnd, Site, page};
+
+/// The piece of a response that a stream of HTTP/2 gets at once: a frame, in bytes.
+const H2_PIECE: usize = 16 * 1024;
 
 /// The part that all requests share.
 pub(super) struct ServerState {
@@ -58,24 +60,27 @@ pub(super) async fn answer(
     let (job, of_job) = (shared.clone(), output.clone());
     let run = move || job.run(&params, body, &of_job, start);
     let Ok(ticket) = shared.executor.run(run) else {
-        return Ok(shared.overloaded(client.as_deref()));
+        return Ok(shared.overloaded(Refusal::QueueFull, client.as_deref()));
     };
     let mut started = pin!(started);
     let queue_timeout = shared.site.timeouts.queue;
     let started = match tokio::time::timeout(queue_timeout, &mut started).await {
         Ok(started) => started,
         Err(_) if ticket.cancel() => {
-            return Ok(shared.waited_too_long(queue_timeout, client.as_deref()));
+            return Ok(shared.overloaded(Refusal::QueueTimeout, client.as_deref()));
         }
         Err(_) => started.await,
     };
     let started = started.map_err(|_| Broken)?;
+    // hyper buffers a piece without regard to the stream's window, and drops the body behind the last
+    // one: what is in hyper counts nowhere.
+    let piece = if is_http1 { usize::MAX } else { H2_PIECE };
     let body = match started.rest {
         ResponseRest::Whole(data, trailers) => {
             output.complete();
-            ResponseBody::Whole { data, trailers, _reader: Some(reader) }
+            ResponseBody::Whole { data, piece, trailers, _reader: Some(reader) }
         }
-        ResponseRest::Stream => ResponseBody::Stream { reader, breaks: false },
+        ResponseRest::Stream => ResponseBody::Stream { reader, piece, breaks: false },
     };
     let mut response = started.head.map(|()| body);
     if is_http1 && shared.is_draining.load(Ordering::Relaxed) {
@@ -96,13 +101,7 @@ impl ServerState {
         let timeouts = &self.site.timeouts;
         let inbox = RequestBodyQueue::new(body, timeouts.body, self.executor.clone());
         let is_http2 = params.get(b"SERVER_PROTOCOL") == Some(b"HTTP/2.0");
-        let sink = HttpSink::new(
-            &self.executor,
-            &inbox,
-            (output, &self.parked),
-            (timeouts.send, is_http2),
-            start,
-        );
+        let sink = HttpSink::new(&self.executor, &inbox, output, (timeouts.send, is_http2), start);
         let mut source = BodySource::new(&inbox);
         // A panic of the kit's own ends the request, not the thread.
         let ending =
@@ -120,29 +119,16 @@ impl ServerState {
         }
     }
 
-    /// Answers a request for which there is no thread and no room in the queue.
-    fn overloaded(&self, client: Option<&str>) -> Response<ResponseBody> {
-        let text = Code::QueueFull.line(format_args!(
-            "http: {} requests wait for a thread, as many as are allowed (--queue-size); \
-             answering 503 [client {}]",
-            self.executor.queue_size(),
-            client.unwrap_or("-")
-        ));
-        self.site.log.line(Level::Warn, &text);
-        let mut response = own(StatusCode::SERVICE_UNAVAILABLE);
-        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
+    /// Answers a request that no thread takes up.
+    fn overloaded(&self, refusal: Refusal, client: Option<&str>) -> Response<ResponseBody> {
+        let text = refusal.text(&self.site.limits, &self.site.timeouts);
+        let line = format_args!("http: {text} [client {}]", client.unwrap_or("-"));
+        self.site.log.line(Level::Error, &refusal.code().line(line));
+        let mut response = own(refusal.status());
+        if let Some(seconds) = refusal.retry_after() {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static(seconds));
+        }
         response
-    }
-
-    /// Answers a request that found no thread in time.
-    fn waited_too_long(&self, time: Duration, client: Option<&str>) -> Response<ResponseBody> {
-        let text = Code::QueueTimeout.line(format_args!(
-            "http: a request waited {time:?} for a thread (--queue-timeout); \
-             answering 504 [client {}]",
-            client.unwrap_or("-")
-        ));
-        self.site.log.line(Level::Warn, &text);
-        own(StatusCode::GATEWAY_TIMEOUT)
     }
 
     /// Answers what no application is asked for.
@@ -188,5 +174,5 @@ fn own(status: StatusCode) -> Response<ResponseBody> {
 }
 
 const fn whole(data: Bytes) -> ResponseBody {
-    ResponseBody::Whole { data, trailers: None, _reader: None }
+    ResponseBody::Whole { data, piece: usize::MAX, trailers: None, _reader: None }
 }

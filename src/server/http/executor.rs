@@ -5,13 +5,11 @@ use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::gateway::{Error, Level};
+use crate::gateway::{Code, Error, Level};
 use crate::server::site::Log;
 use crate::server::workers::pollers::Pollers;
-use crate::server::workers::pool::{Driver, NoConnection, PoolOptions, WorkerPool};
-
-/// The most threads, at work or waiting.
-const MOST: usize = 1024;
+use crate::server::workers::pool::{Driver, NoConnection, PoolOptions, SlowReaders, WorkerPool};
+use crate::server::workers::size::MOST_BLOCKED;
 
 /// Runs jobs on a pool.
 pub(super) struct Executor {
@@ -54,7 +52,7 @@ impl Executor {
         let threads = u32::try_from(permits.max(1)).unwrap_or(u32::MAX);
         let pool = WorkerPool::new(PoolOptions {
             threads,
-            blocked: MOST.saturating_sub(threads as usize),
+            blocked: MOST_BLOCKED,
             pollers: Pollers::all(threads),
             connections: 0,
             stack_size: None,
@@ -78,9 +76,15 @@ impl Executor {
         Ok(Ticket { executor: self.clone(), number })
     }
 
-    /// Returns how many jobs may wait for a thread.
-    pub(super) const fn queue_size(&self) -> usize {
-        self.queue_size
+    /// Returns the threads that wait for slow readers.
+    pub(super) const fn readers(&self) -> &SlowReaders {
+        &self.pool.readers
+    }
+
+    /// Logs that a response was given up.
+    pub(super) fn log_unread(&self, text: &str) {
+        let line = Code::SendTimeout.line(format_args!("http: {text}; breaking the response off"));
+        self.log.line(Code::SendTimeout.level(), &line);
     }
 
     /// Gives the permit of a job that waits to another one meanwhile.

@@ -2,7 +2,6 @@
 
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
@@ -13,19 +12,16 @@ use http_body::Frame;
 use hyper::ext::ReasonPhrase;
 use tokio::sync::oneshot;
 
-use super::body::{Broken, ParkedOutput, Piece, ResponseOutput};
+use super::body::{Broken, Piece, ResponseOutput};
 use super::executor::Executor;
 use super::input::RequestBodyQueue;
 use super::wait::until;
 use crate::gateway::{Error, ErrorKind, Interest, Result, Woken, park_thread, thread_waker};
 use crate::server::site::{FinalHead, Sink};
+use crate::server::workers::pool::SlowReaders;
 
 /// So much is collected before it goes out without having been asked for, in bytes.
 const COLLECT: usize = 64 * 1024;
-/// Threads that may wait for slow readers. Beyond that number a response whose reader takes nothing
-/// for [`STALL`] is given up, so that other requests get a thread.
-const BLOCKED_MAX: usize = 256;
-const STALL: Duration = Duration::from_secs(2);
 
 /// A response as the connection's thread gets it.
 pub(super) struct ResponseStart {
@@ -46,7 +42,6 @@ pub(super) struct HttpSink<'s> {
     executor: &'s Arc<Executor>,
     inbox: &'s RequestBodyQueue,
     output: &'s ResponseOutput,
-    parked: &'s ParkedOutput,
     timeout: Duration,
     is_http2: bool,
     start: Cell<Option<oneshot::Sender<ResponseStart>>>,
@@ -59,7 +54,7 @@ impl<'s> HttpSink<'s> {
     pub(super) const fn new(
         executor: &'s Arc<Executor>,
         inbox: &'s RequestBodyQueue,
-        (output, parked): (&'s ResponseOutput, &'s ParkedOutput),
+        output: &'s ResponseOutput,
         (timeout, is_http2): (Duration, bool),
         start: oneshot::Sender<ResponseStart>,
     ) -> Self {
@@ -67,7 +62,6 @@ impl<'s> HttpSink<'s> {
             executor,
             inbox,
             output,
-            parked,
             timeout,
             is_http2,
             start: Cell::new(Some(start)),
@@ -116,12 +110,7 @@ impl<'s> HttpSink<'s> {
         let mut piece = Some(piece);
         match self.output.poll_push(&mut piece, &thread_waker()) {
             Poll::Ready(sent) => sent.map_err(|_| gone()),
-            Poll::Pending => {
-                self.parked.blocked.fetch_add(1, Ordering::Relaxed);
-                let sent = self.wait_for_reader(&mut piece);
-                self.parked.blocked.fetch_sub(1, Ordering::Relaxed);
-                sent
-            }
+            Poll::Pending => self.executor.readers().count(|| self.wait_for_reader(&mut piece)),
         }
     }
 
@@ -130,16 +119,15 @@ impl<'s> HttpSink<'s> {
         let begun = Instant::now();
         loop {
             let left = self.timeout.saturating_sub(begun.elapsed());
-            let deadline = Instant::now().checked_add(left.min(STALL));
+            let deadline = Instant::now().checked_add(left.min(SlowReaders::STALL));
             let push = |context: &mut Context<'_>| self.output.poll_push(piece, context.waker());
             if let Some(sent) = until(self.executor, deadline, push) {
                 return sent.map_err(|_| gone());
             }
-            let blocked = self.parked.blocked.load(Ordering::Relaxed);
-            let limit = if left <= STALL {
+            let limit = if left <= SlowReaders::STALL {
                 "--send-timeout".to_owned()
-            } else if blocked > BLOCKED_MAX {
-                format!("{blocked} threads wait for slow readers; allowed are {BLOCKED_MAX}")
+            } else if let Some(reason) = self.executor.readers().too_many() {
+                reason
             } else {
                 continue;
             };
@@ -147,6 +135,10 @@ impl<'s> HttpSink<'s> {
                 "the client took nothing of the response for {:?} ({limit})",
                 begun.elapsed()
             );
+            // A connection of HTTP/1 has a deadline of its own, and the peer's name for the line.
+            if self.is_http2 || left > SlowReaders::STALL {
+                self.executor.log_unread(&text);
+            }
             return Err(Error::of(ErrorKind::ClientGone, text));
         }
     }

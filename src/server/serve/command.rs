@@ -171,6 +171,7 @@ fn config(gateway: &Gateway, matches: &ArgMatches) -> Result<ProgramConfig, Stri
             queue: number("queue-size"),
             head: *matches.get_one::<usize>("max-head").expect("it has a default"),
             body: Some(body).filter(|&body| body > 0),
+            ..Limits::default()
         },
         timeouts: Timeouts {
             head: time("head-timeout"),

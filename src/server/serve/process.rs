@@ -14,7 +14,7 @@ use super::listen::Bound;
 use super::logs::Logs;
 use super::signals::{self, SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2, Signals};
 use crate::gateway::Code;
-use crate::server::site::{Mounts, ProcessInfo, Site};
+use crate::server::site::{HeadBudget, Mounts, ProcessInfo, Site};
 
 /// The drivers hold to the graceful time; this is for them to say that they could not.
 const SLACK: Duration = Duration::from_secs(2);
@@ -101,6 +101,7 @@ pub(super) fn site(
         access: logs.access.clone(),
         limits: config.limits,
         timeouts: config.timeouts,
+        heads: HeadBudget::new(&config.limits),
     }
 }
 

@@ -15,6 +15,7 @@ mod file;
 mod head;
 mod log;
 mod mounts;
+mod overload;
 mod page;
 mod path;
 mod process_info;
@@ -29,6 +30,7 @@ pub use self::head::FinalHead;
 pub use self::log::install as install_logger;
 pub use self::log::{Log, parse_level};
 pub use self::mounts::{Mount, Mounted, Mounts};
+pub use self::overload::{HeadBudget, HeadShare, Refusal};
 pub use self::page::page;
 pub use self::process_info::{Mode, ProcessInfo};
 pub use self::request::{ResponseEnd, serve};
@@ -52,6 +54,8 @@ pub struct Site {
     pub limits: Limits,
     /// The time-outs.
     pub timeouts: Timeouts,
+    /// The unfinished heads of all connections.
+    pub heads: Arc<HeadBudget>,
 }
 
 /// The limits of a driver.
@@ -65,13 +69,22 @@ pub struct Limits {
     pub queue: usize,
     /// A request's head in bytes: all its variables, or its HTTP headers.
     pub head: usize,
+    /// The unfinished heads of all connections of a process, in bytes.
+    pub heads: usize,
     /// A request's body in bytes; `None` for no limit.
     pub body: Option<u64>,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { threads: 15, connections: 1024, queue: 1024, head: 128 * 1024, body: None }
+        Self {
+            threads: 15,
+            connections: 1024,
+            queue: 1024,
+            head: 128 * 1024,
+            heads: 64 * 1024 * 1024,
+            body: None,
+        }
     }
 }
 

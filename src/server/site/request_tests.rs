@@ -8,7 +8,9 @@ use http::HeaderMap;
 
 use super::*;
 use crate::gateway::{Body, FileBody, Interest, Level, StartResponse, Woken};
-use crate::server::site::{FinalHead, Limits, Log, Mount, Mounts, ProcessInfo, Timeouts};
+use crate::server::site::{
+    FinalHead, HeadBudget, Limits, Log, Mount, Mounts, ProcessInfo, Timeouts,
+};
 use crate::{Environ as View, Error};
 
 /// Takes a response into memory.
@@ -101,6 +103,7 @@ fn site() -> Site {
         access: None,
         limits: Limits::default(),
         timeouts: Timeouts::default(),
+        heads: HeadBudget::new(&Limits::default()),
     }
 }
 

@@ -72,10 +72,8 @@ impl Acceptor {
         let least = timeouts.head.min(timeouts.keep_alive).min(timeouts.send).min(timeouts.queue);
         // So much later than said a connection may be closed.
         let every = (least / 8).clamp(Duration::from_millis(10), Duration::from_secs(1));
-        let mut refuser = StreamWorker::new(&process);
-        refuser.refuses = true;
         let mut acceptor = Self {
-            refuser,
+            refuser: StreamWorker::new(&process),
             process,
             epoll,
             drain,
@@ -228,7 +226,8 @@ impl Acceptor {
         }
         let protocol = process.protocol(index);
         let make = |socket, token| {
-            StreamConnection::new(socket, token, index, protocol, process.parked.clone())
+            let parked = process.parked.clone();
+            StreamConnection::new(socket, token, index, protocol, parked, &process.site.heads)
         };
         let Ok(connection) = process.pool.connections.add(socket, make) else { return };
         let now_us = monotonic_us();
@@ -292,7 +291,8 @@ impl Acceptor {
         let process = &self.process;
         process.pool.connections.each(|connection| {
             if connection.sending.is_overdue(now_us) {
-                return process.too_slow(connection);
+                let time = process.site.timeouts.send;
+                return process.too_slow(connection, time, "--send-timeout");
             }
             let is_due = || connection.due().filter(|(_, at_us)| now_us >= *at_us);
             if is_due().is_none() || !connection.claim() {

@@ -10,6 +10,7 @@ use super::protocol::AnyProtocol;
 use super::sending::Sending;
 use super::{LINGER, LONGEST_LINGER};
 use crate::os::{self, monotonic_us};
+use crate::server::site::{HeadBudget, HeadShare};
 use crate::server::workers::connections::{Claims, Entry};
 use crate::server::workers::send_buffer::SendBuffer;
 
@@ -36,10 +37,20 @@ pub(in crate::server) struct StreamConnection {
 }
 
 /// The state of a connection that no thread works on.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(in crate::server) struct StreamConnectionState {
     /// Bytes that were read and not used: a part of a head.
     pub(in crate::server) rest: Vec<u8>,
+    /// Its part of what the process may hold so.
+    share: HeadShare,
+}
+
+impl StreamConnectionState {
+    /// Forgets the bytes, which a thread has taken up.
+    pub(in crate::server) fn clear(&mut self) {
+        self.rest.clear();
+        self.share.clear();
+    }
 }
 
 /// The events that a connection is watched for, beside its end.
@@ -69,13 +80,15 @@ impl Due {
 }
 
 impl StreamConnection {
-    /// `parked` counts the bytes that all connections of the process have parked.
+    /// `parked` counts the bytes that all connections of the process have parked, `heads` those of
+    /// unfinished heads.
     pub(super) fn new(
         socket: OwnedFd,
         token: u64,
         origin: usize,
         protocol: AnyProtocol,
         parked: Arc<AtomicUsize>,
+        heads: &Arc<HeadBudget>,
     ) -> Self {
         Self {
             socket,
@@ -85,7 +98,7 @@ impl StreamConnection {
             room: SendBuffer::new(false),
             due: AtomicU64::new(0),
             last_us: AtomicU64::new(0),
-            kept: Mutex::default(),
+            kept: Mutex::new(StreamConnectionState { rest: Vec::new(), share: heads.share() }),
             sending: Sending::new(parked),
             watched: Mutex::default(),
             queued_us: AtomicU64::new(0),
@@ -101,6 +114,14 @@ impl StreamConnection {
     /// Its state. Only the thread that has claimed it asks.
     pub(in crate::server) fn kept(&self) -> MutexGuard<'_, StreamConnectionState> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts the bytes that are kept. Returns whether the process has room for them. Only the thread
+    /// that has claimed the connection asks.
+    pub(in crate::server) fn has_room(&self) -> bool {
+        let mut kept = self.kept();
+        let size = kept.rest.len();
+        kept.share.set(size)
     }
 
     /// Something has to come until then.

@@ -30,10 +30,12 @@ pub(in crate::server) enum Fault {
     QueueFull,
     /// A request waited for a thread for too long.
     QueueTimeout,
+    /// Unfinished heads hold as many bytes as they may.
+    HeadsFull,
 }
 
 impl Fault {
-    const COUNT: usize = 8;
+    const COUNT: usize = 9;
 
     const fn code(self) -> Code {
         match self {
@@ -45,6 +47,7 @@ impl Fault {
             Self::Overloaded => Code::RequestsFull,
             Self::QueueFull => Code::QueueFull,
             Self::QueueTimeout => Code::QueueTimeout,
+            Self::HeadsFull => Code::HeadsFull,
         }
     }
 }

@@ -14,6 +14,7 @@ use super::read_ahead::ReadAhead;
 use crate::gateway::{Error, ErrorKind, Interest, Result, Woken};
 use crate::os;
 use crate::server::workers::parker::{self, ClientState};
+use crate::server::workers::pool::SlowReaders;
 
 /// The size of one read, in bytes.
 const TAKE: usize = 32 * 1024;
@@ -176,10 +177,14 @@ impl<'c, E: BodyEnd> Inbound<'c, E> {
             }
             let left = limit.saturating_sub(start.elapsed());
             if left.is_zero() {
-                return Err(self.too_slow());
+                return Err(self.too_slow(limit, "--send-timeout"));
             }
-            let polled = if self.slow.get() {
-                self.process.wait_for_client(|| self.poll(read, true, left))
+            let readers = &self.process.pool.readers;
+            let is_slow = self.slow.get();
+            let polled = if is_slow {
+                let left = left.min(SlowReaders::STALL);
+                let wait = || self.process.wait_for_client(|| self.poll(read, true, left));
+                readers.count(wait)
             } else {
                 self.poll(read, true, left.min(MOMENT))
             }?;
@@ -191,6 +196,13 @@ impl<'c, E: BodyEnd> Inbound<'c, E> {
             }
             if polled.writable {
                 return Ok(());
+            }
+            if is_slow
+                && !polled.readable
+                && left > SlowReaders::STALL
+                && let Some(reason) = readers.too_many()
+            {
+                return Err(self.too_slow(SlowReaders::STALL, &reason));
             }
             self.slow.set(!polled.readable || self.slow.get());
         }
@@ -251,8 +263,8 @@ impl<'c, E: BodyEnd> Inbound<'c, E> {
         polled.map(|(polled, _)| polled).map_err(|_| gone())
     }
 
-    fn too_slow(&self) -> Error {
-        self.process.too_slow(self.connection);
+    fn too_slow(&self, time: Duration, limit: &str) -> Error {
+        self.process.too_slow(self.connection, time, limit);
         Error::of(ErrorKind::ClientGone, "the client took nothing of the response for too long")
     }
 

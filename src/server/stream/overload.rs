@@ -8,8 +8,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use http::StatusCode;
-
 use super::connection::{Due, StreamConnection};
 use super::fault_log::Fault;
 use super::output::Output;
@@ -18,7 +16,7 @@ use super::process::StreamWorker;
 use super::us;
 use crate::gateway::Level;
 use crate::os;
-use crate::server::site::{FinalHead, page};
+use crate::server::site::{FinalHead, Refusal, page};
 use crate::server::workers::connections::Entry as _;
 
 /// Looks at all connections that can be read and that no thread has taken up.
@@ -50,9 +48,9 @@ pub(super) fn look(process: &Arc<StreamProcess>, refuser: &mut StreamWorker, now
     let longest_us = us(process.site.timeouts.queue);
     for (index, (since_us, connection)) in queued.iter().enumerate() {
         if now_us.saturating_sub(*since_us) >= longest_us {
-            refuse(process, refuser, connection, Fault::QueueTimeout);
+            refuse(process, refuser, connection, Refusal::QueueTimeout);
         } else if index >= process.site.limits.queue {
-            refuse(process, refuser, connection, Fault::QueueFull);
+            refuse(process, refuser, connection, Refusal::QueueFull);
         }
     }
 }
@@ -61,41 +59,40 @@ fn refuse(
     process: &StreamProcess,
     refuser: &mut StreamWorker,
     connection: &Arc<StreamConnection>,
-    complaint: Fault,
+    refusal: Refusal,
 ) {
     if !connection.claim() {
         // A thread has just become free for it.
         return;
     }
-    process.complain(connection, complaint, Level::Error, || {
-        if complaint == Fault::QueueFull {
-            let most = process.site.limits.queue;
-            format!(
-                "every thread is busy and as many requests wait as allowed, {most} (--queue-size); \
-                 answering 503"
-            )
-        } else {
-            let longest = process.site.timeouts.queue;
-            format!(
-                "no thread took the request up within {longest:?} (--queue-timeout); answering 503"
-            )
-        }
+    let fault = match refusal {
+        Refusal::QueueFull => Fault::QueueFull,
+        Refusal::QueueTimeout => Fault::QueueTimeout,
+    };
+    process.complain(connection, fault, Level::Error, || {
+        refusal.text(&process.site.limits, &process.site.timeouts)
     });
     connection.queued_us.store(0, Ordering::Relaxed);
+    refuser.refuses = Some(refusal);
     refuser.serve(connection, true);
 }
 
 /// Writes the answer to a request that is refused.
 pub(in crate::server) fn put_refusal(
     output: &mut Output,
+    refusal: Refusal,
     write_head: impl FnOnce(&FinalHead<'_>, &mut Vec<u8>),
 ) {
-    let status = StatusCode::SERVICE_UNAVAILABLE;
+    let status = refusal.status();
     let body = page(status);
+    let mut fields = b"Content-Type: text/html; charset=iso-8859-1\r\n".to_vec();
+    if let Some(seconds) = refusal.retry_after() {
+        fields.extend(format!("Retry-After: {seconds}\r\n").into_bytes());
+    }
     let head = FinalHead {
         status: Some(status),
         reason: b"",
-        fields: b"Content-Type: text/html; charset=iso-8859-1\r\nRetry-After: 1\r\n",
+        fields: &fields,
         length: Some(body.len() as u64),
     };
     output.head(|into| write_head(&head, into));

@@ -13,14 +13,11 @@ use super::protocol::{AnyProtocol, ThreadStates};
 use crate::gateway::{Code, Error, Level};
 use crate::os::{self, Event, monotonic_us};
 use crate::protocol::params::Params;
-use crate::server::site::Site;
+use crate::server::site::{Refusal, Site};
 use crate::server::workers::connections::Entry as _;
 use crate::server::workers::pollers::Pollers;
 use crate::server::workers::pool::{Driver, PoolOptions, Regain, WorkerPool};
-
-/// The most requests that wait beside those that are worked on, each with a thread of its own.
-/// Those beyond keep their turns while they wait.
-const BLOCKED: usize = 512;
+use crate::server::workers::size::MOST_BLOCKED;
 
 /// The idle time after which a kept connection is closed while the process drains.
 const DRAIN_IDLE: Duration = Duration::from_millis(100);
@@ -54,7 +51,7 @@ impl StreamProcess {
         let threads = u32::try_from(site.limits.threads.max(1)).unwrap_or(u32::MAX);
         let pool = WorkerPool::new(PoolOptions {
             threads,
-            blocked: BLOCKED,
+            blocked: MOST_BLOCKED,
             pollers: Pollers::new(threads, 1),
             connections: site.limits.connections.max(1),
             stack_size: None,
@@ -132,12 +129,20 @@ impl StreamProcess {
         });
     }
 
-    /// Closes a connection whose peer broke the protocol.
-    pub(in crate::server) fn violated(&self, connection: &StreamConnection, why: &str) {
-        self.complain(connection, Fault::Violation, Level::Warn, || {
-            format!("{why}; closing the connection")
-        });
+    /// Closes a connection whose peer broke the protocol or asked for too much.
+    pub(in crate::server) fn violated(
+        &self,
+        connection: &StreamConnection,
+        fault: Fault,
+        why: &str,
+    ) {
+        self.complain(connection, fault, Level::Warn, || format!("{why}; closing the connection"));
         self.cut(connection);
+    }
+
+    /// Closes a connection whose unfinished head has no room beside all others.
+    pub(in crate::server) fn crowded(&self, connection: &StreamConnection) {
+        self.violated(connection, Fault::HeadsFull, &self.site.heads.text());
     }
 
     /// Has a thread work on a connection, which stays claimed until then.
@@ -227,8 +232,8 @@ pub(in crate::server) struct StreamWorker {
     /// The destination of raw bytes that come while a response is written.
     pub(in crate::server) ahead: Vec<u8>,
     pub(in crate::server) params: Params,
-    /// Requests are refused, and not run.
-    pub(in crate::server) refuses: bool,
+    /// The reason for which requests are refused, and not run.
+    pub(in crate::server) refuses: Option<Refusal>,
     /// The state that protocols keep for this thread.
     pub(in crate::server) states: ThreadStates,
 }
@@ -241,7 +246,7 @@ impl StreamWorker {
             output: Output::new(),
             ahead: Vec::new(),
             params: Params::new(),
-            refuses: false,
+            refuses: None,
             states: ThreadStates::default(),
         }
     }

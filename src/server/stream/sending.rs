@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use super::connection::{Due, StreamConnection, WatchedEvents};
 use super::fault_log::Fault;
@@ -343,11 +344,10 @@ impl StreamProcess {
     }
 
     /// Breaks a connection off whose peer took nothing of its response in time.
-    pub(super) fn too_slow(&self, connection: &StreamConnection) {
+    pub(super) fn too_slow(&self, connection: &StreamConnection, time: Duration, limit: &str) {
         self.complain(connection, Fault::Slow, Level::Warn, || {
             format!(
-                "it took nothing of its response for {:?} (--send-timeout); closing the connection",
-                self.site.timeouts.send
+                "it took nothing of its response for {time:?} ({limit}); closing the connection"
             )
         });
         self.cut(connection);

@@ -27,7 +27,7 @@ use super::sending::{self, SendOutcome, Then};
 use crate::gateway::{Error, ErrorKind, Fill, InputSource, Interest, Level, Result, Woken};
 use crate::os::{self, monotonic_us};
 use crate::protocol::params::{ParamLimits, Params};
-use crate::server::site::{self, FinalHead, Mode, ResponseEnd, Sink};
+use crate::server::site::{self, FinalHead, Mode, Refusal, ResponseEnd, Sink};
 use crate::server::workers::connections::Entry as _;
 use crate::server::workers::parker::ClientState;
 
@@ -89,7 +89,7 @@ pub(in crate::server) fn serve(
         let mut kept = connection.kept();
         if !kept.rest.is_empty() {
             worker.buffer.put(&kept.rest);
-            kept.rest.clear();
+            kept.clear();
         }
     }
     loop {
@@ -103,8 +103,8 @@ pub(in crate::server) fn serve(
                     if length > worker.buffer.len() as u64 {
                         worker.buffer.take_seen(connection, seen);
                     }
-                    if worker.refuses {
-                        return refuse(worker, connection, codec);
+                    if let Some(refusal) = worker.refuses {
+                        return refuse(worker, connection, codec, refusal);
                     }
                     let full = received == ReadOutcome::Full;
                     return run(worker, connection, codec, length, full);
@@ -133,12 +133,15 @@ pub(in crate::server) fn serve(
             ReadOutcome::Some | ReadOutcome::NotYet => {}
         }
         put_down(worker, connection);
+        if !connection.has_room() {
+            return process.crowded(connection);
+        }
         if connection.release() {
             return;
         }
         let mut kept = connection.kept();
         worker.buffer.put(&kept.rest);
-        kept.rest.clear();
+        kept.clear();
     }
 }
 
@@ -223,9 +226,14 @@ fn run(
 }
 
 /// Answers a request that no thread takes up.
-fn refuse(worker: &mut StreamWorker, connection: &Arc<StreamConnection>, codec: &Codec) {
+fn refuse(
+    worker: &mut StreamWorker,
+    connection: &Arc<StreamConnection>,
+    codec: &Codec,
+    refusal: Refusal,
+) {
     let mut output = Output::new();
-    put_refusal(&mut output, codec.write_head);
+    put_refusal(&mut output, refusal, codec.write_head);
     if !sending::reply(&worker.process, connection, &mut output) {
         return worker.process.forget(connection);
     }

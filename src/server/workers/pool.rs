@@ -23,7 +23,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -31,7 +31,7 @@ use std::time::Duration;
 use super::connections::{Claims, ConnectionTable, Entry};
 use super::permits::Permits;
 use super::pollers::{Pollers, TICK_US, Ticks};
-use super::size::PoolSize;
+use super::size::{MOST_BLOCKED, PoolSize};
 use crate::gateway::{Code, Error, panic};
 use crate::os::{Epoll, Event, Ready, Trigger};
 
@@ -115,12 +115,44 @@ pub(crate) struct WorkerPool<D: Driver> {
     draining: AtomicBool,
     stopping: AtomicBool,
     stop: Event,
+    /// Threads that wait for slow readers.
+    pub(crate) readers: SlowReaders,
     /// The number of permits.
     threads: usize,
     /// The number of seats: the most threads.
     seats: usize,
     free_seats: Mutex<Vec<usize>>,
     thread_ended: Condvar,
+}
+
+/// The threads that wait for slow readers, because their responses have parked as much as they may.
+#[derive(Debug, Default)]
+pub(crate) struct SlowReaders(AtomicUsize);
+
+#[cfg_attr(
+    not(any(feature = "fastcgi", feature = "http-server", feature = "scgi", feature = "uwsgi")),
+    allow(dead_code, reason = "daemon processes leave slow readers to httpd")
+)]
+impl SlowReaders {
+    /// The threads that may wait so. Beyond that number a response whose reader takes nothing for
+    /// [`STALL`](Self::STALL) is given up, so that other requests get a thread.
+    const MOST: usize = MOST_BLOCKED / 2;
+    pub(crate) const STALL: Duration = Duration::from_secs(2);
+
+    /// Counts the calling thread while `wait` runs.
+    pub(crate) fn count<T>(&self, wait: impl FnOnce() -> T) -> T {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        let waited = wait();
+        self.0.fetch_sub(1, Ordering::Relaxed);
+        waited
+    }
+
+    /// Returns the reason for which a response is given up that waits for [`STALL`](Self::STALL).
+    pub(crate) fn too_many(&self) -> Option<String> {
+        let (count, most) = (self.0.load(Ordering::Relaxed), Self::MOST);
+        let text = || format!("{count} threads wait for slow readers; allowed are {most}");
+        (count > most).then(text)
+    }
 }
 
 /// The way in which a request that has waited gets its permit back.
@@ -157,6 +189,7 @@ impl<D: Driver> WorkerPool<D> {
             draining: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
             stop,
+            readers: SlowReaders::default(),
             threads,
             seats,
             free_seats: Mutex::new((0..seats).rev().collect()),

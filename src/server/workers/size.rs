@@ -8,6 +8,10 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+/// The requests of a process that may wait, each with a thread of its own, beside those that are
+/// worked on. Requests beyond keep their permits while they wait.
+pub(crate) const MOST_BLOCKED: usize = 1024;
+
 /// The time for which threads are kept that are not needed.
 const WHILE: Duration = Duration::from_secs(10);
 

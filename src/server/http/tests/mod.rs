@@ -13,7 +13,7 @@ use std::time::Duration;
 use super::connection::{HttpListener, run};
 use crate::gateway::{Application, Level};
 use crate::os::Event;
-use crate::server::site::{Limits, Log, Mount, Mounts, ProcessInfo, Site, Timeouts};
+use crate::server::site::{HeadBudget, Limits, Log, Mount, Mounts, ProcessInfo, Site, Timeouts};
 
 pub(super) const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -38,6 +38,7 @@ impl Server {
             access: None,
             limits,
             timeouts,
+            heads: HeadBudget::new(&limits),
         };
         let socket = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = socket.local_addr().unwrap();

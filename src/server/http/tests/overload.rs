@@ -54,6 +54,46 @@ fn unfinished_heads_of_both_versions_are_closed() {
     }
 }
 
+/// Unfinished heads of all connections have a bound; small ones are read beyond it.
+#[test]
+fn half_heads_of_both_versions_have_a_bound() {
+    let limits = Limits { head: 64 * 1024, heads: 200 * 1024, ..Limits::default() };
+    let large = [b"GET / HTTP/1.1\r\nHost: a\r\nCookie: ", &[b'c'; 50 * 1024][..]].concat();
+    // A few bytes, which HPACK may expand to as many as are allowed.
+    let small = [PREFACE, SETTINGS, &headers(1, 1)].concat();
+    for bytes in [large, small] {
+        let server = Server::with(hello, limits, Timeouts::default());
+        let half = |stream: &mut TcpStream| {
+            stream.set_nonblocking(false).unwrap();
+            stream.write_all(&bytes)
+        };
+        let mut held: Vec<_> = (0..10).map(|_| server.connect()).collect();
+        held.iter_mut().for_each(|stream| drop(half(stream)));
+        // Heads without room lose their connections.
+        let is_open = |stream: &mut TcpStream| {
+            stream.set_nonblocking(true).unwrap();
+            let mut all = [0; 4096];
+            loop {
+                match stream.read(&mut all) {
+                    Ok(1..) => {}
+                    Ok(0) => return false,
+                    Err(error) => return error.kind() == std::io::ErrorKind::WouldBlock,
+                }
+            }
+        };
+        let end = Instant::now() + PATIENCE;
+        let mut open = held.len();
+        while open > 4 {
+            assert!(Instant::now() < end, "{open} of 10 half heads have room");
+            std::thread::yield_now();
+            open = held.iter_mut().filter_map(|stream| is_open(stream).then_some(())).count();
+        }
+        assert!(open >= 3, "{open} of 10 half heads have room");
+        let answer = server.ask("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+        assert!(answer.ends_with("Hello, world\n"), "{answer}");
+    }
+}
+
 #[test]
 fn kept_connections_of_both_versions_are_closed() {
     let timeouts = Timeouts {
@@ -122,7 +162,7 @@ fn the_queue_is_bounded_and_lost_clients_leave_it() {
     let (first, mut rest) = refused.unwrap();
     assert_eq!(&first, b"HTTP/1.1 503");
     rest.set_read_timeout(Some(PATIENCE)).unwrap();
-    assert!(head(&mut rest).to_ascii_lowercase().contains("retry-after: "));
+    assert!(head(&mut rest).to_ascii_lowercase().contains("retry-after: 1\r\n"));
     release.send(()).unwrap();
     // Both waited longer than `--head-timeout`.
     for stream in [&mut held, queued.as_mut().unwrap()] {
@@ -141,6 +181,7 @@ fn a_request_waits_so_long_for_a_thread() {
     has_begun.recv_timeout(PATIENCE).unwrap();
     let answer = server.ask("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
     assert!(answer.starts_with("HTTP/1.1 504 "), "{answer}");
+    assert!(!answer.to_ascii_lowercase().contains("retry-after"), "{answer}");
     release.send(()).unwrap();
     assert!(head(&mut held).starts_with("HTTP/1.1 200 "), "its own time is not the queue's");
 }

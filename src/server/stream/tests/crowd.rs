@@ -4,7 +4,7 @@ use std::io::{Read as _, Write as _};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use super::harness::PROTOCOLS;
+use super::harness::{LONG, PROTOCOLS};
 use super::{Gate, Stream, TestProcess, test_application};
 use crate::os::resident_bytes;
 use crate::server::stream::tests::Protocol;
@@ -13,6 +13,11 @@ use crate::server::stream::tests::Protocol;
 const CROWD: usize = 10_000;
 
 fn request(protocol: Protocol) -> Vec<u8> {
+    request_of(protocol, 1000)
+}
+
+/// Returns a request whose head has a little more than so many bytes.
+fn request_of(protocol: Protocol, size: usize) -> Vec<u8> {
     match protocol {
         #[cfg(feature = "fastcgi")]
         Protocol::FastCgi => {
@@ -22,7 +27,7 @@ fn request(protocol: Protocol) -> Vec<u8> {
             let mut params = crate::protocol::params::Params::new();
             params.push(b"REQUEST_METHOD", b"GET");
             params.push(b"SCRIPT_NAME", b"/hello");
-            params.push(b"HTTP_COOKIE", &[b'c'; 1000]);
+            params.push(b"HTTP_COOKIE", &vec![b'c'; size]);
             let mut wire = Vec::new();
             put_begin(&mut wire, 1, Role::RESPONDER, true);
             put_params(&mut wire, 1, &params).unwrap();
@@ -30,7 +35,7 @@ fn request(protocol: Protocol) -> Vec<u8> {
             wire
         }
         #[cfg(any(feature = "scgi", feature = "uwsgi"))]
-        _ => super::single::head(protocol, "/hello", 0),
+        _ => super::single::head_of(protocol, "/hello", size),
     }
 }
 
@@ -98,6 +103,43 @@ fn idle_and_stalled_connections_cost_little() {
     let each = grown / crowd as u64;
     assert!(each < 8 * 1024, "{each} bytes a connection, of which 1 KiB is a head");
     drop(held);
+}
+
+/// Unfinished heads of all connections have a bound; small ones are read beyond it.
+#[test]
+fn half_heads_have_a_bound() {
+    const HEAD: usize = 50 * 1024;
+    for protocol in PROTOCOLS {
+        let harness = TestProcess::open_with(test_application(&Gate::default()), |limits, _| {
+            (limits.head, limits.heads) = (64 * 1024, 4 * HEAD);
+        });
+        let wire = request_of(protocol, HEAD);
+        // FastCGI's last records end the head and the input.
+        let half = &wire[..wire.len() - if protocol.name() == "fastcgi" { 17 } else { 2 }];
+        let mut held: Vec<Stream> = (0..10).map(|_| harness.unix(protocol)).collect();
+        // A connection without room is closed, maybe while the head is written.
+        held.iter_mut().for_each(|stream| drop(stream.write_all(half)));
+        harness.line_with(&["RUST0060", protocol.name(), "204800 bytes"]);
+        let start = std::time::Instant::now();
+        let mut closed = 0;
+        while closed < 6 {
+            assert!(start.elapsed() < LONG, "{closed} of 10 half heads are closed");
+            let log = harness.log();
+            closed = log.lines().filter(|line| line.contains("RUST0060")).count();
+            std::thread::yield_now();
+        }
+        assert!(closed <= 7, "{closed} of 10 half heads are closed");
+        hello(&mut harness.unix(protocol), protocol);
+        drop(held);
+        // Their room is given back.
+        let mut stream = harness.unix(protocol);
+        stream.write_all(half).unwrap();
+        stream.write_all(&wire[half.len()..]).unwrap();
+        let mut answer = vec![0; 4096];
+        let read = stream.read(&mut answer).unwrap();
+        let answer = String::from_utf8_lossy(&answer[..read]);
+        assert!(answer.contains("Hello, world"), "{answer}");
+    }
 }
 
 /// Opens as many as are allowed; the next waits until one of them has gone, and a line says so

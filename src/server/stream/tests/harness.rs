@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use crate::gateway::{Application, Level};
 use crate::os::Event;
-use crate::server::site::{Limits, Log, Mount, Mounts, ProcessInfo, Site, Timeouts};
+use crate::server::site::{HeadBudget, Limits, Log, Mount, Mounts, ProcessInfo, Site, Timeouts};
 use crate::server::stream::{AnyProtocol, StreamListener, run};
 
 /// Nothing takes as long as this, unless it hangs.
@@ -90,6 +90,7 @@ impl TestProcess {
             access: None,
             limits,
             timeouts,
+            heads: HeadBudget::new(&limits),
         };
         let mut doors = Vec::new();
         let mut listeners = Vec::new();

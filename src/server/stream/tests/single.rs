@@ -22,6 +22,13 @@ pub(super) fn head(protocol: Protocol, path: &str, length: usize) -> Vec<u8> {
     encode(protocol, &params(path, length))
 }
 
+/// A head with a cookie of this size.
+pub(super) fn head_of(protocol: Protocol, path: &str, cookie: usize) -> Vec<u8> {
+    let mut params = params(path, 0);
+    params.push(b"HTTP_COOKIE", &vec![b'c'; cookie]);
+    encode(protocol, &params)
+}
+
 fn encode(protocol: Protocol, params: &Params) -> Vec<u8> {
     let mut wire = Vec::new();
     match protocol {
