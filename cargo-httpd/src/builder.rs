@@ -96,7 +96,10 @@ impl Builder {
 
     fn finish(&self, success: bool, messages: &[u8]) -> Result<Built> {
         if !success {
-            bail!("the build failed, as said above; repeat it with `{}`", self.shown());
+            bail!(
+                "the build failed; see the messages above, and repeat it with `{}`",
+                self.shown()
+            );
         }
         let messages = String::from_utf8_lossy(messages);
         let artifacts = cargo::cdylibs(&messages, &[&self.package_id]);
@@ -104,7 +107,7 @@ impl Builder {
             .iter()
             .find(|artifact| artifact.target == self.target)
             .with_context(|| format!("cargo built no cdylib `{}`", self.target))?;
-        let folder = artifact.file.parent().context("cargo's output lies in no folder")?;
+        let folder = artifact.file.parent().context("cargo's output has no folder")?;
         let module = BuiltModule::publish(&artifact.file, folder)?;
         Ok(Built { module, dep_info: artifact.file.with_extension("d") })
     }

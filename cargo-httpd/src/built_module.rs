@@ -67,7 +67,7 @@ fn one_module<'a>(exports: impl Iterator<Item = &'a str>) -> Result<String> {
              mod_rust::module!"
         ),
         _ => bail!(
-            "{} are all exported, and httpd loads one module a file; keep one module! in a crate",
+            "symbols {}: httpd loads one module from a file; keep one module! in a crate",
             found.join(", ")
         ),
     }
@@ -103,7 +103,7 @@ mod tests {
         let none = one_module(["main"].into_iter()).unwrap_err().to_string();
         assert!(none.contains("mod_rust::module!"), "{none}");
         let two = one_module(["b_module", "a_module"].into_iter()).unwrap_err().to_string();
-        assert!(two.starts_with("a_module, b_module are all exported"), "{two}");
+        assert!(two.starts_with("symbols a_module, b_module: httpd loads one module"), "{two}");
     }
 
     #[test]

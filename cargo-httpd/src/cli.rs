@@ -25,8 +25,8 @@ use crate::commands::{
 
 /// Rust web applications inside a real Apache httpd.
 ///
-/// Every command that builds first makes sure of what it needs (httpd, its headers, libclang) and
-/// installs what is missing: at once as root or where CI is set, else after asking.
+/// Every command that builds first checks its requirements (httpd, its headers, libclang) and
+/// installs what is missing: at once as root, with CI set or with --yes, otherwise after asking.
 #[derive(Debug, Parser)]
 #[command(name = "cargo-httpd", bin_name = "cargo httpd", version, about)]
 pub(crate) struct Cli {

@@ -57,7 +57,7 @@ impl Events {
     pub(crate) fn next(&self) -> Result<Event> {
         match self.receiver.recv() {
             Ok(event) => Ok(event),
-            Err(_) => bail!("every source of events is gone"),
+            Err(_) => bail!("all sources of events have ended"),
         }
     }
 

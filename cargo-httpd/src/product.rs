@@ -114,7 +114,7 @@ impl ProductArgs {
         command.arg("--message-format=json-render-diagnostics");
         let output = output(command)?;
         let Some(messages) = output else {
-            bail!("the build failed, as said above; repeat it with `{shown}`")
+            bail!("the build failed; see the messages above, and repeat it with `{shown}`")
         };
         let file = cargo::executable(&messages, &package.id, name)
             .with_context(|| format!("cargo built no program `{name}`"))?;

@@ -125,7 +125,7 @@ fn a_port_in_use_is_refused_before_anything_is_built() {
     let output = project.output(&["run", "--port", &port]);
     assert_eq!(output.status.code(), Some(1));
     let said = text(&output.stderr);
-    assert!(said.contains(&format!("port {port} is in use;")) && said.contains("--port"), "{said}");
+    assert!(said.contains(&format!("port {port}: in use;")) && said.contains("--port"), "{said}");
     assert!(!project.path().join("target").exists());
 }
 

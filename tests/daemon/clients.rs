@@ -16,7 +16,7 @@ fn a_client_that_leaves_the_queue_is_not_served() {
     pid(&held.read_response());
     stage.wait_for("rest", || stage.running() == 0);
     stage.pid_of_answer();
-    assert!(stage.gates.marks("queued").is_empty(), "nobody wanted it any more");
+    assert!(stage.gates.marks("queued").is_empty(), "no client waits for it");
 }
 
 #[test]

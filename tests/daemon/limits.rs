@@ -144,7 +144,7 @@ fn queue_timeout() {
     stage.gates.open("held");
     pid(&held.read_response());
     stage.pid_of_answer();
-    assert!(stage.gates.marks("second").is_empty(), "nobody waits for it any more");
+    assert!(stage.gates.marks("second").is_empty(), "no client waits for it");
 }
 
 #[test]

@@ -18,18 +18,26 @@ fn mistakes_are_reported_before_it_listens() {
     let file = folder.text("file");
     std::fs::write(&file, "no socket").unwrap();
     for (arguments, code, expected) in [
-        (&[][..], 1, "there is nothing to serve: name a listener (--fastcgi ADDR, --scgi ADDR"),
+        (&[][..], 1, "nothing to serve; expected a listener (--fastcgi ADDR, --scgi ADDR"),
         (&["--scgi", "9000"], 2, "expected 127.0.0.1:9000, [::1]:9000, :9000 (all interfaces)"),
         (&["--sgi", ":0"], 2, "unexpected argument '--sgi'"),
-        (&["--cgi"], 1, "GATEWAY_INTERFACE and REQUEST_METHOD are not set"),
-        (&["--scgi", ":0", "--option", "colour=red"], 2, "no application has an option \"colour\""),
+        (&["--cgi"], 1, "expected GATEWAY_INTERFACE and REQUEST_METHOD in the environment"),
+        (
+            &["--scgi", ":0", "--option", "colour=red"],
+            2,
+            "option \"colour\": unknown to every application",
+        ),
         (
             &["--scgi", ":0", "--option", "stage:colour=red"],
             1,
             "application stage: option \"colour\" is unknown; allowed are broken-by, held-by (--option)",
         ),
-        (&["--scgi", ":0", "--mount", "/=stag"], 2, "no application \"stag\"; there are stage"),
-        (&["--scgi", &file], 1, "it is there, and no socket"),
+        (
+            &["--scgi", ":0", "--mount", "/=stag"],
+            2,
+            "application \"stag\": unknown; expected one of stage",
+        ),
+        (&["--scgi", &file], 1, "the path exists and is not a socket"),
         (&["--scgi", "/nowhere/x.sock"], 1, "--scgi /nowhere/x.sock: No such file or directory"),
         (&["--scgi", "fd:77"], 1, "--scgi fd:77: descriptor 77 is not open"),
         (&["--scgi", ":0", "--log", "/nowhere/log"], 1, "--log /nowhere/log: No such file"),

@@ -84,7 +84,7 @@ fn sigterm_and_sigint_let_requests_finish() {
         assert_eq!((answer.status, &*answer.body), (200, "held,3"));
         let ended = program.end();
         assert!(ended.status.success(), "{}", ended.stderr);
-        assert!(Client::connect(&address).is_err(), "nobody listens any more");
+        assert!(Client::connect(&address).is_err(), "the listener is closed");
     }
 }
 

@@ -160,7 +160,9 @@ impl Program {
             match self.lines.recv_timeout(PATIENCE) {
                 Ok(line) => self.seen.push(line),
                 Err(RecvTimeoutError::Disconnected) => break,
-                Err(RecvTimeoutError::Timeout) => panic!("somebody else has its standard error"),
+                Err(RecvTimeoutError::Timeout) => {
+                    panic!("another process holds its standard error")
+                }
             }
         }
         Ended { status, stdout, stderr: self.seen.join("\n") }

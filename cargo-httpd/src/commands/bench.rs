@@ -76,7 +76,7 @@ fn build(package: &Package) -> Result<PathBuf> {
     let output = command.stdin(Stdio::null()).stderr(Stdio::inherit()).output();
     let output = output.context("cargo does not run")?;
     if !output.status.success() {
-        bail!("the build failed, as said above; repeat it with `{shown}`");
+        bail!("the build failed; see the messages above, and repeat it with `{shown}`");
     }
     let messages = String::from_utf8_lossy(&output.stdout);
     cargo::executable(&messages, &package.id, RUNNER)

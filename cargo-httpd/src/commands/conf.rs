@@ -14,9 +14,9 @@ use crate::server::loopback;
 
 /// Print the httpd.conf that `run` uses with the same options.
 ///
-/// The module is built first: its file and its name stand in the configuration. `run` loads copies
-/// of the module and of the included files, so that an edit cannot end a running server; the rest
-/// is the same.
+/// The command builds the module first, because the configuration contains its file and its name.
+/// `run` loads copies of the module and of the included files, so that an edit cannot end a running
+/// server; the rest is the same.
 #[derive(Args, Debug)]
 pub(crate) struct ConfArgs {
     #[command(flatten)]

@@ -10,9 +10,9 @@ use clap::Args;
 use super::Execute;
 use crate::ensure::{self, BENCHMARK_USES, Capability, Checked, Finding, Manager, Need};
 
-/// Say what is found on this machine, and what is missing.
+/// Report the requirements that this machine has and lacks.
 ///
-/// Installs nothing. Ends with an error if anything that `run` or `test` needs is missing.
+/// Installs nothing. Exits with an error if a requirement of `run` or `test` is missing.
 #[derive(Args, Debug)]
 pub(crate) struct DoctorArgs {}
 

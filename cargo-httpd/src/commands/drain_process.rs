@@ -7,9 +7,9 @@ use super::Execute;
 use crate::control::{self, Where};
 use crate::progress::say;
 
-/// Have one daemon process finish its requests and go.
+/// Replace one daemon process, after it has finished its requests.
 ///
-/// Another process takes its place first, and no request is lost. As root, or as the user that
+/// Another process is ready first, and no request is lost. Run it as root, or as the user that
 /// started httpd.
 #[derive(Args, Debug)]
 pub(crate) struct DrainProcessArgs {

@@ -12,15 +12,15 @@ use crate::columns::Columns;
 use crate::control::{self, Key, Status, Where};
 use crate::progress::seconds;
 
-/// List the process groups of a running httpd, their processes, and what these work on.
+/// List the process groups of a running httpd, their processes, and their requests.
 ///
 /// Run it as root, or as the user that started httpd. The column restarts counts the replacements
-/// of the process; parked are requests that wait for something and hold no thread.
+/// of the process; parked counts requests that wait without a thread.
 #[derive(Args, Debug)]
 pub(crate) struct GroupsArgs {
     #[command(flatten)]
     pub(crate) at: Where,
-    /// Print everything that the processes say, as JSON.
+    /// Print the complete status, as JSON.
     #[arg(long)]
     pub(crate) json: bool,
 }

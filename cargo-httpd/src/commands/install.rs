@@ -12,11 +12,11 @@ use crate::progress::{Progress, say};
 use crate::project::Project;
 use crate::system::{self, Installation, System};
 
-/// Put the module into this machine's httpd, with the files that load and configure it.
+/// Install the module into this machine's httpd, with the files that load and configure it.
 ///
 /// On Debian and Ubuntu: mods-available and a2enmod; elsewhere conf.modules.d and conf.d.
-/// `configtest` must accept the result, or everything is put back. What the administrator has
-/// changed since an earlier `install` is kept. httpd is not restarted, unless --reload is given.
+/// If `configtest` refuses the result, everything is restored. Files that the administrator has
+/// changed since an earlier `install` are kept. httpd is restarted only with --reload.
 #[derive(Args, Debug)]
 pub(crate) struct InstallArgs {
     #[command(flatten)]
@@ -56,7 +56,7 @@ impl Execute for InstallArgs {
             say(&format!("  {}", file.display()));
         }
         for (file, remark) in &report.kept {
-            say(&format!("  kept, since somebody changed it: {} ({remark})", file.display()));
+            say(&format!("  kept, because it was changed: {} ({remark})", file.display()));
         }
         after(&system, self.reload)
     }

@@ -17,17 +17,17 @@ use crate::server::short;
 /// serves it behind any other server.
 ///
 /// The folder must not exist yet. Its last part is the name of the project, its module and its
-/// mount point: 2 to 40 small letters, digits, - and _, beginning with a letter.
+/// mount point: 2 to 40 lower-case letters, digits, - and _, beginning with a letter.
 #[derive(Args, Debug)]
 pub(crate) struct NewArgs {
-    /// The folder to make, as `shop`.
+    /// The folder to make, such as `shop`.
     #[arg(value_name = "PATH")]
     path: PathBuf,
     /// The kind of the application.
     #[arg(long, value_enum, default_value_t)]
     template: Template,
-    /// The checkout of mod_rust that the project refers to, as long as the crate is not published:
-    /// the one that this tool was built from, unless given.
+    /// The checkout of mod_rust that the project refers to, because the crate is not published. By
+    /// default the one that this tool was built from.
     #[arg(long, value_name = "PATH")]
     kit: Option<PathBuf>,
 }

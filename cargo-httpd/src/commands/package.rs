@@ -17,8 +17,8 @@ use crate::server::short;
 /// Make a Debian package of the module, and print its path.
 ///
 /// libapache2-mod-NAME has the module and the files that load and configure it. It depends on an
-/// httpd with the same module magic number that is not older than the one that it was built for,
-/// and is enabled when it is installed, as Debian's policy for apache2's modules says.
+/// httpd with the same module magic number that is not older than the one that it was built for.
+/// Its installation enables the module, by Debian's policy for apache2's modules.
 #[derive(Args, Debug)]
 pub(crate) struct PackageArgs {
     #[command(flatten)]
@@ -26,8 +26,8 @@ pub(crate) struct PackageArgs {
     /// The number of the package among those of the same version.
     #[arg(long, value_name = "N", default_value_t = 1)]
     revision: u32,
-    /// The package's maintainer: 'Jo <jo@example.org>'. Else DEBFULLNAME and DEBEMAIL, the first
-    /// author in Cargo.toml, or git's user.
+    /// The package's maintainer: 'Jo <jo@example.org>'. By default DEBFULLNAME and DEBEMAIL, the
+    /// first author in Cargo.toml, or git's user.
     #[arg(long, value_name = "NAME <ADDRESS>")]
     maintainer: Option<String>,
 }

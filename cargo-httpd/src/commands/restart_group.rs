@@ -15,14 +15,14 @@ const GLANCE: Duration = Duration::from_millis(50);
 
 /// Replace the processes of a group one after the other.
 ///
-/// Each is drained once its replacement is ready, and the next one's turn comes after that: no
-/// request is lost. New code of the module is not loaded: that is what a graceful restart of httpd
-/// does. As root or as the user that started httpd.
+/// Each is drained once its replacement is ready, before the next one is replaced, so no request is
+/// lost. To load new code of the module, restart httpd gracefully instead. Run it as root, or as
+/// the user that started httpd.
 #[derive(Args, Debug)]
 pub(crate) struct RestartGroupArgs {
     /// The process group.
     name: String,
-    /// Give up if a replacement is not ready after so long.
+    /// Give up if a replacement is not ready after this time.
     #[arg(long, value_name = "SECONDS", default_value_t = 120)]
     patience: u64,
     #[command(flatten)]

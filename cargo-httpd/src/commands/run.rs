@@ -165,7 +165,7 @@ impl Serving<'_> {
 fn earlier_run(project: &Project, port: u16) -> Option<anyhow::Error> {
     let pid = ServerRoot::running(&project.target_dir, port)?;
     Some(anyhow::anyhow!(
-        "port {port} is in use by another `cargo httpd run`, with httpd as process {pid}; stop it, or \
+        "port {port}: in use by another `cargo httpd run`, with httpd as process {pid}; stop it, or \
          choose another port with --port"
     ))
 }

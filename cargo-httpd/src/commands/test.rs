@@ -55,14 +55,14 @@ const APPLICATIONS: &str = "tests/applications/Cargo.toml";
 /// A package outside the workspace, which answers to `--smoke`.
 const FUZZERS: &str = "fuzz/Cargo.toml";
 
-/// Run every test of the workspace, those in a real httpd included.
+/// Run every test of the workspace, including those in a real httpd.
 ///
 /// Every module of the workspace, examples too, is built first; the tests find them in the folder
 /// that HTTPD_TESTKIT_MODULES names.
 #[derive(Args, Debug)]
 pub(crate) struct TestArgs {
-    /// Check the formatting, the lints and the documentation too, and try the benchmark and the
-    /// fuzzers for a moment.
+    /// Check the formatting, the lints and the documentation too, and run the benchmark and the
+    /// fuzzers briefly.
     #[arg(long)]
     pub(crate) ci: bool,
     /// Build the modules with AddressSanitizer, and run the tests that load them into httpd.
@@ -294,7 +294,7 @@ fn build_modules(
     command.arg("--message-format=json-render-diagnostics").stderr(std::process::Stdio::inherit());
     let output = command.output().context("cargo does not run")?;
     if !output.status.success() {
-        bail!("step `modules` failed, as said above; repeat it with `{shown}`");
+        bail!("step `modules` failed; see the messages above, and repeat it with `{shown}`");
     }
     let packages: Vec<_> = project.packages.iter().map(|package| package.id.as_str()).collect();
     let artifacts = cargo::cdylibs(&String::from_utf8_lossy(&output.stdout), &packages);

@@ -9,13 +9,13 @@ use crate::progress::{Progress, say};
 use crate::project::Project;
 use crate::system::{self, System};
 
-/// Take a module out of this machine's httpd again, with everything that `install` put there.
+/// Remove a module from this machine's httpd, with everything that `install` added.
 ///
-/// Files that were changed since are kept, and named. `configtest` must accept the result, or
-/// everything stays. httpd is not restarted, unless --reload is given.
+/// Files that were changed since are kept, and named. If `configtest` refuses the result,
+/// everything stays. httpd is restarted only with --reload.
 #[derive(Args, Debug)]
 pub(crate) struct UninstallArgs {
-    /// The module, without `mod_`; that of the project in the current folder, unless given.
+    /// The module, without `mod_`. By default that of the project in the current folder.
     #[arg(value_name = "NAME")]
     module: Option<String>,
     /// Restart httpd gracefully afterwards, if it runs.

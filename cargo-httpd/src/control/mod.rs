@@ -60,7 +60,7 @@ pub(crate) fn groups(at: &Where) -> Result<Vec<Group>> {
         }
     }
     if groups.is_empty() {
-        bail!("no process group of a running httpd {}", at.describe());
+        bail!("no running httpd has a process group {}", at.describe());
     }
     Ok(groups)
 }
@@ -87,7 +87,7 @@ pub(crate) fn group(at: &Where, name: &str) -> Result<Group> {
     };
     if let Some(other) = named.iter().find(|other| !same(other)) {
         bail!(
-            "httpd {} and httpd {} both have a process group `{name}`; name one with \
+            "httpd {} and httpd {} both have a process group `{name}`; choose one with \
              --socket-prefix {} or --socket-prefix {}",
             other.key.parent,
             newest.key.parent,
@@ -156,7 +156,7 @@ impl Group {
 
     fn refused(&self, why: &str) -> anyhow::Error {
         let Key { group, parent, .. } = &self.key;
-        anyhow!("process group `{group}` of httpd {parent} refuses: {why}; run this as root")
+        anyhow!("process group `{group}` of httpd {parent}: refused: {why}; run this as root")
     }
 
     /// Asks slots at once, since one without a process does not answer.
@@ -234,8 +234,8 @@ fn not_let_in(error: &io::Error, key: &Key) -> anyhow::Error {
     let (group, prefix) = (&key.group, key.prefix.display());
     match error.kind() {
         ErrorKind::PermissionDenied => anyhow!(
-            "process group `{group}` of httpd {} lets in root and who started it alone; run this as one \
-             of them",
+            "process group `{group}` of httpd {}: only root and the user that started httpd may connect; \
+             run this as one of them",
             key.parent
         ),
         _ => anyhow!("process group `{group}`, sockets `{prefix}.*`: {error}"),
@@ -342,7 +342,7 @@ mod tests {
         let bind = |name: &str| UnixListener::bind(folder.join(name)).unwrap();
         let at = Where::of_prefix(&folder.join("r"));
         let error = group(&at, "a").unwrap_err().to_string();
-        assert!(error.starts_with("no process group of a running httpd with sockets"), "{error}");
+        assert!(error.starts_with("no running httpd has a process group with sockets"), "{error}");
         let _old = bind("r.5.0.a.0.sock");
         let _new = bind("r.5.10.a.0.sock");
         drop(bind("r.5.11.a.0.sock"));

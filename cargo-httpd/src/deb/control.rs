@@ -24,7 +24,7 @@ impl Maintainer {
     pub(crate) fn find(asked_for: Option<&str>, about: &About) -> Result<Self> {
         if let Some(asked_for) = asked_for {
             return parse(asked_for).with_context(|| {
-                format!("--maintainer is `{asked_for}`; it has a name and an address, as `Jo <jo@example.org>`")
+                format!("--maintainer \"{asked_for}\": not a name with an address; expected one such as \"Jo <jo@example.org>\"")
             });
         }
         let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
@@ -37,7 +37,7 @@ impl Maintainer {
         match found.as_deref().and_then(parse) {
             Some(maintainer) => Ok(maintainer),
             None => bail!(
-                "a Debian package names its maintainer; give --maintainer 'Jo <jo@example.org>', set \
+                "the Debian package has no maintainer; give --maintainer 'Jo <jo@example.org>', set \
                  DEBFULLNAME and DEBEMAIL, or add authors to Cargo.toml"
             ),
         }

@@ -46,8 +46,8 @@ impl Deb<'_> {
         let modules_dir = httpd.modules_dir();
         if modules_dir != Path::new("/usr/lib/apache2/modules") {
             bail!(
-                "a Debian package is for Debian's httpd, and this one has its modules in {}; unset \
-                 HTTPD, APXS and HTTPD_MODULESDIR, or package on Debian or Ubuntu",
+                "modules folder \"{}\": not that of Debian's httpd; unset HTTPD, APXS and \
+                 HTTPD_MODULESDIR, or package on Debian or Ubuntu",
                 modules_dir.display()
             );
         }

@@ -80,12 +80,11 @@ pub(super) fn date() -> Result<String> {
 
 fn run(mut command: Command, package: &str) -> Result<String> {
     let shown = cargo::shown(&command);
-    let output = command
-        .stdin(Stdio::null())
-        .output()
-        .with_context(|| format!("`{shown}` does not run; it is of Debian's package {package}"))?;
+    let output = command.stdin(Stdio::null()).output().with_context(|| {
+        format!("command `{shown}`: it does not run; install Debian's package {package}")
+    })?;
     if !output.status.success() {
-        bail!("`{shown}` says:\n{}", String::from_utf8_lossy(&output.stderr).trim());
+        bail!("command `{shown}`: it failed:\n{}", String::from_utf8_lossy(&output.stderr).trim());
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }

@@ -150,7 +150,7 @@ impl Manager {
         }
         let tail = &said[said.len().saturating_sub(12)..];
         step.suspend(|| say(&tail.join("\n")));
-        bail!("`{line}` failed, as said above; mend that, or install the packages by hand")
+        bail!("`{line}` failed; correct the error above, or install the packages by hand")
     }
 
     fn words(self, sudo: bool, args: &[&str]) -> Vec<String> {

@@ -60,8 +60,8 @@ impl Kit {
         let Some(manifest) = manifest.to_str().filter(|path| !path.contains(char::is_whitespace))
         else {
             bail!(
-                "a project in a checkout whose path has blanks (`{}`) gets no alias for `cargo \
-                 httpd`; make it elsewhere",
+                "checkout \"{}\": its path has blanks, so a project in it cannot have the alias `cargo \
+                 httpd`; make the project elsewhere",
                 self.path.display()
             )
         };

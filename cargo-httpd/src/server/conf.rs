@@ -90,7 +90,7 @@ impl Conf<'_> {
         if !mpms.contains(&self.mpm) {
             let names: Vec<_> = mpms.iter().map(|mpm| mpm.name()).collect();
             bail!(
-                "{} has no {} MPM; choose with --mpm among: {}",
+                "{} has no {} MPM; expected --mpm with one of: {}",
                 self.httpd.server_string(),
                 self.mpm,
                 names.join(", ")

@@ -10,12 +10,14 @@ use anyhow::{Result, anyhow};
 pub(crate) fn free_port(port: u16) -> Result<(u16, bool)> {
     let refused = |error: io::Error| match error.kind() {
         io::ErrorKind::AddrInUse => {
-            anyhow!("port {port} is in use; stop what listens there, or choose another with --port")
+            anyhow!(
+                "port {port}: in use; stop the process that listens there, or choose another with --port"
+            )
         }
         io::ErrorKind::PermissionDenied => {
-            anyhow!("port {port} is for root only; choose one above 1023 with --port")
+            anyhow!("port {port}: for root only; choose one above 1023 with --port")
         }
-        _ => anyhow!("port {port} cannot be used: {error}; choose another with --port"),
+        _ => anyhow!("port {port}: not usable: {error}; choose another with --port"),
     };
     let port = bind(Ipv4Addr::LOCALHOST.into(), port).map_err(refused)?;
     match bind(Ipv6Addr::LOCALHOST.into(), port) {
@@ -42,7 +44,7 @@ mod tests {
         let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let port = taken.local_addr().unwrap().port();
         let error = free_port(port).unwrap_err().to_string();
-        assert!(error.starts_with(&format!("port {port} is in use;")), "{error}");
+        assert!(error.starts_with(&format!("port {port}: in use;")), "{error}");
     }
 
     #[test]

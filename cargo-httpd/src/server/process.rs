@@ -107,7 +107,7 @@ impl Server {
         while TcpStream::connect(address).is_err() {
             if let Some(status) = self.ended()? {
                 self.drain();
-                bail!("httpd ended as it began ({status}); its own words stand above");
+                bail!("httpd exited during its start ({status}); see its messages above");
             }
             if Instant::now() > deadline {
                 bail!("httpd runs but does not listen on port {}; see its log above", self.port);

@@ -172,7 +172,7 @@ fn conf_d() {
     fs::write(&conf, &mine).unwrap();
     project.replace("module/httpd.conf", "# as it was", "# the next version");
     let said = httpd.call(&project, &["install", "--debug"]);
-    assert!(said.contains("kept, since somebody changed it"), "{said}");
+    assert!(said.contains("kept, because it was changed"), "{said}");
     assert_eq!(fs::read_to_string(&conf).unwrap(), mine);
     let new = fs::read_to_string(conf.with_extension("conf.new")).unwrap();
     assert!(new.contains("# the next version"), "{new}");

@@ -303,7 +303,7 @@ impl Bell {
             .condition
             .wait_timeout_while(rung, deadline, |rung| !*rung)
             .unwrap_or_else(PoisonError::into_inner);
-        assert!(!timeout.timed_out(), "nobody woke the application within {deadline:?}");
+        assert!(!timeout.timed_out(), "no waker woke the application within {deadline:?}");
         *rung = false;
     }
 }

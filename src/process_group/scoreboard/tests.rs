@@ -196,7 +196,7 @@ fn a_burial_frees_the_lock() {
     board.clear_dead(0, 5);
     assert_eq!(board.group.lock.owner(), None);
     drop(locked);
-    drop(board.lock(&options, 11, |_| panic!("nobody holds it")));
+    drop(board.lock(&options, 11, |_| panic!("no process holds it")));
 }
 
 #[test]

@@ -33,7 +33,7 @@ impl Address {
             return if number == 0 || number > 2 {
                 Ok(Self::Descriptor(number))
             } else {
-                Err(format!("fd:{number} is not a socket to listen at; expected fd:3 or above"))
+                Err(format!("address \"fd:{number}\": not a listener; expected fd:3 or above"))
             };
         }
         let path = text.strip_prefix("unix:").or_else(|| text.starts_with('/').then_some(text));
@@ -43,7 +43,9 @@ impl Address {
                 1..108 if path.starts_with('/') && !path.ends_with('/') => {
                     Ok(Self::Unix(path.into()))
                 }
-                108.. => Err("a Unix socket's path has 107 bytes at most".into()),
+                108.. => {
+                    Err("the path is too long for a Unix socket; expected 107 bytes at most".into())
+                }
                 _ => Err(wrong()),
             };
         }

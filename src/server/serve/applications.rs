@@ -38,7 +38,7 @@ pub(super) fn mounts(
         mounts.push(mount(gateway, &what, path, name)?);
     }
     if mounts.is_empty() {
-        return Err(format!("nothing is mounted; --mount PATH=APP mounts {}", gateway.names()));
+        return Err(format!("no mount; expected --mount PATH=APP with one of {}", gateway.names()));
     }
     Ok(mounts)
 }
@@ -51,11 +51,14 @@ fn mount(
 ) -> Result<(String, String), String> {
     if !path.starts_with('/') || path.contains(['?', '#', '\0']) || path.contains("//") {
         return Err(format!(
-            "{what}: expected a decoded path with a slash in front, not \"{path}\""
+            "{what}: path \"{path}\": not usable; expected a decoded path with a leading slash"
         ));
     }
     if gateway.find(name).is_none() {
-        return Err(format!("{what}: no application \"{name}\"; there are {}", gateway.names()));
+        return Err(format!(
+            "{what}: application \"{name}\": unknown; expected one of {}",
+            gateway.names()
+        ));
     }
     Ok((path.into(), name.into()))
 }
@@ -74,7 +77,7 @@ pub(super) fn options(gateway: &Gateway, wanted: &[String]) -> Result<Vec<Option
         if let Some((name, key)) = key.split_once(':') {
             let at = gateway.find(name).ok_or_else(|| {
                 let names = gateway.names();
-                format!("--option {text}: no application \"{name}\"; there are {names}")
+                format!("--option {text}: application \"{name}\": unknown; expected one of {names}")
             })?;
             all[at].set(key, value);
             continue;
@@ -87,7 +90,7 @@ pub(super) fn options(gateway: &Gateway, wanted: &[String]) -> Result<Vec<Option
             }
         }
         if !is_known {
-            return Err(format!("--option {text}: no application has an option \"{key}\""));
+            return Err(format!("--option {text}: option \"{key}\": unknown to every application"));
         }
     }
     Ok(all)

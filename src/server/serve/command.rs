@@ -16,8 +16,8 @@ use crate::gateway::Level;
 use crate::process_group::units;
 use crate::server::site::{Limits, Mode, Timeouts, parse_level};
 
-/// More of the same, before the command line's own: for web servers that start a program without
-/// arguments, and for CGI, whose command line may be the client's.
+/// The variable with options that come before the command line's. Web servers that start a program
+/// without arguments need it, and CGI, whose command line a client may have made.
 pub(super) const OPTIONS_VARIABLE: &str = "MOD_RUST_OPTIONS";
 
 /// Reads `arguments`, the program's name first, and the environment's.
@@ -34,7 +34,8 @@ pub(super) fn parse(
     let mut command = command(gateway);
     if let Some(text) = variable {
         let text = text.into_string().map_err(|_| "it is not UTF-8");
-        let split = |text: String| shlex::split(&text).ok_or("a quote or a backslash is left open");
+        let split =
+            |text: String| shlex::split(&text).ok_or("a quote or a backslash is not closed");
         let words = text.and_then(split).map_err(|error| {
             command.error(ErrorKind::ValueValidation, format!("{OPTIONS_VARIABLE}: {error}"))
         })?;
@@ -62,8 +63,8 @@ fn command(gateway: &Gateway) -> Command {
         .about("Serves web applications behind any web server, or by itself")
         .after_help(format!(
             "ADDR: {}.\nTIME: a whole number with ms, s (also without a unit), min, h or d. \
-             SIZE: bytes, or with K, M or G.\n{OPTIONS_VARIABLE} in the environment holds more \
-             options. See docs/gateways.md.",
+             SIZE: bytes, or with K, M or G.\n{OPTIONS_VARIABLE} in the environment may hold \
+             further options. See docs/gateways.md.",
             super::address::ALLOWED
         ))
         .next_line_help(false);
@@ -87,8 +88,8 @@ fn command(gateway: &Gateway) -> Command {
         );
     }
     command = command
-        .arg(count("workers", "1", "Worker processes"))
-        .arg(count("threads", "15", "Threads for requests in each worker"))
+        .arg(count("workers", "1", "Number of worker processes"))
+        .arg(count("threads", "15", "Number of request threads in each worker"))
         .arg(
             flag("mount", "PATH=APP", "Mounts an application; replaces the program's own mounts")
                 .action(ArgAction::Append),
@@ -97,50 +98,69 @@ fn command(gateway: &Gateway) -> Command {
             flag("option", "[APP:]KEY=VALUE", "Sets an option of applications")
                 .action(ArgAction::Append),
         )
-        .arg(count("max-connections", "1024", "Connections at once in each worker"))
+        .arg(count("max-connections", "1024", "Most simultaneous connections of each worker"))
         .arg(
-            flag("queue-size", "N", "Requests that wait for a thread in each worker")
+            flag("queue-size", "N", "Most requests that wait for a thread in each worker")
                 .default_value("1024")
                 .value_parser(value_parser!(u32).range(0..=1_000_000)),
         )
         .arg(
-            flag("max-head", "SIZE", "Of a request: all variables, or the HTTP headers")
+            flag("max-head", "SIZE", "Largest request head: all variables, or the HTTP headers")
                 .default_value("128K")
                 .value_parser(head_size),
         )
         .arg(
-            flag("max-body", "SIZE", "Of a request's body; 0 for no limit")
+            flag("max-body", "SIZE", "Largest request body; 0 for no limit")
                 .default_value("0")
                 .value_parser(units::size),
         )
-        .arg(time("head-timeout", "20s", "For a whole request head"))
-        .arg(time("queue-timeout", "45s", "For a thread, once the request head is here"))
-        .arg(time("body-timeout", "60s", "For the next piece of a request body"))
-        .arg(time("send-timeout", "60s", "For room for the next piece of a response"))
-        .arg(time("keep-alive", "75s", "For the next request on a connection"))
-        .arg(time("graceful-timeout", "30s", "For requests to finish when processes are to end"))
-        .arg(time("start-timeout", "60s", "For the applications of a worker to be built"));
+        .arg(time("head-timeout", "20s", "Longest wait for a whole request head"))
+        .arg(time("queue-timeout", "45s", "Longest wait of a request for a thread"))
+        .arg(time("body-timeout", "60s", "Longest wait for the next piece of a request body"))
+        .arg(time(
+            "send-timeout",
+            "60s",
+            "Longest wait until the peer takes the next piece of a response",
+        ))
+        .arg(time("keep-alive", "75s", "Longest wait for the next request on a connection"))
+        .arg(time(
+            "graceful-timeout",
+            "30s",
+            "Longest time for requests to finish in a stopping process",
+        ))
+        .arg(time("start-timeout", "60s", "Longest time of a worker to build its applications"));
     if cfg!(feature = "http-server") {
         command = command.arg(
-            flag("trusted-proxy", "CIDR", "Whose X-Forwarded-* headers are believed (HTTP)")
-                .action(ArgAction::Append),
+            flag(
+                "trusted-proxy",
+                "CIDR",
+                "Trusts X-Forwarded-* headers of this address or network (HTTP)",
+            )
+            .action(ArgAction::Append),
         );
     }
     command
-        .arg(flag("log", "FILE", "The log; - is the standard error").default_value("-"))
         .arg(
-            flag("log-level", "LEVEL", "error, warn, info, debug or trace")
+            flag("log", "FILE", "Writes the log to this file; - is standard error")
+                .default_value("-"),
+        )
+        .arg(
+            flag("log-level", "LEVEL", "Logs up to this level: error, warn, info, debug or trace")
                 .default_value("info")
                 .value_parser(parse_level),
         )
-        .arg(flag("access-log", "FILE", "One line a request; - is the standard output"))
-        .arg(flag("user", "USER", "Whose the workers are, where root starts the program"))
-        .arg(flag("group", "GROUP", "Their group, if not the user's own"))
+        .arg(flag(
+            "access-log",
+            "FILE",
+            "Writes a line for each request to this file; - is standard output",
+        ))
+        .arg(flag("user", "USER", "Runs workers as this user (only when started as root)"))
+        .arg(flag("group", "GROUP", "Runs workers as this group instead of the user's own"))
         .arg(
-            flag("socket-mode", "MODE", "Of Unix sockets, in octal; 0660 is usual")
+            flag("socket-mode", "MODE", "Sets the mode of Unix sockets, in octal, such as 0660")
                 .value_parser(mode),
         )
-        .arg(flag("pid-file", "FILE", "Gets the master's process id"))
+        .arg(flag("pid-file", "FILE", "Writes the master's process id to this file"))
 }
 
 fn config(gateway: &Gateway, matches: &ArgMatches) -> Result<ProgramConfig, String> {
@@ -158,7 +178,9 @@ fn config(gateway: &Gateway, matches: &ArgMatches) -> Result<ProgramConfig, Stri
     }
     let cgi = cfg!(feature = "cgi") && matches.get_flag("cgi");
     if cgi && !listeners.is_empty() {
-        return Err("--cgi serves one request and listens nowhere".into());
+        return Err(
+            "option \"--cgi\": it excludes listeners; expected either --cgi or addresses".into()
+        );
     }
     let body = *matches.get_one::<u64>("max-body").expect("it has a default");
     Ok(ProgramConfig {
@@ -224,12 +246,13 @@ fn network(text: &str) -> Result<ipnet::IpNet, String> {
     let address = text.parse::<std::net::IpAddr>().map(ipnet::IpNet::from);
     address.or_else(|_| text.parse()).map_err(|_| {
         format!(
-            "--trusted-proxy {text}: expected a network such as 10.0.0.0/8 or fd00::/8, or one address"
+            "--trusted-proxy \"{text}\": not a network; expected one such as 10.0.0.0/8 or fd00::/8, or \
+             an address"
         )
     })
 }
 
-/// FCGI_WEB_SERVER_ADDRS: who may connect (FastCGI 1.0, 3.2).
+/// Returns the peers that FCGI_WEB_SERVER_ADDRS admits (FastCGI 1.0, 3.2).
 #[cfg(feature = "fastcgi")]
 fn web_servers(text: Option<&str>) -> Result<Vec<std::net::IpAddr>, String> {
     let Some(text) = text.filter(|text| !text.trim().is_empty()) else { return Ok(Vec::new()) };

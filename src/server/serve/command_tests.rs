@@ -43,7 +43,10 @@ fn options_come_from_both() {
     assert_eq!(config.mounts, [("/x".into(), "admin".into())]);
     for open in ["--log 'a", "--log a\\"] {
         let error = read(&[], Some(open)).unwrap_err();
-        assert!(error.contains("MOD_RUST_OPTIONS: a quote or a backslash is left open"), "{error}");
+        assert!(
+            error.contains("MOD_RUST_OPTIONS: a quote or a backslash is not closed"),
+            "{error}"
+        );
     }
     let config = read(&["--option", "colour=3", "--option", "admin:colour=4"], None).unwrap();
     assert_eq!(config.options[0].get("colour"), None);
@@ -56,11 +59,14 @@ fn mistakes_are_reported() {
     for (arguments, expected) in [
         (&["--workers", "0"][..], "0 is not in 1..=100000"),
         (&["--mount", "/x"], "expected PATH=APP"),
-        (&["--mount", "x=shop"], "a slash in front"),
-        (&["--mount", "/x=shp"], "no application \"shp\"; there are shop, admin"),
+        (&["--mount", "x=shop"], "expected a decoded path with a leading slash"),
+        (&["--mount", "/x=shp"], "application \"shp\": unknown; expected one of shop, admin"),
         (&["--option", "colour"], "expected KEY=VALUE"),
-        (&["--option", "color=1"], "no application has an option \"color\""),
-        (&["--option", "adm:colour=1"], "no application \"adm\"; there are shop, admin"),
+        (&["--option", "color=1"], "option \"color\": unknown to every application"),
+        (
+            &["--option", "adm:colour=1"],
+            "application \"adm\": unknown; expected one of shop, admin",
+        ),
         (&["--graceful-timeout", "0"], "expected a time above 0"),
         (&["--graceful-timeout", "5m"], "expected \"min\" for minutes"),
         (&["--max-head", "1"], "expected a size from 1K to 16M"),

@@ -64,8 +64,8 @@ impl Inherited {
             };
         }
         if config.cgi {
-            return Err("--cgi: no web server has started the program: GATEWAY_INTERFACE and \
-                        REQUEST_METHOD are not set"
+            return Err("option \"--cgi\": no web server has started the program; expected \
+                        GATEWAY_INTERFACE and REQUEST_METHOD in the environment"
                 .into());
         }
         if !config.listeners.is_empty() {
@@ -87,8 +87,8 @@ impl Inherited {
         let flags: Vec<_> =
             PROTOCOLS.iter().map(|protocol| format!("--{} ADDR", protocol.name())).collect();
         Err(format!(
-            "there is nothing to serve: name a listener ({}), or have a web server start the \
-             program (CGI, FastCGI), or systemd (LISTEN_FDS)",
+            "nothing to serve; expected a listener ({}), or a start by a web server (CGI, FastCGI) \
+             or systemd (LISTEN_FDS)",
             flags.join(", ")
         ))
     }
@@ -132,7 +132,7 @@ mod tests {
     #[test]
     fn nothing_is_an_error() {
         let error = decide(&Inherited::default(), &[]).unwrap_err();
-        assert!(error.starts_with("there is nothing to serve: name a listener ("), "{error}");
+        assert!(error.starts_with("nothing to serve; expected a listener ("), "{error}");
         assert!(is_cgi_interface(OsStr::new("CGI/1.1")));
         assert!(!is_cgi_interface(OsStr::new("FCGI")));
     }

@@ -26,12 +26,14 @@ impl Privileges {
             return Ok(None);
         }
         if !geteuid().is_root() {
-            return Err("--user and --group are for a program that root starts; start it as that \
-                        user instead"
+            return Err("--user and --group: the program was not started by root; start it as \
+                        that user instead"
                 .into());
         }
         let Some(user) = user else {
-            return Err("--group needs --user: else the processes would stay root's".into());
+            return Err(
+                "option \"--group\": it needs --user, or the processes would stay root's".into()
+            );
         };
         let found = match user.strip_prefix('#').map(str::parse) {
             Some(Ok(number)) => User::from_uid(Uid::from_raw(number)),
@@ -39,7 +41,7 @@ impl Privileges {
         };
         let found = found.map_err(|error| format!("--user {user}: {error}"))?;
         let found = found.ok_or_else(|| {
-            format!("--user {user}: there is no such user; expected a name, or #1000")
+            format!("--user \"{user}\": no such user; expected a name, or a number such as #1000")
         })?;
         let gid = match group {
             None => found.gid,
@@ -50,13 +52,15 @@ impl Privileges {
                 };
                 let found = found.map_err(|error| format!("--group {group}: {error}"))?;
                 let found = found.ok_or_else(|| {
-                    format!("--group {group}: there is no such group; expected a name, or #1000")
+                    format!("--group \"{group}\": no such group; expected a name, or a number such as #1000")
                 })?;
                 found.gid
             }
         };
         if found.uid.is_root() {
-            return Err(format!("--user {user}: applications do not run as root"));
+            return Err(format!(
+                "--user \"{user}\": applications do not run as root; expected another user"
+            ));
         }
         Ok(Some(Self { uid: found.uid, gid, name: CString::new(found.name).ok() }))
     }

@@ -175,7 +175,7 @@ fn no_waker_is_called() {
     let app = app(async |_request| std::future::pending::<Answer<Full<Bytes>>>().await);
     let response = TestRequest::get("/").deadline(Duration::from_millis(20)).call(&app);
     let error = response.error().unwrap().to_string();
-    assert!(error.contains("nobody woke the application"), "{error}");
+    assert!(error.contains("no waker woke the application"), "{error}");
 }
 
 #[test]

@@ -43,7 +43,7 @@ impl Simulation {
                         self.started += 1;
                         assert!(now_us >= board.group.not_before_us(), "within the pause");
                         let surplus = before.ready + before.starting >= board.wanted();
-                        assert!(!surplus || before.asking > 0, "nobody needs it");
+                        assert!(!surplus || before.asking > 0, "no request needs it");
                     }
                 }
                 ProcessState::Starting if self.chance.below(3) == 0 => {

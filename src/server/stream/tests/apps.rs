@@ -30,7 +30,7 @@ impl Gate {
         locked.arrived += 1;
         news.notify_all();
         let (_locked, waited) = news.wait_timeout_while(locked, LONG, |state| !state.open).unwrap();
-        assert!(!waited.timed_out(), "nobody opened the gate");
+        assert!(!waited.timed_out(), "the gate stayed closed");
     }
 
     pub(in crate::server) fn open(&self) {
