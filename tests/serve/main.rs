@@ -8,6 +8,7 @@ mod activation;
 mod cgi;
 mod client;
 mod command;
+mod crowds;
 mod logs;
 mod nginx;
 mod options;

@@ -11,7 +11,7 @@ use std::time::Instant;
 use crate::program::{Folder, PATIENCE, Program, stage};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Protocol {
+pub(crate) enum Protocol {
     Cgi,
     FastCgi,
     Scgi,
@@ -26,13 +26,13 @@ use Protocol::{Cgi, FastCgi, Http1, Http2, Scgi, Uwsgi};
 const ALL: &[Protocol] = &[FastCgi, Scgi, Uwsgi, Http1, Http2, Cgi];
 const LISTENING: &[Protocol] = &[FastCgi, Scgi, Uwsgi, Http1, Http2];
 const STREAM: &[Protocol] = &[FastCgi, Scgi, Uwsgi];
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+pub(crate) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const SETTINGS: &[u8] = &[0, 0, 0, 4, 0, 0, 0, 0, 0];
 const BODY: &str = "abc";
 
 /// The bytes that a client sends before it is silent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Sent {
+pub(crate) enum Sent {
     Nothing,
     HalfAHead,
     /// A request whose head has a value of 9,000 bytes.
@@ -80,7 +80,7 @@ const ROWS: &[Row] = &[
 ];
 
 impl Protocol {
-    const fn option(self) -> &'static str {
+    pub(crate) const fn option(self) -> &'static str {
         match self {
             Cgi => "cgi",
             FastCgi => "fastcgi",
@@ -106,7 +106,7 @@ impl Protocol {
     }
 
     /// Returns a request for a path of five bytes.
-    fn request(self, path: &str, sent: Sent) -> Vec<u8> {
+    pub(crate) fn request(self, path: &str, sent: Sent) -> Vec<u8> {
         let has_body = matches!(sent, Sent::Body | Sent::NoBody);
         let (length, method) = if has_body { ("3", "POST") } else { ("0", "GET") };
         let long = "v".repeat(if sent == Sent::LongHead { 9000 } else { 1 });
@@ -385,13 +385,13 @@ fn threads_bound_the_requests_that_run_with_every_protocol() {
 }
 
 /// Requests for `/wait`, which hold their threads until a file is removed.
-struct Held {
+pub(crate) struct Held {
     folder: Folder,
-    option: String,
+    pub(crate) option: String,
 }
 
 impl Held {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let folder = Folder::new();
         std::fs::write(folder.path("held"), "").unwrap();
         let option = format!("held-by={}", folder.text("held"));
@@ -407,12 +407,12 @@ impl Held {
         (0..count).map(connect).collect()
     }
 
-    fn release(&self) {
+    pub(crate) fn release(&self) {
         std::fs::remove_file(self.folder.path("held")).unwrap();
     }
 
     /// Returns a `+` for each request that began, and a `-` for each that ended, in order.
-    fn trace(&self) -> String {
+    pub(crate) fn trace(&self) -> String {
         std::fs::read_to_string(self.folder.path("held.trace")).unwrap_or_default()
     }
 }

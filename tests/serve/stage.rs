@@ -86,6 +86,12 @@ fn stage<'x>(
         }
         // More than any socket takes.
         b"/huge" => text(start_response, vec![b'x'; 64 << 20]),
+        // 16 MiB in pieces, for which the application waits where its reader is slow.
+        b"/bulk" => {
+            let pieces = (0..256).map(|_| Ok(vec![b'x'; 64 << 10].into()));
+            start_response.start(200, [("Content-Type", "text/plain")])?;
+            Ok(Body::from_chunks(pieces))
+        }
         b"/wait" => {
             trace(held_by, "+");
             while held_by.is_some_and(Path::exists) {

@@ -15,7 +15,7 @@ pub(crate) fn text(builder: &WebServerBuilder, account: Option<(&str, &str)>) ->
     format!(
         "daemon off;\n{user}pid {{root}}/{PID};\nerror_log {{root}}/{ERROR_LOG} info;\n\
          worker_processes 1;\n\
-         events {{\n    worker_connections 1024;\n}}\n\
+         events {{\n    worker_connections 4096;\n}}\n\
          http {{\n    access_log {{root}}/access_log;\n{temporary}    types {{\n        \
          text/html html;\n        text/plain txt;\n    }}\n    keepalive_requests 100000;\n\
          {outer}    server {{\n        listen 127.0.0.1:{{port}};\n        server_name localhost;\n        \

@@ -119,14 +119,15 @@ impl<'s> HttpSink<'s> {
         let begun = Instant::now();
         loop {
             let left = self.timeout.saturating_sub(begun.elapsed());
-            let deadline = Instant::now().checked_add(left.min(SlowReaders::STALL));
+            let deadline = Instant::now().checked_add(left.min(SlowReaders::SHORT_STALL));
             let push = |context: &mut Context<'_>| self.output.poll_push(piece, context.waker());
             if let Some(sent) = until(self.executor, deadline, push) {
                 return sent.map_err(|_| gone());
             }
-            let limit = if left <= SlowReaders::STALL {
+            let is_late = begun.elapsed() >= self.timeout;
+            let limit = if is_late {
                 "--send-timeout".to_owned()
-            } else if let Some(reason) = self.executor.readers().too_many() {
+            } else if let Some(reason) = self.executor.readers().too_many(begun.elapsed()) {
                 reason
             } else {
                 continue;
@@ -136,7 +137,7 @@ impl<'s> HttpSink<'s> {
                 begun.elapsed()
             );
             // A connection of HTTP/1 has a deadline of its own, and the peer's name for the line.
-            if self.is_http2 || left > SlowReaders::STALL {
+            if self.is_http2 || !is_late {
                 self.executor.log_unread(&text);
             }
             return Err(Error::of(ErrorKind::ClientGone, text));

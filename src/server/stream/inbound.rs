@@ -182,7 +182,7 @@ impl<'c, E: BodyEnd> Inbound<'c, E> {
             let readers = &self.process.pool.readers;
             let is_slow = self.slow.get();
             let polled = if is_slow {
-                let left = left.min(SlowReaders::STALL);
+                let left = left.min(SlowReaders::SHORT_STALL);
                 let wait = || self.process.wait_for_client(|| self.poll(read, true, left));
                 readers.count(wait)
             } else {
@@ -199,10 +199,9 @@ impl<'c, E: BodyEnd> Inbound<'c, E> {
             }
             if is_slow
                 && !polled.readable
-                && left > SlowReaders::STALL
-                && let Some(reason) = readers.too_many()
+                && let Some(reason) = readers.too_many(start.elapsed())
             {
-                return Err(self.too_slow(SlowReaders::STALL, &reason));
+                return Err(self.too_slow(start.elapsed(), &reason));
             }
             self.slow.set(!polled.readable || self.slow.get());
         }

@@ -134,10 +134,14 @@ pub(crate) struct SlowReaders(AtomicUsize);
     allow(dead_code, reason = "daemon processes leave slow readers to httpd")
 )]
 impl SlowReaders {
-    /// The threads that may wait so. Beyond that number a response whose reader takes nothing for
-    /// [`STALL`](Self::STALL) is given up, so that other requests get a thread.
+    /// The threads that may wait so. Beyond that number a response is given up whose reader takes
+    /// nothing for [`STALL`](Self::STALL), so that other requests get a thread.
     const MOST: usize = MOST_BLOCKED / 2;
-    pub(crate) const STALL: Duration = Duration::from_secs(2);
+    const STALL: Duration = Duration::from_secs(2);
+    /// Not many more may wait.
+    const MANY: usize = MOST_BLOCKED - MOST_BLOCKED / 8;
+    /// The same while [`MANY`](Self::MANY) wait; and the time between looks at the number.
+    pub(crate) const SHORT_STALL: Duration = Duration::from_millis(250);
 
     /// Counts the calling thread while `wait` runs.
     pub(crate) fn count<T>(&self, wait: impl FnOnce() -> T) -> T {
@@ -147,11 +151,12 @@ impl SlowReaders {
         waited
     }
 
-    /// Returns the reason for which a response is given up that waits for [`STALL`](Self::STALL).
-    pub(crate) fn too_many(&self) -> Option<String> {
+    /// Returns the reason for which a response is given up whose reader has taken nothing for `time`.
+    pub(crate) fn too_many(&self, time: Duration) -> Option<String> {
         let (count, most) = (self.0.load(Ordering::Relaxed), Self::MOST);
+        let stall = if count > Self::MANY { Self::SHORT_STALL } else { Self::STALL };
         let text = || format!("{count} threads wait for slow readers; allowed are {most}");
-        (count > most).then(text)
+        (count > most && time >= stall).then(text)
     }
 }
 
