@@ -7,20 +7,21 @@
 #![forbid(unsafe_code)]
 
 use std::convert::Infallible;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
-use axum::extract::{Extension, Path, State};
+use axum::extract::{ConnectInfo, Extension, OriginalUri, Path, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use http_body::Frame;
 use http_body_util::{BodyExt as _, StreamBody};
 use mod_rust::Factory;
-use mod_rust::gateway::service::ServiceEnviron;
+use mod_rust::gateway::service::{ServiceEnviron, with_extension};
 use tokio::sync::mpsc;
 use tokio_stream::StreamExt as _;
 use tokio_stream::wrappers::ReceiverStream;
@@ -107,6 +108,17 @@ async fn first(body: Body) -> Result<Bytes, StatusCode> {
     Ok(first)
 }
 
+/// The client's address and the URI with the mount's path, as axum's own server gives them.
+async fn peer(ConnectInfo(peer): ConnectInfo<SocketAddr>, original: OriginalUri) -> String {
+    format!("{} {}\n", peer.ip(), original.0)
+}
+
+/// Answers with fields that a proxy hands on from another server's response.
+async fn handed_on() -> impl IntoResponse {
+    let fields = [("connection", "close"), ("transfer-encoding", "chunked"), ("status", "200")];
+    (fields, "handed on\n")
+}
+
 async fn wait(Path(ms): Path<u64>) -> String {
     tokio::time::sleep(Duration::from_millis(ms)).await;
     format!("waited {ms} ms\n")
@@ -184,6 +196,8 @@ fn router() -> Router {
         .route("/echo", post(echo))
         .route("/duplex", post(duplex))
         .route("/first", post(first))
+        .route("/peer", get(peer))
+        .route("/handed-on", get(handed_on))
         .route("/wait/{ms}", get(wait))
         .route("/stream/{pieces}", get(stream))
         .route("/slow/{pieces}", get(slow))
@@ -191,8 +205,14 @@ fn router() -> Router {
         .with_state(Counter::default())
 }
 
+/// Returns the application, with the extensions that axum's extractors look for.
+fn api() -> Factory {
+    let service = with_extension(router(), |environ| environ.peer_addr().map(ConnectInfo));
+    Factory::service(with_extension(service, |environ| environ.original_uri().map(OriginalUri)))
+}
+
 mod_rust::module! {
     /// `LoadModule axum_module …/mod_axum.so`
     pub static axum_module: "mod_axum.c";
-    applications = { "api" => Factory::service(router()) };
+    applications = { "api" => api() };
 }

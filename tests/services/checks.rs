@@ -12,6 +12,14 @@ pub(crate) fn routes_and_extractors(api: Builder) {
     assert_eq!(server.get("/api/nowhere").status, 404);
     assert_eq!(server.get("/api/count").status, 405);
     assert_eq!(server.request("POST", "/api/count").send().status, 200);
+    assert_eq!(server.get("/api/peer?a=%20").text(), "127.0.0.1 /api/peer?a=%20\n");
+    // Fields of another server's connection are left out, and one line says which.
+    let handed_on = server.get("/api/handed-on");
+    assert_eq!((handed_on.status, handed_on.text()), (200, "handed on\n"));
+    let length = handed_on.header("content-length");
+    assert_eq!((length, handed_on.header("status")), (Some("10"), None));
+    let line = server.wait_log("fields of the connection were left out");
+    assert!(line.contains("connection, status, transfer-encoding"), "{line}");
     let head = server.request("HEAD", "/api/").send();
     assert_eq!((head.status, head.header("content-length")), (200, Some("12")));
     assert!(head.body.is_empty());

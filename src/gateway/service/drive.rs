@@ -20,6 +20,10 @@ impl<'x> ServiceDriver<'x> {
         Self { exchange, feed, waker: exchange.waker() }
     }
 
+    pub(super) const fn exchange(&self) -> &'x dyn Exchange {
+        self.exchange
+    }
+
     /// Polls until the result is ready, and feeds the request body between polls.
     ///
     /// It calls `before_wait` each time before the thread waits.

@@ -1,7 +1,12 @@
 //! The environ for a service, in the request's extensions.
 
 use std::fmt;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+
+use http::Uri;
+
+use super::target;
 
 use crate::gateway::environ::Environ;
 use crate::gateway::exchange::SharedVariables;
@@ -50,6 +55,26 @@ impl ServiceEnviron {
             Some(value) => value.map(<[u8]>::to_vec),
             None => self.variables.get(key),
         }
+    }
+
+    /// Returns the client's address and port, from `REMOTE_ADDR` and `REMOTE_PORT`. The port is 0 if
+    /// the server does not know it. A client of a Unix socket has no address.
+    #[must_use]
+    pub fn peer_addr(&self) -> Option<SocketAddr> {
+        let text = |key: &str| self.get(key).and_then(|value| String::from_utf8(value).ok());
+        let ip: IpAddr = text("REMOTE_ADDR")?.parse().ok()?;
+        let port = text("REMOTE_PORT").and_then(|port| port.parse().ok()).unwrap_or_default();
+        Some(SocketAddr::new(ip, port))
+    }
+
+    /// Returns path and query of the request, with the path of the mount point, which the request's
+    /// own URI lacks.
+    #[must_use]
+    pub fn original_uri(&self) -> Option<Uri> {
+        let value = |key: &str| self.get(key).unwrap_or_default();
+        let [raw, script_name, path_info, query] =
+            ["REQUEST_URI", "SCRIPT_NAME", "PATH_INFO", "QUERY_STRING"].map(value);
+        target::original(&raw, &script_name, &path_info, &query)
     }
 
     /// Calls `visit` with every key and its value, in no particular order.

@@ -37,6 +37,7 @@
 mod body;
 mod drive;
 mod environ;
+mod extension;
 mod request;
 mod response;
 pub(crate) mod runtime;
@@ -62,13 +63,15 @@ use super::start_response::StartResponse;
 
 pub use self::body::RequestBody;
 pub use self::environ::ServiceEnviron;
+pub use self::extension::{WithExtension, with_extension};
 use self::response::BoxError;
 
 /// Converts a service to an application.
 ///
 /// The service sees the path below the mount point, not decoded, and every header. The request's
 /// extensions hold the [environ](ServiceEnviron) and the values of middleware. The rules of the
-/// contract hold: the server refuses a hop-by-hop header, for example.
+/// contract hold, with one exception: the response may have fields of the connection, such as
+/// `Transfer-Encoding`. They are left out, with a line at level debug.
 ///
 /// Tasks that the service spawns run on the process's tokio runtime and may outlive the request.
 pub fn service<S, B>(service: S) -> impl Application + Clone

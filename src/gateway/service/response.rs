@@ -4,13 +4,16 @@ use std::pin::Pin;
 use std::task::Poll;
 
 use bytes::{Buf, Bytes};
-use http::{HeaderMap, Response};
+use http::header::CONNECTION;
+use http::{HeaderMap, HeaderName, Response};
 use http_body::{Body as HttpBody, Frame};
 use tokio::runtime::Handle;
 
 use super::drive::ServiceDriver;
 use crate::gateway::body::{Body, BodyStream, Pace};
+use crate::gateway::code::Level;
 use crate::gateway::error::{Error, Result};
+use crate::gateway::header;
 use crate::gateway::start_response::StartResponse;
 use crate::gateway::status::IntoStatus;
 
@@ -30,8 +33,9 @@ where
     B: HttpBody + Send + 'static,
     B::Error: Into<BoxError>,
 {
-    let (parts, body) = response.into_parts();
+    let (mut parts, body) = response.into_parts();
     let status = parts.status.into_status()?;
+    drop_connection_fields(&mut parts.headers, &driver);
     start_response.start(status, &parts.headers)?;
     if body.is_end_stream() {
         return Ok(Body::empty());
@@ -59,6 +63,45 @@ where
     let stream =
         ServiceBody { driver, body: Some(body), runtime: runtime.clone(), first, trailers: None };
     Ok(Body::stream(stream).with_length(length))
+}
+
+/// Removes the fields that describe a connection, as HTTP servers do (RFC 9110, 7.6.1). A service
+/// that hands on the response of another server has them. One debug line names them.
+#[inline]
+fn drop_connection_fields(headers: &mut HeaderMap, driver: &ServiceDriver<'_>) {
+    if headers.keys().any(|name| is_of_connection(name.as_str().as_bytes())) {
+        remove_connection_fields(headers, driver);
+    }
+}
+
+/// Tells whether the server makes the field of this name by itself. `Status` is CGI's status line.
+fn is_of_connection(name: &[u8]) -> bool {
+    header::is_hop_by_hop(name) || name == b"status"
+}
+
+#[cold]
+fn remove_connection_fields(headers: &mut HeaderMap, driver: &ServiceDriver<'_>) {
+    // Connection names further fields of the connection.
+    let listed: Vec<_> = headers
+        .get_all(CONNECTION)
+        .iter()
+        .flat_map(|value| value.as_bytes().split(|&byte| byte == b','))
+        .filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok())
+        .collect();
+    let own = headers.keys().filter(|name| is_of_connection(name.as_str().as_bytes())).cloned();
+    let mut removed: Vec<_> = own.collect();
+    removed.extend(listed.into_iter().filter(|name| headers.contains_key(name)));
+    removed.sort_unstable_by(|one, other| one.as_str().cmp(other.as_str()));
+    removed.dedup();
+    for name in &removed {
+        headers.remove(name);
+    }
+    let names: Vec<_> = removed.iter().map(HeaderName::as_str).collect();
+    let line = format!(
+        "response fields of the connection were left out: {} (RFC 9110, 7.6.1)",
+        names.join(", ")
+    );
+    driver.exchange().log(Level::Debug, &line);
 }
 
 enum Piece {
@@ -110,7 +153,10 @@ where
             match piece {
                 Piece::Data(data) if data.is_empty() => {}
                 Piece::Data(data) => return Ok(Some(data)),
-                Piece::End(trailers) => {
+                Piece::End(mut trailers) => {
+                    if let Some(trailers) = &mut trailers {
+                        drop_connection_fields(trailers, &self.driver);
+                    }
                     self.trailers = trailers;
                     self.body = None;
                 }

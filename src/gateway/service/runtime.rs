@@ -100,6 +100,13 @@ pub fn handle() -> Result<Handle> {
     Ok(handle)
 }
 
+/// Returns a handle of the process's runtime, if it was made in this process.
+pub(crate) fn existing() -> Option<Handle> {
+    let process = lock();
+    let process = process.as_ref().filter(|process| process.id == std::process::id())?;
+    Some(process.runtime.handle().clone())
+}
+
 /// Builds the runtime. tokio panics if it cannot start its first thread, so a probe thread is
 /// started before.
 fn build(builder: &mut Builder) -> io::Result<Runtime> {

@@ -33,6 +33,20 @@ pub(super) fn uri(environ: &Environ<'_>) -> Result<Option<Uri>> {
     })
 }
 
+/// Returns the whole path, not decoded, with the query: the client's own if it matches the environ.
+pub(super) fn original(
+    raw: &[u8],
+    script_name: &[u8],
+    path_info: &[u8],
+    query: &[u8],
+) -> Option<Uri> {
+    let uri = match below_mount(raw, script_name, path_info, query) {
+        Some(_) => as_it_is(origin_form(raw)),
+        None => anew(&[script_name, path_info].concat(), query),
+    };
+    uri.ok()
+}
+
 fn as_it_is(tail: &[u8]) -> Result<Uri, InvalidUri> {
     // The path of a request for the mount point itself is empty, with or without a query.
     let slash = !tail.starts_with(b"/");

@@ -6,5 +6,4 @@ pub mod books;
 pub mod files;
 pub mod frameworks;
 pub mod office;
-pub mod peer;
 pub mod starwars;

@@ -9,18 +9,16 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
-use axum::middleware::from_fn;
+use axum::extract::{ConnectInfo, DefaultBodyLimit};
 use laterite_admin::{AdminConfig, Contributions, builtin_migrations, system_roles};
 use laterite_auth::{AuthConfig, AuthService};
 use laterite_core::config::DatabaseConfig;
 use laterite_core::{CatalogStore, ModuleId, Registry, db, migration};
 use laterite_media::{DiskReg, LocalDisk};
 use mod_rust::Factory;
+use mod_rust::gateway::service::with_extension;
 use mod_rust::gateway::{Error, Result};
 use serde::Deserialize;
-
-use crate::peer;
 
 /// The options, which `RustAppOption` sets.
 #[derive(Clone, Debug, Deserialize)]
@@ -64,7 +62,7 @@ pub async fn router(options: &Options) -> Result<Router> {
     let auth = AuthService::new(db.clone(), AuthConfig::default());
     let router =
         laterite_admin::router(auth, db, contributions, config, Arc::new(CatalogStore::default()));
-    Ok(router.layer(DefaultBodyLimit::max(UPLOAD)).layer(from_fn(peer::connect_info)))
+    Ok(router.layer(DefaultBodyLimit::max(UPLOAD)))
 }
 
 /// The application.
@@ -72,6 +70,7 @@ pub async fn router(options: &Options) -> Result<Router> {
 pub fn factory() -> Factory {
     Factory::service_with_options(|options: Options| {
         // A factory runs on a thread without a task, in the context of the process's runtime.
-        tokio::runtime::Handle::current().block_on(router(&options))
+        let router = tokio::runtime::Handle::current().block_on(router(&options))?;
+        Ok(with_extension(router, |environ| environ.peer_addr().map(ConnectInfo)))
     })
 }

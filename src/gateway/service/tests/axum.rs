@@ -1,14 +1,16 @@
 //! An axum Router mounts as it is.
 
+use std::net::SocketAddr;
+
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{Extension, MatchedPath, OriginalUri, Path};
+use axum::extract::{ConnectInfo, Extension, MatchedPath, OriginalUri, Path};
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::routing::{get, post};
 use bytes::Bytes;
 
 use crate::gateway::memory::TestRequest;
-use crate::gateway::service::{ServiceEnviron, service};
+use crate::gateway::service::{ServiceEnviron, service, with_extension};
 use crate::gateway::{Factory, Options, app_fn};
 
 fn router() -> Router {
@@ -67,6 +69,37 @@ fn the_environ_is_an_extension() {
         "alice"
     );
     assert_eq!(TestRequest::get("/user").call(&app).status(), StatusCode::FORBIDDEN);
+}
+
+#[test]
+fn extensions_from_the_environ() {
+    async fn show(peer: ConnectInfo<SocketAddr>, original: OriginalUri, uri: Uri) -> String {
+        format!("{} {} {uri}", peer.0, original.0)
+    }
+    let router = Router::new().route("/a%20b/{*rest}", get(show)).route("/moved", get(show));
+    let outer = with_extension(router, |environ| environ.peer_addr().map(ConnectInfo));
+    let app = service(with_extension(outer, |environ| environ.original_uri().map(OriginalUri)));
+    let request = |target: &str| {
+        let request = TestRequest::get(target).mount("/app");
+        request.variable("REMOTE_ADDR", "2001:db8::7").variable("REMOTE_PORT", "4711")
+    };
+    for (request, expected) in [
+        (
+            request("/app/a%20b/c%2Fd?q=%20"),
+            "[2001:db8::7]:4711 /app/a%20b/c%2Fd?q=%20 /a%20b/c%2Fd?q=%20",
+        ),
+        (request("/old").path_info("/moved"), "[2001:db8::7]:4711 /app/moved /moved"),
+        (
+            request("/app/moved").variable("REMOTE_ADDR", "192.0.2.1").without("REMOTE_PORT"),
+            "192.0.2.1:0 /app/moved /moved",
+        ),
+    ] {
+        let response = request.call(&app);
+        assert_eq!((response.status().as_u16(), &*response.text()), (200, expected));
+    }
+    // axum's own extractor refuses a request without a client's address.
+    let unix = request("/app/moved").variable("REMOTE_ADDR", "").call(&app);
+    assert_eq!(unix.status(), StatusCode::INTERNAL_SERVER_ERROR);
 }
 
 #[test]

@@ -13,7 +13,7 @@ use http_body_util::{BodyExt, Empty, Full};
 
 use super::{Frames, app, frames, yield_once};
 use crate::gateway::memory::TestRequest;
-use crate::gateway::{Error, ErrorKind, Input, StartResponse, app_fn};
+use crate::gateway::{Error, ErrorKind, Input, Level, StartResponse, app_fn};
 
 type Incoming = http::Request<super::RequestBody>;
 
@@ -295,11 +295,6 @@ fn errors_of_a_service() {
                 return Ok(Response::builder().status(103).body(frames(&[]).boxed())?);
             }
             "/upgrade" => return Ok(Response::builder().status(101).body(frames(&[]).boxed())?),
-            "/hop" => {
-                return Ok(Response::builder()
-                    .header("upgrade", "h2c")
-                    .body(frames(&[]).boxed())?);
-            }
             _ => {}
         }
         let mut frames = vec![Err(Error::new("ran dry"))];
@@ -323,9 +318,37 @@ fn errors_of_a_service() {
     assert_eq!(of("/panic").1, ErrorKind::Panic);
     assert_eq!((of("/early-hints").0, of("/early-hints").1), (500, ErrorKind::InvalidStatus));
     assert_eq!((of("/upgrade").0, of("/upgrade").1), (500, ErrorKind::InvalidStatus));
-    assert_eq!((of("/hop").0, of("/hop").1), (500, ErrorKind::HopByHop));
     assert_eq!(of("/early"), (500, ErrorKind::Application, "ran dry".into(), false));
     assert_eq!(of("/late"), (200, ErrorKind::Application, "ran dry".into(), true));
+}
+
+#[test]
+fn fields_of_the_connection_are_left_out() {
+    let app = app(async |request: Incoming| {
+        let mut response = Response::builder().header("x-kept", "yes");
+        for pair in request.uri().query().unwrap_or_default().split('&') {
+            let (name, value) = pair.split_once('=').unwrap_or_default();
+            response = response.header(name, value);
+        }
+        Ok(response.body(frames(&["body"]))?)
+    });
+    for (query, left_out) in [
+        ("transfer-encoding=chunked", "transfer-encoding"),
+        ("connection=close", "connection"),
+        ("connection=x-own,keep-alive&x-own=1&keep-alive=5", "connection, keep-alive, x-own"),
+        ("status=200", "status"),
+        ("upgrade=h2c&te=trailers&proxy-connection=x", "proxy-connection, te, upgrade"),
+    ] {
+        let response = TestRequest::get(format!("/?{query}")).call(&app);
+        assert!(response.is_complete(), "{query}: {response:?}");
+        assert_eq!((response.status().as_u16(), &*response.text()), (200, "body"), "{query}");
+        let names: Vec<_> = response.headers().iter().map(|(name, _)| name.as_slice()).collect();
+        assert_eq!(names, [&b"x-kept"[..]], "{query}");
+        let line = format!("left out: {left_out} (RFC 9110");
+        let debug = response.log().iter().filter(|(level, _)| *level == Level::Debug);
+        let lines: Vec<_> = debug.map(|(_, line)| line.as_str()).collect();
+        assert!(lines.len() == 1 && lines[0].contains(&line), "{query}: {lines:?}");
+    }
 }
 
 #[test]
