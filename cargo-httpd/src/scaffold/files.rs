@@ -75,6 +75,7 @@ pub(super) fn dependencies(template: Template) -> &'static str {
             "axum = { version = \"0.8\", default-features = false, features = [\"json\"] }\n\
              mod_rust = { workspace = true, features = [\"tower\"] }\n\
              serde = { version = \"1\", features = [\"derive\"] }\n\
+             tracing = { version = \"0.1\", default-features = false, features = [\"std\"] }\n\
              \n\
              [dev-dependencies]\n\
              serde_json = \"1\""

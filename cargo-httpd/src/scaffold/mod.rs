@@ -141,6 +141,11 @@ mod tests {
                 let text = fs::read_to_string(folder.join(file)).unwrap();
                 assert!(!text.contains('@'), "{template:?}: {file}:\n{text}");
             }
+            // Without the feature, tracing's events are dropped without a word.
+            for package in ["module", "gateway"] {
+                let text = fs::read_to_string(folder.join(package).join("Cargo.toml")).unwrap();
+                assert!(text.contains("\"tracing\"]"), "{template:?}: {package}:\n{text}");
+            }
             let error = create(&folder, &name, *template, &kit).unwrap_err().to_string();
             assert!(error.ends_with("exists already; choose another name, or move it away"));
             assert!(folder.join("module/src/lib.rs").is_file(), "an existing folder was touched");

@@ -75,7 +75,7 @@ const RUSTS: &[&str] = &[
 ];
 
 /// Crates that a new project is made with.
-const CRATES: &[&str] = &["axum", "httpd-testkit", "mod-rust", "serde", "serde-json"];
+const CRATES: &[&str] = &["axum", "httpd-testkit", "mod-rust", "serde", "serde-json", "tracing"];
 
 /// The modules of httpd 2.4 and those that are often beside them: two of one name do not load.
 const HTTPDS: &[&str] = &[

@@ -210,6 +210,7 @@ impl GatewayBuilder {
             .chain(self.args.iter().map(fill))
             .collect();
         let mut command = Command::new(&words[0]);
+        command.env_remove("RUST_BACKTRACE").env_remove("RUST_LIB_BACKTRACE");
         command.args(&words[1..]).envs(self.env.iter().map(|(name, value)| (name, value)));
         let is_ready = |root: &Path| {
             log::read(&root.join(CONSOLE)).lines().any(|line| line.contains(READY)).then_some(())

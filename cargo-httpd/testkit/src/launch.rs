@@ -132,6 +132,8 @@ enum State {
 fn command(builder: &Builder, root: &Root, console: File) -> Result<Command, String> {
     let mut command = builder.command()?;
     command.arg("-DFOREGROUND").arg("-f").arg(root.path().join("httpd.conf"));
+    // The stacks of panics would be lines in every test.
+    command.env_remove("RUST_BACKTRACE").env_remove("RUST_LIB_BACKTRACE");
     command.envs(builder.env.iter().map(|(name, value)| (name, value)));
     command.current_dir(root.path()).stdin(std::process::Stdio::null());
     let duplicate = console.try_clone().map_err(|error| format!("cannot duplicate: {error}"))?;

@@ -97,6 +97,8 @@ async fn order(
     }
     let price = stock.prices.get(order.item.as_str()).ok_or(StatusCode::NOT_FOUND)?;
     let price = u64::from(*price) * u64::from(order.count);
+    // A line of the ErrorLog, or of the gateway's log.
+    tracing::info!(count = order.count, "an order of {}", order.item);
     let receipt = Receipt { item: order.item, count: order.count, price };
     Ok((StatusCode::CREATED, Json(receipt)))
 }

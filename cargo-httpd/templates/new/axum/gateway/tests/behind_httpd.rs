@@ -34,4 +34,5 @@ fn every_protocol_serves_the_same() {
         assert_eq!(receipt.status, 201, "{protocol}");
         assert_eq!(receipt.text(), r#"{"item":"pear","count":2,"price":110}"#, "{protocol}");
     }
+    program.wait_log("an order of pear");
 }

@@ -15,6 +15,7 @@ fn serves(server: &Server) {
         .send();
     assert_eq!((receipt.status, receipt.header("content-type")), (201, Some("application/json")));
     assert_eq!(receipt.text(), r#"{"item":"apple","count":3,"price":120}"#);
+    server.wait_log("an order of apple");
     assert_eq!(server.get("/@NAME@/items/plum").status, 404);
 }
 
