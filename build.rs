@@ -143,7 +143,7 @@ mod httpd {
                 "request_rec|server_rec|conn_rec|cmd_parms_struct|cmd_parms|command_rec|module|apr_table_entry_t|ap_filter_t|ap_filter_rec_t|ap_filter_type|apr_bucket_brigade|cmd_how|cmd_func|ap_errordocument",
             )
             .allowlist_var(
-                "M_.*|AP_FTYPE_.*|RUST_.*|APLOG_.*|APR_HOOK_.*|AP_MODE_.*|OR_.*|ACCESS_CONF|RSRC_CONF|EXEC_ON_READ|NOT_IN_.*|GLOBAL_ONLY|APR_REG|APR_FOPEN_.*|APR_FPROT_OS_DEFAULT|M_GET|OK|DECLINED|DONE|AP_MPMQ_.*|AP_SQ_.*|ap_default_loglevel|ap_unixd_config|AP_STATUS_.*|APR_OC_REASON_.*|APR_INCHILD|APR_INPARENT|MODULE_MAGIC_COOKIE|AP_FILTER_ERROR|AP_REQ_REJECT_PATH_INFO|MERGE_ALLOW|REPLACE_ALLOW|APR_BLOCK_READ|APR_NONBLOCK_READ|AP_REG_.*|REQUEST_CHUNKED_DECHUNK",
+                "M_.*|AP_FTYPE_.*|RUST_.*|APLOG_.*|APR_HOOK_.*|AP_MODE_.*|OR_.*|ACCESS_CONF|RSRC_CONF|EXEC_ON_READ|NOT_IN_.*|GLOBAL_ONLY|APR_REG|APR_FOPEN_.*|APR_FPROT_OS_DEFAULT|M_GET|OK|DECLINED|DONE|AP_MPMQ_.*|AP_SQ_.*|ap_coredumpdir_configured|ap_default_loglevel|ap_unixd_config|AP_STATUS_.*|APR_OC_REASON_.*|APR_INCHILD|APR_INPARENT|MODULE_MAGIC_COOKIE|AP_FILTER_ERROR|AP_REQ_REJECT_PATH_INFO|MERGE_ALLOW|REPLACE_ALLOW|APR_BLOCK_READ|APR_NONBLOCK_READ|AP_REG_.*|REQUEST_CHUNKED_DECHUNK",
             );
         builder
             .generate()
@@ -176,7 +176,7 @@ mod httpd {
     /// The functions of httpd, APR and APR-util that the layers call.
     const ALLOWED_FUNCTIONS: &str = concat!(
         "ap_(",
-        "allow_methods|add_cgi_vars|add_common_vars|add_output_filter_handle|cookie_check_string|discard_request_body",
+        "allow_methods|add_cgi_vars|add_common_vars|add_output_filter_handle|cookie_check_string|discard_request_body|fatal_signal_setup",
         "|escape_html2|find_path_info|get_brigade|get_client_block|get_conn_socket|get_limit_req_body",
         "|get_loadmodule_index|get_module_config|get_request_note|get_server_banner|get_status_line|getword_conf|get_server_description",
         "|http_scheme|internal_redirect|internal_redirect_handler|log_cerror_|log_error_|log_rerror_|map_http_request_error",

@@ -2541,6 +2541,9 @@ unsafe extern "C" {
     pub fn ap_mpm_safe_kill(pid: pid_t, sig: ::std::os::raw::c_int) -> apr_status_t;
 }
 unsafe extern "C" {
+    pub fn ap_fatal_signal_setup(s: *mut server_rec, in_pconf: *mut apr_pool_t) -> apr_status_t;
+}
+unsafe extern "C" {
     pub fn ap_mpm_end_gen_helper(unused: *mut ::std::os::raw::c_void) -> apr_status_t;
 }
 #[repr(C)]
@@ -2604,6 +2607,9 @@ unsafe extern "C" {
 }
 unsafe extern "C" {
     pub fn ap_mpm_dump_pidfile(p: *mut apr_pool_t, out: *mut apr_file_t);
+}
+unsafe extern "C" {
+    pub static mut ap_coredumpdir_configured: ::std::os::raw::c_int;
 }
 unsafe extern "C" {
     pub fn ap_mpm_set_coredumpdir(

@@ -124,7 +124,7 @@ impl Identity {
             nix::unistd::setuid(*uid)
                 .map_err(|error| format!("cannot set the user id {uid}: {error}"))?;
         }
-        privileges::drop_all(self.credentials.is_some())?;
+        privileges::drop_all(self.credentials.is_some(), unixd::wants_cores())?;
         if self.credentials.is_some() {
             // `setuid` may have done nothing (CVE-2014-0240): a process that can become root again
             // is root.

@@ -33,7 +33,7 @@ pub(super) fn bound() -> Result<(), String> {
 /// # Errors
 ///
 /// When one is left: the process must not go on.
-pub(super) fn drop_all(has_changed_user: bool) -> Result<(), String> {
+pub(super) fn drop_all(has_changed_user: bool, wants_cores: bool) -> Result<(), String> {
     const NONE: CapabilitySet = CapabilitySet::empty();
     match clear_ambient_capability_set() {
         // Before Linux 4.3.
@@ -47,7 +47,11 @@ pub(super) fn drop_all(has_changed_user: bool) -> Result<(), String> {
         return Err("capabilities are left".into());
     }
     set_no_new_privs(true).map_err(|error| format!("cannot set no_new_privs: {error}"))?;
-    if has_changed_user {
+    if wants_cores {
+        // The change of the user has taken this away, and httpd's children have it.
+        set_dumpable_behavior(DumpableBehavior::Dumpable)
+            .map_err(|error| format!("cannot allow core dumps: {error}"))?;
+    } else if has_changed_user {
         // Its memory has what httpd's had: other processes of its user must not read it.
         set_dumpable_behavior(DumpableBehavior::NotDumpable)
             .map_err(|error| format!("cannot forbid core dumps: {error}"))?;

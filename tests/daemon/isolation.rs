@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use httpd_testkit::{mpm_tests, proc};
 
 use crate::processes::is_root;
-use crate::support::{Stage, setup};
+use crate::support::{Stage, run, setup};
 
 /// Ranges of shared memory that a process may write to, as /proc/PID/maps names them.
 fn shared(pid: i32) -> Vec<(u64, u64)> {
@@ -51,8 +51,49 @@ fn a_process_maps_its_own_scoreboard_and_no_other_shared_memory() {
             assert_eq!(proc::status(pid, "CapBnd").unwrap(), "0000000000000000");
         }
     }
+    if is_root() {
+        assert_eq!(owner_of_memory(first[0]), 0, "other processes of its user can read its memory");
+    }
     assert_eq!(stage.get("/probe/bytes/10").body.len(), 10);
     assert!(first.contains(&stage.pid_of_answer()));
+}
+
+/// The owner of a process's memory, as the system shows it: root if it may not be read.
+fn owner_of_memory(pid: i32) -> u32 {
+    let file = std::fs::metadata(format!("/proc/{pid}/maps"));
+    std::os::unix::fs::MetadataExt::uid(&file.expect("the maps of a process"))
+}
+
+#[test]
+fn cores_are_written_where_an_administrator_asks_for_them() {
+    if !is_root() {
+        return;
+    }
+    let setup = setup("threads=1 user=daemon").allow(&["RUST0031", "RUST0020", "AH00051"]);
+    let cores = setup.folder();
+    let stage = setup
+        .probe("threads=1 user=daemon")
+        .with(|builder| {
+            builder
+                .wrap(&["prlimit", "--core=unlimited"])
+                .conf(&format!("CoreDumpDirectory {}", cores.display()))
+        })
+        .start();
+    for step in ["abort", "segv"] {
+        let process = stage.app().wait_ready(1)[0];
+        assert_ne!(owner_of_memory(process), 0, "it is not dumpable");
+        assert_eq!(stage.get(&run("x", step)).status, 502);
+        stage.wait_gone(&[process]);
+        stage.wait_log(&format!("daemon process {process} was ended by SIG"));
+        let pattern = std::fs::read_to_string("/proc/sys/kernel/core_pattern").unwrap();
+        if matches!(pattern.trim(), "core" | "core.%p") {
+            let files = std::fs::read_dir(&cores).unwrap().flatten();
+            let core = files.map(|file| file.path()).find(|path| {
+                path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("core"))
+            });
+            std::fs::remove_file(core.expect("a core in CoreDumpDirectory")).unwrap();
+        }
+    }
 }
 
 /// Without the fix-up a change of the user keeps all capabilities, as an ambient set does in an httpd
