@@ -25,7 +25,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use mod_rust::gateway::{
     Application, Body, BodyStream, Environ, Error, Factory, FileBody, Pace, Result, StartResponse,
-    app_fn,
+    app_fn, start_logging,
 };
 use mod_rust::httpd::{Brigade, HookStatus, Pattern, Pool, Request, Table};
 use mod_rust::module::{Config, Contexts, Directive, Parameters};
@@ -43,6 +43,8 @@ struct Options {
 }
 
 fn quirks(options: Options) -> Result<impl Application> {
+    // Else nothing that the factory says is logged.
+    start_logging();
     log::info!("quirks built in process {}", std::process::id());
     if let Some(journal) = options.journal {
         let mut journal = OpenOptions::new().create(true).append(true).open(journal)?;

@@ -6,6 +6,7 @@ use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicI32;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use super::connection::{BridgeConnection, Buffers};
 use super::exit_status::has_ended;
@@ -35,7 +36,7 @@ pub(crate) struct Group {
     pub(super) doorbell: OwnedFd,
     pub(super) build: Box<Build>,
     /// Ends what the applications have started, before a process exits.
-    pub(super) finish: fn(),
+    pub(super) finish: fn(Duration),
     /// The virtual host that it is for, by its address; `None` is all.
     pub(super) server: Option<usize>,
     /// The user id that may connect.

@@ -8,6 +8,7 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI32, AtomicPtr, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use nix::unistd::Uid;
 use rustix::event::EventfdFlags;
@@ -31,7 +32,7 @@ const MOST_PARKED: usize = 1024;
 pub(crate) struct Plan {
     pub(crate) options: GroupOptions,
     pub(crate) build: Box<Build>,
-    pub(crate) finish: fn(),
+    pub(crate) finish: fn(Duration),
     /// The virtual host that it is for, by its address; `None` is all.
     pub(crate) server: Option<usize>,
 }
@@ -80,6 +81,9 @@ pub(crate) fn start(
     let (lifeline_read, lifeline) =
         rustix::pipe::pipe_with(PipeFlags::CLOEXEC).map_err(|error| failed("a pipe", &error))?;
     let lifeline_read = Arc::new(lifeline_read);
+    if unixd::wants_cores() {
+        unixd::prepare_cores(main, pconf);
+    }
     let (mut groups, mut wrong) = (Vec::new(), Vec::new());
     for (plan, board) in std::iter::zip(plans, boards) {
         let name = plan.options.name.clone();

@@ -102,7 +102,7 @@ fn live(group: &Group, slot: usize) -> i32 {
         Ended::Broken(error) => failed(group, &error.to_string()),
     };
     if code == WELL {
-        (group.finish)();
+        (group.finish)(group.options.shutdown_timeout);
     }
     code
 }
@@ -157,13 +157,23 @@ fn prepare(group: &Group, kept: &[&OwnedFd]) -> Result<OwnedFd, String> {
     Ok(signals)
 }
 
-/// Takes the MPM's handlers away, and the signals that the process acts on as a descriptor.
+/// Takes the MPM's handlers away, except those that write cores, and the signals that the process acts on as a descriptor.
 fn take_signals() -> Result<OwnedFd, String> {
     let words = |error: nix::Error| format!("cannot set the signals up: {error}");
     let default = SigAction::new(SigHandler::SigDfl, SaFlags::empty(), SigSet::empty());
     for signal in Signal::iterator() {
         let action = match signal {
             Signal::SIGKILL | Signal::SIGSTOP => continue,
+            // httpd's function for these enters CoreDumpDirectory, and lets the system write the core.
+            Signal::SIGSEGV
+            | Signal::SIGBUS
+            | Signal::SIGABRT
+            | Signal::SIGILL
+            | Signal::SIGFPE
+                if unixd::wants_cores() =>
+            {
+                continue;
+            }
             Signal::SIGPIPE | Signal::SIGHUP => {
                 SigAction::new(SigHandler::SigIgn, SaFlags::empty(), SigSet::empty())
             }

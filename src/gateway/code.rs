@@ -236,6 +236,9 @@ codes! {
     ExitCalled = 42, Some(Level::Error), "the application called exit":
         "The application, or a library that it uses, called `exit`.";
         "Return an error from the application instead.";
+    StateNotDropped = 43, Some(Level::Warn), "the state of the applications was not dropped":
+        "The process ended, and a `Drop` in the state of an application panicked or took too long.";
+        "Mend the `Drop`; give it less to do, or close connections before the process ends.";
     NotMounted = 50, Some(Level::Info), "no application is mounted at the path":
         "No `--mount` is a prefix of the request's path (SCRIPT_NAME and PATH_INFO).";
         "Add a mount, or correct the path that the web server sends; the line names the request's \

@@ -14,6 +14,7 @@ use super::error::Result;
 use super::options::{self, Options};
 #[cfg(feature = "tower")]
 use super::service::RequestBody;
+use super::{logger, panic};
 
 /// A builder of an application, which runs once per process and distinct set of options.
 ///
@@ -131,6 +132,15 @@ impl Factory {
     /// The same as [`Factory::check`], and any error of the factory itself.
     pub fn build(&self, options: &Options) -> Result<Arc<dyn Application>> {
         (self.build)(options)
+    }
+
+    /// Builds the application, and returns a panic of the factory as an error.
+    ///
+    /// # Errors
+    ///
+    /// The same as [`Factory::build`], and [`super::ErrorKind::Panic`].
+    pub(crate) fn build_caught(&self, options: &Options) -> Result<Arc<dyn Application>> {
+        panic::catch(|| self.build(options)).map_err(logger::explain).and_then(|built| built)
     }
 
     /// Returns the names of the declared options, or `None` if the application takes any.

@@ -7,6 +7,7 @@
 mod application;
 mod body;
 pub(crate) mod code;
+pub(crate) mod ending;
 mod environ;
 mod error;
 mod errors;
@@ -15,6 +16,7 @@ mod factory;
 mod file;
 pub(crate) mod header;
 pub(crate) mod input;
+pub(crate) mod logger;
 pub mod memory;
 pub mod middleware;
 mod options;
@@ -36,6 +38,7 @@ pub use errors::Errors;
 pub use factory::Factory;
 pub use file::FileBody;
 pub use input::Input;
+pub use logger::start_logging;
 pub use options::Options;
 #[cfg(feature = "tower")]
 pub use service::service;

@@ -12,7 +12,7 @@ use super::registry::{self, GroupDefinition, UsePlace};
 use super::selection::Selection;
 use super::{check, instance, process};
 use crate::daemon::{self, Plan};
-use crate::gateway::{Application, Code, Error, ErrorKind, Options, Result};
+use crate::gateway::{Application, Code, Error, ErrorKind, Options, Result, start_logging};
 use crate::httpd::{Pool, PoolRef, Server};
 use crate::protocol::bridge::Pairs;
 use crate::server::daemon_process::Applications;
@@ -182,6 +182,8 @@ fn build(wanted: &[Wanted]) -> std::result::Result<Arc<dyn Applications>, String
             format!("application {}: {error}", name.unwrap_or_default())
         })?;
     }
+    // A factory may have installed a logger of its own.
+    start_logging();
     Ok(Arc::new(applications))
 }
 

@@ -13,6 +13,7 @@ use super::selection::Selection;
 use super::{Gate, Module};
 use super::{check, daemons, groups, process, registry, status_page};
 use crate::daemon;
+use crate::gateway::start_logging;
 use crate::httpd::{HookStatus, Pool, PoolRef, Request, Server, log};
 use crate::module::{
     CheckConfigHook, ChildInitHook, LogFormatHook, ModuleName, MonitorHook, Order, PostConfigHook,
@@ -269,5 +270,7 @@ impl<M: Module> ChildInitHook for Hook<M, Child> {
                 }
             }
         }
+        // A factory may have installed a logger of its own.
+        start_logging();
     }
 }

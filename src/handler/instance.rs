@@ -1,11 +1,11 @@
 //! Applications and their instances: one per process and per distinct set of options.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, TryLockError, Weak};
 use std::time::{Duration, Instant};
 
 use super::options::{self, Chain};
-use crate::gateway::{Application, Code, Error, ErrorKind, Factory, Level, Options, panic};
+use crate::gateway::{Application, Code, Error, ErrorKind, Factory, Level, Options};
 use crate::httpd::{PoolRef, Request, log};
 use crate::protocol::bridge::{PairBlock, Pairs};
 
@@ -36,7 +36,8 @@ pub(super) struct Instance {
 /// A combination of sections, with what was made for it.
 struct Remembered {
     identity: Box<[usize]>,
-    application: OnceLock<Arc<dyn Application>>,
+    /// [`BUILT`] owns it, so that its state can be dropped when the process ends.
+    application: OnceLock<Weak<dyn Application>>,
     /// Its options as the bridge has them.
     encoded: OnceLock<PairBlock>,
     next: OnceLock<Box<Self>>,
@@ -85,13 +86,13 @@ impl Instance {
         build: impl FnOnce() -> Option<Arc<dyn Application>>,
     ) -> Option<Arc<dyn Application>> {
         let remembered = self.remembered(options);
-        if let Some(application) = remembered.and_then(|it| it.application.get()) {
-            return Some(Arc::clone(application));
+        if let Some(application) = remembered.and_then(|it| it.application.get()?.upgrade()) {
+            return Some(application);
         }
         let application = build()?;
         if let Some(remembered) = remembered {
             // Another thread that was first got the same application.
-            let _ = remembered.application.set(Arc::clone(&application));
+            let _ = remembered.application.set(Arc::downgrade(&application));
         }
         Some(application)
     }
@@ -114,14 +115,45 @@ type Key = (usize, Options);
 /// All that this process has built, or failed to build: a cell for each key. The lock on all of
 /// them is held for the look-up only, so that a slow factory keeps nobody waiting but who needs its
 /// application.
-static BUILT: Mutex<Option<HashMap<Key, Arc<Cell>>>> = Mutex::new(None);
+static BUILT: Mutex<Built> = Mutex::new(Built::Nothing);
+
+enum Built {
+    Nothing,
+    Some(HashMap<Key, Arc<Cell>>),
+    /// The process ends: nothing is built any more.
+    Over,
+}
 
 /// An application, or when it could not be built; nothing while it never was.
 type Cell = Mutex<Option<std::result::Result<Arc<dyn Application>, Instant>>>;
 
-fn cell(key: Key) -> Arc<Cell> {
-    let mut all = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
-    Arc::clone(all.get_or_insert_default().entry(key).or_default())
+/// Returns the cell of `key`, or `None` if the process ends.
+fn cell(key: Key) -> Option<Arc<Cell>> {
+    let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
+    if matches!(*built, Built::Nothing) {
+        *built = Built::Some(HashMap::new());
+    }
+    match &mut *built {
+        Built::Some(all) => Some(Arc::clone(all.entry(key).or_default())),
+        Built::Nothing | Built::Over => None,
+    }
+}
+
+/// Takes all applications of this process, when it ends.
+pub(super) fn take_all() -> Vec<Arc<dyn Application>> {
+    // prefork ends a child within a signal handler, which may have interrupted the owner of the lock.
+    let mut built = match BUILT.try_lock() {
+        Ok(built) => built,
+        Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+        Err(TryLockError::WouldBlock) => return Vec::new(),
+    };
+    match std::mem::replace(&mut *built, Built::Over) {
+        Built::Some(all) => {
+            let built = all.into_values().filter_map(|cell| cell.try_lock().ok()?.take()?.ok());
+            built.collect()
+        }
+        Built::Nothing | Built::Over => Vec::new(),
+    }
 }
 
 /// Builds an application for `options`, unless that was done before.
@@ -141,7 +173,8 @@ pub(super) fn build_for(
     options: Options,
     is_told: bool,
 ) -> Result<Arc<dyn Application>, Error> {
-    let cell = cell((named.as_ptr() as usize, options.clone()));
+    let cell = cell((named.as_ptr() as usize, options.clone()))
+        .ok_or_else(|| Error::of(ErrorKind::Resources, "the process ends"))?;
     let mut built = cell.lock().unwrap_or_else(PoisonError::into_inner);
     match &*built {
         Some(Ok(application)) => return Ok(Arc::clone(application)),
@@ -150,7 +183,7 @@ pub(super) fn build_for(
         }
         _ => {}
     }
-    match panic::catch(|| named.factory.build(&options)).and_then(|built| built) {
+    match named.factory.build_caught(&options) {
         Ok(application) => {
             *built = Some(Ok(Arc::clone(&application)));
             Ok(application)
@@ -181,7 +214,7 @@ mod tests {
     fn options_from_several_sections_are_resolved_once() {
         let [server, host, location] = ["server", "host", "location"].map(section);
         let instance = Instance::default();
-        let mut built = 0;
+        let (mut built, mut owned) = (0, Vec::new());
         for _ in 0..1000 {
             // Two virtual hosts that share a mount, and sections nested in each.
             for sections in
@@ -189,7 +222,8 @@ mod tests {
             {
                 let application = instance.get_or_build(merged(sections), || {
                     built += 1;
-                    Some(application())
+                    owned.push(application());
+                    owned.last().cloned()
                 });
                 assert!(application.is_some());
             }
@@ -201,12 +235,13 @@ mod tests {
     fn the_cache_is_bounded() {
         let instance = Instance::default();
         let sections: Vec<_> = (0..=MOST_REMEMBERED).map(|_| section("x")).collect();
-        let mut built = 0;
+        let (mut built, mut owned) = (0, Vec::new());
         for _ in 0..2 {
             for options in &sections {
                 let application = instance.get_or_build(*options, || {
                     built += 1;
-                    Some(application())
+                    owned.push(application());
+                    owned.last().cloned()
                 });
                 assert!(application.is_some());
             }

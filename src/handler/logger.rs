@@ -9,7 +9,7 @@ use crate::server::daemon_process;
 
 struct ErrorLog;
 
-/// Puts the ErrorLog behind `log`, unless the application has put something else there.
+/// Installs the ErrorLog as the logger, unless the application has installed another one.
 pub(super) fn install() {
     if log::set_logger(&ErrorLog).is_ok() {
         // LogLevel filters the records of each request.

@@ -1,25 +1,47 @@
-//! The preparation of a process that runs applications: panics, logs and the runtime.
+//! The preparation of a process that runs applications, and its end: panics, logs, the runtime.
 
-use crate::gateway::panic;
-use crate::httpd::{Pool, signals};
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
+use std::time::Duration;
+
+use super::instance;
+use crate::gateway::{Code, Level, ending, panic};
+use crate::httpd::{Pool, log, signals};
+use crate::server::daemon_process;
+
+/// The time that the applications of an httpd child have to drop their state. httpd kills a child
+/// that has not ended after about ten seconds.
+const CHILD_GRACE: Duration = Duration::from_secs(2);
 
 /// The time that the tasks of services have to end when their process ends.
 #[cfg(feature = "tower")]
-const RUNTIME_GRACE: std::time::Duration = std::time::Duration::from_secs(1);
+const RUNTIME_GRACE: Duration = Duration::from_secs(1);
 
 /// Prepares an httpd child, after the fork and before its first application. `pool` is cleared when
 /// the process ends.
 pub(super) fn start(pool: Pool<'_>) {
     pool.before_clear(end_if_interrupted);
-    start_daemon();
-    pool.on_clear(finish);
+    if leads_nowhere() {
+        lead_stdout_to_error_log();
+    }
+    prepare();
+    pool.on_clear(|| finish(CHILD_GRACE));
 }
 
 /// Prepares a daemon process, before its first application.
 pub(super) fn start_daemon() {
-    panic::install_hook();
+    lead_stdout_to_error_log();
+    prepare();
+}
+
+fn prepare() {
+    panic::install_hook(|line| {
+        // In a daemon process the request's ErrorLog is at the other end of the bridge.
+        if !daemon_process::log_here(Level::Error, line) {
+            log::here(Level::Error, line);
+        }
+    });
     #[cfg(feature = "log")]
-    super::logger::install();
+    crate::gateway::logger::offer(super::logger::install);
     #[cfg(feature = "tower")]
     {
         use crate::gateway::service::runtime::{self, Care};
@@ -32,8 +54,33 @@ pub(super) fn start_daemon() {
     }
 }
 
-/// Ends what the applications of this process have started.
-pub(super) fn finish() {
+/// Returns whether the standard output is `/dev/null`: httpd has detached from its terminal.
+fn leads_nowhere() -> bool {
+    // Linux, Documentation/admin-guide/devices.txt.
+    let null = nix::sys::stat::makedev(1, 3);
+    std::fs::metadata("/proc/self/fd/1")
+        .is_ok_and(|target| target.file_type().is_char_device() && target.rdev() == null)
+}
+
+/// Leads the standard output to the main ErrorLog, which is the standard error. `println!` and
+/// subscribers such as `tracing_subscriber::fmt()` write there.
+fn lead_stdout_to_error_log() {
+    // Without a free descriptor the output stays where it is.
+    let _ = nix::unistd::dup2_stdout(std::io::stderr());
+}
+
+/// Ends the applications of this process: their state is dropped, then their tasks. `deadline` is
+/// the time for the state.
+pub(super) fn finish(deadline: Duration) {
+    let applications = instance::take_all();
+    if !applications.is_empty() {
+        // A signal is for the thread that is here, and not for the one that drops.
+        signals::with_all_blocked(|| {
+            ending::end(applications, deadline, |line| {
+                log::here(Code::StateNotDropped.level(), line);
+            });
+        });
+    }
     #[cfg(feature = "tower")]
     crate::gateway::service::runtime::shutdown(RUNTIME_GRACE);
 }

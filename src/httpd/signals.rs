@@ -20,7 +20,6 @@ pub(crate) fn block_all() {
 }
 
 /// Runs `f` with every signal blocked, so that the threads which it starts get none.
-#[cfg(feature = "tower")]
 pub(crate) fn with_all_blocked<T>(f: impl FnOnce() -> T) -> T {
     struct RestoreMask(libc::sigset_t);
     impl Drop for RestoreMask {

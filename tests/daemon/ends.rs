@@ -116,8 +116,12 @@ mpm_tests! {
     }
 
     fn a_graceful_stop_finishes_first(mpm) {
-        let stage = setup("processes=2 threads=2 shutdown-timeout=1").mpm(mpm).start();
+        let stage = setup("processes=2 threads=2 shutdown-timeout=1")
+            .mpm(mpm)
+            .with(|builder| builder.conf("RustAppAlias /embedded stage"))
+            .start();
         stage.app().wait_ready(2);
+        assert_eq!(stage.get("/embedded/run?name=x&steps=").status, 200);
         let (mut held, of) = stage.hold("held");
         stage.signal(stage.pid(), Signal::WINCH);
         stage.wait_for("nobody to listen", || {
@@ -128,6 +132,12 @@ mpm_tests! {
         assert_eq!(pid(&held.read_response()), of);
         stage.wait_for("the end of all", || proc::in_session(stage.pid()).unwrap().is_empty());
         assert!(sockets(&stage).is_empty(), "{:?}", sockets(&stage));
+        // Each process has dropped what it built: httpd's children and the group's.
+        let [mut built, mut dropped] = [stage.gates.built(), stage.gates.dropped()];
+        built.sort_unstable();
+        dropped.sort_unstable();
+        assert!(built.contains(&of) && built.len() > 2, "{built:?}");
+        assert_eq!(dropped, built);
     }
 }
 

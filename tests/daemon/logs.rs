@@ -99,6 +99,50 @@ fn lines_reach_a_program() {
     assert!(fds.lines().any(|line| line.starts_with("2 stays pipe:")), "{fds}");
 }
 
+/// `println!` and subscribers that write to the standard output, in both modes. The standard output of
+/// an httpd that has detached from its terminal is /dev/null.
+#[test]
+fn the_standard_output_and_an_own_subscriber_lead_to_the_error_log() {
+    let stage = setup("threads=1")
+        .stage("logger", "On")
+        .allow(&["RUST0002", "RUST0007"])
+        .with(|builder| {
+            builder
+                .children(1)
+                .env("RUST_BACKTRACE", "1")
+                .allow_log("stack: ")
+                .wrap(&["sh", "-c", "exec \"$0\" \"$@\" > /dev/null"])
+                .conf("RustAppAlias /embedded stage\nRustAppAlias /second stage")
+                .conf("<Location /second>\nRustAppOption needs built\n</Location>")
+        })
+        .start();
+    for path in ["stage", "embedded"] {
+        let get = |step: &str| stage.get(&format!("/{path}/run?name=x&steps={step}:{path}"));
+        let process = pid(&get("print"));
+        stage.wait_log(&format!("the stage prints {path}"));
+        assert_eq!(pid(&get("trace")), process);
+        let line = stage.wait_log(&format!("the stage traces {path}"));
+        assert!(line.contains("INFO stage: "), "{line}");
+        // Records of the crate `log` go the subscriber's way.
+        assert_eq!(pid(&get("log")), process);
+        let line = stage.wait_log(&format!("the stage says {path}"));
+        assert!(line.contains("WARN stage: "), "{line}");
+        // The stack of a panic, with names and lines.
+        assert_eq!(get("panic").status, 500);
+        let line = stage.wait_log(&format!("the stage panics {path}"));
+        assert!(line.contains("RUST0002") && line.contains("stage.rs:"), "{line}");
+        let log = stage.error_log();
+        let is_frame = |line: &&str| {
+            line.contains("stack: ") && line.contains("step at ") && line.contains("stage.rs:")
+        };
+        assert!(log.lines().any(|line| is_frame(&line)), "{log}");
+    }
+    // A second factory in the child: its init() finds a logger there.
+    let line = stage.wait_log("RUST0007");
+    assert!(line.contains("call try_init() in place of init()"), "{line}");
+    assert_eq!(stage.get("/second/run?name=x&steps=").status, 500);
+}
+
 #[test]
 fn a_process_without_descriptors_logs_it_once() {
     let stage = setup("threads=2")

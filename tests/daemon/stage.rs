@@ -40,6 +40,9 @@ struct Options {
     crashes: Option<String>,
     /// With which exit status, if not by a signal.
     status: Option<i32>,
+    /// It sets up a logger of its own, as a program does in `main`.
+    #[serde(default)]
+    logger: bool,
 }
 
 /// The files that the step `fill` has opened.
@@ -51,6 +54,12 @@ const CODE: &str = "the first code of the stage";
 struct Stage {
     folder: PathBuf,
     service: Box<dyn Application>,
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        let _ = mark(&self.folder.join("dropped"));
+    }
 }
 
 /// Makes the service `/service?name=NAME`. It sends its head at once, and its body of 1000 bytes
@@ -94,6 +103,9 @@ fn build(options: Options) -> Result<Arc<dyn Application>> {
             Some(status) => std::process::exit(status),
             None => std::process::abort(),
         }
+    }
+    if options.logger {
+        tracing_subscriber::fmt().init();
     }
     let service = Box::new(late_body(folder.clone()));
     Ok(Arc::new(Stage { folder, service }))
@@ -245,6 +257,15 @@ impl<'r> Run<'r, '_> {
                 std::hint::black_box(deep(top, number << 10));
             }
             "log" => log::warn!("the stage says {argument}"),
+            "trace" => tracing::info!("the stage traces {argument}"),
+            #[allow(clippy::print_stdout, reason = "a test is about it")]
+            "print" => println!("the stage prints {argument}"),
+            "panic" => panic!("the stage panics {argument}"),
+            "segv" => {
+                let own = rustix::process::getpid();
+                rustix::process::kill_process(own, rustix::process::Signal::SEGV)
+                    .map_err(std::io::Error::from)?;
+            }
             // This step uses CPU time, in milliseconds, independent of other processes.
             "spin" => {
                 let used = || -> Result<u64> {

@@ -21,9 +21,12 @@ impl Gates {
         let folder = PathBuf::from("/tmp").join(folder);
         fs::create_dir(&folder).expect("a folder for the gates");
         fs::set_permissions(&folder, Permissions::from_mode(0o777)).expect("its mode");
-        // Processes of several users write this one.
-        fs::write(folder.join("built"), "").expect("a file among the gates");
-        fs::set_permissions(folder.join("built"), Permissions::from_mode(0o666)).expect("its mode");
+        // Processes of several users write these.
+        for file in ["built", "dropped"] {
+            fs::write(folder.join(file), "").expect("a file among the gates");
+            fs::set_permissions(folder.join(file), Permissions::from_mode(0o666))
+                .expect("its mode");
+        }
         Self(folder)
     }
 
@@ -49,6 +52,11 @@ impl Gates {
     /// Returns the processes in which the stage was built.
     pub(crate) fn built(&self) -> Vec<i32> {
         self.lines("built")
+    }
+
+    /// The processes in which a stage was dropped.
+    pub(crate) fn dropped(&self) -> Vec<i32> {
+        self.lines("dropped")
     }
 
     fn lines(&self, file: &str) -> Vec<i32> {

@@ -22,6 +22,49 @@ fn lines_say_what_and_of_which_request() {
     program.stop();
 }
 
+/// A factory with a subscriber of its own; the state of each process is dropped at the end, whatever
+/// the protocol.
+#[test]
+fn an_own_subscriber_and_the_end_of_the_state() {
+    let folder = Folder::new();
+    let option = format!("journal={}", folder.text("journal"));
+    let journal = || std::fs::read_to_string(folder.path("journal")).unwrap_or_default();
+    let mut dropped = 0;
+    for protocol in ["scgi", "fastcgi", "uwsgi", "http"] {
+        let flag = format!("--{protocol}");
+        let mut program = Program::start(&[&flag, "127.0.0.1:0", "--option", &option]);
+        let address = program.address(protocol);
+        if protocol == "scgi" {
+            assert_eq!(client::get(&address, "/log").unwrap().body, "logged");
+            // The server's own lines stay in its log, records of crates are the subscriber's.
+            program.wait_for("] [warn] [");
+            let line = program.wait_for("a record of a crate's");
+            assert!(line.contains("  INFO "), "{line}");
+        } else {
+            // A connection that is kept does not keep the state.
+            let _kept = std::net::TcpStream::connect(&address).unwrap();
+        }
+        program.stop();
+        dropped += 1;
+        assert_eq!(journal().lines().count(), dropped, "{protocol}: {}", journal());
+    }
+    let mut command = std::process::Command::new(crate::program::stage());
+    command.env_clear().stdin(std::process::Stdio::null());
+    command.env("MOD_RUST_OPTIONS", format!("--option {option}"));
+    for (key, value) in [
+        ("GATEWAY_INTERFACE", "CGI/1.1"),
+        ("REQUEST_METHOD", "GET"),
+        ("SCRIPT_NAME", "/cgi-bin/stage"),
+        ("PATH_INFO", "/pid"),
+        ("SERVER_PROTOCOL", "HTTP/1.1"),
+    ] {
+        command.env(key, value);
+    }
+    let ended = Program::run(command).end();
+    assert!(ended.stdout.contains("Status: 200"), "{}{}", ended.stdout, ended.stderr);
+    assert_eq!(journal().lines().count(), dropped + 1, "cgi: {}", journal());
+}
+
 #[test]
 fn sigusr1_opens_the_files_anew() {
     let folder = Folder::new();

@@ -16,17 +16,34 @@ struct Options {
     /// `/wait` holds its thread while there is such a file.
     #[serde(default)]
     held_by: Option<PathBuf>,
+    /// It gets a line for each stage that is dropped.
+    #[serde(default)]
+    journal: Option<PathBuf>,
 }
 
 fn build(options: Options) -> Result<impl mod_rust::Application> {
     if options.broken_by.is_some_and(|path| path.exists()) {
         return Err(Error::new("the database is away"));
     }
-    Ok(Stage { held_by: options.held_by })
+    if options.journal.is_some() {
+        // A program does this in `main`.
+        tracing_subscriber::fmt().with_writer(std::io::stderr).init();
+    }
+    Ok(Stage { held_by: options.held_by, journal: options.journal })
 }
 
 struct Stage {
     held_by: Option<PathBuf>,
+    journal: Option<PathBuf>,
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        let Some(journal) = &self.journal else { return };
+        let journal = std::fs::OpenOptions::new().create(true).append(true).open(journal);
+        let line = format!("dropped in process {}\n", std::process::id());
+        let _ = journal.and_then(|mut journal| journal.write_all(line.as_bytes()));
+    }
 }
 
 impl mod_rust::Application for Stage {

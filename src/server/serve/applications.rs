@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::config::ProgramConfig;
 use super::gateway::Gateway;
-use crate::gateway::{Application, Code, Options, panic};
+use crate::gateway::{Application, Code, Options, start_logging};
 use crate::server::site::{Mount, Mounts};
 
 /// The mounts that the command line names, else the program's own.
@@ -132,12 +132,13 @@ pub(super) fn build(gateway: &Gateway, config: &ProgramConfig) -> Result<Mounts,
             built.push(None);
             continue;
         }
-        let result = panic::catch(|| factory.build(options)).and_then(|built| built);
-        let application = result.map_err(|error| {
+        let application = factory.build_caught(options).map_err(|error| {
             Code::NotBuilt.line(format_args!("application {name} cannot be built: {error}"))
         })?;
         built.push(Some(application));
     }
+    // A factory may have installed a logger of its own.
+    start_logging();
     Ok(Mounts::new(config.mounts.iter().filter_map(|(path, name)| {
         let application = built[gateway.find(name)?].clone()?;
         Some(Mount { path: path.clone(), name: name.as_str().into(), application })

@@ -13,7 +13,7 @@ use super::drivers::Drivers;
 use super::listen::Bound;
 use super::logs::Logs;
 use super::signals::{self, SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2, Signals};
-use crate::gateway::Code;
+use crate::gateway::{Code, Level, ending};
 use crate::server::site::{HeadBudget, Mounts, ProcessInfo, Site};
 
 /// The drivers hold to the graceful time; this is for them to say that they could not.
@@ -66,7 +66,14 @@ pub(super) fn serve(
             drivers.drain();
         }
         match drivers.are_over() {
-            Ok(true) => return ExitCode::SUCCESS,
+            Ok(true) => {
+                drop(drivers);
+                let left = give_up.map_or(config.timeouts.graceful, |time| {
+                    time.saturating_duration_since(Instant::now())
+                });
+                end_applications(site, left);
+                return ExitCode::SUCCESS;
+            }
             Ok(false) => {}
             Err(error) => {
                 log.line(
@@ -108,11 +115,23 @@ pub(super) fn site(
 /// Before anything of an application's runs. From here on, signals are the main thread's.
 pub(super) fn prepare(logs: &Logs) {
     signals::block(&CAUGHT);
-    crate::gateway::panic::install_hook();
+    let log = Arc::clone(&logs.log);
+    crate::gateway::panic::install_hook(move |line| log.of_thread(Level::Error, line));
     #[cfg(feature = "log")]
-    crate::server::site::install_logger(Arc::clone(&logs.log));
-    #[cfg(not(feature = "log"))]
-    let _ = logs;
+    {
+        let log = Arc::clone(&logs.log);
+        let install = move || crate::server::site::install_logger(Arc::clone(&log));
+        crate::gateway::logger::offer(install);
+    }
+}
+
+/// Drops the applications' state, within `deadline`.
+pub(super) fn end_applications(site: Arc<Site>, deadline: Duration) {
+    let log = Arc::clone(&site.log);
+    let applications = site.mounts.applications();
+    // Other threads that have the site are about to end.
+    drop(site);
+    ending::end(applications, deadline, |line| log.line(Code::StateNotDropped.level(), line));
 }
 
 /// When the process has nothing left to do.

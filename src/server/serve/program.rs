@@ -2,6 +2,8 @@
 
 use std::ffi::OsString;
 use std::process::ExitCode;
+#[cfg(feature = "cgi")]
+use std::sync::Arc;
 
 use super::config::ProgramConfig;
 use super::control::{self, WorkerChannel};
@@ -88,9 +90,11 @@ fn alone(
             use super::signals::{self, SIGINT, SIGTERM};
 
             let signals = Signals::catch(&[SIGTERM, SIGINT]).map_err(|error| error.to_string())?;
-            let site = process::site(config, logs, build()?, true, true);
+            let site = Arc::new(process::site(config, logs, build()?, true, true));
             signals::unblock(&process::CAUGHT);
-            match crate::server::cgi::run(&site, &signals) {
+            let served = crate::server::cgi::run(&site, &signals);
+            process::end_applications(site, config.timeouts.graceful);
+            match served {
                 Ok(true) => Ok(ExitCode::SUCCESS),
                 Ok(false) => Ok(ExitCode::FAILURE),
                 Err(error) => Err(error.to_string()),

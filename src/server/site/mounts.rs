@@ -48,6 +48,18 @@ impl Mounts {
         Self { all }
     }
 
+    /// Returns each application once.
+    #[must_use]
+    pub fn applications(&self) -> Vec<Arc<dyn Application>> {
+        let mut applications: Vec<Arc<dyn Application>> = Vec::new();
+        for mount in &self.all {
+            if !applications.iter().any(|known| Arc::ptr_eq(known, &mount.application)) {
+                applications.push(Arc::clone(&mount.application));
+            }
+        }
+        applications
+    }
+
     /// Returns the application at the longest mount that is a prefix of `path` up to a slash or its
     /// end.
     #[must_use]

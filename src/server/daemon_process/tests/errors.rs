@@ -64,7 +64,7 @@ fn app<'x>(environ: Environ<'x>, start_response: StartResponse<'x>) -> Result<Bo
 
 #[test]
 fn every_failure_is_reported_and_the_connection_continues() {
-    panic::install_hook();
+    panic::install_hook(|_| {});
     let (harness, _runner) = TestProcess::open(&["threads=1", "header-buffer-size=8192"], app);
     let mut peer = harness.connect(0);
     for _ in 0..2 {

@@ -203,7 +203,7 @@ fn a_factory_that_fails_and_then_does_not() {
 
 #[test]
 fn a_factory_that_panics() {
-    crate::gateway::panic::install_hook();
+    crate::gateway::panic::install_hook(|_| {});
     let harness = TestProcess::new(&[], 0, vec![Arc::new(hello)]);
     let failing = harness.fork_with(0, Box::new(|| panic!("no factory")));
     let Ended::NotBuilt(why) = harness.clear_dead(failing) else { panic!() };
