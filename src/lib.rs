@@ -48,11 +48,6 @@
 //! | `cgi`, `fastcgi`, `scgi`, `uwsgi`, `http-server` | no | `serve` and `Gateway`: a program of one's own that speaks this protocol, behind any server; the last one brings hyper |
 //! | `servers` | no | all five |
 
-#![cfg_attr(
-    not(all(feature = "httpd", feature = "servers")),
-    allow(dead_code, unused_imports, reason = "each feature needs a part of the private layers")
-)]
-
 // An unwinding panic is caught and becomes a 500; an aborting one takes every request of the
 // process with it.
 #[cfg(all(panic = "abort", not(test)))]
@@ -61,13 +56,15 @@ compile_error!("mod_rust needs panic = \"unwind\": with \"abort\" a panic ends t
 #[forbid(unsafe_code)]
 pub mod gateway;
 
+// Each feature needs a part of these three layers. A build with all of them shows what is dead.
+#[cfg_attr(not(all(feature = "httpd", feature = "servers")), allow(dead_code, unused_imports))]
 mod os;
+#[cfg_attr(not(all(feature = "httpd", feature = "servers")), allow(dead_code, unused_imports))]
 #[forbid(unsafe_code)]
 mod process_group;
 #[forbid(unsafe_code)]
 mod protocol;
-// Modules of drivers are private, so that `pub` in them means the crate.
-#[allow(unreachable_pub)]
+#[cfg_attr(not(all(feature = "httpd", feature = "servers")), allow(dead_code, unused_imports))]
 #[forbid(unsafe_code)]
 mod server;
 
@@ -102,36 +99,45 @@ pub mod __private {
 pub mod internal {
     pub mod gateway {
         pub use crate::gateway::code::Code;
-        pub use crate::gateway::exchange::*;
+        pub use crate::gateway::exchange::{Exchange, Interest, SharedVariables, Variables, Woken};
         pub use crate::gateway::input::{Fill, InputSource};
         pub use crate::gateway::run::{Outcome, run};
 
         pub mod header {
-            pub use crate::gateway::header::*;
+            pub use crate::gateway::header::{check, content_length, is_token, is_value};
         }
 
+        /// For tests/service_runtime.rs.
         #[cfg(feature = "tower")]
         pub mod runtime {
-            pub use crate::gateway::service::runtime::*;
+            pub use crate::gateway::service::runtime::{handle, shutdown, start};
         }
     }
 
     #[cfg(target_os = "linux")]
     pub mod os {
-        pub use crate::os::*;
+        pub use crate::os::{Event, PeerCredentials, Signal, monotonic_us, peer};
     }
 
     pub mod process_group {
-        pub use crate::process_group::*;
+        pub use crate::process_group::{
+            Activation, Counts, DeadProcess, Finished, GroupOptions, GroupScore, GroupSnapshot,
+            HistogramSnapshot, Lease, Lock, LockGuard, LockedGroup, OPTIONS, OptionDoc, Phase,
+            ProcessChoice, ProcessScore, ProcessState, Reason, RequestSnapshot, Scaled, Scoreboard,
+            SlotSnapshot, StartFailure, TicketLocation, TriedSlots, Waiters, WaitingRequest,
+            WorkerScore,
+        };
     }
 
     pub mod protocol {
-        pub use crate::protocol::*;
+        pub use crate::protocol::{bridge, error, fastcgi, head, params, scgi, uwsgi};
     }
 
     #[cfg(target_os = "linux")]
     pub mod daemon_process {
-        pub use crate::server::daemon_process::*;
+        pub use crate::server::daemon_process::{
+            AbandonFn, Applications, BuildFn, Daemon, Ended, LogFn, run,
+        };
     }
 }
 

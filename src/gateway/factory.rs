@@ -112,6 +112,10 @@ impl Factory {
     /// Tells whether the application is a service. The process then starts its runtime before it
     /// builds the application, and shuts it down before it exits (`service::runtime`).
     #[must_use]
+    #[cfg_attr(
+        not(all(feature = "serve", feature = "tower")),
+        allow(dead_code, reason = "only a gateway program starts the runtime first")
+    )]
     pub(crate) const fn needs_runtime(&self) -> bool {
         self.needs_runtime
     }
@@ -150,6 +154,7 @@ impl Factory {
     }
 
     /// Tells whether the application knows an option of this name.
+    #[cfg(any(feature = "httpd", feature = "serve"))]
     #[must_use]
     pub(crate) fn knows(&self, option: &str) -> bool {
         self.declared.is_none_or(|declared| declared.contains(&option))

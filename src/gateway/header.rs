@@ -5,7 +5,7 @@ use super::error::{Error, ErrorKind, Result};
 /// Headers of a connection, which an application must not set.
 ///
 /// RFC 9110 7.6.1, as PEP 3333 has it for WSGI (`wsgiref.util.is_hop_by_hop`).
-pub const HOP_BY_HOP: [&str; 8] = [
+pub(crate) const HOP_BY_HOP: [&str; 8] = [
     "connection",
     "keep-alive",
     "proxy-authenticate",
@@ -18,7 +18,7 @@ pub const HOP_BY_HOP: [&str; 8] = [
 
 /// Tells whether `name` is one of [`HOP_BY_HOP`], in any case.
 #[must_use]
-pub fn is_hop_by_hop(name: &[u8]) -> bool {
+pub(crate) fn is_hop_by_hop(name: &[u8]) -> bool {
     // The length alone excludes most names.
     const LENGTHS: u32 = {
         let (mut lengths, mut at) = (0, 0);
@@ -36,7 +36,7 @@ pub fn is_hop_by_hop(name: &[u8]) -> bool {
 /// Tells whether the server's error page keeps this header of the application. A 401 needs its
 /// challenge, a 405 its methods, a 503 its time.
 #[must_use]
-pub fn stays_with_error(name: &[u8]) -> bool {
+pub(crate) fn stays_with_error(name: &[u8]) -> bool {
     [&b"WWW-Authenticate"[..], b"Allow", b"Retry-After"]
         .iter()
         .any(|kept| kept.eq_ignore_ascii_case(name))
@@ -126,7 +126,7 @@ pub(super) fn check_trailer(name: &[u8]) -> Result<()> {
 
 /// Tells whether a field of this name, in any case, may follow the content.
 #[must_use]
-pub fn is_trailer(name: &[u8]) -> bool {
+pub(crate) fn is_trailer(name: &[u8]) -> bool {
     let is_name = |other: &&[u8]| other.eq_ignore_ascii_case(name);
     !is_hop_by_hop(name) && !NOT_IN_TRAILERS.iter().any(is_name)
 }

@@ -52,6 +52,7 @@ pub(crate) fn catch<T>(f: impl FnOnce() -> T) -> Result<T, Error> {
 }
 
 /// Tells whether this thread is inside [`catch`]: in an application or in this crate.
+#[cfg(feature = "httpd")]
 #[must_use]
 pub(crate) fn is_catching() -> bool {
     CATCHING.get() > 0
@@ -69,6 +70,10 @@ pub(super) fn quietly(f: impl FnOnce()) {
 /// asks for backtraces.
 ///
 /// Call it once per process.
+#[cfg_attr(
+    not(any(feature = "httpd", feature = "serve")),
+    allow(dead_code, reason = "only a server installs it")
+)]
 pub(crate) fn install_hook(log: impl Fn(&str) + Send + Sync + 'static) {
     let _ = LOG.set(Box::new(log));
     let previous = panic::take_hook();

@@ -15,14 +15,14 @@ use crate::process_group::{GroupScore, ProcessScore, Scoreboard, WorkerScore};
 ///
 /// It stays mapped when this is dropped: only [`BoardMemory::unmap`] takes it away.
 #[derive(Debug)]
-pub struct BoardMemory {
+pub(crate) struct BoardMemory {
     start: NonNull<u8>,
     bytes: usize,
 }
 
 /// The size of a scoreboard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Shape {
+pub(crate) struct Shape {
     /// The number of its slots.
     pub slots: usize,
     /// The number of rows of each slot.
@@ -30,7 +30,7 @@ pub struct Shape {
 }
 
 /// A scoreboard and the addresses of its pages.
-pub type Placed = (Scoreboard, Range<usize>);
+pub(crate) type Placed = (Scoreboard, Range<usize>);
 
 impl Shape {
     /// Returns where the slots and the rows begin, and where the scoreboard ends: at a whole page.
@@ -58,7 +58,7 @@ impl BoardMemory {
     /// # Errors
     ///
     /// The system has no memory of that size.
-    pub fn new(shapes: &[Shape]) -> io::Result<(Self, Vec<Placed>)> {
+    pub(crate) fn new(shapes: &[Shape]) -> io::Result<(Self, Vec<Placed>)> {
         let too_large = || io::Error::from(io::ErrorKind::InvalidInput);
         let mut bytes = 0_usize;
         for shape in shapes {
@@ -90,7 +90,7 @@ impl BoardMemory {
     /// # Safety
     ///
     /// Nothing in this process uses a [`Scoreboard`] of this memory from here on, on any thread.
-    pub unsafe fn unmap(self) {
+    pub(crate) unsafe fn unmap(self) {
         // SAFETY: P12: mapped by `new`, and by the contract nothing refers to it any more.
         let _ = unsafe { munmap(self.start.as_ptr().cast(), self.bytes) };
     }

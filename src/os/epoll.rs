@@ -9,13 +9,13 @@ use rustix::event::{Timespec, epoll};
 
 /// An epoll instance. Any number of threads may wait on it at once; each event goes to one.
 #[derive(Debug)]
-pub struct Epoll {
+pub(crate) struct Epoll {
     fd: OwnedFd,
 }
 
 /// The condition on which a readable descriptor is reported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Trigger {
+pub(crate) enum Trigger {
     /// Level-triggered: for as long as it can be read.
     Level,
     /// Each time that something new came.
@@ -33,7 +33,7 @@ impl Trigger {
 }
 
 /// The result of a wait: the tokens of descriptors that can be read or have been closed.
-pub struct Ready {
+pub(crate) struct Ready {
     events: Vec<epoll::Event>,
 }
 
@@ -41,18 +41,18 @@ impl Ready {
     /// Makes room for `capacity` tokens a wait. One is enough for a worker, so that others get the
     /// rest.
     #[must_use]
-    pub fn with_capacity(capacity: usize) -> Self {
+    pub(crate) fn with_capacity(capacity: usize) -> Self {
         Self { events: Vec::with_capacity(capacity) }
     }
 
     /// Returns the tokens that the last wait found.
-    pub fn tokens(&self) -> impl Iterator<Item = u64> {
+    pub(crate) fn tokens(&self) -> impl Iterator<Item = u64> {
         self.found().map(|(token, _)| token)
     }
 
     /// Returns the tokens that the last wait found, each with whether its other end has closed.
     /// There may be something to read all the same.
-    pub fn found(&self) -> impl Iterator<Item = (u64, bool)> {
+    pub(crate) fn found(&self) -> impl Iterator<Item = (u64, bool)> {
         let over = epoll::EventFlags::RDHUP | epoll::EventFlags::HUP | epoll::EventFlags::ERR;
         self.events.iter().map(move |event| {
             let flags = event.flags;
@@ -73,7 +73,7 @@ impl Epoll {
     /// # Errors
     ///
     /// The process has no descriptors left.
-    pub fn new() -> io::Result<Self> {
+    pub(crate) fn new() -> io::Result<Self> {
         Ok(Self { fd: epoll::create(epoll::CreateFlags::CLOEXEC)? })
     }
 
@@ -82,7 +82,7 @@ impl Epoll {
     /// # Errors
     ///
     /// Those of `epoll_ctl(2)`.
-    pub fn add(&self, fd: impl AsFd, token: u64, trigger: Trigger) -> io::Result<()> {
+    pub(crate) fn add(&self, fd: impl AsFd, token: u64, trigger: Trigger) -> io::Result<()> {
         Ok(epoll::add(&self.fd, fd, epoll::EventData::new_u64(token), trigger.flags())?)
     }
 
@@ -92,7 +92,7 @@ impl Epoll {
     /// # Errors
     ///
     /// Those of `epoll_ctl(2)`.
-    pub fn add_shared(&self, fd: impl AsFd, token: u64) -> io::Result<()> {
+    pub(crate) fn add_shared(&self, fd: impl AsFd, token: u64) -> io::Result<()> {
         let flags = epoll::EventFlags::IN | epoll::EventFlags::EXCLUSIVE;
         Ok(epoll::add(&self.fd, fd, epoll::EventData::new_u64(token), flags)?)
     }
@@ -102,7 +102,7 @@ impl Epoll {
     /// # Errors
     ///
     /// Those of `epoll_ctl(2)`.
-    pub fn mute(&self, fd: impl AsFd, token: u64) -> io::Result<()> {
+    pub(crate) fn mute(&self, fd: impl AsFd, token: u64) -> io::Result<()> {
         let flags = epoll::EventFlags::ET;
         Ok(epoll::modify(&self.fd, fd, epoll::EventData::new_u64(token), flags)?)
     }
@@ -112,7 +112,7 @@ impl Epoll {
     /// # Errors
     ///
     /// Those of `epoll_ctl(2)`.
-    pub fn unmute(&self, fd: impl AsFd, token: u64) -> io::Result<()> {
+    pub(crate) fn unmute(&self, fd: impl AsFd, token: u64) -> io::Result<()> {
         let flags = Trigger::Edge.flags();
         Ok(epoll::modify(&self.fd, fd, epoll::EventData::new_u64(token), flags)?)
     }
@@ -123,7 +123,13 @@ impl Epoll {
     /// # Errors
     ///
     /// Those of `epoll_ctl(2)`.
-    pub fn watch(&self, fd: impl AsFd, token: u64, read: bool, write: bool) -> io::Result<()> {
+    pub(crate) fn watch(
+        &self,
+        fd: impl AsFd,
+        token: u64,
+        read: bool,
+        write: bool,
+    ) -> io::Result<()> {
         let mut flags = if read { Trigger::Edge.flags() } else { epoll::EventFlags::ET };
         flags.set(epoll::EventFlags::OUT, write);
         Ok(epoll::modify(&self.fd, fd, epoll::EventData::new_u64(token), flags)?)
@@ -134,7 +140,7 @@ impl Epoll {
     /// # Errors
     ///
     /// Those of `epoll_ctl(2)`.
-    pub fn remove(&self, fd: impl AsFd) -> io::Result<()> {
+    pub(crate) fn remove(&self, fd: impl AsFd) -> io::Result<()> {
         Ok(epoll::delete(&self.fd, fd)?)
     }
 
@@ -144,7 +150,7 @@ impl Epoll {
     /// # Errors
     ///
     /// Those of `epoll_wait(2)`.
-    pub fn wait(&self, ready: &mut Ready, timeout: Option<Duration>) -> io::Result<()> {
+    pub(crate) fn wait(&self, ready: &mut Ready, timeout: Option<Duration>) -> io::Result<()> {
         ready.events.clear();
         let timeout = timeout.map(timespec);
         match epoll::wait(&self.fd, spare_capacity(&mut ready.events), timeout.as_ref()) {

@@ -68,7 +68,7 @@ impl AsFd for Event {
 
 /// Returns whether a pipe's other end is closed and all that was in it has been read. What is in it
 /// is thrown away.
-pub fn is_at_end(pipe: impl AsFd) -> bool {
+pub(crate) fn is_at_end(pipe: impl AsFd) -> bool {
     let mut thrown_away = [0_u8; 256];
     loop {
         match rustix::io::read(&pipe, &mut thrown_away) {
@@ -84,7 +84,7 @@ const RECORD: usize = 128;
 
 /// Reads the signals that wait in `fd`, a signalfd that does not block, or anything that writes the
 /// same records.
-pub fn drain_signals(fd: impl AsFd, mut each: impl FnMut(u32)) {
+pub(crate) fn drain_signals(fd: impl AsFd, mut each: impl FnMut(u32)) {
     let mut records = [0_u8; 8 * RECORD];
     while let Ok(read) = rustix::io::read(&fd, &mut records) {
         for record in records[..read].chunks_exact(RECORD) {

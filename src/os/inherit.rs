@@ -43,7 +43,7 @@ pub(crate) fn inherit(number: RawFd) -> io::Result<OwnedFd> {
 /// # Errors
 ///
 /// Those of `fcntl(2)`.
-pub fn keep_on_exec(fd: impl AsFd, keep: bool) -> io::Result<()> {
+pub(crate) fn keep_on_exec(fd: impl AsFd, keep: bool) -> io::Result<()> {
     let mut flags = fcntl_getfd(&fd)?;
     flags.set(FdFlags::CLOEXEC, !keep);
     Ok(fcntl_setfd(&fd, flags)?)

@@ -1,11 +1,11 @@
 //! System calls of Linux, for processes that serve and for those that talk to them: sockets, epoll,
 //! event counters, memory that processes share.
 //!
-//! Thin and without policy. All of it goes through `rustix`, whose calls are safe; the one thing
-//! that cannot be is shared memory ([`SharedSlice`], [`BoardMemory`]), and descriptors that the process
-//! was started with.
+//! Thin and without policy. All of it goes through `rustix`, whose calls are safe. Unsafe are only
+//! shared memory (`BoardMemory`) and descriptors that the process was started with.
 #![cfg(target_os = "linux")]
 
+#[cfg(feature = "httpd")]
 mod board;
 mod epoll;
 mod event;
@@ -15,17 +15,23 @@ mod process;
 mod shared;
 mod socket;
 
-pub use self::board::{BoardMemory, Placed, Shape};
-pub use self::epoll::{Epoll, Ready, Trigger};
-pub use self::event::{Event, drain_signals, is_at_end};
+#[cfg(feature = "httpd")]
+pub(crate) use self::board::{BoardMemory, Placed, Shape};
+pub(crate) use self::epoll::{Epoll, Ready, Trigger};
+pub use self::event::Event;
+pub(crate) use self::event::{drain_signals, is_at_end};
 #[cfg(feature = "serve")]
 pub(crate) use self::inherit::inherit;
 #[cfg(feature = "serve")]
-pub use self::inherit::keep_on_exec;
-pub use self::process::{Signal, cpu_us, exists, monotonic_us, resident_bytes, wall_us};
-pub use self::shared::{SharedSlice, Zeroed, wait_while, wake_all};
-pub use self::socket::{
-    PeerCredentials, Polled, accept, has_hung_up, is_unix, look, peer, peer_ip, peer_name, poll,
-    poll_open, receive, receive_with_descriptor, reset_on_close, send, send_vectored,
-    send_with_descriptor, set_buffers, set_nodelay, set_nonblocking, shutdown, shutdown_write,
+pub(crate) use self::inherit::keep_on_exec;
+pub use self::process::{Signal, monotonic_us};
+pub(crate) use self::process::{cpu_us, exists, resident_bytes, wall_us};
+pub(crate) use self::shared::{wait_while, wake_all};
+#[cfg(test)]
+pub(crate) use self::socket::receive_with_descriptor;
+pub use self::socket::{PeerCredentials, peer};
+pub(crate) use self::socket::{
+    Polled, accept, has_hung_up, is_unix, look, peer_ip, peer_name, poll, poll_open, receive,
+    reset_on_close, send, send_vectored, send_with_descriptor, set_buffers, set_nodelay,
+    set_nonblocking, shutdown, shutdown_write,
 };

@@ -34,20 +34,20 @@ impl Signal {
 
 /// Returns whether there is a process of this id, whoever owns it.
 #[must_use]
-pub fn exists(pid: u32) -> bool {
+pub(crate) fn exists(pid: u32) -> bool {
     let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
     pid.is_some_and(|pid| test_kill_process(pid) != Err(rustix::io::Errno::SRCH))
 }
 
 /// Returns the CPU time that this process has used, in microseconds.
 #[must_use]
-pub fn cpu_us() -> u64 {
+pub(crate) fn cpu_us() -> u64 {
     us(ClockId::ProcessCPUTime)
 }
 
 /// Returns the resident set in bytes (`proc_pid_statm(5)`), if the kernel says.
 #[must_use]
-pub fn resident_bytes() -> Option<u64> {
+pub(crate) fn resident_bytes() -> Option<u64> {
     let statm = std::fs::read_to_string("/proc/self/statm").ok()?;
     let pages: u64 = statm.split(' ').nth(1)?.parse().ok()?;
     Some(pages * rustix::param::page_size() as u64)
@@ -61,7 +61,7 @@ pub fn monotonic_us() -> u64 {
 
 /// Microseconds since the Unix epoch.
 #[must_use]
-pub fn wall_us() -> u64 {
+pub(crate) fn wall_us() -> u64 {
     us(ClockId::Realtime)
 }
 

@@ -10,8 +10,8 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
 use rustix::net::{
-    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
-    SendAncillaryMessage, SendFlags, Shutdown, SocketFlags, sockopt,
+    AddressFamily, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, Shutdown,
+    SocketFlags, sockopt,
 };
 
 use super::epoll::timespec;
@@ -36,7 +36,7 @@ impl fmt::Display for PeerCredentials {
 
 /// The result of [`poll`] for a descriptor.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Polled {
+pub(crate) struct Polled {
     /// There is something to read, or the end.
     pub readable: bool,
     /// There is room to write, or writing would fail at once.
@@ -53,7 +53,7 @@ pub struct Polled {
 /// # Errors
 ///
 /// Those of `accept4(2)`; a connection that was given up meanwhile is passed over.
-pub fn accept(listener: impl AsFd) -> io::Result<Option<OwnedFd>> {
+pub(crate) fn accept(listener: impl AsFd) -> io::Result<Option<OwnedFd>> {
     loop {
         match rustix::net::accept_with(&listener, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC) {
             Ok(socket) => return Ok(Some(socket)),
@@ -98,7 +98,7 @@ pub fn peer(socket: impl AsFd) -> io::Result<PeerCredentials> {
 /// # Errors
 ///
 /// Those of `recv(2)`.
-pub fn receive(socket: impl AsFd, buffer: &mut [u8]) -> io::Result<Option<usize>> {
+pub(crate) fn receive(socket: impl AsFd, buffer: &mut [u8]) -> io::Result<Option<usize>> {
     would_block(retry(|| {
         rustix::net::recv(&socket, &mut *buffer, RecvFlags::DONTWAIT).map(|(read, _)| read)
     }))
@@ -109,7 +109,7 @@ pub fn receive(socket: impl AsFd, buffer: &mut [u8]) -> io::Result<Option<usize>
 /// # Errors
 ///
 /// Those of `recv(2)`.
-pub fn look(socket: impl AsFd, buffer: &mut [u8]) -> io::Result<Option<usize>> {
+pub(crate) fn look(socket: impl AsFd, buffer: &mut [u8]) -> io::Result<Option<usize>> {
     would_block(retry(|| {
         let flags = RecvFlags::DONTWAIT | RecvFlags::PEEK;
         rustix::net::recv(&socket, &mut *buffer, flags).map(|(read, _)| read)
@@ -121,10 +121,13 @@ pub fn look(socket: impl AsFd, buffer: &mut [u8]) -> io::Result<Option<usize>> {
 /// # Errors
 ///
 /// Those of `recvmsg(2)`.
-pub fn receive_with_descriptor(
+#[cfg(test)]
+pub(crate) fn receive_with_descriptor(
     socket: impl AsFd,
     buffer: &mut [u8],
 ) -> io::Result<Option<(usize, Option<OwnedFd>)>> {
+    use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage};
+
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
     let flags = RecvFlags::DONTWAIT | RecvFlags::CMSG_CLOEXEC;
@@ -149,7 +152,7 @@ pub fn receive_with_descriptor(
 /// # Errors
 ///
 /// Those of `send(2)`.
-pub fn send(socket: impl AsFd, data: &[u8]) -> io::Result<Option<usize>> {
+pub(crate) fn send(socket: impl AsFd, data: &[u8]) -> io::Result<Option<usize>> {
     would_block(retry(|| rustix::net::send(&socket, data, FLAGS)))
 }
 
@@ -158,7 +161,10 @@ pub fn send(socket: impl AsFd, data: &[u8]) -> io::Result<Option<usize>> {
 /// # Errors
 ///
 /// Those of `sendmsg(2)`.
-pub fn send_vectored(socket: impl AsFd, pieces: &[IoSlice<'_>]) -> io::Result<Option<usize>> {
+pub(crate) fn send_vectored(
+    socket: impl AsFd,
+    pieces: &[IoSlice<'_>],
+) -> io::Result<Option<usize>> {
     let pieces = &pieces[..pieces.len().min(1024)];
     would_block(retry(|| {
         rustix::net::sendmsg(&socket, pieces, &mut SendAncillaryBuffer::default(), FLAGS)
@@ -170,7 +176,7 @@ pub fn send_vectored(socket: impl AsFd, pieces: &[IoSlice<'_>]) -> io::Result<Op
 /// # Errors
 ///
 /// Those of `sendmsg(2)`.
-pub fn send_with_descriptor(
+pub(crate) fn send_with_descriptor(
     socket: impl AsFd,
     data: &[u8],
     descriptor: BorrowedFd<'_>,
@@ -192,7 +198,7 @@ const FLAGS: SendFlags = SendFlags::NOSIGNAL.union(SendFlags::DONTWAIT);
 /// # Errors
 ///
 /// Those of `ppoll(2)`.
-pub fn poll(
+pub(crate) fn poll(
     socket: impl AsFd,
     wanted: (bool, bool),
     waker: Option<BorrowedFd<'_>>,
@@ -207,7 +213,7 @@ pub fn poll(
 /// # Errors
 ///
 /// Those of `ppoll(2)`.
-pub fn poll_open(
+pub(crate) fn poll_open(
     socket: impl AsFd,
     wanted: (bool, bool),
     waker: Option<BorrowedFd<'_>>,
@@ -248,42 +254,42 @@ fn poll_for(
 }
 
 /// Returns whether the other end has closed or sends no more. One system call.
-pub fn has_hung_up(socket: impl AsFd) -> bool {
+pub(crate) fn has_hung_up(socket: impl AsFd) -> bool {
     poll(socket, (false, false), None, Some(Duration::ZERO)).is_ok_and(|(polled, _)| polled.hung_up)
 }
 
 /// Breaks a connection off in both directions: whoever reads or writes at either end finds out.
-pub fn shutdown(socket: impl AsFd) {
+pub(crate) fn shutdown(socket: impl AsFd) {
     // It may be broken already.
     let _ = rustix::net::shutdown(socket, Shutdown::Both);
 }
 
 /// Sends no more: the other end reads the end, and can go on sending.
-pub fn shutdown_write(socket: impl AsFd) {
+pub(crate) fn shutdown_write(socket: impl AsFd) {
     let _ = rustix::net::shutdown(socket, Shutdown::Write);
 }
 
 /// Makes the closing of a TCP connection a reset: the other end sees that something went wrong. A
 /// Unix socket knows no such thing.
-pub fn reset_on_close(socket: impl AsFd) {
+pub(crate) fn reset_on_close(socket: impl AsFd) {
     let _ = sockopt::set_socket_linger(socket, Some(Duration::ZERO));
 }
 
 /// Sends small pieces at once (TCP_NODELAY). What a listening TCP socket is told holds for its
 /// connections; other sockets do not care.
-pub fn set_nodelay(socket: impl AsFd) {
+pub(crate) fn set_nodelay(socket: impl AsFd) {
     let _ = sockopt::set_tcp_nodelay(socket, true);
 }
 
 /// Returns the IP address of the peer, if the socket is one of IP.
-pub fn peer_ip(socket: impl AsFd) -> Option<IpAddr> {
+pub(crate) fn peer_ip(socket: impl AsFd) -> Option<IpAddr> {
     let address = SocketAddr::try_from(rustix::net::getpeername(socket).ok()??).ok()?;
     Some(address.ip().to_canonical())
 }
 
 /// Returns the peer's name for a log line: an address and a port, or the process and user of a Unix
 /// socket's peer.
-pub fn peer_name(socket: impl AsFd) -> String {
+pub(crate) fn peer_name(socket: impl AsFd) -> String {
     let address = rustix::net::getpeername(&socket).ok().flatten();
     if let Some(address) = address.and_then(|address| SocketAddr::try_from(address).ok()) {
         return address.to_string();
@@ -295,12 +301,12 @@ pub fn peer_name(socket: impl AsFd) -> String {
 }
 
 /// Returns whether it is a Unix socket.
-pub fn is_unix(socket: impl AsFd) -> bool {
+pub(crate) fn is_unix(socket: impl AsFd) -> bool {
     sockopt::socket_domain(socket).is_ok_and(|domain| domain == AddressFamily::UNIX)
 }
 
 /// Asks for other sizes of the kernel's buffers than the system's. It may give less.
-pub fn set_buffers(socket: impl AsFd, receive: Option<u64>, send: Option<u64>) {
+pub(crate) fn set_buffers(socket: impl AsFd, receive: Option<u64>, send: Option<u64>) {
     let size = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX >> 33);
     if let Some(bytes) = receive {
         let _ = sockopt::set_socket_recv_buffer_size(&socket, size(bytes));
@@ -315,7 +321,7 @@ pub fn set_buffers(socket: impl AsFd, receive: Option<u64>, send: Option<u64>) {
 /// # Errors
 ///
 /// Those of `ioctl(2)`.
-pub fn set_nonblocking(fd: impl AsFd) -> io::Result<()> {
+pub(crate) fn set_nonblocking(fd: impl AsFd) -> io::Result<()> {
     Ok(rustix::io::ioctl_fionbio(fd, true)?)
 }
 

@@ -5,24 +5,24 @@ use super::reason::Reason;
 
 /// The interval at which a draining process looks again whether it is idle. Children that came too
 /// late and took themselves back wake nobody.
-pub const DRAIN_POLL_US: u64 = 10_000;
+pub(super) const DRAIN_POLL_US: u64 = 10_000;
 
 /// Returns the time at which a process whose applications are being built has to be ready.
 #[must_use]
-pub fn startup_us(options: &GroupOptions, since_us: u64) -> Option<u64> {
+pub(crate) fn startup_us(options: &GroupOptions, since_us: u64) -> Option<u64> {
     options.startup_timeout.map(|time| since_us + time.as_micros() as u64)
 }
 
 /// A process that takes no more requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Drain {
+pub(crate) struct Drain {
     reason: Reason,
     until_us: u64,
 }
 
 /// The next step of a draining process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DrainAction {
+pub(crate) enum DrainAction {
     /// Look again then.
     Wait {
         /// Microseconds of the clock.
@@ -37,7 +37,7 @@ pub enum DrainAction {
 impl Drain {
     /// Starts a drain for this reason at `now_us`.
     #[must_use]
-    pub fn new(options: &GroupOptions, reason: Reason, now_us: u64) -> Self {
+    pub(crate) fn new(options: &GroupOptions, reason: Reason, now_us: u64) -> Self {
         let time = match reason {
             Reason::GracefulSignal => options.eviction_timeout,
             Reason::ShutdownSignal | Reason::GenerationOver => options.shutdown_timeout,
@@ -47,7 +47,7 @@ impl Drain {
     }
 
     /// Notes another reason: it can make the time shorter, never longer.
-    pub fn also(&mut self, options: &GroupOptions, reason: Reason, now_us: u64) {
+    pub(crate) fn also(&mut self, options: &GroupOptions, reason: Reason, now_us: u64) {
         let other = Self::new(options, reason, now_us);
         if other.until_us < self.until_us {
             *self = other;
@@ -56,20 +56,14 @@ impl Drain {
 
     /// Returns the reason that sets its time.
     #[must_use]
-    pub const fn reason(&self) -> Reason {
+    pub(crate) const fn reason(&self) -> Reason {
         self.reason
-    }
-
-    /// Returns the time at which the time is up.
-    #[must_use]
-    pub const fn until_us(&self) -> u64 {
-        self.until_us
     }
 
     /// Returns whether it may exit: `idle` is [`super::ProcessScore::is_idle`], looked at after it
     /// began to drain.
     #[must_use]
-    pub fn check(&self, idle: bool, now_us: u64) -> DrainAction {
+    pub(crate) fn check(&self, idle: bool, now_us: u64) -> DrainAction {
         if idle {
             DrainAction::Exit
         } else if now_us >= self.until_us {
@@ -82,7 +76,7 @@ impl Drain {
 
 /// Returns the first of several moments, of which some are not set.
 #[must_use]
-pub fn earliest(moments: impl IntoIterator<Item = Option<u64>>) -> Option<u64> {
+pub(crate) fn earliest(moments: impl IntoIterator<Item = Option<u64>>) -> Option<u64> {
     moments.into_iter().flatten().min()
 }
 
@@ -104,7 +98,7 @@ mod tests {
                 _ => 15,
             };
             let drain = Drain::new(&options(), *reason, 1_000_000);
-            assert_eq!(drain.until_us(), (1 + seconds) * 1_000_000, "{reason:?}");
+            assert_eq!(drain.until_us, (1 + seconds) * 1_000_000, "{reason:?}");
         }
     }
 
@@ -122,11 +116,11 @@ mod tests {
     fn a_stricter_reason_shortens_it() {
         let mut drain = Drain::new(&options(), Reason::MaximumRequests, 0);
         drain.also(&options(), Reason::GracefulSignal, 1_000_000);
-        assert_eq!((drain.reason(), drain.until_us()), (Reason::MaximumRequests, 15_000_000));
+        assert_eq!((drain.reason(), drain.until_us), (Reason::MaximumRequests, 15_000_000));
         drain.also(&options(), Reason::ShutdownSignal, 2_000_000);
-        assert_eq!((drain.reason(), drain.until_us()), (Reason::ShutdownSignal, 7_000_000));
+        assert_eq!((drain.reason(), drain.until_us), (Reason::ShutdownSignal, 7_000_000));
         drain.also(&options(), Reason::ShutdownSignal, 3_000_000);
-        assert_eq!(drain.until_us(), 7_000_000, "a second SIGTERM gives no more time");
+        assert_eq!(drain.until_us, 7_000_000, "a second SIGTERM gives no more time");
     }
 
     #[test]

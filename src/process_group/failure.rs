@@ -17,9 +17,9 @@ use super::process_score::ProcessState;
 use super::scoreboard::{DeadProcess, Scoreboard};
 
 /// A process that has been ready for so long shows that starts succeed.
-pub const SETTLED_US: u64 = 10_000_000;
+pub(crate) const SETTLED_US: u64 = 10_000_000;
 /// The longest pause.
-pub const LONGEST_PAUSE_US: u64 = 60_000_000;
+pub(crate) const LONGEST_PAUSE_US: u64 = 60_000_000;
 
 /// The consequence of a failed start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

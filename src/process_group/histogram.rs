@@ -12,7 +12,7 @@ const BUCKETS: usize = ((MOST - LEAST) * 4 + 2) as usize;
 /// Counts of times by length. All zero is an empty one.
 #[derive(Debug)]
 #[repr(C)]
-pub struct Histogram([AtomicU64; BUCKETS]);
+pub(super) struct Histogram([AtomicU64; BUCKETS]);
 
 impl Default for Histogram {
     fn default() -> Self {
@@ -22,13 +22,13 @@ impl Default for Histogram {
 
 impl Histogram {
     /// Counts a time of `us` microseconds.
-    pub fn record(&self, us: u64) {
+    pub(super) fn record(&self, us: u64) {
         self.0[bucket(us)].fetch_add(1, Relaxed);
     }
 
     /// Returns the counts as they are now.
     #[must_use]
-    pub fn snapshot(&self) -> HistogramSnapshot {
+    pub(super) fn snapshot(&self) -> HistogramSnapshot {
         HistogramSnapshot { counts: self.0.iter().map(|count| count.load(Relaxed)).collect() }
     }
 }

@@ -6,7 +6,6 @@
 //! are. Times in the scoreboard are microseconds of CLOCK_MONOTONIC, and a [`Clock`] says which it
 //! is.
 
-mod clock;
 mod counters;
 mod deadline;
 mod failure;
@@ -22,26 +21,26 @@ mod recycle;
 mod scale;
 mod scoreboard;
 mod snapshot;
-pub mod units;
+pub(crate) mod units;
 mod unsent;
 mod waiters;
 mod worker_score;
 
-pub use clock::{Clock, ManualClock};
 pub use counters::Finished;
-pub use deadline::{DRAIN_POLL_US, Drain, DrainAction, earliest, startup_us};
-pub use failure::{LONGEST_PAUSE_US, SETTLED_US, StartFailure};
+pub(crate) use deadline::{Drain, DrainAction, earliest, startup_us};
+pub use failure::StartFailure;
+pub(crate) use failure::{LONGEST_PAUSE_US, SETTLED_US};
 pub use group_score::GroupScore;
-pub use histogram::{Histogram, HistogramSnapshot};
+pub use histogram::HistogramSnapshot;
 pub use lock::{Lock, LockGuard};
 pub use options::{GroupOptions, OPTIONS, OptionDoc};
 pub use policy::{Activation, LockedGroup};
-pub use process_score::{MOST_SLOTS, ProcessScore, ProcessState};
+pub use process_score::{ProcessScore, ProcessState};
 pub use reason::Reason;
-pub use recycle::{MEASURE_US, ProcessUsage, Recycle};
-pub use scale::{GROW_AFTER_US, SAMPLE_US, SHRINK_AFTER_US, Scaled};
+pub(crate) use recycle::{MEASURE_US, ProcessUsage, Recycle};
+pub use scale::Scaled;
 pub use scoreboard::{DeadProcess, Lease, ProcessChoice, Scoreboard, TicketLocation, TriedSlots};
 pub use snapshot::{Counts, GroupSnapshot, RequestSnapshot, SlotSnapshot};
-pub use unsent::Unsent;
+pub(crate) use unsent::Unsent;
 pub use waiters::{Waiters, WaitingRequest};
-pub use worker_score::{Phase, TEXT_BYTES, WorkerScore};
+pub use worker_score::{Phase, WorkerScore};

@@ -7,7 +7,7 @@ use super::counters::{Counters, Finished};
 use super::reason::Reason;
 
 /// The most slots of a scoreboard.
-pub const MOST_SLOTS: u32 = 1024;
+pub(super) const MOST_SLOTS: u32 = 1024;
 
 /// The state of a slot's process.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]

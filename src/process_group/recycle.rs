@@ -7,11 +7,11 @@ use super::options::GroupOptions;
 use super::reason::Reason;
 
 /// The interval between measurements of memory and CPU time, where they are limited.
-pub const MEASURE_US: u64 = 1_000_000;
+pub(crate) const MEASURE_US: u64 = 1_000_000;
 
 /// The limits of one process, with its jitter.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Recycle {
+pub(crate) struct Recycle {
     requests: Option<u64>,
     life_end_us: Option<u64>,
     inactivity_us: Option<u64>,
@@ -22,7 +22,7 @@ pub struct Recycle {
 
 /// The figures of a process that its limits are held against.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ProcessUsage {
+pub(crate) struct ProcessUsage {
     /// Now, as all times here in microseconds of the clock.
     pub now_us: u64,
     /// Requests that it has done: [`super::ProcessScore::requests_here`].
@@ -46,7 +46,7 @@ impl Recycle {
     /// Makes those of a process that is ready since `ready_us`. `chance` is any number, another for
     /// each process: the part by which its requests and its life are shorter comes from it.
     #[must_use]
-    pub fn new(options: &GroupOptions, ready_us: u64, chance: u64) -> Self {
+    pub(crate) fn new(options: &GroupOptions, ready_us: u64, chance: u64) -> Self {
         let us = |time: Duration| time.as_micros() as u64;
         let shorter = |whole: u64, chance: u64| {
             let most = u128::from(whole) * u128::from(options.jitter) / 100;
@@ -67,7 +67,7 @@ impl Recycle {
     /// Returns the reason to replace the process, if there is one. The most urgent reason comes
     /// first.
     #[must_use]
-    pub fn check(&self, facts: &ProcessUsage) -> Option<Reason> {
+    pub(crate) fn check(&self, facts: &ProcessUsage) -> Option<Reason> {
         let ProcessUsage { now_us, .. } = *facts;
         if facts.asked.is_some() {
             return facts.asked;
@@ -98,7 +98,7 @@ impl Recycle {
     /// request that is done, after which [`has_done_enough`](Self::has_done_enough) tells, a
     /// signal, or a command.
     #[must_use]
-    pub fn next_us(&self, facts: &ProcessUsage) -> Option<u64> {
+    pub(crate) fn next_us(&self, facts: &ProcessUsage) -> Option<u64> {
         let ProcessUsage { now_us, .. } = *facts;
         let measured = self.resident.is_some() || self.cpu_us.is_some();
         earliest([
@@ -113,20 +113,14 @@ impl Recycle {
 
     /// Returns whether it is to be replaced after so many requests.
     #[must_use]
-    pub fn has_done_enough(&self, requests: u64) -> bool {
+    pub(crate) fn has_done_enough(&self, requests: u64) -> bool {
         self.requests.is_some_and(|most| requests >= most)
     }
 
     /// Returns whether a request that was taken up then takes too long.
     #[must_use]
-    pub fn is_overdue(&self, started_us: u64, now_us: u64) -> bool {
+    pub(crate) fn is_overdue(&self, started_us: u64, now_us: u64) -> bool {
         self.request_us.is_some_and(|long_us| now_us >= started_us + long_us)
-    }
-
-    /// Returns whether [`ProcessUsage::resident`] or [`ProcessUsage::cpu_us`] have to be measured.
-    #[must_use]
-    pub const fn measures(&self) -> bool {
-        self.resident.is_some() || self.cpu_us.is_some()
     }
 }
 

@@ -11,11 +11,11 @@ use super::process_score::ProcessState;
 use super::reason::Reason;
 
 /// All threads taken for so long: one process more.
-pub const GROW_AFTER_US: u64 = 500_000;
+pub(super) const GROW_AFTER_US: u64 = 500_000;
 /// One process too many for so long: one fewer.
-pub const SHRINK_AFTER_US: u64 = 60_000_000;
+pub(super) const SHRINK_AFTER_US: u64 = 60_000_000;
 /// The interval between looks at the load.
-pub const SAMPLE_US: u64 = 100_000;
+pub(super) const SAMPLE_US: u64 = 100_000;
 
 /// The result of a look at the load.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

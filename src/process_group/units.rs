@@ -10,7 +10,7 @@ const LONGEST: u64 = 3650 * 24 * 3600 * 1000;
 /// # Errors
 ///
 /// The text is not a value of this kind; the error says what is allowed.
-pub fn duration(text: &str) -> Result<Duration, String> {
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     const ALLOWED: &str = "a whole number with a unit of ms, s, min, h or d (seconds without one)";
     let (number, unit) = split(text);
     let scale = match unit.to_ascii_lowercase().as_str() {
@@ -48,7 +48,7 @@ pub(super) fn time_or_off(text: &str) -> Result<Option<Duration>, String> {
 /// # Errors
 ///
 /// The text is not a value of this kind; the error says what is allowed.
-pub fn size(text: &str) -> Result<u64, String> {
+pub(crate) fn size(text: &str) -> Result<u64, String> {
     const ALLOWED: &str = "a number of bytes, or with K, M or G";
     let (number, unit) = split(text);
     let shift = match unit {

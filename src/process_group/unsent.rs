@@ -6,7 +6,7 @@
 /// between, nobody takes the request off. So a process that rests looks at its load again and
 /// again: what is in it each time is not on its way.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Unsent {
+pub(crate) struct Unsent {
     /// The first of the looks in a row, and the least that was seen since.
     seen: Option<(u64, u32)>,
 }
@@ -14,7 +14,7 @@ pub struct Unsent {
 impl Unsent {
     /// Looks at a load of `running` requests. `rests` says that no thread has one of them. Returns
     /// how many have been there for at least `longest_us`: the caller takes them off.
-    pub fn look(&mut self, rests: bool, running: u32, now_us: u64, longest_us: u64) -> u32 {
+    pub(crate) fn look(&mut self, rests: bool, running: u32, now_us: u64, longest_us: u64) -> u32 {
         if !rests || running == 0 {
             self.seen = None;
             return 0;

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, fence};
 /// Words of a row's text.
 const WORDS: usize = 15;
 /// The most of a request's line that a row shows, in bytes.
-pub const TEXT_BYTES: usize = WORDS * 8;
+pub(super) const TEXT_BYTES: usize = WORDS * 8;
 
 /// The phase of a request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

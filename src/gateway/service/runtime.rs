@@ -24,7 +24,7 @@ static CARE: OnceLock<Care> = OnceLock::new();
 
 /// The server's functions for the runtime's threads, which block httpd's signals for example.
 #[derive(Clone, Copy, Debug)]
-pub struct Care {
+pub(crate) struct Care {
     /// Calls a function that starts threads.
     pub around_start: fn(&mut dyn FnMut()),
     /// Runs first in each thread.
@@ -32,7 +32,8 @@ pub struct Care {
 }
 
 /// Sets the functions for the runtime's threads. The first call counts.
-pub fn care(care: Care) {
+#[cfg(any(feature = "httpd", test))]
+pub(crate) fn care(care: Care) {
     let _ = CARE.set(care);
 }
 

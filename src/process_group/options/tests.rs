@@ -147,7 +147,7 @@ fn numbers_of_processes() {
         assert_eq!(group.slots(), most + 1);
     }
     assert!(!good(&["threads=0"]).listens());
-    assert_eq!(good(&["processes=1023"]).slots(), crate::process_group::MOST_SLOTS);
+    assert_eq!(good(&["processes=1023"]).slots(), crate::process_group::process_score::MOST_SLOTS);
 }
 
 #[test]

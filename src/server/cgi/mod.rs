@@ -26,7 +26,7 @@ use crate::server::site::{self, Mode, ResponseEnd, Site};
 /// # Errors
 ///
 /// When the standard input and output are not there, or no descriptor is left.
-pub fn run(site: &Site, end: impl AsFd) -> io::Result<bool> {
+pub(crate) fn run(site: &Site, end: impl AsFd) -> io::Result<bool> {
     let end = end.as_fd();
     let params = params(std::env::vars_os());
     let is_nph = std::env::args_os().next().is_some_and(|name| is_nph(Path::new(&name)));

@@ -233,7 +233,7 @@ pub(super) fn set_for_this_thread(current: Arc<CurrentRequest>) {
 
 /// Writes a line for the log of the request that the calling thread works on, for code that has no
 /// exchange at hand. `false` when the thread works on none, or nobody takes it any more.
-pub fn log_here(level: Level, message: &str) -> bool {
+pub(crate) fn log_here(level: Level, message: &str) -> bool {
     let Some(current) = of_this_thread() else { return false };
     match current.logs(level) {
         Some(true) => current.log(level, message),
@@ -245,7 +245,7 @@ pub fn log_here(level: Level, message: &str) -> bool {
 /// Returns whether the log of the request that the calling thread works on keeps records of this
 /// level; `None` when it works on none.
 #[must_use]
-pub fn logs_here(level: Level) -> Option<bool> {
+pub(crate) fn logs_here(level: Level) -> Option<bool> {
     of_this_thread()?.logs(level)
 }
 

@@ -42,9 +42,9 @@ use crate::os::monotonic_us;
 use crate::process_group::Recycle;
 use crate::server::workers::pool::WorkerPool;
 
-pub use self::current_request::{log_here, logs_here};
+pub(crate) use self::current_request::{log_here, logs_here};
 pub use self::daemon::{AbandonFn, Applications, BuildFn, Daemon, Ended, LogFn};
-pub use self::watch::announce;
+pub(crate) use self::watch::announce;
 
 /// Lives the life of a daemon process, in the calling thread and those that it starts.
 ///

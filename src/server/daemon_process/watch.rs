@@ -26,7 +26,7 @@ pub(super) struct Watch {
 
 /// Wakes the requests that wait in httpd's children for a process to be ready, as a state has
 /// changed.
-pub fn announce(group: &GroupScore) {
+pub(crate) fn announce(group: &GroupScore) {
     group.change();
     os::wake_all(group.changes());
 }

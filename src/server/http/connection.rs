@@ -32,7 +32,7 @@ use crate::server::site::Site;
 
 /// A listening socket, TCP or Unix.
 #[derive(Debug)]
-pub struct HttpListener {
+pub(crate) struct HttpListener {
     /// The socket.
     pub socket: OwnedFd,
     /// The name in the log.
@@ -45,7 +45,7 @@ pub struct HttpListener {
 /// # Errors
 ///
 /// When there is no epoll, or a listener is none.
-pub fn run(
+pub(crate) fn run(
     site: Arc<Site>,
     listeners: Vec<HttpListener>,
     trusted: Vec<IpNet>,

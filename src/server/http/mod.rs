@@ -16,7 +16,7 @@ mod sink;
 mod variables;
 mod wait;
 
-pub use self::connection::{HttpListener, run};
+pub(crate) use self::connection::{HttpListener, run};
 
 #[cfg(test)]
 mod tests;

@@ -11,14 +11,14 @@ use super::log::{Out, civil, push_escaped};
 
 /// An access log.
 #[derive(Debug)]
-pub struct AccessLog {
+pub(crate) struct AccessLog {
     out: Out,
 }
 
 impl AccessLog {
     /// Logs to the standard output.
     #[must_use]
-    pub const fn to_stdout() -> Self {
+    pub(crate) const fn to_stdout() -> Self {
         Self { out: Out::Stdout }
     }
 
@@ -27,7 +27,7 @@ impl AccessLog {
     /// # Errors
     ///
     /// When it cannot be opened.
-    pub fn to_file(path: &Path) -> io::Result<Self> {
+    pub(crate) fn to_file(path: &Path) -> io::Result<Self> {
         Ok(Self { out: Out::file(path)? })
     }
 
@@ -36,12 +36,16 @@ impl AccessLog {
     /// # Errors
     ///
     /// When it cannot be opened; lines go to the old one then.
-    pub fn reopen(&self) -> io::Result<()> {
+    pub(crate) fn reopen(&self) -> io::Result<()> {
         self.out.reopen()
     }
 
     /// Adds the line of a request; `-` stands for a status that was never sent.
-    pub fn put(&self, environ: &SiteEnviron<'_>, (status, bytes): (Option<StatusCode>, u64)) {
+    pub(crate) fn put(
+        &self,
+        environ: &SiteEnviron<'_>,
+        (status, bytes): (Option<StatusCode>, u64),
+    ) {
         self.out.put(line(environ, status, bytes).as_bytes());
     }
 }

@@ -6,7 +6,7 @@ use crate::gateway::{Error, ErrorKind, Fill, InputSource, Result};
 
 /// An input that fails with 413 when it is larger than a limit: at once where its length is known,
 /// else when it comes to that.
-pub struct Limited<'i> {
+pub(super) struct Limited<'i> {
     inner: &'i mut dyn InputSource,
     limit: u64,
     taken: u64,
@@ -14,7 +14,7 @@ pub struct Limited<'i> {
 
 impl<'i> Limited<'i> {
     /// Limits `inner` to `limit` bytes.
-    pub fn new(inner: &'i mut dyn InputSource, limit: u64) -> Self {
+    pub(super) fn new(inner: &'i mut dyn InputSource, limit: u64) -> Self {
         Self { inner, limit, taken: 0 }
     }
 }

@@ -9,7 +9,7 @@ use crate::gateway::Level;
 use crate::protocol::params::Params;
 
 /// The way that a worker thread's driver has to the web server's own log.
-pub trait RequestLog: Send + Sync {
+pub(crate) trait RequestLog: Send + Sync {
     /// Takes a line for the request that the thread works on. `false`: it cannot, and the program's
     /// log gets it.
     fn log(&self, level: Level, message: &str) -> bool;
@@ -27,14 +27,14 @@ thread_local! {
 }
 
 /// Makes `log` the calling thread's way to the web server's log.
-pub fn sit_down(log: Arc<dyn RequestLog>) {
+pub(crate) fn sit_down(log: Arc<dyn RequestLog>) {
     HERE.with_borrow_mut(|here| here.log = Some(log));
 }
 
 /// Writes a line for the log of the request that the calling thread works on. `false` when there is
 /// none, or its log is the program's.
 #[must_use]
-pub fn log_here(level: Level, message: &str) -> bool {
+pub(super) fn log_here(level: Level, message: &str) -> bool {
     let log = HERE.try_with(|here| here.try_borrow().ok()?.log.clone()).ok().flatten();
     log.is_some_and(|log| log.log(level, message))
 }

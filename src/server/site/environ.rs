@@ -13,7 +13,7 @@ use crate::os::wall_us;
 use crate::protocol::params::Params;
 
 /// A view of a request's variables as an environ.
-pub struct SiteEnviron<'e> {
+pub(crate) struct SiteEnviron<'e> {
     params: &'e Params,
     facts: &'e ProcessInfo,
     mode: Mode,
@@ -93,37 +93,37 @@ impl<'e> SiteEnviron<'e> {
 
     /// Returns the whole decoded path.
     #[must_use]
-    pub fn path(&self) -> &[u8] {
+    pub(crate) fn path(&self) -> &[u8] {
         &self.path
     }
 
     /// Returns the application's name.
     #[must_use]
-    pub const fn application(&self) -> &'e str {
+    pub(crate) const fn application(&self) -> &'e str {
         self.application
     }
 
     /// Returns the protocol that the request came by.
     #[must_use]
-    pub const fn mode(&self) -> Mode {
+    pub(crate) const fn mode(&self) -> Mode {
         self.mode
     }
 
     /// Returns the bytes that the server sent.
     #[must_use]
-    pub const fn params(&self) -> &'e Params {
+    pub(crate) const fn params(&self) -> &'e Params {
         self.params
     }
 
     /// Sets the time at which the request was here, in microseconds since 1970.
     #[must_use]
-    pub const fn start_us(&self) -> u64 {
+    pub(crate) const fn start_us(&self) -> u64 {
         self.start_us
     }
 
     /// Works like [`Variables::get`](crate::gateway::Variables::get).
     #[must_use]
-    pub fn get(&self, key: &[u8]) -> Option<&[u8]> {
+    pub(crate) fn get(&self, key: &[u8]) -> Option<&[u8]> {
         match key {
             b"SCRIPT_NAME" => Some(&self.path[..self.split]),
             b"PATH_INFO" => Some(&self.path[self.split..]).filter(|path| !path.is_empty()),
@@ -136,7 +136,7 @@ impl<'e> SiteEnviron<'e> {
     }
 
     /// Works like [`Variables::each`](crate::gateway::Variables::each).
-    pub fn each(&self, visit: &mut dyn FnMut(&[u8], &[u8])) {
+    pub(crate) fn each(&self, visit: &mut dyn FnMut(&[u8], &[u8])) {
         const MADE: [&[u8]; 4] =
             [b"SCRIPT_NAME", b"PATH_INFO", b"GATEWAY_INTERFACE", b"QUERY_STRING"];
         for (key, value) in self.params.iter() {
@@ -154,7 +154,7 @@ impl<'e> SiteEnviron<'e> {
 
     /// Returns a request header by its name, in any case.
     #[must_use]
-    pub fn header(&self, name: &[u8]) -> Option<&[u8]> {
+    pub(crate) fn header(&self, name: &[u8]) -> Option<&[u8]> {
         // Names of other characters have no variable, and must not pass for one that has.
         if !name.iter().all(|&byte| byte.is_ascii_alphanumeric() || byte == b'-') {
             return None;
@@ -184,7 +184,7 @@ impl<'e> SiteEnviron<'e> {
 
     /// Calls `f` with each request header, by names such as `User-Agent`: the original spelling is
     /// lost.
-    pub fn each_header(&self, visit: &mut dyn FnMut(&[u8], &[u8])) {
+    pub(crate) fn each_header(&self, visit: &mut dyn FnMut(&[u8], &[u8])) {
         let mut name = Vec::with_capacity(32);
         for (key, value) in self.params.iter() {
             let rest = match key {
@@ -212,13 +212,13 @@ impl<'e> SiteEnviron<'e> {
 
     /// Returns about the number of request headers.
     #[must_use]
-    pub fn header_count(&self) -> usize {
+    pub(crate) fn header_count(&self) -> usize {
         self.params.iter().filter(|(key, _)| key.starts_with(b"HTTP_")).count() + 2
     }
 
     /// Returns the request's target, made of the path and the query where the server sends none.
     #[must_use]
-    pub fn raw_target(&self) -> &[u8] {
+    pub(crate) fn raw_target(&self) -> &[u8] {
         if let Some(target) = self.params.get(b"REQUEST_URI").filter(|target| !target.is_empty()) {
             return target;
         }
@@ -236,7 +236,7 @@ impl<'e> SiteEnviron<'e> {
 
     /// Returns a copy that outlives the request.
     #[must_use]
-    pub fn freeze(&self) -> Frozen {
+    pub(crate) fn freeze(&self) -> Frozen {
         let mut all = Params::new();
         self.each(&mut |key, value| all.push(key, value));
         Frozen { all }
@@ -245,7 +245,7 @@ impl<'e> SiteEnviron<'e> {
     /// Returns the request's id: mod_unique_id's where it was sent, else one that is unlike any
     /// other.
     #[must_use]
-    pub fn id(&self) -> &[u8] {
+    pub(crate) fn id(&self) -> &[u8] {
         if let Some(id) = self.params.get(b"UNIQUE_ID").filter(|id| !id.is_empty()) {
             return id;
         }
@@ -319,7 +319,7 @@ impl fmt::Debug for SiteEnviron<'_> {
 }
 
 /// The environ for what outlives the request: a service's, in whatever thread it is by then.
-pub struct Frozen {
+pub(crate) struct Frozen {
     all: Params,
 }
 

@@ -38,7 +38,7 @@ enum FilePlan {
 }
 
 /// The exchange of one request.
-pub struct SiteExchange<'e> {
+pub(super) struct SiteExchange<'e> {
     site: &'e Site,
     environ: &'e SiteEnviron<'e>,
     sink: &'e dyn Sink,
@@ -55,7 +55,7 @@ pub struct SiteExchange<'e> {
 impl<'e> SiteExchange<'e> {
     /// Makes one for a request whose head is here.
     #[must_use]
-    pub fn new(site: &'e Site, environ: &'e SiteEnviron<'e>, sink: &'e dyn Sink) -> Self {
+    pub(super) fn new(site: &'e Site, environ: &'e SiteEnviron<'e>, sink: &'e dyn Sink) -> Self {
         Self {
             site,
             environ,
@@ -71,13 +71,13 @@ impl<'e> SiteExchange<'e> {
 
     /// Returns the status and the bytes of body that went to the sink; no status if no head did.
     #[must_use]
-    pub fn tally(&self) -> (Option<StatusCode>, u64) {
+    pub(super) fn tally(&self) -> (Option<StatusCode>, u64) {
         (self.draft.borrow().status.filter(|_| self.committed.get()), self.sent.get())
     }
 
     /// Returns whether the head has gone to the sink.
     #[must_use]
-    pub const fn is_committed(&self) -> bool {
+    pub(super) const fn is_committed(&self) -> bool {
         self.committed.get()
     }
 
@@ -86,7 +86,7 @@ impl<'e> SiteExchange<'e> {
     /// # Errors
     ///
     /// Those of [`Sink::head`].
-    pub fn answer(&self, status: StatusCode) -> Result<()> {
+    pub(super) fn answer(&self, status: StatusCode) -> Result<()> {
         if status == StatusCode::NOT_MODIFIED {
             // The headers that httpd lets through with a 304.
             const KEPT: [&[u8]; 10] = [
@@ -134,7 +134,7 @@ impl<'e> SiteExchange<'e> {
     /// # Errors
     ///
     /// Those of [`Sink::head`].
-    pub fn redirect(&self, field: &str, path: &str) -> Result<()> {
+    pub(super) fn redirect(&self, field: &str, path: &str) -> Result<()> {
         let mut fields = Vec::new();
         write_header(&mut fields, field.as_bytes(), path.as_bytes());
         self.committed.set(true);

@@ -11,7 +11,7 @@ use crate::gateway::header;
 
 /// The validators that tell one version of a file from another.
 #[derive(Clone, Debug, Default)]
-pub struct Validators {
+pub(super) struct Validators {
     /// The entity tag, with its quotes.
     pub etag: Option<Vec<u8>>,
     /// When it was changed last, in whole seconds.
@@ -26,7 +26,7 @@ impl Validators {
     /// # Errors
     ///
     /// When its metadata cannot be read.
-    pub fn of(file: &File, now: SystemTime) -> io::Result<Self> {
+    pub(super) fn of(file: &File, now: SystemTime) -> io::Result<Self> {
         let metadata = file.metadata()?;
         let changed = metadata.modified()?;
         let modified_us = metadata.mtime() * 1_000_000 + metadata.mtime_nsec() / 1000;
@@ -46,7 +46,7 @@ pub(super) fn date(value: &[u8]) -> Option<SystemTime> {
 /// Returns the status that conditional headers give a GET or HEAD (RFC 9110, 13.2.2): 304, 412, or
 /// none. `header` gives a request header by its name.
 #[must_use]
-pub fn conditions<'h>(
+pub(super) fn conditions<'h>(
     method: &[u8],
     validators: &Validators,
     header: impl Fn(&str) -> Option<&'h [u8]>,
@@ -83,7 +83,7 @@ fn matches(list: &[u8], validators: &Validators, strongly: bool) -> bool {
 
 /// Which parts of a body a request wants.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ByteRanges {
+pub(super) enum ByteRanges {
     /// All of it: no range, or none that is understood.
     Whole,
     /// These, each from its first byte so many bytes. At least one.
@@ -99,7 +99,7 @@ const MOST_ODD: usize = 20;
 
 /// Returns the parts of a body of `length` bytes that a GET wants (RFC 9110, 14).
 #[must_use]
-pub fn parts<'h>(
+pub(super) fn parts<'h>(
     method: &[u8],
     length: u64,
     validators: &Validators,

@@ -6,7 +6,7 @@ use crate::protocol::head;
 
 /// A final head. Its fields were checked: no name or value can end a line.
 #[derive(Clone, Copy, Debug)]
-pub struct FinalHead<'h> {
+pub(crate) struct FinalHead<'h> {
     /// The status; `None` when the web server is to answer with what Location names (RFC 3875,
     /// 6.2.2).
     pub status: Option<StatusCode>,
@@ -20,7 +20,7 @@ pub struct FinalHead<'h> {
 
 impl FinalHead<'_> {
     /// Writes it as CGI, FastCGI, SCGI and uwsgi have it: a `Status` field where there is a status.
-    pub fn write_cgi(&self, into: &mut Vec<u8>) {
+    pub(crate) fn write_cgi(&self, into: &mut Vec<u8>) {
         if let Some(status) = self.status {
             head::write_status(into, status, Some(self.phrase()));
         }
@@ -29,7 +29,7 @@ impl FinalHead<'_> {
 
     /// Writes it with a status line, as NPH programs do, and as mod_proxy_uwsgi wants it.
     /// Without a status it is as [`Self::write_cgi`].
-    pub fn write_http(&self, into: &mut Vec<u8>) {
+    pub(crate) fn write_http(&self, into: &mut Vec<u8>) {
         if let Some(status) = self.status {
             head::write_status_line(into, status, Some(self.phrase()));
         }
@@ -37,7 +37,7 @@ impl FinalHead<'_> {
     }
 
     /// Visits the fields, without Content-Length.
-    pub fn each(&self, mut visit: impl FnMut(&[u8], &[u8])) {
+    pub(crate) fn each(&self, mut visit: impl FnMut(&[u8], &[u8])) {
         for line in self.fields.split(|&byte| byte == b'\n') {
             let line = line.strip_suffix(b"\r").unwrap_or(line);
             if let Some(colon) = line.iter().position(|&byte| byte == b':') {
@@ -48,7 +48,7 @@ impl FinalHead<'_> {
 
     /// Returns the reason phrase: the application's own, or the usual one.
     #[must_use]
-    pub fn phrase(&self) -> &[u8] {
+    pub(crate) fn phrase(&self) -> &[u8] {
         match (self.reason, self.status) {
             ([], Some(status)) => status.canonical_reason().unwrap_or("Unknown").as_bytes(),
             (reason, _) => reason,

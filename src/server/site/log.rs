@@ -14,7 +14,7 @@ use crate::gateway::Level;
 
 /// A log. Lines of several threads and processes do not mix: each is one write.
 #[derive(Debug)]
-pub struct Log {
+pub(crate) struct Log {
     level: Level,
     out: Out,
 }
@@ -60,7 +60,7 @@ fn open(path: &Path) -> io::Result<File> {
 impl Log {
     /// Logs to the standard error.
     #[must_use]
-    pub const fn to_stderr(level: Level) -> Self {
+    pub(crate) const fn to_stderr(level: Level) -> Self {
         Self { level, out: Out::Stderr }
     }
 
@@ -69,7 +69,7 @@ impl Log {
     /// # Errors
     ///
     /// When it cannot be opened.
-    pub fn to_file(path: &Path, level: Level) -> io::Result<Self> {
+    pub(crate) fn to_file(path: &Path, level: Level) -> io::Result<Self> {
         Ok(Self { level, out: Out::file(path)? })
     }
 
@@ -78,18 +78,18 @@ impl Log {
     /// # Errors
     ///
     /// When it cannot be opened; lines go to the old one then.
-    pub fn reopen(&self) -> io::Result<()> {
+    pub(crate) fn reopen(&self) -> io::Result<()> {
         self.out.reopen()
     }
 
     /// Returns whether lines of this level are kept.
     #[must_use]
-    pub fn logs(&self, level: Level) -> bool {
+    pub(crate) fn logs(&self, level: Level) -> bool {
         level <= self.level
     }
 
     /// Logs a line of the process's own.
-    pub fn line(&self, level: Level, message: &str) {
+    pub(crate) fn line(&self, level: Level, message: &str) {
         if self.logs(level) {
             self.put(level, message, b"");
         }
@@ -103,7 +103,7 @@ impl Log {
     }
 
     /// Logs a line of the calling thread's, which may work on a request.
-    pub fn of_thread(&self, level: Level, message: &str) {
+    pub(crate) fn of_thread(&self, level: Level, message: &str) {
         if self.logs(level) && !current_log::log_here(level, message) {
             current_log::with(|context| self.put(level, message, context));
         }
@@ -130,7 +130,7 @@ impl Log {
 /// # Errors
 ///
 /// The text is not allowed; the error says what is.
-pub fn parse_level(name: &str) -> Result<Level, String> {
+pub(crate) fn parse_level(name: &str) -> Result<Level, String> {
     Ok(match name.to_ascii_lowercase().as_str() {
         "error" => Level::Error,
         "warn" => Level::Warn,
@@ -195,7 +195,7 @@ pub(super) fn civil(seconds: u64) -> [u64; 6] {
 /// Records of the crate `log`, and of `tracing` through it, go to `log`, with the request that they
 /// belong to; unless the application has put something else there.
 #[cfg(feature = "log")]
-pub fn install(log: Arc<Log>) {
+pub(crate) fn install(log: Arc<Log>) {
     struct CrateRecords(Arc<Log>);
 
     impl ::log::Log for CrateRecords {

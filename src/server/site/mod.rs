@@ -23,25 +23,25 @@ mod redirect;
 mod request;
 mod sink;
 
-pub use self::access::AccessLog;
-pub use self::current_log::{RequestLog, sit_down};
-pub use self::head::FinalHead;
+pub(crate) use self::access::AccessLog;
+pub(crate) use self::current_log::{RequestLog, sit_down};
+pub(crate) use self::head::FinalHead;
 #[cfg(feature = "log")]
-pub use self::log::install as install_logger;
-pub use self::log::{Log, parse_level};
-pub use self::mounts::{Mount, Mounted, Mounts};
-pub use self::overload::{HeadBudget, HeadShare, Refusal};
-pub use self::page::page;
-pub use self::process_info::{Mode, ProcessInfo};
-pub use self::request::{ResponseEnd, serve};
-pub use self::sink::Sink;
+pub(crate) use self::log::install as install_logger;
+pub(crate) use self::log::{Log, parse_level};
+pub(crate) use self::mounts::{Mount, Mounted, Mounts};
+pub(crate) use self::overload::{HeadBudget, HeadShare, Refusal};
+pub(crate) use self::page::page;
+pub(crate) use self::process_info::{Mode, ProcessInfo};
+pub(crate) use self::request::{ResponseEnd, serve};
+pub(crate) use self::sink::Sink;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 /// The applications of a process, and everything about it that its requests need.
 #[derive(Debug)]
-pub struct Site {
+pub(crate) struct Site {
     /// Which application answers which path.
     pub mounts: Mounts,
     /// The facts of the process that stand in every environ.
@@ -60,7 +60,7 @@ pub struct Site {
 
 /// The limits of a driver.
 #[derive(Clone, Copy, Debug)]
-pub struct Limits {
+pub(crate) struct Limits {
     /// Threads that run applications.
     pub threads: usize,
     /// Connections at once; further ones wait in the listener's queue.
@@ -90,7 +90,7 @@ impl Default for Limits {
 
 /// The time-outs of a driver.
 #[derive(Clone, Copy, Debug)]
-pub struct Timeouts {
+pub(crate) struct Timeouts {
     /// For a whole request head, from its first byte; and for the first byte of a connection.
     pub head: Duration,
     /// For a thread, once the head of a request is here.

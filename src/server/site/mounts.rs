@@ -7,7 +7,7 @@ use crate::gateway::Application;
 
 /// An application at a URL path.
 #[derive(Clone)]
-pub struct Mount {
+pub(crate) struct Mount {
     /// The path without a slash at its end: empty for `/`.
     pub path: String,
     /// The application's name.
@@ -18,7 +18,7 @@ pub struct Mount {
 
 /// The mount that a path belongs to.
 #[derive(Clone, Copy)]
-pub struct Mounted<'m> {
+pub(crate) struct Mounted<'m> {
     /// The application.
     pub application: &'m dyn Application,
     /// Its name.
@@ -29,7 +29,7 @@ pub struct Mounted<'m> {
 
 /// All mounts of a process.
 #[derive(Debug, Default)]
-pub struct Mounts {
+pub(crate) struct Mounts {
     /// The longest first.
     all: Vec<Mount>,
 }
@@ -37,7 +37,7 @@ pub struct Mounts {
 impl Mounts {
     /// Makes a table of these; of two at the same path the later one counts.
     #[must_use]
-    pub fn new(mounts: impl IntoIterator<Item = Mount>) -> Self {
+    pub(crate) fn new(mounts: impl IntoIterator<Item = Mount>) -> Self {
         let mut all: Vec<Mount> = Vec::new();
         for mut mount in mounts {
             mount.path.truncate(mount.path.trim_end_matches('/').len());
@@ -50,7 +50,7 @@ impl Mounts {
 
     /// Returns each application once.
     #[must_use]
-    pub fn applications(&self) -> Vec<Arc<dyn Application>> {
+    pub(crate) fn applications(&self) -> Vec<Arc<dyn Application>> {
         let mut applications: Vec<Arc<dyn Application>> = Vec::new();
         for mount in &self.all {
             if !applications.iter().any(|known| Arc::ptr_eq(known, &mount.application)) {
@@ -63,7 +63,7 @@ impl Mounts {
     /// Returns the application at the longest mount that is a prefix of `path` up to a slash or its
     /// end.
     #[must_use]
-    pub fn find(&self, path: &[u8]) -> Option<Mounted<'_>> {
+    pub(crate) fn find(&self, path: &[u8]) -> Option<Mounted<'_>> {
         let mount = self.all.iter().find(|mount| {
             let rest = path.strip_prefix(mount.path.as_bytes());
             rest.is_some_and(|rest| rest.is_empty() || rest[0] == b'/' || mount.path.is_empty())

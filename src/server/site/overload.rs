@@ -11,7 +11,7 @@ use crate::gateway::Code;
 
 /// The reason for which no thread takes a request up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refusal {
+pub(crate) enum Refusal {
     /// The queue for a thread is full.
     QueueFull,
     /// The request waited for a thread for too long.
@@ -20,7 +20,7 @@ pub enum Refusal {
 
 impl Refusal {
     /// Returns the code of the line in the log.
-    pub const fn code(self) -> Code {
+    pub(crate) const fn code(self) -> Code {
         match self {
             Self::QueueFull => Code::QueueFull,
             Self::QueueTimeout => Code::QueueTimeout,
@@ -28,7 +28,7 @@ impl Refusal {
     }
 
     /// Returns the status of the answer: the one that daemon mode gives.
-    pub const fn status(self) -> StatusCode {
+    pub(crate) const fn status(self) -> StatusCode {
         match self {
             Self::QueueFull => StatusCode::SERVICE_UNAVAILABLE,
             Self::QueueTimeout => StatusCode::GATEWAY_TIMEOUT,
@@ -36,7 +36,7 @@ impl Refusal {
     }
 
     /// Returns the seconds of Retry-After, if the answer has it.
-    pub const fn retry_after(self) -> Option<&'static str> {
+    pub(crate) const fn retry_after(self) -> Option<&'static str> {
         match self {
             Self::QueueFull => Some("1"),
             Self::QueueTimeout => None,
@@ -44,7 +44,7 @@ impl Refusal {
     }
 
     /// Returns the text of the line in the log.
-    pub fn text(self, limits: &Limits, timeouts: &Timeouts) -> String {
+    pub(crate) fn text(self, limits: &Limits, timeouts: &Timeouts) -> String {
         let status = self.status().as_u16();
         match self {
             Self::QueueFull => format!(
@@ -66,7 +66,7 @@ const FREE: usize = 4096;
 
 /// The bytes of unfinished request heads that a process holds, over all of its connections.
 #[derive(Debug)]
-pub struct HeadBudget {
+pub(crate) struct HeadBudget {
     used: AtomicUsize,
     most: usize,
 }
@@ -74,26 +74,26 @@ pub struct HeadBudget {
 impl HeadBudget {
     /// Makes the budget of a process, which has room for one head of any allowed size.
     #[must_use]
-    pub fn new(limits: &Limits) -> Arc<Self> {
+    pub(crate) fn new(limits: &Limits) -> Arc<Self> {
         Arc::new(Self { used: AtomicUsize::new(0), most: limits.heads.max(limits.head) })
     }
 
     /// Returns the share of a connection or request, without a byte.
     #[must_use]
-    pub fn share(self: &Arc<Self>) -> HeadShare {
+    pub(crate) fn share(self: &Arc<Self>) -> HeadShare {
         HeadShare { budget: Arc::clone(self), bytes: 0 }
     }
 
     /// Returns the line for the log about a head that has no room.
     #[must_use]
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         format!("unfinished request heads hold {} bytes, as many as are allowed", self.most)
     }
 }
 
 /// The part of a [`HeadBudget`] that an unfinished head holds, until this is dropped.
 #[derive(Debug)]
-pub struct HeadShare {
+pub(crate) struct HeadShare {
     budget: Arc<HeadBudget>,
     /// The bytes that count.
     bytes: usize,
@@ -103,7 +103,7 @@ impl HeadShare {
     /// Sets the size of the head, 0 once it is whole or given up. Returns whether there is room for
     /// it; without room the share stays as it was.
     #[must_use]
-    pub fn set(&mut self, size: usize) -> bool {
+    pub(crate) fn set(&mut self, size: usize) -> bool {
         let bytes = size.saturating_sub(FREE);
         if bytes > self.bytes {
             let (more, most) = (bytes - self.bytes, self.budget.most);
@@ -120,7 +120,7 @@ impl HeadShare {
     }
 
     /// Gives all of the share back: the head is whole or given up.
-    pub fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         self.budget.used.fetch_sub(std::mem::take(&mut self.bytes), Ordering::Relaxed);
     }
 }

@@ -7,7 +7,7 @@ pub(super) const CONTENT_TYPE: &[u8] = b"text/html; charset=iso-8859-1";
 
 /// Returns the HTML page for `status`.
 #[must_use]
-pub fn page(status: StatusCode) -> String {
+pub(crate) fn page(status: StatusCode) -> String {
     let title = status.canonical_reason().unwrap_or("Error");
     let text = match status {
         StatusCode::BAD_REQUEST => {

@@ -7,7 +7,7 @@ use std::path::Path;
 /// The protocol that a request came by: `mod_rust.mode`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum Mode {
+pub(crate) enum Mode {
     /// One request from the process environment.
     Cgi,
     /// FastCGI 1.0.
@@ -23,7 +23,7 @@ pub enum Mode {
 impl Mode {
     /// Returns its name, as on the command line and in `mod_rust.mode`.
     #[must_use]
-    pub const fn name(self) -> &'static str {
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Cgi => "cgi",
             Self::FastCgi => "fastcgi",
@@ -36,7 +36,7 @@ impl Mode {
 
 /// The process.
 #[derive(Clone, Debug)]
-pub struct ProcessInfo {
+pub(crate) struct ProcessInfo {
     pub(super) pid: String,
     pub(super) multithread: bool,
     pub(super) multiprocess: bool,
@@ -49,7 +49,7 @@ impl ProcessInfo {
     /// Makes those of the calling process, with so many threads for requests; `multiprocess` if
     /// other processes may run the same applications, `run_once` if it ends after one request.
     #[must_use]
-    pub fn new(threads: usize, multiprocess: bool, run_once: bool) -> Self {
+    pub(crate) fn new(threads: usize, multiprocess: bool, run_once: bool) -> Self {
         let mut programs = Vec::new();
         if let Some(name) = std::env::args_os().next() {
             programs.push(name.into_encoded_bytes());
@@ -68,7 +68,7 @@ impl ProcessInfo {
 
     /// Returns whether other processes run the same applications, on the same listeners.
     #[must_use]
-    pub const fn multiprocess(&self) -> bool {
+    pub(crate) const fn multiprocess(&self) -> bool {
         self.multiprocess
     }
 

@@ -18,7 +18,7 @@ use crate::protocol::params::Params;
 /// The end of a response, as a driver carries it out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
-pub enum ResponseEnd {
+pub(crate) enum ResponseEnd {
     /// It is whole: [`Sink::finish`] was called.
     Whole,
     /// A part has gone out, and no more will come: it must be seen that it is not whole.
@@ -32,7 +32,7 @@ pub enum ResponseEnd {
 ///
 /// Everything that goes wrong is answered, or logged, or both: the driver has only to do what the
 /// ending says.
-pub fn serve(
+pub(crate) fn serve(
     site: &Site,
     mode: Mode,
     params: &Params,

@@ -14,7 +14,7 @@ use crate::gateway::{Error, ErrorKind, Interest, Level, Result, Woken};
 ///
 /// It is called on the one thread that has the request, in this order: `head`, then `write`, `file`
 /// and `flush`, at last `finish`. An error of any is final.
-pub trait Sink {
+pub(crate) trait Sink {
     /// Takes the head.
     ///
     /// # Errors

@@ -5,10 +5,6 @@ pub(crate) mod connections;
 pub(crate) mod parker;
 pub(crate) mod permits;
 pub(crate) mod pollers;
-#[cfg_attr(
-    not(any(feature = "fastcgi", feature = "http-server", feature = "scgi", feature = "uwsgi")),
-    allow(dead_code, reason = "daemon processes submit no jobs")
-)]
 pub(crate) mod pool;
 pub(crate) mod send_buffer;
 pub(crate) mod size;
