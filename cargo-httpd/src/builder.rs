@@ -13,6 +13,7 @@ use rustix::process::{Pid, Signal, kill_process_group};
 
 use crate::built_module::{Built, BuiltModule};
 use crate::cargo;
+use crate::cargo_args::CargoArgs;
 use crate::events::Event;
 use crate::project::Selection;
 
@@ -22,6 +23,7 @@ pub(crate) struct Builder {
     package_id: String,
     args: Vec<String>,
     target: String,
+    is_optimised: bool,
 }
 
 /// A build under way. Dropping it ends it.
@@ -30,20 +32,19 @@ pub(crate) struct Building {
 }
 
 impl Builder {
-    pub(crate) fn new(selection: Selection<'_>, debug: bool) -> Self {
+    pub(crate) fn new(selection: Selection<'_>, debug: bool, options: &CargoArgs) -> Self {
         let mut args = vec!["build", "--package", &selection.package.name];
         if selection.target.is_example {
             args.extend(["--example", &selection.target.name]);
         } else {
             args.push("--lib");
         }
-        if !debug {
-            args.push("--release");
-        }
+        let args = args.into_iter().map(str::to_owned);
         Self {
             package_id: selection.package.id.clone(),
-            args: args.into_iter().map(str::to_owned).collect(),
+            args: args.chain(options.product(debug)).collect(),
             target: selection.target.name.clone(),
+            is_optimised: options.is_optimised(debug),
         }
     }
 
@@ -86,7 +87,7 @@ impl Builder {
 
     fn command(&self) -> Command {
         let mut command = cargo::args(cargo::command(), &self.args);
-        if self.args.iter().any(|arg| arg == "--release") {
+        if self.is_optimised {
             cargo::hide_crates(&mut command);
         }
         command.arg("--message-format=json-render-diagnostics");

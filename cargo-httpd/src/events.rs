@@ -13,8 +13,8 @@ use signal_hook::iterator::Signals;
 /// Something that happened.
 #[derive(Debug)]
 pub(crate) enum Event {
-    /// SIGINT, SIGTERM or SIGHUP: stop.
-    Stop,
+    /// SIGINT, SIGTERM or SIGHUP, by its number: stop.
+    Stop(i32),
     /// A child of this process ended, or stopped, or went on.
     Child,
     /// A build came to its end.
@@ -29,6 +29,34 @@ pub(crate) struct Events {
     receiver: Receiver<Event>,
 }
 
+/// The end of a command by a signal, before it served.
+#[derive(Debug)]
+pub(crate) struct Interrupted {
+    signal: i32,
+    /// What was under way, and what is left of it.
+    while_doing: &'static str,
+}
+
+impl Interrupted {
+    pub(crate) fn new(signal: i32, while_doing: &'static str) -> Self {
+        Self { signal, while_doing }
+    }
+
+    /// Returns the exit status that a shell gives to a program that the signal ended.
+    pub(crate) fn status(&self) -> u8 {
+        u8::try_from(128 + self.signal).unwrap_or(1)
+    }
+}
+
+impl std::fmt::Display for Interrupted {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let signal = signal_hook::low_level::signal_name(self.signal).unwrap_or("a signal");
+        write!(f, "{signal} came {}", self.while_doing)
+    }
+}
+
+impl std::error::Error for Interrupted {}
+
 impl Events {
     /// Takes over the signals from here on: Ctrl-C no longer ends the process, but arrives as
     /// [`Event::Stop`].
@@ -39,7 +67,7 @@ impl Events {
         let to_loop = sender.clone();
         std::thread::Builder::new().name("signals".into()).spawn(move || {
             for signal in signals.forever() {
-                let event = if signal == SIGCHLD { Event::Child } else { Event::Stop };
+                let event = if signal == SIGCHLD { Event::Child } else { Event::Stop(signal) };
                 if to_loop.send(event).is_err() {
                     return;
                 }
@@ -74,8 +102,8 @@ impl Events {
         loop {
             match self.receiver.recv_timeout(quiet) {
                 Ok(Event::Changed) => {}
-                Ok(Event::Stop) => {
-                    others.push(Event::Stop);
+                Ok(Event::Stop(signal)) => {
+                    others.push(Event::Stop(signal));
                     return others;
                 }
                 Ok(other) => others.push(other),
@@ -93,11 +121,12 @@ mod tests {
     fn a_flood_of_changes_is_one() {
         let (sender, receiver) = mpsc::channel();
         let events = Events { sender, receiver };
-        for event in [Event::Changed, Event::Child, Event::Changed, Event::Stop, Event::Changed] {
+        for event in [Event::Changed, Event::Child, Event::Changed, Event::Stop(2), Event::Changed]
+        {
             events.sender().send(event).unwrap();
         }
         let others = events.settle(Duration::from_millis(1));
-        assert!(matches!(others[..], [Event::Child, Event::Stop]), "{others:?}");
+        assert!(matches!(others[..], [Event::Child, Event::Stop(2)]), "{others:?}");
         assert!(matches!(events.next().unwrap(), Event::Changed));
         assert!(events.next_before(Instant::now()).is_none());
     }

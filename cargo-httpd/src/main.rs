@@ -6,10 +6,12 @@
 #![forbid(unsafe_code)]
 
 mod ahead;
+mod alias;
 mod asan;
 mod builder;
 mod built_module;
 mod cargo;
+mod cargo_args;
 mod cli;
 mod columns;
 mod commands;
@@ -30,11 +32,14 @@ mod watch;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    match cli::parse().execute() {
+    let cli = cli::parse();
+    alias::explain_shadowing();
+    match cli.execute() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             progress::say(&format!("error: {error:#}"));
-            ExitCode::FAILURE
+            let interrupted = error.downcast_ref::<events::Interrupted>();
+            interrupted.map_or(ExitCode::FAILURE, |interrupted| interrupted.status().into())
         }
     }
 }

@@ -10,6 +10,7 @@ use clap::Args;
 use crate::builder::Builder;
 use crate::built_module::BuiltModule;
 use crate::cargo;
+use crate::cargo_args::CargoArgs;
 use crate::progress::Progress;
 use crate::project::{About, Package, Project, Selection};
 use crate::server::short;
@@ -21,12 +22,14 @@ pub(crate) struct ProductArgs {
     #[arg(long, value_name = "NAME")]
     pub(crate) example: Option<String>,
     /// Build without optimisation.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "profile")]
     pub(crate) debug: bool,
     /// Put the program beside it that serves the applications behind other servers; by name, if
     /// there are several.
     #[arg(long, value_name = "NAME", num_args = 0..=1)]
     pub(crate) gateway: Option<Option<String>>,
+    #[command(flatten)]
+    pub(crate) cargo: CargoArgs,
 }
 
 /// Everything, built.
@@ -63,7 +66,7 @@ impl ProductArgs {
 
     /// Selects the module to build.
     pub(crate) fn select<'p>(&self, project: &'p Project) -> Result<Selection<'p>> {
-        let selection = project.select(&std::env::current_dir()?, self.example.as_deref())?;
+        let selection = project.select(self.cargo.package.as_deref(), self.example.as_deref())?;
         if let Some(name) = &self.gateway {
             project.gateway(name.as_deref())?;
         }
@@ -77,7 +80,7 @@ impl ProductArgs {
         selection: Selection<'_>,
         progress: &Progress,
     ) -> Result<Product> {
-        let builder = Builder::new(selection, self.debug);
+        let builder = Builder::new(selection, self.debug, &self.cargo);
         let step = progress.hand_over(&format!("Building: {}", builder.shown()));
         let file = builder.run()?.module;
         step.done(&format!("Built {}", short(&file.path).display()));
@@ -105,8 +108,8 @@ impl ProductArgs {
     fn build_program(&self, package: &Package, name: &str, progress: &Progress) -> Result<Program> {
         let mut command =
             cargo::args(cargo::command(), ["build", "--package", &package.name, "--bin", name]);
-        if !self.debug {
-            command.arg("--release");
+        command.args(self.cargo.product(self.debug));
+        if self.cargo.is_optimised(self.debug) {
             cargo::hide_crates(&mut command);
         }
         let shown = cargo::shown(&command);

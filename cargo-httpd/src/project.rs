@@ -75,9 +75,28 @@ impl Project {
         Self::parse(&metadata).context("`cargo metadata` answers in a form that is not known")
     }
 
-    /// Returns the module that the current folder `cwd` means: the example of that name, or else
-    /// the library of the package around `cwd`, or else the only one in the workspace.
-    pub(crate) fn select(&self, cwd: &Path, example: Option<&str>) -> Result<Selection<'_>> {
+    /// Returns the module that is meant here: that of `package`, or else of the current folder.
+    pub(crate) fn select(
+        &self,
+        package: Option<&str>,
+        example: Option<&str>,
+    ) -> Result<Selection<'_>> {
+        let Some(name) = package else {
+            return self.select_in(&std::env::current_dir()?, example);
+        };
+        let mut fitting = self.modules().filter(|found| fits(found.target, example));
+        fitting.find(|found| found.package.name == name).with_context(|| {
+            let known: Vec<_> = self.modules().map(|found| found.package.name.as_str()).collect();
+            format!(
+                "package \"{name}\": has no such module; expected one with a cdylib: {}",
+                known.join(", ")
+            )
+        })
+    }
+
+    /// Returns the module that the folder `cwd` means: the example of that name, or else the
+    /// library of the package around `cwd`, or else the only one in the workspace.
+    fn select_in(&self, cwd: &Path, example: Option<&str>) -> Result<Selection<'_>> {
         let around = self
             .packages
             .iter()
@@ -293,7 +312,7 @@ mod tests {
     fn the_only_library_is_meant_from_anywhere() {
         let project = project();
         for cwd in ["/w", "/w/src", "/w/apache", "/"] {
-            assert_eq!(project.select(Path::new(cwd), None).unwrap().package.name, "so");
+            assert_eq!(project.select_in(Path::new(cwd), None).unwrap().package.name, "so");
         }
     }
 
@@ -306,7 +325,7 @@ mod tests {
         other.dir = "/w/other".into();
         project.packages.push(other);
         let selected = |cwd: &str| {
-            project.select(Path::new(cwd), None).map(|found| found.package.name.clone())
+            project.select_in(Path::new(cwd), None).map(|found| found.package.name.clone())
         };
         assert_eq!(selected("/w/other/src").unwrap(), "other");
         assert_eq!(selected("/w/apache").unwrap(), "so");
@@ -317,9 +336,9 @@ mod tests {
     #[test]
     fn examples_are_chosen_by_name() {
         let project = project();
-        let hello = project.select(Path::new("/w/apache"), Some("hello")).unwrap();
+        let hello = project.select_in(Path::new("/w/apache"), Some("hello")).unwrap();
         assert_eq!((hello.package.name.as_str(), hello.target.is_example), ("kit", true));
-        let error = project.select(Path::new("/w"), Some("x")).unwrap_err().to_string();
+        let error = project.select_in(Path::new("/w"), Some("x")).unwrap_err().to_string();
         assert!(
             error.contains("example \"x\": not found") && error.ends_with("cdylib: hello"),
             "{error}"
@@ -351,7 +370,7 @@ mod tests {
     fn an_application_conf_must_exist() {
         let project = project();
         let error = |example| {
-            let selection = project.select(Path::new("/w"), example).unwrap();
+            let selection = project.select_in(Path::new("/w"), example).unwrap();
             selection.application_conf().unwrap_err().to_string()
         };
         assert!(

@@ -73,6 +73,70 @@ fn build_names_the_module_after_its_symbol() {
 }
 
 #[test]
+fn options_of_cargo_are_passed_on() {
+    let project = Project::new();
+    project.replace(
+        "Cargo.toml",
+        "[workspace]",
+        "[features]\nloud = []\n[profile.quick]\ninherits = \"dev\"\n[workspace]",
+    );
+    let source = "#[cfg(not(feature = \"loud\"))]\ncompile_error!(\"it is not loud\");\n";
+    project.write("src/lib.rs", &format!("{}{source}", include_str!("fixture/lib.rs")));
+    project.write("tests/loud.rs", "#[test]\nfn loud() { assert!(cfg!(feature = \"loud\")); }\n");
+    let output = project.output(&["build", "--debug"]);
+    assert!(text(&output.stderr).contains("it is not loud"), "{}", text(&output.stderr));
+
+    let loud = ["--features", "loud", "--package", "fixture"];
+    let quick = ["--profile", "quick"];
+    for (command, options, folder) in [
+        ("build", &quick[..], "quick"),
+        ("conf", &quick[..], "quick"),
+        ("build", &["--debug", "--all-features"][..], "debug"),
+    ] {
+        let output = project.output(&[&[command], &loud[..], options].concat());
+        assert!(output.status.success(), "{command}: {}", text(&output.stderr));
+        let module = format!("target/{folder}/mod_fixture.so");
+        assert!(text(&output.stdout).contains(&module), "{command}: {}", text(&output.stdout));
+    }
+    let mut running = project.run(&loud);
+    assert_eq!(running.get("/"), "first build");
+    running.signal(Signal::TERM);
+    running.wait_for("Stopping httpd");
+    drop(running);
+    let output = project.output(&[&["test"], &loud[..], &["--", "loud"]].concat());
+    assert!(text(&output.stdout).ends_with("1 passed, 0 failed, 0 skipped\n"));
+
+    let output = project.output(&["build", "--debug", "--profile", "quick"]);
+    assert_eq!(output.status.code(), Some(2), "{}", text(&output.stderr));
+    let output = project.output(&["build", "--package", "other"]);
+    let said = text(&output.stderr);
+    assert!(said.contains("package \"other\"") && said.contains(": fixture"), "{said}");
+}
+
+#[test]
+fn a_signal_during_the_first_build_ends_it_and_is_told() {
+    let project = Project::new();
+    let begun = project.path().join("begun");
+    assert!(std::process::Command::new("mkfifo").arg(&begun).status().unwrap().success());
+    project.write(
+        "build.rs",
+        "fn main() {\n    std::fs::write(\"begun\", \"\").unwrap();\n    \
+         loop {\n        std::thread::park();\n    }\n}\n",
+    );
+    for (signal, status) in [(Signal::INT, 130), (Signal::TERM, 143)] {
+        let mut command = project.command(&["run", "--debug", "--port", "0"]);
+        let child = command.stderr(std::process::Stdio::piped()).spawn().unwrap();
+        // Ends when the build script has opened it.
+        std::fs::read(&begun).unwrap();
+        kill_process(Pid::from_child(&child), signal).unwrap();
+        let output = child.wait_with_output().unwrap();
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(status), "{said}");
+        assert!(said.contains("during the build; nothing was started"), "{said}");
+    }
+}
+
+#[test]
 fn a_failing_build_names_the_command_to_repeat() {
     let project = Project::new();
     project.write("src/lib.rs", "not Rust");

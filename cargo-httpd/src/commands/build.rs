@@ -7,6 +7,7 @@ use clap::Args;
 
 use super::Execute;
 use crate::builder::Builder;
+use crate::cargo_args::CargoArgs;
 use crate::ensure::{self, Need};
 use crate::progress::Progress;
 use crate::project::Project;
@@ -22,21 +23,23 @@ pub(crate) struct BuildArgs {
     #[arg(long, value_name = "NAME")]
     example: Option<String>,
     /// Build without optimisation.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "profile")]
     debug: bool,
+    #[command(flatten)]
+    cargo: CargoArgs,
 }
 
 impl Execute for BuildArgs {
     fn execute(self, yes: bool) -> Result<()> {
         let progress = Progress::new(2);
         let project = Project::load()?;
-        let selection = project.select(&std::env::current_dir()?, self.example.as_deref())?;
+        let selection = project.select(self.cargo.package.as_deref(), self.example.as_deref())?;
 
         let step = progress.step("Looking for httpd, its headers and libclang");
         ensure::ensure(&[Need::Run], yes, &step)?;
         step.done("Everything is there");
 
-        let builder = Builder::new(selection, self.debug);
+        let builder = Builder::new(selection, self.debug, &self.cargo);
         let step = progress.hand_over(&format!("Building: {}", builder.shown()));
         let module = builder.run()?.module;
         step.done(&format!("Built {}", short(&module.path).display()));

@@ -31,7 +31,7 @@ impl Execute for ConfArgs {
         let port = (self.serve.port, loopback::has_ipv6());
         let site = self.serve.prepare(&project, port, yes, &progress)?;
 
-        let builder = Builder::new(site.selection, self.serve.debug);
+        let builder = Builder::new(site.selection, self.serve.debug, &self.serve.cargo);
         let step = progress.hand_over(&format!("Building: {}", builder.shown()));
         let module = builder.run()?.module;
         step.done("Built");

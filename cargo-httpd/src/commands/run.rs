@@ -12,10 +12,10 @@ use super::serve::{ServeArgs, Site};
 use crate::builder::{Builder, Building};
 use crate::built_module::Built;
 use crate::built_module::BuiltModule;
-use crate::events::{Event, Events};
+use crate::events::{Event, Events, Interrupted};
 use crate::progress::{Progress, say, seconds};
 use crate::project::Project;
-use crate::server::{GROUP, Parts, Server, ServerRoot, configtest, loopback, short};
+use crate::server::{Parts, Server, ServerRoot, configtest, loopback, short};
 use crate::watch::{self, Watch};
 
 /// Editors and formatters write several files at once: wait for this much silence.
@@ -44,27 +44,26 @@ impl Execute for RunArgs {
         let site = self.serve.prepare(&project, port, yes, &progress)?;
         let events = Events::listen()?;
 
-        let builder = Builder::new(site.selection, self.serve.debug);
+        let builder = Builder::new(site.selection, self.serve.debug, &self.serve.cargo);
         let begun = SystemTime::now();
         let step = progress.hand_over(&format!("Building: {}", builder.shown()));
-        let Some(built) = first_build(&builder, &events)? else { return Ok(()) };
+        let built = first_build(&builder, &events)?;
         step.done(&format!("Built {}", short(&built.module.path).display()));
 
         let step = progress.hand_over("Starting httpd");
         let root = ServerRoot::create(site.server_root.clone(), site.httpd.modules_dir())?;
         configure(&site, &root, &built.module)?;
         let httpd = site.call(&root.conf_file());
-        let Some(server) = Server::start(httpd, site.port, &events)? else {
-            return Ok(());
-        };
+        let server = Server::start(httpd, site.port, &events)?;
         step.done(&format!("httpd runs as process {}", server.id()));
         say(&format!(
-            "Serving http://localhost:{}/ with {}, {} MPM, {}{}. Ctrl-C stops.",
+            "Serving http://localhost:{}{} with {}, {} MPM, {}{}. Ctrl-C stops.",
             site.port,
+            site.path(),
             site.httpd.server_string(),
             self.serve.mpm,
             short(&built.module.path).display(),
-            if self.serve.daemon { format!(" in process group {GROUP}") } else { String::new() },
+            site.group().map(|name| format!(" in process group {name}")).unwrap_or_default(),
         ));
 
         let mut serving = Serving {
@@ -106,7 +105,7 @@ impl Serving<'_> {
                 None => self.events.next()?,
             };
             match event {
-                Event::Stop => {
+                Event::Stop(_) => {
                     drop(building);
                     say("Stopping httpd");
                     return self.server.stop();
@@ -170,13 +169,16 @@ fn earlier_run(project: &Project, port: u16) -> Option<anyhow::Error> {
     ))
 }
 
-/// Builds, with an eye on the signals. `None` if one came.
-fn first_build(builder: &Builder, events: &Events) -> Result<Option<Built>> {
+/// Builds, with an eye on the signals: one of them ends the build.
+fn first_build(builder: &Builder, events: &Events) -> Result<Built> {
     let _building = builder.start(events.sender())?;
     loop {
         match events.next()? {
-            Event::Stop => return Ok(None),
-            Event::Built(built) => return built.map(Some),
+            Event::Stop(signal) => bail!(Interrupted::new(
+                signal,
+                "during the build; nothing was started, and the next build goes on from here"
+            )),
+            Event::Built(built) => return built,
             Event::Child | Event::Changed => {}
         }
     }

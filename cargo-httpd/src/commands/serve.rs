@@ -9,10 +9,11 @@ use httpd_config::{Httpd, Mpm};
 
 use crate::built_module::BuiltModule;
 use crate::cargo;
+use crate::cargo_args::CargoArgs;
 use crate::ensure::{self, Need};
 use crate::progress::Progress;
 use crate::project::{Project, Selection};
-use crate::server::{Conf, Parts, ServerRoot};
+use crate::server::{Conf, DaemonGroup, Outline, Parts, ServerRoot};
 
 /// The options for serving a module.
 #[derive(Args, Debug)]
@@ -24,19 +25,24 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "MPM", default_value_t = Mpm::Event)]
     pub(crate) mpm: Mpm,
     /// Run the applications in a process group of two processes of 15 threads, not in httpd's
-    /// children.
+    /// children. It has the name that their configuration gives to one, else `rust`.
     #[arg(long)]
     pub(crate) daemon: bool,
     /// Serve this example, with the .conf file beside its source.
     #[arg(long, value_name = "NAME")]
     pub(crate) example: Option<String>,
     /// Build without optimisation.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "profile")]
     pub(crate) debug: bool,
     /// Add the directives of this file.
     #[arg(long, value_name = "FILE")]
     pub(crate) conf: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) cargo: CargoArgs,
 }
+
+/// The process group of applications whose configuration names none.
+const GROUP: &str = "rust";
 
 /// Everything that is known before the module is built.
 pub(crate) struct Site<'p> {
@@ -50,7 +56,9 @@ pub(crate) struct Site<'p> {
     target_dir: PathBuf,
     ipv6: bool,
     mpm: Mpm,
-    daemon: bool,
+    /// The outline of `application_conf`.
+    outline: Outline,
+    daemon: Option<DaemonGroup>,
 }
 
 impl ServeArgs {
@@ -63,7 +71,7 @@ impl ServeArgs {
         yes: bool,
         progress: &Progress,
     ) -> Result<Site<'p>> {
-        let selection = project.select(&std::env::current_dir()?, self.example.as_deref())?;
+        let selection = project.select(self.cargo.package.as_deref(), self.example.as_deref())?;
         let application_conf = selection.application_conf()?;
         let extra_conf = self.conf.as_deref().map(existing).transpose()?;
 
@@ -72,8 +80,15 @@ impl ServeArgs {
         let httpd = Httpd::locate()?;
         step.done(&format!("{} ({})", httpd.server_string(), httpd.program().display()));
 
-        let (target_dir, library) = (&project.target_dir, &selection.target.name);
-        let server_root = ServerRoot::place(target_dir, library, port, ensure::is_root());
+        let (target_dir, library) = (&project.target_dir, selection.target.name.as_str());
+        // A file that cannot be read is named by `stage`.
+        let outline = std::fs::read_to_string(&application_conf).unwrap_or_default();
+        let outline = Outline::read(&outline);
+        let group = outline.group().unwrap_or(GROUP);
+        let server_root = ServerRoot::place(target_dir, library, group, port, ensure::is_root());
+        let daemon = self
+            .daemon
+            .then(|| DaemonGroup { name: group.to_owned(), is_made: outline.makes_its_group() });
         Ok(Site {
             selection,
             httpd,
@@ -84,7 +99,8 @@ impl ServeArgs {
             target_dir: project.target_dir.clone(),
             ipv6,
             mpm: self.mpm,
-            daemon: self.daemon,
+            outline,
+            daemon,
         })
     }
 }
@@ -107,6 +123,17 @@ impl Site<'_> {
         }
     }
 
+    /// Returns the URL path of a mount.
+    pub(crate) fn path(&self) -> &str {
+        self.outline.path()
+    }
+
+    /// Returns the name of the process group, if the applications run in one.
+    pub(crate) fn group(&self) -> Option<&str> {
+        let made = self.outline.group().filter(|_| self.outline.makes_its_group());
+        self.daemon.as_ref().map(|group| group.name.as_str()).or(made)
+    }
+
     /// Returns the text of httpd.conf.
     pub(crate) fn conf(&self, parts: &Parts) -> Result<String> {
         let account = if ensure::is_root() { Some(account()?) } else { None };
@@ -117,7 +144,7 @@ impl Site<'_> {
             ipv6: self.ipv6,
             server_root: &self.server_root,
             account,
-            daemon: self.daemon,
+            daemon: self.daemon.as_ref(),
             parts,
         };
         conf.render()

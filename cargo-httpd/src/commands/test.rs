@@ -11,6 +11,7 @@ use crate::ahead::Ahead;
 use crate::asan::{self, Toolchain};
 use crate::built_module::BuiltModule;
 use crate::cargo;
+use crate::cargo_args::CargoArgs;
 use crate::ensure::{self, Need};
 use crate::progress::Progress;
 use crate::project::Project;
@@ -68,8 +69,10 @@ pub(crate) struct TestArgs {
     /// Build the modules with AddressSanitizer, and run the tests that load them into httpd.
     ///
     /// A finding in a module fails its test. It needs cc and ar, and works with a stable compiler.
-    #[arg(long, conflicts_with = "ci")]
+    #[arg(long, conflicts_with_all = ["ci", "package", "profile", "target"])]
     pub(crate) asan: bool,
+    #[command(flatten)]
+    pub(crate) cargo: CargoArgs,
     /// Arguments for the test programs: a filter, --nocapture.
     #[arg(last = true, value_name = "ARGS")]
     pub(crate) test_args: Vec<String>,
@@ -79,11 +82,11 @@ impl Execute for TestArgs {
     fn execute(self, yes: bool) -> Result<()> {
         let project = Project::load()?;
         if self.asan {
-            return with_sanitizer(&project, &self.test_args, yes);
+            return with_sanitizer(&project, &self.cargo, &self.test_args, yes);
         }
         let modules = project.target_dir.join("httpd").join("modules");
         let before = if self.ci { checks(&project) } else { Vec::new() };
-        let tests = tests(&project, &modules, &self.test_args);
+        let tests = tests(&project, &modules, &self.cargo, &self.test_args);
         let after = if self.ci { trials(&project) } else { Vec::new() };
         let progress = Progress::new(2 + before.len() + tests.len() + after.len());
 
@@ -96,7 +99,7 @@ impl Execute for TestArgs {
         for step in &before {
             step.run(&project.root, &progress, &mut tally)?;
         }
-        build_modules(&project, &modules, None, &progress)?;
+        build_modules(&project, &modules, None, &self.cargo.tests(), &progress)?;
         let builds = tests.iter().chain(&after).filter_map(Step::builds).collect();
         let ahead = Ahead::start(builds, &project.root);
         for step in &tests {
@@ -113,7 +116,7 @@ impl Execute for TestArgs {
 }
 
 /// Runs the tests in a real httpd, with modules that AddressSanitizer watches.
-fn with_sanitizer(project: &Project, args: &[String], yes: bool) -> Result<()> {
+fn with_sanitizer(project: &Project, cargo: &CargoArgs, args: &[String], yes: bool) -> Result<()> {
     let folder = project.target_dir.join("httpd").join("asan");
     let modules = folder.join("modules");
     let progress = Progress::new(4);
@@ -128,9 +131,9 @@ fn with_sanitizer(project: &Project, args: &[String], yes: bool) -> Result<()> {
     let runtime = toolchain.runtime(&folder)?;
     step.done(&format!("The runtime is {}", runtime.display()));
 
-    build_modules(project, &modules, Some(&toolchain), &progress)?;
+    build_modules(project, &modules, Some(&toolchain), &cargo.tests(), &progress)?;
     let mut tally = Tally::default();
-    let tests = sanitized_tests(project, args)
+    let tests = sanitized_tests(project, &cargo.tests(), args)
         .env(MODULES_VARIABLE, &modules)
         .env(WRAP_VARIABLE, asan::wrapper(&runtime));
     tests.run(&project.root, &progress, &mut tally)?;
@@ -139,9 +142,10 @@ fn with_sanitizer(project: &Project, args: &[String], yes: bool) -> Result<()> {
 }
 
 /// Returns the tests that load modules into httpd. The test programs themselves have no sanitizer.
-fn sanitized_tests(project: &Project, args: &[String]) -> Step {
+fn sanitized_tests(project: &Project, options: &[String], args: &[String]) -> Step {
     let mut step =
         Step::tests("tests with AddressSanitizer", ["test", "--workspace"]).args(gateways(project));
+    step = step.args(options);
     if project.has_package(KIT) {
         step = step.args(["--no-fail-fast"]);
         for test in IN_HTTPD {
@@ -211,12 +215,18 @@ fn checks(project: &Project) -> Vec<Step> {
     steps
 }
 
-/// Returns the steps that run tests.
-fn tests(project: &Project, modules: &Path, args: &[String]) -> Vec<Step> {
+/// Returns the steps that run tests. Those of one package are one step.
+fn tests(project: &Project, modules: &Path, cargo: &CargoArgs, args: &[String]) -> Vec<Step> {
     let with_args = |step: Step| if args.is_empty() { step } else { step.args(["--"]).args(args) };
-    let all = Step::tests("tests", ["test", "--workspace"]).args(gateways(project));
-    let all = with_args(all).env(MODULES_VARIABLE, modules);
+    let all = match &cargo.package {
+        Some(package) => Step::tests("tests", ["test", "--package", package.as_str()]),
+        None => Step::tests("tests", ["test", "--workspace"]).args(gateways(project)),
+    };
+    let all = with_args(all.args(cargo.tests())).env(MODULES_VARIABLE, modules);
     let mut steps = vec![all];
+    if cargo.package.is_some() {
+        return steps;
+    }
     if project.has_package(KIT) {
         let pure = ["test", "--package", KIT, "--no-default-features", "--features", "log,tower"];
         steps.push(without_headers(with_args(Step::tests("tests without httpd", pure))));
@@ -271,6 +281,7 @@ fn build_modules(
     project: &Project,
     folder: &Path,
     sanitizer: Option<&Toolchain>,
+    options: &[String],
     progress: &Progress,
 ) -> Result<()> {
     let mut command = cargo::args(cargo::command(), ["build", "--workspace", "--lib"]);
@@ -288,7 +299,7 @@ fn build_modules(
             command.envs(asan::BUILD);
         }
     }
-    command.args(gateways(project)).current_dir(&project.root);
+    command.args(gateways(project)).args(options).current_dir(&project.root);
     let shown = cargo::shown(&command);
     let step = progress.hand_over(&format!("modules: {shown}"));
     command.arg("--message-format=json-render-diagnostics").stderr(std::process::Stdio::inherit());
@@ -344,7 +355,12 @@ mod tests {
         let root = Path::new("/nonexistent");
         let args = ["--nocapture".to_owned()];
         assert_eq!(
-            shown(&tests(&project(KIT, root), Path::new("/t/modules"), &args)),
+            shown(&tests(
+                &project(KIT, root),
+                Path::new("/t/modules"),
+                &CargoArgs::default(),
+                &args
+            )),
             [
                 "HTTPD_TESTKIT_MODULES=/t/modules cargo test --workspace \
                  --features 'mod_rust/servers,mod-rust-apps/servers' -- --nocapture",
@@ -353,7 +369,10 @@ mod tests {
                  --nocapture",
             ]
         );
-        assert_eq!(tests(&project("mine", root), Path::new("/t"), &[]).len(), 1);
+        assert_eq!(
+            tests(&project("mine", root), Path::new("/t"), &CargoArgs::default(), &[]).len(),
+            1
+        );
     }
 
     #[test]
@@ -362,7 +381,7 @@ mod tests {
         std::fs::create_dir_all(root.join("fuzz")).unwrap();
         std::fs::write(root.join(FUZZERS), "").unwrap();
         let project = project(KIT, &root);
-        let tests = tests(&project, Path::new("/t/modules"), &[]);
+        let tests = tests(&project, Path::new("/t/modules"), &CargoArgs::default(), &[]);
         assert!(tests.iter().all(|step| step.builds().is_none()));
         let builds: Vec<_> = trials(&project).iter().filter_map(Step::builds).collect();
         assert_eq!(builds.len(), 2);

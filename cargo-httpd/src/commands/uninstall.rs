@@ -55,6 +55,6 @@ impl Execute for UninstallArgs {
 /// Returns the package of the project around the current folder, if there is one.
 fn package() -> Result<Option<String>> {
     let Ok(project) = Project::load() else { return Ok(None) };
-    let selection = project.select(&std::env::current_dir()?, None);
+    let selection = project.select(None, None);
     Ok(selection.ok().map(|selection| selection.package.name.clone()))
 }

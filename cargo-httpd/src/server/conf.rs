@@ -10,9 +10,6 @@ use crate::fill::fill;
 
 const TEMPLATE: &str = include_str!("../../templates/httpd.conf.in");
 
-/// The process group of `--daemon`.
-pub(crate) const GROUP: &str = "stock";
-
 /// Modules that DocumentRoot and an application's own directives may need.
 pub(super) const MIME_TYPES: &str = "\
 text/html html htm
@@ -64,9 +61,17 @@ pub(crate) struct Conf<'a> {
     pub(crate) server_root: &'a Path,
     /// The account of the children: only if httpd starts as root.
     pub(crate) account: Option<(&'a str, &'a str)>,
-    /// Whether the applications run in a process group, and not in httpd's children.
-    pub(crate) daemon: bool,
+    /// The process group of the applications. Without one they run in httpd's children.
+    pub(crate) daemon: Option<&'a DaemonGroup>,
     pub(crate) parts: &'a Parts,
+}
+
+/// The process group of `--daemon`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct DaemonGroup {
+    pub(crate) name: String,
+    /// Whether the application's own configuration makes it.
+    pub(crate) is_made: bool,
 }
 
 /// The paths that a configuration takes from outside.
@@ -105,16 +110,21 @@ impl Conf<'_> {
             None => String::new(),
         };
         let server_root = plain(self.server_root)?;
-        let process_group = if self.daemon {
-            format!(
+        let sockets = format!("RustSocketPrefix \"{server_root}/run/rust\"\n");
+        let process_group = match self.daemon {
+            Some(DaemonGroup { name, is_made: false }) => format!(
                 "# Daemon mode: the applications run in two processes of 15 threads, which \
-                 `cargo httpd groups` lists.\n\
-                 RustSocketPrefix \"{server_root}/run/rust\"\n\
-                 RustDaemonProcess {GROUP} processes=2 threads=15\n\
-                 RustProcessGroup {GROUP}"
-            )
-        } else {
-            "# Embedded mode: the applications run in httpd's children.".to_owned()
+                 `cargo httpd groups` lists.\n{sockets}\
+                 RustDaemonProcess {name} processes=2 threads=15\n\
+                 RustProcessGroup {name}"
+            ),
+            Some(DaemonGroup { name, is_made: true }) => format!(
+                "# Daemon mode: `cargo httpd groups` lists the process group.\n{sockets}\
+                 RustProcessGroup {name}"
+            ),
+            None => "# Embedded mode: the applications run in httpd's children, unless their own \
+                     configuration says otherwise."
+                .to_owned(),
         };
         let (access, error) = log_files();
         Ok(fill(
@@ -204,7 +214,7 @@ mod tests {
             ipv6: extra.is_some(),
             server_root: Path::new("/t/run-8081"),
             account,
-            daemon: false,
+            daemon: None,
             parts: &parts,
         }
         .render()
@@ -243,6 +253,8 @@ mod tests {
             extra_conf: None,
         };
         let httpd = Httpd::locate().unwrap();
+        let group = |is_made| DaemonGroup { name: "shop".to_owned(), is_made };
+        let (made_here, made_there) = (group(false), group(true));
         let conf = |daemon| Conf {
             httpd: &httpd,
             mpm: httpd.mpms()[0],
@@ -253,13 +265,17 @@ mod tests {
             daemon,
             parts: &parts,
         };
-        let text = conf(true).render().unwrap();
+        let text = conf(Some(&made_here)).render().unwrap();
         let lines = "RustSocketPrefix \"/t/run-8081/run/rust\"\n\
-            RustDaemonProcess stock processes=2 threads=15\n\
-            RustProcessGroup stock\n\
+            RustDaemonProcess shop processes=2 threads=15\n\
+            RustProcessGroup shop\n\
             Include \"/p/httpd.conf\"\n";
         assert!(text.contains(lines), "{text}");
-        assert!(!conf(false).render().unwrap().contains("\nRust"));
+        let text = conf(Some(&made_there)).render().unwrap();
+        assert!(text.contains("\nRustProcessGroup shop\n"), "{text}");
+        assert!(!text.contains("RustDaemonProcess"), "{text}");
+        let text = conf(None).render().unwrap();
+        assert!(!text.contains("\nRust"), "{text}");
     }
 
     #[test]

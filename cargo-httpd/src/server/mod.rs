@@ -5,9 +5,11 @@
 
 mod conf;
 pub(crate) mod loopback;
+mod outline;
 mod process;
 mod root;
 
-pub(crate) use conf::{Conf, GROUP, Parts, short};
+pub(crate) use conf::{Conf, DaemonGroup, Parts, short};
+pub(crate) use outline::Outline;
 pub(crate) use process::{Server, configtest};
 pub(crate) use root::ServerRoot;

@@ -12,7 +12,7 @@ use anyhow::{Context, Result, bail};
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
 use crate::cargo;
-use crate::events::{Event, Events};
+use crate::events::{Event, Events, Interrupted};
 use crate::progress::say;
 
 /// The time that httpd may take to begin, and to stop.
@@ -30,11 +30,12 @@ pub(crate) struct Server {
 
 impl Server {
     /// Starts `httpd`, a call with its configuration file, and waits until it takes connections on
-    /// `port`, or until [`Event::Stop`]: then `None` comes back, and nothing runs.
+    /// `port`.
     ///
     /// # Errors
-    /// Fails when it ends before that: its own messages have then gone to the terminal.
-    pub(crate) fn start(mut httpd: Command, port: u16, events: &Events) -> Result<Option<Self>> {
+    /// Fails when it ends before that, and its own messages have then gone to the terminal; and at
+    /// [`Event::Stop`], and nothing runs then.
+    pub(crate) fn start(mut httpd: Command, port: u16, events: &Events) -> Result<Self> {
         let mut child = httpd
             .arg("-DFOREGROUND")
             .process_group(0)
@@ -51,7 +52,8 @@ impl Server {
             copy(from, io::stderr, done)?;
         }
         let mut server = Self { child, port, copied };
-        Ok(server.wait_until_it_listens(events)?.then_some(server))
+        server.wait_until_it_listens(events)?;
+        Ok(server)
     }
 
     /// Returns the process id of httpd's parent.
@@ -100,8 +102,7 @@ impl Server {
         }
     }
 
-    /// False if it was told to stop meanwhile.
-    fn wait_until_it_listens(&mut self, events: &Events) -> Result<bool> {
+    fn wait_until_it_listens(&mut self, events: &Events) -> Result<()> {
         let deadline = Instant::now() + PATIENCE;
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.port));
         while TcpStream::connect(address).is_err() {
@@ -112,11 +113,11 @@ impl Server {
             if Instant::now() > deadline {
                 bail!("httpd runs but does not listen on port {}; see its log above", self.port);
             }
-            if let Some(Event::Stop) = events.next_before(Instant::now() + GLANCE) {
-                return Ok(false);
+            if let Some(Event::Stop(signal)) = events.next_before(Instant::now() + GLANCE) {
+                bail!(Interrupted::new(signal, "while httpd started; it is stopped again"));
             }
         }
-        Ok(true)
+        Ok(())
     }
 
     fn pid(&self) -> Pid {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use rustix::process::{Pid, test_kill_process};
 
-use super::conf::{GROUP, Parts};
+use super::conf::Parts;
 use crate::built_module::BuiltModule;
 use crate::progress::say;
 
@@ -33,11 +33,17 @@ impl ServerRoot {
     /// `library`: below the target folder, or below the system's folder for temporary files. It is
     /// the latter where httpd's children, under another account, cannot enter the target folder,
     /// and where the paths of a process group's sockets would be too long.
-    pub(crate) fn place(target_dir: &Path, library: &str, port: u16, as_root: bool) -> PathBuf {
+    pub(crate) fn place(
+        target_dir: &Path,
+        library: &str,
+        group: &str,
+        port: u16,
+        as_root: bool,
+    ) -> PathBuf {
         let usual = Self::usual_place(target_dir, port);
         // The form of src/daemon/socket.rs, with its longest numbers and our own group.
         let socket =
-            format!("{}/run/rust.mod_{library}.4194304.2147483647.{GROUP}.0.sock", usual.display());
+            format!("{}/run/rust.mod_{library}.4194304.2147483647.{group}.0.sock", usual.display());
         if socket.len() > LONGEST_SOCKET || as_root && !others_may_enter(&target_dir.join("httpd"))
         {
             return std::env::temp_dir()
@@ -192,11 +198,17 @@ mod tests {
         fs::create_dir(&closed).unwrap();
         fs::set_permissions(&closed, fs::Permissions::from_mode(0o700)).unwrap();
         let target = closed.join("target");
-        assert_eq!(ServerRoot::place(&target, "shop", 80, false), target.join("httpd/run-80"));
-        let place = ServerRoot::place(&target, "shop", 80, true);
+        assert_eq!(
+            ServerRoot::place(&target, "shop", "shop", 80, false),
+            target.join("httpd/run-80")
+        );
+        let place = ServerRoot::place(&target, "shop", "shop", 80, true);
         assert!(!place.starts_with(&closed), "{place:?}");
         fs::set_permissions(&closed, fs::Permissions::from_mode(0o755)).unwrap();
-        assert_eq!(ServerRoot::place(&target, "shop", 80, true), target.join("httpd/run-80"));
+        assert_eq!(
+            ServerRoot::place(&target, "shop", "shop", 80, true),
+            target.join("httpd/run-80")
+        );
         fs::remove_dir(&closed).unwrap();
     }
 
@@ -206,7 +218,7 @@ mod tests {
         // The rest of the path takes 71 bytes.
         for (length, usual) in [(107 - 71, true), (107 - 70, false)] {
             let target = PathBuf::from(format!("/{:x<1$}", "", length - 1));
-            let root = ServerRoot::place(&target, module, 8080, false);
+            let root = ServerRoot::place(&target, module, "stock", 8080, false);
             assert_eq!(root.starts_with(&target), usual, "{length}: {root:?}");
         }
     }

@@ -70,17 +70,17 @@ fn run_daemon_with_a_group_that_the_tool_manages() {
     let running = project.run(&["--daemon"]);
     assert_eq!(running.get("/hello"), "Hello, world\n");
     let environ = running.get("/probe/environ");
-    assert!(environ.contains("\"mod_rust.process_group\": \"stock\""), "{environ}");
+    assert!(environ.contains("\"mod_rust.process_group\": \"rust\""), "{environ}");
 
     // The reply exists as JSON and as a table.
     let own = group(&project, &running);
     let first = ready(&own);
-    assert_eq!((own["name"].as_str(), first.len()), (Some("stock"), 2), "{own:#}");
+    assert_eq!((own["name"].as_str(), first.len()), (Some("rust"), 2), "{own:#}");
     let prefix = own["socket_prefix"].as_str().unwrap();
     let at = ["--socket-prefix", prefix];
     let output = project.output(&[&["groups"], &at[..]].concat());
     let said = text(&output.stdout);
-    let title = format!("stock (httpd {}, generation ", running.httpd);
+    let title = format!("rust (httpd {}, generation ", running.httpd);
     assert!(said.starts_with(&title) && said.contains(": 2 processes ready, "), "{said}");
     for pid in &first {
         let row = format!("{pid}  ready ");
@@ -97,7 +97,7 @@ fn run_daemon_with_a_group_that_the_tool_manages() {
         let output = drain(one);
         let said = text(&output.stderr);
         assert!(output.status.success(), "{said}");
-        assert!(said.contains(&format!("Process {one} of group `stock` drains")), "{said}");
+        assert!(said.contains(&format!("Process {one} of group `rust` drains")), "{said}");
         wait_replaced(&project, &running, &[one].into());
     });
     let output = drain(one);
@@ -108,23 +108,20 @@ fn run_daemon_with_a_group_that_the_tool_manages() {
     // All of them, one after the other.
     let before = ready(&group(&project, &running));
     under_load(&running, || {
-        let output = project.output(&[&["restart-group", "stock"], &at[..]].concat());
+        let output = project.output(&[&["restart-group", "rust"], &at[..]].concat());
         let said = text(&output.stderr);
         assert!(output.status.success(), "{said}");
         for pid in &before {
             assert!(said.contains(&format!("took the place of {pid}")), "{pid}\n{said}");
         }
-        assert!(said.contains("Every process of `stock` is replaced"), "{said}");
+        assert!(said.contains("Every process of `rust` is replaced"), "{said}");
         wait_replaced(&project, &running, &before);
     });
 
     let output = project.output(&[&["restart-group", "other"], &at[..]].concat());
     let said = text(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{said}");
-    assert!(
-        said.contains("process group \"other\": not found") && said.contains("stock"),
-        "{said}"
-    );
+    assert!(said.contains("process group \"other\": not found") && said.contains("rust"), "{said}");
 
     assert_eq!(running.get("/hello"), "Hello, world\n");
     running.signal(Signal::TERM);
