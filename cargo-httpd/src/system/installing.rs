@@ -12,6 +12,9 @@ use crate::fill::fill;
 
 const LOAD: &str = include_str!("../../templates/system/load.in");
 
+/// The end of the name of a file that was changed, and outlived the module.
+const KEPT: &str = ".kept";
+
 /// The files to install.
 #[derive(Debug)]
 pub(crate) struct Installation {
@@ -76,10 +79,11 @@ pub(crate) fn install(system: &System, installation: &Installation) -> Result<Re
     );
     let read =
         |path: &Path| fs::read(path).with_context(|| format!("{} cannot be read", path.display()));
+    let conf_file = system.conf_file(module);
     let mut files = vec![
         (module_file, read(&installation.file)?, 0o644),
         (system.load_file(module), load.into_bytes(), 0o644),
-        (system.conf_file(module), installation.conf.clone().into_bytes(), 0o644),
+        (conf_file.clone(), installation.conf.clone().into_bytes(), 0o644),
     ];
     if let Some((program, place)) = &installation.program {
         files.push((place.clone(), read(program)?, 0o755));
@@ -96,7 +100,17 @@ pub(crate) fn install(system: &System, installation: &Installation) -> Result<Re
     for (path, bytes, mode) in files {
         let before = earlier.as_ref().and_then(|earlier| earlier.of(&path));
         let new = Installed::new(path.clone(), &bytes);
+        let kept = with_suffix(&path, KEPT);
         match (before, before.map(Installed::state).transpose()?) {
+            // What `uninstall` kept comes into force again, as it would if it had never gone.
+            (None, _) if path == conf_file && !path.exists() && kept.exists() => {
+                change.move_to(&kept, &path)?;
+                let beside = with_suffix(&path, ".new");
+                change.put(&beside, &bytes, mode)?;
+                report.kept.push((path, format!("the new one is {}", beside.display())));
+                manifest.files.extend([new, Installed::new(beside, &bytes)]);
+                continue;
+            }
             (None, _) if path.exists() => bail!(
                 "{} exists already, and no `cargo httpd install` put it there; a package may have: \
                  remove that, or move the file away",
@@ -169,14 +183,10 @@ pub(crate) fn uninstall(system: &System, manifest: &Manifest) -> Result<Report> 
                     report.files.push(file.path.clone());
                 }
                 State::Gone => {}
-                State::Changed if system.reads_what_lies_there() => {
-                    let kept = with_suffix(&file.path, ".kept");
+                State::Changed => {
+                    let kept = with_suffix(&file.path, KEPT);
                     change.move_to(&file.path, &kept)?;
                     report.kept.push((kept, "it was changed since it was installed".to_owned()));
-                }
-                State::Changed => {
-                    let remark = "it was changed since it was installed".to_owned();
-                    report.kept.push((file.path.clone(), remark));
                 }
             }
         }

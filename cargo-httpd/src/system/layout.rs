@@ -76,11 +76,6 @@ impl System {
         }
     }
 
-    /// True if a file is in force just by lying there.
-    pub(super) fn reads_what_lies_there(&self) -> bool {
-        self.layout == Layout::ConfD
-    }
-
     /// True if `a2enmod` has enabled the module.
     pub(super) fn is_enabled(&self, name: &str) -> bool {
         self.root.join(format!("mods-enabled/{name}.load")).is_symlink()

@@ -102,6 +102,8 @@ pub(crate) struct Running {
     stdout: Receiver<String>,
     said: Vec<String>,
     pub(crate) port: u16,
+    /// The URL path that it names.
+    pub(crate) path: String,
     /// The process id of httpd's parent.
     pub(crate) httpd: i32,
 }
@@ -112,11 +114,21 @@ impl Running {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let stderr = lines(child.stderr.take().unwrap());
         let stdout = lines(child.stdout.take().unwrap());
-        let mut running = Self { child, stderr, stdout, said: Vec::new(), port: 0, httpd: 0 };
+        let mut running = Self {
+            child,
+            stderr,
+            stdout,
+            said: Vec::new(),
+            port: 0,
+            path: String::new(),
+            httpd: 0,
+        };
         let process = running.wait_for("httpd runs as process ");
         running.httpd = process.split(' ').next().unwrap().parse().unwrap();
         let address = running.wait_for("Serving http://localhost:");
-        running.port = address.split('/').next().unwrap().parse().unwrap();
+        let (port, path) = address.split_once(' ').unwrap().0.split_once('/').unwrap();
+        running.port = port.parse().unwrap();
+        running.path = format!("/{path}");
         running
     }
 

@@ -179,6 +179,13 @@ fn conf_d() {
     let said = httpd.call(&project, &["uninstall", "fedora_shop"]);
     assert!(said.contains("fedora_shop.conf.kept"), "{said}");
     assert_eq!(fs::read_to_string(conf.with_extension("conf.kept")).unwrap(), mine);
+
+    // The next installation takes it up again.
+    let said = httpd.call(&project, &["install", "--debug"]);
+    assert!(said.contains("kept, since somebody changed it"), "{said}");
+    assert_eq!(fs::read_to_string(&conf).unwrap(), mine);
+    assert_eq!(fs::read_to_string(conf.with_extension("conf.new")).unwrap(), new);
+    httpd.call(&project, &["uninstall"]);
     fs::remove_file(conf.with_extension("conf.kept")).unwrap();
     same(httpd.tree(), &before);
 }

@@ -146,8 +146,17 @@ fn installed_and_uninstalled() {
         let said = text(&output.stderr);
         assert!(output.status.success() && said.contains("kept: /etc/apache2/mods"), "{said}");
         httpd.wait("/system-shop/Jo", |status, _| status == 404);
+        let kept = conf.with_extension("conf.kept");
+        assert_eq!(fs::read_to_string(&kept).unwrap(), mine);
+
+        // The next installation takes it up again.
+        let output = project.output(&["install", "--debug", "--reload"]);
+        let said = text(&output.stderr);
+        assert!(output.status.success() && said.contains("somebody changed it"), "{said}");
         assert_eq!(fs::read_to_string(conf).unwrap(), mine);
-        fs::remove_file(conf).unwrap();
+        httpd.wait("/system-shop/Jo", |_, body| body == "Good day, Jo\n");
+        project.call(&["uninstall", "--reload"]);
+        fs::remove_file(kept).unwrap();
         same(state(), &before);
     });
 }

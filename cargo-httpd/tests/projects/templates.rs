@@ -23,6 +23,7 @@ fn is_good(project: &Made, path: &str, wanted: &str) {
     for args in [&[][..], &["--daemon"]] {
         let running = project.run(args);
         assert_eq!(get(running.port, path), Some((200, wanted.to_owned())), "{args:?}");
+        assert_eq!(get(running.port, &running.path).map(|(status, _)| status), Some(200));
         assert_eq!(get(running.port, "/").map(|(status, _)| status), Some(404));
     }
 }
