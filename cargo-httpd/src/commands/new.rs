@@ -2,7 +2,6 @@
 
 use std::io::Write;
 use std::path::PathBuf;
-use std::process::Stdio;
 
 use anyhow::{Context, Result};
 use clap::Args;
@@ -10,7 +9,7 @@ use clap::Args;
 use super::Execute;
 use crate::cargo;
 use crate::progress::say;
-use crate::scaffold::{self, Kit, Name, Template};
+use crate::scaffold::{self, KitArgs, Name, Template};
 use crate::server::short;
 
 /// Make a project of your own: an application, the httpd module around it, and a program that
@@ -26,10 +25,11 @@ pub(crate) struct NewArgs {
     /// The kind of the application.
     #[arg(long, value_enum, default_value_t)]
     template: Template,
-    /// The checkout of mod_rust that the project refers to, because the crate is not published. By
-    /// default the one that this tool was built from.
-    #[arg(long, value_name = "PATH")]
-    kit: Option<PathBuf>,
+    /// Make no git repository. Else there is one, unless the folder lies in one already.
+    #[arg(long)]
+    no_git: bool,
+    #[command(flatten)]
+    kit: KitArgs,
 }
 
 impl Execute for NewArgs {
@@ -37,19 +37,16 @@ impl Execute for NewArgs {
         let name = self.path.file_name().and_then(|name| name.to_str());
         let name: Name =
             name.context("a project needs a name; give one, as `cargo httpd new shop`")?.parse()?;
-        let kit = Kit::find(self.kit.as_deref())?;
+        let kit = self.kit.find()?;
         let folder = scaffold::destination(&self.path)?;
         let files = scaffold::create(&folder, &name, self.template, &kit)?;
 
-        // Names of other lengths than the templates' wrap elsewhere. Without rustfmt they do not.
-        let mut format = cargo::args(cargo::command(), ["fmt", "--all"]);
-        let _ = format.current_dir(&folder).stdout(Stdio::null()).stderr(Stdio::null()).status();
+        scaffold::tidy(&folder, &["fmt", "--all"]);
+        if !self.no_git {
+            scaffold::init_git(&folder);
+        }
 
-        say(&format!(
-            "Made {} for mod_rust in {}:",
-            short(&folder).display(),
-            kit.path().display()
-        ));
+        say(&format!("Made {} for {}:", short(&folder).display(), kit.name()));
         for file in files {
             writeln!(std::io::stdout(), "{}", short(&folder.join(file)).display())?;
         }

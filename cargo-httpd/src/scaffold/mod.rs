@@ -4,6 +4,7 @@
 //! those of the template that was chosen.
 
 mod files;
+mod finish;
 mod kit;
 mod name;
 
@@ -13,7 +14,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 
-pub(crate) use kit::Kit;
+pub(crate) use finish::{init_git, tidy};
+pub(crate) use kit::{Kit, KitArgs};
 pub(crate) use name::Name;
 
 use crate::fill::fill;
@@ -52,7 +54,7 @@ pub(crate) fn create(
         return Err(error).with_context(|| format!("{} cannot be made", folder.display()));
     }
     let write = || -> Result<()> {
-        let values = values(name, template, kit)?;
+        let values = values(folder, name, template, kit)?;
         let values: Vec<_> = values.iter().map(|(key, value)| (*key, value.as_str())).collect();
         for (path, text) in &files {
             put(&folder.join(path), &fill(text, &values))?;
@@ -74,15 +76,20 @@ pub(crate) fn create(
     Ok(files.into_iter().map(|(path, _)| path).collect())
 }
 
-fn values(name: &Name, template: Template, kit: &Kit) -> Result<Vec<(&'static str, String)>> {
+fn values(
+    folder: &Path,
+    name: &Name,
+    template: Template,
+    kit: &Kit,
+) -> Result<Vec<(&'static str, String)>> {
     Ok(vec![
         ("NAME", name.as_str().to_owned()),
         ("CRATE", name.ident()),
         ("UPPER", name.upper()),
         ("CAMEL", name.camel()),
         ("DEFINE", format!("{}_DAEMON", name.upper())),
-        ("KIT", toml_string(kit.path())?),
-        ("TESTKIT", toml_string(&kit.testkit())?),
+        ("KIT", kit.library(folder)?),
+        ("TESTKIT", kit.testkit(folder)?),
         ("RUST_VERSION", env!("CARGO_PKG_RUST_VERSION").to_owned()),
         ("DEPENDENCIES", files::dependencies(template).to_owned()),
         ("GATEWAY_OPTIONS", fill(files::gateway_options(template), &[("NAME", name.as_str())])),
@@ -131,7 +138,7 @@ mod tests {
     #[test]
     fn every_template_is_filled_in() {
         let name: Name = "my-shop".parse().unwrap();
-        let kit = Kit::find(None).unwrap();
+        let kit = KitArgs::default().find().unwrap();
         let base = std::env::temp_dir().join(format!("cargo-httpd-new-{}", std::process::id()));
         fs::create_dir_all(&base).unwrap();
         for template in Template::value_variants() {
