@@ -13,12 +13,14 @@ use crate::commands::{
     doctor::DoctorArgs,
     drain_process::DrainProcessArgs,
     groups::GroupsArgs,
+    init::InitArgs,
     install::InstallArgs,
     new::NewArgs,
     package::PackageArgs,
     reference::{CompletionArgs, ManArgs},
     restart_group::RestartGroupArgs,
     run::RunArgs,
+    setup_server::SetupServerArgs,
     test::TestArgs,
     uninstall::UninstallArgs,
 };
@@ -41,6 +43,7 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     New(NewArgs),
+    Init(InitArgs),
     Run(RunArgs),
     Test(TestArgs),
     Build(BuildArgs),
@@ -49,6 +52,7 @@ enum Command {
     Install(InstallArgs),
     Uninstall(UninstallArgs),
     Package(PackageArgs),
+    SetupServer(SetupServerArgs),
     Bench(BenchArgs),
     Groups(GroupsArgs),
     RestartGroup(RestartGroupArgs),
@@ -66,6 +70,7 @@ impl Cli {
     pub(crate) fn execute(self) -> Result<()> {
         match self.command {
             Command::New(args) => args.execute(self.yes),
+            Command::Init(args) => args.execute(self.yes),
             Command::Run(args) => args.execute(self.yes),
             Command::Test(args) => args.execute(self.yes),
             Command::Build(args) => args.execute(self.yes),
@@ -74,6 +79,7 @@ impl Cli {
             Command::Install(args) => args.execute(self.yes),
             Command::Uninstall(args) => args.execute(self.yes),
             Command::Package(args) => args.execute(self.yes),
+            Command::SetupServer(args) => args.execute(self.yes),
             Command::Bench(args) => args.execute(self.yes),
             Command::Groups(args) => args.execute(self.yes),
             Command::RestartGroup(args) => args.execute(self.yes),

@@ -25,6 +25,7 @@ mod progress;
 mod project;
 mod scaffold;
 mod server;
+mod setup;
 mod steps;
 mod system;
 mod watch;

@@ -30,6 +30,9 @@ pub(crate) struct Package {
     /// Its programs, if it uses mod_rust: what serves applications behind other servers.
     pub(crate) gateways: Vec<String>,
     pub(crate) about: About,
+    /// Its library for other Rust crates: the name, and the file of its root.
+    pub(crate) library: Option<(String, PathBuf)>,
+    pub(crate) edition: String,
     is_default_member: bool,
 }
 
@@ -171,6 +174,21 @@ impl Project {
         }
     }
 
+    /// Returns the package `name`, or else the one around the current folder, or the only one.
+    pub(crate) fn package(&self, name: Option<&str>) -> Result<&Package> {
+        let cwd = std::env::current_dir()?;
+        let around = self.packages.iter().filter(|package| cwd.starts_with(&package.dir));
+        let found = match (name, &self.packages[..]) {
+            (Some(name), all) => all.iter().find(|package| package.name == name),
+            (None, [only]) => Some(only),
+            (None, _) => around.max_by_key(|package| package.dir.components().count()),
+        };
+        found.with_context(|| {
+            let known: Vec<_> = self.packages.iter().map(|package| package.name.as_str()).collect();
+            format!("choose a package with --package NAME; expected one of: {}", known.join(", "))
+        })
+    }
+
     /// Returns every module of the workspace.
     pub(crate) fn modules(&self) -> impl Iterator<Item = Selection<'_>> {
         self.packages.iter().flat_map(|package| {
@@ -196,6 +214,8 @@ impl Project {
                 modules: value["targets"].as_array()?.iter().filter_map(target).collect(),
                 gateways: gateways(value),
                 about: About::deserialize(value).ok()?,
+                library: value["targets"].as_array()?.iter().find_map(library),
+                edition: value["edition"].as_str().unwrap_or_default().to_owned(),
                 is_default_member: defaults.contains(&id),
             })
         };
@@ -254,6 +274,14 @@ fn gateways(package: &Value) -> Vec<String> {
     };
     let programs = all("targets").filter(is_program);
     programs.filter_map(|target| Some(target["name"].as_str()?.to_owned())).collect()
+}
+
+/// Returns the name and the root file of a target that is a library.
+fn library(target: &Value) -> Option<(String, PathBuf)> {
+    let mut kinds = target["kind"].as_array()?.iter();
+    kinds.any(|kind| kind == "lib" || kind == "rlib").then_some(())?;
+    let name = target["name"].as_str()?.replace('-', "_");
+    Some((name, target["src_path"].as_str()?.into()))
 }
 
 fn target(value: &Value) -> Option<Target> {

@@ -2,6 +2,7 @@
 
 mod common;
 mod daemon;
+mod setup;
 
 use std::net::TcpListener;
 use std::path::Path;

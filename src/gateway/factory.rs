@@ -10,6 +10,8 @@ use serde::de::DeserializeOwned;
 use tower_service::Service;
 
 use super::application::Application;
+#[cfg(feature = "tower")]
+use super::error::Error;
 use super::error::Result;
 use super::options::{self, Options};
 #[cfg(feature = "tower")]
@@ -107,6 +109,49 @@ impl Factory {
             build(options).map(super::service::service)
         };
         Self { needs_runtime: true, ..Self::with_options(build) }
+    }
+
+    /// Makes a factory of a service that an asynchronous function builds, which connects to a
+    /// database for example. The function runs on the process's tokio runtime. Its error is logged,
+    /// and the mount answers 500.
+    ///
+    /// ```
+    /// # use axum::Router;
+    /// # use mod_rust::Factory;
+    /// #[derive(serde::Deserialize)]
+    /// struct Options {
+    ///     database: String,
+    /// }
+    ///
+    /// async fn router(options: Options) -> std::io::Result<Router> {
+    ///     // Connects to `options.database`.
+    ///     # drop(options.database);
+    ///     Ok(Router::new())
+    /// }
+    ///
+    /// let factory = Factory::service_async(router);
+    /// # let options = [("database", "shop.db")].into_iter().collect();
+    /// # assert!(factory.check(&options).is_ok());
+    /// # assert!(factory.build(&options).is_ok());
+    /// ```
+    #[cfg(feature = "tower")]
+    pub fn service_async<T, S, B, E, R, F>(build: F) -> Self
+    where
+        T: DeserializeOwned,
+        F: Fn(T) -> R + Send + Sync + 'static,
+        R: Future<Output = std::result::Result<S, E>>,
+        E: Into<Box<dyn std::error::Error + Send + Sync>>,
+        S: Service<Request<RequestBody>, Response = Response<B>> + Clone + Send + Sync + 'static,
+        S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+        S::Future: Send + 'static,
+        B: http_body::Body + Send + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        // A factory runs on a thread of httpd's or of the program's, which may wait.
+        Self::service_with_options(move |options| {
+            let built = super::service::runtime::handle()?.block_on(build(options));
+            built.map_err(Error::from_source)
+        })
     }
 
     /// Tells whether the application is a service. The process then starts its runtime before it

@@ -6,6 +6,7 @@ pub(crate) mod conf;
 pub(crate) mod doctor;
 pub(crate) mod drain_process;
 pub(crate) mod groups;
+pub(crate) mod init;
 pub(crate) mod install;
 pub(crate) mod new;
 pub(crate) mod package;
@@ -13,6 +14,7 @@ pub(crate) mod reference;
 pub(crate) mod restart_group;
 pub(crate) mod run;
 pub(crate) mod serve;
+pub(crate) mod setup_server;
 pub(crate) mod test;
 pub(crate) mod uninstall;
 

@@ -13,7 +13,7 @@ use crate::cargo_args::CargoArgs;
 use crate::ensure::{self, Need};
 use crate::progress::Progress;
 use crate::project::{Project, Selection};
-use crate::server::{Conf, DaemonGroup, Outline, Parts, ServerRoot};
+use crate::server::{Conf, DaemonGroup, Logs, Outline, Parts, ServerRoot, on_loopback};
 
 /// The options for serving a module.
 #[derive(Args, Debug)]
@@ -42,7 +42,7 @@ pub(crate) struct ServeArgs {
 }
 
 /// The process group of applications whose configuration names none.
-const GROUP: &str = "rust";
+pub(super) const GROUP: &str = "rust";
 
 /// Everything that is known before the module is built.
 pub(crate) struct Site<'p> {
@@ -73,7 +73,7 @@ impl ServeArgs {
     ) -> Result<Site<'p>> {
         let selection = project.select(self.cargo.package.as_deref(), self.example.as_deref())?;
         let application_conf = selection.application_conf()?;
-        let extra_conf = self.conf.as_deref().map(existing).transpose()?;
+        let extra_conf = self.conf.as_deref().map(|file| existing("--conf", file)).transpose()?;
 
         let step = progress.step("Looking for httpd, its headers and libclang");
         ensure::ensure(&[Need::Run], yes, &step)?;
@@ -140,8 +140,10 @@ impl Site<'_> {
         let conf = Conf {
             httpd: &self.httpd,
             mpm: self.mpm,
-            port: self.port,
-            ipv6: self.ipv6,
+            listen: &on_loopback(self.port, self.ipv6),
+            server_name: "localhost",
+            logs: &Logs::terminal(),
+            needs: &[],
             server_root: &self.server_root,
             account,
             daemon: self.daemon.as_ref(),
@@ -151,16 +153,16 @@ impl Site<'_> {
     }
 }
 
-fn account() -> Result<(&'static str, &'static str)> {
+pub(super) fn account() -> Result<(&'static str, &'static str)> {
     Httpd::user_and_group().context(
         "httpd's children need an account when root starts it, and there is neither www-data nor \
          apache; start this as an ordinary user",
     )
 }
 
-fn existing(file: &Path) -> Result<PathBuf> {
+pub(super) fn existing(option: &str, file: &Path) -> Result<PathBuf> {
     match file.canonicalize() {
         Ok(path) if path.is_file() => Ok(path),
-        _ => bail!("--conf \"{}\": not a file", file.display()),
+        _ => bail!("{option} \"{}\": not a file", file.display()),
     }
 }

@@ -5,6 +5,7 @@
 
 mod files;
 mod finish;
+pub(crate) mod init;
 mod kit;
 mod name;
 

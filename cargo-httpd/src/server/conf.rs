@@ -11,7 +11,7 @@ use crate::fill::fill;
 const TEMPLATE: &str = include_str!("../../templates/httpd.conf.in");
 
 /// Modules that DocumentRoot and an application's own directives may need.
-pub(super) const MIME_TYPES: &str = "\
+pub(crate) const MIME_TYPES: &str = "\
 text/html html htm
 text/plain txt
 text/css css
@@ -55,15 +55,59 @@ const NEEDED: &[&str] = &["unixd", "authz_core", "log_config", "mime"];
 pub(crate) struct Conf<'a> {
     pub(crate) httpd: &'a Httpd,
     pub(crate) mpm: Mpm,
-    pub(crate) port: u16,
-    /// Whether this machine has the IPv6 loopback address.
-    pub(crate) ipv6: bool,
+    /// The lines that say where to listen.
+    pub(crate) listen: &'a str,
+    pub(crate) server_name: &'a str,
+    pub(crate) logs: &'a Logs,
+    /// Modules of httpd that this configuration needs besides the usual ones.
+    pub(crate) needs: &'a [&'a str],
     pub(crate) server_root: &'a Path,
     /// The account of the children: only if httpd starts as root.
     pub(crate) account: Option<(&'a str, &'a str)>,
     /// The process group of the applications. Without one they run in httpd's children.
     pub(crate) daemon: Option<&'a DaemonGroup>,
     pub(crate) parts: &'a Parts,
+}
+
+/// The logs of a server.
+#[derive(Clone, Debug)]
+pub(crate) struct Logs {
+    pub(crate) error: String,
+    pub(crate) access: String,
+    /// In the words of LogFormat.
+    pub(crate) format: &'static str,
+}
+
+impl Logs {
+    /// Returns those of a server whose output goes to a terminal: files that httpd opens as its
+    /// standard output and error, pipes that lead to this tool.
+    pub(crate) fn terminal() -> Self {
+        let (access, error) = if cfg!(target_os = "linux") {
+            ("/proc/self/fd/1", "/proc/self/fd/2")
+        } else {
+            ("/dev/stdout", "/dev/stderr")
+        };
+        Self {
+            error: error.to_owned(),
+            access: access.to_owned(),
+            format: r#"%h \"%r\" %>s %B bytes %D us"#,
+        }
+    }
+
+    /// Returns those in a server root.
+    pub(crate) fn files() -> Self {
+        Self {
+            error: "logs/error_log".to_owned(),
+            access: "logs/access_log".to_owned(),
+            format: r#"%h %l %u %t \"%r\" %>s %b \"%{Referer}i\" \"%{User-Agent}i\" %D"#,
+        }
+    }
+}
+
+/// Returns the line that listens on a port of the loopback addresses.
+pub(crate) fn on_loopback(port: u16, ipv6: bool) -> String {
+    let ipv6 = if ipv6 { format!("\nListen [::1]:{port}") } else { String::new() };
+    format!("Listen 127.0.0.1:{port}{ipv6}")
 }
 
 /// The process group of `--daemon`.
@@ -106,7 +150,7 @@ impl Conf<'_> {
             None => "# As an ordinary user: its own.".to_owned(),
         };
         let extra = match &self.parts.extra_conf {
-            Some(file) => format!("\n# From --conf.\nInclude \"{}\"\n", plain(file)?),
+            Some(file) => format!("\n# More directives.\nInclude \"{}\"\n", plain(file)?),
             None => String::new(),
         };
         let server_root = plain(self.server_root)?;
@@ -126,17 +170,18 @@ impl Conf<'_> {
                      configuration says otherwise."
                 .to_owned(),
         };
-        let (access, error) = log_files();
         Ok(fill(
             TEMPLATE,
             &[
                 ("SERVER_ROOT", server_root),
-                ("LISTEN", &self.listen()),
+                ("SERVER_NAME", self.server_name),
+                ("LISTEN", self.listen),
                 ("MPM", self.mpm.name()),
                 ("LOAD_HTTPD", &self.load_lines()?),
                 ("ACCOUNT", &account),
-                ("ERROR_LOG", error),
-                ("ACCESS_LOG", access),
+                ("ERROR_LOG", &self.logs.error),
+                ("ACCESS_LOG", &self.logs.access),
+                ("LOG_FORMAT", self.logs.format),
                 ("MODULE_FILE", plain(&self.parts.module.path)?),
                 ("MODULE", &self.parts.module.symbol),
                 ("PROCESS_GROUP", &process_group),
@@ -146,15 +191,9 @@ impl Conf<'_> {
         ))
     }
 
-    fn listen(&self) -> String {
-        let port = self.port;
-        let ipv6 = if self.ipv6 { format!("\nListen [::1]:{port}") } else { String::new() };
-        format!("Listen 127.0.0.1:{port}{ipv6}")
-    }
-
     fn load_lines(&self) -> Result<String> {
         let mut lines = String::new();
-        for name in [&[self.mpm.module_name()], NEEDED].concat() {
+        for name in [&[self.mpm.module_name()], NEEDED, self.needs].concat() {
             match self.httpd.module(name).load_line(name) {
                 Some(line) => lines += &line,
                 None => bail!(
@@ -170,17 +209,8 @@ impl Conf<'_> {
     }
 }
 
-/// Files that httpd opens as its standard output and error: pipes that lead to this tool.
-fn log_files() -> (&'static str, &'static str) {
-    if cfg!(target_os = "linux") {
-        ("/proc/self/fd/1", "/proc/self/fd/2")
-    } else {
-        ("/dev/stdout", "/dev/stderr")
-    }
-}
-
 /// Returns a path as it may stand between quotes in a directive.
-fn plain(path: &Path) -> Result<&str> {
+pub(crate) fn plain(path: &Path) -> Result<&str> {
     match path.to_str() {
         Some(text) if !text.contains(['"', '\\', '\n', '$', '%']) => Ok(text),
         _ => bail!(
@@ -210,8 +240,10 @@ mod tests {
         Conf {
             httpd: &Httpd::locate()?,
             mpm,
-            port: 8081,
-            ipv6: extra.is_some(),
+            listen: &on_loopback(8081, extra.is_some()),
+            server_name: "localhost",
+            logs: &Logs::terminal(),
+            needs: &[],
             server_root: Path::new("/t/run-8081"),
             account,
             daemon: None,
@@ -255,11 +287,14 @@ mod tests {
         let httpd = Httpd::locate().unwrap();
         let group = |is_made| DaemonGroup { name: "shop".to_owned(), is_made };
         let (made_here, made_there) = (group(false), group(true));
+        let (listen, logs) = (on_loopback(8081, false), Logs::terminal());
         let conf = |daemon| Conf {
             httpd: &httpd,
             mpm: httpd.mpms()[0],
-            port: 8081,
-            ipv6: false,
+            listen: &listen,
+            server_name: "localhost",
+            logs: &logs,
+            needs: &[],
             server_root: Path::new("/t/run-8081"),
             account: None,
             daemon,

@@ -9,7 +9,7 @@ mod outline;
 mod process;
 mod root;
 
-pub(crate) use conf::{Conf, DaemonGroup, Parts, short};
+pub(crate) use conf::{Conf, DaemonGroup, Logs, MIME_TYPES, Parts, on_loopback, plain, short};
 pub(crate) use outline::Outline;
 pub(crate) use process::{Server, configtest};
 pub(crate) use root::ServerRoot;

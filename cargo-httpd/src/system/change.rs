@@ -11,7 +11,7 @@ use crate::progress::say;
 
 /// A change of some files, each of them once. Dropped before [`Change::keep`], it is taken back.
 #[derive(Debug, Default)]
-pub(super) struct Change {
+pub(crate) struct Change {
     done: Vec<Done>,
 }
 
@@ -25,7 +25,7 @@ struct Done {
 impl Change {
     /// Writes a file, which appears in one step. What a running httpd has mapped of the one before
     /// stays as it was.
-    pub(super) fn put(&mut self, path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
+    pub(crate) fn put(&mut self, path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
         let draft = beside(path, "new");
         let write = || {
             fs::create_dir_all(path.parent().unwrap_or(path))?;
@@ -56,7 +56,7 @@ impl Change {
     }
 
     /// Makes the change final.
-    pub(super) fn keep(mut self) -> Result<()> {
+    pub(crate) fn keep(mut self) -> Result<()> {
         for done in std::mem::take(&mut self.done) {
             if let Some(before) = done.before {
                 fs::remove_file(&before)

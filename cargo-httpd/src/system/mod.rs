@@ -9,5 +9,6 @@ mod installing;
 mod layout;
 mod manifest;
 
+pub(crate) use change::Change;
 pub(crate) use installing::{Installation, install, installed, uninstall};
 pub(crate) use layout::System;

@@ -23,18 +23,32 @@ impl Made {
     /// Runs `cargo httpd new NAME ARGS`. The folder is the same in every run, because cargo keeps
     /// its output by path. So the target folder does not grow.
     pub(crate) fn new(name: &str, args: &[&str]) -> Self {
+        let made = Self::empty(name);
+        let base = base();
+        fs::remove_dir(made.path()).unwrap();
+        let output = tool(&base).arg("new").arg(name).args(args).output().unwrap();
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        for file in text(&output.stdout).lines() {
+            assert!(base.join(file).is_file(), "{file} was not made");
+        }
+        made
+    }
+
+    /// An empty folder.
+    pub(crate) fn empty(name: &str) -> Self {
         static ONE: Mutex<()> = Mutex::new(());
         let one_at_a_time = ONE.lock().unwrap_or_else(PoisonError::into_inner);
         let base = base();
         let _ = fs::remove_dir_all(base.join(name));
-        fs::create_dir_all(&base).unwrap();
-        let output = tool(&base).arg("new").arg(name).args(args).output().unwrap();
-        assert!(output.status.success(), "{}", text(&output.stderr));
+        fs::create_dir_all(base.join(name)).unwrap();
         let path = base.canonicalize().unwrap().join(name);
-        for file in text(&output.stdout).lines() {
-            assert!(base.join(file).is_file(), "{file} was not made");
-        }
         Self { path, _one_at_a_time: one_at_a_time }
+    }
+
+    pub(crate) fn write(&self, name: &str, text: &str) {
+        let file = self.path.join(name);
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(file, text).unwrap();
     }
 
     pub(crate) fn path(&self) -> &Path {

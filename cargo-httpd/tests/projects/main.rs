@@ -6,6 +6,8 @@
 #[path = "../common/mod.rs"]
 #[allow(dead_code, reason = "tests/tool.rs uses the rest")]
 mod common;
+mod container;
+mod init;
 mod layouts;
 mod machine;
 mod made;

@@ -138,6 +138,22 @@ fn a_factory_makes_one() {
 }
 
 #[test]
+fn an_async_function_builds_one() {
+    async fn connected((): ()) -> Result<Router, std::io::Error> {
+        // Wakes up on another thread.
+        let text = tokio::spawn(async { "connected\n" }).await?;
+        Ok(Router::new().route("/", get(move || async move { text })))
+    }
+    let app = Factory::service_async(connected).build(&Options::new()).unwrap();
+    assert_eq!(TestRequest::get("/").call(&*app).text(), "connected\n");
+
+    let refused =
+        Factory::service_async(async |()| Err::<Router, _>(std::io::Error::other("no database")));
+    let error = refused.build(&Options::new()).err().unwrap();
+    assert!(std::error::Error::source(&error).unwrap().to_string().contains("no database"));
+}
+
+#[test]
 fn a_factory_with_options_makes_one_on_the_runtime() {
     #[derive(serde::Deserialize)]
     struct Greeting {
