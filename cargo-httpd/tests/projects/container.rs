@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::common::text;
-use crate::made::{Made, TARGET, base};
+use crate::made::{Made, base};
 
 const KIT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 const NAME: &str = "container-shop";
@@ -111,11 +111,11 @@ impl Image {
         self.folder.join(stage).join(path.trim_start_matches('/'))
     }
 
-    /// Runs what the image runs, with `address` in place of the port.
-    fn run(&self, address: &str) -> Running {
+    /// Runs what the image runs, with a socket in place of the port, and speaks HTTP on another.
+    fn run(&self, fastcgi: &str, http: &str) -> Running {
         let program = self.path(self.stages.last().unwrap(), &self.entry[0]);
-        let args = self.args.iter().map(|arg| if arg == ":9000" { address } else { arg.as_str() });
-        Running(Command::new(program).args(args).spawn().unwrap())
+        let args = self.args.iter().map(|arg| if arg == ":9000" { fastcgi } else { arg.as_str() });
+        Running(Command::new(program).args(args).args(["--http", http]).spawn().unwrap())
     }
 }
 
@@ -137,8 +137,8 @@ impl Drop for Running {
     }
 }
 
-/// Returns the response of the FastCGI program at `socket` to GET on its mount.
-fn get_by_fastcgi(socket: &Path) -> String {
+/// Returns the response of the HTTP server at `socket` to a GET below its mount.
+fn get(socket: &Path) -> String {
     let deadline = Instant::now() + Duration::from_secs(60);
     let mut connection = loop {
         match UnixStream::connect(socket) {
@@ -146,36 +146,9 @@ fn get_by_fastcgi(socket: &Path) -> String {
             Err(error) => assert!(Instant::now() < deadline, "{error}"),
         }
     };
-    let record = |kind: u8, content: &[u8]| {
-        let length = u16::try_from(content.len()).unwrap().to_be_bytes();
-        [&[1, kind, 0, 1, length[0], length[1], 0, 0], content].concat()
-    };
-    let uri = format!("/{NAME}/Jo");
-    let params: Vec<u8> = [
-        ("REQUEST_METHOD", "GET"),
-        ("REQUEST_URI", &uri),
-        ("SCRIPT_NAME", ""),
-        ("PATH_INFO", &uri),
-        ("QUERY_STRING", ""),
-        ("SERVER_NAME", "localhost"),
-        ("SERVER_PORT", "80"),
-        ("SERVER_PROTOCOL", "HTTP/1.1"),
-        ("REMOTE_ADDR", "127.0.0.1"),
-    ]
-    .iter()
-    .flat_map(|(name, value)| {
-        let lengths = [name.len(), value.len()].map(|length| u8::try_from(length).unwrap());
-        [&lengths[..], name.as_bytes(), value.as_bytes()].concat()
-    })
-    .collect();
-    // FCGI_BEGIN_REQUEST as a responder, FCGI_PARAMS, FCGI_STDIN.
-    let request = [
-        record(1, &[0, 1, 0, 0, 0, 0, 0, 0]),
-        record(4, &params),
-        record(4, &[]),
-        record(5, &[]),
-    ];
-    connection.write_all(&request.concat()).unwrap();
+    let request =
+        format!("GET /{NAME}/Jo HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    connection.write_all(request.as_bytes()).unwrap();
     let mut answer = Vec::new();
     connection.read_to_end(&mut answer).unwrap();
     String::from_utf8_lossy(&answer).into_owned()
@@ -195,10 +168,10 @@ fn a_project_of_a_git_repository_is_built_in_a_container() {
     let file = fs::read_to_string(format!("{KIT}/docs/servers/systemd/Containerfile")).unwrap();
     let file = file.replace("shop-gateway", &format!("{NAME}-gateway"));
     let image = Image::build(&file, project.path());
-    let socket = Path::new(TARGET).join("container.sock");
-    let _ = fs::remove_file(&socket);
-    let running = image.run(socket.to_str().unwrap());
-    let answer = get_by_fastcgi(&socket);
+    let [fastcgi, http] = ["fastcgi", "http"].map(|name| image.folder.join(name));
+    let running = image.run(fastcgi.to_str().unwrap(), http.to_str().unwrap());
+    let answer = get(&http);
+    assert!(fastcgi.exists(), "the program does not listen as the image says");
     assert!(answer.contains("Hello, Jo\n"), "{answer:?}");
     drop(running);
     fs::remove_dir_all(image.folder).unwrap();
