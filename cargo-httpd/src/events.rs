@@ -33,7 +33,7 @@ pub(crate) struct Events {
 #[derive(Debug)]
 pub(crate) struct Interrupted {
     signal: i32,
-    /// What was under way, and what is left of it.
+    /// The work under way, and its remains.
     while_doing: &'static str,
 }
 

@@ -102,7 +102,7 @@ pub(crate) fn install(system: &System, installation: &Installation) -> Result<Re
         let new = Installed::new(path.clone(), &bytes);
         let kept = with_suffix(&path, KEPT);
         match (before, before.map(Installed::state).transpose()?) {
-            // What `uninstall` kept comes into force again, as it would if it had never gone.
+            // A configuration that `uninstall` kept comes into force again.
             (None, _) if path == conf_file && !path.exists() && kept.exists() => {
                 change.move_to(&kept, &path)?;
                 let beside = with_suffix(&path, ".new");

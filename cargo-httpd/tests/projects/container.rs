@@ -75,7 +75,7 @@ impl Image {
             match (step, &words[..]) {
                 ("FROM", [_, "AS", name]) => image.begin(name),
                 ("FROM", [_]) => image.begin("last"),
-                ("WORKDIR", [place]) => place.clone_into(&mut image.work),
+                ("WORKDIR", [place]) => image.work = (*place).to_owned(),
                 ("COPY", [".", "."]) => {
                     let to = image.path(image.stages.last().unwrap(), &image.work);
                     fs::create_dir_all(&to).unwrap();

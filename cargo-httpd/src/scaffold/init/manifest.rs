@@ -63,10 +63,10 @@ impl Members<'_> {
 /// crate without one has none.
 pub(super) fn with_library(text: &str) -> Result<String> {
     let mut document: DocumentMut = text.parse().context("Cargo.toml is not valid TOML")?;
-    if let Some(package) = document.get_mut("package").and_then(Item::as_table_like_mut) {
-        if package.get("autolib").and_then(Item::as_bool) == Some(false) {
-            package.remove("autolib");
-        }
+    if let Some(package) = document.get_mut("package").and_then(Item::as_table_like_mut)
+        && package.get("autolib").and_then(Item::as_bool) == Some(false)
+    {
+        package.remove("autolib");
     }
     Ok(document.to_string())
 }
