@@ -188,6 +188,10 @@ impl Factory {
     /// # Errors
     ///
     /// The same as [`Factory::build`], and [`super::ErrorKind::Panic`].
+    #[cfg_attr(
+        not(any(feature = "httpd", feature = "serve")),
+        allow(dead_code, reason = "only a server uses it")
+    )]
     pub(crate) fn build_caught(&self, options: &Options) -> Result<Arc<dyn Application>> {
         panic::catch(|| self.build(options)).map_err(logger::explain).and_then(|built| built)
     }

@@ -7,6 +7,10 @@
 mod application;
 mod body;
 pub(crate) mod code;
+#[cfg_attr(
+    not(any(feature = "httpd", feature = "serve")),
+    allow(dead_code, reason = "only a server uses it")
+)]
 pub(crate) mod ending;
 mod environ;
 mod error;
@@ -16,6 +20,10 @@ mod factory;
 mod file;
 pub(crate) mod header;
 pub(crate) mod input;
+#[cfg_attr(
+    not(any(feature = "httpd", feature = "serve")),
+    allow(dead_code, reason = "only a server uses it")
+)]
 pub(crate) mod logger;
 pub mod memory;
 pub mod middleware;

@@ -102,6 +102,10 @@ pub fn handle() -> Result<Handle> {
 }
 
 /// Returns a handle of the process's runtime, if it was made in this process.
+#[cfg_attr(
+    not(any(feature = "httpd", feature = "serve")),
+    allow(dead_code, reason = "only a server uses it")
+)]
 pub(crate) fn existing() -> Option<Handle> {
     let process = lock();
     let process = process.as_ref().filter(|process| process.id == std::process::id())?;
