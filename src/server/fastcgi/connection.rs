@@ -47,7 +47,7 @@ pub(super) fn serve(worker: &mut StreamWorker, connection: &Arc<StreamConnection
                 Ok(ReadStep::Go | ReadStep::Own(_) | ReadStep::OwnEnd) => {}
                 Ok(ReadStep::More) => break,
                 Ok(ReadStep::Ready(request)) => {
-                    if let Some(refusal) = worker.refuses {
+                    if let Some(refusal) = worker.refusal() {
                         if !refuse(worker, connection, *request, refusal) {
                             return worker.process.cut(connection);
                         }
@@ -74,6 +74,7 @@ pub(super) fn serve(worker: &mut StreamWorker, connection: &Arc<StreamConnection
                 Err(Closed) => return worker.process.cut(connection),
             }
         }
+        worker.is_late = false;
         match received {
             ReadOutcome::Full => continue,
             ReadOutcome::Some if hung_up => continue,
@@ -105,7 +106,7 @@ fn refuse(
     let StreamWorker { process, states, .. } = worker;
     let mut output = Output::new();
     output.begin(Framing::Stdout(request.id));
-    put_refusal(&mut output, refusal, |head, into| head.write_cgi(into));
+    put_refusal(process, connection, &mut output, refusal, |head, into| head.write_cgi(into));
     let status = match refusal {
         Refusal::QueueFull => ProtocolStatus::OVERLOADED,
         Refusal::QueueTimeout => ProtocolStatus::REQUEST_COMPLETE,
@@ -135,6 +136,12 @@ fn refuse(
 /// Runs a request that another thread has read.
 pub(super) fn run_ready(worker: &mut StreamWorker, connection: &Arc<StreamConnection>) {
     let Some(request) = multiplexer(connection).table().ready.pop() else { return };
+    if let Some(refusal) = worker.refusal() {
+        if !refuse(worker, connection, *request, refusal) {
+            worker.process.cut(connection);
+        }
+        return;
+    }
     let mode = if request.channel.queue().over { InputMode::Over } else { InputMode::Queued };
     if let Left::Claimed(piece, _) =
         run(worker, connection, request, RecordPiece::default(), mode, false)

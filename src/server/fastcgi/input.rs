@@ -211,7 +211,7 @@ impl<'r, 'c> FastCgiInput<'r, 'c> {
         self.buffer.clear();
         let mut kept = self.inbound.connection.kept();
         self.buffer.put(&kept.rest);
-        kept.rest.clear();
+        kept.clear();
         drop(kept);
         self.piece = std::mem::take(&mut multiplexer(self.inbound.connection).table().piece);
         self.inbound.set_open(true);

@@ -48,23 +48,31 @@ pub(super) fn look(process: &Arc<StreamProcess>, refuser: &mut StreamWorker, now
     let longest_us = us(process.site.timeouts.queue);
     for (index, (since_us, connection)) in queued.iter().enumerate() {
         if now_us.saturating_sub(*since_us) >= longest_us {
-            refuse(process, refuser, connection, Refusal::QueueTimeout);
+            refuse(refuser, connection, Refusal::QueueTimeout);
         } else if index >= process.site.limits.queue {
-            refuse(process, refuser, connection, Refusal::QueueFull);
+            refuse(refuser, connection, Refusal::QueueFull);
         }
     }
 }
 
-fn refuse(
-    process: &StreamProcess,
-    refuser: &mut StreamWorker,
-    connection: &Arc<StreamConnection>,
-    refusal: Refusal,
-) {
+fn refuse(refuser: &mut StreamWorker, connection: &Arc<StreamConnection>, refusal: Refusal) {
     if !connection.claim() {
         // A thread has just become free for it.
         return;
     }
+    connection.queued_us.store(0, Ordering::Relaxed);
+    refuser.refuses = Some(refusal);
+    refuser.serve(connection, true);
+}
+
+/// Logs that a request is refused, and writes the answer.
+pub(in crate::server) fn put_refusal(
+    process: &StreamProcess,
+    connection: &StreamConnection,
+    output: &mut Output,
+    refusal: Refusal,
+    write_head: impl FnOnce(&FinalHead<'_>, &mut Vec<u8>),
+) {
     let fault = match refusal {
         Refusal::QueueFull => Fault::QueueFull,
         Refusal::QueueTimeout => Fault::QueueTimeout,
@@ -72,17 +80,6 @@ fn refuse(
     process.complain(connection, fault, Level::Error, || {
         refusal.text(&process.site.limits, &process.site.timeouts)
     });
-    connection.queued_us.store(0, Ordering::Relaxed);
-    refuser.refuses = Some(refusal);
-    refuser.serve(connection, true);
-}
-
-/// Writes the answer to a request that is refused.
-pub(in crate::server) fn put_refusal(
-    output: &mut Output,
-    refusal: Refusal,
-    write_head: impl FnOnce(&FinalHead<'_>, &mut Vec<u8>),
-) {
     let status = refusal.status();
     let body = page(status);
     let mut fields = b"Content-Type: text/html; charset=iso-8859-1\r\n".to_vec();

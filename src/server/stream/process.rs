@@ -150,15 +150,21 @@ impl StreamProcess {
         self.submit(connection, |worker, connection| worker.serve(connection, true));
     }
 
-    /// Has a thread do something for a connection.
+    /// Has a thread do something for a connection. Requests that it begins are refused if it came too
+    /// late for them.
     pub(in crate::server) fn submit(
         &self,
         connection: &Arc<StreamConnection>,
         job: impl FnOnce(&mut StreamWorker, &Arc<StreamConnection>) + Send + 'static,
     ) {
         let connection = Arc::clone(connection);
-        self.pool.submit(Box::new(move |worker| {
+        let queued_us = monotonic_us();
+        self.pool.submit(Box::new(move |worker: &mut StreamWorker| {
+            let longest_us = super::us(worker.process.site.timeouts.queue);
+            let is_late = monotonic_us().saturating_sub(queued_us) >= longest_us;
+            worker.is_late = is_late;
             WorkerPool::<Self>::catch(worker, Some(&connection), |worker| job(worker, &connection));
+            worker.is_late = false;
         }));
     }
 
@@ -233,7 +239,9 @@ pub(in crate::server) struct StreamWorker {
     pub(in crate::server) ahead: Vec<u8>,
     pub(in crate::server) params: Params,
     /// The reason for which requests are refused, and not run.
-    pub(in crate::server) refuses: Option<Refusal>,
+    pub(super) refuses: Option<Refusal>,
+    /// The thread came too late for the bytes that wait in the process.
+    pub(in crate::server) is_late: bool,
     /// The state that protocols keep for this thread.
     pub(in crate::server) states: ThreadStates,
 }
@@ -247,8 +255,14 @@ impl StreamWorker {
             ahead: Vec::new(),
             params: Params::new(),
             refuses: None,
+            is_late: false,
             states: ThreadStates::default(),
         }
+    }
+
+    /// Returns the reason for which requests are refused now, if they are.
+    pub(in crate::server) fn refusal(&self) -> Option<Refusal> {
+        self.refuses.or(self.is_late.then_some(Refusal::QueueTimeout))
     }
 
     /// Ends a connection that a panic outside of the application has broken off.

@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
 use std::time::Duration;
 
 use super::connection::{Due, StreamConnection, WatchedEvents};
@@ -30,6 +31,8 @@ const SCRAP: usize = 16 * 1024;
 pub(in crate::server) struct Sending {
     parked: Mutex<Parked>,
     is_parked: AtomicBool,
+    /// The thread with the right to write waits for the peer.
+    waits: AtomicBool,
     /// The thread that writes parked output; others only note that there is room.
     claims: Claims,
     /// The peer has to take something until then; 0 for no time.
@@ -77,6 +80,7 @@ impl Sending {
                 total,
             }),
             is_parked: AtomicBool::new(false),
+            waits: AtomicBool::new(false),
             claims: Claims::default(),
             due_us: AtomicU64::new(0),
         }
@@ -184,6 +188,7 @@ pub(in crate::server) fn send(
     }
     process.watch(connection, |watched| watched.room = false);
     connection.sending.due_us.store(0, Ordering::Release);
+    connection.sending.waits.store(true, Ordering::Release);
     while !parked.write(connection, &mut false)? {
         inbound.wait_to_write()?;
     }
@@ -191,6 +196,7 @@ pub(in crate::server) fn send(
     while !write(connection, output)? {
         inbound.wait_to_write()?;
     }
+    connection.sending.waits.store(false, Ordering::Release);
     Ok(SendOutcome::Whole)
 }
 
@@ -201,8 +207,14 @@ pub(in crate::server) fn reply(
     connection: &StreamConnection,
     output: &mut Output,
 ) -> bool {
-    // The thread that has the lock may wait for the client.
-    let Some(mut parked) = connection.sending.try_writer() else { return false };
+    let mut parked = loop {
+        match connection.sending.try_writer() {
+            Some(parked) => break parked,
+            None if connection.sending.waits.load(Ordering::Acquire) => return false,
+            // Another thread is about to give it back.
+            None => thread::yield_now(),
+        }
+    };
     output.close();
     if parked.outputs.is_empty() {
         match write(connection, output) {

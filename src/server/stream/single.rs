@@ -103,7 +103,7 @@ pub(in crate::server) fn serve(
                     if length > worker.buffer.len() as u64 {
                         worker.buffer.take_seen(connection, seen);
                     }
-                    if let Some(refusal) = worker.refuses {
+                    if let Some(refusal) = worker.refusal() {
                         return refuse(worker, connection, codec, refusal);
                     }
                     let full = received == ReadOutcome::Full;
@@ -233,7 +233,7 @@ fn refuse(
     refusal: Refusal,
 ) {
     let mut output = Output::new();
-    put_refusal(&mut output, refusal, codec.write_head);
+    put_refusal(&worker.process, connection, &mut output, refusal, codec.write_head);
     if !sending::reply(&worker.process, connection, &mut output) {
         return worker.process.forget(connection);
     }

@@ -1,6 +1,7 @@
 //! Several requests at once over one connection.
 
 use std::thread;
+use std::time::Duration;
 
 use super::Client;
 use super::client::{head, request};
@@ -113,6 +114,29 @@ fn many_in_one_breath() {
             assert_eq!(client.answer(id).text(), format!("body of {id}"));
         }
     }
+}
+
+/// The bytes of the second request are read with those of the first, and wait in the process.
+#[test]
+fn a_request_behind_another_waits_so_long_for_a_thread() {
+    let gate = Gate::default();
+    let longest = Duration::from_millis(200);
+    let harness = TestProcess::open_with(test_application(&gate), |limits, timeouts| {
+        (limits.threads, timeouts.queue) = (1, longest);
+    });
+    let mut client = Client::new(harness.unix(Protocol::FastCgi));
+    client.send(&[request(1, "/gate", b""), request(2, "/hello", b"")].concat());
+    gate.until_arrived(1);
+    thread::sleep(longest * 2);
+    gate.open();
+    assert_eq!(client.answer(1).text(), "through");
+    let late = client.answer(2);
+    assert!(late.head().contains("504 Gateway Timeout"), "{}", late.head());
+    assert_eq!(late.end.unwrap().protocol_status, ProtocolStatus::REQUEST_COMPLETE);
+    harness.line_with(&["RUST0026", "fastcgi", "200ms (--queue-timeout)", "504"]);
+    // The next one is served.
+    client.send(&request(3, "/hello", b""));
+    assert_eq!(client.answer(3).text(), "Hello, world\n");
 }
 
 /// The connection is closed behind those that run beside a response that broke off.
