@@ -25,6 +25,10 @@ fn is_good(project: &Made, path: &str, wanted: &str) {
         assert_eq!(get(running.port, path), Some((200, wanted.to_owned())), "{args:?}");
         assert_eq!(get(running.port, &running.path).map(|(status, _)| status), Some(200));
         assert_eq!(get(running.port, "/").map(|(status, _)| status), Some(404));
+        // The group has the project's name.
+        if args == ["--daemon"] {
+            project.call(&["restart-group", path.split('/').nth(1).unwrap()]);
+        }
     }
 }
 
@@ -32,6 +36,13 @@ fn is_good(project: &Made, path: &str, wanted: &str) {
 fn hello() {
     let project = Made::new("hello-shop", &[]);
     is_good(&project, "/hello-shop/Jo", "Hello, Jo\n");
+
+    // Its own configuration makes the process group.
+    project.replace("module/httpd.conf", "#Define", "Define");
+    for args in [&[][..], &["--daemon"]] {
+        let running = project.run(args);
+        assert_eq!(get(running.port, &running.path).map(|(status, _)| status), Some(200));
+    }
 
     let built = project.call(&["build", "--debug"]);
     let line = "LoadModule hello_shop_module \"";
