@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 
 use super::change::Change;
 use super::layout::System;
-use super::manifest::{Installed, Manifest, State};
+use super::manifest::{Installed, Manifest, PREVIOUS, State, with_suffix};
 use crate::fill::fill;
 
 const LOAD: &str = include_str!("../../templates/system/load.in");
@@ -101,7 +101,8 @@ pub(crate) fn install(system: &System, installation: &Installation) -> Result<Re
         let before = earlier.as_ref().and_then(|earlier| earlier.of(&path));
         let new = Installed::new(path.clone(), &bytes);
         let kept = with_suffix(&path, KEPT);
-        match (before, before.map(Installed::state).transpose()?) {
+        let state = |before| earlier.as_ref().map(|earlier| earlier.state(before));
+        match (before, before.and_then(state).transpose()?) {
             // A configuration that `uninstall` kept comes into force again.
             (None, _) if path == conf_file && !path.exists() && kept.exists() => {
                 change.move_to(&kept, &path)?;
@@ -130,6 +131,16 @@ pub(crate) fn install(system: &System, installation: &Installation) -> Result<Re
                 report.kept.push((path, remark));
                 manifest.files.push(before.clone());
                 continue;
+            }
+            // The predecessor of a module stays beside it, so that it can be put back.
+            (Some(_), Some(State::Unchanged)) if path == system.module_file(module) => {
+                let present = read(&path)?;
+                if present != bytes {
+                    let beside = with_suffix(&path, PREVIOUS);
+                    change.put(&beside, &present, mode)?;
+                    manifest.files.push(Installed::new(beside.clone(), &present));
+                    report.files.push(beside);
+                }
             }
             _ => {}
         }
@@ -177,7 +188,7 @@ pub(crate) fn uninstall(system: &System, manifest: &Manifest) -> Result<Report> 
     system.set_enabled(module, false)?;
     let mut take_out = || -> Result<()> {
         for file in &manifest.files {
-            match file.state()? {
+            match manifest.state(file)? {
                 State::Unchanged => {
                     change.remove(&file.path)?;
                     report.files.push(file.path.clone());
@@ -233,12 +244,6 @@ pub(crate) fn installed(
         ),
         _ => bail!("say which module to uninstall; installed are: {known}"),
     }
-}
-
-fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(suffix);
-    path.with_file_name(name)
 }
 
 fn remove_if_empty(folder: &Path) {

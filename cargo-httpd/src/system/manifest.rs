@@ -7,6 +7,9 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+/// The end of the name of a module's predecessor.
+pub(super) const PREVIOUS: &str = ".previous";
+
 /// One installation.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
 pub(crate) struct Manifest {
@@ -86,9 +89,27 @@ impl Manifest {
         Ok(bytes)
     }
 
+    /// Returns the state of `file`. A file that was put back by hand, out of its predecessor, counts
+    /// as unchanged.
+    pub(super) fn state(&self, file: &Installed) -> Result<State> {
+        let state = file.state()?;
+        match self.of(&with_suffix(&file.path, PREVIOUS)) {
+            Some(previous) if state == State::Changed => {
+                Installed { path: file.path.clone(), sha256: previous.sha256.clone() }.state()
+            }
+            _ => Ok(state),
+        }
+    }
+
     pub(super) fn of(&self, path: &Path) -> Option<&Installed> {
         self.files.iter().find(|file| file.path == path)
     }
+}
+
+pub(super) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(suffix);
+    path.with_file_name(name)
 }
 
 fn sha256(bytes: &[u8]) -> String {

@@ -182,7 +182,7 @@ fn conf_d() {
 
     // The next installation takes it up again.
     let said = httpd.call(&project, &["install", "--debug"]);
-    assert!(said.contains("kept, since somebody changed it"), "{said}");
+    assert!(said.contains("kept, because it was changed"), "{said}");
     assert_eq!(fs::read_to_string(&conf).unwrap(), mine);
     assert_eq!(fs::read_to_string(conf.with_extension("conf.new")).unwrap(), new);
     httpd.call(&project, &["uninstall"]);
