@@ -15,6 +15,7 @@ pub(crate) mod ending;
 mod environ;
 mod error;
 mod errors;
+pub(crate) mod escape;
 pub(crate) mod exchange;
 mod factory;
 mod file;

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, Ordering};
 use super::request::Request;
 use super::server::Server;
 use super::syslog::Syslog;
+use crate::gateway::escape::push_escaped;
 use crate::gateway::{Code, Level, panic};
 use crate::sys;
 
@@ -216,7 +217,9 @@ fn write_request(request: *mut sys::request_rec, level: Level, message: &str) {
 fn write_server(server: *mut sys::server_rec, level: i32, message: &str) {
     if server.is_null() && is_beside_parent() {
         // Nobody is to be told where standard error cannot be written to.
-        let _ = writeln!(io::stderr(), "mod_rust: {message}");
+        let mut line = String::from("mod_rust: ");
+        push_escaped(&mut line, message.as_bytes());
+        let _ = writeln!(io::stderr(), "{line}");
         return;
     }
     let message = text(message);

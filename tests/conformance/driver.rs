@@ -63,6 +63,11 @@ pub(crate) fn check_log(target: &dyn Target, cases: &[&Case], failures: &mut Str
             );
         }
     }
+    for record in target.records(Level::Info, "odd-") {
+        if record.contains(char::is_control) {
+            let _ = writeln!(failures, "--- a record has control characters: {record:?}");
+        }
+    }
     for level in [Level::Error, Level::Warn] {
         for record in target.records(level, "") {
             if !expected.iter().any(|(_, text, _)| record.contains(text)) {

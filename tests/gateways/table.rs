@@ -84,6 +84,11 @@ fn check_log(way: &Way, cases: &[Case], rows: &[&Row], failures: &mut String) {
             );
         }
     }
+    for record in way.records(Level::Info, "odd-") {
+        if record.contains(char::is_control) {
+            let _ = writeln!(failures, "--- a record has control characters: {record:?}");
+        }
+    }
     for level in [Level::Error, Level::Warn] {
         for record in way.records(level, "") {
             if !expected.keys().any(|(_, text)| record.contains(text)) {

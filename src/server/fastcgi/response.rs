@@ -9,6 +9,7 @@ use http::HeaderMap;
 
 use super::multiplexer::Channel;
 use super::piece::Inbound;
+use crate::gateway::escape::push_escaped;
 use crate::gateway::{Interest, Level, Result, Woken};
 use crate::protocol::fastcgi::{RecordKind, put_stream};
 use crate::server::site::{FinalHead, Sink};
@@ -79,8 +80,11 @@ pub(super) fn stderr(
         Level::Debug => "debug",
         _ => "trace",
     };
-    let message = beginning(message, LINE);
-    let line = format!("[{name}] {message}\n");
+    // The web server writes it as it comes.
+    let mut line = format!("[{name}] ");
+    push_escaped(&mut line, beginning(message, LINE).as_bytes());
+    line.truncate(beginning(&line, LINE).len());
+    line.push('\n');
     let mut records = Vec::with_capacity(line.len() + 16);
     put_stream(&mut records, RecordKind::STDERR, id, line.as_bytes());
     let inbound = Inbound::new(process, connection, ClientState::Whole, (false, None), Vec::new());

@@ -131,10 +131,11 @@ fn logs() -> Vec<Case> {
         .logs(Level::Error, "errors-two"),
         case(
             "control characters in the log are harmless",
-            get("/log?level=info&text=odd-%00-%1b-%07-%0d-%c3%a4-%ff-end"),
+            get("/log?level=info&text=odd-%00-%1b-%07-%0d-%c3%a4-%ff-%0a-even-end"),
             answer(),
         )
-        .logs(Level::Info, "odd-"),
+        .logs(Level::Info, "odd-")
+        .logs(Level::Info, "-even-end"),
     ];
     for (target, level, text) in [
         ("/log?level=error&text=environ-error", Level::Error, "environ-error"),

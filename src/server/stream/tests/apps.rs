@@ -159,6 +159,7 @@ pub(in crate::server) fn test_application(gate: &Gate) -> impl Application + use
             "/log" => {
                 writeln!(environ.errors(), "a line for the log")?;
                 environ.errors().log(Level::Warn, "a warning");
+                environ.errors().log(Level::Warn, "odd \u{1b}[1m\n[error] forged");
                 start(start_response)?;
                 Ok(Body::from("logged"))
             }
