@@ -2,12 +2,12 @@
 //! that is httpd's, and then lives in `server::daemon_process`.
 
 use std::ffi::CString;
-use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
+use std::os::fd::{AsRawFd as _, BorrowedFd, IntoRawFd as _, OwnedFd};
+use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, SigmaskHow, Signal};
-use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::unistd::Pid;
 
 use super::exit_status::{GAVE_UP, NOT_BUILT, NOT_SET_UP, WELL};
@@ -79,7 +79,6 @@ fn live(group: &Group, slot: usize) -> i32 {
             Box::new(move || (group.build)())
         },
         log: Arc::new(log::here),
-        on_worker_thread: signals::block_all,
         abandon: Arc::new(move |reason| {
             if reason == Reason::GenerationOver {
                 // Nobody is left to serve: that is not a fault of the applications.
@@ -139,7 +138,7 @@ fn prepare(group: &Group, kept: &[&OwnedFd]) -> Result<OwnedFd, String> {
         .map_err(|error| format!("cannot leave httpd's process group: {error}"))?;
     let signals = take_signals()?;
     let mut numbers: Vec<_> = kept.iter().map(|fd| fd.as_raw_fd()).collect();
-    numbers.push(signals.as_raw_fd());
+    numbers.extend([signals.as_raw_fd(), SIGNALS.load(Ordering::Relaxed)]);
     log::with_syslog_closed(|| close_others(&numbers));
     // SAFETY: P20: one thread, right after the fork; of shared memory it uses its group's board
     // only.
@@ -157,12 +156,27 @@ fn prepare(group: &Group, kept: &[&OwnedFd]) -> Result<OwnedFd, String> {
     Ok(signals)
 }
 
-/// Takes the MPM's handlers away, except those that write cores, and the signals that the process acts on as a descriptor.
+/// The end of the pipe that [`forward`] writes to.
+static SIGNALS: AtomicI32 = AtomicI32::new(-1);
+
+/// The process that has called [`take_signals`].
+static PROCESS: AtomicU32 = AtomicU32::new(0);
+
+/// Takes the MPM's handlers away, except those that write cores, and returns a descriptor to read the
+/// signals from that the process acts on.
+///
+/// They are caught, and not blocked for a signalfd. A program that an application starts inherits
+/// blocked and ignored signals, but has the default action of those that are caught.
 fn take_signals() -> Result<OwnedFd, String> {
-    let words = |error: nix::Error| format!("cannot set the signals up: {error}");
-    let default = SigAction::new(SigHandler::SigDfl, SaFlags::empty(), SigSet::empty());
+    let words = |error: std::io::Error| format!("cannot set the signals up: {error}");
+    let (read, write) = std::io::pipe().map_err(words)?;
+    os::set_nonblocking(&read).map_err(words)?;
+    os::set_nonblocking(&write).map_err(words)?;
+    SIGNALS.store(write.into_raw_fd(), Ordering::Relaxed);
+    PROCESS.store(std::process::id(), Ordering::Relaxed);
+    let action = |handler| SigAction::new(handler, SaFlags::SA_RESTART, SigSet::empty());
     for signal in Signal::iterator() {
-        let action = match signal {
+        let handler = match signal {
             Signal::SIGKILL | Signal::SIGSTOP => continue,
             // httpd's function for these enters CoreDumpDirectory, and lets the system write the core.
             Signal::SIGSEGV
@@ -174,25 +188,38 @@ fn take_signals() -> Result<OwnedFd, String> {
             {
                 continue;
             }
-            Signal::SIGPIPE | Signal::SIGHUP => {
-                SigAction::new(SigHandler::SigIgn, SaFlags::empty(), SigSet::empty())
+            Signal::SIGPIPE | Signal::SIGHUP => SigHandler::Handler(ignore),
+            Signal::SIGTERM | Signal::SIGINT | Signal::SIGUSR1 | Signal::SIGXCPU => {
+                SigHandler::Handler(forward)
             }
-            _ => default,
+            _ => SigHandler::SigDfl,
         };
-        // SAFETY: P13: no handler of one's own is installed, and there is one thread.
-        unsafe { nix::sys::signal::sigaction(signal, &action) }.map_err(words)?;
+        // SAFETY: P13: there is one thread; the handlers make system calls only.
+        unsafe { nix::sys::signal::sigaction(signal, &action(handler)) }
+            .map_err(|error| words(error.into()))?;
     }
-    let mut acted_on = SigSet::empty();
-    for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGUSR1, Signal::SIGXCPU] {
-        acted_on.add(signal);
+    nix::sys::signal::sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)
+        .map_err(|error| words(error.into()))?;
+    Ok(read.into())
+}
+
+/// Ignores a signal, but not on behalf of programs that the process starts.
+extern "C" fn ignore(_: libc::c_int) {}
+
+/// Hands a signal to the thread that reads it, as a record of a signalfd.
+extern "C" fn forward(number: libc::c_int) {
+    if std::process::id() != PROCESS.load(Ordering::Relaxed) {
+        // A fork that an application has made: its signals are not this process's.
+        signals::end_process_with(128 + number);
     }
-    nix::sys::signal::sigprocmask(SigmaskHow::SIG_SETMASK, Some(&acted_on), None).map_err(words)?;
-    let signals = SignalFd::with_flags(&acted_on, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)
-        .map_err(words)?;
-    signals
-        .as_fd()
-        .try_clone_to_owned()
-        .map_err(|error| format!("cannot set the signals up: {error}"))
+    let mut record = [0; os::SIGNAL_RECORD];
+    record[..4].copy_from_slice(&number.to_ne_bytes());
+    // SAFETY: P13: the process made the pipe before it caught the first signal, and never closes it.
+    let pipe = unsafe { BorrowedFd::borrow_raw(SIGNALS.load(Ordering::Relaxed)) };
+    let errno = nix::errno::Errno::last_raw();
+    // A full pipe holds signals enough.
+    let _ = rustix::io::write(pipe, &record);
+    nix::errno::Errno::set_raw(errno);
 }
 
 /// Closes every descriptor but standard ones and `kept`: listeners, other groups' sockets, keys,

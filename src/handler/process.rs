@@ -23,6 +23,16 @@ pub(super) fn start(pool: Pool<'_>) {
     if leads_nowhere() {
         lead_stdout_to_error_log();
     }
+    #[cfg(feature = "tower")]
+    {
+        use crate::gateway::service::runtime::{self, Care};
+
+        // The runtime itself is made when the first service is: most processes need none.
+        runtime::care(Care {
+            around_start: |start| signals::with_all_blocked(start),
+            in_thread: signals::block_all,
+        });
+    }
     prepare();
     pool.on_clear(|| finish(CHILD_GRACE));
 }
@@ -42,16 +52,6 @@ fn prepare() {
     });
     #[cfg(feature = "log")]
     crate::gateway::logger::offer(super::logger::install);
-    #[cfg(feature = "tower")]
-    {
-        use crate::gateway::service::runtime::{self, Care};
-
-        // The runtime itself is made when the first service is: most processes need none.
-        runtime::care(Care {
-            around_start: |start| signals::with_all_blocked(start),
-            in_thread: signals::block_all,
-        });
-    }
 }
 
 /// Returns whether the standard output is `/dev/null`: httpd has detached from its terminal.

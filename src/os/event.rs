@@ -80,14 +80,14 @@ pub(crate) fn is_at_end(pipe: impl AsFd) -> bool {
 }
 
 /// One record of a signalfd, `struct signalfd_siginfo`, in bytes. The signal's number comes first.
-const RECORD: usize = 128;
+pub(crate) const SIGNAL_RECORD: usize = 128;
 
 /// Reads the signals that wait in `fd`, a signalfd that does not block, or anything that writes the
 /// same records.
 pub(crate) fn drain_signals(fd: impl AsFd, mut each: impl FnMut(u32)) {
-    let mut records = [0_u8; 8 * RECORD];
+    let mut records = [0_u8; 8 * SIGNAL_RECORD];
     while let Ok(read) = rustix::io::read(&fd, &mut records) {
-        for record in records[..read].chunks_exact(RECORD) {
+        for record in records[..read].chunks_exact(SIGNAL_RECORD) {
             let (number, _) = record.split_at(4);
             each(u32::from_ne_bytes([number[0], number[1], number[2], number[3]]));
         }

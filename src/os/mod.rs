@@ -20,6 +20,8 @@ pub(crate) use self::board::{BoardMemory, Placed, Shape};
 pub(crate) use self::epoll::{Epoll, Ready, Trigger};
 pub use self::event::Event;
 pub(crate) use self::event::{drain_signals, is_at_end};
+#[cfg(feature = "httpd")]
+pub(crate) use self::event::SIGNAL_RECORD;
 #[cfg(feature = "serve")]
 pub(crate) use self::inherit::inherit;
 #[cfg(feature = "serve")]

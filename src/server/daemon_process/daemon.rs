@@ -38,7 +38,7 @@ pub struct Daemon {
     /// An eventfd that all processes of the group share; it is rung when one changes its state.
     /// Nobody reads it.
     pub doorbell: OwnedFd,
-    /// A signalfd for TERM, INT, USR1 and XCPU, which are blocked in all threads.
+    /// The signals TERM, INT, USR1 and XCPU that have come, as records of a signalfd.
     pub signals: Option<OwnedFd>,
     /// The group's options.
     pub options: GroupOptions,
@@ -58,8 +58,6 @@ pub struct Daemon {
     pub build: Box<BuildFn>,
     /// Lines that belong to no request.
     pub log: Arc<LogFn>,
-    /// Runs first in each worker thread.
-    pub on_worker_thread: fn(),
     /// Ends the process while it builds.
     pub abandon: Arc<AbandonFn>,
 }

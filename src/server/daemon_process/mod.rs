@@ -79,7 +79,6 @@ pub fn run(daemon: Daemon) -> Ended {
         controllers: daemon.controllers,
         applications,
         log,
-        on_worker_thread: daemon.on_worker_thread,
         recycle,
     };
     let timer = DaemonProcess::new(parts).map(Arc::new).and_then(|process| {

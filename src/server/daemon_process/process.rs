@@ -49,7 +49,6 @@ pub(super) struct DaemonProcess {
     /// The timer was told that `maximum-requests` are done.
     enough: AtomicBool,
     log: Arc<LogFn>,
-    on_worker_thread: fn(),
     refusals: AtomicU64,
     refusals_since_us: AtomicU64,
 }
@@ -64,7 +63,6 @@ pub(super) struct ProcessParts {
     pub(super) controllers: Vec<u32>,
     pub(super) applications: Arc<dyn Applications>,
     pub(super) log: Arc<LogFn>,
-    pub(super) on_worker_thread: fn(),
     pub(super) recycle: Recycle,
 }
 
@@ -98,7 +96,6 @@ impl DaemonProcess {
             drain_asked: AtomicBool::new(false),
             enough: AtomicBool::new(false),
             log: parts.log,
-            on_worker_thread: parts.on_worker_thread,
             refusals: AtomicU64::new(0),
             refusals_since_us: AtomicU64::new(0),
             options,
@@ -240,7 +237,6 @@ impl Driver for DaemonProcess {
     }
 
     fn worker(self: &Arc<Self>, seat: usize) -> DaemonWorker {
-        (self.on_worker_thread)();
         DaemonWorker::new(self, seat)
     }
 

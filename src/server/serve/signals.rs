@@ -1,4 +1,7 @@
 //! Signals as something to wait for: a descriptor that can be read when one has come.
+//!
+//! No thread blocks them. A program that an application starts would inherit that, while it has the
+//! default action of what is caught. Linux gives a signal to the main thread first.
 
 use std::io::{self, Read as _};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -6,7 +9,6 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use nix::sys::signal::{SigSet, Signal};
 pub(super) use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
 
 /// Signals that are caught from the time that this is made.
@@ -43,22 +45,6 @@ impl Signals {
         let come = self.flags.iter().filter(|(_, flag)| flag.swap(false, Ordering::AcqRel));
         come.map(|(signal, _)| *signal).collect()
     }
-}
-
-/// Keeps `signals` from the calling thread and from all that it starts from now on: a call that
-/// waits in one of them is not interrupted.
-pub(super) fn block(signals: &[i32]) {
-    // They are numbers of signals, which cannot be refused.
-    let _ = set(signals).thread_block();
-}
-
-/// Lets them come to the calling thread again.
-pub(super) fn unblock(signals: &[i32]) {
-    let _ = set(signals).thread_unblock();
-}
-
-fn set(signals: &[i32]) -> SigSet {
-    signals.iter().filter_map(|&signal| Signal::try_from(signal).ok()).collect()
 }
 
 impl AsFd for Signals {

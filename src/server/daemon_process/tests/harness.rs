@@ -137,7 +137,6 @@ impl TestProcess {
                 log.lines.lock().unwrap().push((level, line.to_owned()));
                 log.more.notify_all();
             }),
-            on_worker_thread: || {},
             abandon: Arc::new(move |reason| {
                 *abandoned.0.lock().unwrap() = Some(reason);
                 abandoned.1.notify_all();
