@@ -284,7 +284,7 @@ codes! {
         "Fix what the text names.";
     LogNotReopened = 74, Some(Level::Error), "a log cannot be reopened":
         "After SIGUSR1, the file of a log could not be opened.";
-        "Give the master's user write access to the log's folder, and `--user` to the file.";
+        "Give the master's user write access to the log's folder. Remove another user's link or file.";
     WorkerStopped = 75, Some(Level::Warn), "a worker process was ended":
         "A signal ended a worker that was already stopping.";
         "None is needed; for signal 9, see RUST0037.";

@@ -19,9 +19,9 @@ mod socket;
 pub(crate) use self::board::{BoardMemory, Placed, Shape};
 pub(crate) use self::epoll::{Epoll, Ready, Trigger};
 pub use self::event::Event;
-pub(crate) use self::event::{drain_signals, is_at_end};
 #[cfg(feature = "httpd")]
 pub(crate) use self::event::SIGNAL_RECORD;
+pub(crate) use self::event::{drain_signals, is_at_end};
 #[cfg(feature = "serve")]
 pub(crate) use self::inherit::inherit;
 #[cfg(feature = "serve")]
@@ -29,7 +29,7 @@ pub(crate) use self::inherit::keep_on_exec;
 pub use self::process::{Signal, monotonic_us};
 pub(crate) use self::process::{cpu_us, exists, resident_bytes, wall_us};
 pub(crate) use self::shared::{wait_while, wake_all};
-#[cfg(test)]
+#[cfg(any(test, feature = "serve"))]
 pub(crate) use self::socket::receive_with_descriptor;
 pub use self::socket::{PeerCredentials, peer};
 pub(crate) use self::socket::{

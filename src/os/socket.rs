@@ -121,7 +121,7 @@ pub(crate) fn look(socket: impl AsFd, buffer: &mut [u8]) -> io::Result<Option<us
 /// # Errors
 ///
 /// Those of `recvmsg(2)`.
-#[cfg(test)]
+#[cfg(any(test, feature = "serve"))]
 pub(crate) fn receive_with_descriptor(
     socket: impl AsFd,
     buffer: &mut [u8],

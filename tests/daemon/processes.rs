@@ -88,6 +88,18 @@ mpm_tests! {
         assert!(listening[0][7].contains(".app."), "{listening:?}");
 
         for &pid in &pids {
+            // A program that an application starts inherits what is blocked and ignored.
+            for task in std::fs::read_dir(format!("/proc/{pid}/task")).unwrap() {
+                let status = std::fs::read_to_string(task.unwrap().path().join("status")).unwrap();
+                for state in ["SigBlk:", "SigIgn:"] {
+                    let mask = status.lines().find_map(|line| line.strip_prefix(state)).unwrap();
+                    let mask = u64::from_str_radix(mask.trim(), 16).unwrap();
+                    // HUP, INT, USR1, USR2, PIPE, TERM, CHLD, XCPU. The C library has some of its own.
+                    for signal in [1, 2, 10, 12, 13, 15, 17, 24] {
+                        assert_eq!(mask & 1 << (signal - 1), 0, "{signal}, {state} in {status}");
+                    }
+                }
+            }
             assert_eq!(proc::title(pid).unwrap(), "(rust:app)");
             // Its own timer and three workers; those of the application's runtime are its business.
             assert!(proc::threads(pid).unwrap() >= 4);

@@ -40,8 +40,12 @@ fn mistakes_are_reported_before_it_listens() {
         (&["--scgi", &file], 1, "the path exists and is not a socket"),
         (&["--scgi", "/nowhere/x.sock"], 1, "--scgi /nowhere/x.sock: No such file or directory"),
         (&["--scgi", "fd:77"], 1, "--scgi fd:77: descriptor 77 is not open"),
-        (&["--scgi", ":0", "--log", "/nowhere/log"], 1, "--log /nowhere/log: No such file"),
-        (&["--scgi", ":0", "--pid-file", "/nowhere/pid"], 1, "--pid-file /nowhere/pid: No such"),
+        (&["--scgi", ":0", "--log", "/nowhere/log"], 1, "--log \"/nowhere/log\": No such file"),
+        (
+            &["--scgi", ":0", "--pid-file", "/nowhere/pid"],
+            1,
+            "--pid-file \"/nowhere/pid\": No such",
+        ),
     ] {
         let (status, stderr) = fails(arguments);
         assert!(stderr.contains(expected), "{arguments:?}: {stderr}");

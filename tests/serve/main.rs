@@ -15,3 +15,4 @@ mod options;
 mod processes;
 mod program;
 mod restart;
+mod user;

@@ -8,10 +8,65 @@ use std::time::Duration;
 
 use httpd_testkit::WebServer;
 
-use crate::program::{PATIENCE, Program, Signal};
+use crate::program::{Folder, PATIENCE, Program, Signal, stage};
 
 /// The number of restarts of the program. `MOD_RUST_RESTARTS` sets another number.
 const RESTARTS: u32 = 5;
+
+/// Asks nginx for a path and returns the answer, its head too.
+fn get(server: SocketAddr, path: &str) -> String {
+    let mut stream = TcpStream::connect(server).expect("nginx listens");
+    stream.set_read_timeout(Some(PATIENCE)).expect("a socket");
+    let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).expect("nginx reads");
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).expect("nginx answers");
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+/// A program whose name is also the last segment of a URL, over every protocol. nginx lets clients in
+/// below two paths only.
+#[test]
+fn a_program_named_like_its_mount_is_no_way_around_an_access_rule() {
+    let folder = Folder::new();
+    let path = folder.path("shop");
+    std::os::unix::fs::symlink(stage(), &path).unwrap();
+    let protocols = ["fastcgi", "scgi", "uwsgi"];
+    let mut arguments = vec!["--mount", "/=stage", "--mount", "/shop=stage"];
+    let options = protocols.map(|protocol| format!("--{protocol}"));
+    arguments.extend(options.iter().flat_map(|option| [&**option, "127.0.0.1:0"]));
+    let program = Program::start_at(&path, &arguments);
+    for protocol in protocols {
+        let pass = format!("{protocol}_pass {}", program.address(protocol));
+        let name = if protocol == "fastcgi" { "$fastcgi_script_name" } else { "$uri" };
+        let pass = format!(
+            "include {protocol}_params; {protocol}_param SCRIPT_NAME {name}; \
+             {protocol}_param PATH_INFO \"\"; {pass};"
+        );
+        let conf = format!(
+            "location / {{ deny all; }} location /shop {{ {pass} }} location /public/ {{ {pass} }}"
+        );
+        let nginx = WebServer::nginx().conf(&conf).start();
+        let answer = get(nginx.addr(), "/");
+        assert!(answer.starts_with("HTTP/1.1 403 "), "{protocol}: {answer}");
+        for (url, mount, rest) in [
+            ("/shop", "/shop", None),
+            ("/shop/a", "/shop", Some("/a")),
+            ("/public/shop", "", Some("/public/shop")),
+            ("/public/shop/a", "", Some("/public/shop/a")),
+        ] {
+            let answer = get(nginx.addr(), url);
+            let has = |line: String| answer.contains(&line);
+            let case = format!("{protocol} {url}: {answer}");
+            assert!(has(format!("\nSCRIPT_NAME={mount}\n")), "{case}");
+            match rest {
+                Some(rest) => assert!(has(format!("\nPATH_INFO={rest}\n")), "{case}"),
+                None => assert!(!has("\nPATH_INFO=".into()), "{case}"),
+            }
+        }
+    }
+    program.stop();
+}
 
 /// Sends a POST, which nginx never repeats, and returns the first line of the answer.
 fn post(server: SocketAddr) -> String {

@@ -41,6 +41,8 @@ pub(crate) enum Sent {
     NoBody,
     /// A request with its body.
     Body,
+    /// A request with its body, for an application that does not read it.
+    BodyUnread,
     /// A whole request of a connection that may be kept.
     Whole,
     /// A whole request for a large response, which is not read.
@@ -75,6 +77,8 @@ const ROWS: &[Row] = &[
     row(("--keep-alive", "400ms"), Sent::Whole, ("RUST0053", ""), &[FastCgi, Http1, Http2]),
     row(("--send-timeout", "400ms"), Sent::Unread, ("RUST0056", ""), LISTENING),
     row(("--max-body", "2"), Sent::Body, ("RUST0004", "413"), ALL),
+    // HTTP/2 does not tell the length here.
+    row(("--max-body", "2"), Sent::BodyUnread, ("RUST0004", "413"), &[FastCgi, Scgi, Uwsgi, Http1]),
     row(("--max-head", "1K"), Sent::LongHead, ("RUST0054", ""), STREAM),
     row(("--max-head", "8K"), Sent::LongHead, ("", "431"), &[Http1, Http2]),
 ];
@@ -101,6 +105,7 @@ impl Protocol {
             }
             Sent::HalfAHead => self.request("/echo", sent)[..10].to_vec(),
             Sent::Unread => self.request("/huge", sent),
+            Sent::BodyUnread => self.request("/away", Sent::Body),
             _ => self.request("/echo", sent),
         }
     }

@@ -1,5 +1,7 @@
 //! Master and workers: who serves, who is replaced, how they end.
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt};
 use std::os::unix::net::UnixListener;
 use std::process::Command;
@@ -179,6 +181,36 @@ fn a_socket_that_another_program_has_by_now_stays() {
     program.stop();
     assert_eq!(std::fs::symlink_metadata(&path).unwrap().ino(), inode);
     drop(other);
+}
+
+/// A program that an application starts can be ended, over each engine.
+#[test]
+fn programs_of_the_application_have_no_signals_blocked_or_ignored() {
+    let program = Program::start(&["--scgi", "127.0.0.1:0", "--http", "127.0.0.1:0"]);
+    let scgi = client::get(&program.address("scgi"), "/child").unwrap().body;
+    let mut stream = TcpStream::connect(program.address("http")).unwrap();
+    stream.write_all(b"GET /child HTTP/1.0\r\n\r\n").unwrap();
+    let mut http = String::new();
+    stream.read_to_string(&mut http).unwrap();
+    program.stop();
+    let mut command = Command::new(stage());
+    command.envs([
+        ("GATEWAY_INTERFACE", "CGI/1.1"),
+        ("REQUEST_METHOD", "GET"),
+        ("PATH_INFO", "/child"),
+    ]);
+    let cgi = Program::run(command).end().stdout;
+    for (name, status) in [("scgi", scgi), ("http", http), ("cgi", cgi)] {
+        for state in ["SigBlk:", "SigIgn:"] {
+            let mask = status.lines().find_map(|line| line.strip_prefix(state));
+            let mask = mask.unwrap_or_else(|| panic!("{name}: {status}")).trim();
+            let mask = u64::from_str_radix(mask, 16).unwrap();
+            for signal in [Signal::HUP, Signal::INT, Signal::TERM, Signal::USR1, Signal::USR2] {
+                let bit = 1 << (signal.as_raw() - 1);
+                assert_eq!(mask & bit, 0, "{name}: {state} {signal:?} in {mask:x}");
+            }
+        }
+    }
 }
 
 /// Only root can become another user.

@@ -127,6 +127,11 @@ fn stage<'x>(
             log::info!("a record of a crate's");
             text(start_response, b"logged".to_vec())
         }
+        // The state of signals in a program that the application starts.
+        b"/child" => {
+            let child = std::process::Command::new("/bin/cat").arg("/proc/self/status").output();
+            text(start_response, child.map_err(|error| Error::new(error.to_string()))?.stdout)
+        }
         b"/fail" => Err(Error::new("it does not work")),
         b"/late" => {
             let mut writer = start_response.start(200, [("Content-Type", "text/plain")])?;

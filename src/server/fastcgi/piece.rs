@@ -54,13 +54,16 @@ pub(super) struct Scan {
     /// The number of bytes of the header that have come.
     have: usize,
     over: bool,
+    /// The content of the records so far, in bytes.
+    body: u64,
 }
 
 impl Scan {
     /// From within this record on.
     pub(super) const fn new(id: u16, piece: RecordPiece) -> Self {
         let skip = piece.content + piece.padding;
-        Self { id, skip, header: [0; HEADER], have: 0, over: false }
+        let body = piece.content as u64;
+        Self { id, skip, header: [0; HEADER], have: 0, over: false, body }
     }
 
     const fn is_over(&self) -> bool {
@@ -91,6 +94,9 @@ impl Scan {
             };
             self.skip = header.size() - HEADER;
             let is_own = header.request_id == self.id;
+            if is_own {
+                self.body += u64::from(header.content_length);
+            }
             let is_end = header.kind == RecordKind::STDIN && header.content_length == 0;
             self.over = is_own && (is_end || header.kind == RecordKind::ABORT_REQUEST);
         }
@@ -107,5 +113,9 @@ impl BodyEnd for Option<Scan> {
 
     fn is_here(&self) -> bool {
         self.is_none_or(|scan| scan.is_over())
+    }
+
+    fn body(&self) -> u64 {
+        self.map_or(0, |scan| scan.body)
     }
 }

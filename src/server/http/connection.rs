@@ -10,10 +10,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
+use super::forwarded::TrustedProxies;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
-use ipnet::IpNet;
 use rustix::net::AddressFamily;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
@@ -48,7 +48,7 @@ pub(crate) struct HttpListener {
 pub(crate) fn run(
     site: Arc<Site>,
     listeners: Vec<HttpListener>,
-    trusted: Vec<IpNet>,
+    trusted: TrustedProxies,
     drain: &Event,
 ) -> io::Result<()> {
     let graceful = site.timeouts.graceful;

@@ -5,10 +5,10 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::forwarded::TrustedProxies;
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, StatusCode, Version, header};
 use hyper::body::Incoming;
-use ipnet::IpNet;
 use tokio::sync::oneshot;
 
 use super::body::{Broken, ParkedOutput, ResponseBody, ResponseOutput};
@@ -28,7 +28,7 @@ const H2_PIECE: usize = 16 * 1024;
 /// The part that all requests share.
 pub(super) struct ServerState {
     pub(super) site: Arc<Site>,
-    pub(super) trusted: Vec<IpNet>,
+    pub(super) trusted: TrustedProxies,
     pub(super) executor: Arc<Executor>,
     pub(super) parked: Arc<ParkedOutput>,
     /// The process is to end: connections of HTTP/1 are not kept.

@@ -17,6 +17,7 @@ mod variables;
 mod wait;
 
 pub(crate) use self::connection::{HttpListener, run};
+pub(crate) use self::forwarded::TrustedProxies;
 
 #[cfg(test)]
 mod tests;

@@ -4,9 +4,8 @@ use std::net::SocketAddr;
 
 use http::request::Parts;
 use http::{HeaderName, Method, Version, header};
-use ipnet::IpNet;
 
-use super::forwarded::{Origin, origin};
+use super::forwarded::{Origin, TrustedProxies, origin};
 use super::path::{self, PathRefusal};
 use crate::protocol::params::Params;
 
@@ -37,7 +36,7 @@ pub(super) enum Unfit {
 pub(super) fn write(
     parts: &Parts,
     ends: Ends,
-    trusted: &[IpNet],
+    trusted: &TrustedProxies,
     into: &mut Params,
 ) -> Result<(), Unfit> {
     if parts.method == Method::CONNECT {
@@ -180,7 +179,9 @@ mod tests {
         };
         let (parts, ()) = request.body(()).unwrap().into_parts();
         let mut params = Params::new();
-        write(&parts, ends, &["192.0.2.0/24".parse().unwrap()], &mut params).map(|()| params)
+        let networks = vec!["192.0.2.0/24".parse().unwrap()];
+        let trusted = TrustedProxies { networks, host: true };
+        write(&parts, ends, &trusted, &mut params).map(|()| params)
     }
 
     fn text<'p>(params: &'p Params, key: &str) -> &'p str {

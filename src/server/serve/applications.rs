@@ -15,6 +15,7 @@ use crate::server::site::{Mount, Mounts};
 pub(super) fn mounts(
     gateway: &Gateway,
     wanted: &[String],
+    prefix: Option<&str>,
 ) -> Result<Vec<(String, String)>, String> {
     if gateway.applications.is_empty() {
         return Err("the program has no application".into());
@@ -40,6 +41,12 @@ pub(super) fn mounts(
     if mounts.is_empty() {
         return Err(format!("no mount; expected --mount PATH=APP with one of {}", gateway.names()));
     }
+    if let Some(prefix) = prefix {
+        check_path("--url-prefix", prefix)?;
+        for (path, _) in &mut mounts {
+            path.insert_str(0, prefix.trim_end_matches('/'));
+        }
+    }
     Ok(mounts)
 }
 
@@ -49,11 +56,7 @@ fn mount(
     path: &str,
     name: &str,
 ) -> Result<(String, String), String> {
-    if !path.starts_with('/') || path.contains(['?', '#', '\0']) || path.contains("//") {
-        return Err(format!(
-            "{what}: path \"{path}\": not usable; expected a decoded path with a leading slash"
-        ));
-    }
+    check_path(what, path)?;
     if gateway.find(name).is_none() {
         return Err(format!(
             "{what}: application \"{name}\": unknown; expected one of {}",
@@ -61,6 +64,15 @@ fn mount(
         ));
     }
     Ok((path.into(), name.into()))
+}
+
+fn check_path(what: &str, path: &str) -> Result<(), String> {
+    if !path.starts_with('/') || path.contains(['?', '#', '\0']) || path.contains("//") {
+        return Err(format!(
+            "{what}: path \"{path}\": not usable; expected a decoded path with a leading slash"
+        ));
+    }
+    Ok(())
 }
 
 /// Each application's options, checked.

@@ -94,6 +94,7 @@ fn command(gateway: &Gateway) -> Command {
             flag("mount", "PATH=APP", "Mounts an application; replaces the program's own mounts")
                 .action(ArgAction::Append),
         )
+        .arg(flag("url-prefix", "PATH", "Puts this path before each mount"))
         .arg(
             flag("option", "[APP:]KEY=VALUE", "Sets an option of applications")
                 .action(ArgAction::Append),
@@ -112,6 +113,11 @@ fn command(gateway: &Gateway) -> Command {
         .arg(
             flag("max-body", "SIZE", "Largest request body; 0 for no limit")
                 .default_value("0")
+                .value_parser(units::size),
+        )
+        .arg(
+            flag("max-spool", "SIZE", "Largest size of a worker's files with request bodies")
+                .default_value("1G")
                 .value_parser(units::size),
         )
         .arg(time("head-timeout", "20s", "Longest wait for a whole request head"))
@@ -137,6 +143,13 @@ fn command(gateway: &Gateway) -> Command {
                 "Trusts X-Forwarded-* headers of this address or network (HTTP)",
             )
             .action(ArgAction::Append),
+        );
+        command = command.arg(
+            Arg::new("forwarded-host")
+                .long("forwarded-host")
+                .action(ArgAction::SetTrue)
+                .requires("trusted-proxy")
+                .help("Trusts their X-Forwarded-Host too (HTTP)"),
         );
     }
     command
@@ -193,6 +206,7 @@ fn config(gateway: &Gateway, matches: &ArgMatches) -> Result<ProgramConfig, Stri
             queue: number("queue-size"),
             head: *matches.get_one::<usize>("max-head").expect("it has a default"),
             body: Some(body).filter(|&body| body > 0),
+            spool: *matches.get_one::<u64>("max-spool").expect("it has a default"),
             ..Limits::default()
         },
         timeouts: Timeouts {
@@ -204,10 +218,13 @@ fn config(gateway: &Gateway, matches: &ArgMatches) -> Result<ProgramConfig, Stri
             graceful: time("graceful-timeout"),
         },
         start_timeout: time("start-timeout"),
-        mounts: applications::mounts(gateway, &all("mount"))?,
+        mounts: applications::mounts(gateway, &all("mount"), text("url-prefix"))?,
+        has_prefix: text("url-prefix").is_some(),
         options: applications::options(gateway, &all("option"))?,
         #[cfg(feature = "http-server")]
         trusted: all("trusted-proxy").iter().map(|text| network(text)).collect::<Result<_, _>>()?,
+        #[cfg(feature = "http-server")]
+        forwarded_host: matches.get_flag("forwarded-host"),
         #[cfg(feature = "fastcgi")]
         web_servers: web_servers(std::env::var("FCGI_WEB_SERVER_ADDRS").ok().as_deref())?,
         log: LogTarget::parse(text("log").unwrap_or("-")),

@@ -48,6 +48,8 @@ fn options_come_from_both() {
             "{error}"
         );
     }
+    let config = read(&["--url-prefix", "/a/"], None).unwrap();
+    assert_eq!(config.mounts, [("/a/".into(), "shop".into()), ("/a/admin".into(), "admin".into())]);
     let config = read(&["--option", "colour=3", "--option", "admin:colour=4"], None).unwrap();
     assert_eq!(config.options[0].get("colour"), None);
     assert_eq!(config.options[1].get("colour"), Some("4"));
@@ -61,6 +63,8 @@ fn mistakes_are_reported() {
         (&["--mount", "/x"], "expected PATH=APP"),
         (&["--mount", "x=shop"], "expected a decoded path with a leading slash"),
         (&["--mount", "/x=shp"], "application \"shp\": unknown; expected one of shop, admin"),
+        (&["--url-prefix", "x"], "--url-prefix: path \"x\": not usable; expected"),
+        (&["--forwarded-host"], "--trusted-proxy"),
         (&["--option", "colour"], "expected KEY=VALUE"),
         (&["--option", "color=1"], "option \"color\": unknown to every application"),
         (

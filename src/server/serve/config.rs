@@ -35,10 +35,15 @@ pub(super) struct ProgramConfig {
     pub(super) start_timeout: Duration,
     /// Paths with the names of applications.
     pub(super) mounts: Vec<(String, String)>,
+    /// The mounts have `--url-prefix` in front of them.
+    pub(super) has_prefix: bool,
     /// Each application's, by its place among the program's.
     pub(super) options: Vec<Options>,
     #[cfg(feature = "http-server")]
     pub(super) trusted: Vec<ipnet::IpNet>,
+    /// `--forwarded-host`.
+    #[cfg(feature = "http-server")]
+    pub(super) forwarded_host: bool,
     /// From FCGI_WEB_SERVER_ADDRS: who may connect to FastCGI listeners; empty for all.
     #[cfg(feature = "fastcgi")]
     pub(super) web_servers: Vec<IpAddr>,

@@ -1,25 +1,43 @@
-//! The messages of master and worker: the worker says that it is ready, or why it is not; the end
-//! of either is the end of the line.
+//! The messages of master and worker: the worker says that it is ready, or why it is not, and the
+//! master hands it the files of logs; the end of either is the end of the line.
 
+use std::fs::File;
 use std::io::{self, Read as _, Write as _};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
+use std::sync::Arc;
 
 use super::listen::Bound;
+use super::logs::{LogKind, Logs};
 use crate::os;
 use crate::server::site::Mode;
 
 /// The variable that makes a process a worker: the master's id, the number of its line to the
-/// master, then `protocol:number` of each listener.
+/// master, then `protocol:number` of each listener and `log:number` of each log that is a file.
 pub(super) const VARIABLE: &str = "MOD_RUST_WORKER";
 
 /// The value of [`VARIABLE`].
-pub(super) fn variable(line: &UnixStream, listeners: &[Bound]) -> String {
+pub(super) fn variable(
+    line: &UnixStream,
+    listeners: &[Bound],
+    logs: &[(LogKind, Arc<File>)],
+) -> String {
     let mut value = format!("{} {}", std::process::id(), line.as_raw_fd());
     for listener in listeners {
         value += &format!(" {}:{}", listener.protocol.name(), listener.socket.as_raw_fd());
     }
+    for (kind, file) in logs {
+        value += &format!(" {}:{}", kind.name(), file.as_raw_fd());
+    }
     value
+}
+
+/// The things that a worker has from its master.
+#[derive(Debug)]
+pub(super) struct Handed {
+    pub(super) channel: WorkerChannel,
+    pub(super) listeners: Vec<Bound>,
+    pub(super) logs: Vec<(LogKind, File)>,
 }
 
 /// Whether `value` is meant for this process, and not for a worker whose application started it.
@@ -38,7 +56,7 @@ pub(super) fn is_meant(value: &str) -> bool {
 /// # Errors
 ///
 /// When it is not what a master writes.
-pub(super) fn read_variable(value: &str) -> Result<(WorkerChannel, Vec<Bound>), String> {
+pub(super) fn read_variable(value: &str) -> Result<Handed, String> {
     let wrong = || format!("{VARIABLE}={value}: only the program itself sets this");
     let inherit = |number: &str| {
         let number = number.parse().map_err(|_| wrong())?;
@@ -46,15 +64,19 @@ pub(super) fn read_variable(value: &str) -> Result<(WorkerChannel, Vec<Bound>), 
     };
     let mut words = value.split(' ').skip(1);
     let line = inherit(words.next().unwrap_or_default())?;
-    let mut listeners = Vec::new();
+    let (mut listeners, mut logs) = (Vec::new(), Vec::new());
     for word in words {
         let (name, number) = word.split_once(':').ok_or_else(wrong)?;
+        if let Some(kind) = LogKind::ALL.into_iter().find(|kind| kind.name() == name) {
+            logs.push((kind, File::from(inherit(number)?)));
+            continue;
+        }
         let all = [Mode::FastCgi, Mode::Scgi, Mode::Uwsgi, Mode::Http];
         let protocol = all.into_iter().find(|mode| mode.name() == name).ok_or_else(wrong)?;
         let listener = Bound::adopt(protocol, inherit(number)?);
         listeners.push(listener.map_err(|error| format!("{VARIABLE}={value}: {error}"))?);
     }
-    Ok((WorkerChannel { stream: UnixStream::from(line) }, listeners))
+    Ok(Handed { channel: WorkerChannel { stream: UnixStream::from(line) }, listeners, logs })
 }
 
 /// The worker's end.
@@ -71,6 +93,17 @@ impl WorkerChannel {
 
     pub(super) fn failed(&self, why: &str) {
         let _ = (&self.stream).write_all(format!("failed {}\n", why.replace('\n', " ")).as_bytes());
+    }
+
+    /// Takes the files of logs that the master has opened anew.
+    pub(super) fn take_logs(&self, logs: &Logs) {
+        let mut name = [0; 1];
+        while let Ok(Some((1, file))) = os::receive_with_descriptor(&self.stream, &mut name) {
+            let kind = LogKind::ALL.into_iter().find(|kind| mark(*kind) == name[0]);
+            if let (Some(kind), Some(file)) = (kind, file) {
+                logs.replace(kind, file.into());
+            }
+        }
     }
 
     /// Whether the master is gone.
@@ -94,6 +127,14 @@ pub(super) struct MasterChannel {
     pub(super) is_closed: bool,
 }
 
+/// The byte that a log's file comes with.
+const fn mark(kind: LogKind) -> u8 {
+    match kind {
+        LogKind::Program => b'l',
+        LogKind::Access => b'a',
+    }
+}
+
 /// A worker's message.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum WorkerMessage {
@@ -105,6 +146,19 @@ impl MasterChannel {
     pub(super) fn new(stream: UnixStream) -> io::Result<Self> {
         stream.set_nonblocking(true)?;
         Ok(Self { stream, said: Vec::new(), is_closed: false })
+    }
+
+    /// Hands the files of logs to the worker.
+    pub(super) fn hand_logs(&self, logs: &Logs) {
+        for kind in LogKind::ALL {
+            let Some(file) = logs.file(kind) else { continue };
+            match os::send_with_descriptor(&self.stream, &[mark(kind)], file.as_fd()) {
+                Ok(Some(_)) => {}
+                Ok(None) => logs.complain(kind, &io::ErrorKind::WouldBlock.into()),
+                // The worker is gone.
+                Err(_) => return,
+            }
+        }
     }
 
     /// Returns the messages since the last call.
@@ -147,7 +201,7 @@ mod tests {
         assert!(!is_meant("1000000000 1000000"));
         assert!(is_meant(&format!("{} 1000000", std::os::unix::process::parent_id())));
         let (one, _other) = UnixStream::pair().unwrap();
-        assert!(is_meant(&variable(&one, &[])), "the master is gone, its line is there");
+        assert!(is_meant(&variable(&one, &[], &[])), "the master is gone, its line is there");
     }
 
     #[test]

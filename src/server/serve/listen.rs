@@ -1,14 +1,12 @@
 //! Listening sockets: bound, or inherited.
 
 use std::ffi::OsStr;
-use std::fs;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
 use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rustix::net::{
     AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, getsockname, listen, socket_with,
@@ -17,6 +15,7 @@ use rustix::net::{
 
 use super::address::Address;
 use super::config::{ProgramConfig, Wanted};
+use super::place::{self, OwnFile, Place};
 use crate::os;
 use crate::server::site::Mode;
 
@@ -31,7 +30,7 @@ pub(super) struct Bound {
     /// Its address, for people.
     pub(super) name: String,
     /// Removed when this is dropped.
-    _file: Option<SocketFile>,
+    _file: Option<OwnFile>,
 }
 
 impl Bound {
@@ -65,7 +64,7 @@ impl Bound {
         Self::of(protocol, socket, None)
     }
 
-    fn of(protocol: Mode, socket: OwnedFd, file: Option<SocketFile>) -> io::Result<Self> {
+    fn of(protocol: Mode, socket: OwnedFd, file: Option<OwnFile>) -> io::Result<Self> {
         if !is_listening(&socket) {
             let text = "it is not a socket that listens for connections";
             return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
@@ -124,31 +123,30 @@ fn all_interfaces(port: u16) -> io::Result<OwnedFd> {
     }
 }
 
-fn unix(path: &Path, config: &ProgramConfig) -> io::Result<(OwnedFd, SocketFile)> {
-    remove_stale(path)?;
+fn unix(path: &Path, config: &ProgramConfig) -> io::Result<(OwnedFd, OwnFile)> {
+    let place = Place::find(path)?;
+    remove_stale(&place, path)?;
     let flags = SocketFlags::CLOEXEC;
     let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
     bind(&socket, &SocketAddrUnix::new(path)?)?;
-    let metadata = fs::symlink_metadata(path)?;
-    let file = SocketFile { path: path.to_owned(), device: metadata.dev(), inode: metadata.ino() };
     // Nobody can connect before `listen`, whatever the mode was up to here.
-    if let Some(privileges) = &config.privileges {
-        privileges.give(path)?;
-    }
-    if let Some(mode) = config.socket_mode {
-        fs::set_permissions(path, fs::Permissions::from_mode(mode))?;
-    }
+    let file = place.own_socket(|file| {
+        if let Some(privileges) = &config.privileges {
+            privileges.give(file)?;
+        }
+        config.socket_mode.map_or(Ok(()), |mode| place::set_mode(file, mode))
+    })?;
     listen(&socket, BACKLOG)?;
     Ok((socket, file))
 }
 
 /// Removes a socket that nobody listens at any more.
-fn remove_stale(path: &Path) -> io::Result<()> {
-    let metadata = match fs::symlink_metadata(path) {
+fn remove_stale(place: &Place, path: &Path) -> io::Result<()> {
+    let status = match place.status() {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        metadata => metadata?,
+        status => status?,
     };
-    if !metadata.file_type().is_socket() {
+    if !place::is_socket(&status) {
         return Err(io::Error::new(
             io::ErrorKind::AlreadyExists,
             "the path exists and is not a socket",
@@ -156,26 +154,7 @@ fn remove_stale(path: &Path) -> io::Result<()> {
     }
     match UnixStream::connect(path) {
         Ok(_) => Err(io::Error::new(io::ErrorKind::AddrInUse, "another program listens there")),
-        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => fs::remove_file(path),
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => place.remove(),
         Err(error) => Err(error),
-    }
-}
-
-/// A Unix socket's name in the file system.
-#[derive(Debug)]
-struct SocketFile {
-    path: PathBuf,
-    device: u64,
-    inode: u64,
-}
-
-impl Drop for SocketFile {
-    /// It may be another program's by now.
-    fn drop(&mut self) {
-        let is_own = fs::symlink_metadata(&self.path)
-            .is_ok_and(|file| file.dev() == self.device && file.ino() == self.inode);
-        if is_own {
-            let _ = fs::remove_file(&self.path);
-        }
     }
 }

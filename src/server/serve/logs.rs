@@ -1,11 +1,17 @@
 //! The logs of a process.
+//!
+//! The master opens their files and hands the descriptors to its workers: at their start, and again
+//! after SIGUSR1. So no worker has to find a file that root has made, and root follows no path on a
+//! worker's behalf.
 
+use std::fs::File;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
 use super::config::{LogTarget, ProgramConfig};
-use crate::gateway::{Code, Level};
+use super::place::Place;
+use crate::gateway::Code;
 use crate::server::site::{AccessLog, Log};
 
 /// The program's log and the access log.
@@ -15,61 +21,111 @@ pub(super) struct Logs {
     pub(super) access: Option<Arc<AccessLog>>,
 }
 
+/// One of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum LogKind {
+    Program,
+    Access,
+}
+
+impl LogKind {
+    pub(super) const ALL: [Self; 2] = [Self::Program, Self::Access];
+
+    /// Returns the name of the option.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Program => "log",
+            Self::Access => "access-log",
+        }
+    }
+
+    /// Returns the path of the log's file, if it is one.
+    fn path(self, config: &ProgramConfig) -> Option<&Path> {
+        let target = match self {
+            Self::Program => Some(&config.log),
+            Self::Access => config.access.as_ref(),
+        };
+        match target? {
+            LogTarget::Standard => None,
+            LogTarget::File(path) => Some(path),
+        }
+    }
+}
+
 impl Logs {
-    /// Opens them; files that root makes are the workers' user's.
+    /// Opens the logs, but for files that are `inherited`.
     ///
     /// # Errors
     ///
     /// Which cannot be opened.
-    pub(super) fn open(config: &ProgramConfig) -> Result<Self, String> {
-        let told = |what: &'static str, path: &Path| {
-            let path = path.display().to_string();
-            move |error: io::Error| format!("{what} {path}: {error}")
-        };
-        let log = match &config.log {
-            LogTarget::Standard => Log::to_stderr(config.level),
-            LogTarget::File(path) => {
-                Log::to_file(path, config.level).map_err(told("--log", path))?
+    pub(super) fn open(
+        config: &ProgramConfig,
+        inherited: Vec<(LogKind, File)>,
+    ) -> Result<Self, String> {
+        let mut files = inherited;
+        let mut file = |kind: LogKind| -> Result<Option<File>, String> {
+            let Some(path) = kind.path(config) else { return Ok(None) };
+            if let Some(at) = files.iter().position(|(other, _)| *other == kind) {
+                return Ok(Some(files.swap_remove(at).1));
             }
+            open(config, path)
+                .map(Some)
+                .map_err(|error| format!("--{} \"{}\": {error}", kind.name(), path.display()))
         };
-        let access = match &config.access {
-            None => None,
-            Some(LogTarget::Standard) => Some(AccessLog::to_stdout()),
-            Some(LogTarget::File(path)) => {
-                Some(AccessLog::to_file(path).map_err(told("--access-log", path))?)
-            }
+        let log = match file(LogKind::Program)? {
+            None => Log::to_stderr(config.level),
+            Some(file) => Log::to_file(file, config.level),
         };
-        give(config);
+        let access = match (file(LogKind::Access)?, &config.access) {
+            (Some(file), _) => Some(AccessLog::to_file(file)),
+            (None, Some(_)) => Some(AccessLog::to_stdout()),
+            (None, None) => None,
+        };
         Ok(Self { log: Arc::new(log), access: access.map(Arc::new) })
     }
 
-    /// Opens the files anew (SIGUSR1).
+    /// Returns the file of a log, if it is one.
+    pub(super) fn file(&self, kind: LogKind) -> Option<Arc<File>> {
+        match kind {
+            LogKind::Program => self.log.file(),
+            LogKind::Access => self.access.as_ref()?.file(),
+        }
+    }
+
+    /// Writes to another file from here on.
+    pub(super) fn replace(&self, kind: LogKind, file: File) {
+        match (kind, &self.access) {
+            (LogKind::Program, _) => self.log.replace(file),
+            (LogKind::Access, Some(access)) => access.replace(file),
+            (LogKind::Access, None) => {}
+        }
+    }
+
+    /// Opens the files anew (SIGUSR1). A file that cannot be opened is kept as it is.
     pub(super) fn reopen(&self, config: &ProgramConfig) {
-        if let Err(error) = self.log.reopen() {
-            self.log.line(
-                Code::LogNotReopened.level(),
-                &Code::LogNotReopened.line(format_args!("the log cannot be reopened: {error}")),
-            );
+        for kind in LogKind::ALL {
+            let Some(path) = kind.path(config) else { continue };
+            match open(config, path) {
+                Ok(file) => self.replace(kind, file),
+                Err(error) => self.complain(kind, &error),
+            }
         }
-        if let Some(Err(error)) = self.access.as_ref().map(|access| access.reopen()) {
-            let text = Code::LogNotReopened
-                .line(format_args!("the access log cannot be reopened: {error}"));
-            self.log.line(Level::Error, &text);
-        }
-        give(config);
+    }
+
+    /// Says that lines go to the old file of a log.
+    pub(super) fn complain(&self, kind: LogKind, error: &io::Error) {
+        let code = Code::LogNotReopened;
+        let text = format_args!("--{} cannot be opened anew: {error}", kind.name());
+        self.log.line(code.level(), &code.line(text));
     }
 }
 
-/// Workers open the files as their own user.
-fn give(config: &ProgramConfig) {
-    let Some(privileges) = config.privileges.as_ref().filter(|_| super::privileges::is_root())
-    else {
-        return;
-    };
-    for target in [Some(&config.log), config.access.as_ref()].into_iter().flatten() {
-        if let LogTarget::File(path) = target {
-            // A file that cannot be given away says so when it is opened.
-            let _ = privileges.give(path);
-        }
+/// Opens a file; one that root makes is given to the workers' user.
+fn open(config: &ProgramConfig, path: &Path) -> io::Result<File> {
+    let (file, made) = Place::find(path)?.append()?;
+    match &config.privileges {
+        Some(privileges) if made && super::privileges::is_root() => privileges.give(&file)?,
+        _ => {}
     }
+    Ok(file)
 }

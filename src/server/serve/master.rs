@@ -2,18 +2,18 @@
 //! without closing a listener. It has one thread and runs nothing of an application's.
 
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::process;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
-use std::{fs, io, process};
 
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::process::Signal;
 
 use super::backoff::Backoff;
 use super::config::{ProgramConfig, Wanted};
 use super::listen::Bound;
 use super::logs::Logs;
+use super::place::{OwnFile, Place};
 use super::signals::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2, Signals};
 use super::worker_process::{WorkerProcess, WorkerTemplate, describe};
 use super::{privileges, systemd};
@@ -44,7 +44,7 @@ struct Master {
     recipe: WorkerTemplate,
     signals: Signals,
     listeners: Vec<Bound>,
-    _pid_file: Option<PidFile>,
+    _pid_file: Option<OwnFile>,
     fleet: Vec<WorkerProcess>,
     /// The generation that serves.
     current: u64,
@@ -83,8 +83,7 @@ impl Master {
         let recipe = WorkerTemplate::of(arguments).map_err(|error| error.to_string())?;
         let bound = wanted.iter().map(|wanted| Bound::bind(wanted, &config));
         let listeners = bound.collect::<Result<Vec<_>, _>>()?;
-        let pid_file = config.pid_file.as_deref().map(PidFile::write).transpose();
-        let pid_file = pid_file.map_err(|error| error.to_string())?;
+        let pid_file = config.pid_file.as_deref().map(write_pid_file).transpose()?;
         let master = Self {
             config,
             logs,
@@ -139,7 +138,7 @@ impl Master {
             SIGHUP | SIGUSR2 => self.restart(),
             SIGUSR1 => {
                 self.logs.reopen(&self.config);
-                self.fleet.iter().for_each(|worker| worker.signal(Signal::USR1));
+                self.fleet.iter().for_each(|worker| worker.hand_logs(&self.logs));
             }
             _ => {}
         }
@@ -182,7 +181,7 @@ impl Master {
         let there =
             |worker: &&WorkerProcess| worker.generation == generation && !worker.is_leaving();
         while self.fleet.iter().filter(there).count() < self.config.workers {
-            match self.recipe.start(&self.listeners, generation) {
+            match self.recipe.start(&self.listeners, &self.logs, generation) {
                 Ok(worker) => self.fleet.push(worker),
                 Err(error) => {
                     let program = self.recipe.program.display();
@@ -359,38 +358,9 @@ impl Master {
     }
 }
 
-/// The file with the master's process id, removed on drop if it is still the master's own.
-#[derive(Debug)]
-struct PidFile {
-    path: PathBuf,
-    text: String,
-}
-
-impl PidFile {
-    /// Writes it, whole or not at all.
-    ///
-    /// # Errors
-    ///
-    /// When it cannot be written, with its path.
-    fn write(path: &Path) -> io::Result<Self> {
-        let text = format!("{}\n", process::id());
-        let mut beside = path.as_os_str().to_owned();
-        beside.push(format!(".{}", process::id()));
-        let beside = PathBuf::from(beside);
-        let written = fs::write(&beside, &text).and_then(|()| fs::rename(&beside, path));
-        if let Err(error) = written {
-            let _ = fs::remove_file(&beside);
-            let text = format!("--pid-file {}: {error}", path.display());
-            return Err(io::Error::new(error.kind(), text));
-        }
-        Ok(Self { path: path.to_owned(), text })
-    }
-}
-
-impl Drop for PidFile {
-    fn drop(&mut self) {
-        if fs::read_to_string(&self.path).is_ok_and(|text| text == self.text) {
-            let _ = fs::remove_file(&self.path);
-        }
-    }
+/// Writes the file with the master's process id, whole or not at all.
+fn write_pid_file(path: &Path) -> Result<OwnFile, String> {
+    let written =
+        Place::find(path).and_then(|place| place.replace(&format!("{}\n", process::id())));
+    written.map_err(|error| format!("--pid-file \"{}\": {error}", path.display()))
 }

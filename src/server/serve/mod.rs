@@ -18,6 +18,7 @@ mod inherited;
 mod listen;
 mod logs;
 mod master;
+mod place;
 mod privileges;
 mod process;
 mod program;

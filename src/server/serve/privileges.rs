@@ -2,9 +2,12 @@
 
 use std::ffi::CString;
 use std::io;
-use std::path::Path;
+use std::os::fd::AsFd;
 
-use nix::unistd::{Gid, Group, Uid, User, geteuid, initgroups, setgid, setgroups, setuid};
+use nix::fcntl::AtFlags;
+use nix::unistd::{
+    Gid, Group, Uid, User, fchownat, geteuid, initgroups, setgid, setgroups, setuid,
+};
 
 /// The user and groups of the worker processes.
 #[derive(Clone, Debug)]
@@ -65,13 +68,14 @@ impl Privileges {
         Ok(Some(Self { uid: found.uid, gid, name: CString::new(found.name).ok() }))
     }
 
-    /// Gives a file to the user: a socket, a log.
+    /// Gives an open file to the user: a socket, a log.
     ///
     /// # Errors
     ///
-    /// Those of `chown(2)`.
-    pub(super) fn give(&self, path: &Path) -> io::Result<()> {
-        std::os::unix::fs::chown(path, Some(self.uid.as_raw()), Some(self.gid.as_raw()))
+    /// Those of `fchownat(2)`.
+    pub(super) fn give(&self, file: impl AsFd) -> io::Result<()> {
+        let flags = AtFlags::AT_EMPTY_PATH;
+        Ok(fchownat(file, "", Some(self.uid), Some(self.gid), flags)?)
     }
 
     /// Makes the calling process the user's, for good. It must have one thread.

@@ -12,7 +12,7 @@ use super::control::WorkerChannel;
 use super::drivers::Drivers;
 use super::listen::Bound;
 use super::logs::Logs;
-use super::signals::{self, SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2, Signals};
+use super::signals::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2, Signals};
 use crate::gateway::{Code, Level, ending};
 use crate::server::site::{HeadBudget, Mounts, ProcessInfo, Site};
 
@@ -46,18 +46,19 @@ pub(super) fn serve(
             return ExitCode::FAILURE;
         }
     };
-    signals::unblock(&CAUGHT);
     if let Some(line) = line {
         line.ready();
     }
     let mut give_up: Option<Instant> = None;
     loop {
         wait(caught, line.filter(|_| give_up.is_none()), &drivers, give_up);
+        if let Some(line) = line {
+            line.take_logs(logs);
+        }
         let mut is_told = line.is_some_and(WorkerChannel::is_cut);
         for signal in caught.take() {
             match (signal, line) {
                 (SIGTERM | SIGINT, _) | (SIGUSR1 | SIGHUP | SIGUSR2, None) => is_told = true,
-                (SIGUSR1, Some(_)) => logs.reopen(config),
                 _ => {}
             }
         }
@@ -101,9 +102,13 @@ pub(super) fn site(
     run_once: bool,
 ) -> Site {
     let threads = if run_once { 1 } else { config.limits.threads };
+    let mut facts = ProcessInfo::new(threads, multiprocess, run_once);
+    if config.has_prefix {
+        facts = facts.with_whole_paths();
+    }
     Site {
         mounts,
-        facts: ProcessInfo::new(threads, multiprocess, run_once),
+        facts,
         log: Arc::clone(&logs.log),
         access: logs.access.clone(),
         limits: config.limits,
@@ -112,9 +117,8 @@ pub(super) fn site(
     }
 }
 
-/// Before anything of an application's runs. From here on, signals are the main thread's.
+/// Prepares the process, before anything of an application's runs.
 pub(super) fn prepare(logs: &Logs) {
-    signals::block(&CAUGHT);
     let log = Arc::clone(&logs.log);
     crate::gateway::panic::install_hook(move |line| log.of_thread(Level::Error, line));
     #[cfg(feature = "log")]
@@ -152,7 +156,7 @@ fn wait(
         PollFd::new(drivers.ended(), PollFlags::IN),
     ];
     if let Some(line) = line {
-        fds.push(PollFd::new(line, PollFlags::RDHUP));
+        fds.push(PollFd::new(line, PollFlags::IN | PollFlags::RDHUP));
     }
     let left = until.map(|until| until.saturating_duration_since(Instant::now()));
     let timeout = left.and_then(|left| left.try_into().ok());

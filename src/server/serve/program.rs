@@ -1,16 +1,17 @@
 //! The program from the command line to the exit status: a worker, a master, or a process alone.
 
 use std::ffi::OsString;
+use std::fs::File;
 use std::process::ExitCode;
 #[cfg(feature = "cgi")]
 use std::sync::Arc;
 
 use super::config::ProgramConfig;
-use super::control::{self, WorkerChannel};
+use super::control::{self, Handed, WorkerChannel};
 use super::gateway::Gateway;
 use super::inherited::{Inherited, Task};
 use super::listen::Bound;
-use super::logs::Logs;
+use super::logs::{LogKind, Logs};
 use super::signals::Signals;
 use super::{applications, command, master, process};
 
@@ -52,7 +53,7 @@ fn run(gateway: &Gateway, arguments: Vec<OsString>, variable: Option<OsString>) 
         Ok(task) => task,
         Err(error) => return refuse(&error),
     };
-    let logs = match Logs::open(&config) {
+    let logs = match Logs::open(&config, Vec::new()) {
         Ok(logs) => logs,
         Err(error) => return refuse(&error),
     };
@@ -87,11 +88,10 @@ fn alone(
     match task {
         #[cfg(feature = "cgi")]
         Task::Cgi => {
-            use super::signals::{self, SIGINT, SIGTERM};
+            use super::signals::{SIGINT, SIGTERM};
 
             let signals = Signals::catch(&[SIGTERM, SIGINT]).map_err(|error| error.to_string())?;
             let site = Arc::new(process::site(config, logs, build()?, true, true));
-            signals::unblock(&process::CAUGHT);
             let served = crate::server::cgi::run(&site, &signals);
             process::end_applications(site, config.timeouts.graceful);
             match served {
@@ -130,15 +130,16 @@ fn run_worker(
     variable: Option<OsString>,
     value: &str,
 ) -> ExitCode {
-    let (line, listeners) = match control::read_variable(value) {
-        Ok(found) => found,
+    let handed = match control::read_variable(value) {
+        Ok(handed) => handed,
         Err(error) => {
             eprintln!("error: {error}");
             return ExitCode::FAILURE;
         }
     };
-    start_worker(gateway, arguments, variable, &line, listeners).unwrap_or_else(|error| {
-        line.failed(&error);
+    let Handed { channel, listeners, logs } = handed;
+    start_worker(gateway, arguments, variable, &channel, listeners, logs).unwrap_or_else(|error| {
+        channel.failed(&error);
         ExitCode::FAILURE
     })
 }
@@ -150,6 +151,7 @@ fn start_worker(
     variable: Option<OsString>,
     line: &WorkerChannel,
     listeners: Vec<Bound>,
+    logs: Vec<(LogKind, File)>,
 ) -> Result<ExitCode, String> {
     // A newer program on disk may not know the options of the one before.
     let config = command::parse(gateway, arguments, variable)
@@ -159,7 +161,7 @@ fn start_worker(
         privileges.take_on()?;
     }
     let signals = Signals::catch(&process::CAUGHT).map_err(|error| error.to_string())?;
-    let logs = Logs::open(&config)?;
+    let logs = Logs::open(&config, logs)?;
     process::prepare(&logs);
     let mounts = applications::build(gateway, &config)?;
     Ok(process::serve(&config, &logs, mounts, listeners, &signals, Some(line)))

@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::io;
+use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
@@ -12,6 +13,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use super::control::{self, MasterChannel, WorkerMessage};
 use super::listen::Bound;
+use super::logs::{LogKind, Logs};
 use crate::os;
 
 /// The parts with which the master starts workers.
@@ -44,12 +46,19 @@ impl WorkerTemplate {
     /// # Errors
     ///
     /// When the program is not there, or the system has no room for a process.
-    pub(super) fn start(&self, listeners: &[Bound], generation: u64) -> io::Result<WorkerProcess> {
+    pub(super) fn start(
+        &self,
+        listeners: &[Bound],
+        logs: &Logs,
+        generation: u64,
+    ) -> io::Result<WorkerProcess> {
+        let kinds = LogKind::ALL.into_iter();
+        let files: Vec<_> = kinds.filter_map(|kind| Some((kind, logs.file(kind)?))).collect();
         let (ours, theirs) = UnixStream::pair()?;
         let mut command = Command::new(&self.program);
         command
             .args(self.arguments.get(1..).unwrap_or_default())
-            .env(control::VARIABLE, control::variable(&theirs, listeners))
+            .env(control::VARIABLE, control::variable(&theirs, listeners, &files))
             .env_remove("LISTEN_PID")
             .env_remove("LISTEN_FDS")
             .env_remove("LISTEN_FDNAMES")
@@ -57,7 +66,8 @@ impl WorkerTemplate {
             .stdin(Stdio::null());
         let inherited = || {
             let sockets = listeners.iter().map(|listener| &listener.socket);
-            sockets.map(std::os::fd::AsFd::as_fd).chain([std::os::fd::AsFd::as_fd(&theirs)])
+            let files = files.iter().map(|(_, file)| file.as_fd());
+            sockets.map(AsFd::as_fd).chain(files).chain([theirs.as_fd()])
         };
         // The master has one thread: nothing else can be started between.
         inherited().try_for_each(|fd| os::keep_on_exec(fd, true))?;
@@ -121,6 +131,11 @@ impl WorkerProcess {
     pub(super) fn kill(&mut self) {
         // It is gone, or will be.
         let _ = self.child.kill();
+    }
+
+    /// Hands it the files of logs.
+    pub(super) fn hand_logs(&self, logs: &Logs) {
+        self.ear.hand_logs(logs);
     }
 
     pub(super) fn signal(&self, signal: Signal) {

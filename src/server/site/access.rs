@@ -1,13 +1,14 @@
 //! The access log: a line a request, in httpd's combined format.
 
 use std::fmt::Write as _;
-use std::io;
-use std::path::Path;
+use std::fs::File;
+use std::sync::Arc;
 
 use http::StatusCode;
 
 use super::environ::SiteEnviron;
-use super::log::{Out, civil, push_escaped};
+use super::log::{Out, civil};
+use crate::gateway::escape::push_escaped;
 
 /// An access log.
 #[derive(Debug)]
@@ -22,22 +23,21 @@ impl AccessLog {
         Self { out: Out::Stdout }
     }
 
-    /// Logs to a file, at whose end lines are added.
-    ///
-    /// # Errors
-    ///
-    /// When it cannot be opened.
-    pub(crate) fn to_file(path: &Path) -> io::Result<Self> {
-        Ok(Self { out: Out::file(path)? })
+    /// Logs to a file that is open to add to its end.
+    #[must_use]
+    pub(crate) fn to_file(file: File) -> Self {
+        Self { out: Out::file(file) }
     }
 
-    /// Opens the file anew.
-    ///
-    /// # Errors
-    ///
-    /// When it cannot be opened; lines go to the old one then.
-    pub(crate) fn reopen(&self) -> io::Result<()> {
-        self.out.reopen()
+    /// Returns the file, if the log is one.
+    #[must_use]
+    pub(crate) fn file(&self) -> Option<Arc<File>> {
+        self.out.current()
+    }
+
+    /// Writes to another file from here on, if the log is a file.
+    pub(crate) fn replace(&self, file: File) {
+        self.out.replace(file);
     }
 
     /// Adds the line of a request; `-` stands for a status that was never sent.

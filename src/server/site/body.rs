@@ -4,8 +4,13 @@ use http::HeaderMap;
 
 use crate::gateway::{Error, ErrorKind, Fill, InputSource, Result};
 
-/// An input that fails with 413 when it is larger than a limit: at once where its length is known,
-/// else when it comes to that.
+/// Returns the error for a body that is larger than `limit`.
+pub(in crate::server) fn too_large(limit: u64) -> Error {
+    let message = format!("the request body exceeds {limit} bytes (--max-body)");
+    Error::of(ErrorKind::InputTooLarge, message)
+}
+
+/// An input of unknown length that fails with 413 when it comes to be larger than a limit.
 pub(super) struct Limited<'i> {
     inner: &'i mut dyn InputSource,
     limit: u64,
@@ -25,16 +30,9 @@ impl InputSource for Limited<'_> {
     }
 
     fn fill(&mut self, wait: bool) -> Result<Fill<'_>> {
-        let too_large = |limit| {
-            let message = format!("the request body exceeds {limit} bytes (--max-body)");
-            Err(Error::of(ErrorKind::InputTooLarge, message))
-        };
-        if self.inner.length().is_some_and(|length| length > self.limit) {
-            return too_large(self.limit);
-        }
         let left = self.limit - self.taken;
         match self.inner.fill(wait)? {
-            Fill::Data(_) if left == 0 => too_large(self.limit),
+            Fill::Data(_) if left == 0 => Err(too_large(self.limit)),
             Fill::Data(data) => Ok(Fill::Data(&data[..data.len().min(left as usize)])),
             other => Ok(other),
         }

@@ -1,16 +1,15 @@
 //! The program's own log: a line an event, to a file or the standard error.
 
 use std::fmt::Write as _;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::current_log;
 use super::environ::SiteEnviron;
 use crate::gateway::Level;
+use crate::gateway::escape::push_escaped;
 
 /// A log. Lines of several threads and processes do not mix: each is one write.
 #[derive(Debug)]
@@ -24,20 +23,27 @@ pub(crate) struct Log {
 pub(super) enum Out {
     Stderr,
     Stdout,
-    File(PathBuf, RwLock<Arc<File>>),
+    File(RwLock<Arc<File>>),
 }
 
 impl Out {
-    pub(super) fn file(path: &Path) -> io::Result<Self> {
-        Ok(Self::File(path.to_owned(), RwLock::new(Arc::new(open(path)?))))
+    pub(super) fn file(file: File) -> Self {
+        Self::File(RwLock::new(Arc::new(file)))
     }
 
-    pub(super) fn reopen(&self) -> io::Result<()> {
-        if let Self::File(path, file) = self {
-            let opened = Arc::new(open(path)?);
-            *file.write().unwrap_or_else(PoisonError::into_inner) = opened;
+    pub(super) fn current(&self) -> Option<Arc<File>> {
+        match self {
+            Self::File(file) => {
+                Some(Arc::clone(&file.read().unwrap_or_else(PoisonError::into_inner)))
+            }
+            Self::Stderr | Self::Stdout => None,
         }
-        Ok(())
+    }
+
+    pub(super) fn replace(&self, new: File) {
+        if let Self::File(file) = self {
+            *file.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(new);
+        }
     }
 
     /// A log that cannot be written to has nobody to tell.
@@ -45,16 +51,12 @@ impl Out {
         let _ = match self {
             Self::Stderr => io::stderr().lock().write_all(line),
             Self::Stdout => io::stdout().lock().write_all(line),
-            Self::File(_, file) => {
+            Self::File(file) => {
                 let file = Arc::clone(&file.read().unwrap_or_else(PoisonError::into_inner));
                 (&*file).write_all(line)
             }
         };
     }
-}
-
-fn open(path: &Path) -> io::Result<File> {
-    OpenOptions::new().create(true).append(true).mode(0o640).open(path)
 }
 
 impl Log {
@@ -64,22 +66,21 @@ impl Log {
         Self { level, out: Out::Stderr }
     }
 
-    /// Logs to a file, at whose end lines are added.
-    ///
-    /// # Errors
-    ///
-    /// When it cannot be opened.
-    pub(crate) fn to_file(path: &Path, level: Level) -> io::Result<Self> {
-        Ok(Self { level, out: Out::file(path)? })
+    /// Logs to a file that is open to add to its end.
+    #[must_use]
+    pub(crate) fn to_file(file: File, level: Level) -> Self {
+        Self { level, out: Out::file(file) }
     }
 
-    /// Opens the file anew, which may have been moved away.
-    ///
-    /// # Errors
-    ///
-    /// When it cannot be opened; lines go to the old one then.
-    pub(crate) fn reopen(&self) -> io::Result<()> {
-        self.out.reopen()
+    /// Returns the file, if the log is one.
+    #[must_use]
+    pub(crate) fn file(&self) -> Option<Arc<File>> {
+        self.out.current()
+    }
+
+    /// Writes to another file from here on, if the log is a file.
+    pub(crate) fn replace(&self, file: File) {
+        self.out.replace(file);
     }
 
     /// Returns whether lines of this level are kept.
@@ -148,22 +149,6 @@ const fn name(level: Level) -> &'static str {
         Level::Info => "info",
         Level::Debug => "debug",
         Level::Trace => "trace",
-    }
-}
-
-/// Nothing in a line can look like another line, or move a terminal's cursor.
-pub(super) fn push_escaped(line: &mut String, text: &[u8]) {
-    for piece in text.utf8_chunks() {
-        for character in piece.valid().chars() {
-            if character.is_control() {
-                let _ = write!(line, "{}", character.escape_default());
-            } else {
-                line.push(character);
-            }
-        }
-        for byte in piece.invalid() {
-            let _ = write!(line, "\\x{byte:02x}");
-        }
     }
 }
 
@@ -254,23 +239,17 @@ mod tests {
     }
 
     #[test]
-    fn a_line_stays_a_line() {
-        let mut line = String::new();
-        push_escaped(&mut line, b"a\nb\x1b[1m\xff \xc3\xa9\t");
-        assert_eq!(line, "a\\nb\\u{1b}[1m\\xff \u{e9}\\t");
-    }
-
-    #[test]
-    fn a_file_is_opened_anew() {
+    fn a_file_is_replaced() {
         let folder = std::env::temp_dir().join(format!("mod_rust-log-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
         let (path, moved) = (folder.join("a.log"), folder.join("a.log.1"));
-        let log = Log::to_file(&path, Level::Info).unwrap();
+        let open = || File::options().create(true).append(true).open(&path).unwrap();
+        let log = Log::to_file(open(), Level::Info);
         log.line(Level::Info, "one");
         log.line(Level::Debug, "not this");
         std::fs::rename(&path, &moved).unwrap();
         log.line(Level::Warn, "two");
-        log.reopen().unwrap();
+        log.replace(open());
         log.line(Level::Error, "three");
         let read = |path| std::fs::read_to_string(path).unwrap();
         let (old, new) = (read(&moved), read(&path));

@@ -24,6 +24,7 @@ mod request;
 mod sink;
 
 pub(crate) use self::access::AccessLog;
+pub(in crate::server) use self::body::too_large;
 pub(crate) use self::current_log::{RequestLog, sit_down};
 pub(crate) use self::head::FinalHead;
 #[cfg(feature = "log")]
@@ -73,6 +74,8 @@ pub(crate) struct Limits {
     pub heads: usize,
     /// A request's body in bytes; `None` for no limit.
     pub body: Option<u64>,
+    /// The temporary files with request bodies, together, in bytes.
+    pub spool: u64,
 }
 
 impl Default for Limits {
@@ -84,6 +87,7 @@ impl Default for Limits {
             head: 128 * 1024,
             heads: 64 * 1024 * 1024,
             body: None,
+            spool: 1 << 30,
         }
     }
 }

@@ -24,8 +24,7 @@ pub(super) fn of<'p>(
             Cow::Owned([script_name, path_info].concat())
         }
     };
-    let is_ours =
-        mode == Mode::Cgi || facts.is_program(script_name, params.get(b"SCRIPT_FILENAME"));
+    let is_ours = facts.is_program(mode, params.get(b"SCRIPT_FILENAME"));
     let base = if is_ours { path.len() - path_info.len() } else { 0 };
     (path, base)
 }
@@ -95,6 +94,36 @@ mod tests {
         let own = std::env::current_exe().unwrap();
         let own = [("SCRIPT_NAME", "/x"), ("SCRIPT_FILENAME", own.to_str().unwrap())];
         assert_eq!(path(&own, Mode::FastCgi).1, 2);
+    }
+
+    /// A web server may send the client's URL as SCRIPT_NAME, as nginx does.
+    #[test]
+    fn the_clients_url_is_not_the_program() {
+        let own = std::env::current_exe().unwrap();
+        let name = own.file_name().unwrap().to_str().unwrap();
+        let url = format!("/public/{name}");
+        for mode in [Mode::FastCgi, Mode::Scgi, Mode::Uwsgi, Mode::Http] {
+            for pairs in [
+                &[("SCRIPT_NAME", &*url)][..],
+                &[("SCRIPT_NAME", &url), ("SCRIPT_FILENAME", &format!("/var/www{url}"))],
+                &[("SCRIPT_NAME", &url), ("SCRIPT_FILENAME", name)],
+                &[("SCRIPT_NAME", &url), ("SCRIPT_FILENAME", "")],
+            ] {
+                assert_eq!(path(pairs, mode), (url.clone(), 0), "{mode:?} {pairs:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn whole_paths_are_taken_where_the_place_is_named() {
+        let facts = ProcessInfo::new(1, false, false).with_whole_paths();
+        let mut params = Params::new();
+        params.push(b"SCRIPT_NAME", b"/cgi-bin/gateway");
+        let own = std::env::current_exe().unwrap();
+        params.push(b"SCRIPT_FILENAME", own.as_os_str().as_encoded_bytes());
+        for mode in [Mode::Cgi, Mode::FastCgi] {
+            assert_eq!(of(&params, &facts, mode).1, 0, "{mode:?}");
+        }
     }
 
     #[test]

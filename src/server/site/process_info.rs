@@ -1,9 +1,5 @@
 //! The facts of a process that stand in every environ.
 
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt as _;
-use std::path::Path;
-
 /// The protocol that a request came by: `mod_rust.mode`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -41,8 +37,10 @@ pub(crate) struct ProcessInfo {
     pub(super) multithread: bool,
     pub(super) multiprocess: bool,
     pub(super) run_once: bool,
-    /// Paths that the program goes by.
+    /// Absolute paths that the program goes by.
     programs: Vec<Vec<u8>>,
+    /// The web server is asked where it has the program.
+    asks_place: bool,
 }
 
 impl ProcessInfo {
@@ -57,13 +55,22 @@ impl ProcessInfo {
         if let Ok(path) = std::env::current_exe() {
             programs.push(path.into_os_string().into_encoded_bytes());
         }
+        programs.retain(|path| path.starts_with(b"/"));
         Self {
             pid: std::process::id().to_string(),
             multithread: threads > 1,
             multiprocess,
             run_once,
             programs,
+            asks_place: true,
         }
+    }
+
+    /// Takes the mounts' paths as whole paths, whatever the web server says of the program's place.
+    #[must_use]
+    pub(crate) fn with_whole_paths(mut self) -> Self {
+        self.asks_place = false;
+        self
     }
 
     /// Returns whether other processes run the same applications, on the same listeners.
@@ -72,13 +79,12 @@ impl ProcessInfo {
         self.multiprocess
     }
 
-    /// Whether SCRIPT_NAME is where the web server has this very program, because it started it:
-    /// SCRIPT_FILENAME says so, or the name at the end of it.
-    pub(super) fn is_program(&self, script_name: &[u8], script_filename: Option<&[u8]>) -> bool {
-        let last = |path| Path::new(OsStr::from_bytes(path)).file_name().map(OsStr::as_bytes);
-        self.programs.iter().any(|program| {
-            script_filename == Some(program)
-                || (!script_name.is_empty() && last(script_name) == last(program))
-        })
+    /// Returns whether SCRIPT_NAME is the place that the web server has this very program at.
+    ///
+    /// A CGI program has no other request. For the others SCRIPT_FILENAME has to be exactly the
+    /// program's path: SCRIPT_NAME alone may be the client's URL, and its last segment anything.
+    pub(super) fn is_program(&self, mode: Mode, script_filename: Option<&[u8]>) -> bool {
+        let is_named = |path: &[u8]| self.programs.iter().any(|program| program == path);
+        self.asks_place && (mode == Mode::Cgi || script_filename.is_some_and(is_named))
     }
 }

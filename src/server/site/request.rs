@@ -2,7 +2,7 @@
 
 use http::StatusCode;
 
-use super::body::Limited;
+use super::body::{Limited, too_large};
 use super::environ::SiteEnviron;
 use super::exchange::SiteExchange;
 use super::mounts::Mounted;
@@ -125,7 +125,13 @@ fn once(
     };
     let environ = SiteEnviron::new(params, &site.facts, mode, (path, base), mounted);
     let answer = SiteExchange::new(site, &environ, sink);
-    let outcome = run(mounted.application, &answer, input);
+    // A known length is refused here: an application that reads nothing would have it taken in.
+    let outcome = match site.limits.body {
+        Some(limit) if input.length().is_some_and(|length| length > limit) => {
+            Outcome::Failed(too_large(limit))
+        }
+        _ => run(mounted.application, &answer, input),
+    };
     if let Outcome::Redirect(target) = &outcome
         && Redirection::of(mode, params) == Redirection::Local
     {

@@ -13,6 +13,7 @@ use super::protocol::BodyEnd;
 use super::read_ahead::ReadAhead;
 use crate::gateway::{Error, ErrorKind, Interest, Result, Woken};
 use crate::os;
+use crate::server::site::too_large;
 use crate::server::workers::parker::{self, ClientState};
 use crate::server::workers::pool::SlowReaders;
 
@@ -59,7 +60,7 @@ impl<'c, E: BodyEnd> Inbound<'c, E> {
             process,
             connection,
             client,
-            ahead: RefCell::new(ReadAhead::new(room)),
+            ahead: RefCell::new(ReadAhead::new(room, Arc::clone(&process.spool))),
             end: Cell::new(end),
             half_duplex,
             open: Cell::new(false),
@@ -234,6 +235,11 @@ impl<'c, E: BodyEnd> Inbound<'c, E> {
         self.ended.set(read == Some(0));
         let bytes = &room[..read.unwrap_or(0)];
         self.came(bytes);
+        if let Some(limit) = self.process.site.limits.body
+            && self.end.get().body() > limit
+        {
+            return Err(too_large(limit));
+        }
         self.ahead.borrow_mut().put(bytes).map_err(|error| {
             let what = format!("the request body cannot be kept in a temporary file: {error}");
             Error::of(ErrorKind::Output, what)

@@ -10,6 +10,7 @@ use super::connection::StreamConnection;
 use super::fault_log::{Fault, FaultLog};
 use super::output::Output;
 use super::protocol::{AnyProtocol, ThreadStates};
+use super::read_ahead::SpoolBudget;
 use crate::gateway::{Code, Error, Level};
 use crate::os::{self, Event, monotonic_us};
 use crate::protocol::params::Params;
@@ -37,6 +38,8 @@ pub(in crate::server) struct StreamProcess {
     close_kept_us: AtomicU64,
     /// Bytes of output that connections have parked.
     pub(super) parked: Arc<AtomicUsize>,
+    /// The temporary files with request bodies.
+    pub(super) spool: Arc<SpoolBudget>,
     /// Wakes the acceptor.
     pub(super) bell: Event,
     complaints: FaultLog,
@@ -61,6 +64,7 @@ impl StreamProcess {
             pool,
             close_kept_us: AtomicU64::new(0),
             parked: Arc::default(),
+            spool: Arc::new(SpoolBudget::new(site.limits.spool)),
             bell: Event::new()?,
             complaints: FaultLog::default(),
             full: AtomicBool::new(false),

@@ -55,6 +55,12 @@ pub(in crate::server) trait BodyEnd: Copy {
     /// Returns whether all of the body has come, or nothing tells.
     fn is_here(&self) -> bool;
 
+    /// Returns how many bytes of a body are known to be on their way or here, whose length the head did
+    /// not tell.
+    fn body(&self) -> u64 {
+        0
+    }
+
     /// Returns how many bytes are to come, where the last one has to stay in the socket: closed
     /// with it, the connection is reset, whatever closes it.
     fn left(&self) -> Option<u64> {

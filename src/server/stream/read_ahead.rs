@@ -7,6 +7,8 @@
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::buffer::Buffer;
 
@@ -17,11 +19,39 @@ const MEMORY: usize = 128 * 1024;
 const PIECE: usize = 64 * 1024;
 
 /// First in, first out.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct ReadAhead {
-    /// The first event.
+    /// The first bytes.
     memory: Vec<u8>,
     file: Option<Spool>,
+    budget: Arc<SpoolBudget>,
+}
+
+/// The size of all temporary files of a process, and its bound.
+#[derive(Debug)]
+pub(super) struct SpoolBudget {
+    used: AtomicU64,
+    limit: u64,
+}
+
+impl SpoolBudget {
+    pub(super) const fn new(limit: u64) -> Self {
+        Self { used: AtomicU64::new(0), limit }
+    }
+
+    fn take(&self, amount: u64) -> io::Result<()> {
+        let used = self.used.fetch_add(amount, Ordering::Relaxed).saturating_add(amount);
+        if used <= self.limit {
+            return Ok(());
+        }
+        self.give_back(amount);
+        let text = format!("all of them together would exceed {} bytes (--max-spool)", self.limit);
+        Err(io::Error::new(io::ErrorKind::QuotaExceeded, text))
+    }
+
+    fn give_back(&self, amount: u64) {
+        self.used.fetch_sub(amount, Ordering::Relaxed);
+    }
 }
 
 /// A file that nobody else knows.
@@ -30,15 +60,22 @@ struct Spool {
     file: File,
     from: u64,
     to: u64,
+    budget: Arc<SpoolBudget>,
+}
+
+impl Drop for Spool {
+    fn drop(&mut self) {
+        self.budget.give_back(self.to);
+    }
 }
 
 impl ReadAhead {
-    pub(super) const fn new(memory: Vec<u8>) -> Self {
-        Self { memory, file: None }
+    pub(super) const fn new(memory: Vec<u8>, budget: Arc<SpoolBudget>) -> Self {
+        Self { memory, file: None, budget }
     }
 
     pub(super) fn into_memory(self) -> Vec<u8> {
-        let mut memory = self.memory;
+        let Self { mut memory, .. } = self;
         memory.clear();
         memory
     }
@@ -51,7 +88,8 @@ impl ReadAhead {
     ///
     /// # Errors
     ///
-    /// When a file is wanted and cannot be made, or is full.
+    /// When a file is wanted and cannot be made, or is full, or the files of the process are too large
+    /// together.
     pub(super) fn put(&mut self, bytes: &[u8]) -> io::Result<()> {
         if self.file.is_none() && self.memory.len() + bytes.len() <= MEMORY {
             self.memory.extend_from_slice(bytes);
@@ -59,10 +97,15 @@ impl ReadAhead {
         }
         let spool = match &mut self.file {
             Some(spool) => spool,
-            none => none.insert(Spool { file: tempfile::tempfile()?, from: 0, to: 0 }),
+            none => {
+                let (file, budget) = (tempfile::tempfile()?, Arc::clone(&self.budget));
+                none.insert(Spool { file, from: 0, to: 0, budget })
+            }
         };
-        spool.file.write_all_at(bytes, spool.to)?;
-        spool.to += bytes.len() as u64;
+        let (at, length) = (spool.to, bytes.len() as u64);
+        spool.budget.take(length)?;
+        spool.to += length;
+        spool.file.write_all_at(bytes, at)?;
         Ok(())
     }
 
@@ -95,7 +138,8 @@ mod tests {
 
     #[test]
     fn first_in_first_out() {
-        let mut ahead = ReadAhead::default();
+        let budget = Arc::new(SpoolBudget::new(1_000_000));
+        let mut ahead = ReadAhead::new(Vec::new(), Arc::clone(&budget));
         let all: Vec<u8> = (0..1_000_000_u32).map(|i| (i % 251) as u8).collect();
         let (mut buffer, mut got) = (Buffer::new(), Vec::new());
         for (index, piece) in all.chunks(30_000).enumerate() {
@@ -113,5 +157,25 @@ mod tests {
         }
         assert!(got == all);
         assert!(ahead.into_memory().is_empty());
+        assert_eq!(budget.used.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn all_files_together_have_a_bound() {
+        let budget = Arc::new(SpoolBudget::new(200_000));
+        let mut all = [(); 2].map(|()| ReadAhead::new(Vec::new(), Arc::clone(&budget)));
+        let piece = [7; 100_000];
+        // The first piece stays in memory.
+        all[0].put(&piece).unwrap();
+        all[0].put(&piece).unwrap();
+        all[1].put(&piece).unwrap();
+        all[1].put(&piece).unwrap();
+        let error = all[1].put(&piece).unwrap_err();
+        assert!(error.to_string().ends_with("exceed 200000 bytes (--max-spool)"), "{error}");
+        let [first, mut second] = all;
+        drop(first);
+        second.put(&piece).unwrap();
+        drop(second);
+        assert_eq!(budget.used.load(Ordering::Relaxed), 0);
     }
 }

@@ -1,5 +1,7 @@
 //! Requests of each kind, one after the other.
 
+use std::io::Write as _;
+
 use super::client::{head, request};
 use super::{Answer, Client};
 use crate::protocol::fastcgi::{
@@ -198,6 +200,11 @@ fn failed_and_broken_responses() {
     let answer = client.ask("/log", b"");
     assert!(answer.stderr.contains("a line for the log\n"), "{}", answer.stderr);
     assert!(answer.stderr.contains("[warn] a warning\n"), "{}", answer.stderr);
+    assert!(
+        answer.stderr.contains("[warn] odd \\u{1b}[1m\\n[error] forged\n"),
+        "{}",
+        answer.stderr
+    );
     let answer = client.ask("/redirect", b"");
     assert!(answer.head().starts_with("Location: /hello"), "{}", answer.head());
     client.send(&request(1, "/broken?100", b""));
@@ -241,6 +248,32 @@ fn an_echo_to_a_client_that_sends_all_before_it_reads() {
             let answer = client.answer(1);
             assert!(is_complete(&answer) && answer.body() == body);
             assert_eq!(client.ask("/hello", b"").text(), "Hello, world\n");
+        }
+    }
+}
+
+/// nginx's body is taken in before the response begins. A length that nobody has told is bounded too.
+#[test]
+fn a_body_that_is_taken_in_has_its_bounds() {
+    for (body, spool) in [(Some(300_000), u64::MAX), (None, 300_000)] {
+        let house = TestProcess::open_with(test_application(&Gate::default()), |limits, _| {
+            (limits.body, limits.spool) = (body, spool);
+        });
+        for stream in house.both(Protocol::FastCgi) {
+            let mut client = Client::new(stream);
+            let mut params = crate::protocol::params::Params::new();
+            params.push(b"SERVER_SOFTWARE", b"nginx/1.26.0");
+            params.push(b"REQUEST_METHOD", b"POST");
+            params.push(b"SCRIPT_NAME", b"/stream");
+            params.push(b"QUERY_STRING", b"100000");
+            let mut wire = Vec::new();
+            put_begin(&mut wire, 1, Role::RESPONDER, true);
+            put_params(&mut wire, 1, &params).unwrap();
+            client.send(&wire);
+            wire.clear();
+            put_stream(&mut wire, RecordKind::STDIN, 1, &[b'x'; 60_000]);
+            let sent = (0..1000).take_while(|_| client.stream.write_all(&wire).is_ok()).count();
+            assert!(sent < 1000, "{body:?} {spool}: 60 MB were taken in");
         }
     }
 }

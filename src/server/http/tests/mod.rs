@@ -11,6 +11,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use super::connection::{HttpListener, run};
+use super::forwarded::TrustedProxies;
 use crate::gateway::{Application, Level};
 use crate::os::Event;
 use crate::server::site::{HeadBudget, Limits, Log, Mount, Mounts, ProcessInfo, Site, Timeouts};
@@ -46,7 +47,7 @@ impl Server {
         let rung = drain.clone();
         let thread = thread::spawn(move || {
             let listener = HttpListener { socket: socket.into(), name: "test".into() };
-            run(Arc::new(site), vec![listener], Vec::new(), &rung).unwrap();
+            run(Arc::new(site), vec![listener], TrustedProxies::default(), &rung).unwrap();
         });
         Self { address, drain, thread: Some(thread) }
     }

@@ -1,5 +1,6 @@
 //! A process that serves, and a log that can be waited for.
 
+use std::fs::File;
 use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -86,7 +87,10 @@ impl TestProcess {
         let site = Site {
             mounts: Mounts::new([mount]),
             facts: ProcessInfo::new(limits.threads, false, false),
-            log: Arc::new(Log::to_file(&folder.join("log"), Level::Debug).unwrap()),
+            log: Arc::new(Log::to_file(
+                File::options().create(true).append(true).open(folder.join("log")).unwrap(),
+                Level::Debug,
+            )),
             access: None,
             limits,
             timeouts,
