@@ -54,18 +54,33 @@ fn systemd_is_notified() {
     socket.set_read_timeout(Some(crate::program::PATIENCE)).unwrap();
     let mut command = Command::new("env");
     // The kit removes the variable from the environment of processes that it starts.
-    command.arg(format!("NOTIFY_SOCKET={}", path.display())).arg(stage());
+    command.arg(format!("NOTIFY_SOCKET={}", path.display()));
+    command.arg("WATCHDOG_USEC=200000").arg(stage());
     command.args(["--scgi", "127.0.0.1:0"]).stdin(std::process::Stdio::null());
     let program = Program::run(command);
-    let receive = || {
+    let receive_any = || {
         let mut buffer = [0; 1024];
-        let length = socket.recv(&mut buffer).expect("a message");
+        // A call with a time-out ends early when the process is stopped and continued.
+        let length = loop {
+            match socket.recv(&mut buffer) {
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                received => break received.expect("a message"),
+            }
+        };
         String::from_utf8_lossy(&buffer[..length]).into_owned()
+    };
+    let receive = || loop {
+        let message = receive_any();
+        if message != "WATCHDOG=1\n" {
+            return message;
+        }
     };
     let ready = receive();
     assert!(ready.contains("READY=1\n"), "{ready}");
     assert!(ready.contains(&format!("MAINPID={}\n", program.pid())), "{ready}");
     assert!(ready.contains("STATUS=ready: 1 worker, 15 threads each\n"), "{ready}");
+    // The loop that supervises says that it is alive, twice in WatchdogSec=.
+    assert_eq!([receive_any(), receive_any()], ["WATCHDOG=1\n"; 2]);
     program.signal(Signal::HUP);
     let reloading = receive();
     assert!(reloading.contains("RELOADING=1\nMONOTONIC_USEC="), "{reloading}");

@@ -129,6 +129,62 @@ fn a_program_that_drains_refuses_connections() {
     assert!(ended.status.success() && !ended.stderr.contains("RUST0"), "{}", ended.stderr);
 }
 
+/// SIGQUIT means this to gunicorn and uWSGI, too.
+#[test]
+fn sigquit_gives_requests_up() {
+    let mut program = Program::start(&["--scgi", "127.0.0.1:0", "--graceful-timeout", "1h"]);
+    let address = program.address("scgi");
+    let mut client = Client::connect(&address).unwrap().request("/hold", 3).unwrap();
+    client.read_until("held,").unwrap();
+    program.signal(Signal::QUIT);
+    program.wait_for("ending at once: ");
+    let ended = program.end();
+    assert!(ended.status.success(), "{}", ended.stderr);
+    assert!(Client::connect(&address).is_err(), "nobody listens any more");
+}
+
+#[test]
+fn sigttin_and_sigttou_change_the_number_of_workers() {
+    let mut program = Program::start(&["--scgi", "127.0.0.1:0"]);
+    let address = program.address("scgi");
+    let first = client::pid(&address);
+    program.signal(Signal::TTOU);
+    program.wait_for("workers: 1, and no other number now");
+    program.signal(Signal::TTIN);
+    program.wait_for("workers: 2 from now on");
+    let end = Instant::now() + PATIENCE;
+    let second = loop {
+        let pid = client::pid(&address);
+        if pid != first {
+            break pid;
+        }
+        assert!(Instant::now() < end, "no other worker has answered");
+    };
+    // A restart keeps the number.
+    program.signal(Signal::HUP);
+    assert!(program.wait_for("ready: ").contains("ready: 2 workers"));
+    assert!(is_gone(first) && is_gone(second));
+    let wait_for_workers = |count: usize| -> Vec<u32> {
+        let id = program.pid();
+        let end = Instant::now() + PATIENCE;
+        loop {
+            let text = std::fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap();
+            let all: Vec<_> = text.split_whitespace().map(|pid| pid.parse().unwrap()).collect();
+            if all.len() == count {
+                return all;
+            }
+            assert!(Instant::now() < end, "{all:?}");
+            std::thread::yield_now();
+        }
+    };
+    let two = wait_for_workers(2);
+    program.signal(Signal::TTOU);
+    let last = wait_for_workers(1)[0];
+    assert!(two.contains(&last), "{last} of {two:?}");
+    assert_eq!(client::pid(&address), last);
+    program.stop();
+}
+
 #[test]
 fn the_graceful_time_is_the_longest() {
     let program = Program::start(&["--scgi", "127.0.0.1:0", "--graceful-timeout", "100ms"]);

@@ -14,13 +14,19 @@ use super::config::{ProgramConfig, Wanted};
 use super::listen::Bound;
 use super::logs::Logs;
 use super::place::{OwnFile, Place};
-use super::signals::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2, Signals};
+use super::signals::{
+    SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTTIN, SIGTTOU, SIGUSR1, SIGUSR2, Signals,
+};
+use super::systemd::Watchdog;
 use super::worker_process::{WorkerProcess, WorkerTemplate, describe};
 use super::{privileges, systemd};
 use crate::gateway::{Code, Level};
 
 /// A worker keeps to the graceful time itself; after so long more it is killed.
 const SLACK: Duration = Duration::from_secs(5);
+
+/// The highest number of workers, as for `--workers`.
+const MOST_WORKERS: usize = 100_000;
 
 /// Listens and supervises until told to end.
 pub(super) fn run(
@@ -46,6 +52,9 @@ struct Master {
     listeners: Vec<Bound>,
     _pid_file: Option<OwnFile>,
     fleet: Vec<WorkerProcess>,
+    /// The number of workers of a generation: `--workers`, until a signal changes it.
+    workers: usize,
+    watchdog: Watchdog,
     /// The generation that serves.
     current: u64,
     state: MasterState,
@@ -78,13 +87,15 @@ impl Master {
         wanted: &[Wanted],
         arguments: Vec<OsString>,
     ) -> Result<Self, String> {
-        let caught = [SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2, SIGCHLD];
+        let caught =
+            [SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2, SIGTTIN, SIGTTOU, SIGCHLD];
         let signals = Signals::catch(&caught).map_err(|error| error.to_string())?;
         let recipe = WorkerTemplate::of(arguments).map_err(|error| error.to_string())?;
         let bound = wanted.iter().map(|wanted| Bound::bind(wanted, &config));
         let listeners = bound.collect::<Result<Vec<_>, _>>()?;
         let pid_file = config.pid_file.as_deref().map(write_pid_file).transpose()?;
         let master = Self {
+            workers: config.workers,
             config,
             logs,
             recipe,
@@ -92,6 +103,7 @@ impl Master {
             listeners,
             _pid_file: pid_file,
             fleet: Vec::new(),
+            watchdog: Watchdog::of_environment(),
             current: 1,
             state: MasterState::Starting,
             next: None,
@@ -108,7 +120,9 @@ impl Master {
 
     fn run(&mut self) -> ExitCode {
         loop {
-            self.tick(Instant::now());
+            let now = Instant::now();
+            self.tick(now);
+            self.watchdog.beat(now);
             if let MasterState::Ending { failed } = self.state
                 && self.fleet.is_empty()
             {
@@ -135,7 +149,17 @@ impl Master {
                 self.say(Level::Info, "ending: requests have --graceful-timeout to finish");
                 self.end(false);
             }
+            SIGQUIT => {
+                systemd::stopping();
+                self.say(Level::Info, "ending at once: requests are given up");
+                if !matches!(self.state, MasterState::Ending { .. }) {
+                    self.end(false);
+                }
+                self.fleet.iter_mut().for_each(WorkerProcess::kill);
+            }
             SIGHUP | SIGUSR2 => self.restart(),
+            SIGTTIN => self.resize(self.workers.saturating_add(1)),
+            SIGTTOU => self.resize(self.workers - 1),
             SIGUSR1 => {
                 self.logs.reopen(&self.config);
                 self.fleet.iter().for_each(|worker| worker.hand_logs(&self.logs));
@@ -159,16 +183,14 @@ impl Master {
         if let Some(generation) = self.next.as_ref().map(|next| next.generation) {
             self.fill(generation);
         }
-        if self.state == MasterState::Starting
-            && self.count_ready(self.current) == self.config.workers
-        {
+        if self.state == MasterState::Starting && self.count_ready(self.current) >= self.workers {
             self.state = MasterState::Serving;
             self.tell_ready();
         }
     }
 
     fn tell_ready(&self) {
-        let (workers, threads) = (self.config.workers, self.config.limits.threads);
+        let (workers, threads) = (self.workers, self.config.limits.threads);
         let workers = if workers == 1 { "1 worker".into() } else { format!("{workers} workers") };
         let threads = if threads == 1 { "1 thread".into() } else { format!("{threads} threads") };
         let status = format!("ready: {workers}, {threads} each");
@@ -180,7 +202,7 @@ impl Master {
     fn fill(&mut self, generation: u64) {
         let there =
             |worker: &&WorkerProcess| worker.generation == generation && !worker.is_leaving();
-        while self.fleet.iter().filter(there).count() < self.config.workers {
+        while self.fleet.iter().filter(there).count() < self.workers {
             match self.recipe.start(&self.listeners, &self.logs, generation) {
                 Ok(worker) => self.fleet.push(worker),
                 Err(error) => {
@@ -190,6 +212,25 @@ impl Master {
                     return;
                 }
             }
+        }
+    }
+
+    /// Changes the number of workers; the newest are the first to go.
+    fn resize(&mut self, workers: usize) {
+        if !(1..=MOST_WORKERS).contains(&workers) || self.state != MasterState::Serving {
+            let workers = self.workers;
+            self.say(Level::Warn, &format!("workers: {workers}, and no other number now"));
+            return;
+        }
+        self.workers = workers;
+        self.say(Level::Info, &format!("workers: {workers} from now on"));
+        let time = self.drain_time();
+        let next = self.next.as_ref().map(|next| next.generation);
+        for generation in [Some(self.current), next].into_iter().flatten() {
+            let kept = |worker: &&mut WorkerProcess| {
+                worker.generation == generation && !worker.is_leaving()
+            };
+            self.fleet.iter_mut().filter(kept).skip(workers).for_each(|worker| worker.drain(time));
         }
     }
 
@@ -260,7 +301,7 @@ impl Master {
     /// Lets the old workers go as soon as all new ones are ready.
     fn switch(&mut self) {
         let Some(next) = &self.next else { return };
-        if self.count_ready(next.generation) < self.config.workers {
+        if self.count_ready(next.generation) < self.workers {
             return;
         }
         let again = next.again;
@@ -336,7 +377,7 @@ impl Master {
         let now = Instant::now();
         // A pause that is over was seen to before.
         let pause = self.backoff.not_before().filter(|&time| time > now);
-        let until = killed.chain(started).chain(pause).min();
+        let until = killed.chain(started).chain(pause).chain(self.watchdog.due()).min();
         let left = until.map(|until| until.saturating_duration_since(now));
         let left = left.map(|left| left.max(Duration::from_millis(1)));
         let _ = poll(&mut fds, left.and_then(|left| left.try_into().ok()).as_ref());

@@ -2,6 +2,7 @@
 //! it hands over.
 
 use std::os::fd::RawFd;
+use std::time::{Duration, Instant};
 
 use sd_notify::NotifyState;
 
@@ -25,6 +26,37 @@ pub(super) fn reloading() {
 
 pub(super) fn stopping() {
     tell(&[NotifyState::Stopping]);
+}
+
+/// The messages of a service with `WatchdogSec=`, which systemd restarts when they stop.
+///
+/// The loop that does the work sends them: a thread of its own would send them while the loop hangs.
+#[derive(Debug)]
+pub(super) struct Watchdog {
+    /// Half of `WatchdogSec=`, and the time of the next message; `None` without a watchdog.
+    next: Option<(Duration, Instant)>,
+}
+
+impl Watchdog {
+    pub(super) fn of_environment() -> Self {
+        let half = sd_notify::watchdog_enabled().map(|time| time / 2);
+        Self { next: half.filter(|half| !half.is_zero()).map(|half| (half, Instant::now())) }
+    }
+
+    /// Returns the time of the next message.
+    pub(super) fn due(&self) -> Option<Instant> {
+        self.next.map(|(_, due)| due)
+    }
+
+    /// Sends the message if it is due.
+    pub(super) fn beat(&mut self, now: Instant) {
+        if let Some((half, due)) = &mut self.next
+            && now >= *due
+        {
+            *due = now + *half;
+            tell(&[NotifyState::Watchdog]);
+        }
+    }
 }
 
 /// The sockets that it hands over (LISTEN_FDS), with their names (LISTEN_FDNAMES; `unknown`

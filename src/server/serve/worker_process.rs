@@ -63,6 +63,8 @@ impl WorkerTemplate {
             .env_remove("LISTEN_FDS")
             .env_remove("LISTEN_FDNAMES")
             .env_remove("NOTIFY_SOCKET")
+            .env_remove("WATCHDOG_PID")
+            .env_remove("WATCHDOG_USEC")
             .stdin(Stdio::null());
         let inherited = || {
             let sockets = listeners.iter().map(|listener| &listener.socket);
