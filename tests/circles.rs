@@ -7,7 +7,7 @@ use std::path::Path;
 
 /// The circles that are there, each by the folder that it stays in. A new one is refused; one that
 /// was opened leaves this list.
-const KNOWN: [&str; 4] = ["gateway", "httpd", "server::daemon_process", "server::stream"];
+const KNOWN: [&str; 3] = ["httpd", "server::daemon_process", "server::stream"];
 
 /// The modules of the library by their paths, with the text of their code.
 struct Modules(BTreeMap<String, String>);

@@ -22,7 +22,7 @@ use crate::server::daemon_process::{self, Daemon, Ended};
 /// Runs a daemon process from its fork to its end. It never returns, as the stack below is httpd's.
 pub(super) fn run(group: PoolRef<Group>, slot: usize) -> ! {
     let code = crate::gateway::panic::catch(|| live(&group, slot))
-        .unwrap_or_else(|error| failed(&group, &error.to_string()));
+        .unwrap_or_else(|error| failed(&group, &error));
     signals::end_process_with(code)
 }
 

@@ -45,7 +45,7 @@ pub(crate) fn end(
         Err(error) => format!("no thread can be started for it: {error}"),
         Ok(_) => match dropped.recv_timeout(deadline) {
             Ok(Ok(())) => return,
-            Ok(Err(error)) => error.to_string(),
+            Ok(Err(error)) => error,
             Err(RecvTimeoutError::Timeout) => format!("it takes more than {deadline:?}"),
             Err(RecvTimeoutError::Disconnected) => "its thread has ended".to_owned(),
         },

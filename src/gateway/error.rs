@@ -141,6 +141,11 @@ impl Error {
         Self { kind, status: kind.status(), message: message.into(), source: None }
     }
 
+    /// Makes the error of a panic that [`panic::catch`] has caught.
+    pub(crate) fn panicked(message: String) -> Self {
+        Self::of(ErrorKind::Panic, message)
+    }
+
     /// Replaces the status for the client.
     #[must_use]
     pub fn answering(self, status: StatusCode) -> Self {
@@ -229,7 +234,7 @@ impl fmt::Display for Error {
         match panic::catch(|| write_chain(&**source, &mut text)) {
             Ok(Ok(())) => f.write_str(&text),
             Ok(Err(_)) => write!(f, "{text} (the error's Display failed)"),
-            Err(panicked) => write!(f, "{text} (the error's Display {})", panicked.message),
+            Err(panicked) => write!(f, "{text} (the error's Display {panicked})"),
         }
     }
 }

@@ -193,7 +193,9 @@ impl Factory {
         allow(dead_code, reason = "only a server uses it")
     )]
     pub(crate) fn build_caught(&self, options: &Options) -> Result<Arc<dyn Application>> {
-        panic::catch(|| self.build(options)).map_err(logger::explain).and_then(|built| built)
+        panic::catch(|| self.build(options))
+            .map_err(|message| logger::explain(Error::panicked(message)))
+            .and_then(|built| built)
     }
 
     /// Returns the names of the declared options, or `None` if the application takes any.

@@ -6,8 +6,6 @@ use std::cell::{Cell, RefCell};
 use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
 use std::sync::OnceLock;
 
-use super::error::{Error, ErrorKind};
-
 thread_local! {
     static CATCHING: Cell<u32> = const { Cell::new(0) };
     static LAST: RefCell<Option<Panic>> = const { RefCell::new(None) };
@@ -25,12 +23,12 @@ type LogFn = dyn Fn(&str) + Send + Sync;
 
 static LOG: OnceLock<Box<LogFn>> = OnceLock::new();
 
-/// Runs `f`, and returns a panic in it as an error with its message and location.
+/// Runs `f`.
 ///
 /// # Errors
 ///
-/// [`ErrorKind::Panic`].
-pub(crate) fn catch<T>(f: impl FnOnce() -> T) -> Result<T, Error> {
+/// Returns the message and location of a panic in it.
+pub(crate) fn catch<T>(f: impl FnOnce() -> T) -> Result<T, String> {
     CATCHING.set(CATCHING.get() + 1);
     // The callers end the exchange after a panic, so none uses the values of `f` again.
     let result = panic::catch_unwind(AssertUnwindSafe(f));
@@ -47,7 +45,7 @@ pub(crate) fn catch<T>(f: impl FnOnce() -> T) -> Result<T, Error> {
         if let Err(second) = panic::catch_unwind(AssertUnwindSafe(move || drop(payload))) {
             let _never_dropped = std::mem::ManuallyDrop::new(second);
         }
-        Error::of(ErrorKind::Panic, message)
+        message
     })
 }
 
@@ -160,9 +158,7 @@ mod tests {
     #[test]
     fn tells_what_and_where() {
         install_hook(|_| {});
-        let error = catch(|| panic!("no {}", "luck")).unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Panic);
-        let message = error.to_string();
+        let message = catch(|| panic!("no {}", "luck")).unwrap_err();
         assert!(message.contains("panic.rs:") && message.ends_with("no luck"), "{message}");
         assert_eq!(catch(|| 7).unwrap(), 7);
     }

@@ -53,7 +53,8 @@ pub fn run(
         let environ = Environ::new(exchange, input);
         let body = application.call(environ, StartResponse::new(&response))?;
         response.send(body)
-    });
+    })
+    .map_err(Error::panicked);
     if let (Ok(Err(_)), Some(status)) = (&result, response.overridden.get()) {
         return Outcome::Status(status);
     }

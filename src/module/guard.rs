@@ -14,7 +14,7 @@ pub(super) fn request(request: &Request<'_>, f: impl FnOnce() -> HookStatus) -> 
             format!("answered {} after its response had begun", status.as_u16())
         }
         Ok(status) => return status.into_raw(),
-        Err(error) => error.to_string(),
+        Err(error) => error,
     };
     // The client comes first: nothing that the log does may keep it from seeing what happened.
     let (status, what) = match request.progress() {

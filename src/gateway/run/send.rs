@@ -99,7 +99,8 @@ impl Response<'_> {
         length: Option<u64>,
     ) -> Result<Sent> {
         // A panic is caught here already, so that the close of the stream is guarded too.
-        let pulled = panic::catch(|| self.pull(&mut *stream, length)).unwrap_or_else(Err);
+        let pulled = panic::catch(|| self.pull(&mut *stream, length))
+            .unwrap_or_else(|message| Err(Error::panicked(message)));
         match pulled {
             Ok(Pulled::Head) => {
                 self.close(stream);

@@ -69,7 +69,7 @@ impl StartingProcess<'_> {
         let watcher = self
             .watch_build(watch, done.clone(), abandon)
             .map_err(broken("start the thread that watches the clock"))?;
-        let built = panic::catch(build).unwrap_or_else(|error| Err(error.to_string()));
+        let built = panic::catch(build).unwrap_or_else(Err);
         done.ring();
         let Ok((watch, given_up)) = watcher.join() else {
             return Err(Ended::Broken(io::Error::other("the watch over a start has panicked")));

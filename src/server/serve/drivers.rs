@@ -26,7 +26,7 @@ impl Drivers {
     ///
     /// # Errors
     ///
-    /// When there are no threads or descriptors to be had.
+    /// Returns an error if the system has no threads or descriptors left.
     pub(super) fn start(
         site: &Arc<Site>,
         config: &ProgramConfig,
@@ -74,7 +74,7 @@ impl Drivers {
         let (sender, ended) = (sender.clone(), self.ended.try_clone()?);
         thread::Builder::new().name(name.into()).spawn(move || {
             let result = crate::gateway::panic::catch(|| driver(drain));
-            let result = result.unwrap_or_else(|panic| Err(io::Error::other(panic.to_string())));
+            let result = result.unwrap_or_else(|panic| Err(io::Error::other(panic)));
             let _ = sender.send(result);
             ended.ring();
         })?;

@@ -1,24 +1,27 @@
 //! The pool itself: threads, permits, pollers and queued jobs of one process.
 //!
-//! A driver keeps a [`WorkerPool`] in the struct that its threads share, and implements [`Driver`] for
-//! that struct. Two styles of driver use the same threads and permits:
+//! A driver keeps a [`WorkerPool`] in the struct that its threads share, and implements [`Driver`]
+//! for that struct. Two styles of driver use the same threads and permits:
 //!
-//! - A driver of connections adds each socket to [`WorkerPool::connections`] and calls [`WorkerPool::watch`].
-//!   One thread per readable connection claims it and calls [`Driver::serve`].
+//! - A driver of connections adds each socket to [`WorkerPool::connections`] and calls
+//!   [`WorkerPool::watch`]. One thread per readable connection claims it and calls
+//!   [`Driver::serve`].
 //! - A driver of jobs has no connections (`type Connection = NoConnection`). It calls
-//!   [`WorkerPool::submit`], and a thread runs the job with its [`Driver::Worker`]. Such a driver sets
-//!   `PoolOptions::pollers` to [`Pollers::all`], so that nothing has to call [`WorkerPool::wait`].
-//!   [`WorkerPool::try_submit`] bounds the queue, and [`WorkerPool::withdraw`] takes a job out of it.
+//!   [`WorkerPool::submit`], and a thread runs the job with its [`Driver::Worker`]. Such a driver
+//!   sets `PoolOptions::pollers` to [`Pollers::all`], so that nothing has to call
+//!   [`WorkerPool::wait`]. [`WorkerPool::try_submit`] bounds the queue, and
+//!   [`WorkerPool::withdraw`] takes a job out of it.
 //!
-//! A request that has to wait calls [`WorkerPool::without_permit`] or [`WorkerPool::wait_for_client`]: another
-//! thread works meanwhile. So the permits bound how much is worked on at once, and `blocked`
-//! bounds the threads beyond them.
+//! A request that has to wait calls [`WorkerPool::without_permit`] or
+//! [`WorkerPool::wait_for_client`]: another thread works meanwhile. So the permits bound how much
+//! is worked on at once, and `blocked` bounds the threads beyond them.
 //!
 //! A connection that stays claimed needs no event: a job that calls [`Driver::serve`] goes on with
 //! it.
 //!
-//! The first thread of a process accepts and keeps time. It waits through [`WorkerPool::wait`], which
-//! adds pollers while all of them are busy. At the end it calls [`WorkerPool::drain`] and [`WorkerPool::stop`].
+//! The first thread of a process accepts and keeps time. It waits through [`WorkerPool::wait`],
+//! which adds pollers while all of them are busy. At the end it calls [`WorkerPool::drain`] and
+//! [`WorkerPool::stop`].
 
 use std::collections::BTreeMap;
 use std::io;
@@ -140,7 +143,7 @@ impl SlowReaders {
     const STALL: Duration = Duration::from_secs(2);
     /// Not many more may wait.
     const MANY: usize = MOST_BLOCKED - MOST_BLOCKED / 8;
-    /// The same while [`MANY`](Self::MANY) wait; and the time between looks at the number.
+    /// The same while [`MANY`](Self::MANY) wait; and the time between checks of the number.
     pub(crate) const SHORT_STALL: Duration = Duration::from_millis(250);
 
     /// Counts the calling thread while `wait` runs.
@@ -151,7 +154,8 @@ impl SlowReaders {
         waited
     }
 
-    /// Returns the reason for which a response is given up whose reader has taken nothing for `time`.
+    /// Returns the reason for which a response is given up whose reader has taken nothing for
+    /// `time`.
     pub(crate) fn too_many(&self, time: Duration) -> Option<String> {
         let (count, most) = (self.0.load(Ordering::Relaxed), Self::MOST);
         let stall = if count > Self::MANY { Self::SHORT_STALL } else { Self::STALL };
@@ -174,7 +178,7 @@ impl<D: Driver> WorkerPool<D> {
     ///
     /// # Errors
     ///
-    /// When there are no descriptors left.
+    /// Returns an error if there are no descriptors left.
     pub(crate) fn new(options: PoolOptions) -> io::Result<Self> {
         let (epoll, stop, jobs_wait) = (Epoll::new()?, Event::new()?, Event::new()?);
         epoll.add(&stop, STOP, Trigger::Level)?;
@@ -206,7 +210,7 @@ impl<D: Driver> WorkerPool<D> {
     ///
     /// # Errors
     ///
-    /// When not one of them can be started.
+    /// Returns an error if not one of them can be started.
     pub(crate) fn start(driver: &Arc<D>) -> io::Result<()> {
         let pool = driver.pool();
         while pool.start_thread(driver) {}
@@ -280,7 +284,7 @@ impl<D: Driver> WorkerPool<D> {
         work: impl FnOnce(&mut D::Worker),
     ) {
         if let Err(error) = panic::catch(|| work(&mut *worker)) {
-            D::panicked(worker, connection, &error);
+            D::panicked(worker, connection, &Error::panicked(error));
         }
     }
 
