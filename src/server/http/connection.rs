@@ -44,7 +44,7 @@ pub(crate) struct HttpListener {
 ///
 /// # Errors
 ///
-/// When there is no epoll, or a listener is none.
+/// Returns an error if there is no epoll, or a socket does not listen.
 pub(crate) fn run(
     site: Arc<Site>,
     listeners: Vec<HttpListener>,
@@ -106,8 +106,13 @@ async fn serve(
         .into_iter()
         .map(|(socket, name)| {
             let (shared, connections) = (shared.clone(), connections.clone());
-            let acceptor =
-                Acceptor { shared, socket, name, connections, is_draining: is_draining.clone() };
+            let acceptor = HttpAcceptor {
+                shared,
+                socket,
+                name,
+                connections,
+                is_draining: is_draining.clone(),
+            };
             let acceptor = Arc::new(acceptor);
             (tokio::spawn(acceptor.clone().run()), acceptor)
         })
@@ -136,7 +141,7 @@ async fn serve(
 }
 
 /// A listener, and the parts that its connections need.
-struct Acceptor {
+struct HttpAcceptor {
     shared: Arc<ServerState>,
     socket: Socket,
     name: String,
@@ -144,7 +149,7 @@ struct Acceptor {
     is_draining: watch::Receiver<bool>,
 }
 
-impl Acceptor {
+impl HttpAcceptor {
     /// Takes connections for as long as it is let.
     async fn run(self: Arc<Self>) {
         let Self { shared, socket, name, connections, .. } = &*self;
@@ -246,8 +251,8 @@ const GOAWAY: Duration = Duration::from_secs(1);
 /// is kept: as httpd's `ap_lingering_close` has them.
 const LINGER: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(30));
 
-/// Reads and discards the rest of a request body until the client closes too. A socket that is closed
-/// before would reset the connection, and the client might never read its response.
+/// Reads and discards the rest of a request body until the client closes too. A socket that is
+/// closed before would reset the connection, and the client might never read its response.
 async fn linger(mut stream: impl AsyncRead + Unpin) {
     let (silent, longest) = LINGER;
     let mut buffer = vec![0; 16 * 1024];

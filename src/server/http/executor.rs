@@ -3,9 +3,10 @@
 
 use std::io;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Instant;
 
-use crate::gateway::{Code, Error, Level};
+use crate::gateway::{Code, Error, Level, park_thread, thread_waker};
 use crate::server::site::Log;
 use crate::server::workers::pollers::Pollers;
 use crate::server::workers::pool::{Driver, NoConnection, PoolOptions, SlowReaders, WorkerPool};
@@ -47,7 +48,7 @@ impl Executor {
     ///
     /// # Errors
     ///
-    /// When there are no threads or descriptors left.
+    /// Returns an error if there are no threads or descriptors left.
     pub(super) fn new(permits: usize, queue_size: usize, log: Arc<Log>) -> io::Result<Arc<Self>> {
         let threads = u32::try_from(permits.max(1)).unwrap_or(u32::MAX);
         let pool = WorkerPool::new(PoolOptions {
@@ -119,6 +120,33 @@ impl Driver for Executor {
     fn log_error(&self, message: &str) {
         self.log.line(Level::Error, message);
     }
+}
+
+/// Polls until there is something, which may be at once; `None` when `deadline` comes first. The
+/// thread gives its permit back while it waits.
+pub(super) fn until<T>(
+    executor: &Arc<Executor>,
+    deadline: Option<Instant>,
+    mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>,
+) -> Option<T> {
+    let waker = thread_waker();
+    let mut context = Context::from_waker(&waker);
+    if let Poll::Ready(value) = poll(&mut context) {
+        return Some(value);
+    }
+    let found = executor.waiting(|| {
+        loop {
+            if !park_thread(deadline) {
+                return None;
+            }
+            if let Poll::Ready(value) = poll(&mut context) {
+                return Some(value);
+            }
+        }
+    });
+    // A call may have been meant for the application's future, which has the same waker.
+    waker.wake_by_ref();
+    found
 }
 
 #[cfg(test)]

@@ -13,8 +13,7 @@ use http::HeaderMap;
 use http_body::{Body as _, Frame};
 use hyper::body::Incoming;
 
-use super::executor::Executor;
-use super::wait::until;
+use super::executor::{Executor, until};
 use crate::gateway::{Error, ErrorKind, Fill, InputSource, Result, thread_waker};
 
 /// The body as it comes from the connection; the exchange waits on it too.

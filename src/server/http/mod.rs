@@ -1,7 +1,7 @@
 //! HTTP/1.1 and HTTP/2 on hyper: for development, and behind a reverse proxy.
 //!
 //! One thread has all connections (tokio, hyper); as many as the site's `threads` run applications.
-//! A thread that waits, for a body, a slow client or a future, gives its turn away.
+//! A thread that waits, for a body, a slow client or a future, gives its permit back.
 #![cfg(target_os = "linux")]
 
 mod body;
@@ -14,7 +14,6 @@ mod input;
 mod path;
 mod sink;
 mod variables;
-mod wait;
 
 pub(crate) use self::connection::{HttpListener, run};
 pub(crate) use self::forwarded::TrustedProxies;

@@ -13,9 +13,8 @@ use hyper::ext::ReasonPhrase;
 use tokio::sync::oneshot;
 
 use super::body::{Broken, Piece, ResponseOutput};
-use super::executor::Executor;
+use super::executor::{Executor, until};
 use super::input::RequestBodyQueue;
-use super::wait::until;
 use crate::gateway::{Error, ErrorKind, Interest, Result, Woken, park_thread, thread_waker};
 use crate::server::site::{FinalHead, Sink};
 use crate::server::workers::pool::SlowReaders;
