@@ -41,6 +41,16 @@ fn options_come_from_both() {
     assert_eq!((config.workers, config.limits.threads), (2, 3));
     assert_eq!(config.log, LogTarget::File("/a b".into()));
     assert_eq!(config.mounts, [("/x".into(), "admin".into())]);
+    // A word that begins with `#` begins a comment, as in a shell.
+    for (text, threads, log) in [
+        ("--threads 3 # --log /a", 3, LogTarget::Standard),
+        ("--threads 3 #--log /a\n--log /b", 3, LogTarget::File("/b".into())),
+        ("--log /a#b", 15, LogTarget::File("/a#b".into())),
+        ("--log '#b'", 15, LogTarget::File("#b".into())),
+    ] {
+        let config = read(&[], Some(text)).unwrap();
+        assert_eq!((config.limits.threads, config.log), (threads, log), "{text}");
+    }
     for open in ["--log 'a", "--log a\\"] {
         let error = read(&[], Some(open)).unwrap_err();
         assert!(
