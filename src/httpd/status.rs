@@ -6,6 +6,7 @@ use crate::sys;
 
 /// The result of a hook: accepted, declined, done, or an HTTP error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum HookStatus {
     /// The hook did its work: `OK`.
     Ok,
