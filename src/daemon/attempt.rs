@@ -383,7 +383,8 @@ impl<'e, 'r> Attempt<'_, '_, 'e, 'r> {
     }
 }
 
-/// The phases of one request on its way through a process group, in microseconds.
+/// The times that one request takes in each part of its way through a process group, in
+/// microseconds.
 #[derive(Debug, Default)]
 pub(crate) struct PhaseTimes {
     /// The process that had it.

@@ -97,8 +97,8 @@ impl Drop for Backlog {
 
 /// Gives freed memory back to the system.
 ///
-/// malloc keeps it in the thread's arena. Where something small lies above it, malloc gives none of
-/// it back by itself, and each arena would keep the size of its largest response for good.
+/// malloc keeps it in the thread's arena. Where something small lies above it, malloc does not
+/// return it to the system. Then each arena would keep the size of its largest response.
 fn trim_heap() {
     #[cfg(target_env = "gnu")]
     {

@@ -45,9 +45,9 @@ impl ExitStatus {
         Self { how, by_oom: how == How::Signaled(Signal::SIGKILL) && oom_has_killed() }
     }
 
-    /// Returns whether a process that left this behind ended in another way than a daemon process
-    /// does which was told to, or has said itself what went wrong. One that has not begun to end
-    /// ended by its application, whatever its exit status.
+    /// Returns whether a process with this status crashed: it was not told to end, and has not
+    /// reported an error of its own. One that has not begun to end was ended by its application,
+    /// whatever its exit status.
     pub(super) fn is_crash(self, dead: &DeadProcess) -> bool {
         match (self.how, dead.state) {
             (How::Signaled(_) | How::Lost, _) => true,

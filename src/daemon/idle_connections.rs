@@ -102,8 +102,8 @@ impl<C> Connections<C> {
 }
 
 impl<C> Entries<C> {
-    /// Takes out what was kept for too long. If more than `most` are left, takes out those that
-    /// were not used for longest, some more than it has to, so that this is rare.
+    /// Takes out what was kept for too long. If more than `most` are left, also takes out those
+    /// unused for longest. These are more than necessary, so that this is rare.
     fn trim(&mut self, now: Instant, most: usize) -> Vec<IdleEntry<C>> {
         let mut closed = Vec::new();
         let looked = *self.looked.get_or_insert(now);

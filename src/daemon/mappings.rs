@@ -15,7 +15,8 @@ use std::path::Path;
 ///
 /// # Errors
 ///
-/// When /proc cannot be read, or something cannot be unmapped: the process must not go on.
+/// Returns an error if /proc cannot be read, or something cannot be unmapped: the process must not
+/// go on.
 ///
 /// # Safety
 ///

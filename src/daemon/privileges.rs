@@ -1,7 +1,7 @@
 //! Capabilities and the like, of which a daemon process keeps none.
 //!
-//! A change of the user id takes root's capabilities away, but not those of an httpd that is not
-//! root (`AmbientCapabilities=` of systemd), and not with some of the secure bits.
+//! A change of the user id takes root's capabilities away, unless some of the secure bits are set.
+//! It does not take those of an httpd that is not root (`AmbientCapabilities=` of systemd).
 
 use rustix::io::Errno;
 use rustix::process::{DumpableBehavior, set_dumpable_behavior};
@@ -15,7 +15,7 @@ use rustix::thread::{
 ///
 /// # Errors
 ///
-/// When the system refuses for another reason than that this process may not.
+/// Returns an error if the system refuses for another reason than that this process may not.
 pub(super) fn bound() -> Result<(), String> {
     for number in 0..u64::BITS {
         match remove_capability_from_bounding_set(CapabilitySet::from_bits_retain(1 << number)) {
@@ -32,7 +32,7 @@ pub(super) fn bound() -> Result<(), String> {
 ///
 /// # Errors
 ///
-/// When one is left: the process must not go on.
+/// Returns an error if one is left: the process must not go on.
 pub(super) fn drop_all(has_changed_user: bool, wants_cores: bool) -> Result<(), String> {
     const NONE: CapabilitySet = CapabilitySet::empty();
     match clear_ambient_capability_set() {

@@ -2,8 +2,8 @@
 
 use crate::httpd::Server;
 
-/// Writes `title` over the command line that httpd was started with, as far as it reaches, and
-/// gives it to the main thread as its name.
+/// Writes `title` over the command line that httpd was started with, cut to its length. The main
+/// thread gets the same name.
 pub(super) fn set(main: Server<'_>, title: &str) {
     if let Some((start, length)) = command_line()
         // The kernel shows the memory that httpd has: nothing else is written over.

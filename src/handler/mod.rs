@@ -94,8 +94,8 @@ unsafe impl<M: Module> Records for Gate<M> {
 ///
 /// # Panics
 ///
-/// When the name is not a module's, which does not compile in a static. The linker would let it
-/// take the place of a function of that name.
+/// Panics if the name is not a module's, which does not compile in a static. The linker would let
+/// it take the place of a function of that name.
 #[must_use]
 pub const fn record<M: Module>(symbol: &str) -> sys::module {
     let (symbol, suffix) = (symbol.as_bytes(), b"_module");

@@ -42,8 +42,8 @@ impl Chain {
     }
 
     fn of(link: Link, pool: Pool<'_>) -> Self {
-        // SAFETY: P3, P4: it goes into the record that is being made in this pool, and refers to
-        // links of records that this one is made of, which live as long or longer.
+        // SAFETY: P3, P4: it goes into the record that is being made in this pool. It refers to
+        // links of the records that this one is made of; they live at least as long.
         Self(Some(unsafe { pool.keep(link) }))
     }
 

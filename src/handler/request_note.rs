@@ -15,7 +15,7 @@ pub(crate) struct RequestNote {
     pub(super) mount: Option<PoolRef<AliasMount>>,
     /// The process group that had the request.
     pub(super) group: Cell<Option<PoolRef<Group>>>,
-    /// The phases of the time that it took there.
+    /// The times of its parts there.
     pub(super) phases: PhaseTimes,
 }
 

@@ -30,7 +30,7 @@ impl<'r> Request<'r> {
     ///
     /// # Errors
     ///
-    /// When it cannot be opened.
+    /// Returns an error if it cannot be opened.
     pub(crate) fn adopt_file(&self, file: &File, sendfile: bool) -> Result<OpenFile<'r>, i32> {
         let name = self.pool().c_str(format!("/dev/fd/{}", file.as_raw_fd()).as_bytes());
         let mut flags = sys::APR_FOPEN_READ | sys::APR_FOPEN_BINARY;
@@ -60,7 +60,7 @@ impl<'r> Request<'r> {
     ///
     /// # Errors
     ///
-    /// When the file's metadata cannot be read.
+    /// Returns an error if the file's metadata cannot be read.
     pub(crate) fn set_validators(&self, file: &File) -> std::io::Result<()> {
         let metadata = file.metadata()?;
         let headers = self.headers_out();

@@ -70,8 +70,8 @@ pub(crate) fn only_to_stderr() {
 }
 
 /// Runs `f`, which closes descriptors that are not its own: that of the system's log is closed
-/// before, as the C library would go on to use its number, and opened again afterwards where it is
-/// needed.
+/// before and opened again afterwards where it is needed. Else the C library would go on to use its
+/// number.
 pub(crate) fn with_syslog_closed<T>(f: impl FnOnce() -> T) -> T {
     // SAFETY: P13: one thread.
     unsafe { libc::closelog() };

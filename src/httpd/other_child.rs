@@ -24,7 +24,7 @@ pub(crate) type WaitStatus = Option<i32>;
 ///
 /// # Errors
 ///
-/// When the system has no process to give.
+/// Returns an error if the system has no process to give.
 pub(crate) fn fork(pool: Pool<'_>) -> io::Result<Forked> {
     let mut process = MaybeUninit::<sys::apr_proc_t>::zeroed();
     // SAFETY: P11, P13: the parent has one thread.

@@ -431,8 +431,8 @@ impl<'r> Request<'r> {
             let _ = self.pass(&mut out);
         }
         if is_complete || (!self.is_head_out() && !is_secondary) {
-            // Either the response's end has gone out before its error was known, or a filter holds
-            // the head of the page that this is a part of, and would end the page well. HTTP/2 sees
+            // Either the response's end was sent before its error was known, or a filter holds the
+            // head of the page around this part. That filter would end the page well. HTTP/2 sees
             // an end that comes before the length.
             if !is_secondary {
                 self.reset();

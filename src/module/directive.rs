@@ -1,5 +1,5 @@
-//! Typed directives: rows of httpd's command table whose values are parsed and checked before the
-//! module's code sees them, and whose errors name the directive, the value and what is allowed.
+//! Typed directives: rows of httpd's command table. Their values are parsed and checked before the
+//! module's code sees them. Their errors name the directive, the value and what is allowed.
 
 use std::ffi::{CStr, c_char, c_void};
 use std::fmt::Display;
@@ -129,7 +129,8 @@ impl<C: Config> Directive<C> {
     ///
     /// # Panics
     ///
-    /// When a directive of a server may stand elsewhere: that does not compile in a command table.
+    /// Panics if a directive of a server may stand elsewhere: that does not compile in a command
+    /// table.
     pub(crate) const fn command<P: Project<C>>(&'static self) -> sys::command_rec {
         assert!(
             !P::IS_PER_SERVER || self.contexts.fit_a_server(),

@@ -14,8 +14,8 @@ use rustix::time::Timespec;
 ///
 /// # Safety
 ///
-/// The promises above: every byte zero must be a value, `&T` must be sound to use from several
-/// processes at once, and a value must not refer to memory of one process.
+/// The promises above: every byte zero must be a value; `&T` must be sound to use from several
+/// processes at once; a value must not refer to memory of one process.
 pub(super) unsafe trait Zeroed: Sync + 'static {}
 
 // SAFETY: P12: `repr(C)`, of atomics alone; `Board::leaked` and its tests begin with zeroes.

@@ -1,10 +1,9 @@
 //! Process groups as plain data and decisions: options, scoreboard, policies. No clock, no fork.
 //!
 //! The parent of httpd reads [`GroupOptions`] and lays out a [`Scoreboard`] in shared memory; its
-//! children choose a process there, and the daemon processes keep their part of it up to date and
-//! decide together, under its lock ([`LockedGroup`]), who starts, who drains, and how many they
-//! are. Times in the scoreboard are microseconds of CLOCK_MONOTONIC, and a [`Clock`] says which it
-//! is.
+//! children choose a process there. Each daemon process keeps its own part up to date. Together,
+//! under its lock ([`LockedGroup`]), they decide which process starts, which drains, and their
+//! number. Times in the scoreboard are microseconds of CLOCK_MONOTONIC, read by a [`Clock`].
 
 mod counters;
 mod deadline;

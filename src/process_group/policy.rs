@@ -89,8 +89,8 @@ impl LockedGroup<'_> {
     /// Returns whether the dormant process of `slot` is needed.
     ///
     /// It is if there are too few: a process died, the group wakes up, or the load grew. It also is
-    /// if one wants to be replaced; then no other may be starting or draining, so that a roll goes
-    /// on one by one and there is never more than one process too many.
+    /// if one wants to be replaced; then no other may be starting or draining. So a rolling restart
+    /// replaces them one by one, and there is at most one process too many.
     pub fn activate(&self, slot: usize, now_us: u64) -> Activation {
         let census = self.board.census();
         let wanted = self.board.wanted();

@@ -82,13 +82,12 @@ pub struct ProcessScore {
     pub(super) counters: Counters,
 }
 
-// The protocol of acquiring and draining. A child adds itself to the load, then looks at the state;
-// a process that ends sets the state to Draining, then looks at the load. All four accesses are
-// SeqCst, so they have one order that everybody agrees on: either the child's addition stands
-// before the process's look, which then sees it and waits, or it stands after it, hence after
-// Draining, and the child sees that and takes itself back. So nobody has a request for a process
-// that saw no load. With anything weaker both may miss the other's store (Dekker's store-load
-// reordering).
+// The protocol of acquiring and draining. A child adds itself to the load, then checks the state; a
+// process that ends sets the state to Draining, then checks the load. All four accesses are SeqCst,
+// so all threads see them in one order. If the child's addition stands before the process's check,
+// the process sees the load and waits. If it stands after the check, it stands after Draining; the
+// child sees that and takes its addition back. So no child has a request for a process that saw no
+// load. With anything weaker both may miss the other's store (Dekker's store-load reordering).
 impl ProcessScore {
     /// Returns its state.
     #[must_use]

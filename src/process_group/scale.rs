@@ -1,8 +1,8 @@
 //! The number of processes of a group, between `min-processes` and `max-processes`.
 //!
-//! It grows by one when every thread was taken for a short while, and shrinks by one when one fewer
-//! would have done, with half of their threads free, for a long while. The difference between the
-//! two keeps it from swinging.
+//! It grows by one when every thread was busy for a short time. It shrinks by one when one process
+//! fewer, with half of the threads free, would have been enough for a long time. The difference
+//! between the two keeps it from swinging.
 
 use std::sync::atomic::Ordering::Relaxed;
 

@@ -246,9 +246,9 @@ impl Scoreboard {
 
     /// Looks for a request whose connection broke, among those that applications have or had.
     ///
-    /// Of a process that lives, this is certain if the child has closed its connection before, and
-    /// the process calls [`WorkerScore::begin`] before it looks whether the connection is closed:
-    /// then one of the two sees the other.
+    /// For a live process, this is certain under two conditions: the child has closed its
+    /// connection before; the process calls [`WorkerScore::begin`] before it checks whether the
+    /// connection is closed. Then one of the two sees the other.
     ///
     /// In this order: [`Scoreboard::clear_dead`] notes lost requests before it clears the rows, so
     /// what is no longer in the row is among them.

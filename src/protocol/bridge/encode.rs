@@ -160,7 +160,8 @@ impl<'b> FieldsEncoder<'b> {
     ///
     /// # Errors
     ///
-    /// When it is longer than `limits` allow, or a name than 65535 bytes: nothing is left of it.
+    /// Returns an error if it is longer than `limits` allow, or a name than 65535 bytes: nothing is
+    /// left of it.
     pub fn finish(mut self, limits: &FrameLimits) -> Result<usize, EncodeError> {
         self.frame.step(|open, out| open.close_pairs(out));
         if let Some(timing) = &self.timing {
@@ -192,7 +193,7 @@ pub fn put_file(out: &mut Vec<u8>, start: u64, length: u64, whole: bool) {
 ///
 /// # Errors
 ///
-/// When it is longer than `limits` allow.
+/// Returns an error if it is longer than `limits` allow.
 pub fn put_reply(
     out: &mut Vec<u8>,
     json: &str,
@@ -241,7 +242,7 @@ pub fn put_input_stop(out: &mut Vec<u8>) {
 ///
 /// # Errors
 ///
-/// When it is longer than `limits` allow.
+/// Returns an error if it is longer than `limits` allow.
 pub fn put_control(
     out: &mut Vec<u8>,
     command: &str,

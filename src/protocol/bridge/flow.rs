@@ -1,7 +1,7 @@
 //! Which frame may come when: the state of a connection, the same on both sides.
 //!
-//! Each side passes what it sends and what it receives. Frames of the two sides cross on their way,
-//! but every rule is about a frame and what made its sender send it, so both sides agree.
+//! Each side passes what it sends and what it receives. Frames of the two sides cross on their way.
+//! Each rule is about a frame and its cause at the sender, so both sides agree.
 
 use std::error::Error;
 use std::fmt;
@@ -75,7 +75,8 @@ impl BridgeFlow {
     ///
     /// # Errors
     ///
-    /// When it may not come now. The state stays as it was; the connection cannot be used any more.
+    /// Returns an error if it may not come now. The state stays as it was; the connection cannot be
+    /// used any more.
     pub fn pass(&mut self, kind: Kind, flags: u8) -> Result<(), FlowError> {
         *self = self.after(kind, flags).ok_or(FlowError { flow: *self, frame: kind, flags })?;
         Ok(())

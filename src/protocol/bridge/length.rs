@@ -28,7 +28,7 @@ impl BodyLength {
     ///
     /// # Errors
     ///
-    /// When they are more than were announced.
+    /// Returns an error if they are more than were announced.
     pub fn pass(&mut self, bytes: u64) -> Result<(), LengthError> {
         self.passed = self.passed.saturating_add(bytes);
         match self.announced {
@@ -41,7 +41,7 @@ impl BodyLength {
     ///
     /// # Errors
     ///
-    /// When there were fewer bytes than announced.
+    /// Returns an error if there were fewer bytes than announced.
     pub const fn end(&self) -> Result<(), LengthError> {
         match self.announced {
             Some(announced) if self.passed != announced => Err(self.differs(announced)),

@@ -63,7 +63,7 @@ impl<'a> Frame<'a> {
     ///
     /// # Errors
     ///
-    /// When the payload is not what docs/bridge.md has for the kind.
+    /// Returns an error if the payload is not what docs/bridge.md has for the kind.
     pub fn message(&self) -> Result<Message<'a>, FrameError> {
         Ok(match self.kind {
             Kind::Hello => Message::Hello(Hello::decode(self)?),
@@ -114,7 +114,7 @@ impl Message<'_> {
     ///
     /// # Errors
     ///
-    /// When it is longer than `limits` allow: nothing is left of it.
+    /// Returns an error if it is longer than `limits` allow: nothing is left of it.
     pub fn put(&self, out: &mut Vec<u8>, limits: &FrameLimits) -> Result<(), EncodeError> {
         match self {
             Self::Hello(hello) => put_hello(out, hello.token()),

@@ -87,7 +87,7 @@ impl<'a> RequestHead<'a> {
     ///
     /// # Errors
     ///
-    /// When `frame` is no REQUEST, or not as docs/bridge.md has it.
+    /// Returns an error if `frame` is not a REQUEST, or breaks a rule of docs/bridge.md.
     pub fn decode(frame: &Frame<'a>) -> Result<Self, FrameError> {
         let mut reader = Reader::new(frame);
         if !matches!(frame.kind, Kind::Request) {
@@ -184,7 +184,7 @@ const SENT: usize = HEADER + 16;
 ///
 /// # Panics
 ///
-/// When `frame` is shorter than the fixed part of a REQUEST.
+/// Panics if `frame` is shorter than the fixed part of a REQUEST.
 pub fn stamp(frame: &mut [u8], ticket: u64, sent_us: u64, incarnation: u32) {
     debug_assert_eq!(frame[4], Kind::Request.number());
     frame[TICKET..][..8].copy_from_slice(&ticket.to_le_bytes());

@@ -92,7 +92,8 @@ impl HeadEncoder {
     ///
     /// # Errors
     ///
-    /// When it is longer than `limits` allow, or a name than 65535 bytes: nothing is left of it.
+    /// Returns an error if it is longer than `limits` allow, or a name than 65535 bytes: nothing is
+    /// left of it.
     pub fn commit(
         mut self,
         out: &mut Vec<u8>,
@@ -307,7 +308,7 @@ pub fn put_end(out: &mut Vec<u8>, close: bool, timing: &Timing) {
 ///
 /// # Errors
 ///
-/// When it is longer than `limits` allow.
+/// Returns an error if it is longer than `limits` allow.
 pub fn put_redirect(
     out: &mut Vec<u8>,
     target: &[u8],

@@ -25,7 +25,7 @@ use crate::server::site::{self, Mode, ResponseEnd, Site};
 ///
 /// # Errors
 ///
-/// When the standard input and output are not there, or no descriptor is left.
+/// Returns an error if the standard input and output are not there, or no descriptor is left.
 pub(crate) fn run(site: &Site, end: impl AsFd) -> io::Result<bool> {
     let end = end.as_fd();
     let params = params(std::env::vars_os());

@@ -1,7 +1,7 @@
 //! The request that a worker thread runs, as the process's timer sees it.
 //!
-//! All writes of the thread go through it, so that the timer can break a request off between two
-//! writes, and no write of the thread follows.
+//! All writes of the thread go through it. So the timer can break a request off between two writes,
+//! and no write of the thread follows.
 
 use std::cell::RefCell;
 use std::io::{self, IoSlice};
@@ -32,7 +32,7 @@ pub(super) struct RunningRequest {
     over: bool,
     /// The timer has broken it off, and when.
     pub(super) cut_us: Option<u64>,
-    /// The thread has given its turn away and waits.
+    /// The thread has given its permit back and waits.
     pub(super) parked: bool,
 }
 

@@ -147,7 +147,7 @@ impl<'c> InboundFrames<'c> {
     }
 
     /// Waits as `wait` does. A client that was ready within a moment is not taken for slow the next
-    /// time: to give a turn away wakes another thread, which costs more than such a wait.
+    /// time: to give a permit back wakes another thread, which costs more than such a wait.
     pub(super) fn waits<T>(&self, wait: impl FnOnce() -> T) -> T {
         let began_us = monotonic_us();
         let waited = wait();

@@ -2,10 +2,10 @@
 //!
 //! A worker may write a response while the child still writes the body. When its write would block,
 //! it takes in what the child sends, up to a bound; beyond that it just waits. That cannot end in a
-//! deadlock: the child always reads what the process sends, whether or not it can get rid of its
-//! own, so it is the side that guarantees progress.
+//! deadlock: the child always reads what the process sends, even while its own output is blocked.
+//! So the child guarantees progress.
 //!
-//! A client that is slow to send holds a thread, and not the turn of one that works.
+//! A client that is slow to send holds a thread, but not a permit.
 
 use std::sync::Arc;
 

@@ -7,10 +7,10 @@
 //! event at a time. A small request costs the process three system calls: epoll_wait, recv and
 //! send. An idle connection costs no thread.
 //!
-//! A request that waits for a future (`Exchange::park`), or for a client that is slow to send its
-//! body or to take a response that is larger than httpd keeps, gives its turn away: then another
-//! thread is started, unless there is one without work. So `threads` bounds how much is worked on
-//! at once, and not how many requests may wait.
+//! A request gives its permit back while it waits: for a future (`Exchange::park`), for a slow
+//! sender of a body, or for a slow reader of a response beyond what httpd buffers. Then another
+//! thread is started, unless one is idle. So `threads` bounds the requests that run at once, and
+//! not those that wait.
 #![cfg(target_os = "linux")]
 #![forbid(unsafe_code)]
 

@@ -176,8 +176,9 @@ impl FastCgiResponse<'_, '_> {
 
 impl FastCgiResponse<'_, '_> {
     /// Breaks the stream of records. To nginx the end of a connection is the end of a response,
-    /// with or without END_REQUEST: only what is no FastCGI (version 0) makes it break the response
-    /// off, and on a TCP connection a reset, which a Unix socket does not have.
+    /// with or without END_REQUEST. It breaks the response off for a record that is not FastCGI
+    /// (version 0). On a TCP connection it also does so for a reset, which a Unix socket does not
+    /// have.
     ///
     /// Returns whether that waits for room. The connection is reset behind it then.
     fn spoil(&self) -> bool {

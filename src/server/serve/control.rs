@@ -55,7 +55,7 @@ pub(super) fn is_meant(value: &str) -> bool {
 ///
 /// # Errors
 ///
-/// When it is not what a master writes.
+/// Returns an error if it is not what a master writes.
 pub(super) fn read_variable(value: &str) -> Result<Handed, String> {
     let wrong = || format!("{VARIABLE}={value}: only the program itself sets this");
     let inherit = |number: &str| {

@@ -35,7 +35,7 @@ impl Inherited {
     ///
     /// # Errors
     ///
-    /// When the variables of socket activation make no sense.
+    /// Returns an error if the variables of socket activation are malformed.
     pub(super) fn look() -> Result<Self, String> {
         let is_fastcgi = listen::is_listening(std::io::stdin());
         let interface = std::env::var_os("GATEWAY_INTERFACE");

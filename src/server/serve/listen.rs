@@ -59,7 +59,7 @@ impl Bound {
     ///
     /// # Errors
     ///
-    /// When it is not a stream socket that listens.
+    /// Returns an error if it is not a stream socket that listens.
     pub(super) fn adopt(protocol: Mode, socket: OwnedFd) -> io::Result<Self> {
         Self::of(protocol, socket, None)
     }
@@ -85,7 +85,7 @@ pub(super) fn is_listening(fd: impl AsFd) -> bool {
 ///
 /// # Errors
 ///
-/// When it is not open.
+/// Returns an error if it is not open.
 pub(super) fn stdin() -> io::Result<OwnedFd> {
     io::stdin().as_fd().try_clone_to_owned()
 }

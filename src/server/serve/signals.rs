@@ -25,7 +25,7 @@ impl Signals {
     ///
     /// # Errors
     ///
-    /// When there are no descriptors left.
+    /// Returns an error if there are no descriptors left.
     pub(super) fn catch(signals: &[i32]) -> io::Result<Self> {
         let (pipe, write) = UnixStream::pair()?;
         pipe.set_nonblocking(true)?;

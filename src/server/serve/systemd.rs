@@ -64,7 +64,7 @@ impl Watchdog {
 ///
 /// # Errors
 ///
-/// When these variables are for this process and make no sense.
+/// Returns an error if these variables are for this process and are malformed.
 pub(super) fn sockets() -> Result<Vec<(RawFd, String)>, String> {
     let named = sd_notify::listen_fds_with_names();
     named.map(Iterator::collect).map_err(|error| format!("socket activation: {error}"))

@@ -31,7 +31,7 @@ impl WorkerTemplate {
     ///
     /// # Errors
     ///
-    /// When that cannot be told.
+    /// Returns an error if that cannot be told.
     pub(super) fn of(arguments: Vec<OsString>) -> io::Result<Self> {
         let named = arguments.first().map(Path::new).filter(|name| name.components().count() > 1);
         let program = match named.map(std::path::absolute) {
@@ -45,7 +45,7 @@ impl WorkerTemplate {
     ///
     /// # Errors
     ///
-    /// When the program is not there, or the system has no room for a process.
+    /// Returns an error if the program is not there, or the system has no room for a process.
     pub(super) fn start(
         &self,
         listeners: &[Bound],

@@ -25,7 +25,7 @@ impl Validators {
     ///
     /// # Errors
     ///
-    /// When its metadata cannot be read.
+    /// Returns an error if its metadata cannot be read.
     pub(super) fn of(file: &File, now: SystemTime) -> io::Result<Self> {
         let metadata = file.metadata()?;
         let changed = metadata.modified()?;

@@ -2,8 +2,8 @@
 //! answer becomes a response, what is logged.
 //!
 //! A driver (CGI, FastCGI, SCGI, uwsgi, HTTP) decodes a request's head into
-//! [`Params`](crate::protocol::params::Params), has a [`Sink`] for the response and an
-//! [`InputSource`](crate::gateway::InputSource) for the request body, and calls [`serve()`] on the
+//! [`Params`](crate::protocol::params::Params). It has a [`Sink`] for the response and an
+//! [`InputSource`](crate::gateway::InputSource) for the request body. It calls [`serve()`] on the
 //! thread that has the request. `server::serve` makes the one [`Site`] of a process.
 
 mod access;

@@ -72,7 +72,7 @@ pub(crate) trait Sink {
 ///
 /// # Errors
 ///
-/// When it cannot be read or is shorter than that, and what `write` fails with.
+/// Returns an error if it cannot be read, if it is shorter than that, or if `write` fails.
 fn read_file(
     file: &File,
     start: u64,

@@ -9,10 +9,10 @@
 //! three system calls: epoll_wait, recv and send.
 //!
 //! Output without room in its socket is parked with the connection, and written by the thread that
-//! hears of room. A request that waits for a future, for a client that is slow to send its body, or
-//! for a reader beyond the bounds of what is parked, gives its turn away: then another thread is
-//! started, unless there is one without work. So the number of threads bounds how much is worked on
-//! at once, and not how many requests may wait.
+//! hears of room. A request gives its permit back while it waits: for a future, for a slow sender
+//! of a body, or for a reader beyond the bounds of parked output. Then another thread is started,
+//! unless one is idle. So the number of threads bounds the requests that run at once, and not those
+//! that wait.
 #![cfg(target_os = "linux")]
 
 mod acceptor;
@@ -97,7 +97,8 @@ pub(in crate::server) struct StreamListener {
 ///
 /// # Errors
 ///
-/// When there are no descriptors or threads to be had at the start, or epoll fails.
+/// Returns an error if the system has no descriptors or threads left at the start, or if epoll
+/// fails.
 pub(in crate::server) fn run(
     site: Arc<Site>,
     listeners: Vec<StreamListener>,

@@ -1,7 +1,7 @@
 //! Bytes that were read before anybody asked for them: a little in memory, more in a file.
 //!
-//! Some web servers do not read the response before they have sent all of the body, or send no more
-//! of it once they have the response's head. An application that answers meanwhile would wait for
+//! Some web servers do not read the response before they have sent all of the body. Others stop
+//! sending once they have the response's head. An application that answers meanwhile would wait for
 //! ever.
 
 use std::fs::File;
@@ -88,8 +88,8 @@ impl ReadAhead {
     ///
     /// # Errors
     ///
-    /// When a file is wanted and cannot be made, or is full, or the files of the process are too large
-    /// together.
+    /// Returns an error if a file is wanted and cannot be made, or is full, or the files of the
+    /// process are too large together.
     pub(super) fn put(&mut self, bytes: &[u8]) -> io::Result<()> {
         if self.file.is_none() && self.memory.len() + bytes.len() <= MEMORY {
             self.memory.extend_from_slice(bytes);
@@ -113,7 +113,7 @@ impl ReadAhead {
     ///
     /// # Errors
     ///
-    /// When the file cannot be read.
+    /// Returns an error if the file cannot be read.
     pub(super) fn take(&mut self, buffer: &mut Buffer) -> io::Result<()> {
         if !self.memory.is_empty() {
             buffer.put(&self.memory);

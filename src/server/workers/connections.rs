@@ -57,8 +57,8 @@ type Chunk<T> = OnceLock<Box<[Slot<T>]>>;
 
 /// Every connection by its token: the index in the low half, how often that was used in the high.
 ///
-/// A look-up takes the lock of one entry, which nobody else wants. What all share is locked only to
-/// add a connection or to take one out.
+/// Finding a connection takes the lock of one entry, which is rarely contended. The shared lock is
+/// taken only to add or remove a connection.
 #[derive(Debug)]
 pub(crate) struct ConnectionTable<T> {
     chunks: Box<[Chunk<T>]>,

@@ -1,4 +1,4 @@
-//! Turns: how many threads may work at once, however many wait.
+//! Permits: the bound of the threads that work at once, whatever the number that waits.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -6,7 +6,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 /// The permits to work: `threads` of them. A thread takes one to work on a request and gives it
 /// away while the request waits (`Exchange::park`).
 ///
-/// One atomic instruction each way, unless somebody has to wait for a turn.
+/// One atomic instruction each way, unless a thread has to wait for a permit.
 #[derive(Debug)]
 pub(crate) struct Permits {
     /// The number of free permits; below zero, the number of threads that wait for one.
@@ -15,12 +15,12 @@ pub(crate) struct Permits {
     grant: Condvar,
 }
 
-/// Turns that were given back while there was none free.
+/// Permits that were given back while none was free.
 #[derive(Debug, Default)]
 struct Owing {
-    /// So many of those who wait may go.
+    /// So many of the waiting threads may go on.
     granted: u64,
-    /// So many were taken without waiting: as many that come back are nobody's.
+    /// So many were taken without waiting: as many that are given back are not free.
     lent: u64,
 }
 
@@ -33,7 +33,7 @@ impl Permits {
         }
     }
 
-    /// Takes a turn, waiting for one if need be.
+    /// Takes a permit, after waiting for one if none is free.
     pub(crate) fn take(&self) {
         if self.free.fetch_sub(1, Ordering::AcqRel) > 0 {
             return;
@@ -45,11 +45,10 @@ impl Permits {
         owing.granted -= 1;
     }
 
-    /// Takes a turn, though there may be none: others wait the longer for theirs.
+    /// Takes a permit at once, even if none is free; other threads wait longer then.
     ///
-    /// For a request that has waited in the midst of its work. It may hold what those need that
-    /// have the turns, a connection to a database or a lock, so that it must not wait for one of
-    /// them.
+    /// For a request that has waited in the midst of its work. It may hold a lock, or a connection
+    /// to a database, that the threads with permits need. So it must not wait for their permits.
     pub(crate) fn take_at_once(&self) {
         if self.free.fetch_sub(1, Ordering::AcqRel) > 0 {
             return;
@@ -61,7 +60,7 @@ impl Permits {
         }
     }
 
-    /// Gives the turn back: to who waits for one, if somebody does.
+    /// Gives the permit back, to a waiting thread if there is one.
     pub(crate) fn give(&self) {
         if self.free.fetch_add(1, Ordering::AcqRel) < 0 {
             let mut owing = self.owing();

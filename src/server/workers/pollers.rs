@@ -1,21 +1,21 @@
 //! The threads that poll for requests: as few as there are cores for, as long as requests are
 //! short.
 //!
-//! To wake a thread costs more than a small request. A thread that has done with one and looks at
-//! once finds the next without having slept, if no other was woken for it. So only a few wait for
-//! connections ([`Pollers::enter`]), and the others rest. When all that look have requests and none
-//! of them has come back within a tick of the timer, requests take long here, and twice as many may
-//! look. What that was not needed for a while is taken back.
+//! To wake a thread costs more than a small request. A thread that has finished one and polls at
+//! once finds the next without sleeping, if no other was woken for it. So only a few poll for
+//! connections ([`Pollers::enter`]), and the others rest. When all pollers have requests and none
+//! comes back within a tick of the timer, requests take long here. Then twice as many threads may
+//! poll. That number falls again when it was not needed for a while.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-/// The time that a request may wait for a thread because those that look are busy.
+/// The time that a request may wait for a thread because all pollers are busy.
 pub(crate) const TICK_US: u64 = 1_000;
 
-/// Ticks after which one fewer looks, if nobody was missing meanwhile.
+/// Ticks after which one thread fewer polls, if none was missing meanwhile.
 const CALM: u32 = 256;
 
 /// The threads of a process that wait for requests.
@@ -26,7 +26,7 @@ pub(crate) struct Pollers {
     all: u32,
     /// The number of threads that may poll now.
     wanted: AtomicU32,
-    looking: AtomicU32,
+    polling: AtomicU32,
     /// The number of requests that they have found.
     found: AtomicU64,
     /// The timer ticks.
@@ -61,7 +61,7 @@ impl Pollers {
             few,
             all,
             wanted: AtomicU32::new(few),
-            looking: AtomicU32::new(0),
+            polling: AtomicU32::new(0),
             found: AtomicU64::new(0),
             ticking: AtomicBool::new(false),
             ended: AtomicBool::new(false),
@@ -70,7 +70,7 @@ impl Pollers {
         }
     }
 
-    /// Joins those that look, once there are too few; `false` if there were enough for all of
+    /// Joins the pollers once there are too few; `false` if there were enough for all of
     /// `patience`.
     pub(crate) fn enter(&self, patience: Option<Duration>) -> bool {
         if self.try_enter() {
@@ -96,23 +96,23 @@ impl Pollers {
 
     fn try_enter(&self) -> bool {
         let wanted = self.wanted.load(Ordering::Relaxed);
-        let more = |looking| (looking < wanted).then(|| looking + 1);
-        if self.looking.fetch_update(Ordering::AcqRel, Ordering::Relaxed, more).is_ok() {
+        let more = |polling| (polling < wanted).then(|| polling + 1);
+        if self.polling.fetch_update(Ordering::AcqRel, Ordering::Relaxed, more).is_ok() {
             return true;
         }
         let has_ended = self.ended.load(Ordering::Acquire);
         if has_ended {
             // Each thread that enters leaves again.
-            self.looking.fetch_add(1, Ordering::AcqRel);
+            self.polling.fetch_add(1, Ordering::AcqRel);
         }
         has_ended
     }
 
-    /// Leaves with a request, or without. `true` if nobody looks any more and the timer has to be
-    /// woken to see to it.
+    /// Leaves with a request, or without. `true` if no thread polls any more and the timer has to
+    /// be woken.
     pub(crate) fn leave(&self) -> bool {
         self.found.fetch_add(1, Ordering::Relaxed);
-        let before = self.looking.fetch_sub(1, Ordering::AcqRel);
+        let before = self.polling.fetch_sub(1, Ordering::AcqRel);
         before <= 1
             && self.wanted.load(Ordering::Relaxed) < self.all
             && !self.ticking.load(Ordering::Relaxed)
@@ -121,27 +121,28 @@ impl Pollers {
 
     /// Returns whether no thread waits for events.
     pub(crate) fn is_empty(&self) -> bool {
-        self.looking.load(Ordering::Acquire) == 0
+        self.polling.load(Ordering::Acquire) == 0
     }
 
-    /// A thread with a request waits for something else: another may look.
+    /// Lets another thread poll, as one with a request waits for something else.
     pub(crate) fn relieve(&self) {
-        if self.looking.load(Ordering::Acquire) < self.wanted.load(Ordering::Relaxed) {
+        if self.polling.load(Ordering::Acquire) < self.wanted.load(Ordering::Relaxed) {
             self.call(1);
         }
     }
 
-    /// The timer's part, once a tick while it is [ticking](Self::is_ticking).
+    /// Adjusts the number of pollers; the timer calls it once a tick while it is
+    /// [ticking](Self::is_ticking).
     pub(crate) fn tick(&self, ticks: &mut Ticks) {
         let found = self.found.load(Ordering::Relaxed);
         let is_quiet = found == std::mem::replace(&mut ticks.found, found);
         let wanted = self.wanted.load(Ordering::Relaxed);
-        if self.looking.load(Ordering::Acquire) > 0 {
+        if self.polling.load(Ordering::Acquire) > 0 {
             ticks.calm += 1;
             if is_quiet {
-                // Before the last look: whoever leaves from here on wakes the timer again.
+                // Before the last check: a thread that leaves from here on wakes the timer again.
                 self.ticking.store(false, Ordering::SeqCst);
-                if self.looking.load(Ordering::SeqCst) == 0 {
+                if self.polling.load(Ordering::SeqCst) == 0 {
                     self.ticking.store(true, Ordering::SeqCst);
                 }
             }
@@ -149,8 +150,7 @@ impl Pollers {
             ticks.calm = 0;
             let more = (wanted * 2).clamp(1, self.all);
             self.wanted.store(more, Ordering::Relaxed);
-            // Nobody looks now: all of them have to be called, and no more. There may be a
-            // thousand.
+            // No thread polls now: exactly this many have to be called. There may be a thousand.
             self.call(more);
             return;
         }
@@ -160,12 +160,12 @@ impl Pollers {
         }
     }
 
-    /// Whether the timer is to tick.
+    /// Returns whether the timer is to tick.
     pub(crate) fn is_ticking(&self) -> bool {
         self.ticking.load(Ordering::Acquire)
     }
 
-    /// Nobody rests any more.
+    /// Wakes all threads and lets them enter from now on.
     pub(crate) fn end(&self) {
         self.ended.store(true, Ordering::Release);
         self.call(u32::MAX);
@@ -194,19 +194,19 @@ mod tests {
     }
 
     #[test]
-    fn a_few_look_and_more_when_requests_take_long() {
+    fn a_few_poll_and_more_when_requests_take_long() {
         let pollers = pollers(1, 4);
         let mut ticks = Ticks::default();
         assert!(pollers.enter(None));
         assert!(!pollers.enter(Some(Duration::ZERO)), "one is enough");
-        assert!(pollers.leave(), "nobody looks: the timer is woken");
+        assert!(pollers.leave(), "no thread polls: the timer is woken");
         assert!(pollers.is_ticking());
         pollers.tick(&mut ticks);
         assert!(
-            !pollers.enter(Some(Duration::ZERO)) || pollers.looking.load(Ordering::Relaxed) == 1
+            !pollers.enter(Some(Duration::ZERO)) || pollers.polling.load(Ordering::Relaxed) == 1
         );
         assert!(!pollers.leave(), "it ticks already");
-        // Nothing was found since the last tick, and nobody looks.
+        // Nothing was found since the last tick, and no thread polls.
         pollers.tick(&mut ticks);
         pollers.tick(&mut ticks);
         assert!(pollers.wanted.load(Ordering::Relaxed) >= 2);
@@ -236,7 +236,7 @@ mod tests {
         for _ in 0..4 {
             pollers.leave();
         }
-        assert_eq!(pollers.looking.load(Ordering::Relaxed), 0);
+        assert_eq!(pollers.polling.load(Ordering::Relaxed), 0);
         assert!(pollers.enter(None), "and again");
     }
 }

@@ -1,8 +1,8 @@
-//! Sizes the worker pool: `threads` workers, plus one for each request that waits without a turn.
+//! Sizes the worker pool: `threads` workers, plus one for each request that waits without a permit.
 //!
-//! A thread that was started for a request which waits is needed again when the next one does. What
-//! was not needed for a while ends, also when all are busy: whoever takes turns at looking for
-//! requests has one every now and then, so that none would ever be idle for long.
+//! A thread that was started for a request which waits is needed again when the next one does. A
+//! thread that was not needed for a while ends, also when all are busy. Threads poll for requests
+//! in rotation and each finds one now and then, so none would be idle for long.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -105,7 +105,7 @@ impl PoolSize {
 
     fn sheds(&self, now: Instant) -> bool {
         let most_before = {
-            // Another one looks: once is enough.
+            // Another thread checks this; one check is enough.
             let Ok(mut window) = self.window.try_lock() else { return false };
             if now.saturating_duration_since(window.since) >= WHILE {
                 let waiting = self.waiting.load(Ordering::Acquire);
