@@ -4,46 +4,46 @@ use std::fmt::Write as _;
 
 /// JSON text that grows: the caller opens and closes, the commas come by themselves.
 #[derive(Debug, Default)]
-pub(super) struct Json {
+pub(crate) struct Json {
     text: String,
     /// Something stands before the next value in the same object or array.
     follows: bool,
 }
 
 impl Json {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::default()
     }
 
-    pub(super) fn finish(self) -> String {
+    pub(crate) fn finish(self) -> String {
         self.text
     }
 
     /// An object as the next value: `fill` writes its members.
-    pub(super) fn object(&mut self, fill: impl FnOnce(&mut Self)) {
+    pub(crate) fn object(&mut self, fill: impl FnOnce(&mut Self)) {
         self.nested('{', '}', fill);
     }
 
     /// An array as the next value: `fill` writes its elements.
-    pub(super) fn array(&mut self, fill: impl FnOnce(&mut Self)) {
+    pub(crate) fn array(&mut self, fill: impl FnOnce(&mut Self)) {
         self.nested('[', ']', fill);
     }
 
     /// A member's name; its value is to come.
-    pub(super) fn name(&mut self, name: &str) -> &mut Self {
+    pub(crate) fn name(&mut self, name: &str) -> &mut Self {
         self.string(name);
         self.text.push(':');
         self.follows = false;
         self
     }
 
-    pub(super) fn number(&mut self, number: u64) {
+    pub(crate) fn number(&mut self, number: u64) {
         self.comma();
         // A number of more than 53 bits loses digits in most readers; none here comes near.
         let _ = write!(self.text, "{number}");
     }
 
-    pub(super) fn string(&mut self, value: &str) {
+    pub(crate) fn string(&mut self, value: &str) {
         self.comma();
         self.text.push('"');
         for character in value.chars() {
@@ -54,7 +54,7 @@ impl Json {
 
     /// Bytes as text: those that are no UTF-8 as `\xNN`, and a backslash as two, so that every
     /// value can be told from every other.
-    pub(super) fn bytes(&mut self, value: &[u8]) {
+    pub(crate) fn bytes(&mut self, value: &[u8]) {
         self.comma();
         self.text.push('"');
         for chunk in value.utf8_chunks() {
@@ -71,12 +71,12 @@ impl Json {
         self.text.push('"');
     }
 
-    pub(super) fn null(&mut self) {
+    pub(crate) fn null(&mut self) {
         self.comma();
         self.text.push_str("null");
     }
 
-    pub(super) fn optional(&mut self, number: Option<u64>) {
+    pub(crate) fn optional(&mut self, number: Option<u64>) {
         match number {
             Some(number) => self.number(number),
             None => self.null(),

@@ -31,6 +31,7 @@ pub use failure::StartFailure;
 pub(crate) use failure::{LONGEST_PAUSE_US, SETTLED_US};
 pub use group_score::GroupScore;
 pub use histogram::HistogramSnapshot;
+pub(crate) use json::Json;
 pub use lock::{Lock, LockGuard};
 pub use options::{GroupOptions, OPTIONS, OptionDoc};
 pub use policy::{Activation, LockedGroup};

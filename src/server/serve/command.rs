@@ -14,7 +14,7 @@ use super::gateway::Gateway;
 use super::privileges::Privileges;
 use crate::gateway::Level;
 use crate::process_group::units;
-use crate::server::site::{Limits, Mode, Timeouts, parse_level};
+use crate::server::site::{AccessFormat, Limits, Mode, Timeouts, parse_level};
 
 /// The variable with options that come before the command line's. Web servers that start a program
 /// without arguments need it, and CGI, whose command line a client may have made.
@@ -44,6 +44,9 @@ pub(super) fn parse(
     let matches = command.try_get_matches_from_mut(arguments)?;
     config(gateway, &matches).map_err(|message| command.error(ErrorKind::ValueValidation, message))
 }
+
+const ACCESS_LOG_FORMAT: &str =
+    "Sets the format: combined, common, json, or httpd's letters, such as '%h \"%r\" %>s %D'";
 
 fn command(gateway: &Gateway) -> Command {
     let flag = |name: &'static str, value: &'static str, help: &'static str| {
@@ -167,6 +170,11 @@ fn command(gateway: &Gateway) -> Command {
             "FILE",
             "Writes a line for each request to this file; - is standard output",
         ))
+        .arg(
+            flag("access-log-format", "FORMAT", ACCESS_LOG_FORMAT)
+                .default_value("combined")
+                .value_parser(AccessFormat::parse),
+        )
         .arg(flag("user", "USER", "Runs workers as this user (only when started as root)"))
         .arg(flag("group", "GROUP", "Runs workers as this group instead of the user's own"))
         .arg(
@@ -230,6 +238,7 @@ fn config(gateway: &Gateway, matches: &ArgMatches) -> Result<ProgramConfig, Stri
         log: LogTarget::parse(text("log").unwrap_or("-")),
         level: *matches.get_one::<Level>("log-level").expect("it has a default"),
         access: text("access-log").map(LogTarget::parse),
+        access_format: matches.get_one("access-log-format").cloned().unwrap_or_default(),
         privileges: Privileges::find(text("user"), text("group"))?,
         socket_mode: matches.get_one::<u32>("socket-mode").copied(),
         pid_file: text("pid-file").map(Into::into),

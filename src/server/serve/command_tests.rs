@@ -87,6 +87,7 @@ fn mistakes_are_reported() {
         (&["--max-body", "1T"], "a number of bytes"),
         (&["--log-level", "loud"], "expected error, warn, info, debug or trace"),
         (&["--socket-mode", "999"], "expected an octal number"),
+        (&["--access-log-format", "%Z"], "\"%Z\" is not known; expected combined"),
         (&["--group", "root"], "--"),
         (&["--nonsense"], "unexpected argument '--nonsense'"),
         (&["stray"], "unexpected argument 'stray'"),

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::address::Address;
 use super::privileges::Privileges;
 use crate::gateway::{Level, Options};
-use crate::server::site::{Limits, Mode, Timeouts};
+use crate::server::site::{AccessFormat, Limits, Mode, Timeouts};
 
 /// The protocols that this program was built with and that are listened for.
 pub(super) const PROTOCOLS: &[Mode] = &[
@@ -50,6 +50,7 @@ pub(super) struct ProgramConfig {
     pub(super) log: LogTarget,
     pub(super) level: Level,
     pub(super) access: Option<LogTarget>,
+    pub(super) access_format: AccessFormat,
     pub(super) privileges: Option<Privileges>,
     pub(super) socket_mode: Option<u32>,
     pub(super) pid_file: Option<PathBuf>,

@@ -77,8 +77,8 @@ impl Logs {
             Some(file) => Log::to_file(file, config.level),
         };
         let access = match (file(LogKind::Access)?, &config.access) {
-            (Some(file), _) => Some(AccessLog::to_file(file)),
-            (None, Some(_)) => Some(AccessLog::to_stdout()),
+            (Some(file), _) => Some(AccessLog::to_file(file, config.access_format.clone())),
+            (None, Some(_)) => Some(AccessLog::to_stdout(config.access_format.clone())),
             (None, None) => None,
         };
         Ok(Self { log: Arc::new(log), access: access.map(Arc::new) })

@@ -153,7 +153,7 @@ const fn name(level: Level) -> &'static str {
 }
 
 /// `2026-11-22T17:42:16.123456Z`.
-fn push_time(line: &mut String, time: SystemTime) {
+pub(super) fn push_time(line: &mut String, time: SystemTime) {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
     let [year, month, day, hour, minute, second] = civil(since.as_secs());
     let _ = write!(

@@ -7,6 +7,7 @@
 //! thread that has the request. `server::serve` makes the one [`Site`] of a process.
 
 mod access;
+mod access_format;
 mod body;
 mod current_log;
 mod environ;
@@ -24,6 +25,7 @@ mod request;
 mod sink;
 
 pub(crate) use self::access::AccessLog;
+pub(crate) use self::access_format::AccessFormat;
 pub(in crate::server) use self::body::too_large;
 pub(crate) use self::current_log::{RequestLog, sit_down};
 pub(crate) use self::head::FinalHead;
