@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 /// Adds `text` to a line of a log: nothing in it can look like another line, or move a terminal's
 /// cursor.
+#[cfg_attr(not(feature = "serve"), allow(dead_code, reason = "only a server uses it"))]
 pub(crate) fn push_escaped(line: &mut String, text: &[u8]) {
     for piece in text.utf8_chunks() {
         for character in piece.valid().chars() {

@@ -10,9 +10,7 @@ use serde::de::DeserializeOwned;
 use tower_service::Service;
 
 use super::application::Application;
-#[cfg(feature = "tower")]
-use super::error::Error;
-use super::error::Result;
+use super::error::{Error, Result};
 use super::options::{self, Options};
 #[cfg(feature = "tower")]
 use super::service::RequestBody;
