@@ -163,7 +163,7 @@ const RIGHT: [(&str, &str); 15] = [
     ("SERVER_PORT", "80"),
     ("SERVER_PROTOCOL", "HTTP/1.1"),
     ("SERVER_SOFTWARE", "odd"),
-    ("gateway.version", crate::gateway::GATEWAY_VERSION),
+    ("gateway.version", crate::gateway::environ::GATEWAY_VERSION),
     ("gateway.url_scheme", "http"),
     ("gateway.input_terminated", "1"),
     ("gateway.multithread", "0"),
