@@ -10,7 +10,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use super::forwarded::TrustedProxies;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
@@ -25,6 +24,7 @@ use super::body::ParkedOutput;
 use super::deadlines::{Activity, Expired, WatchedStream};
 use super::exchange::{ServerState, answer};
 use super::executor::Executor;
+use super::options::HttpOptions;
 use super::variables::Ends;
 use crate::gateway::{Code, Level};
 use crate::os::{self, Event};
@@ -40,7 +40,7 @@ pub(crate) struct HttpListener {
 }
 
 /// Serves HTTP on `listeners` in the calling thread until `drain` is rung, then lets the requests
-/// in flight finish, for the site's `graceful` at most. X-Forwarded-* are believed of `trusted`.
+/// in flight finish, for the site's `graceful` at most.
 ///
 /// # Errors
 ///
@@ -48,14 +48,14 @@ pub(crate) struct HttpListener {
 pub(crate) fn run(
     site: Arc<Site>,
     listeners: Vec<HttpListener>,
-    trusted: TrustedProxies,
+    options: HttpOptions,
     drain: &Event,
 ) -> io::Result<()> {
     let graceful = site.timeouts.graceful;
     let executor = Executor::new(site.limits.threads, site.limits.queue, site.log.clone())?;
     let shared = Arc::new(ServerState {
         site,
-        trusted,
+        options,
         executor: executor.clone(),
         parked: Arc::new(ParkedOutput::default()),
         is_draining: AtomicBool::new(false),
@@ -275,6 +275,9 @@ async fn connection(
     let mut stream = Box::pin(TimeoutStream::new(stream));
     stream.as_mut().set_write_timeout_pinned(Some(timeouts.send));
     let mut builder = Builder::new(TokioExecutor::new());
+    if !shared.options.http2 {
+        builder = builder.http1_only();
+    }
     // hyper takes no less than 8192 bytes.
     builder.http1().timer(TokioTimer::new()).max_buf_size(limits.head.max(8192));
     builder

@@ -5,7 +5,6 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::forwarded::TrustedProxies;
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, StatusCode, Version, header};
 use hyper::body::Incoming;
@@ -15,6 +14,7 @@ use super::body::{Broken, ParkedOutput, ResponseBody, ResponseOutput};
 use super::deadlines::Activity;
 use super::executor::Executor;
 use super::input::{BodySource, RequestBodyQueue};
+use super::options::HttpOptions;
 use super::path::PathRefusal;
 use super::sink::{HttpSink, ResponseRest};
 use super::variables::{self, Ends, Unfit};
@@ -28,7 +28,7 @@ const H2_PIECE: usize = 16 * 1024;
 /// The part that all requests share.
 pub(super) struct ServerState {
     pub(super) site: Arc<Site>,
-    pub(super) trusted: TrustedProxies,
+    pub(super) options: HttpOptions,
     pub(super) executor: Arc<Executor>,
     pub(super) parked: Arc<ParkedOutput>,
     /// The process is to end: connections of HTTP/1 are not kept.
@@ -51,7 +51,7 @@ pub(super) async fn answer(
     let (parts, body) = request.into_parts();
     let is_http1 = parts.version < Version::HTTP_2;
     let mut params = Params::new();
-    if let Err(unfit) = variables::write(&parts, ends, &shared.trusted, &mut params) {
+    if let Err(unfit) = variables::write(&parts, ends, &shared.options.proxies, &mut params) {
         return Ok(shared.refuse(unfit, ends.peer.map(|peer| peer.ip()), parts.uri.path()));
     }
     drop(parts);

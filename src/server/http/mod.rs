@@ -11,12 +11,14 @@ mod exchange;
 mod executor;
 mod forwarded;
 mod input;
+mod options;
 mod path;
 mod sink;
 mod variables;
 
 pub(crate) use self::connection::{HttpListener, run};
 pub(crate) use self::forwarded::TrustedProxies;
+pub(crate) use self::options::HttpOptions;
 
 #[cfg(test)]
 mod tests;

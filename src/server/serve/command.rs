@@ -14,6 +14,8 @@ use super::gateway::Gateway;
 use super::privileges::Privileges;
 use crate::gateway::Level;
 use crate::process_group::units;
+#[cfg(feature = "http-server")]
+use crate::server::http::{HttpOptions, TrustedProxies};
 use crate::server::site::{AccessFormat, Limits, Mode, Timeouts, parse_level};
 
 /// The variable with options that come before the command line's. Web servers that start a program
@@ -102,6 +104,7 @@ fn command(gateway: &Gateway) -> Command {
             flag("option", "[APP:]KEY=VALUE", "Sets an option of applications")
                 .action(ArgAction::Append),
         )
+        .arg(count("backlog", "4096", "Most connections of a listener that wait to be accepted"))
         .arg(count("max-connections", "1024", "Most simultaneous connections of each worker"))
         .arg(
             flag("queue-size", "N", "Most requests that wait for a thread in each worker")
@@ -138,7 +141,13 @@ fn command(gateway: &Gateway) -> Command {
             "Longest time for requests to finish in a stopping process",
         ))
         .arg(time("start-timeout", "60s", "Longest time of a worker to build its applications"));
-    if cfg!(feature = "http-server") {
+    #[cfg(feature = "http-server")]
+    {
+        command = command.arg(
+            flag("http2", "on|off", "Serves HTTP/2 beside HTTP/1.1 (HTTP)")
+                .default_value("on")
+                .value_parser(on_or_off),
+        );
         command = command.arg(
             flag(
                 "trusted-proxy",
@@ -229,10 +238,18 @@ fn config(gateway: &Gateway, matches: &ArgMatches) -> Result<ProgramConfig, Stri
         mounts: applications::mounts(gateway, &all("mount"), text("url-prefix"))?,
         has_prefix: text("url-prefix").is_some(),
         options: applications::options(gateway, &all("option"))?,
+        backlog: number("backlog").try_into().unwrap_or(i32::MAX),
         #[cfg(feature = "http-server")]
-        trusted: all("trusted-proxy").iter().map(|text| network(text)).collect::<Result<_, _>>()?,
-        #[cfg(feature = "http-server")]
-        forwarded_host: matches.get_flag("forwarded-host"),
+        http: HttpOptions {
+            proxies: TrustedProxies {
+                networks: all("trusted-proxy")
+                    .iter()
+                    .map(|text| network(text))
+                    .collect::<Result<_, _>>()?,
+                host: matches.get_flag("forwarded-host"),
+            },
+            http2: *matches.get_one("http2").expect("it has a default"),
+        },
         #[cfg(feature = "fastcgi")]
         web_servers: web_servers(std::env::var("FCGI_WEB_SERVER_ADDRS").ok().as_deref())?,
         log: LogTarget::parse(text("log").unwrap_or("-")),
@@ -243,6 +260,15 @@ fn config(gateway: &Gateway, matches: &ArgMatches) -> Result<ProgramConfig, Stri
         socket_mode: matches.get_one::<u32>("socket-mode").copied(),
         pid_file: text("pid-file").map(Into::into),
     })
+}
+
+#[cfg(feature = "http-server")]
+fn on_or_off(text: &str) -> Result<bool, String> {
+    match text {
+        "on" => Ok(true),
+        "off" => Ok(false),
+        _ => Err("expected on or off".into()),
+    }
 }
 
 fn positive_time(text: &str) -> Result<Duration, String> {

@@ -1,3 +1,4 @@
+use super::super::gateway::single;
 use super::*;
 use crate::gateway::{Body, Factory, app_fn};
 
@@ -88,6 +89,7 @@ fn mistakes_are_reported() {
         (&["--log-level", "loud"], "expected error, warn, info, debug or trace"),
         (&["--socket-mode", "999"], "expected an octal number"),
         (&["--access-log-format", "%Z"], "\"%Z\" is not known; expected combined"),
+        (&["--backlog", "0"], "0 is not in 1..=100000"),
         (&["--group", "root"], "--"),
         (&["--nonsense"], "unexpected argument '--nonsense'"),
         (&["stray"], "unexpected argument 'stray'"),
@@ -107,6 +109,10 @@ fn help_and_version() {
         assert_eq!(error.exit_code(), 0);
         assert!(error.to_string().contains(expected), "{error}");
     }
+    let single = single(Factory::of(app_fn(|_, _| Ok(Body::empty()))));
+    let error = parse(&single, vec!["app".into(), "--version".into()], None).unwrap_err();
+    let expected = format!(" (mod_rust {})\n", env!("CARGO_PKG_VERSION"));
+    assert!(error.to_string().ends_with(&expected), "{error}");
 }
 
 #[test]
@@ -125,7 +131,9 @@ fn listeners_repeat() {
 #[cfg(feature = "http-server")]
 fn networks() {
     let config = read(&["--trusted-proxy", "10.0.0.0/8", "--trusted-proxy", "::1"], None).unwrap();
-    assert_eq!(config.trusted.len(), 2);
+    assert_eq!(config.http.proxies.networks.len(), 2);
+    assert!(config.http.http2 && !read(&["--http2", "off"], None).unwrap().http.http2);
+    assert!(read(&["--http2", "no"], None).unwrap_err().contains("expected on or off"));
     assert!(read(&["--trusted-proxy", "ten"], None).unwrap_err().contains("10.0.0.0/8"));
 }
 

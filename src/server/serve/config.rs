@@ -8,6 +8,8 @@ use std::time::Duration;
 use super::address::Address;
 use super::privileges::Privileges;
 use crate::gateway::{Level, Options};
+#[cfg(feature = "http-server")]
+use crate::server::http::HttpOptions;
 use crate::server::site::{AccessFormat, Limits, Mode, Timeouts};
 
 /// The protocols that this program was built with and that are listened for.
@@ -39,11 +41,10 @@ pub(super) struct ProgramConfig {
     pub(super) has_prefix: bool,
     /// Each application's, by its place among the program's.
     pub(super) options: Vec<Options>,
+    /// `--backlog`.
+    pub(super) backlog: i32,
     #[cfg(feature = "http-server")]
-    pub(super) trusted: Vec<ipnet::IpNet>,
-    /// `--forwarded-host`.
-    #[cfg(feature = "http-server")]
-    pub(super) forwarded_host: bool,
+    pub(super) http: HttpOptions,
     /// From FCGI_WEB_SERVER_ADDRS: who may connect to FastCGI listeners; empty for all.
     #[cfg(feature = "fastcgi")]
     pub(super) web_servers: Vec<IpAddr>,

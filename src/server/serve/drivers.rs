@@ -142,7 +142,7 @@ impl Drivers {
         listeners: Vec<Bound>,
         sender: &Sender<io::Result<()>>,
     ) -> io::Result<()> {
-        use crate::server::http::{self, HttpListener, TrustedProxies};
+        use crate::server::http::{self, HttpListener};
 
         if listeners.is_empty() {
             return Ok(());
@@ -151,9 +151,8 @@ impl Drivers {
             .into_iter()
             .map(|bound| HttpListener { socket: bound.socket, name: bound.name })
             .collect();
-        let (networks, host) = (config.trusted.clone(), config.forwarded_host);
-        let (site, trusted) = (Arc::clone(site), TrustedProxies { networks, host });
-        self.run("mod_rust-http", sender, move |drain| http::run(site, listeners, trusted, &drain))
+        let (site, options) = (Arc::clone(site), config.http.clone());
+        self.run("mod_rust-http", sender, move |drain| http::run(site, listeners, options, &drain))
     }
 
     #[cfg(not(feature = "http-server"))]

@@ -33,7 +33,8 @@ pub struct Gateway {
     pub(super) mounts: Vec<(String, String)>,
 }
 
-/// Serves one application at `/`, with the options of the command line.
+/// Serves one application at `/`, with the options of the command line. `--version` prints the
+/// version of this crate, as such: [`Gateway::new`] takes the program's own.
 ///
 /// ```no_run
 /// use mod_rust::{Body, Environ, Factory, Result, StartResponse, serve};
@@ -48,12 +49,18 @@ pub struct Gateway {
 /// }
 /// ```
 pub fn serve(factory: Factory) -> ExitCode {
+    single(factory).main()
+}
+
+/// Makes the program of [`serve`], which has no version of its own.
+pub(super) fn single(factory: Factory) -> Gateway {
     let name = std::env::args_os()
         .next()
         .and_then(|name| Some(Path::new(&name).file_name()?.to_string_lossy().into_owned()));
     // Leaked once, because the name lives as long as the process.
     let name: &'static str = name.unwrap_or_else(|| "gateway".into()).leak();
-    Gateway::new(name, env!("CARGO_PKG_VERSION")).application("app", factory).main()
+    let version = concat!("(mod_rust ", env!("CARGO_PKG_VERSION"), ")");
+    Gateway::new(name, version).application("app", factory)
 }
 
 impl Gateway {

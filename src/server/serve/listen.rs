@@ -19,9 +19,6 @@ use super::place::{self, OwnFile, Place};
 use crate::os;
 use crate::server::site::Mode;
 
-/// Connections that wait to be accepted; the kernel's `somaxconn` bounds it further.
-const BACKLOG: i32 = 4096;
-
 /// A listening socket.
 #[derive(Debug)]
 pub(super) struct Bound {
@@ -45,8 +42,8 @@ impl Bound {
         let (socket, file) = match address {
             Address::Descriptor(0) => (stdin().map_err(told)?, None),
             Address::Descriptor(number) => (os::inherit(*number).map_err(told)?, None),
-            Address::Tcp(address) => (tcp(*address).map_err(told)?, None),
-            Address::Port(port) => (all_interfaces(*port).map_err(told)?, None),
+            Address::Tcp(address) => (tcp(*address, config.backlog).map_err(told)?, None),
+            Address::Port(port) => (all_interfaces(*port, config.backlog).map_err(told)?, None),
             Address::Unix(path) => {
                 let (socket, file) = unix(path, config).map_err(told)?;
                 (socket, Some(file))
@@ -101,7 +98,7 @@ fn name(socket: &OwnedFd) -> String {
     path.unwrap_or_else(|| "unix".into())
 }
 
-fn tcp(address: SocketAddr) -> io::Result<OwnedFd> {
+fn tcp(address: SocketAddr, backlog: i32) -> io::Result<OwnedFd> {
     let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
     let socket = socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
     sockopt::set_socket_reuseaddr(&socket, true)?;
@@ -109,15 +106,15 @@ fn tcp(address: SocketAddr) -> io::Result<OwnedFd> {
         sockopt::set_ipv6_v6only(&socket, false)?;
     }
     bind(&socket, &address)?;
-    listen(&socket, BACKLOG)?;
+    listen(&socket, backlog)?;
     Ok(socket)
 }
 
 /// IPv6 and IPv4 on one socket; IPv4 alone where there is no IPv6.
-fn all_interfaces(port: u16) -> io::Result<OwnedFd> {
-    match tcp((Ipv6Addr::UNSPECIFIED, port).into()) {
+fn all_interfaces(port: u16, backlog: i32) -> io::Result<OwnedFd> {
+    match tcp((Ipv6Addr::UNSPECIFIED, port).into(), backlog) {
         Err(error) if error.kind() != io::ErrorKind::AddrInUse => {
-            tcp((Ipv4Addr::UNSPECIFIED, port).into())
+            tcp((Ipv4Addr::UNSPECIFIED, port).into(), backlog)
         }
         bound => bound,
     }
@@ -136,7 +133,7 @@ fn unix(path: &Path, config: &ProgramConfig) -> io::Result<(OwnedFd, OwnFile)> {
         }
         config.socket_mode.map_or(Ok(()), |mode| place::set_mode(file, mode))
     })?;
-    listen(&socket, BACKLOG)?;
+    listen(&socket, config.backlog)?;
     Ok((socket, file))
 }
 
@@ -156,5 +153,41 @@ fn remove_stale(place: &Place, path: &Path) -> io::Result<()> {
         Ok(_) => Err(io::Error::new(io::ErrorKind::AddrInUse, "another program listens there")),
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => place.remove(),
         Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::net::connect;
+
+    use super::*;
+    use crate::gateway::{Body, Factory, app_fn};
+    use crate::server::serve::command;
+    use crate::server::serve::gateway::Gateway;
+
+    /// Linux refuses a connection to a Unix socket beyond the backlog and one more.
+    #[test]
+    fn the_backlog_is_an_option() {
+        let folder = tempfile::tempdir().unwrap();
+        let gateway = Gateway::new("shop", "1")
+            .application("shop", Factory::of(app_fn(|_, _| Ok(Body::empty()))));
+        for (count, accepted) in [("1", 2), ("3", 4)] {
+            let arguments = ["shop", "--backlog", count].map(Into::into).into();
+            let config = command::parse(&gateway, arguments, None).unwrap();
+            let path = folder.path().join(count);
+            let wanted = Wanted { protocol: Mode::Scgi, address: Address::Unix(path.clone()) };
+            let _listener = Bound::bind(&wanted, &config).unwrap();
+            let mut clients = Vec::new();
+            let refused = loop {
+                let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+                let kind = SocketType::STREAM;
+                let client = socket_with(AddressFamily::UNIX, kind, flags, None).unwrap();
+                match connect(&client, &SocketAddrUnix::new(&path).unwrap()) {
+                    Ok(()) => clients.push(client),
+                    Err(error) => break error,
+                }
+            };
+            assert_eq!((clients.len(), refused), (accepted, rustix::io::Errno::AGAIN), "{count}");
+        }
     }
 }

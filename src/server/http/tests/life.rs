@@ -5,7 +5,7 @@ use std::sync::mpsc;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use super::{PATIENCE, Server, expect, head};
+use super::{HttpOptions, PATIENCE, Server, expect, head};
 use crate::gateway::{Body, Environ, Result, StartResponse, app_fn};
 use crate::server::site::{Limits, Timeouts};
 
@@ -74,4 +74,23 @@ fn a_head_that_never_ends_is_not_waited_for() {
     let answer = server.ask("GET / HTTP/1.1\r\nHost: ");
     assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 408"), "{answer}");
     assert!(begun.elapsed() < PATIENCE);
+}
+
+#[test]
+fn http2_can_be_turned_off() {
+    for http2 in [true, false] {
+        let server = Server::start(
+            length,
+            Limits { threads: 1, ..Limits::default() },
+            Timeouts::default(),
+            HttpOptions { http2, ..HttpOptions::default() },
+        );
+        let mut stream = server.connect();
+        stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").unwrap();
+        // SETTINGS, or the end of the connection.
+        let has_answer = matches!(stream.read(&mut [0]), Ok(1));
+        assert_eq!(has_answer, http2);
+        let answer = server.ask("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+        assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
+    }
 }

@@ -11,7 +11,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use super::connection::{HttpListener, run};
-use super::forwarded::TrustedProxies;
+use super::options::HttpOptions;
 use crate::gateway::{Application, Level};
 use crate::os::Event;
 use crate::server::site::{HeadBudget, Limits, Log, Mount, Mounts, ProcessInfo, Site, Timeouts};
@@ -31,6 +31,15 @@ impl Server {
     }
 
     pub(super) fn with(application: impl Application, limits: Limits, timeouts: Timeouts) -> Self {
+        Self::start(application, limits, timeouts, HttpOptions::default())
+    }
+
+    pub(super) fn start(
+        application: impl Application,
+        limits: Limits,
+        timeouts: Timeouts,
+        options: HttpOptions,
+    ) -> Self {
         let application: Arc<dyn Application> = Arc::new(application);
         let site = Site {
             mounts: Mounts::new([Mount { path: "/".into(), name: "app".into(), application }]),
@@ -47,7 +56,7 @@ impl Server {
         let rung = drain.clone();
         let thread = thread::spawn(move || {
             let listener = HttpListener { socket: socket.into(), name: "test".into() };
-            run(Arc::new(site), vec![listener], TrustedProxies::default(), &rung).unwrap();
+            run(Arc::new(site), vec![listener], options, &rung).unwrap();
         });
         Self { address, drain, thread: Some(thread) }
     }
