@@ -10,6 +10,7 @@ mod deadlines;
 mod exchange;
 mod executor;
 mod forwarded;
+mod forwarded_field;
 mod input;
 mod options;
 mod path;
@@ -17,7 +18,7 @@ mod sink;
 mod variables;
 
 pub(crate) use self::connection::{HttpListener, run};
-pub(crate) use self::forwarded::TrustedProxies;
+pub(crate) use self::forwarded::{ProxyHeaders, TrustedProxies};
 pub(crate) use self::options::HttpOptions;
 
 #[cfg(test)]

@@ -180,7 +180,7 @@ mod tests {
         let (parts, ()) = request.body(()).unwrap().into_parts();
         let mut params = Params::new();
         let networks = vec!["192.0.2.0/24".parse().unwrap()];
-        let trusted = TrustedProxies { networks, host: true };
+        let trusted = TrustedProxies { networks, host: true, ..TrustedProxies::default() };
         write(&parts, ends, &trusted, &mut params).map(|()| params)
     }
 

@@ -15,7 +15,7 @@ use super::privileges::Privileges;
 use crate::gateway::Level;
 use crate::process_group::units;
 #[cfg(feature = "http-server")]
-use crate::server::http::{HttpOptions, TrustedProxies};
+use crate::server::http::{HttpOptions, ProxyHeaders, TrustedProxies};
 use crate::server::site::{AccessFormat, Limits, Mode, Timeouts, parse_level};
 
 /// The variable with options that come before the command line's. Web servers that start a program
@@ -152,7 +152,7 @@ fn command(gateway: &Gateway) -> Command {
             flag(
                 "trusted-proxy",
                 "CIDR",
-                "Trusts X-Forwarded-* headers of this address or network (HTTP)",
+                "Trusts the headers of proxies at this address or network (HTTP)",
             )
             .action(ArgAction::Append),
         );
@@ -161,7 +161,13 @@ fn command(gateway: &Gateway) -> Command {
                 .long("forwarded-host")
                 .action(ArgAction::SetTrue)
                 .requires("trusted-proxy")
-                .help("Trusts their X-Forwarded-Host too (HTTP)"),
+                .help("Trusts the host in their headers too (HTTP)"),
+        );
+        command = command.arg(
+            flag("proxy-headers", "KIND", "Reads x-forwarded or forwarded of these proxies (HTTP)")
+                .default_value("x-forwarded")
+                .requires("trusted-proxy")
+                .value_parser(ProxyHeaders::parse),
         );
     }
     command
@@ -246,6 +252,7 @@ fn config(gateway: &Gateway, matches: &ArgMatches) -> Result<ProgramConfig, Stri
                     .iter()
                     .map(|text| network(text))
                     .collect::<Result<_, _>>()?,
+                headers: *matches.get_one("proxy-headers").expect("it has a default"),
                 host: matches.get_flag("forwarded-host"),
             },
             http2: *matches.get_one("http2").expect("it has a default"),

@@ -130,9 +130,17 @@ fn listeners_repeat() {
 #[test]
 #[cfg(feature = "http-server")]
 fn networks() {
+    use ProxyHeaders::{Forwarded, XForwarded};
+
     let config = read(&["--trusted-proxy", "10.0.0.0/8", "--trusted-proxy", "::1"], None).unwrap();
     assert_eq!(config.http.proxies.networks.len(), 2);
     assert!(config.http.http2 && !read(&["--http2", "off"], None).unwrap().http.http2);
+    let arguments = ["--trusted-proxy", "::1", "--proxy-headers", "forwarded"];
+    let proxies = read(&arguments, None).unwrap().http.proxies;
+    assert_eq!((config.http.proxies.headers, proxies.headers), (XForwarded, Forwarded));
+    let error = read(&["--proxy-headers", "via"], None).unwrap_err();
+    assert!(error.contains("expected x-forwarded or forwarded"), "{error}");
+    assert!(read(&arguments[2..], None).unwrap_err().contains("--trusted-proxy"));
     assert!(read(&["--http2", "no"], None).unwrap_err().contains("expected on or off"));
     assert!(read(&["--trusted-proxy", "ten"], None).unwrap_err().contains("10.0.0.0/8"));
 }
