@@ -58,8 +58,10 @@ fn nothing_is_lost_under_load() {
 #[test]
 fn an_application_that_cannot_be_built_leaves_the_old_one() {
     let folder = Folder::new();
-    let (file, option) = (folder.path("broken"), format!("broken-by={}", folder.text("broken")));
-    let mut program = Program::start(&["--scgi", "127.0.0.1:0", "--option", &option]);
+    let (file, config) = (folder.path("broken"), folder.text("conf"));
+    let text = format!("scgi = 127.0.0.1:0\noption = broken-by={}\n", file.display());
+    std::fs::write(&config, &text).unwrap();
+    let mut program = Program::start(&["--config", &config]);
     let address = program.address("scgi");
     let first = client::pid(&address);
     std::fs::write(&file, "").unwrap();
@@ -68,6 +70,13 @@ fn an_application_that_cannot_be_built_leaves_the_old_one() {
     assert!(line.contains("RUST0007: application stage cannot be built: the database"), "{line}");
     assert_eq!(client::pid(&address), first);
     std::fs::remove_file(&file).unwrap();
+    // New workers read the configuration file again.
+    std::fs::write(&config, format!("{text}threads = 0\n")).unwrap();
+    program.signal(Signal::HUP);
+    let line = program.wait_for("RUST0071: ");
+    assert!(line.contains("conf\", line 3: ") && line.contains("0 is not in"), "{line}");
+    assert_eq!(client::pid(&address), first);
+    std::fs::write(&config, &text).unwrap();
     program.signal(Signal::HUP);
     program.wait_for("restarted: ");
     assert!(is_gone(first));

@@ -1,6 +1,7 @@
 //! The command line.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::builder::ValueParser;
@@ -12,39 +13,31 @@ use super::applications;
 use super::config::{LogTarget, PROTOCOLS, ProgramConfig, Wanted};
 use super::gateway::Gateway;
 use super::privileges::Privileges;
+use super::sources::{Found, OPTIONS_VARIABLE, Sources};
 use crate::gateway::Level;
 use crate::process_group::units;
 #[cfg(feature = "http-server")]
 use crate::server::http::{HttpOptions, ProxyHeaders, TrustedProxies};
 use crate::server::site::{AccessFormat, Limits, Mode, Timeouts, parse_level};
 
-/// The variable with options that come before the command line's. Web servers that start a program
-/// without arguments need it, and CGI, whose command line a client may have made.
-pub(super) const OPTIONS_VARIABLE: &str = "MOD_RUST_OPTIONS";
-
-/// Reads `arguments`, the program's name first, and the environment's.
+/// Reads `arguments`, the program's name first, the environment's and the file's.
 ///
 /// # Errors
 ///
-/// The command line is wrong; the text says what and what is allowed. Also the texts of `--help`
-/// and `--version`.
+/// An option is wrong; the text says what and what is allowed. Also the texts of `--help` and
+/// `--version`.
 pub(super) fn parse(
     gateway: &Gateway,
-    mut arguments: Vec<OsString>,
+    arguments: Vec<OsString>,
     variable: Option<OsString>,
 ) -> Result<ProgramConfig, clap::Error> {
     let mut command = command(gateway);
-    if let Some(text) = variable {
-        let text = text.into_string().map_err(|_| "it is not UTF-8");
-        let split =
-            |text: String| shlex::split(&text).ok_or("a quote or a backslash is not closed");
-        let words = text.and_then(split).map_err(|error| {
-            command.error(ErrorKind::ValueValidation, format!("{OPTIONS_VARIABLE}: {error}"))
-        })?;
-        arguments.splice(1..1, words.into_iter().map(OsString::from));
-    }
-    let matches = command.try_get_matches_from_mut(arguments)?;
-    config(gateway, &matches).map_err(|message| command.error(ErrorKind::ValueValidation, message))
+    let sources = Sources::collect(&mut command, arguments, variable)?;
+    let read = |sources: &Sources, command: &mut Command| {
+        let found = sources.parse(command)?;
+        config(gateway, &found).map_err(|text| command.error(ErrorKind::ValueValidation, text))
+    };
+    read(&sources, &mut command).map_err(|error| sources.blame(&mut command, error, read))
 }
 
 const ACCESS_LOG_FORMAT: &str =
@@ -93,6 +86,10 @@ fn command(gateway: &Gateway) -> Command {
         );
     }
     command = command
+        .arg(
+            flag("config", "FILE", "Reads more options, one in each line: name = value")
+                .value_parser(value_parser!(PathBuf)),
+        )
         .arg(count("workers", "1", "Number of worker processes"))
         .arg(count("threads", "15", "Number of request threads in each worker"))
         .arg(
@@ -160,13 +157,11 @@ fn command(gateway: &Gateway) -> Command {
             Arg::new("forwarded-host")
                 .long("forwarded-host")
                 .action(ArgAction::SetTrue)
-                .requires("trusted-proxy")
                 .help("Trusts the host in their headers too (HTTP)"),
         );
         command = command.arg(
             flag("proxy-headers", "KIND", "Reads x-forwarded or forwarded of these proxies (HTTP)")
                 .default_value("x-forwarded")
-                .requires("trusted-proxy")
                 .value_parser(ProxyHeaders::parse),
         );
     }
@@ -199,26 +194,27 @@ fn command(gateway: &Gateway) -> Command {
         .arg(flag("pid-file", "FILE", "Writes the master's process id to this file"))
 }
 
-fn config(gateway: &Gateway, matches: &ArgMatches) -> Result<ProgramConfig, String> {
-    let number = |name: &str| *matches.get_one::<u32>(name).expect("it has a default") as usize;
-    let time = |name: &str| *matches.get_one::<Duration>(name).expect("it has a default");
-    let text = |name: &str| matches.get_one::<String>(name).map(String::as_str);
-    let all = |name: &str| -> Vec<String> {
-        matches.get_many::<String>(name).map(|all| all.cloned().collect()).unwrap_or_default()
-    };
-    let mut listeners = Vec::new();
-    for &protocol in PROTOCOLS {
-        for address in matches.get_many::<Address>(protocol.name()).into_iter().flatten() {
-            listeners.push(Wanted { protocol, address: address.clone() });
-        }
-    }
-    let cgi = cfg!(feature = "cgi") && matches.get_flag("cgi");
+fn config(gateway: &Gateway, found: &Found) -> Result<ProgramConfig, String> {
+    let number = |name: &str| *found.one::<u32>(name).expect("it has a default") as usize;
+    let time = |name: &str| *found.one::<Duration>(name).expect("it has a default");
+    let text = |name: &str| found.one::<String>(name).map(String::as_str);
+    let all = |name: &str| found.all(name);
+    let listeners = found.strongest(listeners);
+    let cgi = cfg!(feature = "cgi") && found.is_set("cgi");
     if cgi && !listeners.is_empty() {
         return Err(
             "option \"--cgi\": it excludes listeners; expected either --cgi or addresses".into()
         );
     }
-    let body = *matches.get_one::<u64>("max-body").expect("it has a default");
+    #[cfg(feature = "http-server")]
+    for option in ["forwarded-host", "proxy-headers"] {
+        if found.is_given(option) && all("trusted-proxy").is_empty() {
+            return Err(format!(
+                "option \"--{option}\": no proxy is trusted; expected --trusted-proxy"
+            ));
+        }
+    }
+    let body = *found.one::<u64>("max-body").expect("it has a default");
     Ok(ProgramConfig {
         listeners,
         cgi,
@@ -227,9 +223,9 @@ fn config(gateway: &Gateway, matches: &ArgMatches) -> Result<ProgramConfig, Stri
             threads: number("threads"),
             connections: number("max-connections"),
             queue: number("queue-size"),
-            head: *matches.get_one::<usize>("max-head").expect("it has a default"),
+            head: *found.one::<usize>("max-head").expect("it has a default"),
             body: Some(body).filter(|&body| body > 0),
-            spool: *matches.get_one::<u64>("max-spool").expect("it has a default"),
+            spool: *found.one::<u64>("max-spool").expect("it has a default"),
             ..Limits::default()
         },
         timeouts: Timeouts {
@@ -243,7 +239,7 @@ fn config(gateway: &Gateway, matches: &ArgMatches) -> Result<ProgramConfig, Stri
         start_timeout: time("start-timeout"),
         mounts: applications::mounts(gateway, &all("mount"), text("url-prefix"))?,
         has_prefix: text("url-prefix").is_some(),
-        options: applications::options(gateway, &all("option"))?,
+        options: applications::options(gateway, &found.every("option"))?,
         backlog: number("backlog").try_into().unwrap_or(i32::MAX),
         #[cfg(feature = "http-server")]
         http: HttpOptions {
@@ -252,21 +248,32 @@ fn config(gateway: &Gateway, matches: &ArgMatches) -> Result<ProgramConfig, Stri
                     .iter()
                     .map(|text| network(text))
                     .collect::<Result<_, _>>()?,
-                headers: *matches.get_one("proxy-headers").expect("it has a default"),
-                host: matches.get_flag("forwarded-host"),
+                headers: *found.one("proxy-headers").expect("it has a default"),
+                host: found.is_set("forwarded-host"),
             },
-            http2: *matches.get_one("http2").expect("it has a default"),
+            http2: *found.one("http2").expect("it has a default"),
         },
         #[cfg(feature = "fastcgi")]
         web_servers: web_servers(std::env::var("FCGI_WEB_SERVER_ADDRS").ok().as_deref())?,
         log: LogTarget::parse(text("log").unwrap_or("-")),
-        level: *matches.get_one::<Level>("log-level").expect("it has a default"),
+        level: *found.one::<Level>("log-level").expect("it has a default"),
         access: text("access-log").map(LogTarget::parse),
-        access_format: matches.get_one("access-log-format").cloned().unwrap_or_default(),
+        access_format: found.one("access-log-format").cloned().unwrap_or_default(),
         privileges: Privileges::find(text("user"), text("group"))?,
-        socket_mode: matches.get_one::<u32>("socket-mode").copied(),
+        socket_mode: found.one::<u32>("socket-mode").copied(),
         pid_file: text("pid-file").map(Into::into),
     })
+}
+
+/// Returns the listeners of a place.
+fn listeners(place: &ArgMatches) -> Vec<Wanted> {
+    let mut all = Vec::new();
+    for &protocol in PROTOCOLS {
+        for address in place.get_many::<Address>(protocol.name()).into_iter().flatten() {
+            all.push(Wanted { protocol, address: address.clone() });
+        }
+    }
+    all
 }
 
 #[cfg(feature = "http-server")]

@@ -67,6 +67,76 @@ fn options_come_from_both() {
     assert!(applications::check(&gateway(), &config).is_ok());
 }
 
+/// Writes a configuration file, which is removed with what is returned.
+fn file(text: &str) -> tempfile::TempPath {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    std::io::Write::write_all(&mut file, text.as_bytes()).unwrap();
+    file.into_temp_path()
+}
+
+#[test]
+fn the_strongest_place_counts() {
+    let text = "workers = 4\nthreads = 4\nbacklog = 4\noption = admin:colour=4\nmount = /=admin\n";
+    let path = file(text);
+    let path = path.to_str().unwrap();
+    let variable = Some("--workers 3 --threads 3 --mount /variable=shop");
+    let config = read(&["--config", path, "--workers", "2", "--mount", "/line=shop"], variable);
+    let config = config.unwrap();
+    let counts = (config.workers, config.limits.threads, config.backlog, config.limits.queue);
+    assert_eq!(counts, (2, 3, 4, 1024));
+    assert_eq!(config.options[1].get("colour"), Some("4"));
+    let mounts: Vec<_> = config.mounts.iter().map(|(path, _)| &path[..]).collect();
+    assert_eq!(mounts, ["/variable", "/line"]);
+    // The variable may name the file, too.
+    let config = read(&["--option", "colour=5"], Some(&format!("--config {path}"))).unwrap();
+    assert_eq!((config.workers, config.options[1].get("colour")), (4, Some("5")));
+    assert_eq!(config.mounts, [("/".into(), "admin".into())]);
+}
+
+#[test]
+#[cfg(feature = "scgi")]
+fn listeners_of_the_file_are_the_weakest() {
+    let path = file("scgi = :4\nscgi = :5\n");
+    let path = path.to_str().unwrap();
+    for (arguments, variable, expected) in [
+        (&["--config", path, "--scgi", ":1"][..], Some("--scgi :2"), &[":2", ":1"][..]),
+        (&["--config", path], Some("--scgi :2"), &[":2"]),
+        (&["--config", path], None, &[":4", ":5"]),
+    ] {
+        let config = read(arguments, variable).unwrap();
+        let shown: Vec<_> = config.listeners.iter().map(|one| one.address.to_string()).collect();
+        assert_eq!(shown, expected, "{arguments:?}");
+    }
+}
+
+#[test]
+fn a_mistake_in_the_file_is_told_with_its_line() {
+    for (text, line, expected) in [
+        ("\n# x\nworkers = 0\n", 3, "0 is not in 1..=100000"),
+        ("workers = 2\nthreds = 3\n", 2, "unexpected argument '--threds'"),
+        ("workers = 2\nworkers = 3\n", 2, "cannot be used multiple times"),
+        ("threads = 2\nmount = /x=shp\n", 2, "expected one of shop, admin"),
+        ("option = color=1\n", 1, "color"),
+        ("access-log-format = %Z\n", 1, "expected combined, common, json"),
+        ("group = root\n", 1, "--"),
+        ("threads\n", 1, "a value is required for '--threads <N>'"),
+        ("two words\n", 1, "expected name = value"),
+        ("config = x\n", 1, "expected on the command line"),
+    ] {
+        let path = file(text);
+        let error = read(&["--config", path.to_str().unwrap()], None).unwrap_err();
+        let place = format!("configuration \"{}\", line {line}: ", path.display());
+        assert!(error.contains(&place) && error.contains(expected), "{text}: {error}");
+    }
+    let error = read(&["--config", "/nowhere/conf"], None).unwrap_err();
+    assert!(error.contains("configuration \"/nowhere/conf\": No such file"), "{error}");
+    // The file is not to blame for the mistakes of the command line.
+    let path = file("workers = 2\n");
+    let arguments = ["--config", path.to_str().unwrap(), "--mount", "/=shp"];
+    let error = read(&arguments, None).unwrap_err();
+    assert!(error.contains("--mount /=shp") && !error.contains("line 1"), "{error}");
+}
+
 #[test]
 fn mistakes_are_reported() {
     for (arguments, expected) in [
@@ -141,6 +211,11 @@ fn networks() {
     let error = read(&["--proxy-headers", "via"], None).unwrap_err();
     assert!(error.contains("expected x-forwarded or forwarded"), "{error}");
     assert!(read(&arguments[2..], None).unwrap_err().contains("--trusted-proxy"));
+    // The proxy and what is said of it may stand in two places.
+    let path = file("forwarded-host\ntrusted-proxy = ::1\n");
+    let config = format!("--config {}", path.display());
+    let proxies = read(&arguments[2..], Some(&config)).unwrap().http.proxies;
+    assert!(proxies.host && proxies.headers == Forwarded && proxies.networks.len() == 1);
     assert!(read(&["--http2", "no"], None).unwrap_err().contains("expected on or off"));
     assert!(read(&["--trusted-proxy", "ten"], None).unwrap_err().contains("10.0.0.0/8"));
 }

@@ -11,6 +11,7 @@ mod applications;
 mod backoff;
 mod command;
 mod config;
+mod config_file;
 mod control;
 mod drivers;
 mod gateway;
@@ -23,6 +24,7 @@ mod privileges;
 mod process;
 mod program;
 mod signals;
+mod sources;
 mod systemd;
 mod worker_process;
 

@@ -13,7 +13,7 @@ use super::inherited::{Inherited, Task};
 use super::listen::Bound;
 use super::logs::{LogKind, Logs};
 use super::signals::Signals;
-use super::{applications, command, master, process};
+use super::{applications, command, master, process, sources};
 
 impl Gateway {
     /// Runs the program as the command line and the inherited sockets say, until it is to end.
@@ -21,7 +21,7 @@ impl Gateway {
     #[must_use]
     pub fn main(self) -> ExitCode {
         let arguments = std::env::args_os().collect();
-        run(&self, arguments, std::env::var_os(command::OPTIONS_VARIABLE))
+        run(&self, arguments, std::env::var_os(sources::OPTIONS_VARIABLE))
     }
 }
 
