@@ -26,6 +26,8 @@ pub(crate) use self::event::{drain_signals, is_at_end};
 pub(crate) use self::inherit::inherit;
 #[cfg(feature = "serve")]
 pub(crate) use self::inherit::keep_on_exec;
+#[cfg(feature = "serve")]
+pub(crate) use self::process::raise_descriptors;
 pub use self::process::{Signal, monotonic_us};
 pub(crate) use self::process::{cpu_us, exists, resident_bytes, wall_us};
 pub(crate) use self::shared::{wait_while, wake_all};

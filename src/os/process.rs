@@ -32,6 +32,18 @@ impl Signal {
     }
 }
 
+/// Raises the number of descriptors that this process may have open as far as it may, and returns
+/// that number. Programs that it starts inherit the limit.
+#[cfg(feature = "serve")]
+#[must_use]
+pub(crate) fn raise_descriptors() -> u64 {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: maximum, maximum };
+    let limit = if setrlimit(Resource::Nofile, raised).is_ok() { maximum } else { current };
+    limit.unwrap_or(u64::MAX)
+}
+
 /// Returns whether there is a process of this id, whoever owns it.
 #[must_use]
 pub(crate) fn exists(pid: u32) -> bool {

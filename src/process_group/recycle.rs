@@ -48,10 +48,7 @@ impl Recycle {
     #[must_use]
     pub(crate) fn new(options: &GroupOptions, ready_us: u64, chance: u64) -> Self {
         let us = |time: Duration| time.as_micros() as u64;
-        let shorter = |whole: u64, chance: u64| {
-            let most = u128::from(whole) * u128::from(options.jitter) / 100;
-            whole - (most * u128::from(chance % 1001) / 1000) as u64
-        };
+        let shorter = |whole, chance| shorter(whole, options.jitter, chance);
         Self {
             requests: options.maximum_requests.map(|most| shorter(most, mixed(chance))),
             life_end_us: options
@@ -61,6 +58,25 @@ impl Recycle {
             request_us: options.request_timeout.map(us),
             resident: options.memory_limit,
             cpu_us: options.cpu_time_limit.map(us),
+        }
+    }
+
+    /// Makes those of a process without a group, with the same meanings as those of a group.
+    #[cfg(feature = "serve")]
+    #[must_use]
+    pub(crate) fn alone(
+        requests: Option<u64>,
+        jitter: u8,
+        resident: Option<u64>,
+        chance: u64,
+    ) -> Self {
+        Self {
+            requests: requests.map(|most| shorter(most, jitter, mixed(chance))),
+            life_end_us: None,
+            inactivity_us: None,
+            request_us: None,
+            resident,
+            cpu_us: None,
         }
     }
 
@@ -100,14 +116,13 @@ impl Recycle {
     #[must_use]
     pub(crate) fn next_us(&self, facts: &ProcessUsage) -> Option<u64> {
         let ProcessUsage { now_us, .. } = *facts;
-        let measured = self.resident.is_some() || self.cpu_us.is_some();
         earliest([
             self.life_end_us,
             // A request that is taken up from now on, or that ends from now on, gets all of it.
             self.request_us.map(|long_us| facts.oldest_us.unwrap_or(now_us) + long_us),
             self.inactivity_us
                 .map(|long_us| (if facts.busy { now_us } else { facts.last_request_us }) + long_us),
-            measured.then_some(now_us + MEASURE_US),
+            self.measures().then_some(now_us + MEASURE_US),
         ])
     }
 
@@ -117,11 +132,23 @@ impl Recycle {
         self.requests.is_some_and(|most| requests >= most)
     }
 
+    /// Returns whether [`ProcessUsage::resident`] or [`ProcessUsage::cpu_us`] have to be measured.
+    #[must_use]
+    pub(crate) const fn measures(&self) -> bool {
+        self.resident.is_some() || self.cpu_us.is_some()
+    }
+
     /// Returns whether a request that was taken up then takes too long.
     #[must_use]
     pub(crate) fn is_overdue(&self, started_us: u64, now_us: u64) -> bool {
         self.request_us.is_some_and(|long_us| now_us >= started_us + long_us)
     }
+}
+
+/// Returns `whole`, less a part of it up to `jitter` percent.
+fn shorter(whole: u64, jitter: u8, chance: u64) -> u64 {
+    let most = u128::from(whole) * u128::from(jitter) / 100;
+    whole - (most * u128::from(chance % 1001) / 1000) as u64
 }
 
 /// Spreads numbers that lie close together, such as pids (SplitMix64's last steps).

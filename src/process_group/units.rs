@@ -38,7 +38,7 @@ pub(super) fn time_within(text: &str, least: Duration, most: Duration) -> Result
     Ok(time)
 }
 
-/// A time, where 0 says that there is no such limit.
+/// Reads a time, where 0 says that there is no such limit.
 pub(super) fn time_or_off(text: &str) -> Result<Option<Duration>, String> {
     Ok(Some(duration(text)?).filter(|time| !time.is_zero()))
 }
@@ -65,8 +65,8 @@ pub(crate) fn size(text: &str) -> Result<u64, String> {
     }
 }
 
-/// A size of `least` to `most` bytes, or 0 for none.
-pub(super) fn size_or_off(text: &str, least: u64, most: u64) -> Result<Option<u64>, String> {
+/// Reads a size of `least` to `most` bytes, or 0 for none.
+pub(crate) fn size_or_off(text: &str, least: u64, most: u64) -> Result<Option<u64>, String> {
     match size(text)? {
         0 => Ok(None),
         bytes if bytes < least || bytes > most => {
@@ -93,8 +93,8 @@ pub(super) fn count(text: &str, least: i64, most: i64) -> Result<i64, String> {
     }
 }
 
-/// A share in percent, with or without `%`.
-pub(super) fn percent(text: &str, most: u8) -> Result<u8, String> {
+/// Reads a share in percent, with or without `%`.
+pub(crate) fn percent(text: &str, most: u8) -> Result<u8, String> {
     match text.strip_suffix('%').unwrap_or(text).parse::<u8>() {
         Ok(number) if number <= most => Ok(number),
         _ => Err(format!("expected a share from 0% to {most}%")),

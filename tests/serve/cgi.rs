@@ -21,7 +21,7 @@ fn command(program: &std::path::Path, pairs: &[(&str, &str)]) -> Command {
     command
 }
 
-fn ask(pairs: &[(&str, &str)]) -> Ended {
+pub(crate) fn ask(pairs: &[(&str, &str)]) -> Ended {
     Program::run(command(&stage(), pairs)).end()
 }
 

@@ -14,7 +14,7 @@ use crate::os::monotonic_us;
 use crate::protocol::fastcgi::{
     HEADER, ProtocolStatus, RecordHeader, RecordKind, Role, put_end, put_stream_end,
 };
-use crate::server::site::Refusal;
+use crate::server::site::{Mode, Refusal};
 use crate::server::stream::{
     self, Buffer, Due, Framing, Output, ReadOutcome, StreamConnection, StreamWorker, Then,
     expect_soon, put_refusal,
@@ -106,7 +106,10 @@ fn refuse(
     let StreamWorker { process, states, .. } = worker;
     let mut output = Output::new();
     output.begin(Framing::Stdout(request.id));
-    put_refusal(process, connection, &mut output, refusal, |head, into| head.write_cgi(into));
+    let params = (Mode::FastCgi, &request.head.params);
+    put_refusal((process, connection), params, &mut output, refusal, |head, into| {
+        head.write_cgi(into);
+    });
     let status = match refusal {
         Refusal::QueueFull => ProtocolStatus::OVERLOADED,
         Refusal::QueueTimeout => ProtocolStatus::REQUEST_COMPLETE,

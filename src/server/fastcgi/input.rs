@@ -8,7 +8,7 @@ use super::piece::{Inbound, RecordPiece, Scan};
 use super::records::{ReadStep, RecordReader};
 use super::response::reply;
 use super::thread_state::SpareHeads;
-use crate::gateway::{Error, ErrorKind, Fill, InputSource, Result};
+use crate::gateway::{Error, ErrorKind, Fill, InputSource, Result, header};
 use crate::protocol::fastcgi::{HEADER, RecordHeader, RecordKind, Role};
 use crate::server::stream::{BodyEnd as _, Buffer, ReadOutcome, gone};
 use crate::server::workers::connections::Entry as _;
@@ -58,9 +58,7 @@ impl<'r, 'c> FastCgiInput<'r, 'c> {
         piece: RecordPiece,
         mode: InputMode,
     ) -> Self {
-        let number = |key: &[u8]| -> Option<u64> {
-            std::str::from_utf8(request.head.params.get(key)?).ok()?.parse().ok()
-        };
+        let number = |key: &[u8]| header::decimal(request.head.params.get(key)?);
         let length = number(b"CONTENT_LENGTH");
         let length = match request.role {
             Role::AUTHORIZER => Some(0),

@@ -13,7 +13,8 @@ use crate::protocol::fastcgi::{
     RequestFlow, Role, Step as Flowed,
 };
 use crate::protocol::params::{ParamLimits, Params};
-use crate::server::stream::{Buffer, Fault, StreamConnection, StreamProcess};
+use crate::server::site::Fault;
+use crate::server::stream::{Buffer, StreamConnection, StreamProcess};
 
 /// The result of a look at the front of the buffer.
 pub(super) enum ReadStep {

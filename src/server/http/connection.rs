@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
+use http::StatusCode;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
@@ -28,7 +29,8 @@ use super::options::HttpOptions;
 use super::variables::Ends;
 use crate::gateway::{Code, Level};
 use crate::os::{self, Event};
-use crate::server::site::Site;
+use crate::protocol::params::Params;
+use crate::server::site::{Fault, Mode, Site};
 
 /// A listening socket, TCP or Unix.
 #[derive(Debug)]
@@ -159,11 +161,12 @@ impl HttpAcceptor {
             let was_full = std::mem::replace(&mut is_full, connections.available_permits() == 0);
             if is_full && !was_full {
                 let most = shared.site.limits.connections;
-                let text = Code::ConnectionsFull.line(format_args!(
-                    "http {name}: there are {most} connections, as many as are allowed \
-                     (--max-connections); further ones wait until one is closed"
-                ));
-                shared.site.log.line(Level::Warn, &text);
+                shared.site.log.fault(Fault::Full, Level::Warn, || {
+                    format!(
+                        "http {name}: there are {most} connections, as many as are allowed \
+                         (--max-connections); further ones wait until one is closed"
+                    )
+                });
             }
             // It is never closed.
             let Ok(permit) = connections.clone().acquire_owned().await else { return };
@@ -179,12 +182,15 @@ impl HttpAcceptor {
                 Ok(stream) => self.take_in(stream, permit),
                 Err(error) if is_of_the_client(&error) => {}
                 Err(error) => {
-                    let text = Code::CannotAccept.line(format_args!(
-                        "http {name}: cannot accept connections: {error}; trying again in 1 s"
-                    ));
-                    shared.site.log.line(Level::Error, &text);
                     // Out of descriptors, say: that takes a while to get better.
-                    tokio::time::sleep(Duration::from_secs(1)).await;
+                    let pause = ACCEPT_PAUSE;
+                    shared.site.log.fault(Fault::CannotAccept, Level::Error, || {
+                        format!(
+                            "http {name}: cannot accept connections: {error}; \
+                             trying again in {pause:?}"
+                        )
+                    });
+                    tokio::time::sleep(pause).await;
                 }
             }
         }
@@ -240,6 +246,10 @@ enum Stream {
     Unix(tokio::net::UnixStream),
 }
 
+/// The pause after an accept that failed.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// Headers that a request of HTTP/1 may have, as many as variables with the other protocols.
+const HEADERS_MAX: usize = 1000;
 /// Requests that a connection of HTTP/2 may have at once.
 const STREAMS_MAX: u32 = 100;
 /// Bytes of a response that hyper may buffer beside those that are parked.
@@ -279,7 +289,11 @@ async fn connection(
         builder = builder.http1_only();
     }
     // hyper takes no less than 8192 bytes.
-    builder.http1().timer(TokioTimer::new()).max_buf_size(limits.head.max(8192));
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .max_buf_size(limits.head.max(8192))
+        .max_headers(HEADERS_MAX);
     builder
         .http2()
         .timer(TokioTimer::new())
@@ -337,7 +351,14 @@ async fn connection(
     })
     .await;
     let peer = peer(ends.peer);
-    let (code, level, what) = match ended {
+    let refused = |status| {
+        let mut params = Params::new();
+        if let Some(peer) = ends.peer {
+            params.push(b"REMOTE_ADDR", peer.ip().to_canonical().to_string().as_bytes());
+        }
+        shared.site.log_refusal(Mode::Http, &params, (status, 0));
+    };
+    let (fault, level, what) = match ended {
         Ok(Ok(())) => {
             drop(connection);
             if let (false, Ok(stream)) = (activity.is_http2(), is_closed.try_recv()) {
@@ -347,9 +368,12 @@ async fn connection(
         }
         Ok(Err(error)) if is_late(&*error) => unread(timeouts.send),
         Ok(Err(error)) => {
-            let text = Code::PeerViolation
-                .line(format_args!("http: the connection with {peer} ended: {error}"));
-            return shared.site.log.line(Level::Debug, &text);
+            if let Some(status) = status_of(&*error) {
+                refused(status);
+            }
+            return shared.site.log.fault(Fault::Violation, Level::Debug, || {
+                format!("http: the connection with {peer} ended: {error}")
+            });
         }
         Err(expired) => {
             if matches!(expired, Expired::Idle) && activity.is_http2() {
@@ -359,33 +383,52 @@ async fn connection(
             let (head, keep_alive, send) = (timeouts.head, timeouts.keep_alive, timeouts.send);
             match expired {
                 Expired::Silent => (
-                    Code::HeadTimeout,
+                    Fault::Late,
                     Level::Info,
                     format!("it sent nothing within {head:?} (--head-timeout)"),
                 ),
-                Expired::Head => (
-                    Code::HeadTimeout,
-                    Level::Warn,
-                    format!("it sent no whole request head within {head:?} (--head-timeout)"),
-                ),
+                Expired::Head => {
+                    refused(StatusCode::REQUEST_TIMEOUT);
+                    (
+                        Fault::Late,
+                        Level::Warn,
+                        format!("it sent no whole request head within {head:?} (--head-timeout)"),
+                    )
+                }
                 Expired::Idle => (
-                    Code::HeadTimeout,
+                    Fault::Late,
                     Level::Debug,
                     format!("it sent no other request within {keep_alive:?} (--keep-alive)"),
                 ),
                 Expired::Unread => unread(send),
-                Expired::Crowded => (Code::HeadsFull, Level::Warn, shared.site.heads.text()),
+                Expired::Crowded => (Fault::HeadsFull, Level::Warn, shared.site.heads.text()),
                 Expired::Drained => return,
             }
         }
     };
-    let text = code.line(format_args!("http {name}: peer {peer}: {what}; closing the connection"));
-    shared.site.log.line(level, &text);
+    shared.site.log.fault(fault, level, || {
+        format!("http {name}: peer {peer}: {what}; closing the connection")
+    });
 }
 
-fn unread(time: Duration) -> (Code, Level, String) {
+/// Returns the status with which hyper has refused a request that it did not understand.
+fn status_of(error: &(dyn std::error::Error + 'static)) -> Option<StatusCode> {
+    let error = error.downcast_ref::<hyper::Error>()?;
+    Some(if error.is_parse_too_large() {
+        match error.to_string().contains("URI") {
+            true => StatusCode::URI_TOO_LONG,
+            false => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+        }
+    } else if error.is_parse() {
+        StatusCode::BAD_REQUEST
+    } else {
+        return None;
+    })
+}
+
+fn unread(time: Duration) -> (Fault, Level, String) {
     let text = format!("it took nothing of its response for {time:?} (--send-timeout)");
-    (Code::SendTimeout, Level::Warn, text)
+    (Fault::Slow, Level::Warn, text)
 }
 
 /// Returns whether the stream's time for a write was up.

@@ -143,6 +143,15 @@ impl Activity {
         state.moved();
     }
 
+    /// Notes that a request body was read behind its response: it is not the begin of a head.
+    pub(super) fn discarded(&self) {
+        let mut state = self.state();
+        if state.requests == 0 {
+            state.head_since = None;
+            state.active_at = Instant::now();
+        }
+    }
+
     /// Returns the time at which the connection is to be closed, and the reason. The task of
     /// `context` is woken when a request ends, which may bring that time forward.
     pub(super) fn deadline(&self, context: &Context<'_>) -> Option<(Instant, Expired)> {

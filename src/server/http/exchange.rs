@@ -1,26 +1,26 @@
 //! One request: from hyper to a thread that runs its application, and the response back.
 
-use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, StatusCode, Version, header};
+use http_body::Body as _;
 use hyper::body::Incoming;
 use tokio::sync::oneshot;
 
 use super::body::{Broken, ParkedOutput, ResponseBody, ResponseOutput};
 use super::deadlines::Activity;
 use super::executor::Executor;
-use super::input::{BodySource, RequestBodyQueue};
+use super::input::{BodySource, RequestBodyQueue, discard};
 use super::options::HttpOptions;
 use super::path::PathRefusal;
 use super::sink::{HttpSink, ResponseRest};
 use super::variables::{self, Ends, Unfit};
 use crate::gateway::{Code, Level, panic};
 use crate::protocol::params::Params;
-use crate::server::site::{self, Mode, Refusal, ResponseEnd, Site, page};
+use crate::server::site::{self, Fault, Mode, Refusal, ResponseEnd, Site, page};
 
 /// The piece of a response that a stream of HTTP/2 gets at once: a frame, in bytes.
 const H2_PIECE: usize = 16 * 1024;
@@ -47,27 +47,43 @@ pub(super) async fn answer(
     request: Request<Incoming>,
 ) -> Result<Response<ResponseBody>, Broken> {
     // However this future ends: the application is told by the end of `reader`.
-    let (output, reader) = ResponseOutput::new(shared.parked.clone(), activity);
+    let (output, reader) = ResponseOutput::new(shared.parked.clone(), activity.clone());
     let (parts, body) = request.into_parts();
     let is_http1 = parts.version < Version::HTTP_2;
     let mut params = Params::new();
-    if let Err(unfit) = variables::write(&parts, ends, &shared.options.proxies, &mut params) {
-        return Ok(shared.refuse(unfit, ends.peer.map(|peer| peer.ip()), parts.uri.path()));
+    let proxies = &shared.options.proxies;
+    if let Err(unfit) = variables::write(&parts, ends, proxies, &mut params) {
+        variables::write_refused(&parts, ends, proxies, &mut params);
+        return Ok(shared.refuse(unfit, &params, parts.uri.path()));
     }
     drop(parts);
+    let params = Arc::new(params);
     let client = params.get(b"REMOTE_ADDR").map(|it| String::from_utf8_lossy(it).into_owned());
     let (start, started) = oneshot::channel();
-    let (job, of_job) = (shared.clone(), output.clone());
-    let run = move || job.run(&params, body, &of_job, start);
+    let (job, of_job, of_request) = (shared.clone(), output.clone(), params.clone());
+    let rest = if is_http1 && !body.is_end_stream() {
+        let (rest, unread) = oneshot::channel();
+        let activity = activity.clone();
+        tokio::spawn(async move {
+            if let Ok(body) = unread.await {
+                discard(body).await;
+                activity.discarded();
+            }
+        });
+        Some(rest)
+    } else {
+        None
+    };
+    let run = move || job.run(&of_request, body, &of_job, start, rest);
     let Ok(ticket) = shared.executor.run(run) else {
-        return Ok(shared.overloaded(Refusal::QueueFull, client.as_deref()));
+        return Ok(shared.overloaded(Refusal::QueueFull, &params, client.as_deref()));
     };
     let mut started = pin!(started);
     let queue_timeout = shared.site.timeouts.queue;
     let started = match tokio::time::timeout(queue_timeout, &mut started).await {
         Ok(started) => started,
         Err(_) if ticket.cancel() => {
-            return Ok(shared.overloaded(Refusal::QueueTimeout, client.as_deref()));
+            return Ok(shared.overloaded(Refusal::QueueTimeout, &params, client.as_deref()));
         }
         Err(_) => started.await,
     };
@@ -97,9 +113,12 @@ impl ServerState {
         body: Incoming,
         output: &ResponseOutput,
         start: oneshot::Sender<super::sink::ResponseStart>,
+        rest: Option<oneshot::Sender<Incoming>>,
     ) {
         let timeouts = &self.site.timeouts;
-        let inbox = RequestBodyQueue::new(body, timeouts.body, self.executor.clone());
+        let is_held_back = params.get(b"HTTP_EXPECT").is_some();
+        let inbox =
+            RequestBodyQueue::new(body, (timeouts.body, is_held_back), self.executor.clone());
         let is_http2 = params.get(b"SERVER_PROTOCOL") == Some(b"HTTP/2.0");
         let sink = HttpSink::new(&self.executor, &inbox, output, (timeouts.send, is_http2), start);
         let mut source = BodySource::new(&inbox);
@@ -107,7 +126,12 @@ impl ServerState {
         let ending =
             panic::catch(|| site::serve(&self.site, Mode::Http, params, &sink, &mut source));
         match ending {
-            Ok(ResponseEnd::Whole) => {}
+            Ok(ResponseEnd::Whole) => {
+                if let Some(rest) = rest.filter(|_| !inbox.is_at_end() && inbox.can_end()) {
+                    // The connection may be gone.
+                    let _ = rest.send(inbox.into_rest());
+                }
+            }
             Ok(ResponseEnd::Broken | ResponseEnd::Gone) => sink.break_off(),
             Err(error) => {
                 self.site.log.line(
@@ -120,11 +144,17 @@ impl ServerState {
     }
 
     /// Answers a request that no thread takes up.
-    fn overloaded(&self, refusal: Refusal, client: Option<&str>) -> Response<ResponseBody> {
-        let text = refusal.text(&self.site.limits, &self.site.timeouts);
-        let line = format_args!("http: {text} [client {}]", client.unwrap_or("-"));
-        self.site.log.line(Level::Error, &refusal.code().line(line));
-        let mut response = own(refusal.status());
+    fn overloaded(
+        &self,
+        refusal: Refusal,
+        params: &Params,
+        client: Option<&str>,
+    ) -> Response<ResponseBody> {
+        self.site.log.fault(refusal.fault(), Level::Error, || {
+            let text = refusal.text(&self.site.limits, &self.site.timeouts);
+            format!("http: {text} [client {}]", client.unwrap_or("-"))
+        });
+        let mut response = self.own(params, refusal.status());
         if let Some(seconds) = refusal.retry_after() {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static(seconds));
         }
@@ -132,15 +162,18 @@ impl ServerState {
     }
 
     /// Answers what no application is asked for.
-    fn refuse(&self, unfit: Unfit, client: Option<IpAddr>, path: &str) -> Response<ResponseBody> {
+    fn refuse(&self, unfit: Unfit, params: &Params, path: &str) -> Response<ResponseBody> {
         let (status, why) = match unfit {
             Unfit::Server => {
+                self.site.log_refusal(Mode::Http, params, (StatusCode::OK, 0));
                 let mut response = Response::new(whole(Bytes::new()));
                 let allowed = HeaderValue::from_static("GET, HEAD, POST, PUT, DELETE, OPTIONS");
                 response.headers_mut().insert(header::ALLOW, allowed);
                 return response;
             }
-            Unfit::Host => (StatusCode::BAD_REQUEST, "it has not one Host".to_owned()),
+            Unfit::Host => {
+                (StatusCode::BAD_REQUEST, "it has not one valid Host (RFC 9112, 3.2)".to_owned())
+            }
             Unfit::Connect => {
                 (StatusCode::METHOD_NOT_ALLOWED, "CONNECT is not served here".to_owned())
             }
@@ -151,27 +184,31 @@ impl ServerState {
                 (StatusCode::NOT_FOUND, refused.to_string())
             }
         };
-        let client = client.map_or_else(|| "-".to_owned(), |client| client.to_string());
-        let path = path.escape_debug();
-        self.site.log.line(
-            Level::Info,
-            &Code::PeerViolation.line(format_args!(
+        self.site.log.fault(Fault::Violation, Level::Info, || {
+            let client = params.get(b"REMOTE_ADDR").unwrap_or(b"-").escape_ascii();
+            let path = path.escape_debug().take(PATH_MAX).collect::<String>();
+            format!(
                 "http: a request for {path} is refused: {why}; answering {} [client {client}]",
                 status.as_u16()
-            )),
-        );
-        own(status)
+            )
+        });
+        self.own(params, status)
+    }
+
+    /// Makes a small page for an error that no application answers.
+    fn own(&self, params: &Params, status: StatusCode) -> Response<ResponseBody> {
+        let page = page(status);
+        self.site.log_refusal(Mode::Http, params, (status, page.len()));
+        let mut response = Response::new(whole(page.into()));
+        *response.status_mut() = status;
+        let kind = HeaderValue::from_static("text/html; charset=iso-8859-1");
+        response.headers_mut().insert(header::CONTENT_TYPE, kind);
+        response
     }
 }
 
-/// A small page for an error that no application answers.
-fn own(status: StatusCode) -> Response<ResponseBody> {
-    let mut response = Response::new(whole(page(status).into()));
-    *response.status_mut() = status;
-    let kind = HeaderValue::from_static("text/html; charset=iso-8859-1");
-    response.headers_mut().insert(header::CONTENT_TYPE, kind);
-    response
-}
+/// The most characters of a path in a log line.
+const PATH_MAX: usize = 256;
 
 const fn whole(data: Bytes) -> ResponseBody {
     ResponseBody::Whole { data, piece: usize::MAX, trailers: None, _reader: None }

@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::error::Error as _;
+use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -16,6 +17,25 @@ use hyper::body::Incoming;
 use super::executor::{Executor, until};
 use crate::gateway::{Error, ErrorKind, Fill, InputSource, Result, thread_waker};
 
+/// The most that is read of a body for nobody, in bytes, so that its connection can be kept.
+const DISCARD_MAX: u64 = 64 * 1024;
+/// The longest time of that.
+const DISCARD_TIME: Duration = Duration::from_secs(2);
+
+/// Reads and discards the rest of a body that its application did not want.
+pub(super) async fn discard(mut body: Incoming) {
+    let mut left = DISCARD_MAX as usize;
+    let frames = async {
+        while let Some(Ok(frame)) = poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await
+            && let Some(rest) = left.checked_sub(frame.data_ref().map_or(0, Bytes::len))
+        {
+            left = rest;
+        }
+    };
+    // hyper closes the connection when a body is dropped that has not ended.
+    let _ = tokio::time::timeout(DISCARD_TIME, frames).await;
+}
+
 /// The body as it comes from the connection; the exchange waits on it too.
 pub(super) struct RequestBodyQueue {
     body: RefCell<Incoming>,
@@ -25,6 +45,10 @@ pub(super) struct RequestBodyQueue {
     timeout: Duration,
     /// Nothing has come within `timeout`.
     expired: Cell<bool>,
+    /// The bytes that have come.
+    received: Cell<u64>,
+    /// The client sends the body once it is asked for.
+    is_held_back: bool,
     executor: Arc<Executor>,
 }
 
@@ -35,7 +59,11 @@ enum NextPiece {
 }
 
 impl RequestBodyQueue {
-    pub(super) fn new(body: Incoming, timeout: Duration, executor: Arc<Executor>) -> Self {
+    pub(super) fn new(
+        body: Incoming,
+        (timeout, is_held_back): (Duration, bool),
+        executor: Arc<Executor>,
+    ) -> Self {
         let length = if body.is_end_stream() { Some(0) } else { body.size_hint().exact() };
         Self {
             body: RefCell::new(body),
@@ -43,8 +71,26 @@ impl RequestBodyQueue {
             length,
             timeout,
             expired: Cell::new(false),
+            received: Cell::new(0),
+            is_held_back,
             executor,
         }
+    }
+
+    /// Returns whether the connection survives this request: its body was read, or the rest may be so
+    /// small that it can be [discarded](discard).
+    pub(super) fn can_end(&self) -> bool {
+        if self.is_at_end() {
+            return true;
+        }
+        let left = self.length.map(|length| length.saturating_sub(self.received.get()));
+        let is_unasked = self.is_held_back && self.received.get() == 0;
+        !self.expired.get() && !is_unasked && left.is_none_or(|left| left <= DISCARD_MAX)
+    }
+
+    /// Returns the body, of which a part may be to come.
+    pub(super) fn into_rest(self) -> Incoming {
+        self.body.into_inner()
     }
 
     /// Whether all of it was read.
@@ -90,7 +136,10 @@ impl RequestBodyQueue {
                 Some(Err(error)) => NextPiece::Failed(failed(&error)),
                 Some(Ok(frame)) => match frame.into_data().map_err(Frame::into_trailers) {
                     Ok(data) if data.is_empty() => continue,
-                    Ok(data) => NextPiece::Data(data),
+                    Ok(data) => {
+                        self.received.set(self.received.get() + data.len() as u64);
+                        NextPiece::Data(data)
+                    }
                     Err(Ok(trailers)) => NextPiece::End(Some(trailers)),
                     Err(Err(_)) => continue,
                 },

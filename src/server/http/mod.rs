@@ -11,6 +11,7 @@ mod exchange;
 mod executor;
 mod forwarded;
 mod forwarded_field;
+mod host;
 mod input;
 mod options;
 mod path;

@@ -165,7 +165,7 @@ impl Sink for HttpSink<'_> {
 
     fn finish(&self, trailers: Option<HeaderMap>) -> Result<()> {
         if let Some(mut head) = self.head.take() {
-            if !self.inbox.is_at_end() && !self.is_http2 {
+            if !self.inbox.can_end() && !self.is_http2 {
                 // hyper closes the connection then, and the client should know.
                 head.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }

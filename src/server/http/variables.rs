@@ -6,6 +6,7 @@ use http::request::Parts;
 use http::{HeaderName, Method, Version, header};
 
 use super::forwarded::{Origin, TrustedProxies, origin};
+use super::host::is_host;
 use super::path::{self, PathRefusal};
 use crate::protocol::params::Params;
 
@@ -74,18 +75,48 @@ pub(super) fn write(
     Ok(())
 }
 
+/// Writes the variables of a refused request that its line in the access log shows.
+pub(super) fn write_refused(
+    parts: &Parts,
+    ends: Ends,
+    trusted: &TrustedProxies,
+    into: &mut Params,
+) {
+    into.clear();
+    let peer = ends.peer.map(|peer| (peer.ip(), peer.port()));
+    if let Some(address) = origin(&parts.headers, peer, trusted).address {
+        into.push(b"REMOTE_ADDR", address.to_string().as_bytes());
+    }
+    into.push(b"SERVER_PROTOCOL", protocol(parts.version));
+    into.push(b"REQUEST_METHOD", parts.method.as_str().as_bytes());
+    into.push(b"REQUEST_URI", parts.uri.to_string().as_bytes());
+    for (name, key) in
+        [(header::REFERER, &b"HTTP_REFERER"[..]), (header::USER_AGENT, b"HTTP_USER_AGENT")]
+    {
+        if let Some(value) = parts.headers.get(name) {
+            into.push(key, value.as_bytes());
+        }
+    }
+}
+
 /// The host that the client asked for, with its port if it named one.
 fn host(parts: &Parts, origin: &Origin) -> Result<Vec<u8>, Unfit> {
-    if let Some(host) = &origin.host {
-        return Ok(host.clone());
+    let asked = asked_host(parts)?;
+    if !is_host(asked) {
+        return Err(Unfit::Host);
     }
+    Ok(origin.host.clone().unwrap_or_else(|| asked.to_vec()))
+}
+
+fn asked_host(parts: &Parts) -> Result<&[u8], Unfit> {
     let mut hosts = parts.headers.get_all(header::HOST).into_iter();
     match (hosts.next(), hosts.next(), parts.uri.authority()) {
         (Some(_), Some(_), _) => Err(Unfit::Host),
+        (Some(host), None, Some(_)) if !is_host(host.as_bytes()) => Err(Unfit::Host),
         // A target with a host of its own makes Host's of no account (RFC 9112, section 3.2.2).
-        (_, _, Some(authority)) => Ok(authority.as_str().as_bytes().to_vec()),
-        (Some(host), None, None) => Ok(host.as_bytes().to_vec()),
-        (None, _, None) if parts.version < Version::HTTP_11 => Ok(Vec::new()),
+        (_, _, Some(authority)) => Ok(authority.as_str().as_bytes()),
+        (Some(host), None, None) => Ok(host.as_bytes()),
+        (None, _, None) if parts.version < Version::HTTP_11 => Ok(b""),
         (None, _, None) => Err(Unfit::Host),
     }
 }
@@ -260,6 +291,8 @@ mod tests {
         let unfit = |request| of(request).map(drop).unwrap_err();
         assert_eq!(unfit(Request::get("/")), Unfit::Host);
         assert_eq!(unfit(Request::get("/").header("host", "a").header("host", "b")), Unfit::Host);
+        assert_eq!(unfit(Request::get("/").header("host", "a b")), Unfit::Host);
+        assert_eq!(unfit(Request::get("http://user@a/").header("host", "a")), Unfit::Host);
         assert_eq!(unfit(Request::options("*").header("host", "a")), Unfit::Server);
         let request = Request::get("/a%2fb").header("host", "a");
         assert_eq!(unfit(request), Unfit::Path(PathRefusal::NotThere));

@@ -123,6 +123,23 @@ fn command(gateway: &Gateway) -> Command {
                 .default_value("1G")
                 .value_parser(units::size),
         )
+        .arg(
+            flag("max-requests", "N", "Requests after which a worker is replaced; 0 is off")
+                .default_value("0")
+                .value_parser(value_parser!(u64)),
+        )
+        .arg(
+            flag("jitter", "PERCENT", "Largest random reduction of --max-requests")
+                .default_value("10%")
+                .value_parser(|text: &str| units::percent(text, 50)),
+        )
+        .arg(
+            flag("memory-limit", "SIZE", "Resident memory above which a worker is replaced")
+                .default_value("0")
+                .value_parser(|text: &str| {
+                    units::size_or_off(text, 1 << 20, 1 << 50).map(Option::unwrap_or_default)
+                }),
+        )
         .arg(time("head-timeout", "20s", "Longest wait for a whole request head"))
         .arg(time("queue-timeout", "45s", "Longest wait of a request for a thread"))
         .arg(time("body-timeout", "60s", "Longest wait for the next piece of a request body"))
@@ -214,7 +231,10 @@ fn config(gateway: &Gateway, found: &Found) -> Result<ProgramConfig, String> {
             ));
         }
     }
-    let body = *found.one::<u64>("max-body").expect("it has a default");
+    let most = |name: &str| {
+        let number = *found.one::<u64>(name).expect("it has a default");
+        Some(number).filter(|&number| number > 0)
+    };
     Ok(ProgramConfig {
         listeners,
         cgi,
@@ -224,7 +244,7 @@ fn config(gateway: &Gateway, found: &Found) -> Result<ProgramConfig, String> {
             connections: number("max-connections"),
             queue: number("queue-size"),
             head: *found.one::<usize>("max-head").expect("it has a default"),
-            body: Some(body).filter(|&body| body > 0),
+            body: most("max-body"),
             spool: *found.one::<u64>("max-spool").expect("it has a default"),
             ..Limits::default()
         },
@@ -236,6 +256,9 @@ fn config(gateway: &Gateway, found: &Found) -> Result<ProgramConfig, String> {
             keep_alive: time("keep-alive"),
             graceful: time("graceful-timeout"),
         },
+        requests: most("max-requests"),
+        jitter: *found.one::<u8>("jitter").expect("it has a default"),
+        memory: most("memory-limit"),
         start_timeout: time("start-timeout"),
         mounts: applications::mounts(gateway, &all("mount"), text("url-prefix"))?,
         has_prefix: text("url-prefix").is_some(),

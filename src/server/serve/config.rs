@@ -8,6 +8,8 @@ use std::time::Duration;
 use super::address::Address;
 use super::privileges::Privileges;
 use crate::gateway::{Level, Options};
+use crate::os::monotonic_us;
+use crate::process_group::Recycle;
 #[cfg(feature = "http-server")]
 use crate::server::http::HttpOptions;
 use crate::server::site::{AccessFormat, Limits, Mode, Timeouts};
@@ -33,6 +35,12 @@ pub(super) struct ProgramConfig {
     pub(super) workers: usize,
     pub(super) limits: Limits,
     pub(super) timeouts: Timeouts,
+    /// Requests after which a worker is replaced.
+    pub(super) requests: Option<u64>,
+    /// The largest random reduction of that number, in percent.
+    pub(super) jitter: u8,
+    /// Resident memory above which a worker is replaced.
+    pub(super) memory: Option<u64>,
     /// For the applications of a worker to be built.
     pub(super) start_timeout: Duration,
     /// Paths with the names of applications.
@@ -55,6 +63,15 @@ pub(super) struct ProgramConfig {
     pub(super) privileges: Option<Privileges>,
     pub(super) socket_mode: Option<u32>,
     pub(super) pid_file: Option<PathBuf>,
+}
+
+impl ProgramConfig {
+    /// Returns the limits after which this process is replaced, if it has any.
+    pub(super) fn recycle(&self) -> Option<Recycle> {
+        let chance = monotonic_us() ^ u64::from(std::process::id()) << 32;
+        (self.requests.is_some() || self.memory.is_some())
+            .then(|| Recycle::alone(self.requests, self.jitter, self.memory, chance))
+    }
 }
 
 /// One `--fastcgi ADDR` or its like.

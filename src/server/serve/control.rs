@@ -91,6 +91,11 @@ impl WorkerChannel {
         let _ = (&self.stream).write_all(b"ready\n");
     }
 
+    /// Asks for another worker in this one's place.
+    pub(super) fn replace(&self) {
+        let _ = (&self.stream).write_all(b"replace\n");
+    }
+
     pub(super) fn failed(&self, why: &str) {
         let _ = (&self.stream).write_all(format!("failed {}\n", why.replace('\n', " ")).as_bytes());
     }
@@ -139,6 +144,8 @@ const fn mark(kind: LogKind) -> u8 {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum WorkerMessage {
     Ready,
+    /// It is to be replaced: a limit is reached.
+    Replace,
     Failed(String),
 }
 
@@ -178,6 +185,7 @@ impl MasterChannel {
             let line = String::from_utf8_lossy(&line[..end]).into_owned();
             match line.split_once(' ') {
                 None if line == "ready" => all.push(WorkerMessage::Ready),
+                None if line == "replace" => all.push(WorkerMessage::Replace),
                 Some(("failed", why)) => all.push(WorkerMessage::Failed(why.into())),
                 _ => {}
             }
@@ -211,9 +219,14 @@ mod tests {
         assert_eq!(ear.listen(), []);
         line.failed("no\ndatabase");
         line.ready();
+        line.replace();
         assert_eq!(
             ear.listen(),
-            [WorkerMessage::Failed("no database".into()), WorkerMessage::Ready]
+            [
+                WorkerMessage::Failed("no database".into()),
+                WorkerMessage::Ready,
+                WorkerMessage::Replace
+            ]
         );
         assert!(!ear.is_closed && !line.is_cut());
         drop(line);

@@ -183,6 +183,11 @@ impl Master {
         if let Some(generation) = self.next.as_ref().map(|next| next.generation) {
             self.fill(generation);
         }
+        if self.count_ready(self.current) >= self.workers {
+            let time = self.drain_time();
+            let outgoing = self.fleet.iter_mut().filter(|worker| worker.is_outgoing);
+            outgoing.for_each(|worker| worker.drain(time));
+        }
         if self.state == MasterState::Starting && self.count_ready(self.current) >= self.workers {
             self.state = MasterState::Serving;
             self.tell_ready();
@@ -201,7 +206,7 @@ impl Master {
     /// Starts workers of a generation that has too few.
     fn fill(&mut self, generation: u64) {
         let there =
-            |worker: &&WorkerProcess| worker.generation == generation && !worker.is_leaving();
+            |worker: &&WorkerProcess| worker.generation == generation && worker.is_staying();
         while self.fleet.iter().filter(there).count() < self.workers {
             match self.recipe.start(&self.listeners, &self.logs, generation) {
                 Ok(worker) => self.fleet.push(worker),
@@ -228,7 +233,7 @@ impl Master {
         let next = self.next.as_ref().map(|next| next.generation);
         for generation in [Some(self.current), next].into_iter().flatten() {
             let kept = |worker: &&mut WorkerProcess| {
-                worker.generation == generation && !worker.is_leaving()
+                worker.generation == generation && worker.is_staying()
             };
             self.fleet.iter_mut().filter(kept).skip(workers).for_each(|worker| worker.drain(time));
         }
@@ -385,7 +390,7 @@ impl Master {
 
     fn count_ready(&self, generation: u64) -> usize {
         let ready = |worker: &&WorkerProcess| {
-            worker.generation == generation && worker.ready.is_some() && !worker.is_leaving()
+            worker.generation == generation && worker.ready.is_some() && worker.is_staying()
         };
         self.fleet.iter().filter(ready).count()
     }

@@ -13,6 +13,7 @@ mod command;
 mod config;
 mod config_file;
 mod control;
+mod descriptors;
 mod drivers;
 mod gateway;
 mod inherited;

@@ -14,7 +14,7 @@ use super::listen::Bound;
 use super::logs::Logs;
 use super::signals::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2, Signals};
 use crate::gateway::{Code, Level, ending};
-use crate::server::site::{HeadBudget, Mounts, ProcessInfo, Site};
+use crate::server::site::{HeadBudget, Mounts, ProcessInfo, Recycling, Site};
 
 /// The drivers hold to the graceful time; this is for them to say that they could not.
 const SLACK: Duration = Duration::from_secs(2);
@@ -34,8 +34,19 @@ pub(super) fn serve(
     line: Option<&WorkerChannel>,
 ) -> ExitCode {
     let multiprocess = line.is_none() || config.workers > 1;
-    let site = Arc::new(site(config, logs, mounts, multiprocess, false));
+    let mut site = site(config, logs, mounts, multiprocess, false);
     let log = Arc::clone(&logs.log);
+    site.recycling = match config.recycle().map(Recycling::new).transpose() {
+        Ok(recycling) => recycling,
+        Err(error) => {
+            log.line(
+                Code::CannotServe.level(),
+                &Code::CannotServe.line(format_args!("cannot serve: {error}")),
+            );
+            return ExitCode::FAILURE;
+        }
+    };
+    let site = Arc::new(site);
     let mut drivers = match Drivers::start(&site, config, listeners) {
         Ok(drivers) => drivers,
         Err(error) => {
@@ -50,12 +61,26 @@ pub(super) fn serve(
         line.ready();
     }
     let mut give_up: Option<Instant> = None;
+    let mut recycling = site.recycling.as_ref();
     loop {
-        wait(caught, line.filter(|_| give_up.is_none()), &drivers, give_up);
+        wait(caught, line.filter(|_| give_up.is_none()), &drivers, recycling, give_up);
         if let Some(line) = line {
             line.take_logs(logs);
         }
         let mut is_told = line.is_some_and(WorkerChannel::is_cut);
+        if let Some(reason) = recycling.and_then(|recycling| recycling.look().0) {
+            recycling = None;
+            let code = Code::DaemonRecycled;
+            let pid = std::process::id();
+            let text = format_args!("worker {pid}: is to be replaced: {}", reason.word());
+            log.line(code.level(), &code.line(text));
+            match line {
+                // It serves until another process is ready.
+                Some(line) => line.replace(),
+                // The web server starts another.
+                None => is_told = true,
+            }
+        }
         for signal in caught.take() {
             match (signal, line) {
                 (SIGTERM | SIGINT, _) | (SIGUSR1 | SIGHUP | SIGUSR2, None) => is_told = true,
@@ -111,6 +136,7 @@ pub(super) fn site(
         facts,
         log: Arc::clone(&logs.log),
         access: logs.access.clone(),
+        recycling: None,
         limits: config.limits,
         timeouts: config.timeouts,
         heads: HeadBudget::new(&config.limits),
@@ -148,6 +174,7 @@ fn wait(
     signals: &Signals,
     line: Option<&WorkerChannel>,
     drivers: &Drivers,
+    recycling: Option<&Recycling>,
     until: Option<Instant>,
 ) {
     let signals = signals.as_fd();
@@ -158,7 +185,14 @@ fn wait(
     if let Some(line) = line {
         fds.push(PollFd::new(line, PollFlags::IN | PollFlags::RDHUP));
     }
-    let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+    let mut left = until.map(|until| until.saturating_duration_since(Instant::now()));
+    if let Some(recycling) = recycling {
+        fds.push(PollFd::new(&recycling.bell, PollFlags::IN));
+        if let Some(next_us) = recycling.look().1 {
+            let look = Duration::from_micros(next_us.saturating_sub(crate::os::monotonic_us()));
+            left = Some(left.map_or(look, |left| left.min(look)));
+        }
+    }
     let timeout = left.and_then(|left| left.try_into().ok());
     // The caller finds out itself what it was.
     let _ = poll(&mut fds, timeout.as_ref());

@@ -13,7 +13,8 @@ use super::inherited::{Inherited, Task};
 use super::listen::Bound;
 use super::logs::{LogKind, Logs};
 use super::signals::Signals;
-use super::{applications, command, master, process, sources};
+use super::{applications, command, descriptors, master, process, sources};
+use crate::gateway::{Code, Level};
 
 impl Gateway {
     /// Runs the program as the command line and the inherited sockets say, until it is to end.
@@ -41,7 +42,7 @@ fn run(gateway: &Gateway, arguments: Vec<OsString>, variable: Option<OsString>) 
     if inherited.is_cgi() {
         words.truncate(1);
     }
-    let config = match command::parse(gateway, words, variable) {
+    let mut config = match command::parse(gateway, words, variable) {
         Ok(config) => config,
         Err(error) => {
             let _ = error.print();
@@ -57,6 +58,12 @@ fn run(gateway: &Gateway, arguments: Vec<OsString>, variable: Option<OsString>) 
         Ok(logs) => logs,
         Err(error) => return refuse(&error),
     };
+    if task != Task::Cgi
+        && let Some(warning) = descriptors::fit(&mut config)
+    {
+        let code = Code::NoResources;
+        logs.log.line(Level::Warn, &code.line(warning));
+    }
     match task {
         Task::Listen(wanted) => master::run(config, logs, &wanted, arguments),
         Task::Cgi | Task::Inherited => {
@@ -103,7 +110,6 @@ fn alone(
         #[cfg(feature = "fastcgi")]
         Task::Inherited => {
             use super::listen;
-            use crate::gateway::Level;
             use crate::server::site::Mode;
 
             let signals = Signals::catch(&process::CAUGHT).map_err(|error| error.to_string())?;
@@ -154,9 +160,11 @@ fn start_worker(
     logs: Vec<(LogKind, File)>,
 ) -> Result<ExitCode, String> {
     // A newer program on disk may not know the options of the one before.
-    let config = command::parse(gateway, arguments, variable)
+    let mut config = command::parse(gateway, arguments, variable)
         .map_err(|error| error.to_string().trim_end().to_owned())?;
     applications::check(gateway, &config)?;
+    // The master has logged the warning.
+    let _ = descriptors::fit(&mut config);
     if let Some(privileges) = &config.privileges {
         privileges.take_on()?;
     }

@@ -82,6 +82,7 @@ impl WorkerTemplate {
             started: Instant::now(),
             ready: None,
             told: None,
+            is_outgoing: false,
             kill_at: None,
         })
     }
@@ -98,6 +99,8 @@ pub(super) struct WorkerProcess {
     pub(super) ready: Option<Instant>,
     /// Why it could not start, as it said.
     pub(super) told: Option<String>,
+    /// It has reached a limit, and serves until another is ready.
+    pub(super) is_outgoing: bool,
     /// It is to end, and will be killed then.
     pub(super) kill_at: Option<Instant>,
 }
@@ -112,11 +115,17 @@ impl WorkerProcess {
         self.kill_at.is_some()
     }
 
+    /// Whether no other worker has to take its place.
+    pub(super) const fn is_staying(&self) -> bool {
+        !self.is_leaving() && !self.is_outgoing
+    }
+
     /// Hears what it said.
     pub(super) fn listen(&mut self) {
         for said in self.ear.listen() {
             match said {
                 WorkerMessage::Ready => self.ready = self.ready.or_else(|| Some(Instant::now())),
+                WorkerMessage::Replace => self.is_outgoing = true,
                 WorkerMessage::Failed(why) => self.told = Some(why),
             }
         }

@@ -188,7 +188,8 @@ fn push(line: &mut String, piece: &Piece, environ: &SiteEnviron<'_>, answer: Ans
         Piece::RequestLine => {
             variable(line, "REQUEST_METHOD");
             line.push(' ');
-            push_quoted(line, environ.raw_target());
+            let target = Some(environ.raw_target()).filter(|target| !target.is_empty());
+            push_quoted(line, target.unwrap_or(b"-"));
             line.push(' ');
             variable(line, "SERVER_PROTOCOL");
         }
@@ -224,7 +225,7 @@ fn push_clf_time(line: &mut String, start_us: u64) {
 
 /// Escaped as in httpd: a quote cannot end the field.
 fn push_quoted(line: &mut String, text: &[u8]) {
-    for piece in text.split_inclusive(|byte| matches!(byte, b'"' | b'\\')) {
+    for piece in cut(text).split_inclusive(|byte| matches!(byte, b'"' | b'\\')) {
         match piece {
             [rest @ .., last @ (b'"' | b'\\')] => {
                 push_escaped(line, rest);
@@ -234,6 +235,13 @@ fn push_quoted(line: &mut String, text: &[u8]) {
             piece => push_escaped(line, piece),
         }
     }
+}
+
+/// The longest field of a line, in bytes: the longest request line that httpd takes.
+const FIELD: usize = 8190;
+
+fn cut(field: &[u8]) -> &[u8] {
+    &field[..field.len().min(FIELD)]
 }
 
 /// Every member is always there: null stands for what is not.
@@ -246,7 +254,7 @@ fn json(environ: &SiteEnviron<'_>, answer: Answer) -> String {
         let member = |json: &mut Json, name, value: Option<&[u8]>| match value
             .filter(|value| !value.is_empty())
         {
-            Some(value) => json.name(name).bytes(value),
+            Some(value) => json.name(name).bytes(cut(value)),
             None => json.name(name).null(),
         };
         member(json, "client", environ.get(b"REMOTE_ADDR"));

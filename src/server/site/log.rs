@@ -8,14 +8,17 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::current_log;
 use super::environ::SiteEnviron;
+use super::fault_log::{Fault, FaultLog};
 use crate::gateway::Level;
 use crate::gateway::escape::push_escaped;
+use crate::os::monotonic_us;
 
 /// A log. Lines of several threads and processes do not mix: each is one write.
 #[derive(Debug)]
 pub(crate) struct Log {
     level: Level,
     out: Out,
+    faults: FaultLog,
 }
 
 /// The destination of lines: a file that can be opened anew, or a standard stream.
@@ -63,13 +66,13 @@ impl Log {
     /// Logs to the standard error.
     #[must_use]
     pub(crate) const fn to_stderr(level: Level) -> Self {
-        Self { level, out: Out::Stderr }
+        Self { level, out: Out::Stderr, faults: FaultLog::new() }
     }
 
     /// Logs to a file that is open to add to its end.
     #[must_use]
     pub(crate) fn to_file(file: File, level: Level) -> Self {
-        Self { level, out: Out::file(file) }
+        Self { level, out: Out::file(file), faults: FaultLog::new() }
     }
 
     /// Returns the file, if the log is one.
@@ -94,6 +97,15 @@ impl Log {
         if self.logs(level) {
             self.put(level, message, b"");
         }
+    }
+
+    /// Logs a line about a peer, unless there were too many like it within the minute.
+    pub(crate) fn fault(&self, fault: Fault, level: Level, message: impl FnOnce() -> String) {
+        if !self.logs(level) {
+            return;
+        }
+        let Some(note) = self.faults.count(fault, monotonic_us()) else { return };
+        self.put(level, &fault.code().line(format_args!("{}{note}", message())), b"");
     }
 
     /// A line that belongs to the request of `environ`.

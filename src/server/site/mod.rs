@@ -12,6 +12,7 @@ mod body;
 mod current_log;
 mod environ;
 mod exchange;
+mod fault_log;
 mod file;
 mod head;
 mod log;
@@ -20,6 +21,7 @@ mod overload;
 mod page;
 mod path;
 mod process_info;
+mod recycling;
 mod redirect;
 mod request;
 mod sink;
@@ -28,6 +30,7 @@ pub(crate) use self::access::AccessLog;
 pub(crate) use self::access_format::AccessFormat;
 pub(in crate::server) use self::body::too_large;
 pub(crate) use self::current_log::{RequestLog, sit_down};
+pub(crate) use self::fault_log::Fault;
 pub(crate) use self::head::FinalHead;
 #[cfg(feature = "log")]
 pub(crate) use self::log::install as install_logger;
@@ -36,11 +39,18 @@ pub(crate) use self::mounts::{Mount, Mounted, Mounts};
 pub(crate) use self::overload::{HeadBudget, HeadShare, Refusal};
 pub(crate) use self::page::page;
 pub(crate) use self::process_info::{Mode, ProcessInfo};
+pub(crate) use self::recycling::Recycling;
 pub(crate) use self::request::{ResponseEnd, serve};
 pub(crate) use self::sink::Sink;
 
 use std::sync::Arc;
 use std::time::Duration;
+
+use http::StatusCode;
+
+use self::environ::SiteEnviron;
+use self::request::NOBODY;
+use crate::protocol::params::Params;
 
 /// The applications of a process, and everything about it that its requests need.
 #[derive(Debug)]
@@ -53,12 +63,26 @@ pub(crate) struct Site {
     pub log: Arc<Log>,
     /// One line a request, if wanted.
     pub access: Option<Arc<AccessLog>>,
+    /// The limits after which this process is replaced, if it has any.
+    pub recycling: Option<Recycling>,
     /// The limits.
     pub limits: Limits,
     /// The time-outs.
     pub timeouts: Timeouts,
     /// The unfinished heads of all connections.
     pub heads: Arc<HeadBudget>,
+}
+
+impl Site {
+    /// Adds a request to the access log that no application is asked for. `params` holds what is
+    /// known of it.
+    pub(crate) fn log_refusal(&self, mode: Mode, params: &Params, answer: (StatusCode, usize)) {
+        if let Some(access) = &self.access {
+            let path = SiteEnviron::locate(params, &self.facts, mode);
+            let environ = SiteEnviron::new(params, &self.facts, mode, path, NOBODY);
+            access.put(&environ, (Some(answer.0), answer.1 as u64));
+        }
+    }
 }
 
 /// The limits of a driver.

@@ -6,8 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use http::StatusCode;
 
-use super::{Limits, Timeouts};
-use crate::gateway::Code;
+use super::{Fault, Limits, Timeouts};
 
 /// The reason for which no thread takes a request up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,11 +18,11 @@ pub(crate) enum Refusal {
 }
 
 impl Refusal {
-    /// Returns the code of the line in the log.
-    pub(crate) const fn code(self) -> Code {
+    /// Returns the kind of the line in the log.
+    pub(crate) const fn fault(self) -> Fault {
         match self {
-            Self::QueueFull => Code::QueueFull,
-            Self::QueueTimeout => Code::QueueTimeout,
+            Self::QueueFull => Fault::QueueFull,
+            Self::QueueTimeout => Fault::QueueTimeout,
         }
     }
 

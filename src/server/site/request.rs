@@ -9,9 +9,10 @@ use super::mounts::Mounted;
 use super::process_info::Mode;
 use super::redirect::{self, Redirection};
 use super::sink::Sink;
-use super::{Site, current_log};
+use super::{Fault, Site, current_log};
 use crate::gateway::{
-    Application, Code, Error, ErrorKind, Exchange as _, Fill, InputSource, Outcome, Result, run,
+    Application, Code, Error, ErrorKind, Exchange as _, Fill, InputSource, Level, Outcome, Result,
+    header, run,
 };
 use crate::protocol::params::Params;
 
@@ -48,10 +49,48 @@ pub(crate) fn serve(
         None => input,
     };
     let _here = current_log::enter(params, mode);
+    let ending = answer(site, mode, params, sink, input);
+    if let Some(recycling) = &site.recycling {
+        recycling.count();
+    }
+    ending
+}
+
+fn answer(
+    site: &Site,
+    mode: Mode,
+    params: &Params,
+    sink: &dyn Sink,
+    input: &mut dyn InputSource,
+) -> ResponseEnd {
+    if let Some(length) = params.get(b"CONTENT_LENGTH").filter(|length| !length.is_empty())
+        && header::decimal(length).is_none()
+    {
+        return refuse_length(site, mode, params, sink, length);
+    }
     match once(site, mode, params, sink, input) {
         RequestStep::Done(ending) => ending,
         RequestStep::On(next) => follow(site, mode, next, sink),
     }
+}
+
+/// Answers a request whose CONTENT_LENGTH is not a number of bytes (RFC 9110, 8.6). SCGI and uwsgi
+/// find the end of their bodies by it, so that their codecs refuse it.
+fn refuse_length(
+    site: &Site,
+    mode: Mode,
+    params: &Params,
+    sink: &dyn Sink,
+    length: &[u8],
+) -> ResponseEnd {
+    let path = SiteEnviron::locate(params, &site.facts, mode);
+    let environ = SiteEnviron::new(params, &site.facts, mode, path, NOBODY);
+    let answer = SiteExchange::new(site, &environ, sink);
+    site.log.fault(Fault::Violation, Level::Info, || {
+        let length = length[..length.len().min(64)].escape_ascii();
+        format!("CONTENT_LENGTH \"{length}\": not a number of bytes; answering 400")
+    });
+    conclude(site, &environ, &answer, Outcome::Status(StatusCode::BAD_REQUEST))
 }
 
 /// Goes on with the paths that a request is redirected to, one after the other.
@@ -78,7 +117,8 @@ enum RequestStep {
 }
 
 /// Stands where no application is mounted.
-const NOBODY: Mounted<'static> = Mounted { application: &NotMounted, name: "", length: 0 };
+pub(super) const NOBODY: Mounted<'static> =
+    Mounted { application: &NotMounted, name: "", length: 0 };
 
 struct NotMounted;
 

@@ -101,6 +101,7 @@ fn site() -> Site {
         facts: ProcessInfo::new(1, false, false),
         log: Arc::new(Log::to_stderr(Level::Trace)),
         access: None,
+        recycling: None,
         limits: Limits::default(),
         timeouts: Timeouts::default(),
         heads: HeadBudget::new(&Limits::default()),

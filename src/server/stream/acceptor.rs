@@ -9,13 +9,13 @@ use std::time::Duration;
 
 use super::StreamListener;
 use super::connection::{Due, StreamConnection};
-use super::fault_log::Fault;
 use super::overload;
 use super::process::StreamProcess;
 use super::process::StreamWorker;
 use super::us;
 use crate::gateway::{Code, Level};
 use crate::os::{self, Epoll, Event, Ready, Trigger, monotonic_us};
+use crate::server::site::Fault;
 use crate::server::workers::connections::Entry as _;
 use crate::server::workers::pollers::Ticks;
 
@@ -172,10 +172,9 @@ impl Acceptor {
                 Ok(None) => return Ok(()),
                 Err(error) => {
                     let pause = ACCEPT_PAUSE_US / 1000;
-                    let line = Code::CannotAccept.line(format_args!(
-                        "cannot accept connections: {error}; trying again in {pause} ms"
-                    ));
-                    self.process.site.log.line(Level::Error, &line);
+                    self.process.complain_of(index, Fault::CannotAccept, Level::Error, || {
+                        format!("cannot accept connections: {error}; trying again in {pause} ms")
+                    });
                     self.accept_us = Some(monotonic_us() + ACCEPT_PAUSE_US);
                     return self.watch(false);
                 }

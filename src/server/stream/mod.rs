@@ -18,7 +18,6 @@
 mod acceptor;
 mod buffer;
 mod connection;
-mod fault_log;
 mod inbound;
 mod output;
 mod overload;
@@ -44,7 +43,6 @@ use crate::server::workers::pool::WorkerPool;
 
 pub(in crate::server) use self::buffer::{Buffer, ReadOutcome};
 pub(in crate::server) use self::connection::{Due, StreamConnection};
-pub(in crate::server) use self::fault_log::Fault;
 pub(in crate::server) use self::inbound::{Inbound, gone};
 pub(in crate::server) use self::output::{Framing, Output};
 pub(in crate::server) use self::overload::put_refusal;

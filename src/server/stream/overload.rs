@@ -9,14 +9,14 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::connection::{Due, StreamConnection};
-use super::fault_log::Fault;
 use super::output::Output;
 use super::process::StreamProcess;
 use super::process::StreamWorker;
 use super::us;
 use crate::gateway::Level;
 use crate::os;
-use crate::server::site::{FinalHead, Refusal, page};
+use crate::protocol::params::Params;
+use crate::server::site::{FinalHead, Mode, Refusal, page};
 use crate::server::workers::connections::Entry as _;
 
 /// Looks at all connections that can be read and that no thread has taken up.
@@ -65,23 +65,20 @@ fn refuse(refuser: &mut StreamWorker, connection: &Arc<StreamConnection>, refusa
     refuser.serve(connection, true);
 }
 
-/// Logs that a request is refused, and writes the answer.
+/// Logs that the request of `params` is refused, also in the access log, and writes the answer.
 pub(in crate::server) fn put_refusal(
-    process: &StreamProcess,
-    connection: &StreamConnection,
+    (process, connection): (&StreamProcess, &StreamConnection),
+    (mode, params): (Mode, &Params),
     output: &mut Output,
     refusal: Refusal,
     write_head: impl FnOnce(&FinalHead<'_>, &mut Vec<u8>),
 ) {
-    let fault = match refusal {
-        Refusal::QueueFull => Fault::QueueFull,
-        Refusal::QueueTimeout => Fault::QueueTimeout,
-    };
-    process.complain(connection, fault, Level::Error, || {
+    process.complain(connection, refusal.fault(), Level::Error, || {
         refusal.text(&process.site.limits, &process.site.timeouts)
     });
     let status = refusal.status();
     let body = page(status);
+    process.site.log_refusal(mode, params, (status, body.len()));
     let mut fields = b"Content-Type: text/html; charset=iso-8859-1\r\n".to_vec();
     if let Some(seconds) = refusal.retry_after() {
         fields.extend(format!("Retry-After: {seconds}\r\n").into_bytes());

@@ -7,14 +7,13 @@ use std::time::Duration;
 
 use super::buffer::Buffer;
 use super::connection::StreamConnection;
-use super::fault_log::{Fault, FaultLog};
 use super::output::Output;
 use super::protocol::{AnyProtocol, ThreadStates};
 use super::read_ahead::SpoolBudget;
 use crate::gateway::{Code, Error, Level};
 use crate::os::{self, Event, monotonic_us};
 use crate::protocol::params::Params;
-use crate::server::site::{Refusal, Site};
+use crate::server::site::{Fault, Refusal, Site};
 use crate::server::workers::connections::Entry as _;
 use crate::server::workers::pollers::Pollers;
 use crate::server::workers::pool::{Driver, PoolOptions, Regain, WorkerPool};
@@ -42,7 +41,6 @@ pub(in crate::server) struct StreamProcess {
     pub(super) spool: Arc<SpoolBudget>,
     /// Wakes the acceptor.
     pub(super) bell: Event,
-    complaints: FaultLog,
     /// No connection is accepted because there are as many as may be.
     pub(super) full: AtomicBool,
     /// Requests whose BEGIN_REQUEST has come and whose end has not gone out, where that is counted.
@@ -66,7 +64,6 @@ impl StreamProcess {
             parked: Arc::default(),
             spool: Arc::new(SpoolBudget::new(site.limits.spool)),
             bell: Event::new()?,
-            complaints: FaultLog::default(),
             full: AtomicBool::new(false),
             requests: AtomicUsize::new(0),
             site,
@@ -127,7 +124,7 @@ impl StreamProcess {
         level: Level,
         what: impl FnOnce() -> String,
     ) {
-        self.complaints.log(&self.site.log, complaint, level, || {
+        self.site.log.fault(complaint, level, || {
             let origin = &self.origins[origin];
             format!("{} {}: {}", origin.protocol.name(), origin.name, what())
         });

@@ -8,13 +8,13 @@ use std::thread;
 use std::time::Duration;
 
 use super::connection::{Due, StreamConnection, WatchedEvents};
-use super::fault_log::Fault;
 use super::inbound::{Inbound, gone};
 use super::output::Output;
 use super::process::StreamProcess;
 use super::protocol::BodyEnd;
 use crate::gateway::{Level, Result};
 use crate::os::{self, monotonic_us};
+use crate::server::site::Fault;
 use crate::server::workers::connections::Claims;
 
 /// The most that is parked with one connection while its application produces more, in bytes.

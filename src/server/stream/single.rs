@@ -18,7 +18,6 @@ use http::HeaderMap;
 use super::StreamWorker;
 use super::buffer::{Buffer, ReadOutcome};
 use super::connection::{Due, StreamConnection};
-use super::fault_log::Fault;
 use super::inbound::{Inbound, gone};
 use super::output::{Framing, Output};
 use super::overload::put_refusal;
@@ -27,7 +26,7 @@ use super::sending::{self, SendOutcome, Then};
 use crate::gateway::{Error, ErrorKind, Fill, InputSource, Interest, Level, Result, Woken};
 use crate::os::{self, monotonic_us};
 use crate::protocol::params::{ParamLimits, Params};
-use crate::server::site::{self, FinalHead, Mode, Refusal, ResponseEnd, Sink};
+use crate::server::site::{self, Fault, FinalHead, Mode, Refusal, ResponseEnd, Sink};
 use crate::server::workers::connections::Entry as _;
 use crate::server::workers::parker::ClientState;
 
@@ -233,7 +232,8 @@ fn refuse(
     refusal: Refusal,
 ) {
     let mut output = Output::new();
-    put_refusal(&worker.process, connection, &mut output, refusal, codec.write_head);
+    let from = (&*worker.process, &**connection);
+    put_refusal(from, (codec.mode, &worker.params), &mut output, refusal, codec.write_head);
     if !sending::reply(&worker.process, connection, &mut output) {
         return worker.process.forget(connection);
     }

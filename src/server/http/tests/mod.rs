@@ -3,6 +3,7 @@
 mod bodies;
 mod life;
 mod overload;
+mod refusals;
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -14,7 +15,9 @@ use super::connection::{HttpListener, run};
 use super::options::HttpOptions;
 use crate::gateway::{Application, Level};
 use crate::os::Event;
-use crate::server::site::{HeadBudget, Limits, Log, Mount, Mounts, ProcessInfo, Site, Timeouts};
+use crate::server::site::{
+    AccessLog, HeadBudget, Limits, Log, Mount, Mounts, ProcessInfo, Site, Timeouts,
+};
 
 pub(super) const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -40,12 +43,24 @@ impl Server {
         timeouts: Timeouts,
         options: HttpOptions,
     ) -> Self {
+        let logs = (Log::to_stderr(Level::Error), None);
+        Self::logged(application, (limits, timeouts), logs, options)
+    }
+
+    /// Starts a server with these logs.
+    pub(super) fn logged(
+        application: impl Application,
+        (limits, timeouts): (Limits, Timeouts),
+        (log, access): (Log, Option<AccessLog>),
+        options: HttpOptions,
+    ) -> Self {
         let application: Arc<dyn Application> = Arc::new(application);
         let site = Site {
             mounts: Mounts::new([Mount { path: "/".into(), name: "app".into(), application }]),
             facts: ProcessInfo::new(limits.threads, false, false),
-            log: Arc::new(Log::to_stderr(Level::Error)),
-            access: None,
+            log: Arc::new(log),
+            access: access.map(Arc::new),
+            recycling: None,
             limits,
             timeouts,
             heads: HeadBudget::new(&limits),

@@ -92,6 +92,7 @@ impl TestProcess {
                 Level::Debug,
             )),
             access: None,
+            recycling: None,
             limits,
             timeouts,
             heads: HeadBudget::new(&limits),

@@ -2,9 +2,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use crate::gateway::{Code, Level};
-use crate::os::monotonic_us;
-use crate::server::site::Log;
+use crate::gateway::Code;
 
 /// Lines of a kind, in a minute at most.
 const MOST: u32 = 20;
@@ -13,7 +11,7 @@ const MINUTE_US: u64 = 60_000_000;
 
 /// The kinds of faults that are logged at a limited rate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::server) enum Fault {
+pub(crate) enum Fault {
     /// Its address may not connect.
     Refused,
     /// It did not send in time.
@@ -32,12 +30,14 @@ pub(in crate::server) enum Fault {
     QueueTimeout,
     /// Unfinished heads hold as many bytes as they may.
     HeadsFull,
+    /// A connection cannot be accepted: no descriptor is left, say.
+    CannotAccept,
 }
 
 impl Fault {
-    const COUNT: usize = 9;
+    const COUNT: usize = 10;
 
-    const fn code(self) -> Code {
+    pub(super) const fn code(self) -> Code {
         match self {
             Self::Refused => Code::AddressRefused,
             Self::Late => Code::HeadTimeout,
@@ -48,17 +48,18 @@ impl Fault {
             Self::QueueFull => Code::QueueFull,
             Self::QueueTimeout => Code::QueueTimeout,
             Self::HeadsFull => Code::HeadsFull,
+            Self::CannotAccept => Code::CannotAccept,
         }
     }
 }
 
 /// Limits the rate of log lines of each kind.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct FaultLog {
     kinds: [Mutex<Lately>; Fault::COUNT],
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Lately {
     since_us: u64,
     logged: u32,
@@ -66,23 +67,14 @@ struct Lately {
 }
 
 impl FaultLog {
-    /// Logs a line, unless there were too many like it within the minute.
-    pub(super) fn log(
-        &self,
-        log: &Log,
-        complaint: Fault,
-        level: Level,
-        message: impl FnOnce() -> String,
-    ) {
-        if !log.logs(level) {
-            return;
-        }
-        let Some(note) = self.count(complaint, monotonic_us()) else { return };
-        log.line(level, &complaint.code().line(format_args!("{}{note}", message())));
+    pub(super) const fn new() -> Self {
+        const NONE: Lately = Lately { since_us: 0, logged: 0, left_out: 0 };
+        Self { kinds: [const { Mutex::new(NONE) }; Fault::COUNT] }
     }
 
-    /// Returns the addition to the line; `None` when there is no line.
-    fn count(&self, complaint: Fault, now_us: u64) -> Option<String> {
+    /// Counts a line. Returns the addition to it; `None` when there were too many like it within
+    /// the minute.
+    pub(super) fn count(&self, complaint: Fault, now_us: u64) -> Option<String> {
         let mut lately =
             self.kinds[complaint as usize].lock().unwrap_or_else(PoisonError::into_inner);
         let mut note = String::new();
@@ -110,7 +102,7 @@ mod tests {
 
     #[test]
     fn a_flood_is_counted() {
-        let complaints = FaultLog::default();
+        let complaints = FaultLog::new();
         let count = |now_us| complaints.count(Fault::Late, now_us);
         assert_eq!(count(5).as_deref(), Some(""));
         let logged = (0..100).filter(|_| count(6).is_some()).count();
