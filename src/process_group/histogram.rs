@@ -33,7 +33,7 @@ impl Histogram {
     }
 }
 
-/// The content of a [`Histogram`] at one moment, or the sum of several.
+/// The content of a histogram at one moment, or the sum of several.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HistogramSnapshot {
     counts: Vec<u64>,
