@@ -38,12 +38,12 @@ fn options(command: &str) -> impl Iterator<Item = &str> {
 
 #[test]
 fn the_page_shows_the_files() {
-    for (heading, name) in [
-        ("The service", "shop.service"),
-        ("Its socket", "shop.socket"),
-        ("In a container", "Containerfile"),
+    for (heading, index, name) in [
+        ("The service", 0, "shop.service"),
+        ("Its socket", 0, "shop.socket"),
+        ("In a container", 1, "Containerfile"),
     ] {
-        assert_eq!(block(PAGE, heading, 0) + "\n", file(name), "{name}");
+        assert_eq!(block(PAGE, heading, index) + "\n", file(name), "{name}");
     }
 }
 
