@@ -17,8 +17,11 @@ fn a_service_process_builds_what_is_imported_and_takes_no_requests() {
     });
     let status = server.get("/server-status?auto").text().to_owned();
     assert!(status.contains("RustGroup[mailer]Threads: 0\n"), "{status}");
-    let titles = server.children_pids().into_iter().filter_map(|pid| proc::title(pid).ok());
-    assert_eq!(titles.filter(|title| title.contains("(rust:mailer)")).count(), 2);
+    // The one in reserve may be forked after the other is ready.
+    server.wait_for("a process and one in reserve", || {
+        let titles = server.children_pids().into_iter().filter_map(|pid| proc::title(pid).ok());
+        titles.filter(|title| title.contains("(rust:mailer)")).count() == 2
+    });
 }
 
 #[test]
