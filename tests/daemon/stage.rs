@@ -265,6 +265,10 @@ impl<'r> Run<'r, '_> {
                 let own = rustix::process::getpid();
                 rustix::process::kill_process(own, rustix::process::Signal::SEGV)
                     .map_err(std::io::Error::from)?;
+                // Any thread may take the signal, so this one must not respond meanwhile.
+                loop {
+                    std::thread::park();
+                }
             }
             // This step uses CPU time, in milliseconds, independent of other processes.
             "spin" => {
