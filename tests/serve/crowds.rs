@@ -162,6 +162,11 @@ fn clients_that_leave(protocol: Protocol, count: usize) {
     for batch in 0..count.div_ceil(500) {
         let clients: Vec<_> =
             (batch * 500..count.min(batch * 500 + 500)).map(|_| crowded.send("/wait")).collect();
+        // Those that the program has not accepted are not counted yet.
+        while crowded.descriptors() < descriptors + clients.len() {
+            assert!(begun.elapsed() < PATIENCE, "{protocol:?}: connections are not accepted");
+            std::thread::yield_now();
+        }
         drop(clients);
         // They have left when the program has closed their connections.
         while crowded.descriptors() > descriptors {
