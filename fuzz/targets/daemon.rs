@@ -210,7 +210,6 @@ fn house() -> &'static House {
                     std::process::abort();
                 }
             }),
-            on_worker_thread: || {},
             abandon: Arc::new(|_| ()),
         };
         std::thread::spawn(move || run(daemon));
