@@ -68,7 +68,7 @@ pub(super) fn serve(
             line.take_logs(logs);
         }
         let mut is_told = line.is_some_and(WorkerChannel::is_cut);
-        if let Some(reason) = recycling.and_then(|recycling| recycling.look().0) {
+        if let Some(reason) = recycling.and_then(|recycling| recycling.check().0) {
             recycling = None;
             let code = Code::DaemonRecycled;
             let pid = std::process::id();
@@ -188,7 +188,7 @@ fn wait(
     let mut left = until.map(|until| until.saturating_duration_since(Instant::now()));
     if let Some(recycling) = recycling {
         fds.push(PollFd::new(&recycling.bell, PollFlags::IN));
-        if let Some(next_us) = recycling.look().1 {
+        if let Some(next_us) = recycling.check().1 {
             let look = Duration::from_micros(next_us.saturating_sub(crate::os::monotonic_us()));
             left = Some(left.map_or(look, |left| left.min(look)));
         }

@@ -10,7 +10,7 @@ use crate::process_group::{ProcessUsage, Reason, Recycle};
 pub(crate) struct Recycling {
     recycle: Recycle,
     done: AtomicU64,
-    /// Rung when the requests that were done are enough.
+    /// Wakes the main thread when the worker has done its `--max-requests`.
     pub bell: Event,
 }
 
@@ -19,7 +19,7 @@ impl Recycling {
     ///
     /// # Errors
     ///
-    /// When no descriptor is left.
+    /// Returns an error if the process has no descriptor left.
     pub(crate) fn new(recycle: Recycle) -> std::io::Result<Self> {
         Ok(Self { recycle, done: AtomicU64::new(0), bell: Event::new()? })
     }
@@ -32,10 +32,10 @@ impl Recycling {
         }
     }
 
-    /// Returns the reason to replace the process, if there is one, and when to look again at the
+    /// Returns the reason to replace the process, if there is one, and the time of the next check at the
     /// latest.
     #[must_use]
-    pub(crate) fn look(&self) -> (Option<Reason>, Option<u64>) {
+    pub(crate) fn check(&self) -> (Option<Reason>, Option<u64>) {
         let measured = if self.recycle.measures() { os::resident_bytes() } else { None };
         let usage = ProcessUsage {
             now_us: monotonic_us(),
