@@ -96,7 +96,9 @@ fn kept_connections_are_limited_and_closed_for_a_request() {
     const PROCESSES: usize = 16;
     let stage = setup(&format!("processes={PROCESSES} threads=1"))
         .with(|builder| {
-            let child = builder.mpm(Mpm::Event).children(1).threads(2);
+            // More threads than are ever busy: while none is idle, the event MPM closes the
+            // connections that are kept alive (event.c, process_keepalive_queue).
+            let child = builder.mpm(Mpm::Event).children(1).threads(6);
             child.conf(
                 "RustAppAlias /embedded stage\n\
                  RustDaemonProcess other threads=1 connect-timeout=1\n\
