@@ -7,6 +7,8 @@
 mod application;
 mod body;
 pub(crate) mod code;
+#[cfg(feature = "tower")]
+mod connection_fields;
 #[cfg_attr(
     not(any(feature = "httpd", feature = "serve")),
     allow(dead_code, reason = "only a server uses it")
@@ -36,6 +38,8 @@ pub(crate) mod run;
 pub mod service;
 mod start_response;
 mod status;
+#[cfg(feature = "tower")]
+mod task;
 pub mod validate;
 
 pub use application::{Application, app_fn};

@@ -3,6 +3,8 @@
 //! Every rule that holds behind every server is enforced here, so that servers only transmit.
 
 mod send;
+#[cfg(feature = "tower")]
+mod suspended;
 #[cfg(test)]
 mod tests;
 
@@ -20,6 +22,9 @@ use super::input::{Input, InputSource};
 use super::panic;
 use super::start_response::{EachHeader, Respond, StartResponse};
 use super::status::Status;
+
+#[cfg(feature = "tower")]
+pub(crate) use suspended::{Awaited, Progress, Suspend, start};
 
 /// The result of an exchange.
 #[derive(Debug)]
@@ -49,22 +54,12 @@ pub fn run(
 ) -> Outcome {
     let response = Response::new(exchange);
     let result = panic::catch(|| {
-        let input = Input::new(input, &response.input_failed);
+        let input = Input::new(input, &response.state.input_failed);
         let environ = Environ::new(exchange, input);
         let body = application.call(environ, StartResponse::new(&response))?;
         response.send(body)
-    })
-    .map_err(Error::panicked);
-    if let (Ok(Err(_)), Some(status)) = (&result, response.overridden.get()) {
-        return Outcome::Status(status);
-    }
-    match result {
-        Ok(Ok(Sent::Whole)) => Outcome::Complete,
-        Ok(Ok(Sent::Instead(status))) => Outcome::Status(status),
-        Ok(Ok(Sent::Redirect(target))) => Outcome::Redirect(target),
-        Ok(Err(error)) | Err(error) if response.committed.get() => Outcome::Broken(error),
-        Ok(Err(error)) | Err(error) => Outcome::Failed(error),
-    }
+    });
+    response.outcome(result.unwrap_or_else(|message| Err(Error::panicked(message))))
 }
 
 enum Sent {
@@ -73,9 +68,15 @@ enum Sent {
     Redirect(String),
 }
 
-/// The state of one response.
+/// A response, and the exchange that it is sent through.
 struct Response<'e> {
     exchange: &'e dyn Exchange,
+    state: ResponseState,
+}
+
+/// The state of one response, which lasts between the visits of a suspended one.
+#[derive(Debug, Default)]
+struct ResponseState {
     is_head: bool,
     /// The status, and whether it may have a body, after the start.
     started: Cell<Option<(StatusCode, bool)>>,
@@ -94,23 +95,27 @@ struct Response<'e> {
 
 impl<'e> Response<'e> {
     fn new(exchange: &'e dyn Exchange) -> Self {
-        Self {
-            exchange,
-            is_head: exchange.get(b"REQUEST_METHOD") == Some(b"HEAD"),
-            started: Cell::new(None),
-            overridden: Cell::new(None),
-            length: Cell::new(None),
-            committed: Cell::new(false),
-            pending: Cell::new(false),
-            sent: Cell::new(0),
-            input_failed: Cell::new(None),
-            started_after_input_failed: Cell::new(false),
+        let is_head = exchange.get(b"REQUEST_METHOD") == Some(b"HEAD");
+        Self { exchange, state: ResponseState { is_head, ..ResponseState::default() } }
+    }
+
+    /// Converts the end of a response to the outcome of its exchange.
+    fn outcome(&self, end: Result<Sent>) -> Outcome {
+        match end {
+            Ok(Sent::Whole) => Outcome::Complete,
+            Ok(Sent::Instead(status)) => Outcome::Status(status),
+            Ok(Sent::Redirect(target)) => Outcome::Redirect(target),
+            Err(error) => match self.state.overridden.get() {
+                Some(status) if error.kind() != ErrorKind::Panic => Outcome::Status(status),
+                _ if self.state.committed.get() => Outcome::Broken(error),
+                _ => Outcome::Failed(error),
+            },
         }
     }
 
     fn commit(&self, length: Option<u64>) -> Result<()> {
         self.check_length(length)?;
-        if let Some(length) = self.length.get().or(length)
+        if let Some(length) = self.state.length.get().or(length)
             && i64::try_from(length).is_err()
         {
             // httpd would send a negative number.
@@ -121,17 +126,17 @@ impl<'e> Response<'e> {
         }
         self.check_input()?;
         self.check_status()?;
-        if self.length.get().is_none() {
-            self.length.set(length);
+        if self.state.length.get().is_none() {
+            self.state.length.set(length);
         }
-        self.committed.set(true);
-        self.exchange.commit(self.length.get());
+        self.state.committed.set(true);
+        self.exchange.commit(self.state.length.get());
         Ok(())
     }
 
     /// Checks the application's Content-Length against the known length of the body.
     fn check_length(&self, known: Option<u64>) -> Result<()> {
-        match (self.length.get(), known) {
+        match (self.state.length.get(), known) {
             (Some(given), Some(known)) if given != known => Err(Error::of(
                 ErrorKind::ContentLength,
                 format!("Content-Length is {given}, but the body has {known} bytes"),
@@ -145,7 +150,7 @@ impl<'e> Response<'e> {
         let (status, _) = self.started()?;
         let is_error = status.is_client_error() || status.is_server_error();
         if is_error && self.exchange.overrides(status) {
-            self.overridden.set(Some(status));
+            self.state.overridden.set(Some(status));
             return Err(Error::with_status(status, "the server answers this status itself"));
         }
         Ok(())
@@ -153,8 +158,8 @@ impl<'e> Response<'e> {
 
     /// Sends a piece of a body, after the head. `length` is the whole body's, if known.
     fn put(&self, data: Bytes, length: Option<u64>) -> Result<()> {
-        let sent = self.sent.get() + data.len() as u64;
-        if let Some(length) = self.length.get().or(length)
+        let sent = self.state.sent.get() + data.len() as u64;
+        if let Some(length) = self.state.length.get().or(length)
             && sent > length
         {
             return Err(Error::of(
@@ -162,17 +167,17 @@ impl<'e> Response<'e> {
                 format!("Content-Length is {length}, but the body has more: at least {sent} bytes"),
             ));
         }
-        if !self.committed.get() {
+        if !self.state.committed.get() {
             self.commit(length)?;
         }
-        self.sent.set(sent);
-        self.pending.set(true);
+        self.state.sent.set(sent);
+        self.state.pending.set(true);
         self.exchange.write(data)
     }
 
     fn finish(&self, trailers: Option<HeaderMap>) -> Result<Sent> {
-        let sent = self.sent.get();
-        if let Some(length) = self.length.get()
+        let sent = self.state.sent.get();
+        if let Some(length) = self.state.length.get()
             && sent < length
             && self.has_body()?
         {
@@ -192,8 +197,8 @@ impl<'e> Response<'e> {
     /// Fails if the input failed after the head was given, so that the response does not look
     /// complete.
     fn check_input(&self) -> Result<()> {
-        match self.input_failed.get() {
-            Some(kind) if !self.started_after_input_failed.get() => {
+        match self.state.input_failed.get() {
+            Some(kind) if !self.state.started_after_input_failed.get() => {
                 Err(Error::of(kind, "the request body failed while the answer was on its way"))
             }
             _ => Ok(()),
@@ -201,45 +206,45 @@ impl<'e> Response<'e> {
     }
 
     fn started(&self) -> Result<(StatusCode, bool)> {
-        self.started.get().ok_or_else(|| {
+        self.state.started.get().ok_or_else(|| {
             Error::of(ErrorKind::NotStarted, "the application did not call start_response")
         })
     }
 
     fn has_body(&self) -> Result<bool> {
-        Ok(self.started()?.1 && !self.is_head)
+        Ok(self.started()?.1 && !self.state.is_head)
     }
 }
 
 impl Respond for Response<'_> {
     fn start(&self, status: Status<'_>, headers: &mut EachHeader<'_>, replace: bool) -> Result<()> {
-        if self.committed.get() || (self.started.get().is_some() && !replace) {
+        if self.state.committed.get() || (self.state.started.get().is_some() && !replace) {
             return Err(Error::of(
                 ErrorKind::AlreadyStarted,
                 "start_response was called a second time",
             ));
         }
-        self.started.set(None);
-        self.overridden.set(None);
-        self.length.set(None);
+        self.state.started.set(None);
+        self.state.overridden.set(None);
+        self.state.length.set(None);
         self.exchange.begin(status);
         headers(&mut |name, value| {
             header::check(name, value)?;
             if header::is_content_length(name) {
-                if self.length.get().is_some() {
+                if self.state.length.get().is_some() {
                     return Err(Error::of(
                         ErrorKind::ContentLength,
                         "Content-Length is given twice",
                     ));
                 }
-                self.length.set(Some(header::content_length(value)?));
+                self.state.length.set(Some(header::content_length(value)?));
             } else {
                 self.exchange.put_header(name, value);
             }
             Ok(())
         })?;
-        self.started_after_input_failed.set(self.input_failed.get().is_some());
-        self.started.set(Some((status.code(), status.has_body())));
+        self.state.started_after_input_failed.set(self.state.input_failed.get().is_some());
+        self.state.started.set(Some((status.code(), status.has_body())));
         Ok(())
     }
 
@@ -251,10 +256,10 @@ impl Respond for Response<'_> {
     }
 
     fn flush(&self) -> Result<()> {
-        if self.pending.replace(false) { self.exchange.flush() } else { Ok(()) }
+        if self.state.pending.replace(false) { self.exchange.flush() } else { Ok(()) }
     }
 
     fn is_committed(&self) -> bool {
-        self.committed.get()
+        self.state.committed.get()
     }
 }

@@ -12,12 +12,18 @@ use http::{HeaderMap, StatusCode};
 
 use super::response::TestResponse;
 use super::variables::VariableTable;
+use crate::gateway::application::Application;
 use crate::gateway::code::Level;
 use crate::gateway::error::{Error, ErrorKind, Result};
 use crate::gateway::exchange::{Exchange, Interest, SharedVariables, Variables, Woken};
 use crate::gateway::file::FileBody;
 use crate::gateway::header;
+use crate::gateway::input::InputSource;
+#[cfg(feature = "tower")]
+use crate::gateway::panic;
 use crate::gateway::run::Outcome;
+#[cfg(feature = "tower")]
+use crate::gateway::run::{Awaited, Progress, Suspend, start};
 use crate::gateway::status::Status;
 
 /// The behaviour of client and server while the application works.
@@ -152,6 +158,68 @@ impl Memory {
         let modified = file.file().metadata().and_then(|data| data.modified()).ok()?;
         let since = modified.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
         Some(format!("\"{:x}-{:x}\"", file.length(), since.as_micros()).into_bytes())
+    }
+}
+
+#[cfg(all(test, feature = "tower"))]
+thread_local! {
+    /// Whether services wait on this thread, as behind servers that cannot suspend a request.
+    pub(crate) static STAYS_ON_THREAD: std::cell::Cell<bool> =
+        const { std::cell::Cell::new(false) };
+}
+
+#[cfg(not(feature = "tower"))]
+impl Memory {
+    pub(super) fn run(
+        &self,
+        application: &dyn Application,
+        input: &mut dyn InputSource,
+    ) -> Outcome {
+        crate::gateway::run::run(application, self, input)
+    }
+}
+
+#[cfg(feature = "tower")]
+impl Memory {
+    /// Runs the application: a service is visited when it was woken, by this thread.
+    pub(super) fn run(
+        &self,
+        application: &dyn Application,
+        input: &mut dyn InputSource,
+    ) -> Outcome {
+        #[cfg(test)]
+        if STAYS_ON_THREAD.get() {
+            return crate::gateway::run::run(application, self, input);
+        }
+        let mut progress = start(application, self, input, self);
+        loop {
+            let suspended = match progress {
+                Progress::Done(outcome) => return outcome,
+                Progress::Suspended(suspended) => suspended,
+            };
+            let interest = match suspended.awaited() {
+                Awaited::Input => Interest::Input,
+                Awaited::Waker | Awaited::Room => Interest::Waker,
+            };
+            // It panics where no waker comes, which `run` would catch.
+            let error = match panic::catch(|| self.park(interest)) {
+                Ok(Woken::Gone) => Error::of(ErrorKind::ClientGone, "the client left"),
+                Ok(_) => {
+                    progress = suspended.resume(self, input, self);
+                    continue;
+                }
+                Err(message) => Error::panicked(message),
+            };
+            return suspended.give_up(self, error);
+        }
+    }
+}
+
+#[cfg(feature = "tower")]
+impl Suspend for Memory {
+    fn waker(&self) -> Option<Waker> {
+        // Such a server cannot wait for both.
+        (!self.client.must_block).then(|| Waker::from(self.bell.clone()))
     }
 }
 

@@ -36,9 +36,11 @@ use self::input::Source;
 use self::variables::{Names, VariableTable};
 use super::application::Application;
 use super::error::ErrorKind;
-use super::run::run;
 
 pub use self::response::TestResponse;
+
+#[cfg(all(test, feature = "tower"))]
+pub(crate) use self::exchange::STAYS_ON_THREAD;
 
 /// The default time that a request may wait for its waker.
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -228,7 +230,7 @@ impl TestRequest {
         let steps: VecDeque<BodyStep> = self.steps.iter().cloned().collect();
         let memory = Memory::new(table, steps, self.client);
         let mut source = Source::new(&memory, length, self.trailers.clone());
-        let outcome = run(application, &memory, &mut source);
+        let outcome = memory.run(application, &mut source);
         memory.into_response(outcome)
     }
 

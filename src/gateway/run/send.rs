@@ -27,7 +27,7 @@ impl Response<'_> {
     }
 
     /// Closes the body, and logs a panic in it: the response is sent already.
-    fn close(&self, body: impl Sized) {
+    pub(super) fn close(&self, body: impl Sized) {
         if let Err(error) = panic::catch(|| drop(body)) {
             self.exchange.log(
                 Code::ClosePanicked.level(),
@@ -37,7 +37,7 @@ impl Response<'_> {
     }
 
     fn redirect(&self, target: String) -> Result<Sent> {
-        if self.started.get().is_some() {
+        if self.state.started.get().is_some() {
             return Err(Error::of(
                 ErrorKind::AlreadyStarted,
                 "an internal redirect cannot follow start_response",
@@ -55,9 +55,9 @@ impl Response<'_> {
         Ok(Sent::Redirect(target))
     }
 
-    fn send_bytes(&self, data: Bytes) -> Result<Sent> {
+    pub(super) fn send_bytes(&self, data: Bytes) -> Result<Sent> {
         let has_body = self.has_body()?;
-        if !self.committed.get() {
+        if !self.state.committed.get() {
             let length = data.len() as u64;
             if !has_body {
                 return self.send_head(Some(length));
@@ -72,7 +72,7 @@ impl Response<'_> {
 
     fn send_file(&self, file: FileBody) -> Result<Sent> {
         let has_body = self.has_body()?;
-        if self.committed.get() {
+        if self.state.committed.get() {
             return Err(Error::of(
                 ErrorKind::AlreadyStarted,
                 "a file cannot follow a body that was written",
@@ -88,7 +88,7 @@ impl Response<'_> {
             return self.send_head(may_have_body.then_some(file.length()));
         }
         self.commit(Some(file.length()))?;
-        self.sent.set(file.length());
+        self.state.sent.set(file.length());
         self.exchange.file(file)?;
         self.finish(None)
     }
@@ -120,7 +120,7 @@ impl Response<'_> {
 
     fn pull(&self, stream: &mut dyn BodyStream, length: Option<u64>) -> Result<Pulled> {
         // The status may come with the first chunk, so a HEAD runs the stream up to there.
-        if self.started.get().is_some() && !self.has_body()? {
+        if self.state.started.get().is_some() && !self.has_body()? {
             return Ok(Pulled::Head);
         }
         let mut pace = WaitNotice { response: self, length };
@@ -136,17 +136,39 @@ impl Response<'_> {
         if !self.has_body()? {
             return Ok(Pulled::Head);
         }
-        if !self.committed.get() {
-            // The stream had no chunk, so its length is known now.
-            self.commit(length.or(Some(0)))?;
-        }
+        self.commit_empty(length)?;
         Ok(Pulled::Whole(stream.trailers()))
     }
 
+    /// Commits the head of a stream that had no chunk, so that its length is known now.
+    fn commit_empty(&self, length: Option<u64>) -> Result<()> {
+        if self.state.committed.get() { Ok(()) } else { self.commit(length.or(Some(0))) }
+    }
+
+    /// Ends a stream of `length`, if that is known.
+    #[cfg(feature = "tower")]
+    pub(super) fn end_stream(
+        &self,
+        length: Option<u64>,
+        trailers: Option<HeaderMap>,
+    ) -> Result<Sent> {
+        self.commit_empty(length)?;
+        self.finish(trailers)
+    }
+
+    /// Sends what is there, the head among it, before a wait for more of a stream.
+    pub(super) fn before_wait(&self, length: Option<u64>) -> Result<()> {
+        if !self.state.committed.get() && self.state.started.get().is_some() && self.has_body()? {
+            self.commit(length)?;
+            self.state.pending.set(true);
+        }
+        Respond::flush(self)
+    }
+
     /// Sends a response without a body: HEAD, 204, 205, 304. `length` is the length for a GET.
-    fn send_head(&self, length: Option<u64>) -> Result<Sent> {
+    pub(super) fn send_head(&self, length: Option<u64>) -> Result<Sent> {
         let (status, may_have_body) = self.started()?;
-        if self.committed.get() {
+        if self.state.committed.get() {
             return self.finish(None);
         }
         // An empty body for a HEAD does not tell the length for a GET.
@@ -166,7 +188,7 @@ impl Response<'_> {
             // A 304 says what a 200 would have; a 204 must not say anything (RFC 9110, 8.6), and a
             // 205 has to say that there is nothing (15.3.6).
             if status != StatusCode::NOT_MODIFIED {
-                self.length.set(None);
+                self.state.length.set(None);
             }
             self.commit((status == StatusCode::RESET_CONTENT).then_some(0))?;
         }
@@ -195,11 +217,6 @@ impl Pace for WaitNotice<'_, '_> {
     }
 
     fn must_wait(&mut self) -> Result<()> {
-        let response = self.response;
-        if !response.committed.get() && response.started.get().is_some() && response.has_body()? {
-            response.commit(self.length)?;
-            response.pending.set(true);
-        }
-        Respond::flush(response)
+        self.response.before_wait(self.length)
     }
 }

@@ -133,8 +133,7 @@ impl fmt::Debug for RequestBody {
 }
 
 /// The feeding end, which reads the input on demand. It is dropped with the exchange.
-pub(super) struct Feed<'x> {
-    input: Input<'x>,
+pub(super) struct Feed {
     pipe: Arc<Pipe>,
     left: Option<u64>,
 }
@@ -150,21 +149,20 @@ pub(super) enum Fed {
     Served,
 }
 
-/// Makes the request's body, and the feeding end unless the body is empty.
-pub(super) fn body(input: Input<'_>) -> (RequestBody, Option<Feed<'_>>) {
-    let length = input.length();
+/// Makes a request's body of this length, and the feeding end unless the body is empty.
+pub(super) fn body(length: Option<u64>) -> (RequestBody, Option<Feed>) {
     if length == Some(0) {
         return (RequestBody::default(), None);
     }
     let pipe = Arc::new(Pipe { state: Mutex::default() });
     let open = Open { pipe: pipe.clone(), left: length };
-    (RequestBody { open: Some(open) }, Some(Feed { input, pipe, left: length }))
+    (RequestBody { open: Some(open) }, Some(Feed { pipe, left: length }))
 }
 
-impl Feed<'_> {
+impl Feed {
     /// Reads a frame if the service wants one, and with `wait` blocks for it. If it wants none, a
     /// later demand wakes `driver`.
-    pub(super) fn serve(&mut self, driver: &Waker, wait: bool) -> Fed {
+    pub(super) fn serve(&mut self, input: &mut Input<'_>, driver: &Waker, wait: bool) -> Fed {
         {
             let mut state = self.pipe.lock();
             if !state.wanted {
@@ -173,7 +171,7 @@ impl Feed<'_> {
                 return Fed::Unasked;
             }
         }
-        let (data, end) = self.read(wait);
+        let (data, end) = self.read(input, wait);
         if data.is_empty() && end.is_none() {
             return Fed::NotYet;
         }
@@ -192,23 +190,23 @@ impl Feed<'_> {
         Fed::Served
     }
 
-    fn read(&mut self, wait: bool) -> (Bytes, Option<FeedEnd>) {
+    fn read(&mut self, input: &mut Input<'_>, wait: bool) -> (Bytes, Option<FeedEnd>) {
         let mut read = Vec::new();
         let end = loop {
-            match self.input.fill(wait && read.is_empty()) {
+            match input.fill(wait && read.is_empty()) {
                 Ok(Fill::Data(data)) => {
                     let taken = data.len().min(FRAME - read.len());
                     if read.is_empty() {
                         read.reserve_exact(expected(self.left, taken));
                     }
                     read.extend_from_slice(&data[..taken]);
-                    self.input.consume(taken);
+                    input.consume(taken);
                     self.left = self.left.map(|left| left.saturating_sub(taken as u64));
                     if read.len() == FRAME || self.left == Some(0) {
                         break None;
                     }
                 }
-                Ok(Fill::End) => break Some(FeedEnd::Complete(self.input.trailers())),
+                Ok(Fill::End) => break Some(FeedEnd::Complete(input.trailers())),
                 Ok(Fill::NotYet) => break None,
                 Err(error) => break Some(FeedEnd::Failed(error)),
             }
@@ -230,7 +228,7 @@ fn expected(left: Option<u64>, first: usize) -> usize {
     }
 }
 
-impl Drop for Feed<'_> {
+impl Drop for Feed {
     fn drop(&mut self) {
         let mut state = self.pipe.lock();
         if state.end.is_none() {

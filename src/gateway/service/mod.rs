@@ -35,36 +35,37 @@
 //! ```
 
 mod body;
-mod drive;
 mod environ;
 mod extension;
+mod on_thread;
 mod request;
-mod response;
 pub(crate) mod runtime;
 mod target;
+mod task;
 #[cfg(test)]
 mod tests;
 
-use std::future::Future;
-use std::pin::pin;
-
-use http::{Method, Request, Response};
+use http::{Request, Response};
 use http_body::Body as HttpBody;
 use once_cell::sync::OnceCell;
 use tokio::runtime::Handle;
 use tower_service::Service;
 
-use self::drive::ServiceDriver;
+use self::on_thread::TaskOnThread;
+use self::task::ServiceTask;
 use super::application::Application;
 use super::body::Body;
 use super::environ::Environ;
-use super::error::{Error, Result};
+use super::error::Result;
 use super::start_response::StartResponse;
+use super::task::BoxTask;
 
 pub use self::body::RequestBody;
 pub use self::environ::ServiceEnviron;
 pub use self::extension::{WithExtension, with_extension};
-use self::response::BoxError;
+
+/// The error of a service, of any type.
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Converts a service to an application.
 ///
@@ -111,30 +112,28 @@ where
         mut environ: Environ<'x>,
         start_response: StartResponse<'x>,
     ) -> Result<Body<'x>> {
-        let runtime = self.runtime()?;
-        let _context = runtime.enter();
-        let (body, feed) = body::body(environ.take_input());
-        let mut driver = ServiceDriver::new(environ.exchange(), feed);
-        let request = request::request(&mut environ, body)?;
-        drop(environ);
-        let is_head = *request.method() == Method::HEAD;
+        let task = self.begin(&mut environ)?;
+        TaskOnThread::new(task, environ).respond(start_response)
+    }
 
-        let mut service = self.service.clone();
-        let nothing_to_send = || Ok(());
-        driver
-            .drive(|context| service.poll_ready(context), nothing_to_send)?
-            .map_err(Error::from_source)?;
-        let mut future = pin!(service.call(request));
-        let response = driver
-            .drive(|context| future.as_mut().poll(context), nothing_to_send)?
-            .map_err(Error::from_source)?;
-        response::respond(response, &start_response, driver, runtime, is_head)
+    fn task(&self, environ: &mut Environ<'_>) -> Option<Result<BoxTask>> {
+        Some(self.begin(environ))
     }
 }
 
-impl<S> ServiceApplication<S> {
-    fn runtime(&self) -> Result<&Handle> {
+impl<S, B> ServiceApplication<S>
+where
+    S: Service<Request<RequestBody>, Response = Response<B>> + Clone + Send + Sync + 'static,
+    S::Error: Into<BoxError>,
+    S::Future: Send + 'static,
+    B: HttpBody + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    fn begin(&self, environ: &mut Environ<'_>) -> Result<BoxTask> {
         runtime::check_thread();
-        self.runtime.get_or_try_init(runtime::handle)
+        let runtime = self.runtime.get_or_try_init(runtime::handle)?;
+        let (body, feed) = body::body(environ.input().length());
+        let request = request::request(environ, body)?;
+        Ok(Box::pin(ServiceTask::new(self.service.clone(), request, runtime.clone(), feed)))
     }
 }

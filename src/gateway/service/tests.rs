@@ -1,5 +1,27 @@
 //! Services against an exchange in memory, which gives up after ten seconds: nothing may hang.
 
+/// Runs a test twice: with requests that are suspended, and with requests that wait on the thread.
+macro_rules! both_ways {
+    ($($(#[$attribute:meta])* fn $name:ident() $body:block)*) => {$(
+        $(#[$attribute])*
+        fn $name() $body
+
+        mod $name {
+            #[test]
+            fn suspended() {
+                super::$name();
+            }
+
+            #[test]
+            fn on_thread() {
+                crate::gateway::memory::STAYS_ON_THREAD.set(true);
+                super::$name();
+                crate::gateway::memory::STAYS_ON_THREAD.set(false);
+            }
+        }
+    )*};
+}
+
 mod axum;
 mod bodies;
 mod request;
