@@ -83,7 +83,7 @@ mod sys;
 
 pub use gateway::{Application, Body, Environ, Error, Factory, Result, StartResponse};
 #[cfg(all(target_os = "linux", feature = "serve"))]
-pub use server::serve::{Gateway, serve};
+pub use server::serve::{Gateway, GatewayServer, serve};
 
 /// The items that [`module!`] expands to. Only the macro may use them.
 #[cfg(feature = "httpd")]

@@ -28,8 +28,14 @@ impl Event {
 
     /// Clears it: nobody wakes until it is rung again.
     pub fn clear(&self) {
-        // Nothing to read is what is wanted.
-        let _ = rustix::io::read(&self.fd, &mut [0_u8; 8]);
+        let _ = self.take();
+    }
+
+    /// Clears it, and returns whether somebody had rung it.
+    #[must_use]
+    pub fn take(&self) -> bool {
+        // An error means that there is nothing to read.
+        rustix::io::read(&self.fd, &mut [0_u8; 8]).is_ok()
     }
 
     /// Returns another handle to the same counter, for another owner.

@@ -90,15 +90,22 @@ fn systemd_is_notified() {
     assert!(program.end().status.success());
 }
 
-/// Sends one FastCGI request. Returns the application's standard output.
-fn fastcgi(mut stream: impl Read + Write, path: &str) -> String {
+/// Returns a FastCGI request, up to its body.
+fn fastcgi_head(path: &str, more: &[(&str, &str)]) -> Vec<u8> {
     let mut params = Params::new();
-    for (key, value) in [("REQUEST_METHOD", "GET"), ("PATH_INFO", path), ("REQUEST_URI", path)] {
+    let own = [("REQUEST_METHOD", "GET"), ("PATH_INFO", path), ("REQUEST_URI", path)];
+    for (key, value) in own.iter().chain(more) {
         params.push(key.as_bytes(), value.as_bytes());
     }
     let mut bytes = Vec::new();
     put_begin(&mut bytes, 1, Role::RESPONDER, false);
     put_params(&mut bytes, 1, &params).unwrap();
+    bytes
+}
+
+/// Sends one FastCGI request. Returns the application's standard output.
+fn fastcgi(mut stream: impl Read + Write, path: &str) -> String {
+    let mut bytes = fastcgi_head(path, &[]);
     put_stream_end(&mut bytes, RecordKind::STDIN, 1);
     // A server that does not want the connection may have closed it by now.
     let _ = stream.write_all(&bytes);
@@ -152,4 +159,21 @@ fn descriptor_0_is_fastcgi_without_a_master() {
         assert!(program.end().status.success(), "{signal:?}");
         assert!(path.exists(), "the socket is its binder's");
     }
+}
+
+#[test]
+fn sigquit_gives_requests_up_without_a_master() {
+    let folder = Folder::new();
+    let path = folder.path("fcgi.sock");
+    let mut command = Command::new(stage());
+    command.stdin(OwnedFd::from(UnixListener::bind(&path).unwrap()));
+    let mut program = Program::run(command);
+    program.wait_for("ready: ");
+    let mut connection = UnixStream::connect(&path).unwrap();
+    connection.write_all(&fastcgi_head("/hold", &[("CONTENT_LENGTH", "3")])).unwrap();
+    // The head is out: the request runs, and its body has no end.
+    connection.read_exact(&mut [0; 1]).unwrap();
+    program.signal(Signal::QUIT);
+    let ended = program.end();
+    assert!(ended.status.success(), "{:?}: {}", ended.status, ended.stderr);
 }

@@ -145,7 +145,13 @@ fn the_clients_query_is_not_a_command_line() {
 }
 
 #[test]
-fn sigterm_ends_a_request_that_waits() {
+fn signals_end_a_request_that_waits() {
+    for signal in [Signal::TERM, Signal::INT, Signal::QUIT] {
+        end_a_request_that_waits(signal);
+    }
+}
+
+fn end_a_request_that_waits(signal: Signal) {
     let (read, write) = std::io::pipe().unwrap();
     let mut command = command(&stage(), &[("PATH_INFO", "/hold"), ("CONTENT_LENGTH", "9")]);
     command.env("MOD_RUST_OPTIONS", "--log-level trace").stdin(read);
@@ -156,7 +162,7 @@ fn sigterm_ends_a_request_that_waits() {
     // The head is out: the request runs.
     let mut first = [0; 1];
     std::io::Read::read_exact(&mut { out }, &mut first).unwrap();
-    crate::program::send(child.id(), Signal::TERM);
+    crate::program::send(child.id(), signal);
     let status = child.wait().unwrap();
     assert_eq!(status.code(), Some(1), "{status:?}");
     let mut stderr = String::new();

@@ -9,6 +9,7 @@ mod cgi;
 mod client;
 mod command;
 mod crowds;
+mod in_code;
 mod limits;
 mod logs;
 mod nginx;

@@ -144,6 +144,26 @@ fn sigquit_gives_requests_up() {
 }
 
 #[test]
+fn sigquit_ends_a_worker_at_once() {
+    let mut program = Program::start(&[
+        "--scgi",
+        "127.0.0.1:0",
+        "--graceful-timeout",
+        "1h",
+        "--log-level",
+        "debug",
+    ]);
+    let address = program.address("scgi");
+    let first = client::pid(&address);
+    let mut client = Client::connect(&address).unwrap().request("/hold", 3).unwrap();
+    client.read_until("held,").unwrap();
+    crate::program::send(first, Signal::QUIT);
+    program.wait_for(&format!("worker {first} exited with status 0; another takes its place"));
+    assert_ne!(client::pid(&address), first);
+    program.stop();
+}
+
+#[test]
 fn sigttin_and_sigttou_change_the_number_of_workers() {
     let mut program = Program::start(&["--scgi", "127.0.0.1:0"]);
     let address = program.address("scgi");

@@ -20,7 +20,7 @@ use crate::process_group::units;
 use crate::server::http::{HttpOptions, ProxyHeaders, TrustedProxies};
 use crate::server::site::{AccessFormat, Limits, Mode, Timeouts, parse_level};
 
-/// Reads `arguments`, the program's name first, the environment's and the file's.
+/// Reads `arguments`, the program's name first, the environment's, the file's and the code's.
 ///
 /// # Errors
 ///
@@ -32,7 +32,7 @@ pub(super) fn parse(
     variable: Option<OsString>,
 ) -> Result<ProgramConfig, clap::Error> {
     let mut command = command(gateway);
-    let sources = Sources::collect(&mut command, arguments, variable)?;
+    let sources = Sources::collect(gateway, &mut command, arguments, variable)?;
     let read = |sources: &Sources, command: &mut Command| {
         let found = sources.parse(command)?;
         config(gateway, &found).map_err(|text| command.error(ErrorKind::ValueValidation, text))
@@ -216,7 +216,8 @@ fn config(gateway: &Gateway, found: &Found) -> Result<ProgramConfig, String> {
     let time = |name: &str| *found.one::<Duration>(name).expect("it has a default");
     let text = |name: &str| found.one::<String>(name).map(String::as_str);
     let all = |name: &str| found.all(name);
-    let listeners = found.strongest(listeners);
+    let own_listeners = listeners(found.code());
+    let listeners = found.outside(listeners);
     let cgi = cfg!(feature = "cgi") && found.is_set("cgi");
     if cgi && !listeners.is_empty() {
         return Err(
@@ -237,6 +238,7 @@ fn config(gateway: &Gateway, found: &Found) -> Result<ProgramConfig, String> {
     };
     Ok(ProgramConfig {
         listeners,
+        own_listeners,
         cgi,
         workers: number("workers"),
         limits: Limits {

@@ -19,8 +19,16 @@ fn gateway() -> Gateway {
 }
 
 fn read(arguments: &[&str], variable: Option<&str>) -> Result<ProgramConfig, String> {
+    read_of(&gateway(), arguments, variable)
+}
+
+fn read_of(
+    gateway: &Gateway,
+    arguments: &[&str],
+    variable: Option<&str>,
+) -> Result<ProgramConfig, String> {
     let arguments = ["shop"].iter().chain(arguments).map(OsString::from).collect();
-    parse(&gateway(), arguments, variable.map(OsString::from)).map_err(|error| error.to_string())
+    parse(gateway, arguments, variable.map(OsString::from)).map_err(|error| error.to_string())
 }
 
 #[test]
@@ -107,6 +115,64 @@ fn listeners_of_the_file_are_the_weakest() {
         let shown: Vec<_> = config.listeners.iter().map(|one| one.address.to_string()).collect();
         assert_eq!(shown, expected, "{arguments:?}");
     }
+}
+
+#[test]
+fn the_code_is_the_weakest_place() {
+    let gateway = gateway()
+        .set("workers", "5")
+        .set("threads", "5")
+        .set("backlog", "5")
+        .set("max-connections", "5")
+        .set("mount", "/code=shop")
+        .set("option", "admin:colour=5");
+    let path = file("backlog = 4\n");
+    let arguments = ["--config", path.to_str().unwrap(), "--workers", "2"];
+    let config = read_of(&gateway, &arguments, Some("--threads 3")).unwrap();
+    let limits = config.limits;
+    let counts = (config.workers, limits.threads, config.backlog, limits.connections);
+    assert_eq!((counts, limits.queue), ((2, 3, 4, 5), 1024));
+    assert_eq!(config.mounts, [("/code".into(), "shop".into())]);
+    assert_eq!(config.options[1].get("colour"), Some("5"));
+    let arguments = ["--mount", "/line=shop", "--option", "admin:colour=6"];
+    let config = read_of(&gateway, &arguments, None).unwrap();
+    assert_eq!(config.mounts, [("/line".into(), "shop".into())]);
+    assert_eq!(config.options[1].get("colour"), Some("6"));
+    // The code may name the file, too.
+    let config = read_of(&gateway.set("config", path.to_str().unwrap()), &[], None).unwrap();
+    assert_eq!((config.workers, config.backlog), (5, 4));
+}
+
+#[test]
+#[cfg(feature = "scgi")]
+fn listeners_of_the_code_are_apart() {
+    let gateway = gateway().listen("scgi", ":6").listen("scgi", ":7");
+    for (arguments, expected) in [(&[][..], &[][..]), (&["--scgi", ":1"], &[":1"])] {
+        let config = read_of(&gateway, arguments, None).unwrap();
+        let shown =
+            |all: &[Wanted]| -> Vec<_> { all.iter().map(|one| one.address.to_string()).collect() };
+        assert_eq!(shown(&config.listeners), expected, "{arguments:?}");
+        assert_eq!(shown(&config.own_listeners), [":6", ":7"], "{arguments:?}");
+    }
+}
+
+#[test]
+fn mistakes_of_the_code_are_reported() {
+    for (option, value, expected) in [
+        ("workers", "0", "Gateway::set: invalid value '0'"),
+        ("nonsense", "", "Gateway::set: unexpected argument '--nonsense'"),
+    ] {
+        let error = read_of(&gateway().set(option, value), &[], None).unwrap_err();
+        assert!(error.contains(expected), "{error}");
+    }
+}
+
+#[test]
+fn a_program_may_parse_its_own_command_line() {
+    let gateway = gateway().arguments(["--workers", "7"]);
+    let words = gateway.words(vec!["/bin/shop".into(), "sell".into()]);
+    assert_eq!(words, ["/bin/shop", "--workers", "7"]);
+    assert_eq!(parse(&gateway, words, None).unwrap().workers, 7);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! The configuration of a program: its command line, checked.
+//! The configuration of a program: its options, checked.
 
 #[cfg(feature = "fastcgi")]
 use std::net::IpAddr;
@@ -30,6 +30,8 @@ pub(super) const PROTOCOLS: &[Mode] = &[
 #[derive(Clone, Debug)]
 pub(super) struct ProgramConfig {
     pub(super) listeners: Vec<Wanted>,
+    /// Those of the program's code, where nothing else says what to serve.
+    pub(super) own_listeners: Vec<Wanted>,
     /// `--cgi`.
     pub(super) cgi: bool,
     pub(super) workers: usize,
@@ -66,6 +68,11 @@ pub(super) struct ProgramConfig {
 }
 
 impl ProgramConfig {
+    /// Returns the listeners that an option names, else those of the code.
+    pub(super) fn all_listeners(&self) -> &[Wanted] {
+        if self.listeners.is_empty() { &self.own_listeners } else { &self.listeners }
+    }
+
     /// Returns the limits after which this process is replaced, if it has any.
     pub(super) fn recycle(&self) -> Option<Recycle> {
         let chance = monotonic_us() ^ u64::from(std::process::id()) << 32;

@@ -13,8 +13,8 @@ const APPLICATION: u64 = 64;
 /// Raises the limit of descriptors, and lowers `--max-connections` where that many do not fit, so
 /// that applications can open files. Returns the text of a warning then.
 pub(super) fn fit(config: &mut ProgramConfig) -> Option<String> {
-    let protocols = config.listeners.iter().map(|listener| listener.protocol);
-    let is_http = !config.listeners.is_empty() && protocols.clone().all(|mode| mode == Mode::Http);
+    let listeners = config.all_listeners();
+    let is_http = !listeners.is_empty() && listeners.iter().all(|one| one.protocol == Mode::Http);
     let limit = os::raise_descriptors();
     let (connections, wanted) = connections(&config.limits, is_http, limit);
     let asked = std::mem::replace(&mut config.limits.connections, connections);

@@ -1,5 +1,6 @@
 //! The builder of a gateway program: its applications and their mount points.
 
+use std::ffi::OsString;
 use std::fmt;
 use std::path::Path;
 use std::process::ExitCode;
@@ -31,6 +32,10 @@ pub struct Gateway {
     pub(super) version: &'static str,
     pub(super) applications: Vec<(String, Factory)>,
     pub(super) mounts: Vec<(String, String)>,
+    /// Options with their values.
+    pub(super) defaults: Vec<(String, String)>,
+    /// In place of the command line, without the program's name.
+    arguments: Option<Vec<OsString>>,
 }
 
 /// Serves one application at `/`, with the options of the command line. `--version` prints the
@@ -66,7 +71,14 @@ pub(super) fn single(factory: Factory) -> Gateway {
 impl Gateway {
     /// Makes a program with this name and version, which `--help` and `--version` show.
     pub const fn new(name: &'static str, version: &'static str) -> Self {
-        Self { name, version, applications: Vec::new(), mounts: Vec::new() }
+        Self {
+            name,
+            version,
+            applications: Vec::new(),
+            mounts: Vec::new(),
+            defaults: Vec::new(),
+            arguments: None,
+        }
     }
 
     /// Adds an application, in place of an earlier one of the same name.
@@ -92,6 +104,48 @@ impl Gateway {
     pub fn mount(mut self, path: impl Into<String>, application: impl Into<String>) -> Self {
         self.mounts.push((path.into(), application.into()));
         self
+    }
+
+    /// Listens at an address with a protocol, `fastcgi`, `scgi`, `uwsgi` or `http`, as `--http ADDR`
+    /// does. It counts where nothing else says what to serve: no listener on the command line, in
+    /// the environment or in the configuration file, and no socket of a web server or systemd.
+    ///
+    /// ```no_run
+    /// # use mod_rust::{Factory, Gateway};
+    /// # fn program(factory: Factory) -> std::process::ExitCode {
+    /// Gateway::new("shop", env!("CARGO_PKG_VERSION"))
+    ///     .application("shop", factory)
+    ///     .listen("http", "127.0.0.1:8080")
+    ///     .set("workers", "2")
+    ///     .set("graceful-timeout", "10s")
+    ///     .main()
+    /// # }
+    /// ```
+    pub fn listen(self, protocol: impl Into<String>, address: impl Into<String>) -> Self {
+        self.set(protocol, address)
+    }
+
+    /// Sets an option of the command line, without its `--`, to a value: the default of this
+    /// program. An option without a value gets an empty one. Options that may be repeated on the
+    /// command line may be set several times.
+    pub fn set(mut self, option: impl Into<String>, value: impl Into<String>) -> Self {
+        self.defaults.push((option.into(), value.into()));
+        self
+    }
+
+    /// Takes these in place of the command line, without the program's name: for a program that
+    /// parses its own. Like the command line, a CGI program does not read them.
+    pub fn arguments<A: Into<OsString>>(mut self, arguments: impl IntoIterator<Item = A>) -> Self {
+        self.arguments = Some(arguments.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// Returns the words to parse, the program's name first, where it was started with
+    /// `command_line`.
+    pub(super) fn words(&self, command_line: Vec<OsString>) -> Vec<OsString> {
+        let Some(own) = &self.arguments else { return command_line };
+        let name = command_line.into_iter().next().unwrap_or_else(|| self.name.into());
+        [name].into_iter().chain(own.iter().cloned()).collect()
     }
 
     pub(super) fn find(&self, name: &str) -> Option<usize> {

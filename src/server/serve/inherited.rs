@@ -84,6 +84,9 @@ impl Inherited {
                     .into())
             };
         }
+        if !config.own_listeners.is_empty() {
+            return Ok(Task::Listen(config.own_listeners.clone()));
+        }
         let flags: Vec<_> =
             PROTOCOLS.iter().map(|protocol| format!("--{} ADDR", protocol.name())).collect();
         Err(format!(
@@ -135,6 +138,20 @@ mod tests {
         assert!(error.starts_with("nothing to serve; expected a listener ("), "{error}");
         assert!(is_cgi_interface(OsStr::new("CGI/1.1")));
         assert!(!is_cgi_interface(OsStr::new("FCGI")));
+    }
+
+    /// A program with listeners of its own still serves what a web server or systemd hands over.
+    #[test]
+    #[cfg(feature = "fastcgi")]
+    fn the_code_is_the_weakest() {
+        let gateway = Gateway::new("shop", "1")
+            .application("shop", Factory::of(app_fn(|_, _| Ok(Body::empty()))))
+            .listen("fastcgi", ":1");
+        let config = command::parse(&gateway, vec!["shop".into()], None).unwrap();
+        let inherited = Inherited { is_fastcgi: true, ..Inherited::default() };
+        assert_eq!(inherited.decide(&config), Ok(Task::Inherited));
+        let wanted = Wanted { protocol: Mode::FastCgi, address: Address::Port(1) };
+        assert_eq!(Inherited::default().decide(&config), Ok(Task::Listen(vec![wanted])));
     }
 
     #[test]

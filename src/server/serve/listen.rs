@@ -27,7 +27,7 @@ pub(super) struct Bound {
     /// Its address, for people.
     pub(super) name: String,
     /// Removed when this is dropped.
-    _file: Option<OwnFile>,
+    pub(super) file: Option<OwnFile>,
 }
 
 impl Bound {
@@ -68,7 +68,7 @@ impl Bound {
         }
         os::set_nonblocking(&socket)?;
         let name = name(&socket);
-        Ok(Self { protocol, socket, name, _file: file })
+        Ok(Self { protocol, socket, name, file })
     }
 }
 

@@ -1,7 +1,7 @@
-//! A process that serves connections: a worker, or the one process of a web server's own.
+//! A process that serves connections: a worker, the one process of a web server's own, or another
+//! program in threads of its own.
 
-use std::os::fd::AsFd as _;
-use std::process::ExitCode;
+use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -12,108 +12,144 @@ use super::control::WorkerChannel;
 use super::drivers::Drivers;
 use super::listen::Bound;
 use super::logs::Logs;
-use super::signals::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2, Signals};
+use super::signals::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, Signals};
 use crate::gateway::{Code, Level, ending};
+use crate::os::Event;
 use crate::server::site::{HeadBudget, Mounts, ProcessInfo, Recycling, Site};
 
 /// The drivers hold to the graceful time; this is for them to say that they could not.
 const SLACK: Duration = Duration::from_secs(2);
 
 /// The signals that a serving process catches.
-pub(super) const CAUGHT: [i32; 5] = [SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2];
+pub(super) const CAUGHT: [i32; 6] = [SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2];
+
+/// The source of the orders to a process that serves.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Supervisor<'s> {
+    /// The master that started it, by signals and the end of the channel.
+    Master(&'s Signals, &'s WorkerChannel),
+    /// A web server, by signals.
+    WebServer(&'s Signals),
+    /// The program whose thread it is, by an event.
+    Program(&'s Event),
+}
+
+/// An order to a process that serves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Order {
+    /// Takes no more connections, and ends when the requests have.
+    Drain,
+    /// Ends at once.
+    Quit,
+}
+
+impl Supervisor<'_> {
+    /// Returns the orders since the last call. Files of logs from the master go to `logs`.
+    ///
+    /// Web servers, which have sent SIGUSR1 to FastCGI programs since 1996, mean by it what they
+    /// mean by SIGTERM.
+    fn orders(self, logs: &Logs) -> Vec<Order> {
+        let (signals, line) = match self {
+            Self::Master(signals, line) => (signals, Some(line)),
+            Self::WebServer(signals) => (signals, None),
+            Self::Program(event) => {
+                return if event.take() { vec![Order::Drain] } else { Vec::new() };
+            }
+        };
+        if let Some(line) = line {
+            line.take_logs(logs);
+        }
+        let end = line.filter(|line| line.is_cut()).map(|_| Order::Drain);
+        let taken = signals.take().into_iter().filter_map(|signal| match (signal, line) {
+            (SIGQUIT, _) => Some(Order::Quit),
+            (SIGTERM | SIGINT, _) | (SIGUSR1 | SIGHUP | SIGUSR2, None) => Some(Order::Drain),
+            _ => None,
+        });
+        end.into_iter().chain(taken).collect()
+    }
+}
 
 /// Serves until the process is told to end, and its requests have ended or the graceful time is up.
-/// With a `line`, it belongs to a master; else web servers, which have sent SIGUSR1 to FastCGI
-/// programs since 1996, mean by it what they mean by SIGTERM.
+///
+/// # Errors
+///
+/// Returns an error if it cannot serve, or cannot serve any more. The log says so.
 pub(super) fn serve(
     config: &ProgramConfig,
     logs: &Logs,
     mounts: Mounts,
     listeners: Vec<Bound>,
-    caught: &Signals,
-    line: Option<&WorkerChannel>,
-) -> ExitCode {
-    let multiprocess = line.is_none() || config.workers > 1;
+    supervisor: Supervisor<'_>,
+) -> io::Result<()> {
+    let served = run(config, logs, mounts, listeners, supervisor);
+    if let Err(error) = &served {
+        let code = Code::CannotServe;
+        logs.log.line(code.level(), &code.line(format_args!("cannot serve: {error}")));
+    }
+    served
+}
+
+fn run(
+    config: &ProgramConfig,
+    logs: &Logs,
+    mounts: Mounts,
+    mut listeners: Vec<Bound>,
+    supervisor: Supervisor<'_>,
+) -> io::Result<()> {
+    let multiprocess = match supervisor {
+        Supervisor::Master(..) => config.workers > 1,
+        Supervisor::WebServer(_) => true,
+        Supervisor::Program(_) => false,
+    };
     let mut site = site(config, logs, mounts, multiprocess, false);
-    let log = Arc::clone(&logs.log);
-    site.recycling = match config.recycle().map(Recycling::new).transpose() {
-        Ok(recycling) => recycling,
-        Err(error) => {
-            log.line(
-                Code::CannotServe.level(),
-                &Code::CannotServe.line(format_args!("cannot serve: {error}")),
-            );
-            return ExitCode::FAILURE;
-        }
-    };
+    site.recycling = config.recycle().map(Recycling::new).transpose()?;
     let site = Arc::new(site);
-    let mut drivers = match Drivers::start(&site, config, listeners) {
-        Ok(drivers) => drivers,
-        Err(error) => {
-            log.line(
-                Code::CannotServe.level(),
-                &Code::CannotServe.line(format_args!("cannot serve: {error}")),
-            );
-            return ExitCode::FAILURE;
-        }
-    };
-    if let Some(line) = line {
+    // Those of a worker belong to its master.
+    let mut files: Vec<_> = listeners.iter_mut().filter_map(|bound| bound.file.take()).collect();
+    let mut drivers = Drivers::start(&site, config, listeners)?;
+    if let Supervisor::Master(_, line) = supervisor {
         line.ready();
     }
     let mut give_up: Option<Instant> = None;
     let mut recycling = site.recycling.as_ref();
     loop {
-        wait(caught, line.filter(|_| give_up.is_none()), &drivers, recycling, give_up);
-        if let Some(line) = line {
-            line.take_logs(logs);
-        }
-        let mut is_told = line.is_some_and(WorkerChannel::is_cut);
+        wait(supervisor, &drivers, recycling, give_up);
+        let mut orders = supervisor.orders(logs);
         if let Some(reason) = recycling.and_then(|recycling| recycling.check().0) {
             recycling = None;
             let code = Code::DaemonRecycled;
             let pid = std::process::id();
             let text = format_args!("worker {pid}: is to be replaced: {}", reason.word());
-            log.line(code.level(), &code.line(text));
-            match line {
+            logs.log.line(code.level(), &code.line(text));
+            match supervisor {
                 // It serves until another process is ready.
-                Some(line) => line.replace(),
+                Supervisor::Master(_, line) => line.replace(),
                 // The web server starts another.
-                None => is_told = true,
+                Supervisor::WebServer(_) | Supervisor::Program(_) => orders.push(Order::Drain),
             }
         }
-        for signal in caught.take() {
-            match (signal, line) {
-                (SIGTERM | SIGINT, _) | (SIGUSR1 | SIGHUP | SIGUSR2, None) => is_told = true,
-                _ => {}
-            }
+        if orders.contains(&Order::Quit) {
+            return Ok(());
         }
-        if is_told && give_up.is_none() {
+        if orders.contains(&Order::Drain) && give_up.is_none() {
             give_up = Some(Instant::now() + config.timeouts.graceful + SLACK);
+            // A connection that comes after them would be reset.
+            files.clear();
             drivers.drain();
         }
-        match drivers.are_over() {
-            Ok(true) => {
-                drop(drivers);
-                let left = give_up.map_or(config.timeouts.graceful, |time| {
-                    time.saturating_duration_since(Instant::now())
-                });
-                end_applications(site, left);
-                return ExitCode::SUCCESS;
-            }
-            Ok(false) => {}
-            Err(error) => {
-                log.line(
-                    Code::CannotServe.level(),
-                    &Code::CannotServe.line(format_args!("cannot serve any more: {error}")),
-                );
-                return ExitCode::FAILURE;
-            }
+        if drivers.are_over()? {
+            drop(drivers);
+            let left = give_up.map_or(config.timeouts.graceful, |time| {
+                time.saturating_duration_since(Instant::now())
+            });
+            end_applications(site, left);
+            return Ok(());
         }
         if give_up.is_some_and(|time| Instant::now() >= time) {
             let code = Code::DrainAbandoned;
             let text = "requests did not finish within --graceful-timeout; given up";
-            log.line(code.level(), &code.line(text));
-            return ExitCode::SUCCESS;
+            logs.log.line(code.level(), &code.line(text));
+            return Ok(());
         }
     }
 }
@@ -170,20 +206,24 @@ pub(super) fn end() {
     crate::gateway::service::runtime::shutdown(Duration::from_millis(100));
 }
 
+/// Waits for an order, the end of a driver, a limit of the worker, or `until`, the end of a drain.
 fn wait(
-    signals: &Signals,
-    line: Option<&WorkerChannel>,
+    supervisor: Supervisor<'_>,
     drivers: &Drivers,
     recycling: Option<&Recycling>,
     until: Option<Instant>,
 ) {
-    let signals = signals.as_fd();
-    let mut fds = vec![
-        PollFd::from_borrowed_fd(signals, PollFlags::IN),
-        PollFd::new(drivers.ended(), PollFlags::IN),
-    ];
-    if let Some(line) = line {
-        fds.push(PollFd::new(line, PollFlags::IN | PollFlags::RDHUP));
+    let mut fds = vec![PollFd::new(drivers.ended(), PollFlags::IN)];
+    match supervisor {
+        Supervisor::Master(signals, line) => {
+            fds.push(PollFd::new(signals, PollFlags::IN));
+            // A channel that is cut would wake it all the time of a drain.
+            if until.is_none() {
+                fds.push(PollFd::new(line, PollFlags::IN | PollFlags::RDHUP));
+            }
+        }
+        Supervisor::WebServer(signals) => fds.push(PollFd::new(signals, PollFlags::IN)),
+        Supervisor::Program(event) => fds.push(PollFd::new(event, PollFlags::IN)),
     }
     let mut left = until.map(|until| until.saturating_duration_since(Instant::now()));
     if let Some(recycling) = recycling {

@@ -12,6 +12,7 @@ use super::gateway::Gateway;
 use super::inherited::{Inherited, Task};
 use super::listen::Bound;
 use super::logs::{LogKind, Logs};
+use super::process::Supervisor;
 use super::signals::Signals;
 use super::{applications, command, descriptors, master, process, sources};
 use crate::gateway::{Code, Level};
@@ -21,16 +22,16 @@ impl Gateway {
     /// `main` returns the exit code.
     #[must_use]
     pub fn main(self) -> ExitCode {
-        let arguments = std::env::args_os().collect();
-        run(&self, arguments, std::env::var_os(sources::OPTIONS_VARIABLE))
+        run(&self, std::env::args_os().collect(), std::env::var_os(sources::OPTIONS_VARIABLE))
     }
 }
 
-/// Runs the program.
-fn run(gateway: &Gateway, arguments: Vec<OsString>, variable: Option<OsString>) -> ExitCode {
+/// Runs the program, which was started with `command_line`.
+fn run(gateway: &Gateway, command_line: Vec<OsString>, variable: Option<OsString>) -> ExitCode {
+    let mut words = gateway.words(command_line.clone());
     let worker = std::env::var(control::VARIABLE).ok();
     if let Some(value) = worker.filter(|value| control::is_meant(value)) {
-        let code = run_worker(gateway, arguments, variable, &value);
+        let code = run_worker(gateway, words, variable, &value);
         process::end();
         return code;
     }
@@ -38,7 +39,6 @@ fn run(gateway: &Gateway, arguments: Vec<OsString>, variable: Option<OsString>) 
         Ok(inherited) => inherited,
         Err(error) => return refuse(&error),
     };
-    let mut words = arguments.clone();
     if inherited.is_cgi() {
         words.truncate(1);
     }
@@ -65,7 +65,7 @@ fn run(gateway: &Gateway, arguments: Vec<OsString>, variable: Option<OsString>) 
         logs.log.line(Level::Warn, &code.line(warning));
     }
     match task {
-        Task::Listen(wanted) => master::run(config, logs, &wanted, arguments),
+        Task::Listen(wanted) => master::run(config, logs, &wanted, command_line),
         Task::Cgi | Task::Inherited => {
             let code = alone(gateway, &config, &logs, &task);
             process::end();
@@ -95,9 +95,10 @@ fn alone(
     match task {
         #[cfg(feature = "cgi")]
         Task::Cgi => {
-            use super::signals::{SIGINT, SIGTERM};
+            use super::signals::{SIGINT, SIGQUIT, SIGTERM};
 
-            let signals = Signals::catch(&[SIGTERM, SIGINT]).map_err(|error| error.to_string())?;
+            let caught = Signals::catch(&[SIGTERM, SIGINT, SIGQUIT]);
+            let signals = caught.map_err(|error| error.to_string())?;
             let site = Arc::new(process::site(config, logs, build()?, true, true));
             let served = crate::server::cgi::run(&site, &signals);
             process::end_applications(site, config.timeouts.graceful);
@@ -120,13 +121,19 @@ fn alone(
             logs.log.line(Level::Info, &text);
             let text = format!("ready: this process, {} threads", config.limits.threads);
             logs.log.line(Level::Info, &text);
-            Ok(process::serve(config, logs, mounts, vec![listener], &signals, None))
+            let supervisor = Supervisor::WebServer(&signals);
+            let served = process::serve(config, logs, mounts, vec![listener], supervisor);
+            Ok(exit_code(&served))
         }
         _ => {
             let _ = build;
             Err("the program was not built for this protocol".into())
         }
     }
+}
+
+const fn exit_code<E>(served: &Result<(), E>) -> ExitCode {
+    if served.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// Runs a worker, which `value` of the environment makes of the process.
@@ -172,5 +179,6 @@ fn start_worker(
     let logs = Logs::open(&config, logs)?;
     process::prepare(&logs);
     let mounts = applications::build(gateway, &config)?;
-    Ok(process::serve(&config, &logs, mounts, listeners, &signals, Some(line)))
+    let supervisor = Supervisor::Master(&signals, line);
+    Ok(exit_code(&process::serve(&config, &logs, mounts, listeners, supervisor)))
 }

@@ -1,4 +1,5 @@
-//! The places of options: the command line, before the environment, before the configuration file.
+//! The places of options: the command line, before the environment, before the configuration file,
+//! before the program's code.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -8,6 +9,7 @@ use clap::parser::ValueSource;
 use clap::{ArgMatches, Command};
 
 use super::config_file::{self, place};
+use super::gateway::Gateway;
 
 /// The variable with options that are weaker than the command line's. Web servers that start a
 /// program without arguments need it, and CGI, whose command line a client may have made.
@@ -20,6 +22,7 @@ pub(super) struct Sources {
     line: Vec<OsString>,
     variable: Vec<OsString>,
     file: Option<(PathBuf, Vec<config_file::Line>)>,
+    code: Vec<OsString>,
 }
 
 impl Sources {
@@ -29,11 +32,16 @@ impl Sources {
     ///
     /// The environment's words cannot be split, or the file cannot be read.
     pub(super) fn collect(
+        gateway: &Gateway,
         command: &mut Command,
         line: Vec<OsString>,
         variable: Option<OsString>,
     ) -> Result<Self, clap::Error> {
-        let mut sources = Self { line, ..Self::default() };
+        let code = gateway.defaults.iter().map(|(name, value)| match &value[..] {
+            "" => format!("--{name}").into(),
+            value => format!("--{name}={value}").into(),
+        });
+        let mut sources = Self { line, code: code.collect(), ..Self::default() };
         if let Some(text) = variable {
             let text = text.into_string().map_err(|_| "it is not UTF-8");
             let split =
@@ -62,6 +70,7 @@ impl Sources {
         let mut read = |words: &[OsString]| {
             command.try_get_matches_from_mut(std::iter::once(&name).chain(words))
         };
+        let code = read(&self.code);
         let file: Vec<OsString> = match &self.file {
             Some((_, lines)) => lines.iter().map(|line| line.word().into()).collect(),
             None => Vec::new(),
@@ -70,6 +79,7 @@ impl Sources {
             line: read(self.line.get(1..).unwrap_or_default())?,
             variable: read(&self.variable)?,
             file: read(&file)?,
+            code: code.map_err(|error| of_code(command, &error))?,
         })
     }
 
@@ -100,6 +110,13 @@ impl Sources {
     }
 }
 
+/// Adds to an error that the program's code causes it.
+fn of_code(command: &mut Command, error: &clap::Error) -> clap::Error {
+    let text = error.to_string();
+    let text = text.split("\n\n").next().unwrap_or_default();
+    wrong(command, format!("Gateway::set: {}", text.strip_prefix("error: ").unwrap_or(text)))
+}
+
 fn wrong(command: &mut Command, message: impl std::fmt::Display) -> clap::Error {
     command.error(ErrorKind::ValueValidation, message)
 }
@@ -110,43 +127,54 @@ pub(super) struct Found {
     line: ArgMatches,
     variable: ArgMatches,
     file: ArgMatches,
+    code: ArgMatches,
 }
 
 impl Found {
     /// Returns the value of an option in the strongest place that has it, else its default.
     pub(super) fn one<T: Clone + Send + Sync + 'static>(&self, name: &str) -> Option<&T> {
-        let places = [&self.line, &self.variable, &self.file];
-        places.into_iter().find(|place| is_given(place, name)).unwrap_or(&self.line).get_one(name)
+        let place = self.places().into_iter().find(|place| is_given(place, name));
+        place.unwrap_or(&self.line).get_one(name)
     }
 
     /// Returns the values of an option that may be repeated: the environment's and the command
-    /// line's, else the file's.
+    /// line's, else the file's, else the code's.
     pub(super) fn all(&self, name: &str) -> Vec<String> {
-        self.strongest(|place| values(place, name))
+        let all = self.outside(|place| values(place, name));
+        if all.is_empty() { values(&self.code, name) } else { all }
     }
 
     /// Returns what `values` finds in the environment and on the command line, else in the file.
-    pub(super) fn strongest<T>(&self, values: impl Fn(&ArgMatches) -> Vec<T>) -> Vec<T> {
+    pub(super) fn outside<T>(&self, values: impl Fn(&ArgMatches) -> Vec<T>) -> Vec<T> {
         let mut outside = values(&self.variable);
         outside.extend(values(&self.line));
         if outside.is_empty() { values(&self.file) } else { outside }
     }
 
+    /// Returns the options of the program's code.
+    pub(super) const fn code(&self) -> &ArgMatches {
+        &self.code
+    }
+
+    /// Returns the places, the strongest first.
+    const fn places(&self) -> [&ArgMatches; 4] {
+        [&self.line, &self.variable, &self.file, &self.code]
+    }
+
     /// Returns the values of an option in all places, the strongest last.
     pub(super) fn every(&self, name: &str) -> Vec<String> {
-        let places = [&self.file, &self.variable, &self.line];
-        places.into_iter().flat_map(|place| values(place, name)).collect()
+        self.places().into_iter().rev().flat_map(|place| values(place, name)).collect()
     }
 
     /// Returns whether any place has an option.
     #[cfg(feature = "http-server")]
     pub(super) fn is_given(&self, name: &str) -> bool {
-        [&self.line, &self.variable, &self.file].into_iter().any(|place| is_given(place, name))
+        self.places().into_iter().any(|place| is_given(place, name))
     }
 
     /// Returns whether a flag is set.
     pub(super) fn is_set(&self, name: &str) -> bool {
-        [&self.line, &self.variable, &self.file].into_iter().any(|place| place.get_flag(name))
+        self.places().into_iter().any(|place| place.get_flag(name))
     }
 }
 
