@@ -6,7 +6,6 @@ use super::body::Body;
 use super::environ::Environ;
 use super::error::Result;
 use super::start_response::StartResponse;
-#[cfg(feature = "tower")]
 use super::task::BoxTask;
 
 /// A WSGI-shaped application: the environ in, `start_response` for status and headers, a body out.
@@ -41,7 +40,6 @@ pub trait Application: Send + Sync + 'static {
     /// Returns the response as a task that needs no thread while it waits, if it is one: that of a
     /// [service](super::service()). Middleware that is no tower layer has none, so a service below
     /// it waits on a thread.
-    #[cfg(feature = "tower")]
     #[doc(hidden)]
     fn task(&self, environ: &mut Environ<'_>) -> Option<Result<BoxTask>> {
         let _ = environ;
@@ -71,7 +69,6 @@ impl Application for Arc<dyn Application> {
         (**self).call(environ, start_response)
     }
 
-    #[cfg(feature = "tower")]
     fn task(&self, environ: &mut Environ<'_>) -> Option<Result<BoxTask>> {
         (**self).task(environ)
     }

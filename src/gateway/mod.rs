@@ -7,7 +7,6 @@
 mod application;
 mod body;
 pub(crate) mod code;
-#[cfg(feature = "tower")]
 mod connection_fields;
 #[cfg_attr(
     not(any(feature = "httpd", feature = "serve")),
@@ -38,7 +37,7 @@ pub(crate) mod run;
 pub mod service;
 mod start_response;
 mod status;
-#[cfg(feature = "tower")]
+#[cfg_attr(not(feature = "tower"), allow(dead_code, reason = "only services are tasks"))]
 mod task;
 pub mod validate;
 

@@ -3,7 +3,6 @@
 //! Every rule that holds behind every server is enforced here, so that servers only transmit.
 
 mod send;
-#[cfg(feature = "tower")]
 mod suspended;
 #[cfg(test)]
 mod tests;
@@ -23,7 +22,6 @@ use super::panic;
 use super::start_response::{EachHeader, Respond, StartResponse};
 use super::status::Status;
 
-#[cfg(feature = "tower")]
 pub(crate) use suspended::{Awaited, Progress, Suspend, start};
 
 /// The result of an exchange.

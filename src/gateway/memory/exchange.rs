@@ -19,11 +19,8 @@ use crate::gateway::exchange::{Exchange, Interest, SharedVariables, Variables, W
 use crate::gateway::file::FileBody;
 use crate::gateway::header;
 use crate::gateway::input::InputSource;
-#[cfg(feature = "tower")]
 use crate::gateway::panic;
-use crate::gateway::run::Outcome;
-#[cfg(feature = "tower")]
-use crate::gateway::run::{Awaited, Progress, Suspend, start};
+use crate::gateway::run::{Awaited, Outcome, Progress, Suspend, start};
 use crate::gateway::status::Status;
 
 /// The behaviour of client and server while the application works.
@@ -168,18 +165,6 @@ thread_local! {
         const { std::cell::Cell::new(false) };
 }
 
-#[cfg(not(feature = "tower"))]
-impl Memory {
-    pub(super) fn run(
-        &self,
-        application: &dyn Application,
-        input: &mut dyn InputSource,
-    ) -> Outcome {
-        crate::gateway::run::run(application, self, input)
-    }
-}
-
-#[cfg(feature = "tower")]
 impl Memory {
     /// Runs the application: a service is visited when it was woken, by this thread.
     pub(super) fn run(
@@ -187,7 +172,7 @@ impl Memory {
         application: &dyn Application,
         input: &mut dyn InputSource,
     ) -> Outcome {
-        #[cfg(test)]
+        #[cfg(all(test, feature = "tower"))]
         if STAYS_ON_THREAD.get() {
             return crate::gateway::run::run(application, self, input);
         }
@@ -215,7 +200,6 @@ impl Memory {
     }
 }
 
-#[cfg(feature = "tower")]
 impl Suspend for Memory {
     fn waker(&self) -> Option<Waker> {
         // Such a server cannot wait for both.

@@ -146,7 +146,6 @@ impl Response<'_> {
     }
 
     /// Ends a stream of `length`, if that is known.
-    #[cfg(feature = "tower")]
     pub(super) fn end_stream(
         &self,
         length: Option<u64>,
