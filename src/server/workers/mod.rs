@@ -1,5 +1,5 @@
 //! The worker pool of a process: the number of its threads, the permits to work, the threads that
-//! wait for readable connections, and the requests that are parked.
+//! wait for readable connections, and the requests that wait, on threads and without.
 
 pub(crate) mod connections;
 pub(crate) mod parker;
@@ -8,3 +8,5 @@ pub(crate) mod pollers;
 pub(crate) mod pool;
 pub(crate) mod send_buffer;
 pub(crate) mod size;
+#[allow(dead_code, reason = "the drivers come to use it one by one")]
+pub(crate) mod visits;

@@ -12,9 +12,11 @@
 //!   [`WorkerPool::wait`]. [`WorkerPool::try_submit`] bounds the queue, and
 //!   [`WorkerPool::withdraw`] takes a job out of it.
 //!
-//! A request that has to wait calls [`WorkerPool::without_permit`] or
-//! [`WorkerPool::wait_for_client`]: another thread works meanwhile. So the permits bound how much
-//! is worked on at once, and `blocked` bounds the threads beyond them.
+//! A request that has to wait gives its thread back, if its application is a service
+//! ([`Visits`](super::visits::Visits)), and a job goes on with it later. Any other calls
+//! [`WorkerPool::without_permit`] or [`WorkerPool::wait_for_client`]: another thread works
+//! meanwhile. So the permits bound how much is worked on at once, and `blocked` bounds the threads
+//! beyond them.
 //!
 //! A connection that stays claimed needs no event: a job that calls [`Driver::serve`] goes on with
 //! it.
@@ -29,12 +31,13 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::connections::{Claims, ConnectionTable, Entry};
 use super::permits::Permits;
 use super::pollers::{Pollers, TICK_US, Ticks};
 use super::size::{MOST_BLOCKED, PoolSize};
+use super::visits::SuspendedRequests;
 use crate::gateway::{Code, Error, panic};
 use crate::os::{Epoll, Event, Ready, Trigger};
 
@@ -80,10 +83,18 @@ pub(crate) type Job<D> = Box<dyn FnOnce(&mut <D as Driver>::Worker) + Send>;
 
 /// Jobs without a thread, by the order in which they came.
 struct Jobs<D: Driver> {
-    queue: BTreeMap<u64, Job<D>>,
+    queue: BTreeMap<u64, (Job<D>, bool)>,
     next: u64,
+    /// Jobs of the queue that go on with requests which waited.
+    visits: usize,
     /// Jobs that threads have.
     running: usize,
+}
+
+impl<D: Driver> Default for Jobs<D> {
+    fn default() -> Self {
+        Self { queue: BTreeMap::new(), next: 0, visits: 0, running: 0 }
+    }
 }
 
 /// The dimensions of a [`WorkerPool`].
@@ -120,6 +131,8 @@ pub(crate) struct WorkerPool<D: Driver> {
     stop: Event,
     /// Threads that wait for slow readers.
     pub(crate) readers: SlowReaders,
+    /// Requests that wait without a thread.
+    pub(crate) suspended: SuspendedRequests,
     /// The number of permits.
     threads: usize,
     /// The number of seats: the most threads.
@@ -193,12 +206,13 @@ impl<D: Driver> WorkerPool<D> {
             pollers: options.pollers,
             stack_size: options.stack_size,
             ticker: Event::new()?,
-            jobs: Mutex::new(Jobs { queue: BTreeMap::new(), next: 0, running: 0 }),
+            jobs: Mutex::new(Jobs::default()),
             jobs_wait,
             draining: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
             stop,
             readers: SlowReaders::default(),
+            suspended: SuspendedRequests::default(),
             threads,
             seats,
             free_seats: Mutex::new((0..seats).rev().collect()),
@@ -244,10 +258,21 @@ impl<D: Driver> WorkerPool<D> {
 
     /// Queues a job for the next thread. Returns its number.
     pub(crate) fn submit(&self, job: Job<D>) -> u64 {
+        self.queue(job, false)
+    }
+
+    /// Works like [`submit`](Self::submit), for a request that was accepted before: it does not count
+    /// as one that waits for its thread.
+    pub(super) fn submit_visit(&self, job: Job<D>) {
+        self.queue(job, true);
+    }
+
+    fn queue(&self, job: Job<D>, is_visit: bool) -> u64 {
         let mut jobs = self.lock_jobs();
         let number = jobs.next;
         jobs.next += 1;
-        jobs.queue.insert(number, job);
+        jobs.visits += usize::from(is_visit);
+        jobs.queue.insert(number, (job, is_visit));
         drop(jobs);
         self.jobs_wait.ring();
         number
@@ -259,7 +284,8 @@ impl<D: Driver> WorkerPool<D> {
         let queued = {
             let jobs = self.lock_jobs();
             let working = jobs.running.saturating_sub(self.size.waiting());
-            jobs.queue.len() < most.saturating_add(self.threads.saturating_sub(working))
+            jobs.queue.len() - jobs.visits
+                < most.saturating_add(self.threads.saturating_sub(working))
         };
         queued.then(|| self.submit(job))
     }
@@ -360,9 +386,12 @@ impl<D: Driver> WorkerPool<D> {
         self.draining.load(Ordering::Acquire)
     }
 
-    /// Ends all threads, and waits for them for `patience` at most. Returns how many have not
-    /// ended.
+    /// Ends all threads when no request is suspended, and waits for that and for them for `patience`
+    /// at most. Returns how many have not ended.
     pub(crate) fn stop(&self, patience: Duration) -> usize {
+        let begun = Instant::now();
+        self.suspended.wait_until_empty(patience);
+        let patience = patience.saturating_sub(begun.elapsed());
         self.stopping.store(true, Ordering::Release);
         self.stop.ring();
         self.pollers.end();
@@ -453,6 +482,7 @@ impl<D: Driver> WorkerPool<D> {
         let job = {
             let mut jobs = self.lock_jobs();
             let job = jobs.queue.pop_first().map(|(_, job)| job);
+            jobs.visits -= usize::from(matches!(job, Some((_, true))));
             jobs.running += usize::from(job.is_some());
             if !jobs.queue.is_empty() {
                 // One event may stand for several jobs: another thread comes for the rest.
@@ -460,7 +490,7 @@ impl<D: Driver> WorkerPool<D> {
             }
             job
         };
-        if let Some(job) = job {
+        if let Some((job, _)) = job {
             Self::catch(worker, None, job);
             self.lock_jobs().running -= 1;
         }
