@@ -25,7 +25,8 @@ impl Claims {
         if self.events.compare_exchange(1, 0, Ordering::AcqRel, Ordering::Acquire).is_ok() {
             return true;
         }
-        self.events.store(1, Ordering::Release);
+        // A swap, as a store could cover an event that the caller has not seen the cause of.
+        self.events.swap(1, Ordering::AcqRel);
         false
     }
 }
@@ -184,6 +185,37 @@ mod tests {
         assert!(things.get(first).is_none());
         assert_eq!(things.get(second).unwrap().token(), second);
         assert!(things.get(u64::MAX).is_none());
+    }
+
+    #[test]
+    fn no_event_is_lost_and_no_two_work() {
+        const EACH: u64 = 20_000;
+        let claims = Claims::default();
+        let (caused, working) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let seen = AtomicUsize::new(0);
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for _ in 0..EACH {
+                        caused.fetch_add(1, Ordering::Relaxed);
+                        if !claims.claim() {
+                            continue;
+                        }
+                        assert_eq!(working.fetch_add(1, Ordering::Relaxed), 0);
+                        loop {
+                            seen.store(caused.load(Ordering::Relaxed), Ordering::Relaxed);
+                            working.fetch_sub(1, Ordering::Relaxed);
+                            if claims.release() {
+                                break;
+                            }
+                            assert_eq!(working.fetch_add(1, Ordering::Relaxed), 0);
+                        }
+                    }
+                });
+            }
+        });
+        assert_eq!(seen.into_inner(), 4 * EACH as usize);
+        assert!(claims.claim(), "nobody works in the end");
     }
 
     #[test]
