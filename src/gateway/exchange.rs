@@ -87,6 +87,13 @@ pub trait Exchange: Variables {
         false
     }
 
+    /// Tells whether the server can switch this connection to another protocol. A `commit` after a
+    /// `begin` with status 101 does it: from then on the request body is what the client sends, and
+    /// neither body has a frame of HTTP's.
+    fn can_upgrade(&self) -> bool {
+        false
+    }
+
     /// Takes a file as the body.
     ///
     /// # Errors

@@ -19,6 +19,9 @@ pub enum Step {
     Whole(Parts, Bytes),
     /// The head of a response whose body follows, and the length of that body if it is known.
     Head(Parts, Option<u64>),
+    /// The head with status 101. What follows are the bytes of another protocol, in both
+    /// directions.
+    Switch(Parts),
     /// A piece of the body, not empty.
     Data(Bytes),
     /// The end of the body.

@@ -286,6 +286,10 @@ impl Exchange for Memory {
         self.header(b"if-none-match").is_some_and(matches).then_some(StatusCode::NOT_MODIFIED)
     }
 
+    fn can_upgrade(&self) -> bool {
+        !self.client.must_block
+    }
+
     fn file(&self, file: FileBody) -> Result<()> {
         let mut data = Vec::new();
         file.into_reader()?.read_to_end(&mut data)?;

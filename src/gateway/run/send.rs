@@ -1,6 +1,7 @@
 //! The transmission of each kind of body.
 
 use bytes::Bytes;
+use http::header::{CONNECTION, UPGRADE};
 use http::{HeaderMap, StatusCode};
 
 use super::{Response, Sent};
@@ -8,8 +9,10 @@ use crate::gateway::body::{Body, BodyKind, BodyStream, Pace};
 use crate::gateway::code::Code;
 use crate::gateway::error::{Error, ErrorKind, Result};
 use crate::gateway::file::FileBody;
+use crate::gateway::header;
 use crate::gateway::panic;
 use crate::gateway::start_response::Respond;
+use crate::gateway::status::Status;
 
 impl Response<'_> {
     pub(super) fn send(&self, body: Body<'_>) -> Result<Sent> {
@@ -153,6 +156,23 @@ impl Response<'_> {
     ) -> Result<Sent> {
         self.commit_empty(length)?;
         self.finish(trailers)
+    }
+
+    /// Sends the head that switches the connection to another protocol.
+    pub(super) fn switch(&self, headers: &HeaderMap) {
+        self.exchange.begin(Status::SWITCHING_PROTOCOLS);
+        for (name, value) in headers {
+            let of_switch = name == CONNECTION || name == UPGRADE;
+            let name = name.as_str().as_bytes();
+            let of_message = header::is_content_length(name) || header::is_hop_by_hop(name);
+            if of_switch || !of_message {
+                self.exchange.put_header(name, value.as_bytes());
+            }
+        }
+        self.state.started.set(Some((StatusCode::SWITCHING_PROTOCOLS, true)));
+        self.state.committed.set(true);
+        self.state.pending.set(true);
+        self.exchange.commit(None);
     }
 
     /// Sends what is there, the head among it, before a wait for more of a stream.

@@ -211,6 +211,10 @@ impl Visit<'_> {
                 response.close(slot.take());
                 response.send_head(known).map(Some)
             }
+            Step::Switch(head) => {
+                response.switch(&head.headers);
+                Ok(None)
+            }
             Step::Data(data) => response.put(data, *length).map(|()| None),
             Step::End(mut trailers) => {
                 if let Some(trailers) = &mut trailers {

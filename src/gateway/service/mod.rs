@@ -44,6 +44,7 @@ mod target;
 mod task;
 #[cfg(test)]
 mod tests;
+mod upgrade;
 
 use http::{Request, Response};
 use http_body::Body as HttpBody;
@@ -53,6 +54,7 @@ use tower_service::Service;
 
 use self::on_thread::TaskOnThread;
 use self::task::ServiceTask;
+use self::upgrade::Tunnel;
 use super::application::Application;
 use super::body::Body;
 use super::environ::Environ;
@@ -112,12 +114,13 @@ where
         mut environ: Environ<'x>,
         start_response: StartResponse<'x>,
     ) -> Result<Body<'x>> {
-        let task = self.begin(&mut environ)?;
+        let task = self.begin(&mut environ, false)?;
         TaskOnThread::new(task, environ).respond(start_response)
     }
 
     fn task(&self, environ: &mut Environ<'_>) -> Option<Result<BoxTask>> {
-        Some(self.begin(environ))
+        let can_upgrade = environ.exchange().can_upgrade();
+        Some(self.begin(environ, can_upgrade))
     }
 }
 
@@ -129,11 +132,17 @@ where
     B: HttpBody + Send + 'static,
     B::Error: Into<BoxError>,
 {
-    fn begin(&self, environ: &mut Environ<'_>) -> Result<BoxTask> {
+    fn begin(&self, environ: &mut Environ<'_>, can_upgrade: bool) -> Result<BoxTask> {
         runtime::check_thread();
-        let runtime = self.runtime.get_or_try_init(runtime::handle)?;
+        let runtime = self.runtime.get_or_try_init(runtime::handle)?.clone();
         let (body, feed) = body::body(environ.input().length());
-        let request = request::request(environ, body)?;
-        Ok(Box::pin(ServiceTask::new(self.service.clone(), request, runtime.clone(), feed)))
+        let mut request = request::request(environ, body)?;
+        let mut tunnel = None;
+        if can_upgrade && upgrade::is_asked_for(&request) {
+            let (on_upgrade, made) = Tunnel::new()?;
+            request.extensions_mut().insert(on_upgrade);
+            tunnel = Some(Box::new(made));
+        }
+        Ok(Box::pin(ServiceTask::new(self.service.clone(), request, runtime, feed, tunnel)))
     }
 }

@@ -36,7 +36,9 @@ impl<'x> TaskOnThread<'x> {
         let (head, whole, length) = match self.next(&mut || Ok(()))? {
             Step::Whole(head, data) => (head, Some(data), None),
             Step::Head(head, length) => (head, None, length),
-            Step::Data(_) | Step::End(_) => return Err(Error::new("a service's head comes first")),
+            Step::Switch(_) | Step::Data(_) | Step::End(_) => {
+                return Err(Error::new("a service's head comes first"));
+            }
         };
         let mut headers = head.headers;
         connection_fields::drop(&mut headers, self.exchange);
@@ -65,7 +67,9 @@ impl BodyStream for TaskOnThread<'_> {
                 self.trailers = trailers;
                 Ok(None)
             }
-            Step::Whole(..) | Step::Head(..) => Err(Error::new("a service has one head")),
+            Step::Whole(..) | Step::Head(..) | Step::Switch(_) => {
+                Err(Error::new("a service has one head"))
+            }
         }
     }
 

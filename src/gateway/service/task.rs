@@ -5,7 +5,7 @@ use std::task::{Context, Poll, Waker, ready};
 
 use bytes::{Buf, Bytes};
 use http::response::Parts;
-use http::{Request, Response};
+use http::{Request, Response, StatusCode};
 use http_body::{Body as HttpBody, Frame};
 use pin_project_lite::pin_project;
 use tokio::runtime::Handle;
@@ -13,7 +13,8 @@ use tower_service::Service;
 
 use super::BoxError;
 use super::body::{Fed, Feed, RequestBody};
-use crate::gateway::error::{Error, Result};
+use super::upgrade::Tunnel;
+use crate::gateway::error::{Error, ErrorKind, Result};
 use crate::gateway::input::Input;
 use crate::gateway::status::IntoStatus;
 use crate::gateway::task::{ResponseTask, Step};
@@ -25,8 +26,10 @@ pin_project! {
         state: State<S, F, B>,
         runtime: Handle,
         feed: Option<Feed>,
+        tunnel: Option<Box<Tunnel>>,
         wants_input: bool,
         is_head: bool,
+        is_switched: bool,
     }
 
     // Values of the service may need the runtime in their drop: a pooled connection, for example.
@@ -68,10 +71,12 @@ where
         request: Request<RequestBody>,
         runtime: Handle,
         feed: Option<Feed>,
+        tunnel: Option<Box<Tunnel>>,
     ) -> Self {
         let is_head = *request.method() == http::Method::HEAD;
         let state = State::Start { service, request: Some(request) };
-        Self { state, runtime, feed, wants_input: false, is_head }
+        let (wants_input, is_switched) = (false, false);
+        Self { state, runtime, feed, tunnel, wants_input, is_head, is_switched }
     }
 }
 
@@ -90,8 +95,21 @@ where
     ) -> Poll<Result<Step>> {
         let mut this = self.project();
         let _context = this.runtime.enter();
+        if *this.is_switched
+            && let Some(tunnel) = this.tunnel
+        {
+            return tunnel.poll(context, input, this.wants_input);
+        }
         loop {
             if let Poll::Ready(step) = this.state.as_mut().poll(context, *this.is_head) {
+                let is_switch = matches!(&step, Ok(Step::Switch(_)));
+                if is_switch && this.tunnel.is_none() {
+                    return Poll::Ready(Err(Error::of(
+                        ErrorKind::InvalidStatus,
+                        "status 101: the client asked for no upgrade that this server can do",
+                    )));
+                }
+                *this.is_switched = is_switch;
                 return Poll::Ready(step);
             }
             let fed = this
@@ -148,6 +166,10 @@ where
                 StateProjection::Call { future } => {
                     let response = ready!(future.poll(context)).map_err(Error::from_source)?;
                     let (parts, body) = response.into_parts();
+                    if parts.status == StatusCode::SWITCHING_PROTOCOLS {
+                        self.set(Self::Over);
+                        return Poll::Ready(Ok(Step::Switch(parts)));
+                    }
                     if body.is_end_stream() {
                         self.set(Self::Over);
                         return Poll::Ready(Ok(Step::Whole(parts, Bytes::new())));

@@ -25,6 +25,7 @@ macro_rules! both_ways {
 mod axum;
 mod bodies;
 mod request;
+mod upgrade;
 mod waiting;
 
 use std::future::Future;
