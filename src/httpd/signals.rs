@@ -15,6 +15,7 @@ pub(crate) fn end_process_with(status: i32) -> ! {
 
 /// Blocks every signal in the calling thread, and in those that it starts from here on; but for
 /// those that say that the thread itself has gone wrong: they end the process, whoever sends them.
+#[cfg(feature = "tower")]
 pub(crate) fn block_all() {
     mask(libc::SIG_BLOCK, &all());
 }
