@@ -12,5 +12,6 @@ mod layouts;
 mod machine;
 mod made;
 mod names;
+mod questions;
 mod system;
 mod templates;
