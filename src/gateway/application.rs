@@ -37,9 +37,20 @@ pub trait Application: Send + Sync + 'static {
     fn call<'x>(&self, environ: Environ<'x>, start_response: StartResponse<'x>)
     -> Result<Body<'x>>;
 
-    /// Returns the response as a task that needs no thread while it waits, if it is one: that of a
-    /// [service](super::service()). Middleware that is no tower layer has none, so a service below
-    /// it waits on a thread.
+    /// Returns the application that this one hands a request on to unchanged, if it does.
+    ///
+    /// An application that only chooses among others should have this method, and `call` must
+    /// choose the same. A server that can suspend a request asks it, so that a
+    /// [service](super::service()) among them waits without a thread. It may change `environ` as
+    /// `call` does, for the application that it returns.
+    ///
+    /// Default: `None`, and a service that `call` hands on to waits on the request's thread.
+    fn delegate(&self, environ: &mut Environ<'_>) -> Option<&dyn Application> {
+        let _ = environ;
+        None
+    }
+
+    /// Returns the response as a task, if the application is a [service](super::service()).
     #[doc(hidden)]
     fn task(&self, environ: &mut Environ<'_>) -> Option<Result<BoxTask>> {
         let _ = environ;
@@ -67,6 +78,10 @@ impl Application for Arc<dyn Application> {
         start_response: StartResponse<'x>,
     ) -> Result<Body<'x>> {
         (**self).call(environ, start_response)
+    }
+
+    fn delegate(&self, environ: &mut Environ<'_>) -> Option<&dyn Application> {
+        (**self).delegate(environ)
     }
 
     fn task(&self, environ: &mut Environ<'_>) -> Option<Result<BoxTask>> {

@@ -76,6 +76,10 @@ pub(crate) fn start(
     let result = panic::catch(|| {
         let state = &visit.response.state;
         let mut environ = Environ::new(exchange, Input::new(&mut *input, &state.input_failed));
+        let mut application = application;
+        while let Some(chosen) = application.delegate(&mut environ) {
+            application = chosen;
+        }
         let Some(begun) = application.task(&mut environ) else {
             let body = application.call(environ, StartResponse::new(&visit.response))?;
             return visit.response.send(body).map(Pause::Over);

@@ -16,6 +16,7 @@ mod query;
 mod service;
 mod upload;
 mod wait;
+mod websocket;
 
 use std::fmt;
 
@@ -31,6 +32,7 @@ pub struct Probe {
     options: Options,
     wait: Box<dyn Application>,
     events: Box<dyn Application>,
+    websocket: Box<dyn Application>,
 }
 
 impl Probe {
@@ -39,8 +41,9 @@ impl Probe {
     pub fn new(options: Options) -> Self {
         Self {
             options,
-            wait: Box::new(service::application(wait::wait)),
-            events: Box::new(service::application(wait::events)),
+            wait: Box::new(service::of_query(wait::wait)),
+            events: Box::new(service::of_query(wait::events)),
+            websocket: Box::new(service::application(websocket::echo)),
         }
     }
 
@@ -70,6 +73,13 @@ impl Application for Probe {
                 text(&start_response, status, format!("{reason}\n"))
             }
             Err(Refusal::Error(error)) => Err(error),
+        }
+    }
+
+    fn delegate(&self, environ: &mut Environ<'_>) -> Option<&dyn Application> {
+        match paths::find(environ.path_info())?.handler {
+            Handler::Function(_) => None,
+            Handler::Service(service) => Some(service(self)),
         }
     }
 }

@@ -155,6 +155,12 @@ pub(crate) static GROUPS: &[Group] = &[
                 "Server-sent events, one a second, until you leave",
                 |probe| &*probe.events,
             ),
+            service(
+                "/ws",
+                Try::Curl("--include --header 'Connection: Upgrade' --header 'Upgrade: websocket'"),
+                "A WebSocket that echoes each message",
+                |probe| &*probe.websocket,
+            ),
             path("/log", Try::Link("?level=warn"), "A line in the error log", log::log),
         ],
     },

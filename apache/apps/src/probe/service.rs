@@ -21,10 +21,21 @@ pub(super) type Content = Pin<Box<dyn http_body::Body<Data = Bytes, Error = Infa
 /// The response of an asynchronous function.
 pub(super) type Answer = Result<Response<Content>, Refusal>;
 
-/// The application that answers what `answer` makes of the query.
-pub(super) fn application<F, R>(answer: F) -> impl Application
+/// Makes the application that answers what `answer` makes of the query.
+pub(super) fn of_query<F, R>(answer: F) -> impl Application
 where
     F: Fn(Vec<u8>) -> R + Clone + Send + Sync + 'static,
+    R: Future<Output = Answer> + Send + 'static,
+{
+    application(move |request: Request<RequestBody>| {
+        answer(request.uri().query().unwrap_or_default().as_bytes().to_vec())
+    })
+}
+
+/// Makes the application that answers what `answer` makes of the request.
+pub(super) fn application<F, R>(answer: F) -> impl Application
+where
+    F: Fn(Request<RequestBody>) -> R + Clone + Send + Sync + 'static,
     R: Future<Output = Answer> + Send + 'static,
 {
     service(Function(answer))
@@ -53,7 +64,7 @@ struct Function<F>(F);
 
 impl<F, R> Service<Request<RequestBody>> for Function<F>
 where
-    F: Fn(Vec<u8>) -> R,
+    F: Fn(Request<RequestBody>) -> R,
     R: Future<Output = Answer> + Send + 'static,
 {
     type Response = Response<Content>;
@@ -65,8 +76,7 @@ where
     }
 
     fn call(&mut self, request: Request<RequestBody>) -> Self::Future {
-        let query = request.uri().query().unwrap_or_default().as_bytes().to_vec();
-        let answer = (self.0)(query);
+        let answer = (self.0)(request);
         Box::pin(async {
             match answer.await {
                 Ok(response) => Ok(response),

@@ -8,9 +8,9 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::{Answer, app};
-use crate::gateway::ErrorKind;
 use crate::gateway::memory::TestRequest;
 use crate::gateway::service::RequestBody;
+use crate::gateway::{Application, Body, Environ, ErrorKind, Result, StartResponse};
 
 /// Switches to a protocol in which each byte is answered by itself in upper case. A `.` ends it.
 async fn shout(mut request: Request<RequestBody>) -> Answer<Full<Bytes>> {
@@ -92,4 +92,29 @@ fn a_switch_that_nobody_asked_for_is_an_error() {
 fn a_client_that_leaves_ends_it() {
     let response = asking().chunk("a").leaves_at_wait().call(&app(shout));
     assert_eq!(response.error().expect("an error").kind(), ErrorKind::ClientGone);
+}
+
+/// Chooses the service below its first path segment.
+struct Mounted<A>(A);
+
+impl<A: Application> Application for Mounted<A> {
+    fn call<'x>(&self, _: Environ<'x>, start_response: StartResponse<'x>) -> Result<Body<'x>> {
+        start_response.start(StatusCode::NOT_FOUND, [("X-Path", "none")])?;
+        Ok(Body::empty())
+    }
+
+    fn delegate(&self, environ: &mut Environ<'_>) -> Option<&dyn Application> {
+        (environ.shift_path_info()? == b"shout").then_some(&self.0)
+    }
+}
+
+#[test]
+fn a_service_that_was_chosen_is_a_task_too() {
+    let app = Mounted(Mounted(app(shout)));
+    let request = |path| {
+        let request = TestRequest::get(path).length(Some(0)).header("Connection", "upgrade");
+        request.header("Upgrade", "shout").chunk("a.").call(&app)
+    };
+    assert_eq!(request("/shout/shout/").text(), "A");
+    assert_eq!(request("/shout/other").status(), StatusCode::NOT_FOUND);
 }
