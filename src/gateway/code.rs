@@ -178,9 +178,10 @@ codes! {
         "Raise `threads` or `processes` (for a program `--threads` or `--workers`), or find out why \
          requests hang.";
     RequestTimeout = 27, Some(Level::Error), "the request took too long":
-        "The application worked on the request for longer than `request-timeout`.";
-        "Limit how long the application waits for other services, or raise `request-timeout`. \
-         mod_status and `cargo httpd groups` show the request of each thread.";
+        "The application worked on the request for longer than `request-timeout` \
+         (`--request-timeout` of a program).";
+        "Limit how long the application waits for other services, or raise the limit. \
+         mod_status and `cargo httpd groups` show the request of each thread of a process group.";
     BridgeRefused = 28, Some(Level::Error), "the bridge refused a message":
         "A message between the httpd child and the daemon process violates the rules of the \
          bridge ([bridge.md](bridge.md)).";

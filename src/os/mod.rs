@@ -35,7 +35,7 @@ pub(crate) use self::shared::{wait_while, wake_all};
 pub(crate) use self::socket::receive_with_descriptor;
 pub use self::socket::{PeerCredentials, peer};
 pub(crate) use self::socket::{
-    Polled, accept, has_hung_up, is_unix, look, peer_ip, peer_name, poll, poll_open, receive,
-    reset_on_close, send, send_vectored, send_with_descriptor, set_buffers, set_nodelay,
+    Polled, abort, accept, has_hung_up, is_unix, look, peer_ip, peer_name, poll, poll_open,
+    receive, reset_on_close, send, send_vectored, send_with_descriptor, set_buffers, set_nodelay,
     set_nonblocking, shutdown, shutdown_write,
 };

@@ -2,13 +2,13 @@
 
 use std::fmt;
 use std::io::{self, IoSlice};
-use std::mem::MaybeUninit;
+use std::mem::{ManuallyDrop, MaybeUninit};
 use std::net::{IpAddr, SocketAddr};
-use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags};
-use rustix::io::Errno;
+use rustix::io::{DupFlags, Errno};
 use rustix::net::{
     AddressFamily, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, Shutdown,
     SocketFlags, sockopt,
@@ -273,6 +273,25 @@ pub(crate) fn shutdown_write(socket: impl AsFd) {
 /// Unix socket knows no such thing.
 pub(crate) fn reset_on_close(socket: impl AsFd) {
     let _ = sockopt::set_socket_linger(socket, Some(Duration::ZERO));
+}
+
+/// Breaks a connection off so that its other end sees that something went wrong, while other threads
+/// have the descriptor. Afterwards that is a socket without a peer. The other end of a Unix socket
+/// sees a reset only if something of what it sent is unread.
+pub(crate) fn abort(socket: impl AsFd) {
+    let socket = socket.as_fd();
+    if sockopt::socket_domain(socket) != Ok(AddressFamily::UNIX) {
+        // Ends the connection with a reset, whoever has it.
+        let _ = rustix::net::connect_unspec(socket);
+        return;
+    }
+    // Threads that wait for input come back, and have the socket no more.
+    let _ = rustix::net::shutdown(socket, Shutdown::Read);
+    let Ok((dead, _)) = std::os::unix::net::UnixStream::pair() else { return };
+    // SAFETY: the descriptor is borrowed, so that it stays open during the call. ManuallyDrop leaves
+    // the closing to its owner, for whom it is a socket as before.
+    let mut own = ManuallyDrop::new(unsafe { OwnedFd::from_raw_fd(socket.as_raw_fd()) });
+    let _ = rustix::io::dup3(dead, &mut own, DupFlags::CLOEXEC);
 }
 
 /// Sends small pieces at once (TCP_NODELAY). What a listening TCP socket is told holds for its

@@ -37,7 +37,7 @@ pub use options::{GroupOptions, OPTIONS, OptionDoc};
 pub use policy::{Activation, LockedGroup};
 pub use process_score::{ProcessScore, ProcessState};
 pub use reason::Reason;
-pub(crate) use recycle::{MEASURE_US, ProcessUsage, Recycle};
+pub(crate) use recycle::{CUT_GRACE_US, MEASURE_US, ProcessUsage, Recycle, overdue_text};
 pub use scale::Scaled;
 pub use scoreboard::{DeadProcess, Lease, ProcessChoice, Scoreboard, TicketLocation, TriedSlots};
 pub use snapshot::{Counts, GroupSnapshot, RequestSnapshot, SlotSnapshot};

@@ -9,6 +9,15 @@ use super::reason::Reason;
 /// The interval between measurements of memory and CPU time, where they are limited.
 pub(crate) const MEASURE_US: u64 = 1_000_000;
 
+/// The time that a request which waited when it was broken off has to come to its end.
+pub(crate) const CUT_GRACE_US: u64 = 1_000_000;
+
+/// Returns the text about a request that was broken off because of `option`.
+#[must_use]
+pub(crate) fn overdue_text(took: &str, option: &str) -> String {
+    format!("the request took {took} ({option}), and was broken off")
+}
+
 /// The limits of one process, with its jitter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Recycle {

@@ -39,7 +39,7 @@ pub(super) fn time_within(text: &str, least: Duration, most: Duration) -> Result
 }
 
 /// Reads a time, where 0 says that there is no such limit.
-pub(super) fn time_or_off(text: &str) -> Result<Option<Duration>, String> {
+pub(crate) fn time_or_off(text: &str) -> Result<Option<Duration>, String> {
     Ok(Some(duration(text)?).filter(|time| !time.is_zero()))
 }
 

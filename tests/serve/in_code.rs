@@ -137,3 +137,26 @@ fn a_runtime_may_start_it() {
         tokio::task::spawn_blocking(move || server.wait()).await.unwrap().unwrap();
     });
 }
+
+/// Nothing replaces this process: a request that hangs keeps its thread, and the others are served.
+#[test]
+fn a_request_that_takes_too_long_ends_nothing_else() {
+    let (release, hold) = mpsc::channel::<()>();
+    let hold = Arc::new(std::sync::Mutex::new(hold));
+    let stuck = app_fn(move |_, start_response| {
+        let _ = hold.lock().unwrap().recv_timeout(PATIENCE);
+        start_response.start(200, [("Content-Type", "text/plain")])?;
+        Ok(Body::empty())
+    });
+    let server = gateway().application("stuck", Factory::of(stuck)).mount("/stuck", "stuck");
+    let server = server.listen("scgi", "127.0.0.1:0").set("request-timeout", "200ms");
+    let server = server.set("log-level", "error").start().unwrap();
+    let address = &server.addresses()[0];
+    assert_eq!(crate::client::get(address, "/stuck").unwrap().status, 504);
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_millis(1500) {
+        assert_eq!(crate::client::get(address, "/").unwrap().body, "plain");
+    }
+    release.send(()).unwrap();
+    shut_down(server);
+}

@@ -24,7 +24,7 @@ pub(crate) enum Protocol {
 use Protocol::{Cgi, FastCgi, Http1, Http2, Scgi, Uwsgi};
 
 const ALL: &[Protocol] = &[FastCgi, Scgi, Uwsgi, Http1, Http2, Cgi];
-const LISTENING: &[Protocol] = &[FastCgi, Scgi, Uwsgi, Http1, Http2];
+pub(crate) const LISTENING: &[Protocol] = &[FastCgi, Scgi, Uwsgi, Http1, Http2];
 const STREAM: &[Protocol] = &[FastCgi, Scgi, Uwsgi];
 pub(crate) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const SETTINGS: &[u8] = &[0, 0, 0, 4, 0, 0, 0, 0, 0];
@@ -47,6 +47,8 @@ pub(crate) enum Sent {
     Whole,
     /// A whole request for a large response, which is not read.
     Unread,
+    /// A whole request for an application that takes two seconds.
+    Slow,
 }
 
 /// An option with its value, the bytes that the client sends, the line that is logged and the status
@@ -76,6 +78,7 @@ const ROWS: &[Row] = &[
     // SCGI and uwsgi have one request a connection.
     row(("--keep-alive", "400ms"), Sent::Whole, ("RUST0053", ""), &[FastCgi, Http1, Http2]),
     row(("--send-timeout", "400ms"), Sent::Unread, ("RUST0056", ""), LISTENING),
+    row(("--request-timeout", "300ms"), Sent::Slow, ("RUST0027", "504"), LISTENING),
     row(("--max-body", "2"), Sent::Body, ("RUST0004", "413"), ALL),
     // HTTP/2 does not tell the length here.
     row(("--max-body", "2"), Sent::BodyUnread, ("RUST0004", "413"), &[FastCgi, Scgi, Uwsgi, Http1]),
@@ -105,6 +108,7 @@ impl Protocol {
             }
             Sent::HalfAHead => self.request("/echo", sent)[..10].to_vec(),
             Sent::Unread => self.request("/huge", sent),
+            Sent::Slow => self.request("/doze", sent),
             Sent::BodyUnread => self.request("/away", Sent::Body),
             _ => self.request("/echo", sent),
         }
@@ -203,7 +207,7 @@ impl Protocol {
     }
 
     /// Returns an answer's status as it stands in the answer.
-    fn status(self, status: &str) -> Vec<u8> {
+    pub(crate) fn status(self, status: &str) -> Vec<u8> {
         match self {
             Cgi | FastCgi | Scgi => return format!("Status: {status} ").into(),
             Uwsgi | Http1 => return format!("HTTP/1.1 {status} ").into(),
@@ -240,7 +244,7 @@ impl Protocol {
         (program, Client::Listening(client))
     }
 
-    fn connect(self, program: &Program) -> TcpStream {
+    pub(crate) fn connect(self, program: &Program) -> TcpStream {
         let client = TcpStream::connect(program.address(self.option())).unwrap();
         client.set_read_timeout(Some(PATIENCE)).unwrap();
         client
@@ -254,7 +258,7 @@ enum Client {
 }
 
 /// Reads until `bytes` has `needle`.
-fn read_until(client: &mut TcpStream, bytes: &mut Vec<u8>, needle: &[u8]) {
+pub(crate) fn read_until(client: &mut TcpStream, bytes: &mut Vec<u8>, needle: &[u8]) {
     let mut piece = [0; 1024];
     while !bytes.windows(needle.len()).any(|window| window == needle) {
         let read = client.read(&mut piece).expect("an answer");
@@ -265,7 +269,7 @@ fn read_until(client: &mut TcpStream, bytes: &mut Vec<u8>, needle: &[u8]) {
 }
 
 /// Runs `check` for all protocols at once.
-fn each(protocols: &[Protocol], check: impl Fn(Protocol) + Sync) {
+pub(crate) fn each(protocols: &[Protocol], check: impl Fn(Protocol) + Sync) {
     std::thread::scope(|scope| {
         for &protocol in protocols {
             let check = &check;
@@ -297,12 +301,12 @@ fn every_option_holds_for_every_protocol() {
             };
             let mut bytes = Vec::new();
             // FastCGI hands an application's lines to the web server, by STDERR, before the answer.
-            if protocol == FastCgi && row.line == "RUST0004" {
+            let is_of_request = ["RUST0004", "RUST0027"].contains(&row.line);
+            if protocol == FastCgi && is_of_request {
                 read_until(&mut client, &mut bytes, row.line.as_bytes());
             } else if !row.line.is_empty() {
                 let line = program.wait_for(row.line);
-                let has_option =
-                    row.line == "RUST0004" || line.contains(&format!("({}", row.option));
+                let has_option = is_of_request || line.contains(&format!("({}", row.option));
                 assert!(has_option, "{case}: {line}");
             }
             if row.status.is_empty() {

@@ -56,12 +56,22 @@ impl mod_rust::Application for Stage {
     }
 }
 
+/// The time that some requests take.
+const NAP: std::time::Duration = std::time::Duration::from_secs(2);
+
 /// Notes beside `file` that a request begins or ends.
 fn trace(file: Option<&Path>, event: &str) {
     if let Some(file) = file {
         let path = file.with_extension("trace");
         let opened = std::fs::OpenOptions::new().create(true).append(true).open(path);
         opened.and_then(|mut file| file.write_all(event.as_bytes())).expect("a file");
+    }
+}
+
+/// Waits until there is no such file.
+fn hold(file: Option<&Path>) {
+    while file.is_some_and(Path::exists) {
+        std::thread::sleep(std::time::Duration::from_millis(5));
     }
 }
 
@@ -116,11 +126,23 @@ fn stage<'x>(
         }
         b"/wait" => {
             trace(held_by, "+");
-            while held_by.is_some_and(Path::exists) {
-                std::thread::sleep(std::time::Duration::from_millis(5));
-            }
+            hold(held_by);
             trace(held_by, "-");
             text(start_response, b"waited".to_vec())
+        }
+        // Takes two seconds to answer.
+        b"/doze" => {
+            std::thread::sleep(NAP);
+            text(start_response, b"awake".to_vec())
+        }
+        // `/wait` within the response.
+        b"/nods" => {
+            let mut writer = start_response.start(200, [("Content-Type", "text/plain")])?;
+            writer.write_all(b"some")?;
+            writer.flush()?;
+            hold(held_by);
+            writer.write_all(b" more")?;
+            Ok(Body::empty())
         }
         b"/away" => {
             start_response.start(302, [("Location", "http://elsewhere.example/")])?;
@@ -160,6 +182,11 @@ fn stage<'x>(
 fn main() -> ExitCode {
     Gateway::new("stage", "1.0")
         .application("stage", Factory::with_options(build))
+        .application(
+            "rest",
+            Factory::service(axum::Router::new().fallback(std::future::pending::<String>)),
+        )
+        .mount("/rest", "rest")
         .mount("/", "stage")
         .main()
 }

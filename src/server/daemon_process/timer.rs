@@ -15,14 +15,11 @@ use super::watch::{Watch, WatchEvents};
 use crate::gateway::{Code, ErrorKind};
 use crate::os::{self, monotonic_us};
 use crate::process_group::{
-    Drain, DrainAction, MEASURE_US, ProcessScore, ProcessState, ProcessUsage, Reason, Scaled,
-    Unsent, WorkerScore, earliest,
+    CUT_GRACE_US, Drain, DrainAction, MEASURE_US, ProcessScore, ProcessState, ProcessUsage, Reason,
+    Scaled, Unsent, WorkerScore, earliest, overdue_text,
 };
 use crate::protocol::bridge::{FrameLimits, Timing, put_failed};
 use crate::server::workers::pollers::Ticks;
-
-/// The time that a request which waited when it was broken off has to come to its end.
-const CUT_GRACE_US: u64 = 1_000_000;
 
 /// The interval at which a process at rest looks at its load.
 const REST_US: u64 = 60_000_000;
@@ -319,10 +316,7 @@ impl Timer {
                 continue;
             }
             let took_us = now_us.saturating_sub(job.started_us);
-            let why = format!(
-                "the request took {} s (request-timeout), and was broken off",
-                took_us / 1_000_000
-            );
+            let why = overdue_text(&format!("{} s", took_us / 1_000_000), "request-timeout");
             let mut frame = Vec::new();
             let timing = Timing { application_us: took_us, ..Timing::default() };
             let (kind, limits) = (ErrorKind::RequestTimeout, FrameLimits::default());

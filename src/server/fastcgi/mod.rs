@@ -22,6 +22,7 @@
 //! requests of a connection.
 #![cfg(target_os = "linux")]
 
+mod breaking;
 mod connection;
 mod input;
 mod multiplexer;
@@ -29,6 +30,7 @@ mod piece;
 mod records;
 mod request;
 mod response;
+mod stderr;
 #[cfg(test)]
 mod tests;
 mod thread_state;

@@ -5,10 +5,12 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
 use super::piece::RecordPiece;
+use crate::os::monotonic_us;
 use crate::protocol::fastcgi::{ParamsReader, RequestFlow, Role};
 use crate::protocol::params::Params;
 use crate::server::site::{HeadBudget, HeadShare};
 use crate::server::stream::{Due, StreamConnection, StreamProcess, us};
+use crate::server::workers::connections::Entry as _;
 
 /// The most input that is kept for a request which does not read, in bytes.
 pub(super) const QUEUE: usize = 256 * 1024;
@@ -96,6 +98,39 @@ pub(super) struct InputQueue {
 /// Returns the requests of a connection.
 pub(super) fn multiplexer(connection: &StreamConnection) -> &Multiplexer {
     connection.state()
+}
+
+/// Takes a request off its connection. Returns whether that is to be closed now, or `None` if the
+/// request was off already.
+pub(super) fn take_off(
+    process: &StreamProcess,
+    connection: &Arc<StreamConnection>,
+    (id, channel, keep_conn): (u16, &Arc<Channel>, bool),
+) -> Option<bool> {
+    let mut table = multiplexer(connection).table();
+    let own = |entry: &RequestEntry| entry.id == id && Arc::ptr_eq(&entry.channel, channel);
+    let at = table.requests.iter().position(own)?;
+    table.requests.swap_remove(at);
+    process.requests.fetch_sub(1, Ordering::Relaxed);
+    table.served = true;
+    table.close |= !keep_conn;
+    table.set_due(process, connection, false, monotonic_us());
+    let closes = (table.close || process.closes_kept()) && table.requests.is_empty();
+    table.close |= closes;
+    // Unread input may have been in the way.
+    let stalled = std::mem::take(&mut table.stalled);
+    drop(table);
+    if stalled && !closes && connection.claim() {
+        process.resume(connection);
+    }
+    Some(closes)
+}
+
+/// Whether other requests are on the connection, which is then closed behind them.
+pub(super) fn leaves_others(connection: &StreamConnection) -> bool {
+    let mut table = multiplexer(connection).table();
+    table.close = true;
+    !table.requests.is_empty()
 }
 
 impl Multiplexer {

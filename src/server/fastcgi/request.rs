@@ -6,12 +6,13 @@ use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::breaking::SPOIL;
 use super::input::{FastCgiInput, InputMode};
-use super::multiplexer::{CompleteHead, multiplexer};
+use super::multiplexer::{CompleteHead, leaves_others, multiplexer, take_off};
 use super::piece::{Inbound, RecordPiece};
 use super::response::FastCgiResponse;
 use super::thread_state::ThreadState;
-use crate::os::{self, monotonic_us};
+use crate::os;
 use crate::protocol::fastcgi::{ProtocolStatus, RecordKind, put_end, put_stream_end};
 use crate::server::site::{self, ResponseEnd};
 use crate::server::stream::{Framing, SendOutcome, StreamConnection, StreamWorker, Then};
@@ -51,6 +52,7 @@ pub(super) fn run(
         inbound: &inbound,
         channel: &request.channel,
         id: request.id,
+        keep_conn: request.keep_conn,
         output: RefCell::new(output),
         broken: Cell::new(false),
     };
@@ -78,8 +80,24 @@ pub(super) fn run(
         matches!(mode, InputMode::Whole | InputMode::Over) || request.channel.queue().over;
     drop(input);
 
+    if inbound.is_cut() {
+        // Its client has an answer, or a broken response.
+        inbound.unmute();
+        let left = match mode {
+            InputMode::Claimed if inbound.has_ended() => {
+                process.forget(connection);
+                Left::Alone
+            }
+            InputMode::Claimed => Left::Claimed(piece, inbound.is_full()),
+            _ => Left::Alone,
+        };
+        return_room(ahead, inbound, state, *request);
+        return left;
+    }
     // In this order: the web server may use the id again as soon as it has the END_REQUEST.
-    let closes = take_off(&inbound, &request);
+    multiplexer(connection).ending.fetch_add(1, Ordering::AcqRel);
+    let taken = (request.id, &request.channel, request.keep_conn);
+    let closes = take_off(process, connection, taken).unwrap_or(true);
     let claimed = |unread| match mode {
         InputMode::Claimed if unread => Left::Claimed(piece, inbound.is_full()),
         _ => Left::Alone,
@@ -182,31 +200,9 @@ impl FastCgiResponse<'_, '_> {
     ///
     /// Returns whether that waits for room. The connection is reset behind it then.
     fn spoil(&self) -> bool {
-        self.output.borrow_mut().record(|into| into.extend_from_slice(&[0; 8]));
+        self.output.borrow_mut().record(|into| into.extend_from_slice(&SPOIL));
         matches!(self.send(Some(Then::Reset)), Ok(SendOutcome::Parked))
     }
-}
-
-/// Takes the request off its connection; whether that is to be closed now.
-fn take_off(inbound: &Inbound<'_>, request: &CompleteHead) -> bool {
-    let (process, connection) = (inbound.process, inbound.connection);
-    multiplexer(connection).ending.fetch_add(1, Ordering::AcqRel);
-    let mut table = multiplexer(connection).table();
-    let Some(at) = table.position(request.id) else { return true };
-    table.requests.swap_remove(at);
-    process.requests.fetch_sub(1, Ordering::Relaxed);
-    table.served = true;
-    table.close |= !request.keep_conn;
-    table.set_due(process, connection, false, monotonic_us());
-    let closes = (table.close || process.closes_kept()) && table.requests.is_empty();
-    table.close |= closes;
-    // Unread input may have been in the way.
-    let stalled = std::mem::take(&mut table.stalled);
-    drop(table);
-    if stalled && !closes && connection.claim() {
-        process.resume(connection);
-    }
-    closes
 }
 
 /// Waits until the ends of other responses are sent, before the connection is broken off.
@@ -221,11 +217,4 @@ fn wait_for_ends(inbound: &Inbound<'_>) {
             }
         });
     }
-}
-
-/// Whether other requests are on the connection, which is then closed behind them.
-fn leaves_others(connection: &StreamConnection) -> bool {
-    let mut table = multiplexer(connection).table();
-    table.close = true;
-    !table.requests.is_empty()
 }

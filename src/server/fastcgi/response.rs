@@ -7,25 +7,22 @@ use std::task::Waker;
 use bytes::Bytes;
 use http::HeaderMap;
 
+use super::breaking::FastCgiBreaker;
 use super::multiplexer::Channel;
 use super::piece::Inbound;
-use crate::gateway::escape::push_escaped;
+use super::stderr::stderr;
 use crate::gateway::{Interest, Level, Result, Woken};
-use crate::protocol::fastcgi::{RecordKind, put_stream};
-use crate::server::site::{FinalHead, Sink};
+use crate::server::site::{Breaker, FinalHead, Sink};
 use crate::server::stream::{
     self, Framing, Output, SendOutcome, StreamConnection, StreamProcess, Then, gone, send,
 };
-use crate::server::workers::parker::ClientState;
-
-/// The longest line that goes to the web server's log, in bytes.
-const LINE: usize = 8 * 1024;
 
 /// The response of a request that runs.
 pub(super) struct FastCgiResponse<'r, 'c> {
     pub(super) inbound: &'r Inbound<'c>,
-    pub(super) channel: &'r Channel,
+    pub(super) channel: &'r Arc<Channel>,
     pub(super) id: u16,
+    pub(super) keep_conn: bool,
     pub(super) output: RefCell<&'r mut Output>,
     /// The connection takes no more.
     pub(super) broken: Cell<bool>,
@@ -65,41 +62,6 @@ pub(super) fn reply(
     stream::reply(process, connection, &mut output)
 }
 
-/// Writes a line to the web server's log; whether it could be written.
-pub(super) fn stderr(
-    process: &Arc<StreamProcess>,
-    connection: &Arc<StreamConnection>,
-    id: u16,
-    level: Level,
-    message: &str,
-) -> bool {
-    let name = match level {
-        Level::Error => "error",
-        Level::Warn => "warn",
-        Level::Info => "info",
-        Level::Debug => "debug",
-        _ => "trace",
-    };
-    // The web server writes it as it comes.
-    let mut line = format!("[{name}] ");
-    push_escaped(&mut line, beginning(message, LINE).as_bytes());
-    line.truncate(beginning(&line, LINE).len());
-    line.push('\n');
-    let mut records = Vec::with_capacity(line.len() + 16);
-    put_stream(&mut records, RecordKind::STDERR, id, line.as_bytes());
-    let inbound = Inbound::new(process, connection, ClientState::Whole, (false, None), Vec::new());
-    let mut output = Output::new();
-    output.begin(Framing::Raw);
-    output.record(|into| into.append(&mut records));
-    send(&inbound, &mut output, None).is_ok()
-}
-
-/// The beginning of `text`, of no more than so many bytes.
-fn beginning(text: &str, most: usize) -> &str {
-    let end = (0..=most.min(text.len())).rev().find(|&at| text.is_char_boundary(at));
-    &text[..end.unwrap_or(0)]
-}
-
 impl Sink for FastCgiResponse<'_, '_> {
     fn head(&self, head: &FinalHead<'_>) -> Result<()> {
         self.check()?;
@@ -129,6 +91,25 @@ impl Sink for FastCgiResponse<'_, '_> {
     fn log(&self, level: Level, message: &str) -> bool {
         let inbound = self.inbound;
         self.check().is_ok() && stderr(inbound.process, inbound.connection, self.id, level, message)
+    }
+
+    fn take_back(&self) -> bool {
+        if self.inbound.progress.is_begun() || self.check().is_err() {
+            return false;
+        }
+        self.output.borrow_mut().begin(Framing::Stdout(self.id));
+        true
+    }
+
+    fn breaker(&self) -> Option<Arc<dyn Breaker>> {
+        Some(Arc::new(FastCgiBreaker {
+            process: Arc::clone(self.inbound.process),
+            connection: Arc::clone(self.inbound.connection),
+            channel: Arc::clone(self.channel),
+            progress: Arc::clone(&self.inbound.progress),
+            id: self.id,
+            keep_conn: self.keep_conn,
+        }))
     }
 
     fn waker(&self) -> Waker {

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::multiplexer::{Channel, IncomingHead};
-use super::response::stderr;
+use super::stderr::stderr;
 use crate::gateway::Level;
 use crate::server::site::{self, RequestLog};
 use crate::server::stream::{StreamConnection, StreamProcess};

@@ -11,10 +11,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
-use http::HeaderMap;
+use http::{HeaderMap, Response};
 use http_body::{Body, Frame, SizeHint};
+use tokio::sync::oneshot;
 
 use super::deadlines::Activity;
+use crate::server::site::BreakOutcome;
 
 /// The bytes that one response may park.
 const RESPONSE_MAX: usize = 256 * 1024;
@@ -24,6 +26,20 @@ const PROCESS_MAX: usize = 64 * 1024 * 1024;
 
 /// A part of a response on its way to the connection.
 pub(super) type Piece = Result<Frame<Bytes>, Broken>;
+
+/// A response as the connection's thread gets it.
+pub(super) struct ResponseStart {
+    pub(super) head: Response<()>,
+    pub(super) rest: ResponseRest,
+}
+
+/// The part after a head.
+pub(super) enum ResponseRest {
+    /// All of the body.
+    Whole(Bytes, Option<HeaderMap>),
+    /// The output that is parked, and more.
+    Stream,
+}
 
 /// The response breaks here: the connection is closed so that it cannot look whole.
 #[derive(Clone, Copy, Debug)]
@@ -48,22 +64,31 @@ pub(super) struct ParkedOutput {
 }
 
 /// The output of one response, between the application's thread and the connection.
-#[derive(Debug)]
 pub(super) struct ResponseOutput {
     state: Mutex<OutputState>,
     parked: Arc<ParkedOutput>,
     activity: Arc<Activity>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct OutputState {
+    /// The way of the head, until it is sent.
+    start: Option<oneshot::Sender<ResponseStart>>,
     pieces: VecDeque<Piece>,
     bytes: usize,
     /// The application adds no more.
     is_complete: bool,
     is_gone: bool,
+    /// The timer has broken the response off.
+    is_cut: bool,
     reader: Option<Waker>,
     writer: Option<Waker>,
+}
+
+impl fmt::Debug for ResponseOutput {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResponseOutput").field("activity", &self.activity).finish_non_exhaustive()
+    }
 }
 
 impl ResponseOutput {
@@ -71,10 +96,52 @@ impl ResponseOutput {
     pub(super) fn new(
         parked: Arc<ParkedOutput>,
         activity: Arc<Activity>,
+        start: oneshot::Sender<ResponseStart>,
     ) -> (Arc<Self>, OutputReader) {
         activity.begin();
-        let output = Arc::new(Self { state: Mutex::default(), parked, activity });
+        let state = OutputState { start: Some(start), ..OutputState::default() };
+        let output = Arc::new(Self { state: Mutex::new(state), parked, activity });
         (output.clone(), OutputReader(output))
+    }
+
+    /// Sends the head.
+    pub(super) fn start(&self, started: ResponseStart) -> Result<(), Gone> {
+        let start = self.state().start.take().ok_or(Gone)?;
+        start.send(started).map_err(|_| Gone)
+    }
+
+    /// Notes that there will be no head: the connection is closed without an answer.
+    pub(super) fn give_up_start(&self) {
+        drop(self.state().start.take());
+    }
+
+    /// Sends `answer` in the application's place if its head is not sent; else breaks the response
+    /// off.
+    pub(super) fn cut(&self, answer: ResponseStart) -> BreakOutcome {
+        let mut state = self.state();
+        if state.start.is_none() && state.is_complete {
+            return BreakOutcome::Whole;
+        }
+        state.is_cut = true;
+        let writer = state.writer.take();
+        let outcome = if let Some(start) = state.start.take() {
+            drop(state);
+            // The client may be gone.
+            let _ = start.send(answer);
+            BreakOutcome::Answered { logged: false }
+        } else {
+            state.pieces.push_back(Err(Broken));
+            drop(state);
+            BreakOutcome::Broken
+        };
+        self.complete();
+        writer.into_iter().for_each(Waker::wake);
+        outcome
+    }
+
+    /// Returns whether the timer has broken the response off.
+    pub(super) fn is_cut(&self) -> bool {
+        self.state().is_cut
     }
 
     /// Parks a piece, or keeps `waker` until there is room for it, or the client has gone.
@@ -84,7 +151,7 @@ impl ResponseOutput {
         waker: &Waker,
     ) -> Poll<Result<(), Gone>> {
         let mut state = self.state();
-        if state.is_gone {
+        if state.is_gone || state.is_cut {
             return Poll::Ready(Err(Gone));
         }
         let size = piece.as_ref().map_or(0, size);
@@ -120,7 +187,8 @@ impl ResponseOutput {
 
     /// Returns whether nothing takes the response.
     pub(super) fn is_gone(&self) -> bool {
-        self.state().is_gone
+        let state = self.state();
+        state.is_gone || state.is_cut
     }
 
     /// Has `waker` called when the client goes.
@@ -266,8 +334,9 @@ mod tests {
         let parked = Arc::<ParkedOutput>::default();
         let share = HeadBudget::new(&Limits::default()).share();
         let activity = Activity::new(Timeouts::default(), share, 0);
-        let (first, one) = ResponseOutput::new(parked.clone(), activity.clone());
-        let (second, two) = ResponseOutput::new(parked.clone(), activity);
+        let start = || oneshot::channel().0;
+        let (first, one) = ResponseOutput::new(parked.clone(), activity.clone(), start());
+        let (second, two) = ResponseOutput::new(parked.clone(), activity, start());
         let waker = Waker::noop();
         for _ in 0..4 {
             assert_eq!(first.poll_push(&mut data(RESPONSE_MAX / 4), waker), Poll::Ready(Ok(())));

@@ -10,13 +10,13 @@ use http_body::Body as _;
 use hyper::body::Incoming;
 use tokio::sync::oneshot;
 
-use super::body::{Broken, ParkedOutput, ResponseBody, ResponseOutput};
+use super::body::{Broken, ParkedOutput, ResponseBody, ResponseOutput, ResponseRest};
 use super::deadlines::Activity;
 use super::executor::Executor;
 use super::input::{BodySource, RequestBodyQueue, discard};
 use super::options::HttpOptions;
 use super::path::PathRefusal;
-use super::sink::{HttpSink, ResponseRest};
+use super::sink::HttpSink;
 use super::variables::{self, Ends, Unfit};
 use crate::gateway::{Code, Level, panic};
 use crate::protocol::params::Params;
@@ -47,7 +47,8 @@ pub(super) async fn answer(
     request: Request<Incoming>,
 ) -> Result<Response<ResponseBody>, Broken> {
     // However this future ends: the application is told by the end of `reader`.
-    let (output, reader) = ResponseOutput::new(shared.parked.clone(), activity.clone());
+    let (start, started) = oneshot::channel();
+    let (output, reader) = ResponseOutput::new(shared.parked.clone(), activity.clone(), start);
     let (parts, body) = request.into_parts();
     let is_http1 = parts.version < Version::HTTP_2;
     let mut params = Params::new();
@@ -59,7 +60,6 @@ pub(super) async fn answer(
     drop(parts);
     let params = Arc::new(params);
     let client = params.get(b"REMOTE_ADDR").map(|it| String::from_utf8_lossy(it).into_owned());
-    let (start, started) = oneshot::channel();
     let (job, of_job, of_request) = (shared.clone(), output.clone(), params.clone());
     let rest = if is_http1 && !body.is_end_stream() {
         let (rest, unread) = oneshot::channel();
@@ -74,7 +74,7 @@ pub(super) async fn answer(
     } else {
         None
     };
-    let run = move || job.run(&of_request, body, &of_job, start, rest);
+    let run = move || job.run(&of_request, body, &of_job, rest);
     let Ok(ticket) = shared.executor.run(run) else {
         return Ok(shared.overloaded(Refusal::QueueFull, &params, client.as_deref()));
     };
@@ -111,16 +111,19 @@ impl ServerState {
         &self,
         params: &Params,
         body: Incoming,
-        output: &ResponseOutput,
-        start: oneshot::Sender<super::sink::ResponseStart>,
+        output: &Arc<ResponseOutput>,
         rest: Option<oneshot::Sender<Incoming>>,
     ) {
         let timeouts = &self.site.timeouts;
         let is_held_back = params.get(b"HTTP_EXPECT").is_some();
-        let inbox =
-            RequestBodyQueue::new(body, (timeouts.body, is_held_back), self.executor.clone());
+        let inbox = RequestBodyQueue::new(
+            body,
+            (timeouts.body, is_held_back),
+            output.clone(),
+            self.executor.clone(),
+        );
         let is_http2 = params.get(b"SERVER_PROTOCOL") == Some(b"HTTP/2.0");
-        let sink = HttpSink::new(&self.executor, &inbox, output, (timeouts.send, is_http2), start);
+        let sink = HttpSink::new(&self.executor, &inbox, output, (timeouts.send, is_http2));
         let mut source = BodySource::new(&inbox);
         // A panic of the kit's own ends the request, not the thread.
         let ending =

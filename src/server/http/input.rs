@@ -14,6 +14,7 @@ use http::HeaderMap;
 use http_body::{Body as _, Frame};
 use hyper::body::Incoming;
 
+use super::body::ResponseOutput;
 use super::executor::{Executor, until};
 use crate::gateway::{Error, ErrorKind, Fill, InputSource, Result, thread_waker};
 
@@ -49,6 +50,8 @@ pub(super) struct RequestBodyQueue {
     received: Cell<u64>,
     /// The client sends the body once it is asked for.
     is_held_back: bool,
+    /// The response, whose end may come first.
+    output: Arc<ResponseOutput>,
     executor: Arc<Executor>,
 }
 
@@ -62,6 +65,7 @@ impl RequestBodyQueue {
     pub(super) fn new(
         body: Incoming,
         (timeout, is_held_back): (Duration, bool),
+        output: Arc<ResponseOutput>,
         executor: Arc<Executor>,
     ) -> Self {
         let length = if body.is_end_stream() { Some(0) } else { body.size_hint().exact() };
@@ -73,6 +77,7 @@ impl RequestBodyQueue {
             expired: Cell::new(false),
             received: Cell::new(0),
             is_held_back,
+            output,
             executor,
         }
     }
@@ -125,6 +130,10 @@ impl RequestBodyQueue {
     fn poll(&self, context: &mut Context<'_>) -> Poll<NextPiece> {
         if let Some(next) = self.ahead.borrow_mut().take() {
             return Poll::Ready(next);
+        }
+        if self.output.is_cut() {
+            let text = "the request was answered in the application's place";
+            return Poll::Ready(NextPiece::Failed(Error::of(ErrorKind::ClientGone, text)));
         }
         loop {
             let mut body = self.body.borrow_mut();

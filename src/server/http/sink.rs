@@ -10,40 +10,24 @@ use http::header::{CONNECTION, CONTENT_LENGTH, HeaderName, HeaderValue};
 use http::{HeaderMap, Response, StatusCode};
 use http_body::Frame;
 use hyper::ext::ReasonPhrase;
-use tokio::sync::oneshot;
 
-use super::body::{Broken, Piece, ResponseOutput};
+use super::body::{Broken, Piece, ResponseOutput, ResponseRest, ResponseStart};
 use super::executor::{Executor, until};
 use super::input::RequestBodyQueue;
 use crate::gateway::{Error, ErrorKind, Interest, Result, Woken, park_thread, thread_waker};
-use crate::server::site::{FinalHead, Sink};
+use crate::server::site::{BreakOutcome, Breaker, FinalHead, OwnAnswer, Sink};
 use crate::server::workers::pool::SlowReaders;
 
 /// So much is collected before it goes out without having been asked for, in bytes.
 const COLLECT: usize = 64 * 1024;
 
-/// A response as the connection's thread gets it.
-pub(super) struct ResponseStart {
-    pub(super) head: Response<()>,
-    pub(super) rest: ResponseRest,
-}
-
-/// The part after a head.
-pub(super) enum ResponseRest {
-    /// All of the body.
-    Whole(Bytes, Option<HeaderMap>),
-    /// The output that is parked, and more.
-    Stream,
-}
-
 /// One response in the making.
 pub(super) struct HttpSink<'s> {
     executor: &'s Arc<Executor>,
     inbox: &'s RequestBodyQueue,
-    output: &'s ResponseOutput,
+    output: &'s Arc<ResponseOutput>,
     timeout: Duration,
     is_http2: bool,
-    start: Cell<Option<oneshot::Sender<ResponseStart>>>,
     head: Cell<Option<Response<()>>>,
     collected: RefCell<Vec<Bytes>>,
     size: Cell<usize>,
@@ -53,9 +37,8 @@ impl<'s> HttpSink<'s> {
     pub(super) const fn new(
         executor: &'s Arc<Executor>,
         inbox: &'s RequestBodyQueue,
-        output: &'s ResponseOutput,
+        output: &'s Arc<ResponseOutput>,
         (timeout, is_http2): (Duration, bool),
-        start: oneshot::Sender<ResponseStart>,
     ) -> Self {
         Self {
             executor,
@@ -63,7 +46,6 @@ impl<'s> HttpSink<'s> {
             output,
             timeout,
             is_http2,
-            start: Cell::new(Some(start)),
             head: Cell::new(None),
             collected: RefCell::new(Vec::new()),
             size: Cell::new(0),
@@ -77,7 +59,7 @@ impl<'s> HttpSink<'s> {
         }
         self.output.complete();
         // Without a head the connection is closed without an answer.
-        self.start.take();
+        self.output.give_up_start();
     }
 
     fn collect(&self) -> Bytes {
@@ -101,8 +83,7 @@ impl<'s> HttpSink<'s> {
     }
 
     fn start(&self, started: ResponseStart) -> Result<()> {
-        let sender = self.start.take().ok_or_else(gone)?;
-        sender.send(started).map_err(|_| gone())
+        self.output.start(started).map_err(|_| gone())
     }
 
     fn send(&self, piece: Piece) -> Result<()> {
@@ -180,6 +161,10 @@ impl Sink for HttpSink<'_> {
         Ok(())
     }
 
+    fn breaker(&self) -> Option<Arc<dyn Breaker>> {
+        Some(Arc::new(HttpBreaker { output: self.output.clone(), is_http2: self.is_http2 }))
+    }
+
     fn waker(&self) -> Waker {
         thread_waker()
     }
@@ -208,6 +193,24 @@ impl Sink for HttpSink<'_> {
             return Woken::Gone;
         }
         if has_input() { Woken::Input } else { Woken::Called }
+    }
+}
+
+/// Breaks a response off.
+struct HttpBreaker {
+    output: Arc<ResponseOutput>,
+    is_http2: bool,
+}
+
+impl Breaker for HttpBreaker {
+    fn break_off(&self, answer: &OwnAnswer<'_>) -> BreakOutcome {
+        let mut head = response(&answer.head);
+        if !self.is_http2 {
+            // The thread may have the rest of the request body.
+            head.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        let rest = ResponseRest::Whole(answer.body.clone(), None);
+        self.output.cut(ResponseStart { head, rest })
     }
 }
 

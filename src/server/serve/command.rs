@@ -142,6 +142,11 @@ fn command(gateway: &Gateway) -> Command {
         )
         .arg(time("head-timeout", "20s", "Longest wait for a whole request head"))
         .arg(time("queue-timeout", "45s", "Longest wait of a request for a thread"))
+        .arg(
+            flag("request-timeout", "TIME", "Longest time of a request; then 504; 0 is off")
+                .default_value("0")
+                .value_parser(|text: &str| units::time_or_off(text).map(Option::unwrap_or_default)),
+        )
         .arg(time("body-timeout", "60s", "Longest wait for the next piece of a request body"))
         .arg(time(
             "send-timeout",
@@ -253,6 +258,7 @@ fn config(gateway: &Gateway, found: &Found) -> Result<ProgramConfig, String> {
         timeouts: Timeouts {
             head: time("head-timeout"),
             queue: time("queue-timeout"),
+            request: Some(time("request-timeout")).filter(|time| !time.is_zero()),
             body: time("body-timeout"),
             send: time("send-timeout"),
             keep_alive: time("keep-alive"),

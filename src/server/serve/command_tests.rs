@@ -220,6 +220,7 @@ fn mistakes_are_reported() {
         ),
         (&["--graceful-timeout", "0"], "expected a time above 0"),
         (&["--graceful-timeout", "5m"], "expected \"min\" for minutes"),
+        (&["--request-timeout", "soon"], "expected a"),
         (&["--max-head", "1"], "expected a size from 1K to 16M"),
         (&["--max-body", "1T"], "a number of bytes"),
         (&["--log-level", "loud"], "expected error, warn, info, debug or trace"),

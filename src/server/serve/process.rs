@@ -15,7 +15,8 @@ use super::logs::Logs;
 use super::signals::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, Signals};
 use crate::gateway::{Code, Level, ending};
 use crate::os::Event;
-use crate::server::site::{HeadBudget, Mounts, ProcessInfo, Recycling, Site};
+use crate::process_group::Reason;
+use crate::server::site::{HeadBudget, Mounts, ProcessInfo, Recycling, RunningRequests, Site};
 
 /// The drivers hold to the graceful time; this is for them to say that they could not.
 const SLACK: Duration = Duration::from_secs(2);
@@ -111,12 +112,18 @@ fn run(
         line.ready();
     }
     let mut give_up: Option<Instant> = None;
-    let mut recycling = site.recycling.as_ref();
+    let mut is_replaced = false;
     loop {
-        wait(supervisor, &drivers, recycling, give_up);
+        let watched = site.recycling.as_ref().filter(|_| !is_replaced);
+        wait(supervisor, &drivers, (&site, watched), give_up);
         let mut orders = supervisor.orders(logs);
-        if let Some(reason) = recycling.and_then(|recycling| recycling.check().0) {
-            recycling = None;
+        // Nothing replaces a program: the thread of the request stays behind.
+        let is_alone = matches!(supervisor, Supervisor::Program(_));
+        let is_stuck = site.running.as_ref().is_some_and(|running| running.cut_overdue(&site));
+        let reached = || watched.and_then(|recycling| recycling.check().0);
+        let reason = if is_stuck && !is_alone { Some(Reason::RequestTimeout) } else { reached() };
+        if let Some(reason) = reason.filter(|_| !is_replaced) {
+            is_replaced = true;
             let code = Code::DaemonRecycled;
             let pid = std::process::id();
             let text = format_args!("worker {pid}: is to be replaced: {}", reason.word());
@@ -173,6 +180,7 @@ pub(super) fn site(
         log: Arc::clone(&logs.log),
         access: logs.access.clone(),
         recycling: None,
+        running: config.timeouts.request.filter(|_| !run_once).map(RunningRequests::new),
         limits: config.limits,
         timeouts: config.timeouts,
         heads: HeadBudget::new(&config.limits),
@@ -210,7 +218,7 @@ pub(super) fn end() {
 fn wait(
     supervisor: Supervisor<'_>,
     drivers: &Drivers,
-    recycling: Option<&Recycling>,
+    (site, recycling): (&Site, Option<&Recycling>),
     until: Option<Instant>,
 ) {
     let mut fds = vec![PollFd::new(drivers.ended(), PollFlags::IN)];
@@ -232,6 +240,10 @@ fn wait(
             let look = Duration::from_micros(next_us.saturating_sub(crate::os::monotonic_us()));
             left = Some(left.map_or(look, |left| left.min(look)));
         }
+    }
+    if let Some(next_us) = site.running.as_ref().and_then(RunningRequests::next_us) {
+        let look = Duration::from_micros(next_us.saturating_sub(crate::os::monotonic_us()));
+        left = Some(left.map_or(look, |left| left.min(look)));
     }
     let timeout = left.and_then(|left| left.try_into().ok());
     // The caller finds out itself what it was.

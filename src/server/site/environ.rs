@@ -81,6 +81,11 @@ impl<'e> SiteEnviron<'e> {
         }
     }
 
+    /// Sets the time at which the request was here, in microseconds since 1970.
+    pub(super) fn begun_at(self, start_us: u64) -> Self {
+        Self { start_us, ..self }
+    }
+
     /// The decoded path of a request, and how much of it is before any mount: the place where the
     /// web server has this program.
     pub(super) fn locate(
@@ -115,7 +120,7 @@ impl<'e> SiteEnviron<'e> {
         self.params
     }
 
-    /// Sets the time at which the request was here, in microseconds since 1970.
+    /// Returns the time at which the request was here, in microseconds since 1970.
     #[must_use]
     pub(crate) const fn start_us(&self) -> u64 {
         self.start_us

@@ -81,6 +81,12 @@ impl<'e> SiteExchange<'e> {
         self.committed.get()
     }
 
+    /// Takes back what is committed, if nothing of it has gone out.
+    #[must_use]
+    pub(super) fn take_back(&self) -> bool {
+        self.sink.take_back()
+    }
+
     /// Answers with a status of the server's own, whatever head there was a draft of.
     ///
     /// # Errors

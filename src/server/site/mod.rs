@@ -24,6 +24,7 @@ mod process_info;
 mod recycling;
 mod redirect;
 mod request;
+mod running;
 mod sink;
 
 pub(crate) use self::access::AccessLog;
@@ -41,7 +42,8 @@ pub(crate) use self::page::page;
 pub(crate) use self::process_info::{Mode, ProcessInfo};
 pub(crate) use self::recycling::Recycling;
 pub(crate) use self::request::{ResponseEnd, serve};
-pub(crate) use self::sink::Sink;
+pub(crate) use self::running::RunningRequests;
+pub(crate) use self::sink::{BreakOutcome, Breaker, OwnAnswer, Sink};
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -49,7 +51,7 @@ use std::time::Duration;
 use http::StatusCode;
 
 use self::environ::SiteEnviron;
-use self::request::NOBODY;
+use self::mounts::NOBODY;
 use crate::protocol::params::Params;
 
 /// The applications of a process, and everything about it that its requests need.
@@ -65,6 +67,8 @@ pub(crate) struct Site {
     pub access: Option<Arc<AccessLog>>,
     /// The limits after which this process is replaced, if it has any.
     pub recycling: Option<Recycling>,
+    /// The requests that run, if their time is bounded.
+    pub running: Option<RunningRequests>,
     /// The limits.
     pub limits: Limits,
     /// The time-outs.
@@ -125,6 +129,8 @@ pub(crate) struct Timeouts {
     pub head: Duration,
     /// For a thread, once the head of a request is here.
     pub queue: Duration,
+    /// For a whole request, once a thread has it; `None` for no limit.
+    pub request: Option<Duration>,
     /// For the next piece of a request body.
     pub body: Duration,
     /// For room to write the next piece of a response.
@@ -140,6 +146,7 @@ impl Default for Timeouts {
         Self {
             head: Duration::from_secs(20),
             queue: Duration::from_secs(45),
+            request: None,
             body: Duration::from_secs(60),
             send: Duration::from_secs(60),
             keep_alive: Duration::from_secs(75),

@@ -3,7 +3,9 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::gateway::Application;
+use http::StatusCode;
+
+use crate::gateway::{Application, Error, Result};
 
 /// An application at a URL path.
 #[derive(Clone)]
@@ -73,6 +75,22 @@ impl Mounts {
             name: &mount.name,
             length: mount.path.len(),
         })
+    }
+}
+
+/// Stands where no application is mounted.
+pub(super) const NOBODY: Mounted<'static> =
+    Mounted { application: &NotMounted, name: "", length: 0 };
+
+struct NotMounted;
+
+impl Application for NotMounted {
+    fn call<'x>(
+        &self,
+        _environ: crate::Environ<'x>,
+        _start_response: crate::StartResponse<'x>,
+    ) -> Result<crate::Body<'x>> {
+        Err(Error::with_status(StatusCode::NOT_FOUND, "nothing is mounted here"))
     }
 }
 

@@ -5,15 +5,17 @@ use http::StatusCode;
 use super::body::{Limited, too_large};
 use super::environ::SiteEnviron;
 use super::exchange::SiteExchange;
-use super::mounts::Mounted;
+use super::mounts::NOBODY;
 use super::process_info::Mode;
 use super::redirect::{self, Redirection};
+use super::running::RunningGuard;
+use super::sink::BreakOutcome;
 use super::sink::Sink;
 use super::{Fault, Site, current_log};
 use crate::gateway::{
-    Application, Code, Error, ErrorKind, Exchange as _, Fill, InputSource, Level, Outcome, Result,
-    header, run,
+    Code, Error, ErrorKind, Exchange as _, Fill, InputSource, Level, Outcome, Result, header, run,
 };
+use crate::os::monotonic_us;
 use crate::protocol::params::Params;
 
 /// The end of a response, as a driver carries it out.
@@ -68,9 +70,10 @@ fn answer(
     {
         return refuse_length(site, mode, params, sink, length);
     }
-    match once(site, mode, params, sink, input) {
+    let started_us = monotonic_us();
+    match once(site, mode, params, (sink, started_us), input) {
         RequestStep::Done(ending) => ending,
-        RequestStep::On(next) => follow(site, mode, next, sink),
+        RequestStep::On(next) => follow(site, mode, next, (sink, started_us)),
     }
 }
 
@@ -94,10 +97,15 @@ fn refuse_length(
 }
 
 /// Goes on with the paths that a request is redirected to, one after the other.
-fn follow(site: &Site, mode: Mode, first: Params, sink: &dyn Sink) -> ResponseEnd {
+fn follow(
+    site: &Site,
+    mode: Mode,
+    first: Params,
+    (sink, started_us): (&dyn Sink, u64),
+) -> ResponseEnd {
     let mut params = first;
     for _ in 0..redirect::MOST {
-        match once(site, mode, &params, sink, &mut Empty) {
+        match once(site, mode, &params, (sink, started_us), &mut Empty) {
             RequestStep::Done(ending) => return ending,
             RequestStep::On(next) => params = next,
         }
@@ -114,22 +122,6 @@ fn follow(site: &Site, mode: Mode, first: Params, sink: &dyn Sink) -> ResponseEn
 enum RequestStep {
     Done(ResponseEnd),
     On(Params),
-}
-
-/// Stands where no application is mounted.
-pub(super) const NOBODY: Mounted<'static> =
-    Mounted { application: &NotMounted, name: "", length: 0 };
-
-struct NotMounted;
-
-impl Application for NotMounted {
-    fn call<'x>(
-        &self,
-        _environ: crate::Environ<'x>,
-        _start_response: crate::StartResponse<'x>,
-    ) -> Result<crate::Body<'x>> {
-        Err(Error::with_status(StatusCode::NOT_FOUND, "nothing is mounted here"))
-    }
 }
 
 struct Empty;
@@ -150,7 +142,7 @@ fn once(
     site: &Site,
     mode: Mode,
     params: &Params,
-    sink: &dyn Sink,
+    (sink, started_us): (&dyn Sink, u64),
     input: &mut dyn InputSource,
 ) -> RequestStep {
     let (path, base) = SiteEnviron::locate(params, &site.facts, mode);
@@ -165,6 +157,8 @@ fn once(
     };
     let environ = SiteEnviron::new(params, &site.facts, mode, (path, base), mounted);
     let answer = SiteExchange::new(site, &environ, sink);
+    let running = site.running.as_ref();
+    let running = running.and_then(|running| running.begin(&environ, sink, started_us));
     // A known length is refused here: an application that reads nothing would have it taken in.
     let outcome = match site.limits.body {
         Some(limit) if input.length().is_some_and(|length| length > limit) => {
@@ -172,6 +166,12 @@ fn once(
         }
         _ => run(mounted.application, &answer, input),
     };
+    if let Some(cut) = running.and_then(RunningGuard::end) {
+        if let (Some(access), BreakOutcome::Broken) = (&site.access, cut) {
+            access.put(&environ, answer.tally());
+        }
+        return RequestStep::Done(ResponseEnd::Gone);
+    }
     if let Outcome::Redirect(target) = &outcome
         && Redirection::of(mode, params) == Redirection::Local
     {
@@ -191,6 +191,11 @@ fn conclude(
     let say = |error: &Error, what: &str| {
         answer.log(error.level(), &error.line(name, what));
     };
+    let refuse = |error: Error| {
+        let status = error.status();
+        say(&error, &format!("answering {}", status.as_u16()));
+        ending(answer.answer(status))
+    };
     let ending = match outcome {
         Outcome::Complete => ResponseEnd::Whole,
         Outcome::Status(status) => ending(answer.answer(status)),
@@ -204,10 +209,12 @@ fn conclude(
             say(&error, "");
             ResponseEnd::Gone
         }
-        Outcome::Failed(error) if !answer.is_committed() => {
-            let status = error.status();
-            say(&error, &format!("answering {}", status.as_u16()));
-            ending(answer.answer(status))
+        Outcome::Failed(error) if !answer.is_committed() => refuse(error),
+        // A body that is taken in before the response goes out, because the web server wants it so.
+        Outcome::Failed(error) | Outcome::Broken(error)
+            if error.kind() == ErrorKind::InputTooLarge && answer.take_back() =>
+        {
+            refuse(error)
         }
         Outcome::Failed(error) | Outcome::Broken(error) => {
             say(&error, "breaking the response off");

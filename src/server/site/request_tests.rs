@@ -102,6 +102,7 @@ fn site() -> Site {
         log: Arc::new(Log::to_stderr(Level::Trace)),
         access: None,
         recycling: None,
+        running: None,
         limits: Limits::default(),
         timeouts: Timeouts::default(),
         heads: HeadBudget::new(&Limits::default()),

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;
+use std::sync::Arc;
 use std::task::Waker;
 
 use bytes::{Bytes, BytesMut};
@@ -61,11 +62,51 @@ pub(crate) trait Sink {
         false
     }
 
+    /// Takes back a response of which nothing has gone out, so that another one can be sent.
+    /// Returns whether that is so.
+    fn take_back(&self) -> bool {
+        false
+    }
+
+    /// Returns the way of the timer to this response. `None` where the web server bounds the time
+    /// of a request.
+    fn breaker(&self) -> Option<Arc<dyn Breaker>> {
+        None
+    }
+
     /// Does what [`Exchange::waker`](crate::gateway::Exchange::waker) does.
     fn waker(&self) -> Waker;
 
     /// Does what [`Exchange::park`](crate::gateway::Exchange::park) does.
     fn park(&self, interest: Interest) -> Woken;
+}
+
+/// The way of the timer to a response that another thread makes.
+pub(crate) trait Breaker: Send + Sync {
+    /// Sends `answer` if nothing of a response has gone out. Otherwise breaks the response off. What
+    /// the application sends from then on fails.
+    fn break_off(&self, answer: &OwnAnswer<'_>) -> BreakOutcome;
+}
+
+/// An answer in an application's place.
+#[derive(Debug)]
+pub(crate) struct OwnAnswer<'a> {
+    pub(crate) head: FinalHead<'a>,
+    /// Empty for a HEAD.
+    pub(crate) body: Bytes,
+    /// The line for the request's log.
+    pub(crate) line: &'a str,
+}
+
+/// The end of a response that was broken off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum BreakOutcome {
+    /// The client has the answer, and the web server the line for its log if so.
+    Answered { logged: bool },
+    /// A part of the application's response was out.
+    Broken,
+    /// The application's response is whole.
+    Whole,
 }
 
 /// Reads a part of a file piece by piece.

@@ -3,7 +3,7 @@
 use std::any::Any;
 use std::fmt;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::protocol::AnyProtocol;
@@ -28,6 +28,8 @@ pub(in crate::server) struct StreamConnection {
     kept: Mutex<StreamConnectionState>,
     /// Its output that waits for room.
     pub(in crate::server) sending: Sending,
+    /// The thread of a request that was broken off may have it beyond its end.
+    pub(super) is_held: AtomicBool,
     pub(super) watched: Mutex<WatchedEvents>,
     /// Since when a request on it waits for a thread, as far as is known; 0 for none.
     pub(super) queued_us: AtomicU64,
@@ -101,6 +103,7 @@ impl StreamConnection {
             kept: Mutex::new(StreamConnectionState { rest: Vec::new(), share: heads.share() }),
             sending: Sending::new(parked),
             watched: Mutex::default(),
+            is_held: AtomicBool::new(false),
             queued_us: AtomicU64::new(0),
             protocol,
             state: protocol.new_state(),

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
+use super::breaking::ResponseProgress;
 use super::buffer::{Buffer, ReadOutcome};
 use super::connection::StreamConnection;
 use super::process::StreamProcess;
@@ -45,6 +46,7 @@ pub(in crate::server) struct Inbound<'c, E> {
     slow: Cell<bool>,
     /// The time for the next piece of the body is up.
     late: Cell<bool>,
+    pub(in crate::server) progress: Arc<ResponseProgress>,
 }
 
 impl<'c, E: BodyEnd> Inbound<'c, E> {
@@ -69,6 +71,7 @@ impl<'c, E: BodyEnd> Inbound<'c, E> {
             muted: Cell::new(false),
             slow: Cell::new(false),
             late: Cell::new(false),
+            progress: Arc::default(),
         }
     }
 
@@ -92,6 +95,11 @@ impl<'c, E: BodyEnd> Inbound<'c, E> {
 
     pub(in crate::server) fn set_full(&self, full: bool) {
         self.full.set(full);
+    }
+
+    /// Whether the timer has broken the response off.
+    pub(in crate::server) fn is_cut(&self) -> bool {
+        self.progress.is_cut()
     }
 
     pub(in crate::server) const fn has_ended(&self) -> bool {
@@ -213,6 +221,7 @@ impl<'c, E: BodyEnd> Inbound<'c, E> {
     pub(in crate::server) fn absorb(&self) -> Result<()> {
         if self.half_duplex {
             while self.open.get() && !self.ended.get() && !self.end.get().is_here() {
+                self.check_size()?;
                 self.wait_to_read()?;
                 self.take_in()?;
             }
@@ -235,15 +244,19 @@ impl<'c, E: BodyEnd> Inbound<'c, E> {
         self.ended.set(read == Some(0));
         let bytes = &room[..read.unwrap_or(0)];
         self.came(bytes);
-        if let Some(limit) = self.process.site.limits.body
-            && self.end.get().body() > limit
-        {
-            return Err(too_large(limit));
-        }
+        self.check_size()?;
         self.ahead.borrow_mut().put(bytes).map_err(|error| {
             let what = format!("the request body cannot be kept in a temporary file: {error}");
             Error::of(ErrorKind::Output, what)
         })
+    }
+
+    /// Whether no more of the body has come than may.
+    fn check_size(&self) -> Result<()> {
+        match self.process.site.limits.body {
+            Some(limit) if self.end.get().body() > limit => Err(too_large(limit)),
+            _ => Ok(()),
+        }
     }
 
     /// The end of the body is to be found so in what comes from now on.
@@ -280,6 +293,9 @@ impl<'c, E: BodyEnd> Inbound<'c, E> {
     /// Waits for the waker, for the client's going, and for what `interest` names, if this thread
     /// reads the connection.
     pub(in crate::server) fn park(&self, interest: Interest) -> Woken {
+        if self.is_cut() {
+            return Woken::Gone;
+        }
         let mut interest = interest;
         let mut limit = None;
         if interest == Interest::Input {

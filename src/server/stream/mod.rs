@@ -16,6 +16,7 @@
 #![cfg(target_os = "linux")]
 
 mod acceptor;
+mod breaking;
 mod buffer;
 mod connection;
 mod inbound;
@@ -41,6 +42,7 @@ use crate::os::{Event, monotonic_us};
 use crate::server::site::Site;
 use crate::server::workers::pool::WorkerPool;
 
+pub(in crate::server) use self::breaking::ResponseProgress;
 pub(in crate::server) use self::buffer::{Buffer, ReadOutcome};
 pub(in crate::server) use self::connection::{Due, StreamConnection};
 pub(in crate::server) use self::inbound::{Inbound, gone};
@@ -48,7 +50,7 @@ pub(in crate::server) use self::output::{Framing, Output};
 pub(in crate::server) use self::overload::put_refusal;
 pub(in crate::server) use self::process::{StreamProcess, StreamWorker};
 pub(in crate::server) use self::protocol::{AnyProtocol, BodyEnd, Protocol};
-pub(in crate::server) use self::sending::{SendOutcome, Then, reply, send};
+pub(in crate::server) use self::sending::{SendOutcome, Then, reply, reply_with, send};
 
 /// The time that a peer which has its whole response has to send something more, which is thrown
 /// away.

@@ -174,6 +174,9 @@ impl StreamProcess {
         if !self.pool.connections.remove(connection.token()) {
             return;
         }
+        if connection.is_held.load(Ordering::Acquire) {
+            os::shutdown(connection);
+        }
         if self.full.load(Ordering::Acquire)
             || (self.is_draining() && self.pool.connections.count() == 0)
         {

@@ -105,6 +105,11 @@ impl Sending {
         self.is_parked.load(Ordering::Acquire)
     }
 
+    /// Whether the thread with the right to write waits for the peer.
+    pub(super) fn waits(&self) -> bool {
+        self.waits.load(Ordering::Acquire)
+    }
+
     /// Whether the peer took nothing of what is parked in time.
     pub(super) fn is_overdue(&self, now_us: u64) -> bool {
         let due_us = self.due_us.load(Ordering::Acquire);
@@ -174,6 +179,9 @@ pub(in crate::server) fn send(
         // Another request of the connection may wait for the client.
         None => process.wait_for_client(|| connection.sending.writer()),
     };
+    if !inbound.progress.go_on() {
+        return Err(gone());
+    }
     output.close();
     if parked.outputs.is_empty() && write(connection, output)? {
         return Ok(SendOutcome::Whole);
@@ -207,30 +215,37 @@ pub(in crate::server) fn reply(
     connection: &StreamConnection,
     output: &mut Output,
 ) -> bool {
-    let mut parked = loop {
+    let parked = loop {
         match connection.sending.try_writer() {
             Some(parked) => break parked,
-            None if connection.sending.waits.load(Ordering::Acquire) => return false,
+            None if connection.sending.waits() => return false,
             // Another thread is about to give it back.
             None => thread::yield_now(),
         }
     };
+    reply_with((process, connection), parked, output, None).is_some()
+}
+
+/// Works like [`reply`] with the right to write. Returns `None` if the connection is of no further
+/// use.
+pub(in crate::server) fn reply_with(
+    (process, connection): (&StreamProcess, &StreamConnection),
+    mut parked: MutexGuard<'_, Parked>,
+    output: &mut Output,
+    then: Option<Then>,
+) -> Option<SendOutcome> {
     output.close();
-    if parked.outputs.is_empty() {
-        match write(connection, output) {
-            Ok(true) => return true,
-            Ok(false) => {}
-            Err(_) => return false,
-        }
+    if parked.outputs.is_empty() && write(connection, output).ok()? {
+        return Some(SendOutcome::Whole);
     }
-    if !park(process, &mut parked, output, None) {
-        return false;
+    if !park(process, &mut parked, output, then) {
+        return None;
     }
     connection.sending.is_parked.store(true, Ordering::Release);
     expect(process, connection);
     drop(parked);
     process.watch(connection, |watched| watched.room = true);
-    true
+    Some(SendOutcome::Parked)
 }
 
 /// Parks what is left of an output, if the bounds allow it.

@@ -16,17 +16,21 @@ use bytes::Bytes;
 use http::HeaderMap;
 
 use super::StreamWorker;
+use super::breaking::ResponseProgress;
 use super::buffer::{Buffer, ReadOutcome};
 use super::connection::{Due, StreamConnection};
 use super::inbound::{Inbound, gone};
 use super::output::{Framing, Output};
 use super::overload::put_refusal;
+use super::process::StreamProcess;
 use super::protocol::BodyEnd;
 use super::sending::{self, SendOutcome, Then};
 use crate::gateway::{Error, ErrorKind, Fill, InputSource, Interest, Level, Result, Woken};
 use crate::os::{self, monotonic_us};
 use crate::protocol::params::{ParamLimits, Params};
-use crate::server::site::{self, Fault, FinalHead, Mode, Refusal, ResponseEnd, Sink};
+use crate::server::site::{
+    self, BreakOutcome, Breaker, Fault, FinalHead, Mode, OwnAnswer, Refusal, ResponseEnd, Sink,
+};
 use crate::server::workers::connections::Entry as _;
 use crate::server::workers::parker::ClientState;
 
@@ -38,6 +42,7 @@ const LOOK: usize = 16 * 1024;
 const KEEP: usize = 16 * 1024;
 
 /// A request head and a response head on the wire.
+#[derive(Clone, Copy)]
 pub(in crate::server) struct Codec {
     pub(in crate::server) mode: Mode,
     /// Decodes a head: the bytes that it takes, and those of the body behind it.
@@ -189,6 +194,13 @@ fn run(
     };
     let mut input = SingleInput { inbound: &inbound, buffer, length, left: length };
     let ending = site::serve(&process.site, codec.mode, params, &response, &mut input);
+    if inbound.is_cut() {
+        buffer.clear();
+        params.shrink_to(KEEP);
+        *ahead = inbound.into_room();
+        // An answer is out, or parked, and the connection lingers.
+        return leave(worker, connection);
+    }
     let unread = input.left > 0 && !inbound.has_ended();
     let then = if unread { Then::Linger } else { Then::Close };
     let (ending, sent) = match ending {
@@ -387,11 +399,48 @@ impl Sink for SingleResponse<'_, '_> {
         Ok(())
     }
 
+    fn breaker(&self) -> Option<Arc<dyn Breaker>> {
+        Some(Arc::new(SingleBreaker {
+            process: Arc::clone(self.inbound.process),
+            connection: Arc::clone(self.inbound.connection),
+            progress: Arc::clone(&self.inbound.progress),
+            codec: *self.codec,
+        }))
+    }
+
     fn waker(&self) -> Waker {
         self.inbound.waker()
     }
 
     fn park(&self, interest: Interest) -> Woken {
         if self.gone.get() { Woken::Gone } else { self.inbound.park(interest) }
+    }
+}
+
+/// Breaks the response off.
+struct SingleBreaker {
+    process: Arc<StreamProcess>,
+    connection: Arc<StreamConnection>,
+    progress: Arc<ResponseProgress>,
+    codec: Codec,
+}
+
+impl Breaker for SingleBreaker {
+    fn break_off(&self, answer: &OwnAnswer<'_>) -> BreakOutcome {
+        let (process, connection) = (&*self.process, &*self.connection);
+        if let (Some(writer), false) = self.progress.cut(connection) {
+            let mut output = Output::new();
+            output.head(|into| (self.codec.write_head)(&answer.head, into));
+            output.body(answer.body.clone());
+            let then = Some(Then::Linger);
+            match sending::reply_with((process, connection), writer, &mut output, then) {
+                Some(SendOutcome::Whole) => connection.linger(),
+                Some(SendOutcome::Parked) => {}
+                None => process.abort(connection),
+            }
+            return BreakOutcome::Answered { logged: false };
+        }
+        process.abort(connection);
+        BreakOutcome::Broken
     }
 }

@@ -61,6 +61,7 @@ impl Server {
             log: Arc::new(log),
             access: access.map(Arc::new),
             recycling: None,
+            running: None,
             limits,
             timeouts,
             heads: HeadBudget::new(&limits),

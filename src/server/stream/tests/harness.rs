@@ -93,6 +93,7 @@ impl TestProcess {
             )),
             access: None,
             recycling: None,
+            running: None,
             limits,
             timeouts,
             heads: HeadBudget::new(&limits),
