@@ -179,7 +179,7 @@ impl SuspendedRequests {
     }
 
     fn remove(&self, number: u64) {
-        // What the entry keeps is freed without the lock.
+        // Frees what the entry keeps without the lock.
         let entry = self.lock().remove(&number);
         if self.count.fetch_sub(1, Ordering::AcqRel) == 1 {
             let _all = self.lock();
