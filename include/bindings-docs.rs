@@ -2742,6 +2742,12 @@ unsafe extern "C" {
         module_index: ::std::os::raw::c_int,
     ) -> ::std::os::raw::c_int;
 }
+pub type rust_child_stopping = ::std::option::Option<
+    unsafe extern "C" fn(pchild: *mut apr_pool_t, graceful: ::std::os::raw::c_int),
+>;
+unsafe extern "C" {
+    pub fn rust_hook_child_stopping(stopping: rust_child_stopping, order: ::std::os::raw::c_int);
+}
 unsafe extern "C" {
     pub fn rust_brigade_first(bb: *mut apr_bucket_brigade) -> *mut apr_bucket;
 }

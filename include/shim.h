@@ -18,6 +18,10 @@ int rust_request_expecting_100(const request_rec *r);
 int rust_log_request_level(const request_rec *r, int module_index);
 int rust_log_server_level(const server_rec *s, int module_index);
 
+/* Has `stopping` called when a child of httpd's begins to end: with httpd 2.4.49 and later. */
+typedef void rust_child_stopping(apr_pool_t *pchild, int graceful);
+void rust_hook_child_stopping(rust_child_stopping *stopping, int order);
+
 /* Brigades are intrusive rings. */
 apr_bucket *rust_brigade_first(apr_bucket_brigade *bb);
 int rust_brigade_is_empty(apr_bucket_brigade *bb);

@@ -81,6 +81,8 @@ pub mod module;
 #[cfg(feature = "httpd")]
 mod sys;
 
+#[cfg(feature = "tower")]
+pub use gateway::ending::ending;
 pub use gateway::{Application, Body, Environ, Error, Factory, Result, StartResponse};
 #[cfg(all(target_os = "linux", feature = "serve"))]
 pub use server::serve::{Gateway, GatewayServer, serve};

@@ -10,7 +10,8 @@ use std::sync::atomic::{AtomicI32, AtomicPtr, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use nix::unistd::Uid;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::{Pid, Uid};
 use rustix::event::EventfdFlags;
 use rustix::pipe::PipeFlags;
 
@@ -398,7 +399,9 @@ fn retire(process: usize) {
         for (pid, path) in std::iter::zip(&group.pids, &group.paths) {
             match pid.load(Ordering::Relaxed) {
                 pid if pid > 0 && !mpm::is_exiting() => {
-                    previous_generation::add(pool, pid, path, group.name())
+                    previous_generation::add(pool, pid, path, group.name());
+                    // Its streams without an end would keep the httpd children that have them.
+                    let _ = kill(Pid::from_raw(pid), Signal::SIGWINCH);
                 }
                 _ => drop(std::fs::remove_file(path)),
             }

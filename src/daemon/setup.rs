@@ -189,9 +189,11 @@ fn take_signals() -> Result<OwnedFd, String> {
                 continue;
             }
             Signal::SIGPIPE | Signal::SIGHUP => SigHandler::Handler(ignore),
-            Signal::SIGTERM | Signal::SIGINT | Signal::SIGUSR1 | Signal::SIGXCPU => {
-                SigHandler::Handler(forward)
-            }
+            Signal::SIGTERM
+            | Signal::SIGINT
+            | Signal::SIGUSR1
+            | Signal::SIGXCPU
+            | Signal::SIGWINCH => SigHandler::Handler(forward),
             _ => SigHandler::SigDfl,
         };
         // SAFETY: P13: there is one thread; the handlers make system calls only.
@@ -210,6 +212,9 @@ extern "C" fn ignore(_: libc::c_int) {}
 extern "C" fn forward(number: libc::c_int) {
     if std::process::id() != PROCESS.load(Ordering::Relaxed) {
         // A fork that an application has made: its signals are not this process's.
+        if number == libc::SIGWINCH {
+            return;
+        }
         signals::end_process_with(128 + number);
     }
     let mut record = [0; os::SIGNAL_RECORD];

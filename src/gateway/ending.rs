@@ -1,16 +1,86 @@
-//! The end of a process's applications: their state is dropped before the process ends.
+//! The end of a process's applications: they are told, and their state is dropped before the process
+//! ends.
 //!
 //! Every mode ends its applications here: httpd's children, daemon processes and gateway programs.
 //! Code of an application that runs at the end of its process belongs into [`end`], before the drop.
 
 use std::sync::Arc;
+#[cfg(feature = "tower")]
+use std::sync::LazyLock;
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
+#[cfg(feature = "tower")]
+use tokio::sync::watch;
+
 use super::application::Application;
 use super::code::Code;
 use super::panic;
+
+/// An odd number from the time that the process begins to end. Servers in threads of one process may
+/// start after others have ended, so the number grows.
+#[cfg(feature = "tower")]
+static STATE: LazyLock<watch::Sender<u64>> = LazyLock::new(|| watch::Sender::new(0));
+
+/// Waits until this process begins to end: it takes no more requests, and those that it has may
+/// finish.
+///
+/// It becomes ready in every mode, whatever ends the process: a signal, a restart, a limit. Use it
+/// for streams without an end, and for tasks. With the MPM prefork, and with httpd before 2.4.49, a
+/// child learns of its end after its last request only.
+///
+/// The state of an application is dropped after the last request, so a `Drop` may wait for a task:
+///
+/// ```
+/// use tokio::runtime::Handle;
+/// use tokio::task::JoinHandle;
+///
+/// struct Sessions {
+///     saved: Option<JoinHandle<()>>,
+/// }
+///
+/// impl Sessions {
+///     fn open() -> Self {
+///         let save = async {
+///             mod_rust::ending().await;
+///             // Save the sessions here.
+///         };
+///         Self { saved: Some(tokio::spawn(save)) }
+///     }
+/// }
+///
+/// impl Drop for Sessions {
+///     fn drop(&mut self) {
+///         if let Some(saved) = self.saved.take() {
+///             let _ = Handle::current().block_on(saved);
+///         }
+///     }
+/// }
+///
+/// // The function of `Factory::service_async` or `service_with_options` opens them.
+/// # let _ = || Sessions::open();
+/// ```
+#[cfg(feature = "tower")]
+pub async fn ending() {
+    let mut state = STATE.subscribe();
+    let first = *state.borrow();
+    // An error means that the sender is gone, but a static is never dropped.
+    let _ = state.wait_for(|now| *now % 2 == 1 || *now != first).await;
+}
+
+/// Tells the applications that the process begins to end.
+pub(crate) fn begin() {
+    #[cfg(feature = "tower")]
+    STATE.send_modify(|state| *state |= 1);
+}
+
+/// Forgets an earlier end: the process serves again.
+#[cfg(feature = "serve")]
+pub(crate) fn forget() {
+    #[cfg(feature = "tower")]
+    STATE.send_modify(|state| *state += *state % 2);
+}
 
 /// The interval at which a thread looks whether another one still has an application.
 const INTERVAL: Duration = Duration::from_millis(1);
@@ -25,6 +95,7 @@ pub(crate) fn end(
     deadline: Duration,
     log: impl FnOnce(&str),
 ) {
+    begin();
     let until = Instant::now() + deadline;
     let (sender, dropped) = channel();
     let drop_all = move || {
@@ -116,6 +187,25 @@ mod tests {
         });
         assert_eq!(line_of(application, LONG), "");
         assert_eq!(has_runtime.recv(), Ok(true));
+    }
+
+    /// The tasks hear of the end before the state is dropped, which may wait for them.
+    #[cfg(feature = "tower")]
+    #[test]
+    fn a_drop_may_wait_for_a_task() {
+        let runtime = super::super::service::runtime::handle().unwrap();
+        let (sender, saved) = channel();
+        let mut task = Some(runtime.spawn(async move {
+            ending().await;
+            tokio::task::yield_now().await;
+            sender.send("saved").unwrap();
+        }));
+        let application = application(move || {
+            let task = task.take().unwrap();
+            tokio::runtime::Handle::current().block_on(task).unwrap();
+        });
+        assert_eq!(line_of(application, LONG), "");
+        assert_eq!(saved.try_recv(), Ok("saved"));
     }
 
     #[test]

@@ -16,8 +16,8 @@ use crate::daemon;
 use crate::gateway::start_logging;
 use crate::httpd::{HookStatus, Pool, PoolRef, Request, Server, log};
 use crate::module::{
-    CheckConfigHook, ChildInitHook, LogFormatHook, ModuleName, MonitorHook, Order, PostConfigHook,
-    PreConfigHook, Records, Registrar, RequestHook, log_format,
+    CheckConfigHook, ChildInitHook, ChildStoppingHook, LogFormatHook, ModuleName, MonitorHook,
+    Order, PostConfigHook, PreConfigHook, Records, Registrar, RequestHook, log_format,
 };
 
 /// The handler that answers with an application.
@@ -44,6 +44,7 @@ pub(super) fn register<M: Module>(registrar: &Registrar<'_>) {
     // The last of all: what other modules refuse has been refused by then.
     registrar.post_config::<Hook<M, Start>>(Order::ReallyLast);
     registrar.child_init::<Hook<M, Child>>(Order::Middle);
+    registrar.child_stopping::<Hook<M, Child>>(Order::Middle);
     registrar.monitor::<Hook<M, Refill>>(Order::Middle);
     registrar.pre_config::<Hook<M, Formats>>(Order::Middle);
     registrar.status_page::<status_page::Page<M>>();
@@ -234,6 +235,12 @@ impl<M: Module> CheckConfigHook for Hook<M, All> {
 impl<M: Module> MonitorHook for Hook<M, Refill> {
     fn run() {
         daemon::refill();
+    }
+}
+
+impl<M: Module> ChildStoppingHook for Hook<M, Child> {
+    fn run() {
+        process::begin_end();
     }
 }
 

@@ -69,6 +69,11 @@ fn lead_stdout_to_error_log() {
     let _ = nix::unistd::dup2_stdout(std::io::stderr());
 }
 
+/// Tells the applications of an httpd child that it begins to end.
+pub(super) fn begin_end() {
+    ending::begin();
+}
+
 /// Ends the applications of this process: their state is dropped, then their tasks. `deadline` is
 /// the time for the state.
 pub(super) fn finish(deadline: Duration) {

@@ -4,6 +4,7 @@ use std::ffi::{CStr, c_char};
 use std::marker::PhantomData;
 
 use super::guard;
+use crate::gateway::panic;
 use crate::httpd::{Brigade, HookStatus, Pool, Request, Server, log, mpm};
 use crate::sys;
 
@@ -46,6 +47,11 @@ pub(crate) trait MonitorHook: 'static {
 pub(crate) trait ChildInitHook: 'static {
     /// `pchild` is cleared when the child ends.
     fn run(pchild: Pool<'_>, main: Server<'_>);
+}
+
+/// Runs in a child that begins to end, with httpd 2.4.49 and later.
+pub(crate) trait ChildStoppingHook: 'static {
+    fn run();
 }
 
 /// The order of a hook among those of other modules.
@@ -205,6 +211,22 @@ impl<'p> Registrar<'p> {
                 order.raw(),
             );
         }
+    }
+
+    /// Tells a child that it begins to end.
+    pub(crate) fn child_stopping<H: ChildStoppingHook>(&self, order: Order) {
+        // SAFETY: P11: as above.
+        unsafe { sys::rust_hook_child_stopping(Some(child_stopping::<H>), order.raw()) };
+    }
+}
+
+unsafe extern "C" fn child_stopping<H: ChildStoppingHook>(
+    _pchild: *mut sys::apr_pool_t,
+    _graceful: i32,
+) {
+    // prefork calls it in its handler of SIGTERM, which may have interrupted an application.
+    if !panic::is_catching() {
+        guard::callback("child_stopping", (), H::run);
     }
 }
 

@@ -17,8 +17,8 @@ pub use directive::{Contexts, Directive, Parameters};
 pub(crate) use config::{Records, whole};
 pub(crate) use directive::Project;
 pub(crate) use hooks::{
-    CheckConfigHook, ChildInitHook, ModuleName, MonitorHook, Order, PostConfigHook, PreConfigHook,
-    Registrar, RequestHook, StatusPageHook,
+    CheckConfigHook, ChildInitHook, ChildStoppingHook, ModuleName, MonitorHook, Order,
+    PostConfigHook, PreConfigHook, Registrar, RequestHook, StatusPageHook,
 };
 pub(crate) use log_format::LogFormatHook;
 pub(crate) use record::{Commands, Definition, MOST_DIRECTIVES, NO_COMMANDS, OfServer, record};

@@ -12,6 +12,8 @@ pub enum Signal {
     Replace,
     /// SIGXCPU: the CPU time is used up.
     CpuTime,
+    /// SIGWINCH: the configuration is over, and httpd children that know the process finish.
+    Retire,
 }
 
 impl Signal {
@@ -26,6 +28,8 @@ impl Signal {
             Some(Self::Replace)
         } else if number == Raw::XCPU.as_raw() {
             Some(Self::CpuTime)
+        } else if number == Raw::WINCH.as_raw() {
+            Some(Self::Retire)
         } else {
             None
         }

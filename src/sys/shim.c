@@ -5,6 +5,7 @@
 #include "http_core.h"
 #include "http_log.h"
 #include "http_protocol.h"
+#include "mpm_common.h"
 
 int rust_conn_aborted(const conn_rec *c)
 {
@@ -34,6 +35,16 @@ int rust_log_request_level(const request_rec *r, int module_index)
 int rust_log_server_level(const server_rec *s, int module_index)
 {
     return ap_get_server_module_loglevel(s, module_index);
+}
+
+void rust_hook_child_stopping(rust_child_stopping *stopping, int order)
+{
+#if AP_MODULE_MAGIC_AT_LEAST(20120211, 110)
+    ap_hook_child_stopping(stopping, NULL, NULL, order);
+#else
+    (void)stopping;
+    (void)order;
+#endif
 }
 
 apr_bucket *rust_brigade_first(apr_bucket_brigade *bb)

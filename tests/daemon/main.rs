@@ -4,6 +4,7 @@
 mod clients;
 mod crowds;
 mod deaths;
+mod endings;
 mod ends;
 mod exits;
 mod hostile;

@@ -6,6 +6,9 @@
 //! id to `NAME.here`, and `gate` waits for the file `NAME.go`.
 #![forbid(unsafe_code)]
 
+#[path = "../serve/notices.rs"]
+mod notices;
+
 use std::convert::Infallible;
 use std::fmt::Write as _;
 use std::fs::{self, OpenOptions};
@@ -324,5 +327,5 @@ impl<'r> Run<'r, '_> {
 mod_rust::module! {
     /// `LoadModule stage_module …/mod_stage.so`
     pub static stage_module: "mod_stage.c";
-    applications = { "stage" => Factory::with_options(build) };
+    applications = { "stage" => Factory::with_options(build), "notices" => notices::factory() };
 }

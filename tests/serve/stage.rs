@@ -1,5 +1,7 @@
 //! The program that the tests of `mod_rust::serve` start, whose requests stop at given points.
 
+mod notices;
+
 use std::io::{BufRead as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -182,6 +184,7 @@ fn stage<'x>(
 fn main() -> ExitCode {
     Gateway::new("stage", "1.0")
         .application("stage", Factory::with_options(build))
+        .application("notices", notices::factory())
         .application(
             "rest",
             Factory::service(axum::Router::new().fallback(std::future::pending::<String>)),

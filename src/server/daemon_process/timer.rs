@@ -12,7 +12,7 @@ use std::time::Duration;
 use super::daemon::{Ended, broken};
 use super::process::DaemonProcess;
 use super::watch::{Watch, WatchEvents};
-use crate::gateway::{Code, ErrorKind};
+use crate::gateway::{Code, ErrorKind, ending};
 use crate::os::{self, monotonic_us};
 use crate::process_group::{
     CUT_GRACE_US, Drain, DrainAction, MEASURE_US, ProcessScore, ProcessState, ProcessUsage, Reason,
@@ -128,6 +128,9 @@ impl Timer {
                 if found.replace { Reason::GracefulSignal } else { Reason::ControlCommand };
             self.asked.get_or_insert(reason);
         }
+        if found.retire {
+            ending::begin();
+        }
         if found.cpu_time {
             self.asked.get_or_insert(Reason::CpuTimeLimit);
         }
@@ -148,6 +151,7 @@ impl Timer {
     /// The slot is in the state Draining.
     fn drains(&mut self, reason: Reason, now_us: u64) {
         self.drain = Some(Drain::new(&self.process.options, reason, now_us));
+        ending::begin();
         self.process.pool.drain();
         self.watch.ring_doorbell();
         self.tell(reason, "takes no more requests");

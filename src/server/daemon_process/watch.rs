@@ -42,6 +42,8 @@ pub(super) struct WatchEvents {
     pub(super) replace: bool,
     /// XCPU.
     pub(super) cpu_time: bool,
+    /// WINCH.
+    pub(super) retire: bool,
     /// There are connections to accept.
     pub(super) listener: bool,
     /// The process's own bell was rung.
@@ -57,6 +59,7 @@ impl WatchEvents {
             || self.end
             || self.replace
             || self.cpu_time
+            || self.retire
             || self.listener
             || self.bell
             || self.doorbell
@@ -124,6 +127,7 @@ impl Watch {
                         Some(Signal::End) => found.end = true,
                         Some(Signal::Replace) => found.replace = true,
                         Some(Signal::CpuTime) => found.cpu_time = true,
+                        Some(Signal::Retire) => found.retire = true,
                         None => {}
                     });
                 }

@@ -142,6 +142,7 @@ fn run(
             give_up = Some(Instant::now() + config.timeouts.graceful + SLACK);
             // A connection that comes after them would be reset.
             files.clear();
+            ending::begin();
             drivers.drain();
         }
         if drivers.are_over()? {

@@ -12,7 +12,7 @@ use super::listen::Bound;
 use super::logs::Logs;
 use super::process::{self, Supervisor};
 use super::{applications, command, descriptors};
-use crate::gateway::{Code, Error, Level, Result, panic};
+use crate::gateway::{Code, Error, Level, Result, ending, panic};
 use crate::os::Event;
 use crate::server::site::Mounts;
 
@@ -101,6 +101,7 @@ fn prepare(
         let log = Arc::clone(&logs.log);
         panic::install_hook(move |line| log.of_thread(Level::Error, line));
     });
+    ending::forget();
     let mounts = applications::build(gateway, &config)?;
     let bound = config.all_listeners().iter().map(|wanted| Bound::bind(wanted, &config));
     let listeners = bound.collect::<std::result::Result<Vec<_>, _>>()?;
