@@ -22,7 +22,7 @@ use super::panic;
 use super::start_response::{EachHeader, Respond, StartResponse};
 use super::status::Status;
 
-pub(crate) use suspended::{Awaited, Progress, Suspend, start};
+pub(crate) use suspended::{Awaited, Progress, Suspend, Suspended, start};
 
 /// The result of an exchange.
 #[derive(Debug)]

@@ -161,7 +161,7 @@ impl Epoll {
 }
 
 /// At most a day: what an old kernel's milliseconds can hold.
-pub(super) fn timespec(time: Duration) -> Timespec {
+pub(crate) fn timespec(time: Duration) -> Timespec {
     let time = time.min(Duration::from_secs(24 * 60 * 60));
     Timespec { tv_sec: time.as_secs() as i64, tv_nsec: i64::from(time.subsec_nanos()) as _ }
 }

@@ -17,7 +17,7 @@ mod socket;
 
 #[cfg(feature = "httpd")]
 pub(crate) use self::board::{BoardMemory, Placed, Shape};
-pub(crate) use self::epoll::{Epoll, Ready, Trigger};
+pub(crate) use self::epoll::{Epoll, Ready, Trigger, timespec};
 pub use self::event::Event;
 #[cfg(feature = "httpd")]
 pub(crate) use self::event::SIGNAL_RECORD;

@@ -21,3 +21,4 @@ mod program;
 mod refusals;
 mod restart;
 mod user;
+mod waiting;

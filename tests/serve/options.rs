@@ -3,12 +3,13 @@
 //! The web server starts a CGI program for one request and bounds its time, so that few options apply
 //! to it.
 
-use std::io::{Read as _, Write as _};
+use std::io::{Read, Write as _};
 use std::net::TcpStream;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use crate::program::{Folder, PATIENCE, Program, stage};
+use crate::program::{Folder, PATIENCE, Program, asynchronous, stage};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Protocol {
@@ -222,10 +223,14 @@ impl Protocol {
         (0..3).map(|at| u8::from_str_radix(&bits[at * 8..][..8], 2).unwrap()).collect()
     }
 
-    /// Starts the program with these options. A CGI program gets `sent` as its body.
+    /// Starts the stage with these options. A CGI program gets `sent` as its body.
     fn start(self, options: &[&str], sent: Sent) -> (Program, Client) {
+        self.start_program(&stage(), options, sent)
+    }
+
+    fn start_program(self, path: &Path, options: &[&str], sent: Sent) -> (Program, Client) {
         if self == Cgi {
-            let mut command = Command::new(stage());
+            let mut command = Command::new(path);
             let (read, mut write) = std::io::pipe().unwrap();
             command.env("GATEWAY_INTERFACE", "CGI/1.1").env("REQUEST_METHOD", "POST");
             command.env("PATH_INFO", "/echo").env("CONTENT_LENGTH", "3");
@@ -237,7 +242,7 @@ impl Protocol {
         }
         let name = format!("--{}", self.option());
         let listens = [&name, "127.0.0.1:0", "--log-level", "debug"];
-        let program = Program::start(&[&listens, options].concat());
+        let program = Program::start_at(path, &[&listens, options].concat());
         let mut client = self.connect(&program);
         // The program may close the connection meanwhile.
         let _ = client.write_all(&self.bytes(sent));
@@ -258,7 +263,7 @@ enum Client {
 }
 
 /// Reads until `bytes` has `needle`.
-pub(crate) fn read_until(client: &mut TcpStream, bytes: &mut Vec<u8>, needle: &[u8]) {
+pub(crate) fn read_until(client: &mut impl Read, bytes: &mut Vec<u8>, needle: &[u8]) {
     let mut piece = [0; 1024];
     while !bytes.windows(needle.len()).any(|window| window == needle) {
         let read = client.read(&mut piece).expect("an answer");
@@ -280,11 +285,25 @@ pub(crate) fn each(protocols: &[Protocol], check: impl Fn(Protocol) + Sync) {
 
 #[test]
 fn every_option_holds_for_every_protocol() {
-    for row in ROWS {
+    holds(&stage(), ROWS.iter());
+}
+
+/// The same for requests that wait without a thread.
+#[test]
+fn options_of_requests_hold_while_they_wait() {
+    let begins = |row: &&Row| {
+        matches!(row.sent, Sent::NoBody | Sent::Body | Sent::BodyUnread | Sent::Unread)
+    };
+    holds(&asynchronous(), ROWS.iter().filter(begins));
+}
+
+fn holds(path: &Path, rows: impl Iterator<Item = &'static Row>) {
+    for row in rows {
         each(row.protocols, |protocol| {
             let case = format!("{} for {protocol:?}, {:?}", row.option, row.sent);
             println!("{case}");
-            let (mut program, client) = protocol.start(&[row.option, row.value], row.sent);
+            let (mut program, client) =
+                protocol.start_program(path, &[row.option, row.value], row.sent);
             let begun = Instant::now();
             let mut client = match client {
                 Client::Listening(client) => client,

@@ -50,6 +50,12 @@ pub(crate) fn stage() -> PathBuf {
         .unwrap_or_else(|error| panic!("{error}; cargo build --examples --features servers"))
 }
 
+/// Returns the path of the program of a service.
+pub(crate) fn asynchronous() -> PathBuf {
+    httpd_testkit::find_program("gateway-async")
+        .unwrap_or_else(|error| panic!("{error}; cargo build --examples --features servers"))
+}
+
 /// Makes a program of `bytes`. Another process writes it: what this one has open to write, a child
 /// that another test starts at that moment has too, and then it cannot be run (ETXTBSY).
 pub(crate) fn put_program(path: &Path, bytes: &[u8]) {

@@ -1,7 +1,9 @@
 //! The request body of a CGI program: the standard input, as far as CONTENT_LENGTH says.
 
+use std::cell::Cell;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use crate::gateway::{Error, ErrorKind, Fill, InputSource, Result, header};
@@ -15,6 +17,8 @@ pub(super) struct Stdin {
     input: OwnedFd,
     end: OwnedFd,
     timeout: Duration,
+    /// The application has waited for so long.
+    is_late: Rc<Cell<bool>>,
     length: Length,
     /// The unread rest of a known length.
     left: u64,
@@ -31,12 +35,17 @@ enum Length {
 }
 
 impl Stdin {
-    pub(super) fn new(params: &Params, timeout: Duration, end: BorrowedFd<'_>) -> io::Result<Self> {
+    pub(super) fn new(
+        params: &Params,
+        (timeout, is_late): (Duration, Rc<Cell<bool>>),
+        end: BorrowedFd<'_>,
+    ) -> io::Result<Self> {
         let length = length(params);
         Ok(Self {
             input: io::stdin().as_fd().try_clone_to_owned()?,
             end: end.try_clone_to_owned()?,
             timeout,
+            is_late,
             length,
             left: if let Length::Known(length) = length { length } else { u64::MAX },
             buffer: Vec::new(),
@@ -73,7 +82,7 @@ impl Stdin {
             if polled.readable {
                 break;
             }
-            if !wait {
+            if !wait && !self.is_late.get() {
                 return Ok(false);
             }
             // A signal may have come in between.

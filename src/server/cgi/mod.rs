@@ -13,6 +13,7 @@ use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
+use std::rc::Rc;
 
 use self::input::Stdin;
 use self::output::Stdout;
@@ -30,8 +31,9 @@ pub(crate) fn run(site: &Site, end: impl AsFd) -> io::Result<bool> {
     let end = end.as_fd();
     let params = params(std::env::vars_os());
     let is_nph = std::env::args_os().next().is_some_and(|name| is_nph(Path::new(&name)));
-    let output = Stdout::new(is_nph.then(|| protocol(&params)), end)?;
-    let mut input = Stdin::new(&params, site.timeouts.body, end)?;
+    let body = (site.timeouts.body, Rc::default());
+    let output = Stdout::new(is_nph.then(|| protocol(&params)), body.clone(), end)?;
+    let mut input = Stdin::new(&params, body, end)?;
     let ending = site::serve(site, Mode::Cgi, &params, &output, &mut input);
     // A broken response must not be made whole by bytes that were put off.
     let is_whole = ending == ResponseEnd::Whole && output.end().is_ok();

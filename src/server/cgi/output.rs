@@ -3,9 +3,10 @@
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Wake, Waker};
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 use http::HeaderMap;
@@ -28,6 +29,8 @@ pub(super) struct Stdout {
     wake: Arc<WakeUp>,
     /// SIGTERM came while the thread waited.
     ended: Cell<bool>,
+    /// The time that the body may be silent, and whether it was silent for longer.
+    body: (Duration, Rc<Cell<bool>>),
 }
 
 struct WakeUp(Event);
@@ -43,7 +46,12 @@ impl Wake for WakeUp {
 }
 
 impl Stdout {
-    pub(super) fn new(nph: Option<Vec<u8>>, end: BorrowedFd<'_>) -> io::Result<Self> {
+    /// A wait for the body sets the flag of `body` after its time.
+    pub(super) fn new(
+        nph: Option<Vec<u8>>,
+        body: (Duration, Rc<Cell<bool>>),
+        end: BorrowedFd<'_>,
+    ) -> io::Result<Self> {
         Ok(Self {
             output: io::stdout().as_fd().try_clone_to_owned()?,
             input: io::stdin().as_fd().try_clone_to_owned()?,
@@ -52,6 +60,7 @@ impl Stdout {
             pending: RefCell::new(Vec::with_capacity(4096)),
             wake: Arc::new(WakeUp(Event::new()?)),
             ended: Cell::new(false),
+            body,
         })
     }
 
@@ -134,6 +143,8 @@ impl Sink for Stdout {
 
     fn park(&self, interest: Interest) -> Woken {
         let wake = &self.wake.0;
+        let (timeout, is_late) = &self.body;
+        let begun = Instant::now();
         loop {
             if self.ended.get() {
                 return Woken::Gone;
@@ -142,7 +153,10 @@ impl Sink for Stdout {
             // third is the body, or the server's end of the output.
             let is_input = interest == Interest::Input;
             let watched = if is_input { &self.input } else { &self.output };
-            let Ok(polled) = poll(watched, is_input, wake, &self.end) else { return Woken::Called };
+            let left = is_input.then(|| timeout.saturating_sub(begun.elapsed()));
+            let Ok(polled) = poll((watched, is_input), wake, &self.end, left) else {
+                return Woken::Called;
+            };
             let (ready, is_called, is_ended) = polled;
             if is_ended {
                 self.ended.set(true);
@@ -155,6 +169,10 @@ impl Sink for Stdout {
             match interest {
                 Interest::Input if ready => return Woken::Input,
                 Interest::Waker if ready => return Woken::Gone,
+                Interest::Input if left == Some(Duration::ZERO) => {
+                    is_late.set(true);
+                    return Woken::Input;
+                }
                 _ => {}
             }
         }
@@ -162,10 +180,10 @@ impl Sink for Stdout {
 }
 
 fn poll(
-    watched: &OwnedFd,
-    is_input: bool,
+    (watched, is_input): (&OwnedFd, bool),
     wake: &Event,
     end: &OwnedFd,
+    timeout: Option<Duration>,
 ) -> io::Result<(bool, bool, bool)> {
     use rustix::event::{PollFd, PollFlags, poll};
     let wanted = if is_input { PollFlags::IN } else { PollFlags::empty() };
@@ -174,7 +192,7 @@ fn poll(
         PollFd::new(wake, PollFlags::IN),
         PollFd::new(end, PollFlags::IN),
     ];
-    match poll(&mut fds, None) {
+    match poll(&mut fds, timeout.map(os::timespec).as_ref()) {
         Ok(_) | Err(rustix::io::Errno::INTR) => {}
         Err(error) => return Err(error.into()),
     }

@@ -18,7 +18,7 @@ use tokio::sync::oneshot;
 use super::deadlines::Activity;
 use crate::server::site::BreakOutcome;
 
-/// The bytes that one response may park.
+/// The bytes that one response may park; the last piece may go beyond.
 const RESPONSE_MAX: usize = 256 * 1024;
 /// The bytes that all responses of a process may park together. The first piece of each comes on
 /// top.
@@ -82,7 +82,10 @@ struct OutputState {
     /// The timer has broken the response off.
     is_cut: bool,
     reader: Option<Waker>,
+    /// Called when there is room.
     writer: Option<Waker>,
+    /// Called when the client goes.
+    watcher: Option<Waker>,
 }
 
 impl fmt::Debug for ResponseOutput {
@@ -123,7 +126,7 @@ impl ResponseOutput {
             return BreakOutcome::Whole;
         }
         state.is_cut = true;
-        let writer = state.writer.take();
+        let wakers = [state.writer.take(), state.watcher.take()];
         let outcome = if let Some(start) = state.start.take() {
             drop(state);
             // The client may be gone.
@@ -135,7 +138,7 @@ impl ResponseOutput {
             BreakOutcome::Broken
         };
         self.complete();
-        writer.into_iter().for_each(Waker::wake);
+        wakers.into_iter().flatten().for_each(Waker::wake);
         outcome
     }
 
@@ -155,12 +158,7 @@ impl ResponseOutput {
             return Poll::Ready(Err(Gone));
         }
         let size = piece.as_ref().map_or(0, size);
-        // Each may have one piece, so that a response whose reader is fast goes on in any case.
-        let has_room = state.pieces.is_empty()
-            || size == 0
-            || (state.bytes + size <= RESPONSE_MAX
-                && self.parked.bytes.load(Ordering::Relaxed) + size <= PROCESS_MAX);
-        if !has_room {
+        if size > 0 && !self.has_room_in(&state) {
             state.writer = Some(waker.clone());
             return Poll::Pending;
         }
@@ -171,6 +169,30 @@ impl ResponseOutput {
         drop(state);
         reader.into_iter().for_each(Waker::wake);
         Poll::Ready(Ok(()))
+    }
+
+    /// Returns whether there is room for another piece, or the client has gone.
+    pub(super) fn has_room(&self) -> bool {
+        let state = self.state();
+        state.is_gone || state.is_cut || self.has_room_in(&state)
+    }
+
+    /// Keeps `waker` until there is room or the client has gone. Returns whether that is to come.
+    pub(super) fn wait_for_room(&self, waker: &Waker) -> bool {
+        let mut state = self.state();
+        let waits = !state.is_gone && !state.is_cut && !self.has_room_in(&state);
+        if waits {
+            state.writer = Some(waker.clone());
+        }
+        waits
+    }
+
+    /// Each may have one piece, so that a response whose reader is fast goes on in any case. The last
+    /// piece may go beyond the bounds, as it is in memory already.
+    fn has_room_in(&self, state: &OutputState) -> bool {
+        state.pieces.is_empty()
+            || (state.bytes < RESPONSE_MAX
+                && self.parked.bytes.load(Ordering::Relaxed) < PROCESS_MAX)
     }
 
     /// Notes that the application adds no more.
@@ -193,7 +215,7 @@ impl ResponseOutput {
 
     /// Has `waker` called when the client goes.
     pub(super) fn tell(&self, waker: Waker) {
-        self.state().writer = Some(waker);
+        self.state().watcher = Some(waker);
     }
 
     /// Takes the next piece, or so many bytes of it.
@@ -221,12 +243,13 @@ impl ResponseOutput {
         state.is_gone = true;
         let bytes = std::mem::take(&mut state.bytes);
         self.parked.bytes.fetch_sub(bytes, Ordering::Relaxed);
-        let (pieces, writer) = (std::mem::take(&mut state.pieces), state.writer.take());
+        let pieces = std::mem::take(&mut state.pieces);
+        let wakers = [state.writer.take(), state.watcher.take()];
         let was_complete = state.is_complete;
         drop(state);
         drop(pieces);
         self.activity.end(was_complete);
-        writer.into_iter().for_each(Waker::wake);
+        wakers.into_iter().flatten().for_each(Waker::wake);
     }
 
     fn state(&self) -> MutexGuard<'_, OutputState> {

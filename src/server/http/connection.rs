@@ -119,6 +119,17 @@ async fn serve(
             (tokio::spawn(acceptor.clone().run()), acceptor)
         })
         .collect();
+    let look = {
+        let (executor, timeouts) = (shared.executor.clone(), &shared.site.timeouts);
+        // So much later than said a request is woken.
+        let every = (timeouts.body.min(timeouts.send) / 8).clamp(LOOK.0, LOOK.1);
+        tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(every).await;
+                executor.look();
+            }
+        })
+    };
     let _ = rung.await;
     for (task, acceptor) in accepting {
         task.abort();
@@ -139,6 +150,7 @@ async fn serve(
             )),
         );
     }
+    look.abort();
     deadline
 }
 
@@ -246,6 +258,8 @@ enum Stream {
     Unix(tokio::net::UnixStream),
 }
 
+/// The least and the longest time between looks at the times of suspended requests.
+const LOOK: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(1));
 /// The pause after an accept that failed.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Headers that a request of HTTP/1 may have, as many as variables with the other protocols.

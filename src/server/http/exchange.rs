@@ -1,8 +1,10 @@
 //! One request: from hyper to a thread that runs its application, and the response back.
 
+use std::cell::OnceCell;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Context;
 
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, StatusCode, Version, header};
@@ -13,14 +15,19 @@ use tokio::sync::oneshot;
 use super::body::{Broken, ParkedOutput, ResponseBody, ResponseOutput, ResponseRest};
 use super::deadlines::Activity;
 use super::executor::Executor;
-use super::input::{BodySource, RequestBodyQueue, discard};
+use super::input::{BodySource, ReadBody, RequestBodyQueue, discard};
 use super::options::HttpOptions;
 use super::path::PathRefusal;
-use super::sink::HttpSink;
+use super::sink::{HttpSink, ResponseDraft};
 use super::variables::{self, Ends, Unfit};
-use crate::gateway::{Code, Level, panic};
+use crate::gateway::run::Awaited;
+use crate::gateway::{Code, Error, ErrorKind, Level, panic};
+use crate::os;
 use crate::protocol::params::Params;
-use crate::server::site::{self, Fault, Mode, Refusal, ResponseEnd, Site, page};
+use crate::server::site::{
+    self, Fault, Mode, Refusal, ResponseEnd, Served, Site, SuspendedRequest, page,
+};
+use crate::server::workers::visits::{Visited, Visits, us};
 
 /// The piece of a response that a stream of HTTP/2 gets at once: a frame, in bytes.
 const H2_PIECE: usize = 16 * 1024;
@@ -60,7 +67,6 @@ pub(super) async fn answer(
     drop(parts);
     let params = Arc::new(params);
     let client = params.get(b"REMOTE_ADDR").map(|it| String::from_utf8_lossy(it).into_owned());
-    let (job, of_job, of_request) = (shared.clone(), output.clone(), params.clone());
     let rest = if is_http1 && !body.is_end_stream() {
         let (rest, unread) = oneshot::channel();
         let activity = activity.clone();
@@ -74,8 +80,25 @@ pub(super) async fn answer(
     } else {
         None
     };
-    let run = move || job.run(&of_request, body, &of_job, rest);
-    let Ok(ticket) = shared.executor.run(run) else {
+    let is_held_back = params.get(b"HTTP_EXPECT").is_some();
+    let inbox = RequestBodyQueue::new(
+        body,
+        (shared.site.timeouts.body, is_held_back),
+        output.clone(),
+        shared.executor.clone(),
+    );
+    let job = HttpRequest {
+        shared: shared.clone(),
+        params: params.clone(),
+        inbox,
+        read: ReadBody::default(),
+        output: output.clone(),
+        draft: ResponseDraft::default(),
+        visits: OnceCell::new(),
+        rest,
+        suspended: None,
+    };
+    let Ok(ticket) = shared.executor.run(move || job.run()) else {
         return Ok(shared.overloaded(Refusal::QueueFull, &params, client.as_deref()));
     };
     let mut started = pin!(started);
@@ -105,47 +128,137 @@ pub(super) async fn answer(
     Ok(response)
 }
 
-impl ServerState {
-    /// On a thread of the executor: from the application's call to its end.
-    fn run(
-        &self,
-        params: &Params,
-        body: Incoming,
-        output: &Arc<ResponseOutput>,
-        rest: Option<oneshot::Sender<Incoming>>,
-    ) {
-        let timeouts = &self.site.timeouts;
-        let is_held_back = params.get(b"HTTP_EXPECT").is_some();
-        let inbox = RequestBodyQueue::new(
-            body,
-            (timeouts.body, is_held_back),
-            output.clone(),
-            self.executor.clone(),
-        );
+/// The visits of a request.
+pub(super) type HttpVisits = Visits<Executor, Box<HttpRequest>>;
+
+/// A request on a thread of the executor, or between two visits.
+pub(super) struct HttpRequest {
+    shared: Arc<ServerState>,
+    params: Arc<Params>,
+    inbox: RequestBodyQueue,
+    read: ReadBody,
+    output: Arc<ResponseOutput>,
+    draft: ResponseDraft,
+    /// Brings the next visit, once the request has waited.
+    visits: OnceCell<Arc<HttpVisits>>,
+    /// Takes the unread rest of the body.
+    rest: Option<oneshot::Sender<Incoming>>,
+    /// The state of a request that has waited.
+    suspended: Option<Box<SuspendedRequest>>,
+}
+
+impl Visited<Executor> for Box<HttpRequest> {
+    fn visit(self, (): &mut (), _: &Arc<HttpVisits>) {
+        (*self).run();
+    }
+}
+
+impl HttpRequest {
+    /// Goes on with the application: from its call, or its last wait, to its next wait or its end.
+    fn run(self) {
+        let Self { shared, params, inbox, read, output, draft, visits, rest, suspended } = self;
+        let (site, executor) = (&shared.site, &shared.executor);
         let is_http2 = params.get(b"SERVER_PROTOCOL") == Some(b"HTTP/2.0");
-        let sink = HttpSink::new(&self.executor, &inbox, output, (timeouts.send, is_http2));
-        let mut source = BodySource::new(&inbox);
+        let visit_waker = || {
+            if visits.get().is_none() {
+                let new = Visits::new(executor)?;
+                output.tell(new.waker());
+                let _ = visits.set(new);
+            }
+            visits.get().map(Visits::waker)
+        };
+        let parts = (executor, &inbox, &output);
+        let sink = HttpSink::new(parts, (site.timeouts.send, is_http2), &visit_waker, draft);
+        let mut source = BodySource::new(&inbox, read);
+        let request = (&**site, Mode::Http, &*params);
         // A panic of the kit's own ends the request, not the thread.
-        let ending =
-            panic::catch(|| site::serve(&self.site, Mode::Http, params, &sink, &mut source));
-        match ending {
-            Ok(ResponseEnd::Whole) => {
+        let served = panic::catch(|| match suspended {
+            None => site::start(request, &sink, &mut source),
+            Some(suspended) => {
+                let is_late = visits.get().is_some_and(|visits| visits.is_late());
+                go_on(*suspended, request, (&sink, &mut source), is_late)
+            }
+        });
+        match served {
+            Ok(Served::Suspended(suspended)) => {
+                let (read, draft) = (source.into_read(), sink.into_draft());
+                let Some(own) = visits.get().cloned() else { return };
+                let suspended = Some(suspended);
+                let request =
+                    Self { shared, params, inbox, read, output, draft, visits, rest, suspended };
+                request.wait(&own, is_http2);
+                return;
+            }
+            Ok(Served::Done(ResponseEnd::Whole)) => {
+                if let Some(visits) = visits.get() {
+                    visits.end();
+                }
                 if let Some(rest) = rest.filter(|_| !inbox.is_at_end() && inbox.can_end()) {
                     // The connection may be gone.
                     let _ = rest.send(inbox.into_rest());
                 }
+                return;
             }
-            Ok(ResponseEnd::Broken | ResponseEnd::Gone) => sink.break_off(),
+            Ok(Served::Done(ResponseEnd::Broken | ResponseEnd::Gone)) => {}
             Err(error) => {
-                self.site.log.line(
+                site.log.line(
                     Code::WorkerPanicked.level(),
                     &Code::WorkerPanicked.line(format_args!("a worker thread {error}")),
                 );
-                sink.break_off();
             }
+        }
+        sink.break_off();
+        if let Some(visits) = visits.get() {
+            visits.end();
         }
     }
 
+    /// Has the request wait for its next visit.
+    fn wait(self, visits: &Arc<HttpVisits>, is_http2: bool) {
+        let waker = visits.waker();
+        let timeouts = &self.shared.site.timeouts;
+        let awaited = self.suspended.as_ref().map(|suspended| suspended.awaited());
+        // Every event that has come before is a call of the waker, which leads to another visit.
+        let (has_come, timeout) = match awaited {
+            Some(Awaited::Input) => {
+                let is_there = self.inbox.poll_ready(&mut Context::from_waker(&waker));
+                (is_there, Some(timeouts.body))
+            }
+            // A connection of HTTP/1 has a deadline of its own.
+            Some(Awaited::Room) => {
+                (!self.output.wait_for_room(&waker), is_http2.then_some(timeouts.send))
+            }
+            Some(Awaited::Waker) | None => (false, None),
+        };
+        if has_come || self.output.is_gone() {
+            waker.wake();
+        }
+        visits.expect(timeout.map(|timeout| os::monotonic_us().saturating_add(us(timeout))));
+        visits.suspend(Box::new(self));
+    }
+}
+
+/// Goes on with a request that has waited, unless nobody wants its response any more.
+fn go_on(
+    suspended: SuspendedRequest,
+    request: site::Request<'_>,
+    (sink, source): (&HttpSink<'_>, &mut BodySource<'_>),
+    is_late: bool,
+) -> Served {
+    let error = if sink.is_gone() {
+        Error::of(ErrorKind::ClientGone, "the client left while the application waited")
+    } else if is_late && suspended.awaited() == Awaited::Room {
+        sink.unread()
+    } else {
+        if is_late {
+            source.expire();
+        }
+        return suspended.resume(request, sink, source);
+    };
+    Served::Done(suspended.give_up(request, sink, error))
+}
+
+impl ServerState {
     /// Answers a request that no thread takes up.
     fn overloaded(
         &self,

@@ -7,6 +7,7 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 
 use crate::gateway::{Code, Error, Level, park_thread, thread_waker};
+use crate::os::monotonic_us;
 use crate::server::site::Log;
 use crate::server::workers::pollers::Pollers;
 use crate::server::workers::pool::{Driver, NoConnection, PoolOptions, SlowReaders, WorkerPool};
@@ -75,6 +76,11 @@ impl Executor {
         let job = Box::new(move |(): &mut ()| job());
         let number = self.pool.try_submit(job, self.queue_size).ok_or(QueueIsFull)?;
         Ok(Ticket { executor: self.clone(), number })
+    }
+
+    /// Wakes suspended requests whose time is up.
+    pub(super) fn look(&self) {
+        self.pool.suspended.look(monotonic_us());
     }
 
     /// Returns the threads that wait for slow readers.

@@ -1,4 +1,4 @@
-//! The request body, read by the thread that runs the application.
+//! The request body, read by the thread that visits the request.
 
 use std::cell::{Cell, RefCell};
 use std::error::Error as _;
@@ -177,14 +177,30 @@ impl RequestBodyQueue {
 /// The input that the application reads.
 pub(super) struct BodySource<'i> {
     inbox: &'i RequestBodyQueue,
+    read: ReadBody,
+}
+
+/// The part of a body that was taken out of the queue.
+#[derive(Default)]
+pub(super) struct ReadBody {
     data: Bytes,
     end: bool,
     trailers: Option<HeaderMap>,
 }
 
 impl<'i> BodySource<'i> {
-    pub(super) const fn new(inbox: &'i RequestBodyQueue) -> Self {
-        Self { inbox, data: Bytes::new(), end: false, trailers: None }
+    pub(super) const fn new(inbox: &'i RequestBodyQueue, read: ReadBody) -> Self {
+        Self { inbox, read }
+    }
+
+    /// Notes that the client was silent for too long: whoever reads on is told.
+    pub(super) fn expire(&self) {
+        self.inbox.expire();
+    }
+
+    /// Returns the state for the next visit.
+    pub(super) fn into_read(self) -> ReadBody {
+        self.read
     }
 }
 
@@ -194,23 +210,24 @@ impl InputSource for BodySource<'_> {
     }
 
     fn fill(&mut self, wait: bool) -> Result<Fill<'_>> {
-        if self.data.is_empty() && !self.end {
+        let read = &mut self.read;
+        if read.data.is_empty() && !read.end {
             match self.inbox.next(wait)? {
                 None => return Ok(Fill::NotYet),
-                Some(NextPiece::Data(data)) => self.data = data,
-                Some(NextPiece::End(trailers)) => (self.end, self.trailers) = (true, trailers),
+                Some(NextPiece::Data(data)) => read.data = data,
+                Some(NextPiece::End(trailers)) => (read.end, read.trailers) = (true, trailers),
                 Some(NextPiece::Failed(error)) => return Err(error),
             }
         }
-        Ok(if self.data.is_empty() { Fill::End } else { Fill::Data(&self.data) })
+        Ok(if read.data.is_empty() { Fill::End } else { Fill::Data(&read.data) })
     }
 
     fn consume(&mut self, amount: usize) {
-        self.data.advance(amount);
+        self.read.data.advance(amount);
     }
 
     fn trailers(&mut self) -> Option<HeaderMap> {
-        self.trailers.take()
+        self.read.trailers.take()
     }
 }
 

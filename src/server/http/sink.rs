@@ -28,28 +28,55 @@ pub(super) struct HttpSink<'s> {
     output: &'s Arc<ResponseOutput>,
     timeout: Duration,
     is_http2: bool,
+    visit_waker: &'s dyn Fn() -> Option<Waker>,
+    draft: ResponseDraft,
+}
+
+/// The state of a response, which lasts between visits.
+#[derive(Default)]
+pub(super) struct ResponseDraft {
     head: Cell<Option<Response<()>>>,
     collected: RefCell<Vec<Bytes>>,
     size: Cell<usize>,
 }
 
 impl<'s> HttpSink<'s> {
-    pub(super) const fn new(
-        executor: &'s Arc<Executor>,
-        inbox: &'s RequestBodyQueue,
-        output: &'s Arc<ResponseOutput>,
+    /// `visit_waker` returns the waker that brings the next visit.
+    pub(super) fn new(
+        (executor, inbox, output): (
+            &'s Arc<Executor>,
+            &'s RequestBodyQueue,
+            &'s Arc<ResponseOutput>,
+        ),
         (timeout, is_http2): (Duration, bool),
+        visit_waker: &'s dyn Fn() -> Option<Waker>,
+        draft: ResponseDraft,
     ) -> Self {
-        Self {
-            executor,
-            inbox,
-            output,
-            timeout,
-            is_http2,
-            head: Cell::new(None),
-            collected: RefCell::new(Vec::new()),
-            size: Cell::new(0),
-        }
+        Self { executor, inbox, output, timeout, is_http2, visit_waker, draft }
+    }
+
+    /// Returns the state for the next visit.
+    pub(super) fn into_draft(self) -> ResponseDraft {
+        self.draft
+    }
+
+    /// Returns whether nothing takes the response.
+    pub(super) fn is_gone(&self) -> bool {
+        self.output.is_gone()
+    }
+
+    /// Gives up what is collected. Returns the error of a client that took nothing of a stream of
+    /// HTTP/2 for too long.
+    pub(super) fn unread(&self) -> Error {
+        let error = self.too_slow(self.timeout, "--send-timeout");
+        self.executor.log_unread(&error.to_string());
+        self.collect();
+        error
+    }
+
+    fn too_slow(&self, time: Duration, limit: &str) -> Error {
+        let text = format!("the client took nothing of the response for {time:?} ({limit})");
+        Error::of(ErrorKind::ClientGone, text)
     }
 
     /// The response will not be whole: what there is goes out, and then the connection breaks.
@@ -63,8 +90,8 @@ impl<'s> HttpSink<'s> {
     }
 
     fn collect(&self) -> Bytes {
-        let mut collected = self.collected.borrow_mut();
-        let size = self.size.replace(0);
+        let mut collected = self.draft.collected.borrow_mut();
+        let size = self.draft.size.replace(0);
         if collected.len() <= 1 {
             return collected.pop().unwrap_or_default();
         }
@@ -75,7 +102,7 @@ impl<'s> HttpSink<'s> {
 
     /// Sends the head if it is not out yet, and what was collected.
     fn send_collected(&self) -> Result<()> {
-        if let Some(head) = self.head.take() {
+        if let Some(head) = self.draft.head.take() {
             self.start(ResponseStart { head, rest: ResponseRest::Stream })?;
         }
         let data = self.collect();
@@ -112,22 +139,19 @@ impl<'s> HttpSink<'s> {
             } else {
                 continue;
             };
-            let text = format!(
-                "the client took nothing of the response for {:?} ({limit})",
-                begun.elapsed()
-            );
+            let error = self.too_slow(begun.elapsed(), &limit);
             // A connection of HTTP/1 has a deadline of its own, and the peer's name for the line.
             if self.is_http2 || !is_late {
-                self.executor.log_unread(&text);
+                self.executor.log_unread(&error.to_string());
             }
-            return Err(Error::of(ErrorKind::ClientGone, text));
+            return Err(error);
         }
     }
 }
 
 impl Sink for HttpSink<'_> {
     fn head(&self, head: &FinalHead<'_>) -> Result<()> {
-        self.head.set(Some(response(head)));
+        self.draft.head.set(Some(response(head)));
         Ok(())
     }
 
@@ -135,9 +159,9 @@ impl Sink for HttpSink<'_> {
         if self.output.is_gone() {
             return Err(gone());
         }
-        self.size.set(self.size.get() + data.len());
-        self.collected.borrow_mut().push(data);
-        if self.size.get() >= COLLECT { self.send_collected() } else { Ok(()) }
+        self.draft.size.set(self.draft.size.get() + data.len());
+        self.draft.collected.borrow_mut().push(data);
+        if self.draft.size.get() >= COLLECT { self.send_collected() } else { Ok(()) }
     }
 
     fn flush(&self) -> Result<()> {
@@ -145,7 +169,7 @@ impl Sink for HttpSink<'_> {
     }
 
     fn finish(&self, trailers: Option<HeaderMap>) -> Result<()> {
-        if let Some(mut head) = self.head.take() {
+        if let Some(mut head) = self.draft.head.take() {
             if !self.inbox.can_end() && !self.is_http2 {
                 // hyper closes the connection then, and the client should know.
                 head.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
@@ -163,6 +187,14 @@ impl Sink for HttpSink<'_> {
 
     fn breaker(&self) -> Option<Arc<dyn Breaker>> {
         Some(Arc::new(HttpBreaker { output: self.output.clone(), is_http2: self.is_http2 }))
+    }
+
+    fn visit_waker(&self) -> Option<Waker> {
+        (self.visit_waker)()
+    }
+
+    fn has_room(&self) -> bool {
+        self.output.has_room()
     }
 
     fn waker(&self) -> Waker {

@@ -14,13 +14,13 @@ pub(in crate::server) fn too_large(limit: u64) -> Error {
 pub(super) struct Limited<'i> {
     inner: &'i mut dyn InputSource,
     limit: u64,
-    taken: u64,
+    taken: &'i mut u64,
 }
 
 impl<'i> Limited<'i> {
-    /// Limits `inner` to `limit` bytes.
-    pub(super) fn new(inner: &'i mut dyn InputSource, limit: u64) -> Self {
-        Self { inner, limit, taken: 0 }
+    /// Limits `inner` to `limit` bytes, of which so many were `taken` in visits before.
+    pub(super) fn new(inner: &'i mut dyn InputSource, limit: u64, taken: &'i mut u64) -> Self {
+        Self { inner, limit, taken }
     }
 }
 
@@ -30,7 +30,7 @@ impl InputSource for Limited<'_> {
     }
 
     fn fill(&mut self, wait: bool) -> Result<Fill<'_>> {
-        let left = self.limit - self.taken;
+        let left = self.limit - *self.taken;
         match self.inner.fill(wait)? {
             Fill::Data(_) if left == 0 => Err(too_large(self.limit)),
             Fill::Data(data) => Ok(Fill::Data(&data[..data.len().min(left as usize)])),
@@ -39,7 +39,7 @@ impl InputSource for Limited<'_> {
     }
 
     fn consume(&mut self, amount: usize) {
-        self.taken += amount as u64;
+        *self.taken += amount as u64;
         self.inner.consume(amount);
     }
 

@@ -27,6 +27,9 @@ pub(crate) struct SiteEnviron<'e> {
     target: OnceCell<Vec<u8>>,
 }
 
+/// The start of a request and the id that it was given: what its variables do not tell.
+pub(super) type EnvironState = (u64, OnceCell<String>);
+
 /// The keys that the process answers itself, whatever came.
 const OWN: [&[u8]; 13] = [
     b"gateway.version",
@@ -84,6 +87,16 @@ impl<'e> SiteEnviron<'e> {
     /// Sets the time at which the request was here, in microseconds since 1970.
     pub(super) fn begun_at(self, start_us: u64) -> Self {
         Self { start_us, ..self }
+    }
+
+    /// Goes on with an environ from a visit before: with its start and its id.
+    pub(super) fn since(self, (start_us, id): EnvironState) -> Self {
+        Self { start_us, id, ..self }
+    }
+
+    /// Returns the state for the next visit.
+    pub(super) fn state(&self) -> EnvironState {
+        (self.start_us, self.id.clone())
     }
 
     /// The decoded path of a request, and how much of it is before any mount: the place where the

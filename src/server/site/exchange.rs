@@ -14,6 +14,7 @@ use super::file::{self, ByteRanges, Validators};
 use super::head::{self, FinalHead};
 use super::sink::Sink;
 use super::{Site, page};
+use crate::gateway::run::Suspend;
 use crate::gateway::{
     Code, Error, ErrorKind, Exchange, FileBody, Interest, Level, Result, SharedVariables, Status,
     Variables, Woken,
@@ -42,6 +43,12 @@ pub(super) struct SiteExchange<'e> {
     site: &'e Site,
     environ: &'e SiteEnviron<'e>,
     sink: &'e dyn Sink,
+    state: ExchangeState,
+}
+
+/// The state of an exchange, which lasts between the visits of a suspended one.
+#[derive(Debug)]
+pub(super) struct ExchangeState {
     draft: RefCell<HeadDraft>,
     plan: RefCell<FilePlan>,
     /// The head has gone to the sink.
@@ -56,29 +63,37 @@ impl<'e> SiteExchange<'e> {
     /// Makes one for a request whose head is here.
     #[must_use]
     pub(super) fn new(site: &'e Site, environ: &'e SiteEnviron<'e>, sink: &'e dyn Sink) -> Self {
-        Self {
-            site,
-            environ,
-            sink,
-            draft: RefCell::default(),
-            plan: RefCell::new(FilePlan::Whole),
-            committed: Cell::new(false),
-            failed: RefCell::new(None),
-            sent: Cell::new(0),
-            shared: OnceCell::new(),
-        }
+        Self { site, environ, sink, state: ExchangeState::default() }
+    }
+
+    /// Goes on with an exchange from a visit before.
+    pub(super) const fn with(
+        site: &'e Site,
+        environ: &'e SiteEnviron<'e>,
+        sink: &'e dyn Sink,
+        state: ExchangeState,
+    ) -> Self {
+        Self { site, environ, sink, state }
+    }
+
+    /// Returns the state for the next visit.
+    pub(super) fn into_state(self) -> ExchangeState {
+        self.state
     }
 
     /// Returns the status and the bytes of body that went to the sink; no status if no head did.
     #[must_use]
     pub(super) fn tally(&self) -> (Option<StatusCode>, u64) {
-        (self.draft.borrow().status.filter(|_| self.committed.get()), self.sent.get())
+        (
+            self.state.draft.borrow().status.filter(|_| self.state.committed.get()),
+            self.state.sent.get(),
+        )
     }
 
     /// Returns whether the head has gone to the sink.
     #[must_use]
     pub(super) const fn is_committed(&self) -> bool {
-        self.committed.get()
+        self.state.committed.get()
     }
 
     /// Takes back what is committed, if nothing of it has gone out.
@@ -108,7 +123,7 @@ impl<'e> SiteExchange<'e> {
                 b"Set-Cookie2",
             ];
             let is_kept = |name: &[u8]| KEPT.iter().any(|kept| kept.eq_ignore_ascii_case(name));
-            let mut draft = self.draft.borrow_mut();
+            let mut draft = self.state.draft.borrow_mut();
             head::retain(&mut draft.fields, is_kept);
             draft.status = Some(status);
             draft.reason.clear();
@@ -117,7 +132,7 @@ impl<'e> SiteExchange<'e> {
             return self.sink.finish(None);
         }
         let body = page::page(status);
-        let mut draft = self.draft.borrow_mut();
+        let mut draft = self.state.draft.borrow_mut();
         let range = head::find(&draft.fields, b"content-range").map(<[u8]>::to_vec);
         draft.fields.clear();
         draft.reason.clear();
@@ -129,7 +144,7 @@ impl<'e> SiteExchange<'e> {
         drop(draft);
         self.send_head(Some(body.len() as u64))?;
         if self.environ.get(b"REQUEST_METHOD") != Some(b"HEAD") {
-            self.sent.set(body.len() as u64);
+            self.state.sent.set(body.len() as u64);
             self.sink.write(body.into())?;
         }
         self.sink.finish(None)
@@ -143,14 +158,14 @@ impl<'e> SiteExchange<'e> {
     pub(super) fn redirect(&self, field: &str, path: &str) -> Result<()> {
         let mut fields = Vec::new();
         write_header(&mut fields, field.as_bytes(), path.as_bytes());
-        self.committed.set(true);
+        self.state.committed.set(true);
         self.sink.head(&FinalHead { status: None, reason: b"", fields: &fields, length: None })?;
         self.sink.finish(None)
     }
 
     fn send_head(&self, length: Option<u64>) -> Result<()> {
-        let draft = self.draft.borrow();
-        self.committed.set(true);
+        let draft = self.state.draft.borrow();
+        self.state.committed.set(true);
         self.sink.head(&FinalHead {
             status: draft.status,
             reason: &draft.reason,
@@ -160,7 +175,7 @@ impl<'e> SiteExchange<'e> {
     }
 
     fn check(&self) -> Result<()> {
-        match &*self.failed.borrow() {
+        match &*self.state.failed.borrow() {
             Some((kind, message)) => Err(Error::of(*kind, message.clone())),
             None => Ok(()),
         }
@@ -169,14 +184,14 @@ impl<'e> SiteExchange<'e> {
     /// Remembers a failure: what comes after it fails as well.
     fn keep(&self, result: Result<()>) -> Result<()> {
         if let Err(error) = &result {
-            *self.failed.borrow_mut() = Some((error.kind(), error.to_string()));
+            *self.state.failed.borrow_mut() = Some((error.kind(), error.to_string()));
         }
         result
     }
 
     /// The validators of the response: the application's, else the file's own.
     fn validate(&self, file: &FileBody) -> Validators {
-        let mut draft = self.draft.borrow_mut();
+        let mut draft = self.state.draft.borrow_mut();
         let etag = head::find(&draft.fields, b"etag").map(<[u8]>::to_vec);
         let modified = head::find(&draft.fields, b"last-modified").and_then(file::date);
         let mut known = Validators { etag, modified };
@@ -216,7 +231,7 @@ impl<'e> SiteExchange<'e> {
         let length = file.length();
         let header = |name: &str| self.environ.header(name.as_bytes());
         let parts = file::parts(method, length, validators, header);
-        let mut draft = self.draft.borrow_mut();
+        let mut draft = self.state.draft.borrow_mut();
         if head::find(&draft.fields, b"accept-ranges").is_none() {
             write_header(&mut draft.fields, b"Accept-Ranges", b"bytes");
         }
@@ -236,7 +251,7 @@ impl<'e> SiteExchange<'e> {
                 if let [(start, count)] = parts[..] {
                     let range = range(start, count);
                     write_header(&mut draft.fields, b"Content-Range", range.as_bytes());
-                    *self.plan.borrow_mut() = FilePlan::One(start, count);
+                    *self.state.plan.borrow_mut() = FilePlan::One(start, count);
                     return None;
                 }
                 let kind = head::find(&draft.fields, b"content-type").map(<[u8]>::to_vec);
@@ -260,14 +275,37 @@ impl<'e> SiteExchange<'e> {
                 head::retain(&mut draft.fields, |name| !name.eq_ignore_ascii_case(b"content-type"));
                 let multipart = format!("multipart/byteranges; boundary={boundary}");
                 write_header(&mut draft.fields, b"Content-Type", multipart.as_bytes());
-                *self.plan.borrow_mut() = FilePlan::Many(all, end);
+                *self.state.plan.borrow_mut() = FilePlan::Many(all, end);
             }
         }
         None
     }
 
     fn count(&self, bytes: u64) {
-        self.sent.set(self.sent.get() + bytes);
+        self.state.sent.set(self.state.sent.get() + bytes);
+    }
+}
+
+impl Default for ExchangeState {
+    fn default() -> Self {
+        Self {
+            draft: RefCell::default(),
+            plan: RefCell::new(FilePlan::Whole),
+            committed: Cell::new(false),
+            failed: RefCell::new(None),
+            sent: Cell::new(0),
+            shared: OnceCell::new(),
+        }
+    }
+}
+
+impl Suspend for SiteExchange<'_> {
+    fn waker(&self) -> Option<Waker> {
+        self.sink.visit_waker()
+    }
+
+    fn has_room(&self) -> bool {
+        self.sink.has_room()
     }
 }
 
@@ -299,7 +337,7 @@ impl Variables for SiteExchange<'_> {
 
 impl Exchange for SiteExchange<'_> {
     fn begin(&self, status: Status<'_>) {
-        let mut draft = self.draft.borrow_mut();
+        let mut draft = self.state.draft.borrow_mut();
         draft.status = Some(status.code());
         draft.reason.clear();
         draft.reason.extend_from_slice(status.reason().unwrap_or_default());
@@ -307,11 +345,11 @@ impl Exchange for SiteExchange<'_> {
     }
 
     fn put_header(&self, name: &[u8], value: &[u8]) {
-        write_header(&mut self.draft.borrow_mut().fields, name, value);
+        write_header(&mut self.state.draft.borrow_mut().fields, name, value);
     }
 
     fn commit(&self, length: Option<u64>) {
-        let length = match &*self.plan.borrow() {
+        let length = match &*self.state.plan.borrow() {
             FilePlan::Whole => length,
             FilePlan::One(_, count) => Some(*count),
             FilePlan::Many(all, end) => Some(
@@ -340,7 +378,7 @@ impl Exchange for SiteExchange<'_> {
         self.check()?;
         let (from, whole) = (file.start(), file.length());
         let file = file.file();
-        match std::mem::replace(&mut *self.plan.borrow_mut(), FilePlan::Whole) {
+        match std::mem::replace(&mut *self.state.plan.borrow_mut(), FilePlan::Whole) {
             FilePlan::Whole => {
                 self.count(whole);
                 self.keep(self.sink.file(file, from, whole))
@@ -382,7 +420,7 @@ impl Exchange for SiteExchange<'_> {
     }
 
     fn share(&self) -> Arc<dyn SharedVariables> {
-        self.shared.get_or_init(|| Arc::new(self.environ.freeze())).clone()
+        self.state.shared.get_or_init(|| Arc::new(self.environ.freeze())).clone()
     }
 
     fn waker(&self) -> Waker {

@@ -41,7 +41,9 @@ pub(crate) use self::overload::{HeadBudget, HeadShare, Refusal};
 pub(crate) use self::page::page;
 pub(crate) use self::process_info::{Mode, ProcessInfo};
 pub(crate) use self::recycling::Recycling;
-pub(crate) use self::request::{ResponseEnd, serve};
+#[cfg(any(feature = "cgi", test))]
+pub(crate) use self::request::serve;
+pub(crate) use self::request::{Request, ResponseEnd, Served, SuspendedRequest, start};
 pub(crate) use self::running::RunningRequests;
 pub(crate) use self::sink::{BreakOutcome, Breaker, OwnAnswer, Sink};
 

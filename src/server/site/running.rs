@@ -26,7 +26,7 @@ use crate::protocol::params::Params;
 /// The requests that run.
 pub(crate) struct RunningRequests {
     limit_us: u64,
-    requests: Mutex<Requests>,
+    requests: Arc<Mutex<Requests>>,
 }
 
 #[derive(Default)]
@@ -43,7 +43,7 @@ struct RunningRequest {
     params: Params,
     mode: Mode,
     breaker: Arc<dyn Breaker>,
-    waker: Waker,
+    waker: Mutex<Waker>,
     state: Mutex<RunState>,
 }
 
@@ -61,7 +61,7 @@ impl RunningRequests {
     #[must_use]
     pub(crate) fn new(limit: Duration) -> Self {
         let limit_us = u64::try_from(limit.as_micros()).unwrap_or(u64::MAX >> 4);
-        Self { limit_us, requests: Mutex::default() }
+        Self { limit_us, requests: Arc::default() }
     }
 
     /// Bounds the time of a request that began at `started_us`. `None` if its web server does that.
@@ -70,14 +70,14 @@ impl RunningRequests {
         environ: &SiteEnviron<'_>,
         sink: &dyn Sink,
         started_us: u64,
-    ) -> Option<RunningGuard<'_>> {
+    ) -> Option<RunningGuard> {
         let request = Arc::new(RunningRequest {
             breaker: sink.breaker()?,
             started_us,
             start_us: environ.start_us(),
             params: environ.params().clone(),
             mode: environ.mode(),
-            waker: sink.waker(),
+            waker: Mutex::new(sink.waker()),
             state: Mutex::new(RunState::Running),
         });
         let mut requests = self.lock();
@@ -85,7 +85,7 @@ impl RunningRequests {
         requests.next += 1;
         requests.running.insert(number, request.clone());
         drop(requests);
-        Some(RunningGuard { all: self, number, request })
+        Some(RunningGuard { all: Arc::clone(&self.requests), number, request })
     }
 
     /// Answers the requests that have taken too long. Returns whether one has not ended since.
@@ -125,11 +125,20 @@ impl RunningRequests {
     }
 
     fn lock(&self) -> MutexGuard<'_, Requests> {
-        self.requests.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.requests)
     }
 }
 
+fn lock(requests: &Mutex<Requests>) -> MutexGuard<'_, Requests> {
+    requests.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 impl RunningRequest {
+    fn wake(&self) {
+        let waker = self.waker.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        waker.wake();
+    }
+
     fn state(&self) -> MutexGuard<'_, RunState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -169,7 +178,7 @@ impl RunningRequest {
         }
         *state = RunState::Cut(now_us, outcome);
         drop(state);
-        self.waker.wake_by_ref();
+        self.wake();
         let line = match outcome {
             BreakOutcome::Answered { .. } => line,
             _ => error.line(name, "breaking the response off"),
@@ -191,14 +200,22 @@ impl std::fmt::Debug for RunningRequests {
     }
 }
 
-/// A request that the calling thread runs. Dropping it ends the bound of its time.
-pub(super) struct RunningGuard<'r> {
-    all: &'r RunningRequests,
+/// A request that a thread runs, or that waits without one. Dropping it ends the bound of its time.
+pub(super) struct RunningGuard {
+    all: Arc<Mutex<Requests>>,
     number: u64,
     request: Arc<RunningRequest>,
 }
 
-impl RunningGuard<'_> {
+impl RunningGuard {
+    /// Has `waker` called when the timer breaks the request off, which waits from now on.
+    pub(super) fn wake_by(&self, waker: Waker) {
+        *self.request.waker.lock().unwrap_or_else(PoisonError::into_inner) = waker;
+        if let RunState::Cut(..) = *self.request.state() {
+            self.request.wake();
+        }
+    }
+
     /// Notes that the application has returned. Returns how the timer broke the request off, if it
     /// did.
     pub(super) fn end(self) -> Option<BreakOutcome> {
@@ -217,9 +234,9 @@ impl RunningGuard<'_> {
     }
 }
 
-impl Drop for RunningGuard<'_> {
+impl Drop for RunningGuard {
     fn drop(&mut self) {
         let _ = self.over();
-        self.all.lock().running.remove(&self.number);
+        lock(&self.all).running.remove(&self.number);
     }
 }

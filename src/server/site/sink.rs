@@ -13,7 +13,7 @@ use crate::gateway::{Error, ErrorKind, Interest, Level, Result, Woken};
 
 /// The destination of a response: a connection, or the standard output.
 ///
-/// It is called on the one thread that has the request, in this order: `head`, then `write`, `file`
+/// It is called on the one thread that visits the request, in this order: `head`, then `write`, `file`
 /// and `flush`, at last `finish`. An error of any is final.
 pub(crate) trait Sink {
     /// Takes the head.
@@ -72,6 +72,17 @@ pub(crate) trait Sink {
     /// of a request.
     fn breaker(&self) -> Option<Arc<dyn Breaker>> {
         None
+    }
+
+    /// Returns the waker that brings the next visit of the request
+    /// ([`Suspend::waker`](crate::gateway::run::Suspend)). `None`: the request waits on its thread.
+    fn visit_waker(&self) -> Option<Waker> {
+        None
+    }
+
+    /// Tells whether more output can be sent without a wait for the client.
+    fn has_room(&self) -> bool {
+        true
     }
 
     /// Does what [`Exchange::waker`](crate::gateway::Exchange::waker) does.

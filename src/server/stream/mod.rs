@@ -41,6 +41,7 @@ use self::acceptor::Acceptor;
 use crate::os::{Event, monotonic_us};
 use crate::server::site::Site;
 use crate::server::workers::pool::WorkerPool;
+pub(in crate::server) use crate::server::workers::visits::us;
 
 pub(in crate::server) use self::breaking::ResponseProgress;
 pub(in crate::server) use self::buffer::{Buffer, ReadOutcome};
@@ -69,11 +70,6 @@ pub(in crate::server) fn expect_soon(connection: &StreamConnection) {
     if connection.due().is_none_or(|(due, due_us)| due == Due::FirstByte && due_us > at_us) {
         connection.expect(Due::FirstByte, at_us);
     }
-}
-
-/// In microseconds; a time without end is one that no sum with it overflows.
-pub(in crate::server) fn us(time: Duration) -> u64 {
-    u64::try_from(time.as_micros()).unwrap_or(u64::MAX).min(u64::MAX >> 4)
 }
 
 /// A listening socket, of TCP or of the Unix domain.

@@ -8,5 +8,9 @@ pub(crate) mod pollers;
 pub(crate) mod pool;
 pub(crate) mod send_buffer;
 pub(crate) mod size;
-#[allow(dead_code, reason = "the drivers come to use it one by one")]
+pub(crate) mod suspended;
+#[cfg_attr(
+    not(feature = "http-server"),
+    allow(dead_code, reason = "other drivers wait on threads")
+)]
 pub(crate) mod visits;

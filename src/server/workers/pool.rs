@@ -37,7 +37,7 @@ use super::connections::{Claims, ConnectionTable, Entry};
 use super::permits::Permits;
 use super::pollers::{Pollers, TICK_US, Ticks};
 use super::size::{MOST_BLOCKED, PoolSize};
-use super::visits::SuspendedRequests;
+use super::suspended::SuspendedRequests;
 use crate::gateway::{Code, Error, panic};
 use crate::os::{Epoll, Event, Ready, Trigger};
 

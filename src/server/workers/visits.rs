@@ -5,16 +5,13 @@
 //! [`Visits`] itself, queues a job of the pool for the next visit. So `threads` bounds the visits, and
 //! not the requests that wait.
 
-use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Wake, Waker};
 use std::time::Duration;
 
 use super::pool::Driver;
-
-/// The most requests of a process that wait without a thread. Requests beyond wait on threads.
-pub(crate) const MOST_SUSPENDED: usize = 32 * 1024;
+use super::suspended::Timed;
 
 /// A thread works on the request.
 const VISITING: u8 = 0;
@@ -62,8 +59,7 @@ impl<D: Driver, T: Visited<D>> Visits<D, T> {
             due_us: AtomicU64::new(0),
             is_late: AtomicBool::new(false),
         });
-        let weak = Arc::downgrade(&visits);
-        table.lock().insert(number, weak);
+        table.add(number, &visits);
         Some(visits)
     }
 
@@ -140,12 +136,6 @@ impl<D: Driver, T> Drop for Visits<D, T> {
     }
 }
 
-/// A request with a time at which it is woken.
-trait Timed: Send + Sync {
-    /// Wakes the request if its time is up.
-    fn look(self: Arc<Self>, now_us: u64);
-}
-
 impl<D: Driver, T: Visited<D>> Timed for Visits<D, T> {
     fn look(self: Arc<Self>, now_us: u64) {
         let due_us = self.due_us.load(Ordering::Acquire);
@@ -160,52 +150,9 @@ impl<D: Driver, T: Visited<D>> Timed for Visits<D, T> {
     }
 }
 
-/// The requests of a process that have waited without a thread and are not over.
-#[derive(Default)]
-pub(crate) struct SuspendedRequests {
-    count: AtomicUsize,
-    next: AtomicU64,
-    all: Mutex<BTreeMap<u64, Weak<dyn Timed>>>,
-    is_empty: Condvar,
-}
-
-impl SuspendedRequests {
-    fn reserve(&self) -> Option<u64> {
-        if self.count.fetch_add(1, Ordering::AcqRel) >= MOST_SUSPENDED {
-            self.count.fetch_sub(1, Ordering::AcqRel);
-            return None;
-        }
-        Some(self.next.fetch_add(1, Ordering::Relaxed))
-    }
-
-    fn remove(&self, number: u64) {
-        // Frees what the entry keeps without the lock.
-        let entry = self.lock().remove(&number);
-        if self.count.fetch_sub(1, Ordering::AcqRel) == 1 {
-            let _all = self.lock();
-            self.is_empty.notify_all();
-        }
-        drop(entry);
-    }
-
-    /// Wakes the requests whose time is up.
-    pub(crate) fn look(&self, now_us: u64) {
-        if self.count.load(Ordering::Acquire) == 0 {
-            return;
-        }
-        let all: Vec<_> = self.lock().values().filter_map(Weak::upgrade).collect();
-        all.into_iter().for_each(|request| request.look(now_us));
-    }
-
-    /// Waits until there is none, for `patience` at most.
-    pub(super) fn wait_until_empty(&self, patience: Duration) {
-        let has_some = |_: &mut _| self.count.load(Ordering::Acquire) > 0;
-        let _ = self.is_empty.wait_timeout_while(self.lock(), patience, has_some);
-    }
-
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, Weak<dyn Timed>>> {
-        lock(&self.all)
-    }
+/// Returns a time in microseconds; a time without end is one that no sum with it overflows.
+pub(crate) fn us(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX).min(u64::MAX >> 4)
 }
 
 /// A panic leaves nothing half done behind these locks.

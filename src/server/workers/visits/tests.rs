@@ -7,6 +7,7 @@ use super::super::pool::{NoConnection, PoolOptions, WorkerPool};
 use super::*;
 use crate::gateway::Error;
 use crate::server::workers::pollers::Pollers;
+use crate::server::workers::suspended::MOST_SUSPENDED;
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -49,7 +50,9 @@ fn jobs(threads: u32) -> Arc<Jobs> {
 }
 
 /// A request whose visits run a closure, which returns whether the request waits again.
-struct Request(Box<dyn FnMut(&Arc<Visits<Jobs, Self>>) -> bool + Send>);
+struct Request(Box<Work>);
+
+type Work = dyn FnMut(&Arc<Visits<Jobs, Request>>) -> bool + Send;
 
 impl Visited<Jobs> for Request {
     fn visit(mut self, (): &mut (), visits: &Arc<Visits<Jobs, Self>>) {
@@ -163,7 +166,7 @@ fn the_number_has_a_bound_and_an_end_gives_it_back() {
     let (_more, ..) = begin(&jobs);
     assert!(Visits::<Jobs, Request>::new(&jobs).is_none());
     drop(all);
-    assert_eq!(jobs.0.suspended.count.load(Ordering::SeqCst), 1);
+    assert_eq!(jobs.0.suspended.count(), 1);
 }
 
 /// Visits wait in the queue of the pool, and do not count as new requests there.

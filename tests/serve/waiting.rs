@@ -1,0 +1,279 @@
+//! Requests of a service that wait: they hold memory and no thread, with every protocol.
+//!
+//! `MOD_RUST_CROWD=10000 cargo test --features servers --test serve -- --ignored --nocapture waiting`
+//! makes the crowds as large as that, where descriptors allow it, and prints figures.
+
+use std::io::{Read as _, Write as _};
+use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
+
+use httpd_testkit::proc;
+
+use crate::options::Protocol::{self, Http1, Http2};
+use crate::options::{PREFACE, Sent, each, read_until};
+use crate::program::{Folder, PATIENCE, Program, Signal, asynchronous};
+
+/// Threads that run requests.
+const THREADS: usize = 4;
+/// The threads of a worker process beside them: the runtime's, the first one, and HTTP's.
+const OTHERS: usize = 12;
+
+/// A program of a service on a Unix socket.
+struct Waiting {
+    protocol: Protocol,
+    program: Program,
+    folder: Folder,
+}
+
+impl Waiting {
+    fn start(protocol: Protocol) -> Self {
+        Self::with(protocol, &[])
+    }
+
+    fn with(protocol: Protocol, options: &[&str]) -> Self {
+        let folder = Folder::new();
+        let (name, socket) = (format!("--{}", protocol.option()), folder.text("socket"));
+        let threads = THREADS.to_string();
+        let log = folder.text("access");
+        let listens = [&name, &*socket, "--threads", &threads, "--max-connections", "30000"];
+        let logs = ["--access-log", &log];
+        let program = Program::start_at(&asynchronous(), &[&listens[..], &logs, options].concat());
+        Self { protocol, program, folder }
+    }
+
+    fn send(&self, path: &str, sent: Sent) -> UnixStream {
+        let mut client = UnixStream::connect(self.folder.path("socket")).expect("a listener");
+        client.set_read_timeout(Some(PATIENCE)).expect("a socket");
+        client.write_all(&self.protocol.request(path, sent)).expect("the program reads");
+        client
+    }
+
+    /// Returns the text of a response that ends with `end`.
+    fn text(&self, path: &str, end: &str) -> String {
+        let mut bytes = Vec::new();
+        read_until(&mut self.send(path, Sent::Whole), &mut bytes, end.as_bytes());
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    /// Waits until so many requests wait, and so many were dropped.
+    fn wait_for(&self, now: usize, dropped: usize, patience: Duration) {
+        let begun = Instant::now();
+        let expected = format!("now {now}, dropped {dropped};");
+        loop {
+            let seen = self.text("/seen", ";");
+            if seen.contains(&expected) {
+                return;
+            }
+            let case = self.protocol;
+            assert!(begun.elapsed() < patience, "{case:?}: not {expected}, but {seen}");
+            std::thread::yield_now();
+        }
+    }
+
+    fn worker(&self) -> i32 {
+        let master = self.program.pid().cast_signed();
+        let workers = proc::children(master).expect("the master runs");
+        let [worker] = workers[..] else { panic!("{workers:?}") };
+        worker
+    }
+
+    #[track_caller]
+    fn assert_few_threads(&self) {
+        let threads = proc::threads(self.worker()).expect("the worker runs");
+        assert!(threads <= THREADS + OTHERS, "{:?}: {threads} threads", self.protocol);
+    }
+
+    /// Ends the program. Returns its access log.
+    fn stop(self) -> String {
+        self.program.stop();
+        std::fs::read_to_string(self.folder.path("access")).expect("an access log")
+    }
+
+    fn rss_kib(&self) -> u64 {
+        proc::rss_kib(self.worker()).expect("the worker runs")
+    }
+}
+
+/// Reads a response up to the `end` of its body.
+fn ends_with(client: &mut UnixStream, end: impl AsRef<[u8]>) {
+    read_until(client, &mut Vec::new(), end.as_ref());
+}
+
+/// Has a crowd wait on four threads, beside requests that are answered at once.
+fn crowd(protocol: Protocol, count: usize) {
+    let waiting = Waiting::start(protocol);
+    waiting.wait_for(0, 0, PATIENCE);
+    let before = waiting.rss_kib();
+    let mut clients: Vec<_> = (0..count).map(|_| waiting.send("/wait", Sent::Whole)).collect();
+    waiting.wait_for(count, 0, PATIENCE);
+    waiting.assert_few_threads();
+    let each = (waiting.rss_kib() - before) as f64 / count as f64;
+    println!("{protocol:?}: {count} requests wait, with {each:.1} KiB each");
+    assert!(each < 48.0, "{protocol:?}: {each} KiB for each request");
+    waiting.text("/free", "freed");
+    clients.iter_mut().for_each(|client| ends_with(client, "waited"));
+    waiting.wait_for(0, 0, PATIENCE);
+    waiting.stop();
+}
+
+#[test]
+fn waiting_requests_hold_no_thread() {
+    each(&[Http1, Http2], |protocol| crowd(protocol, 500));
+}
+
+#[test]
+#[ignore = "takes thousands of descriptors"]
+fn thousands_of_waiting_requests_hold_no_thread() {
+    let count = std::env::var("MOD_RUST_CROWD").ok().and_then(|text| text.parse().ok());
+    let count = count.unwrap_or(10_000);
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+    let hard = limit.maximum;
+    rustix::process::setrlimit(
+        rustix::process::Resource::Nofile,
+        rustix::process::Rlimit { current: hard, maximum: hard },
+    )
+    .expect("a limit of descriptors");
+    for &protocol in &[Http1, Http2] {
+        crowd(protocol, count);
+    }
+}
+
+/// The streams of one connection wait without a thread too.
+#[test]
+fn waiting_streams_hold_no_thread() {
+    let waiting = Waiting::start(Http2);
+    let mut client = waiting.send("/wait", Sent::Whole);
+    let request = Http2.request("/wait", Sent::Whole);
+    let headers = &request[PREFACE.len() + 9..];
+    for stream in (3..200u16).step_by(2) {
+        let mut headers = headers.to_vec();
+        headers[7..9].copy_from_slice(&stream.to_be_bytes());
+        client.write_all(&headers).expect("the program reads");
+    }
+    waiting.wait_for(100, 0, PATIENCE);
+    waiting.assert_few_threads();
+    waiting.text("/free", "freed");
+    waiting.wait_for(0, 0, PATIENCE);
+    let mut bytes = Vec::new();
+    while bytes.windows(6).filter(|window| window == b"waited").count() < 100 {
+        let mut piece = [0; 4096];
+        let read = client.read(&mut piece).expect("answers");
+        assert_ne!(read, 0, "{}", bytes.escape_ascii());
+        bytes.extend(&piece[..read]);
+    }
+    waiting.stop();
+}
+
+#[test]
+fn request_bodies_that_come_slowly_hold_no_thread() {
+    const COUNT: usize = 100;
+    each(&[Http1, Http2], |protocol| {
+        let waiting = Waiting::start(protocol);
+        let whole = protocol.request("/echo", Sent::Body);
+        let head = protocol.request("/echo", Sent::NoBody).len();
+        let mut clients: Vec<_> = (0..COUNT).map(|_| waiting.send("/echo", Sent::NoBody)).collect();
+        waiting.wait_for(COUNT, 0, PATIENCE);
+        waiting.assert_few_threads();
+        for at in head..whole.len() {
+            for client in &mut clients {
+                client.write_all(&whole[at..at + 1]).expect("the program reads");
+            }
+        }
+        clients.iter_mut().for_each(|client| ends_with(client, "abc"));
+        waiting.stop();
+    });
+}
+
+#[test]
+fn streams_to_slow_readers_hold_no_thread() {
+    const COUNT: usize = 60;
+    const SIZE: usize = 256 << 16;
+    each(&[Http1], |protocol| {
+        let waiting = Waiting::start(protocol);
+        let mut clients: Vec<_> = (0..COUNT).map(|_| waiting.send("/bulk", Sent::Whole)).collect();
+        waiting.wait_for(0, 0, PATIENCE);
+        waiting.assert_few_threads();
+        for client in clients.iter_mut().take(5) {
+            let (mut size, mut piece) = (0, vec![0; 1 << 20]);
+            while size < SIZE {
+                let read = client.read(&mut piece).expect("a response");
+                assert_ne!(read, 0, "{protocol:?}: {size} bytes of {SIZE}");
+                size += piece[..read].iter().filter(|&&byte| byte == b'x').count();
+            }
+            assert_eq!(size, SIZE, "{protocol:?}");
+        }
+        waiting.assert_few_threads();
+        drop(clients);
+        waiting.stop();
+    });
+}
+
+/// The future of a request is dropped within a second when its client leaves.
+#[test]
+fn a_client_that_leaves_takes_its_future_along() {
+    const COUNT: usize = 20;
+    each(&[Http1, Http2], |protocol| {
+        for (path, sent) in [("/wait", Sent::Whole), ("/echo", Sent::NoBody)] {
+            let waiting = Waiting::start(protocol);
+            let clients: Vec<_> = (0..COUNT).map(|_| waiting.send(path, sent)).collect();
+            waiting.wait_for(COUNT, 0, PATIENCE);
+            drop(clients);
+            let begun = Instant::now();
+            waiting.wait_for(0, COUNT, PATIENCE);
+            let time = begun.elapsed();
+            assert!(time < Duration::from_secs(1), "{protocol:?} {path}: after {time:?}");
+            let log = waiting.stop();
+            let lines = log.lines().filter(|line| line.contains(path)).count();
+            assert_eq!(lines, COUNT, "{protocol:?} {path}: {log}");
+        }
+    });
+}
+
+#[test]
+fn a_drain_finishes_requests_that_wait() {
+    each(&[Http1, Http2], |protocol| {
+        let waiting = Waiting::start(protocol);
+        let mut clients: Vec<_> = (0..50).map(|_| waiting.send("/naps", Sent::Whole)).collect();
+        waiting.wait_for(50, 0, PATIENCE);
+        waiting.program.signal(Signal::TERM);
+        clients.iter_mut().for_each(|client| ends_with(client, "rested"));
+        let ended = waiting.program.end();
+        assert!(ended.status.success(), "{protocol:?}: {}", ended.stderr);
+    });
+}
+
+/// The timer answers for a request that waits for too long, and its future is dropped.
+#[test]
+fn the_time_of_a_waiting_request_has_a_bound() {
+    each(&[Http1, Http2], |protocol| {
+        let waiting = Waiting::with(protocol, &["--request-timeout", "300ms"]);
+        let mut clients: Vec<_> = (0..10).map(|_| waiting.send("/wait", Sent::Whole)).collect();
+        clients.iter_mut().for_each(|client| ends_with(client, "Gateway Timeout"));
+        let begun = Instant::now();
+        waiting.wait_for(0, 10, PATIENCE);
+        let time = begun.elapsed();
+        assert!(time < Duration::from_secs(1), "{protocol:?}: after {time:?}");
+        let log = waiting.stop();
+        assert_eq!(log.lines().filter(|line| line.contains("/wait")).count(), 10, "{log}");
+    });
+}
+
+/// A panic and an error after a wait cost the request, and nothing else.
+#[test]
+fn panics_and_errors_after_a_wait_end_one_request() {
+    each(&[Http1, Http2], |protocol| {
+        let waiting = Waiting::start(protocol);
+        for _ in 0..2 * THREADS {
+            ends_with(&mut waiting.send("/bust", Sent::Whole), "Internal Server Error");
+            // RST_STREAM, before which what was sent may be lost.
+            let reset = [0, 0, 4, 3, 0, 0, 0, 0, 1];
+            let end = if protocol == Http2 { &reset[..] } else { b"some" };
+            ends_with(&mut waiting.send("/late", Sent::Whole), end);
+        }
+        waiting.text("/free", "freed");
+        waiting.text("/wait", "waited");
+        let log = waiting.stop();
+        let lines = |part: &str| log.lines().filter(|line| line.contains(part)).count();
+        assert_eq!((lines("/bust"), lines("/late")), (2 * THREADS, 2 * THREADS), "{protocol:?}");
+    });
+}
