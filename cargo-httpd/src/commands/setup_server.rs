@@ -16,7 +16,7 @@ use crate::product::ProductArgs;
 use crate::progress::{Progress, say};
 use crate::project::Project;
 use crate::server::{Conf, DaemonGroup, Logs, Outline, Parts, configtest, short};
-use crate::setup::{Setup, Tls};
+use crate::setup::{Setup, Tls, quoted};
 use crate::system::Change;
 
 /// Make the folder of a production server: an httpd of its own around the module, with its
@@ -137,12 +137,18 @@ impl Execute for SetupServerArgs {
         let control = setup.path("apachectl");
         writeln!(std::io::stdout(), "{}", short(&control).display())?;
         say(&format!(
-            "`{} start` serves http://{}:{}{}; after a new version `graceful`",
-            control.display(),
-            self.server_name,
-            self.port,
+            "`{} start` serves {}{}; after a new version `graceful`",
+            quoted(&control)?,
+            self.url(),
             outline.path()
         ));
+        if let Some(daemon) = &daemon {
+            say(&format!(
+                "`cargo httpd restart-group --root {} {}` replaces the processes of the group",
+                quoted(&setup.root)?,
+                daemon.name
+            ));
+        }
         Ok(())
     }
 }
@@ -155,6 +161,16 @@ impl SetupServerArgs {
             Some(host) => format!("{host}:{port}"),
             None => port.to_string(),
         }
+    }
+
+    /// Returns the URL of the server, with TLS if it has that.
+    fn url(&self) -> String {
+        let (scheme, port, usual) = match self.https_port {
+            Some(port) => ("https", port, 443),
+            None => ("http", self.port, 80),
+        };
+        let port = if port == usual { String::new() } else { format!(":{port}") };
+        format!("{scheme}://{}{port}", self.server_name)
     }
 
     /// Returns the user and the group of httpd's children: the ones that were given, else the

@@ -158,12 +158,13 @@ impl Conf<'_> {
         let process_group = match self.daemon {
             Some(DaemonGroup { name, is_made: false }) => format!(
                 "# Daemon mode: the applications run in two processes of 15 threads, which \
-                 `cargo httpd groups` lists.\n{sockets}\
+                 `cargo httpd groups --root \"{server_root}\"` lists.\n{sockets}\
                  RustDaemonProcess {name} processes=2 threads=15\n\
                  RustProcessGroup {name}"
             ),
             Some(DaemonGroup { name, is_made: true }) => format!(
-                "# Daemon mode: `cargo httpd groups` lists the process group.\n{sockets}\
+                "# Daemon mode: `cargo httpd groups --root \"{server_root}\"` lists the process group.\n\
+                 {sockets}\
                  RustProcessGroup {name}"
             ),
             None => "# Embedded mode: the applications run in httpd's children, unless their own \

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -114,6 +114,11 @@ pub(crate) fn tool(folder: &Path) -> Command {
 pub(crate) fn base() -> PathBuf {
     let checkout = TARGET.replace(['/', ' '], "-");
     std::env::temp_dir().join(format!("cargo-httpd-projects{checkout}"))
+}
+
+/// Returns a port that nobody uses.
+pub(crate) fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 /// Returns the status and the body of the response to GET `path` on a port of this machine, or

@@ -1,7 +1,6 @@
 //! `install`, `uninstall` and `package` with the httpd of Debian, on a machine of its own.
 
 use std::fs;
-use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -10,7 +9,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::common::text;
 use crate::machine::{self, Tree, call, note, same, tree};
-use crate::made::{Made, get};
+use crate::made::{Made, free_port, get};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -26,10 +25,7 @@ const PORTS: &str = "/etc/apache2/ports.conf";
 
 impl Httpd {
     fn start() -> Self {
-        let port = {
-            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-            listener.local_addr().unwrap().port()
-        };
+        let port = free_port();
         let ports = fs::read_to_string(PORTS).unwrap();
         fs::write(PORTS, format!("Listen 127.0.0.1:{port}\n")).unwrap();
         let start = ". /etc/apache2/envvars && mkdir -p $APACHE_RUN_DIR $APACHE_LOCK_DIR && \

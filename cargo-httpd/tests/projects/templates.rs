@@ -1,9 +1,11 @@
 //! Each template builds, passes its tests and serves at once.
 
+use std::fs;
+use std::path::PathBuf;
 use std::process::Command;
 
 use crate::common::text;
-use crate::made::{Made, get};
+use crate::made::{Made, free_port, get};
 
 /// Runs the project's own tests and checks its formatting. Then serves it embedded and in a process
 /// group, and expects `wanted` at `path`.
@@ -51,6 +53,39 @@ fn hello() {
     let include = format!("Include \"{}/module/httpd.conf\"", project.path().display());
     assert!(conf.lines().any(|line| line == include), "{conf}");
     assert!(conf.contains(built.trim_end()), "{conf}");
+}
+
+/// A server that was set up; it is stopped and removed at the end.
+struct Site(PathBuf);
+
+impl Drop for Site {
+    fn drop(&mut self) {
+        let _ = Command::new(self.0.join("apachectl")).arg("stop").output();
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+#[test]
+fn a_server_with_a_process_group_is_set_up() {
+    let project = Made::new("group-shop", &[]);
+    let port = free_port().to_string();
+    // The paths of sockets are short.
+    let root = std::env::temp_dir().join(format!("cargo-httpd-site-{}", std::process::id()));
+    let site = Site(root.clone());
+    let root = root.to_str().unwrap();
+    let args = ["--debug", "--daemon", "--host", "127.0.0.1", "--port", &port];
+    let output = project.output(&[&["setup-server", root], &args[..]].concat());
+    let said = text(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    let restart = format!("`cargo httpd restart-group --root {root} group-shop`");
+    assert!(said.contains(&restart), "{said}");
+
+    let started = Command::new(site.0.join("apachectl")).arg("start").status().unwrap();
+    assert!(started.success());
+    let answer = get(port.parse().unwrap(), "/group-shop/Jo");
+    assert_eq!(answer, Some((200, "Hello, Jo\n".to_owned())));
+    assert!(project.call(&["groups", "--root", root]).contains("group-shop"));
+    project.call(&["restart-group", "--root", root, "group-shop"]);
 }
 
 #[test]

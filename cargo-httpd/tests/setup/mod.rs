@@ -8,6 +8,9 @@ use std::time::{Duration, Instant};
 
 use crate::common::{Project, get, text};
 
+/// Both the shell and httpd must read it as it is.
+const SITE: &str = "Jo's site";
+
 /// A server that was set up. Dropping it stops it.
 struct Site {
     control: PathBuf,
@@ -71,7 +74,7 @@ fn a_server_is_set_up_with_tls_and_controlled() {
     let ports = [port.to_string(), https_port.to_string()];
     let args = [
         "setup-server",
-        "site",
+        SITE,
         "--debug",
         "--host",
         "127.0.0.1",
@@ -86,8 +89,10 @@ fn a_server_is_set_up_with_tls_and_controlled() {
     ];
     let output = project.output(&args);
     assert!(output.status.success(), "{}", text(&output.stderr));
-    assert_eq!(text(&output.stdout), "site/apachectl\n");
-    let site = Site { control: project.path().join("site/apachectl") };
+    assert_eq!(text(&output.stdout), format!("{SITE}/apachectl\n"));
+    let url = format!("serves https://localhost:{https_port}/;");
+    assert!(text(&output.stderr).contains(&url), "{}", text(&output.stderr));
+    let site = Site { control: project.path().join(SITE).join("apachectl") };
     assert!(site.control("configtest").contains("Syntax OK"));
 
     site.control("start");
@@ -97,7 +102,7 @@ fn a_server_is_set_up_with_tls_and_controlled() {
 
     // The next version, with directives of the administrator's.
     project.replace("src/lib.rs", "mod_first.c", "mod_second.c");
-    fs::write(project.path().join("site/conf/local.conf"), "Redirect /old /new\n").unwrap();
+    fs::write(project.path().join(SITE).join("conf/local.conf"), "Redirect /old /new\n").unwrap();
     let output = project.output(&[&args[..], &["--https-only"]].concat());
     assert!(output.status.success(), "{}", text(&output.stderr));
     assert_eq!(site.file("conf/local.conf"), "Redirect /old /new\n");
@@ -119,6 +124,6 @@ fn a_server_is_set_up_with_tls_and_controlled() {
     assert_eq!((site.file("conf/httpd.conf"), site.file("conf/application.conf")), before);
     site.control("graceful-stop");
 
-    let output = project.output(&["setup-server", "site", "--https-port", "1"]);
+    let output = project.output(&["setup-server", SITE, "--https-port", "1"]);
     assert_eq!(output.status.code(), Some(2), "{}", text(&output.stderr));
 }
