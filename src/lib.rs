@@ -44,7 +44,8 @@
 //! | `httpd` | yes | the layers that need httpd: its headers and libclang have to be there to build |
 //! | `log` | yes | records of the crate `log` go to the ErrorLog |
 //! | `tower` | yes | any tower service is an application; brings tokio |
-//! | `tracing` | no | `tracing` events go to the ErrorLog too, as `log` records |
+//! | `tracing` | yes | `tracing` events go to the ErrorLog too, as `log` records |
+//! | `tracing-subscriber` | no | `gateway::log_layer`: with the fields of their spans, beside other layers |
 //! | `cgi`, `fastcgi`, `scgi`, `uwsgi`, `http-server` | no | `serve` and `Gateway`: a program of one's own that speaks this protocol, behind any server; the last one brings hyper |
 //! | `servers` | no | all five |
 

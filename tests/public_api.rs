@@ -125,7 +125,8 @@ impl Api {
             .expect("a script");
         fs::set_permissions(&rustdoc, fs::Permissions::from_mode(0o755)).expect("its mode");
         let output = Command::new(env!("CARGO"))
-            .args(["rustdoc", "--quiet", "--package=mod_rust", "--lib", "--features=servers", "--"])
+            .args(["rustdoc", "--quiet", "--package=mod_rust", "--lib"])
+            .args(["--features=servers,tracing-subscriber", "--"])
             .args(["-Zunstable-options", "--output-format=json"])
             .current_dir(root)
             .env("RUSTDOC", &rustdoc)

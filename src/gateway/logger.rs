@@ -1,21 +1,38 @@
-//! The server's logger, behind the crates `log` and `tracing`.
+//! The server's log, for code that has no exchange at hand: records of the crates `log` and
+//! `tracing`, and the stacks of panics.
 //!
 //! Each process has one logger. The server installs its own after it has built the applications,
 //! so that the usual `tracing_subscriber::fmt().init()` or `env_logger::init()` in a factory works.
 
 use std::sync::OnceLock;
 
+use super::code::Level;
 use super::error::{Error, ErrorKind};
 
-type InstallFn = dyn Fn() + Send + Sync;
+/// The server's log, for the request that the calling thread works on, or else for the process.
+#[cfg_attr(not(feature = "log"), allow(dead_code, reason = "only panics are logged"))]
+pub(crate) trait ServerLog: Send + Sync {
+    /// Tells whether lines of this level are kept.
+    fn keeps(&self, level: Level) -> bool;
 
-static INSTALL: OnceLock<Box<InstallFn>> = OnceLock::new();
+    /// Returns the last level whose lines may be kept.
+    fn last_level(&self) -> Level;
 
-/// Sets the function that installs the server's logger, unless the process has another one. The
-/// first call counts.
-#[cfg_attr(not(feature = "log"), allow(dead_code, reason = "there is no logger to offer"))]
-pub(crate) fn offer(install: impl Fn() + Send + Sync + 'static) {
-    let _ = INSTALL.set(Box::new(install));
+    /// Adds a line, unless its level is not kept.
+    fn line(&self, level: Level, text: &str);
+}
+
+static LOG: OnceLock<Box<dyn ServerLog>> = OnceLock::new();
+
+/// Names the log of this process. The first call counts.
+pub(crate) fn offer(log: impl ServerLog + 'static) {
+    let _ = LOG.set(Box::new(log));
+}
+
+/// Returns the log of this process, once there is a server.
+#[cfg(feature = "log")]
+pub(super) fn server_log() -> Option<&'static dyn ServerLog> {
+    LOG.get().map(|log| &**log)
 }
 
 /// Sends the records of the crates `log` and `tracing` to the server's log from now on.
@@ -23,8 +40,57 @@ pub(crate) fn offer(install: impl Fn() + Send + Sync + 'static) {
 /// The server does so by itself when it has built the applications. A factory that has something
 /// to log meanwhile calls this first. It has no effect if the process has a logger already.
 pub fn start_logging() {
-    if let Some(install) = INSTALL.get() {
-        install();
+    #[cfg(feature = "log")]
+    records::install();
+}
+
+/// Records of the crate `log`, and of `tracing` through it.
+#[cfg(feature = "log")]
+mod records {
+    use log::{LevelFilter, Log, Metadata, Record};
+
+    use super::server_log;
+    use crate::gateway::Level;
+
+    /// The logger of the process, unless the application has installed another one.
+    struct Records;
+
+    pub(super) fn install() {
+        let Some(server) = server_log() else { return };
+        if log::set_logger(&Records).is_ok() {
+            log::set_max_level(match server.last_level() {
+                Level::Error => LevelFilter::Error,
+                Level::Warn => LevelFilter::Warn,
+                Level::Info => LevelFilter::Info,
+                Level::Debug => LevelFilter::Debug,
+                Level::Trace => LevelFilter::Trace,
+            });
+        }
+    }
+
+    const fn level(level: log::Level) -> Level {
+        match level {
+            log::Level::Error => Level::Error,
+            log::Level::Warn => Level::Warn,
+            log::Level::Info => Level::Info,
+            log::Level::Debug => Level::Debug,
+            log::Level::Trace => Level::Trace,
+        }
+    }
+
+    impl Log for Records {
+        fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+            server_log().is_some_and(|server| server.keeps(level(metadata.level())))
+        }
+
+        fn log(&self, record: &Record<'_>) {
+            let level = level(record.level());
+            if let Some(server) = server_log().filter(|server| server.keeps(level)) {
+                server.line(level, &format!("{}: {}", record.target(), record.args()));
+            }
+        }
+
+        fn flush(&self) {}
     }
 }
 

@@ -22,6 +22,8 @@ mod factory;
 mod file;
 pub(crate) mod header;
 pub(crate) mod input;
+#[cfg(feature = "tracing-subscriber")]
+mod log_layer;
 #[cfg_attr(
     not(any(feature = "httpd", feature = "serve")),
     allow(dead_code, reason = "only a server uses it")
@@ -50,6 +52,8 @@ pub use errors::Errors;
 pub use factory::Factory;
 pub use file::FileBody;
 pub use input::Input;
+#[cfg(feature = "tracing-subscriber")]
+pub use log_layer::{LogLayer, log_layer};
 pub use logger::start_logging;
 pub use options::Options;
 #[cfg(feature = "tower")]

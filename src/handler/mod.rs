@@ -19,7 +19,6 @@ mod directives;
 mod groups;
 mod hooks;
 mod instance;
-#[cfg(feature = "log")]
 mod logger;
 mod macros;
 mod mode;

@@ -4,9 +4,10 @@ use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::time::Duration;
 
 use super::instance;
+use super::logger::ErrorLog;
+use crate::gateway::logger::{ServerLog as _, offer};
 use crate::gateway::{Code, Level, ending, panic};
 use crate::httpd::{Pool, log, signals};
-use crate::server::daemon_process;
 
 /// The time that the applications of an httpd child have to drop their state. httpd kills a child
 /// that has not ended after about ten seconds.
@@ -44,14 +45,8 @@ pub(super) fn start_daemon() {
 }
 
 fn prepare() {
-    panic::install_hook(|line| {
-        // In a daemon process the request's ErrorLog is at the other end of the bridge.
-        if !daemon_process::log_here(Level::Error, line) {
-            log::here(Level::Error, line);
-        }
-    });
-    #[cfg(feature = "log")]
-    crate::gateway::logger::offer(super::logger::install);
+    panic::install_hook(|line| ErrorLog.line(Level::Error, line));
+    offer(ErrorLog);
 }
 
 /// Returns whether the standard output is `/dev/null`: httpd has detached from its terminal.

@@ -143,6 +143,45 @@ fn the_standard_output_and_an_own_subscriber_lead_to_the_error_log() {
     assert_eq!(stage.get("/second/run?name=x&steps=").status, 500);
 }
 
+/// A subscriber with mod_rust's layer, in both modes: the fields of spans, the request, the level of
+/// LogLevel, the daemon's process id.
+#[cfg(feature = "tracing-subscriber")]
+#[test]
+fn the_layer_logs_spans_and_the_request() {
+    let stage = setup("threads=1")
+        .stage("layer", "On")
+        .with(|builder| {
+            builder
+                .children(1)
+                .allow_log("the stage spans")
+                .conf("RustAppAlias /embedded stage\nLogLevel stage:info")
+        })
+        .start();
+    for path in ["stage", "embedded"] {
+        let get = |step: &str| stage.get(&format!("/{path}/run?name=x&steps={step}:{path}"));
+        let process = pid(&get("span"));
+        let line = stage.wait_log(&format!("the stage spans {path} in"));
+        // httpd escapes what is not ASCII.
+        let event = format!(
+            r#"outer{{number=7}}:inner{{text="a \xc3\x84" later=true}}: stage: the stage spans {path} in \xe2\x82\xac size=2"#
+        );
+        assert!(line.ends_with(&event), "{line}");
+        assert!(line.contains("[stage:warn]") && line.contains("[client 127.0.0.1:"), "{line}");
+        let says = format!("process {process}: ");
+        assert_eq!(line.contains(&says), path == "stage", "{line}");
+        // Another thread's belong to no request, and have httpd's own note of the process.
+        let line = stage.wait_log(&format!("the stage spans {path} elsewhere"));
+        assert!(line.contains(&format!("[pid {process}")), "{line}");
+        assert!(!line.contains("client") && line.contains(" stage: the stage spans"), "{line}");
+        // Records of the crate `log` are events, which tracing-log makes of them.
+        get("log");
+        let line = stage.wait_log(&format!("the stage says {path}"));
+        assert!(line.ends_with(&format!(" stage: the stage says {path}")), "{line}");
+        assert_eq!(line.contains(&says), path == "stage", "{line}");
+        assert!(!stage.error_log().contains("whispers"), "{}", stage.error_log());
+    }
+}
+
 #[test]
 fn a_process_without_descriptors_logs_it_once() {
     let stage = setup("threads=2")

@@ -46,6 +46,9 @@ struct Options {
     /// It sets up a logger of its own, as a program does in `main`.
     #[serde(default)]
     logger: bool,
+    /// It sets up a subscriber with mod_rust's layer.
+    #[serde(default)]
+    layer: bool,
 }
 
 /// The files that the step `fill` has opened.
@@ -110,6 +113,13 @@ fn build(options: Options) -> Result<Arc<dyn Application>> {
     if options.logger {
         tracing_subscriber::fmt().init();
     }
+    #[cfg(feature = "tracing-subscriber")]
+    if options.layer {
+        use tracing_subscriber::prelude::*;
+        tracing_subscriber::registry().with(mod_rust::gateway::log_layer()).init();
+    }
+    #[cfg(not(feature = "tracing-subscriber"))]
+    assert!(!options.layer, "without the feature there is no layer");
     let service = Box::new(late_body(folder.clone()));
     Ok(Arc::new(Stage { folder, service }))
 }
@@ -261,6 +271,19 @@ impl<'r> Run<'r, '_> {
             }
             "log" => log::warn!("the stage says {argument}"),
             "trace" => tracing::info!("the stage traces {argument}"),
+            // Two spans, the inner one with a field that is set later.
+            "span" => {
+                let later = tracing::field::Empty;
+                let _outer = tracing::info_span!("outer", number = 7).entered();
+                let inner = tracing::debug_span!("inner", text = "a Ä", later).entered();
+                inner.record("later", true);
+                tracing::warn!(size = 2, "the stage spans {argument} in €");
+                tracing::trace!("the stage whispers {argument}");
+                // A thread of its own works on no request.
+                std::thread::scope(|scope| {
+                    scope.spawn(|| tracing::error!("the stage spans {argument} elsewhere"));
+                });
+            }
             #[allow(clippy::print_stdout, reason = "a test is about it")]
             "print" => println!("the stage prints {argument}"),
             "panic" => panic!("the stage panics {argument}"),

@@ -24,7 +24,7 @@ pub(crate) enum Protocol {
 
 use Protocol::{Cgi, FastCgi, Http1, Http2, Scgi, Uwsgi};
 
-const ALL: &[Protocol] = &[FastCgi, Scgi, Uwsgi, Http1, Http2, Cgi];
+pub(crate) const ALL: &[Protocol] = &[FastCgi, Scgi, Uwsgi, Http1, Http2, Cgi];
 pub(crate) const LISTENING: &[Protocol] = &[FastCgi, Scgi, Uwsgi, Http1, Http2];
 const STREAM: &[Protocol] = &[FastCgi, Scgi, Uwsgi];
 pub(crate) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";

@@ -102,7 +102,9 @@ impl Program {
     /// Starts a command, and waits for nothing.
     pub(crate) fn run(mut command: Command) -> Self {
         command.stdout(Stdio::piped()).stderr(Stdio::piped()).env_remove("NOTIFY_SOCKET");
-        command.env_remove("RUST_BACKTRACE");
+        if !command.get_envs().any(|(name, _)| name == "RUST_BACKTRACE") {
+            command.env_remove("RUST_BACKTRACE");
+        }
         let mut child = command.spawn().expect("the program");
         let (sender, lines) = channel();
         let stderr = BufReader::new(child.stderr.take().expect("a pipe"));

@@ -21,6 +21,9 @@ struct Options {
     /// It gets a line for each stage that is dropped.
     #[serde(default)]
     journal: Option<PathBuf>,
+    /// It sets up a subscriber with mod_rust's layer.
+    #[serde(default)]
+    layer: bool,
 }
 
 fn build(options: Options) -> Result<impl mod_rust::Application> {
@@ -31,6 +34,13 @@ fn build(options: Options) -> Result<impl mod_rust::Application> {
         // A program does this in `main`.
         tracing_subscriber::fmt().with_writer(std::io::stderr).init();
     }
+    #[cfg(feature = "tracing-subscriber")]
+    if options.layer {
+        use tracing_subscriber::prelude::*;
+        tracing_subscriber::registry().with(mod_rust::gateway::log_layer()).init();
+    }
+    #[cfg(not(feature = "tracing-subscriber"))]
+    assert!(!options.layer, "without the feature there is no layer");
     Ok(Stage { held_by: options.held_by, journal: options.journal })
 }
 
@@ -60,6 +70,11 @@ impl mod_rust::Application for Stage {
 
 /// The time that some requests take.
 const NAP: std::time::Duration = std::time::Duration::from_secs(2);
+
+#[inline(never)]
+fn boom<'x>() -> Result<Body<'x>> {
+    panic!("a panic of the stage's")
+}
 
 /// Notes beside `file` that a request begins or ends.
 fn trace(file: Option<&Path>, event: &str) {
@@ -154,6 +169,8 @@ fn stage<'x>(
         b"/log" => {
             environ.log(mod_rust::gateway::Level::Warn, "a line of the application's");
             log::info!("a record of a crate's");
+            let _span = tracing::info_span!("outer", number = 7).entered();
+            tracing::warn!(size = 2, "an event in €");
             text(start_response, b"logged".to_vec())
         }
         // The state of signals in a program that the application starts.
@@ -161,6 +178,7 @@ fn stage<'x>(
             let child = std::process::Command::new("/bin/cat").arg("/proc/self/status").output();
             text(start_response, child.map_err(|error| Error::new(error.to_string()))?.stdout)
         }
+        b"/boom" => boom(),
         b"/fail" => Err(Error::new("it does not work")),
         b"/late" => {
             let mut writer = start_response.start(200, [("Content-Type", "text/plain")])?;

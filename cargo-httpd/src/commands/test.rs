@@ -26,7 +26,8 @@ const IN_HTTPD: [&str; 6] = ["config", "conformance", "daemon", "environ", "haza
 /// The package with layers that need no httpd, and what turns the others off.
 const KIT: &str = "mod_rust";
 /// The gateways of the kit, and the program that has them: its tests ask it.
-const GATEWAYS: [&str; 2] = ["--features", "mod_rust/servers,mod-rust-apps/servers"];
+const GATEWAYS: [&str; 2] =
+    ["--features", "mod_rust/servers,mod_rust/tracing-subscriber,mod-rust-apps/servers"];
 /// The packages that crates.io is to have.
 const PUBLISHED: [&str; 4] = ["httpd-config", "httpd-testkit", KIT, "cargo-httpd"];
 /// A program has only what it uses: each protocol builds without the others.
@@ -206,7 +207,7 @@ fn checks(project: &Project) -> Vec<Step> {
         // A target folder of its own: the variable changes the bindings that all else is built with.
         let folder = project.target_dir.join("httpd/docs-rs");
         let docs_rs = Step::new("documentation as docs.rs builds it", doc)
-            .args(["--features", "servers", "--target-dir"])
+            .args(["--features", "servers,tracing-subscriber", "--target-dir"])
             .args([folder.as_os_str()])
             .env("RUSTDOCFLAGS", "-D warnings")
             .env("DOCS_RS", "1");
@@ -363,7 +364,8 @@ mod tests {
             )),
             [
                 "HTTPD_TESTKIT_MODULES=/t/modules cargo test --workspace \
-                 --features 'mod_rust/servers,mod-rust-apps/servers' -- --nocapture",
+                 --features 'mod_rust/servers,mod_rust/tracing-subscriber,mod-rust-apps/servers' -- \
+                 --nocapture",
                 "APXS=/nonexistent HTTPD_INCLUDEDIR=/nonexistent LIBCLANG_PATH=/nonexistent cargo \
                  test --package mod_rust --no-default-features --features 'log,tower' -- \
                  --nocapture",

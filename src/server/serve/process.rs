@@ -13,10 +13,13 @@ use super::drivers::Drivers;
 use super::listen::Bound;
 use super::logs::Logs;
 use super::signals::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, Signals};
-use crate::gateway::{Code, Level, ending};
+use crate::gateway::logger::{self, ServerLog as _};
+use crate::gateway::{Code, Level, ending, panic};
 use crate::os::Event;
 use crate::process_group::Reason;
-use crate::server::site::{HeadBudget, Mounts, ProcessInfo, Recycling, RunningRequests, Site};
+use crate::server::site::{
+    HeadBudget, Mounts, ProcessInfo, Recycling, RunningRequests, Site, ThreadLog,
+};
 
 /// The drivers hold to the graceful time; this is for them to say that they could not.
 const SLACK: Duration = Duration::from_secs(2);
@@ -190,14 +193,9 @@ pub(super) fn site(
 
 /// Prepares the process, before anything of an application's runs.
 pub(super) fn prepare(logs: &Logs) {
-    let log = Arc::clone(&logs.log);
-    crate::gateway::panic::install_hook(move |line| log.of_thread(Level::Error, line));
-    #[cfg(feature = "log")]
-    {
-        let log = Arc::clone(&logs.log);
-        let install = move || crate::server::site::install_logger(Arc::clone(&log));
-        crate::gateway::logger::offer(install);
-    }
+    let log = ThreadLog(Arc::clone(&logs.log));
+    panic::install_hook(move |line| log.line(Level::Error, line));
+    logger::offer(ThreadLog(Arc::clone(&logs.log)));
 }
 
 /// Drops the applications' state, within `deadline`.

@@ -12,9 +12,10 @@ use super::listen::Bound;
 use super::logs::Logs;
 use super::process::{self, Supervisor};
 use super::{applications, command, descriptors};
+use crate::gateway::logger::ServerLog as _;
 use crate::gateway::{Code, Error, Level, Result, ending, panic};
 use crate::os::Event;
-use crate::server::site::Mounts;
+use crate::server::site::{Mounts, ThreadLog};
 
 /// A gateway that serves in threads of this process, made by [`Gateway::start`]. Dropping it begins
 /// the shutdown.
@@ -98,8 +99,8 @@ fn prepare(
         logs.log.line(Level::Warn, &Code::NoResources.line(warning));
     }
     HOOK.call_once(|| {
-        let log = Arc::clone(&logs.log);
-        panic::install_hook(move |line| log.of_thread(Level::Error, line));
+        let log = ThreadLog(Arc::clone(&logs.log));
+        panic::install_hook(move |line| log.line(Level::Error, line));
     });
     ending::forget();
     let mounts = applications::build(gateway, &config)?;

@@ -11,6 +11,7 @@ use super::environ::SiteEnviron;
 use super::fault_log::{Fault, FaultLog};
 use crate::gateway::Level;
 use crate::gateway::escape::push_escaped;
+use crate::gateway::logger::ServerLog;
 use crate::os::monotonic_us;
 
 /// A log. Lines of several threads and processes do not mix: each is one write.
@@ -115,13 +116,6 @@ impl Log {
         self.put(level, message, &context);
     }
 
-    /// Logs a line of the calling thread's, which may work on a request.
-    pub(crate) fn of_thread(&self, level: Level, message: &str) {
-        if self.logs(level) && !current_log::log_here(level, message) {
-            current_log::with(|context| self.put(level, message, context));
-        }
-    }
-
     fn put(&self, level: Level, message: &str, context: &[u8]) {
         let mut line = String::with_capacity(message.len() + context.len() + 64);
         line.push('[');
@@ -189,46 +183,22 @@ pub(super) fn civil(seconds: u64) -> [u64; 6] {
     [year, month, day, second / 3600, second / 60 % 60, second % 60]
 }
 
-/// Records of the crate `log`, and of `tracing` through it, go to `log`, with the request that they
-/// belong to; unless the application has put something else there.
-#[cfg(feature = "log")]
-pub(crate) fn install(log: Arc<Log>) {
-    struct CrateRecords(Arc<Log>);
+/// The log for lines of the calling thread, which may work on a request.
+pub(crate) struct ThreadLog(pub(crate) Arc<Log>);
 
-    impl ::log::Log for CrateRecords {
-        fn enabled(&self, metadata: &::log::Metadata<'_>) -> bool {
-            self.0.logs(of(metadata.level()))
-        }
-
-        fn log(&self, record: &::log::Record<'_>) {
-            let level = of(record.level());
-            if self.0.logs(level) {
-                self.0.of_thread(level, &format!("{}: {}", record.target(), record.args()));
-            }
-        }
-
-        fn flush(&self) {}
+impl ServerLog for ThreadLog {
+    fn keeps(&self, level: Level) -> bool {
+        self.0.logs(level)
     }
 
-    const fn of(level: ::log::Level) -> Level {
-        match level {
-            ::log::Level::Error => Level::Error,
-            ::log::Level::Warn => Level::Warn,
-            ::log::Level::Info => Level::Info,
-            ::log::Level::Debug => Level::Debug,
-            ::log::Level::Trace => Level::Trace,
-        }
+    fn last_level(&self) -> Level {
+        self.0.level
     }
 
-    let most = match log.level {
-        Level::Error => ::log::LevelFilter::Error,
-        Level::Warn => ::log::LevelFilter::Warn,
-        Level::Info => ::log::LevelFilter::Info,
-        Level::Debug => ::log::LevelFilter::Debug,
-        Level::Trace => ::log::LevelFilter::Trace,
-    };
-    if ::log::set_boxed_logger(Box::new(CrateRecords(log))).is_ok() {
-        ::log::set_max_level(most);
+    fn line(&self, level: Level, text: &str) {
+        if self.0.logs(level) && !current_log::log_here(level, text) {
+            current_log::with(|context| self.0.put(level, text, context));
+        }
     }
 }
 

@@ -33,9 +33,7 @@ pub(in crate::server) use self::body::too_large;
 pub(crate) use self::current_log::{RequestLog, sit_down};
 pub(crate) use self::fault_log::Fault;
 pub(crate) use self::head::FinalHead;
-#[cfg(feature = "log")]
-pub(crate) use self::log::install as install_logger;
-pub(crate) use self::log::{Log, parse_level};
+pub(crate) use self::log::{Log, ThreadLog, parse_level};
 pub(crate) use self::mounts::{Mount, Mounted, Mounts};
 pub(crate) use self::overload::{HeadBudget, HeadShare, Refusal};
 pub(crate) use self::page::page;
