@@ -102,7 +102,9 @@ pub(super) fn write_refused(
 /// The host that the client asked for, with its port if it named one.
 fn host(parts: &Parts, origin: &Origin) -> Result<Vec<u8>, Unfit> {
     let asked = asked_host(parts)?;
-    if !is_host(asked) {
+    // Refused as by httpd: an http URI without a host (RFC 9110, 4.2.1).
+    let is_missing = asked.is_empty() && parts.version >= Version::HTTP_11;
+    if is_missing || !is_host(asked) {
         return Err(Unfit::Host);
     }
     Ok(origin.host.clone().unwrap_or_else(|| asked.to_vec()))
@@ -291,6 +293,7 @@ mod tests {
         let unfit = |request| of(request).map(drop).unwrap_err();
         assert_eq!(unfit(Request::get("/")), Unfit::Host);
         assert_eq!(unfit(Request::get("/").header("host", "a").header("host", "b")), Unfit::Host);
+        assert_eq!(unfit(Request::get("/").header("host", "")), Unfit::Host);
         assert_eq!(unfit(Request::get("/").header("host", "a b")), Unfit::Host);
         assert_eq!(unfit(Request::get("http://user@a/").header("host", "a")), Unfit::Host);
         assert_eq!(unfit(Request::options("*").header("host", "a")), Unfit::Server);
@@ -298,5 +301,8 @@ mod tests {
         assert_eq!(unfit(request), Unfit::Path(PathRefusal::NotThere));
         assert_eq!(unfit(Request::connect("a:80").header("host", "a:80")), Unfit::Connect);
         assert!(of(Request::get("/").version(Version::HTTP_10)).is_ok());
+        let request = Request::get("/").version(Version::HTTP_10);
+        assert!(of(request.header("host", "")).is_ok());
+        assert!(of(Request::get("http://a/").header("host", "")).is_ok());
     }
 }

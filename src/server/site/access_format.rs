@@ -174,9 +174,11 @@ fn directive(text: &str) -> Result<(Option<Piece>, &str), String> {
 }
 
 fn push(line: &mut String, piece: &Piece, environ: &SiteEnviron<'_>, answer: Answer) {
+    let or_dash = |line: &mut String, value: &[u8]| {
+        push_quoted(line, if value.is_empty() { b"-" } else { value });
+    };
     let variable = |line: &mut String, key: &str| {
-        let value = environ.get(key.as_bytes()).filter(|value| !value.is_empty());
-        push_quoted(line, value.unwrap_or(b"-"));
+        or_dash(line, environ.get(key.as_bytes()).unwrap_or_default());
     };
     match piece {
         Piece::Text(text) => line.push_str(text),
@@ -188,8 +190,7 @@ fn push(line: &mut String, piece: &Piece, environ: &SiteEnviron<'_>, answer: Ans
         Piece::RequestLine => {
             variable(line, "REQUEST_METHOD");
             line.push(' ');
-            let target = Some(environ.raw_target()).filter(|target| !target.is_empty());
-            push_quoted(line, target.unwrap_or(b"-"));
+            or_dash(line, environ.raw_target());
             line.push(' ');
             variable(line, "SERVER_PROTOCOL");
         }
@@ -198,7 +199,7 @@ fn push(line: &mut String, piece: &Piece, environ: &SiteEnviron<'_>, answer: Ans
         Piece::BytesOrDash if answer.bytes == 0 => line.push('-'),
         Piece::Bytes | Piece::BytesOrDash => push_number(line, answer.bytes),
         Piece::Duration(unit) => push_number(line, answer.duration_us / unit),
-        Piece::Path => push_quoted(line, environ.path()),
+        Piece::Path => or_dash(line, environ.path()),
         Piece::Query => {
             if let Some(query) = environ.get(b"QUERY_STRING").filter(|query| !query.is_empty()) {
                 line.push('?');
@@ -206,7 +207,7 @@ fn push(line: &mut String, piece: &Piece, environ: &SiteEnviron<'_>, answer: Ans
             }
         }
         Piece::Process => push_number(line, std::process::id().into()),
-        Piece::Application => push_quoted(line, environ.application().as_bytes()),
+        Piece::Application => or_dash(line, environ.application().as_bytes()),
     }
 }
 

@@ -3,9 +3,24 @@ use std::sync::Arc;
 use super::*;
 use crate::gateway::app_fn;
 use crate::protocol::params::Params;
+use crate::server::site::mounts::NOBODY;
 use crate::server::site::{Mode, Mount, Mounts, ProcessInfo};
 
-fn line(format: &str, status: Option<StatusCode>, bytes: u64) -> String {
+fn format(
+    format: &str,
+    params: &Params,
+    mounts: &Mounts,
+    (status, bytes): (Option<StatusCode>, u64),
+) -> String {
+    let facts = ProcessInfo::new(15, false, false);
+    let (path, base) = SiteEnviron::locate(params, &facts, Mode::Scgi);
+    let mounted = mounts.find(&path[base..]).unwrap_or(NOBODY);
+    let environ = SiteEnviron::new(params, &facts, Mode::Scgi, (path, base), mounted);
+    let answer = Answer { status, bytes, duration_us: 2_345_678 };
+    AccessFormat::parse(format).unwrap().line(&environ, answer)
+}
+
+fn line(text: &str, status: Option<StatusCode>, bytes: u64) -> String {
     let mut params = Params::new();
     for (key, value) in [
         (&b"REMOTE_ADDR"[..], &b"192.0.2.1"[..]),
@@ -26,12 +41,16 @@ fn line(format: &str, status: Option<StatusCode>, bytes: u64) -> String {
     let application: Arc<dyn crate::Application> =
         Arc::new(app_fn(|_, _| Ok(crate::Body::empty())));
     let mounts = Mounts::new([Mount { path: "/".into(), name: "shop".into(), application }]);
-    let facts = ProcessInfo::new(15, false, false);
-    let (path, base) = SiteEnviron::locate(&params, &facts, Mode::Scgi);
-    let mounted = mounts.find(&path[base..]).unwrap();
-    let environ = SiteEnviron::new(&params, &facts, Mode::Scgi, (path, base), mounted);
-    let answer = Answer { status, bytes, duration_us: 2_345_678 };
-    AccessFormat::parse(format).unwrap().line(&environ, answer)
+    format(text, &params, &mounts, (status, bytes))
+}
+
+/// Each field of a request that was refused has a value, so that a reader can count the fields.
+#[test]
+fn a_refused_request_has_all_fields() {
+    let refused = (Some(StatusCode::BAD_REQUEST), 0);
+    let letters = "%h %u %r %m %U%q %H %s %b %v %p %R %{Referer}i %{NONE}e";
+    let made = format(letters, &Params::new(), &Mounts::default(), refused);
+    assert_eq!(made, "- - - - - - - - 400 - - - - - -\n");
 }
 
 const OK: Option<StatusCode> = Some(StatusCode::OK);

@@ -51,6 +51,7 @@ fn every_refusal_is_in_the_access_log() {
     let long = "x".repeat(70_000);
     for (name, request, status, line) in [
         ("no Host", get("/a", ""), 400, "\"GET /a HTTP/1.1\" 400 "),
+        ("an empty Host", get("/a", "Host:\r\n"), 400, "\"GET /a HTTP/1.1\" 400 "),
         ("a space", get("/b", "Host: a b\r\n"), 400, "\"GET /b HTTP/1.1\" 400 "),
         ("a slash", get("/c", "Host: a/b\r\n"), 400, "\"GET /c HTTP/1.1\" 400 "),
         ("userinfo", get("/d", "Host: u@a\r\n"), 400, "\"GET /d HTTP/1.1\" 400 "),
