@@ -201,7 +201,7 @@ codes! {
          and the kernel's log.";
     DaemonRecycled = 32, Some(Level::Info), "a daemon process takes no more requests":
         "A daemon process is replaced, or stops because the group needs fewer processes.";
-        "None is needed.";
+        "None is needed. After the warning, raise `--memory-limit`.";
     DaemonNotBuilt = 33, Some(Level::Error), "a daemon process cannot build its applications":
         "A factory returned an error, panicked, or took longer than `startup-timeout`.";
         "Fix what the text names; factories run as the group's `user`, in its `home` and \

@@ -321,3 +321,21 @@ fn a_slow_reader_has_the_time_of_a_request_with_every_protocol() {
         assert!(!ended.stderr.contains("RUST0032"), "{protocol:?}: {}", ended.stderr);
     });
 }
+
+/// Applications that need more than the limit: their workers are replaced less and less often, and the
+/// log says why.
+#[test]
+fn a_memory_limit_below_what_applications_need_is_told() {
+    let mut program = Program::start(&["--scgi", "127.0.0.1:0", "--memory-limit", "1M"]);
+    let address = program.address("scgi");
+    let begun = Instant::now();
+    for seconds in [1, 2] {
+        let line = program.wait_for("after it was ready");
+        let text = format!("another takes its place in {seconds} s");
+        assert!(line.contains("RUST0032: worker ") && line.contains("--memory-limit"), "{line}");
+        assert!(line.ends_with(&text), "{line}");
+        assert_eq!(client::get(&address, "/echo").unwrap().status, 200);
+    }
+    assert!(begun.elapsed() >= Duration::from_secs(1));
+    program.stop();
+}

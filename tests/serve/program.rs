@@ -7,7 +7,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, poll};
 pub(crate) use rustix::process::Signal;
@@ -128,8 +128,9 @@ impl Program {
     /// Waits for a new line with `needle` in it.
     #[track_caller]
     pub(crate) fn wait_for(&mut self, needle: &str) -> String {
+        let begun = Instant::now();
         loop {
-            match self.lines.recv_timeout(PATIENCE) {
+            match self.lines.recv_timeout(PATIENCE.saturating_sub(begun.elapsed())) {
                 Ok(line) => {
                     self.seen.push(line.clone());
                     if line.contains(needle) {

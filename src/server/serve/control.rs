@@ -10,6 +10,7 @@ use std::sync::Arc;
 use super::listen::Bound;
 use super::logs::{LogKind, Logs};
 use crate::os;
+use crate::process_group::Reason;
 use crate::server::site::Mode;
 
 /// The variable that makes a process a worker: the master's id, the number of its line to the
@@ -91,9 +92,9 @@ impl WorkerChannel {
         let _ = (&self.stream).write_all(b"ready\n");
     }
 
-    /// Asks for another worker in this one's place.
-    pub(super) fn replace(&self) {
-        let _ = (&self.stream).write_all(b"replace\n");
+    /// Asks for another worker in this one's place, for this reason.
+    pub(super) fn replace(&self, reason: Reason) {
+        let _ = (&self.stream).write_all(format!("replace {}\n", reason.word()).as_bytes());
     }
 
     pub(super) fn failed(&self, why: &str) {
@@ -144,8 +145,8 @@ const fn mark(kind: LogKind) -> u8 {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum WorkerMessage {
     Ready,
-    /// It is to be replaced: a limit is reached.
-    Replace,
+    /// It is to be replaced: the limit with this name is reached.
+    Replace(String),
     Failed(String),
 }
 
@@ -185,7 +186,7 @@ impl MasterChannel {
             let line = String::from_utf8_lossy(&line[..end]).into_owned();
             match line.split_once(' ') {
                 None if line == "ready" => all.push(WorkerMessage::Ready),
-                None if line == "replace" => all.push(WorkerMessage::Replace),
+                Some(("replace", reason)) => all.push(WorkerMessage::Replace(reason.into())),
                 Some(("failed", why)) => all.push(WorkerMessage::Failed(why.into())),
                 _ => {}
             }
@@ -219,13 +220,13 @@ mod tests {
         assert_eq!(ear.listen(), []);
         line.failed("no\ndatabase");
         line.ready();
-        line.replace();
+        line.replace(Reason::MemoryLimit);
         assert_eq!(
             ear.listen(),
             [
                 WorkerMessage::Failed("no database".into()),
                 WorkerMessage::Ready,
-                WorkerMessage::Replace
+                WorkerMessage::Replace("memory_limit".into())
             ]
         );
         assert!(!ear.is_closed && !line.is_cut());

@@ -61,6 +61,8 @@ struct Master {
     /// The next generation, while it starts.
     next: Option<NextEvent>,
     backoff: Backoff,
+    /// The pauses between workers that reach `--memory-limit` soon.
+    memory: Backoff,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,6 +110,7 @@ impl Master {
             state: MasterState::Starting,
             next: None,
             backoff: Backoff::default(),
+            memory: Backoff::default(),
         };
         if privileges::is_root() && master.config.privileges.is_none() {
             master.say(Level::Warn, "the applications run as root; --user names another user");
@@ -132,7 +135,7 @@ impl Master {
             for signal in self.signals.take() {
                 self.handle(signal);
             }
-            self.fleet.iter_mut().for_each(WorkerProcess::listen);
+            self.listen();
             self.reap();
         }
     }
@@ -183,14 +186,40 @@ impl Master {
         if let Some(generation) = self.next.as_ref().map(|next| next.generation) {
             self.fill(generation);
         }
-        if self.count_ready(self.current) >= self.workers {
-            let time = self.drain_time();
-            let outgoing = self.fleet.iter_mut().filter(|worker| worker.is_outgoing);
-            outgoing.for_each(|worker| worker.drain(time));
-        }
+        // Each that is ready takes the place of one that has reached a limit.
+        let time = self.drain_time();
+        let ready = self.count_ready(self.current);
+        let outgoing = self.fleet.iter_mut().filter(|worker| worker.is_serving_out());
+        let count = outgoing.count();
+        let spare = (ready + count).saturating_sub(self.workers);
+        let outgoing = self.fleet.iter_mut().filter(|worker| worker.is_serving_out());
+        outgoing.take(spare).for_each(|worker| worker.drain(time));
         if self.state == MasterState::Starting && self.count_ready(self.current) >= self.workers {
             self.state = MasterState::Serving;
             self.tell_ready();
+        }
+    }
+
+    /// Hears what the workers said.
+    fn listen(&mut self) {
+        self.fleet.iter_mut().for_each(WorkerProcess::listen);
+        for at in 0..self.fleet.len() {
+            let worker = &mut self.fleet[at];
+            let is_too_large = std::mem::take(&mut worker.is_too_large);
+            let Some(served) = worker.ready.filter(|_| is_too_large).map(|time| time.elapsed())
+            else {
+                continue;
+            };
+            let id = worker.id();
+            let pause = self.memory.died(Some(served), Instant::now());
+            if !pause.is_zero() {
+                let text = format_args!(
+                    "worker {id}: has reached --memory-limit {served:.1?} after it was ready, as one \
+                     before it: its applications may need more; another takes its place in {} s",
+                    pause.as_secs()
+                );
+                self.say(Level::Warn, &Code::DaemonRecycled.line(text));
+            }
         }
     }
 
@@ -205,8 +234,11 @@ impl Master {
 
     /// Starts workers of a generation that has too few.
     fn fill(&mut self, generation: u64) {
-        let there =
-            |worker: &&WorkerProcess| worker.generation == generation && worker.is_staying();
+        let is_paused = self.memory.not_before().is_some_and(|time| Instant::now() < time);
+        let there = |worker: &&WorkerProcess| {
+            worker.generation == generation
+                && (worker.is_staying() || (is_paused && worker.is_serving_out()))
+        };
         while self.fleet.iter().filter(there).count() < self.workers {
             match self.recipe.start(&self.listeners, &self.logs, generation) {
                 Ok(worker) => self.fleet.push(worker),
@@ -313,6 +345,7 @@ impl Master {
         self.current = next.generation;
         self.next = None;
         self.backoff.forget();
+        self.memory.forget();
         let (current, time) = (self.current, self.drain_time());
         for worker in self.fleet.iter_mut().filter(|worker| worker.generation != current) {
             worker.drain(time);
@@ -381,8 +414,9 @@ impl Master {
             .map(|worker| worker.started + self.config.start_timeout);
         let now = Instant::now();
         // A pause that is over was seen to before.
-        let pause = self.backoff.not_before().filter(|&time| time > now);
-        let until = killed.chain(started).chain(pause).chain(self.watchdog.due()).min();
+        let pauses = [self.backoff.not_before(), self.memory.not_before()];
+        let pauses = pauses.into_iter().flatten().filter(|&time| time > now);
+        let until = killed.chain(started).chain(pauses).chain(self.watchdog.due()).min();
         let left = until.map(|until| until.saturating_duration_since(now));
         let left = left.map(|left| left.max(Duration::from_millis(1)));
         let _ = poll(&mut fds, left.and_then(|left| left.try_into().ok()).as_ref());

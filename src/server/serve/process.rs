@@ -133,7 +133,7 @@ fn run(
             logs.log.line(code.level(), &code.line(text));
             match supervisor {
                 // It serves until another process is ready.
-                Supervisor::Master(_, line) => line.replace(),
+                Supervisor::Master(_, line) => line.replace(reason),
                 // The web server starts another.
                 Supervisor::WebServer(_) | Supervisor::Program(_) => orders.push(Order::Drain),
             }

@@ -15,6 +15,7 @@ use super::control::{self, MasterChannel, WorkerMessage};
 use super::listen::Bound;
 use super::logs::{LogKind, Logs};
 use crate::os;
+use crate::process_group::Reason;
 
 /// The parts with which the master starts workers.
 #[derive(Debug)]
@@ -83,6 +84,7 @@ impl WorkerTemplate {
             ready: None,
             told: None,
             is_outgoing: false,
+            is_too_large: false,
             kill_at: None,
         })
     }
@@ -101,6 +103,8 @@ pub(super) struct WorkerProcess {
     pub(super) told: Option<String>,
     /// It has reached a limit, and serves until another is ready.
     pub(super) is_outgoing: bool,
+    /// It has reached `--memory-limit`, of which the master has not taken note.
+    pub(super) is_too_large: bool,
     /// It is to end, and will be killed then.
     pub(super) kill_at: Option<Instant>,
 }
@@ -120,12 +124,20 @@ impl WorkerProcess {
         !self.is_leaving() && !self.is_outgoing
     }
 
+    /// Whether it serves until another worker is ready in its place.
+    pub(super) const fn is_serving_out(&self) -> bool {
+        self.is_outgoing && !self.is_leaving()
+    }
+
     /// Hears what it said.
     pub(super) fn listen(&mut self) {
         for said in self.ear.listen() {
             match said {
                 WorkerMessage::Ready => self.ready = self.ready.or_else(|| Some(Instant::now())),
-                WorkerMessage::Replace => self.is_outgoing = true,
+                WorkerMessage::Replace(reason) => {
+                    self.is_outgoing = true;
+                    self.is_too_large |= reason == Reason::MemoryLimit.word();
+                }
                 WorkerMessage::Failed(why) => self.told = Some(why),
             }
         }
