@@ -87,6 +87,7 @@ impl Builder {
 
     fn command(&self) -> Command {
         let mut command = cargo::args(cargo::command(), &self.args);
+        cargo::as_caller(&mut command);
         if self.is_optimised {
             cargo::hide_crates(&mut command);
         }

@@ -1,16 +1,38 @@
 //! Calls of cargo: the same one that called this tool.
 
 use std::ffi::{OsStr, OsString};
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::Value;
+
+use crate::ensure::is_root;
 
 /// Returns a command that runs cargo, free of what `cargo run` told this process about itself.
 pub(crate) fn command() -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     forget_this_tool(&mut command);
     command
+}
+
+/// Runs `command` as the user who called `sudo`, if HOME and the current folder are that user's.
+/// Files of root's in the target folder would stop the user's next build.
+pub(crate) fn as_caller(command: &mut Command) {
+    let number = |name| std::env::var(name).ok()?.parse().ok();
+    let owner = |path: PathBuf| path.metadata().ok().map(|meta| meta.uid());
+    let owners =
+        [std::env::home_dir().and_then(owner), std::env::current_dir().ok().and_then(owner)];
+    let user = caller(number("SUDO_UID"), &owners).filter(|_| is_root());
+    if let Some((user, group)) = user.zip(number("SUDO_GID")) {
+        command.uid(user).gid(group);
+    }
+}
+
+/// Returns the user of `sudo` who owns all of these.
+fn caller(user: Option<u32>, owners: &[Option<u32>]) -> Option<u32> {
+    user.filter(|user| owners.iter().all(|owner| *owner == Some(*user)))
 }
 
 /// Keeps the folder of this machine's crates out of what `command` builds: a panic's place, which
@@ -210,6 +232,15 @@ mod tests {
         assert_eq!(of(cargos), None);
         assert_eq!(of(&format!("{cargos}:/opt/mine/lib:")), Some("/opt/mine/lib".into()));
         assert_eq!(of(""), None);
+    }
+
+    #[test]
+    fn only_the_owner_of_the_project_builds_for_root() {
+        assert_eq!(caller(Some(1000), &[Some(1000), Some(1000)]), Some(1000));
+        for owners in [[Some(0), Some(1000)], [Some(1000), Some(0)], [None, Some(1000)]] {
+            assert_eq!(caller(Some(1000), &owners), None);
+        }
+        assert_eq!(caller(None, &[Some(1000)]), None);
     }
 
     #[test]

@@ -109,6 +109,7 @@ impl ProductArgs {
         let mut command =
             cargo::args(cargo::command(), ["build", "--package", &package.name, "--bin", name]);
         command.args(self.cargo.product(self.debug));
+        cargo::as_caller(&mut command);
         if self.cargo.is_optimised(self.debug) {
             cargo::hide_crates(&mut command);
         }

@@ -69,6 +69,7 @@ impl Project {
     pub(crate) fn load() -> Result<Self> {
         let mut metadata =
             cargo::args(cargo::command(), ["metadata", "--no-deps", "--format-version", "1"]);
+        cargo::as_caller(&mut metadata);
         let output = metadata.output().context("cargo does not run; install Rust")?;
         if !output.status.success() {
             let text = String::from_utf8_lossy(&output.stderr);

@@ -1,13 +1,13 @@
 //! A server root to keep: the files of one httpd around one module, which `setup-server` writes
 //! and writes again with a new version.
 
-use std::borrow::Cow;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use httpd_config::Mpm;
 
+use crate::cargo::quoted;
 use crate::fill::fill;
 use crate::product::Product;
 use crate::server::{MIME_TYPES, plain};
@@ -86,16 +86,11 @@ impl Setup {
         if !self.path("conf/local.conf").exists() {
             change.put(&self.path("conf/local.conf"), LOCAL.as_bytes(), 0o644)?;
         }
-        let conf = self.path("conf/httpd.conf");
-        let (conf, httpd) = (quoted(&conf)?, quoted(httpd)?);
+        let conf = quoted(plain(&self.path("conf/httpd.conf"))?);
+        let httpd = quoted(plain(httpd)?);
         let values = [("ROOT", plain(&self.root)?), ("CONF", &conf), ("HTTPD", &httpd)];
         change.put(&self.path("apachectl"), fill(APACHECTL, &values).as_bytes(), 0o755)
     }
-}
-
-/// Returns a path as the shell reads it.
-pub(crate) fn quoted(path: &Path) -> Result<Cow<'_, str>> {
-    Ok(shlex::try_quote(plain(path)?)?)
 }
 
 impl Tls {

@@ -11,12 +11,13 @@ use httpd_config::{Httpd, Mpm};
 use super::Execute;
 use super::serve::{GROUP, account, existing};
 use crate::built_module::BuiltModule;
+use crate::cargo::quoted;
 use crate::ensure::{self, Need};
 use crate::product::ProductArgs;
 use crate::progress::{Progress, say};
 use crate::project::Project;
-use crate::server::{Conf, DaemonGroup, Logs, Outline, Parts, configtest, short};
-use crate::setup::{Setup, Tls, quoted};
+use crate::server::{Conf, DaemonGroup, Logs, Outline, Parts, configtest, plain, short};
+use crate::setup::{Setup, Tls};
 use crate::system::Change;
 
 /// Make the folder of a production server: an httpd of its own around the module, with its
@@ -138,14 +139,14 @@ impl Execute for SetupServerArgs {
         writeln!(std::io::stdout(), "{}", short(&control).display())?;
         say(&format!(
             "`{} start` serves {}{}; after a new version `graceful`",
-            quoted(&control)?,
+            quoted(plain(&control)?),
             self.url(),
             outline.path()
         ));
         if let Some(daemon) = &daemon {
             say(&format!(
                 "`cargo httpd restart-group --root {} {}` replaces the processes of the group",
-                quoted(&setup.root)?,
+                quoted(plain(&setup.root)?),
                 daemon.name
             ));
         }
