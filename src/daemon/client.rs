@@ -22,6 +22,7 @@ use crate::process_group::{LONGEST_PAUSE_US, Lease, ProcessChoice, ProcessState,
 use crate::protocol::bridge::{
     BridgeFlow, FrameLimits, HEADER, HELLO, Pairs, RequestEncoder, RequestFacts, put_hello, stamp,
 };
+use crate::server::workers::size::MOST_BLOCKED;
 
 /// Which application a process of the group is to run.
 #[derive(Clone, Copy)]
@@ -144,7 +145,7 @@ impl Group {
     /// there: one for each thread, and half of those that may wait beside them.
     fn is_crowded(&self) -> bool {
         let threads = self.options.threads as usize;
-        let most = threads + self.board.rows_per_slot.saturating_sub(threads) / 2;
+        let most = threads + MOST_BLOCKED / 2;
         let mut ready =
             self.board.slots.iter().filter(|slot| slot.state() == ProcessState::Ready).peekable();
         ready.peek().is_some()

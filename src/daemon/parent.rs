@@ -25,9 +25,12 @@ use crate::httpd::{Pool, PoolRef, ProcessPool, Server, log, mpm, unixd};
 use crate::os::{self, BoardMemory, Placed, Shape};
 use crate::process_group::{GroupOptions, ProcessState};
 use crate::server::daemon_process::announce;
+use crate::server::workers::size::MOST_BLOCKED;
 
-/// The largest number of requests of a process that wait without a thread: services that await.
-const MOST_PARKED: usize = 1024;
+/// The most requests of a process that wait without a thread, and of the processes of a group
+/// together. The memory of a row is not used before the row is.
+const MOST_SUSPENDED: usize = 16 * 1024;
+const MOST_SUSPENDED_OF_GROUP: usize = 256 * 1024;
 
 /// A process group that a module wants.
 pub(crate) struct Plan {
@@ -196,8 +199,9 @@ fn close_lifeline() {
 }
 
 fn shape(options: &GroupOptions) -> Shape {
-    let rows_per_slot = options.threads as usize + MOST_PARKED;
-    Shape { slots: options.slots() as usize, rows_per_slot }
+    let slots = options.slots() as usize;
+    let suspended = (MOST_SUSPENDED_OF_GROUP / slots).min(MOST_SUSPENDED);
+    Shape { slots, rows_per_slot: options.threads as usize + MOST_BLOCKED + suspended }
 }
 
 /// Returns the group of that name, if this module has processes for it.

@@ -69,4 +69,4 @@ pub(crate) use exchange::{Exchange, Interest, SharedVariables, Variables, Woken}
 #[cfg(feature = "http-server")]
 pub(crate) use exchange::{park_thread, thread_waker};
 pub(crate) use input::{Fill, InputSource};
-pub(crate) use run::{Outcome, run};
+pub(crate) use run::{Awaited, Outcome, Progress, Suspend, Suspended, run, start};

@@ -79,6 +79,8 @@ pub struct ProcessScore {
     cpu_us: AtomicU64,
     deaths: AtomicU64,
     last_exit: AtomicU64,
+    /// The rows that its process has used, from the first on.
+    rows: AtomicU32,
     pub(super) counters: Counters,
 }
 
@@ -310,6 +312,11 @@ impl ProcessScore {
         }
     }
 
+    /// Notes that the process uses so many rows, from the first on: before one of them has a ticket.
+    pub fn use_rows(&self, count: u32) {
+        self.rows.store(count, Relaxed);
+    }
+
     /// Says how much memory and CPU time the process has.
     pub fn measure(&self, resident: u64, cpu_us: u64) {
         self.resident.store(resident, Relaxed);
@@ -351,6 +358,8 @@ readers! {
     cpu_us: u64;
     /// The number of its processes that have ended.
     deaths: u64;
+    /// The rows that its process has used, from the first on.
+    rows: u32;
 }
 
 impl ProcessScore {

@@ -16,7 +16,7 @@ pub struct Scoreboard {
     pub group: &'static GroupScore,
     /// One a process.
     pub slots: &'static [ProcessScore],
-    /// One a worker thread: those of slot 0, then those of slot 1, …
+    /// One a request at work or waiting: those of slot 0, then those of slot 1, …
     pub rows: &'static [WorkerScore],
     /// Rows of each slot.
     pub rows_per_slot: usize,
@@ -149,6 +149,7 @@ impl Scoreboard {
     pub fn leaked(slots: usize, rows_per_slot: usize) -> Self {
         let rows = (0..slots * rows_per_slot).map(|_| WorkerScore::default()).collect::<Vec<_>>();
         let slots = (0..slots).map(|_| ProcessScore::default()).collect::<Vec<_>>();
+        slots.iter().for_each(|slot| slot.use_rows(rows_per_slot as u32));
         Self::new(Box::leak(Box::default()), slots.leak(), rows.leak())
     }
 
@@ -163,6 +164,15 @@ impl Scoreboard {
     #[must_use]
     pub fn rows_of(&self, slot: usize) -> &'static [WorkerScore] {
         &self.rows[slot * self.rows_per_slot..(slot + 1) * self.rows_per_slot]
+    }
+
+    /// Returns the rows of a slot that its process has used. The others are not read, as that would
+    /// take memory for each.
+    #[must_use]
+    pub fn used_rows(&self, slot: usize) -> &'static [WorkerScore] {
+        let rows = self.rows_of(slot);
+        // A compromised process can write any number there.
+        &rows[..rows.len().min(self.slots[slot].rows() as usize)]
     }
 
     /// Returns the least busy process that is ready and not in `tried`.
@@ -254,7 +264,7 @@ impl Scoreboard {
     /// what is no longer in the row is among them.
     #[must_use]
     pub fn find_ticket(&self, lease: &Lease, ticket: u64) -> TicketLocation {
-        for row in self.rows_of(lease.slot) {
+        for row in self.used_rows(lease.slot) {
             if row.ticket() == ticket {
                 return TicketLocation::Worker { started_us: row.started_us().unwrap_or_default() };
             }
@@ -293,7 +303,7 @@ impl Scoreboard {
             since_us: process.since_us(),
         };
         self.group.lock.release_of(dead.pid);
-        for row in self.rows_of(slot) {
+        for row in self.used_rows(slot) {
             let ticket = row.ticket();
             if ticket != 0 {
                 self.group.add_lost(ticket);
@@ -301,7 +311,7 @@ impl Scoreboard {
             }
         }
         process.vacate(now_us);
-        for row in self.rows_of(slot) {
+        for row in self.used_rows(slot) {
             row.clear();
         }
         dead

@@ -166,7 +166,7 @@ impl Scoreboard {
     fn slot_snapshot(&self, index: usize) -> SlotSnapshot {
         let slot = &self.slots[index];
         let load = slot.load();
-        let requests = self.rows_of(index).iter().enumerate().filter_map(|(row, content)| {
+        let requests = self.used_rows(index).iter().enumerate().filter_map(|(row, content)| {
             let content = content.read()?;
             Some(RequestSnapshot {
                 row,

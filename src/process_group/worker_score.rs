@@ -1,4 +1,4 @@
-//! One row of the scoreboard: the request that a worker thread works on.
+//! One row of the scoreboard: a request that a worker thread works on, or that waits without one.
 
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
 use std::sync::atomic::{AtomicU32, AtomicU64, fence};
@@ -45,9 +45,10 @@ impl Phase {
     }
 }
 
-/// The request of one worker thread, in shared memory. All zero is idle.
+/// One request, in shared memory. All zero is idle. A request that gives its thread back keeps its
+/// row, and the thread takes another.
 ///
-/// Only its thread writes; anyone reads. The ticket is what others decide by; the rest is shown.
+/// Only the thread that works on the request writes; anyone reads. The ticket is what others decide by; the rest is shown.
 #[derive(Debug, Default)]
 #[repr(C, align(64))]
 pub struct WorkerScore {

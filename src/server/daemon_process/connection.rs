@@ -4,6 +4,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use super::suspended::SuspendedRequest;
 use crate::os::PeerCredentials;
 use crate::server::workers::connections::{Claims, Entry};
 use crate::server::workers::send_buffer::SendBuffer;
@@ -30,6 +31,8 @@ pub(super) struct ChildConnectionState {
     pub(super) skip: u32,
     /// A request body that is not at its end, though its request is over.
     pub(super) body: bool,
+    /// The request that waits without a thread.
+    pub(super) suspended: Option<Box<SuspendedRequest>>,
 }
 
 impl ChildConnection {

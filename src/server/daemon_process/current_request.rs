@@ -1,4 +1,4 @@
-//! The request that a worker thread runs, as the process's timer sees it.
+//! A request that a worker thread runs, or that waits without one, as the process's timer sees it.
 //!
 //! All writes of the thread go through it. So the timer can break a request off between two writes,
 //! and no write of the thread follows.
@@ -13,13 +13,13 @@ use crate::gateway::{Error, ErrorKind, Level, Result};
 use crate::os;
 use crate::protocol::bridge::{FrameLimits, put_log};
 
-/// The request that one worker thread runs, if any.
+/// The request of one place, if any.
 #[derive(Debug, Default)]
 pub(super) struct CurrentRequest {
     job: Mutex<Option<RunningRequest>>,
 }
 
-/// A request that runs.
+/// A request that runs or waits.
 #[derive(Debug)]
 pub(super) struct RunningRequest {
     pub(super) connection: Arc<ChildConnection>,
@@ -32,7 +32,7 @@ pub(super) struct RunningRequest {
     over: bool,
     /// The timer has broken it off, and when.
     pub(super) cut_us: Option<u64>,
-    /// The thread has given its permit back and waits.
+    /// It waits, and has no permit.
     pub(super) parked: bool,
 }
 
@@ -98,9 +98,44 @@ impl CurrentRequest {
         &self,
         pieces: &(impl OutputPieces + ?Sized),
         last: bool,
+        wait: impl FnMut(&ChildConnection) -> Result<()>,
+    ) -> Result<()> {
+        self.write_from(0, pieces, last, wait)
+    }
+
+    /// Writes what follows the first `done` bytes.
+    fn write_from(
+        &self,
+        mut done: usize,
+        pieces: &(impl OutputPieces + ?Sized),
+        last: bool,
         mut wait: impl FnMut(&ChildConnection) -> Result<()>,
     ) -> Result<()> {
-        let (mut done, length) = (0, pieces.length());
+        let length = pieces.length();
+        loop {
+            done = self.write_some(done, pieces, last)?;
+            if done == length {
+                return Ok(());
+            }
+            let Some(connection) = self.job().as_ref().map(|job| job.connection.clone()) else {
+                return Err(cut());
+            };
+            wait(&connection)?;
+        }
+    }
+
+    /// Writes what there is room for, after the first `done` bytes. Returns how much is done then.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`CurrentRequest::write`].
+    pub(super) fn write_some(
+        &self,
+        mut done: usize,
+        pieces: &(impl OutputPieces + ?Sized),
+        last: bool,
+    ) -> Result<usize> {
+        let length = pieces.length();
         while done < length {
             let mut slot = self.job();
             let Some(job) = slot.as_mut().filter(|job| job.can_be_cut()) else {
@@ -119,12 +154,10 @@ impl CurrentRequest {
             job.over |= last && done == length;
             if sent < offered {
                 // There is no more room: that need not be found out once more.
-                let connection = job.connection.clone();
-                drop(slot);
-                wait(&connection)?;
+                break;
             }
         }
-        Ok(())
+        Ok(done)
     }
 
     /// Writes a frame that a descriptor goes with.
@@ -148,7 +181,7 @@ impl CurrentRequest {
                 Ok(Some(sent)) => {
                     job.partial = true;
                     drop(slot);
-                    return self.write(&frame[sent..], false, wait);
+                    return self.write_from(sent, frame, false, wait);
                 }
                 Ok(None) => {
                     let connection = job.connection.clone();
@@ -160,11 +193,11 @@ impl CurrentRequest {
         }
     }
 
-    /// Whether the request's log keeps records of this level; `None` without a request, or when
-    /// its last frame is out.
+    /// Whether the request's log keeps records of this level; `None` without a request, when its
+    /// last frame is out, or while a frame is out in part.
     pub(super) fn logs(&self, level: Level) -> Option<bool> {
         let job = self.job();
-        let job = job.as_ref().filter(|job| !job.over)?;
+        let job = job.as_ref().filter(|job| !job.over && !job.partial)?;
         Some(job.level.is_none_or(|last| level <= last))
     }
 
@@ -174,6 +207,16 @@ impl CurrentRequest {
         let mut line = Vec::with_capacity(message.len() + 16);
         put_log(&mut line, level, message.as_bytes(), &FrameLimits::default());
         self.write(&line[..], false, wait_to_write).is_ok()
+    }
+
+    /// Returns whether a frame is out in part, so that no other may follow.
+    pub(super) fn is_partial(&self) -> bool {
+        self.job().as_ref().is_some_and(|job| job.partial)
+    }
+
+    /// Returns whether the timer has broken the request off.
+    pub(super) fn is_cut(&self) -> bool {
+        self.job().as_ref().is_some_and(|job| job.cut_us.is_some())
     }
 
     /// For the timer, and for the thread itself.

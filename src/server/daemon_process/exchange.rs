@@ -12,29 +12,37 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 
 use super::connection::ChildConnection;
-use super::current_request::{CurrentRequest, left, wait_to_write};
+use super::current_request::{CurrentRequest, OutputPieces as _, left, wait_to_write};
 use super::inbound::InboundFrames;
-use super::output::FrameOutput;
+use super::output::{FrameOutput, WRITE_ABOVE};
+use super::place::Place;
 use super::process::DaemonProcess;
-use super::variables::{BridgeEnviron, Frozen};
+use super::suspended::RequestWaker;
+use super::variables::{BridgeEnviron, KeptRequest};
 use crate::gateway::{
     Error, ErrorKind, Exchange, FileBody, Interest, Level, Result, SharedVariables, Status,
-    Variables, Woken,
+    Suspend, Variables, Woken,
 };
 use crate::os::monotonic_us;
 use crate::process_group::{Phase, WorkerScore};
 use crate::protocol::bridge::{FieldsEncoder, HeadEncoder, put_end, put_file};
 use crate::server::workers::parker::{self, ClientState};
 
-/// A request in a daemon process.
+/// A request in a daemon process, for one visit.
 pub(super) struct BridgeExchange<'e, 'c> {
     pub(super) process: &'e Arc<DaemonProcess>,
     environ: BridgeEnviron<'e>,
-    current: &'e CurrentRequest,
-    row: &'e WorkerScore,
+    pub(super) current: &'e CurrentRequest,
+    pub(super) row: &'e WorkerScore,
     inbound: &'e InboundFrames<'c>,
     output: RefCell<&'e mut FrameOutput>,
     head: RefCell<Option<HeadEncoder>>,
+    state: ExchangeState,
+}
+
+/// The state of a request that lasts from visit to visit.
+#[derive(Debug, Default)]
+pub(super) struct ExchangeState {
     /// The status, as soon as it is begun.
     status: Cell<u16>,
     /// Why there is no head, though it was committed.
@@ -47,10 +55,20 @@ pub(super) struct BridgeExchange<'e, 'c> {
     /// The last frame is written.
     over: Cell<bool>,
     sent: Cell<u64>,
+    /// Bytes of the collected output that are written.
+    written: Cell<usize>,
+    /// There was no room for the rest.
+    clogged: Cell<bool>,
+    /// Room is reported.
+    watches_room: Cell<bool>,
     queue_us: u64,
     started_us: u64,
     head_us: Cell<u64>,
-    shared: OnceCell<Arc<Frozen>>,
+    kept: OnceCell<Arc<KeptRequest>>,
+    /// The waker, from the first wait on. Since then no write waits on the thread.
+    waker: OnceCell<Arc<RequestWaker>>,
+    /// The place that the thread takes when the request keeps the thread's.
+    pub(super) spare: RefCell<Option<Place>>,
 }
 
 /// The result of a request, as it is counted.
@@ -64,66 +82,113 @@ pub(super) struct RequestCounts {
     pub(super) over: bool,
 }
 
+impl ExchangeState {
+    pub(super) fn new(queue_us: u64, started_us: u64) -> Self {
+        Self { queue_us, started_us, ..Self::default() }
+    }
+}
+
 impl<'e, 'c> BridgeExchange<'e, 'c> {
-    #[allow(clippy::too_many_arguments, reason = "made in one place, of what that place has")]
-    pub(super) fn new(
+    /// Makes the exchange of a visit. `output` holds what was collected before and has no room yet.
+    pub(super) const fn new(
         process: &'e Arc<DaemonProcess>,
         environ: BridgeEnviron<'e>,
         (current, row): (&'e CurrentRequest, &'e WorkerScore),
         inbound: &'e InboundFrames<'c>,
         output: &'e mut FrameOutput,
-        queue_us: u64,
-        started_us: u64,
+        state: ExchangeState,
     ) -> Self {
-        output.clear();
-        Self {
-            process,
-            environ,
-            current,
-            row,
-            inbound,
-            output: RefCell::new(output),
-            head: RefCell::new(None),
-            status: Cell::new(0),
-            unsent: RefCell::new(None),
-            file_of_head: RefCell::new(None),
-            gone: Cell::new(false),
-            released: Cell::new(false),
-            over: Cell::new(false),
-            sent: Cell::new(0),
-            queue_us,
-            started_us,
-            head_us: Cell::new(0),
-            shared: OnceCell::new(),
-        }
+        let (output, head) = (RefCell::new(output), RefCell::new(None));
+        Self { process, environ, current, row, inbound, output, head, state }
     }
 
     pub(super) fn tally(&self) -> RequestCounts {
         RequestCounts {
-            status: self.status.get(),
-            bytes_out: self.sent.get(),
-            released: self.released.get(),
-            over: self.over.get(),
+            status: self.state.status.get(),
+            bytes_out: self.state.sent.get(),
+            released: self.state.released.get(),
+            over: self.state.over.get(),
         }
     }
 
-    pub(super) fn is_gone(&self) -> bool {
-        self.gone.get() || self.inbound.is_broken()
+    /// The state for the next visit, and the request itself.
+    pub(super) fn into_state(self) -> (ExchangeState, Arc<KeptRequest>) {
+        let kept = self.keep();
+        (self.state, kept)
     }
 
-    /// Writes what is collected.
-    fn write_out(&self, last: bool) -> Result<()> {
+    pub(super) fn is_gone(&self) -> bool {
+        self.state.gone.get() || self.inbound.is_broken()
+    }
+
+    /// Notes that nobody is there any more to take the response.
+    pub(super) fn set_gone(&self) {
+        self.state.gone.set(true);
+    }
+
+    /// Returns whether output waits for room.
+    pub(super) fn is_clogged(&self) -> bool {
+        !self.is_gone() && self.state.clogged.get()
+    }
+
+    /// Lets the request be visited when there is room, if output waits for it.
+    pub(super) fn watch_for_room(&self) {
+        let is_clogged = self.is_clogged();
+        if self.state.watches_room.replace(is_clogged) != is_clogged {
+            self.process.pool.watch_for(self.inbound.connection, true, is_clogged);
+        }
+    }
+
+    /// Notes that the request is over, so that its waker has no effect.
+    pub(super) fn end(&self) {
+        self.watch_for_room();
+        if let Some(waker) = self.state.waker.get() {
+            waker.end();
+        }
+    }
+
+    fn keep(&self) -> Arc<KeptRequest> {
+        self.state.kept.get_or_init(|| Arc::new(self.environ.keep())).clone()
+    }
+
+    /// Writes what is collected: all of it, or what there is room for if the request can wait for
+    /// more without a thread.
+    pub(super) fn write_out(&self, last: bool) -> Result<()> {
         if self.is_gone() {
             return Err(left());
         }
         let mut output = self.output.borrow_mut();
-        let written =
-            self.current.write(&**output, last, |connection| self.wait_to_write(connection, last));
-        output.clear();
+        let written = if self.state.waker.get().is_some() {
+            self.write_some(&mut output, last)
+        } else {
+            let wait = |connection: &_| self.wait_to_write(connection, last);
+            let written = self.current.write(&**output, last, wait);
+            output.clear();
+            written
+        };
         if written.is_err() {
-            self.gone.set(true);
+            output.clear();
+            self.set_gone();
         }
         written
+    }
+
+    fn write_some(&self, output: &mut FrameOutput, last: bool) -> Result<()> {
+        let (mut written, length) = (self.state.written.get(), output.length());
+        while written < length {
+            written = self.current.write_some(written, &*output, last)?;
+            if written < length && !self.inbound.connection.widen() {
+                self.state.written.set(written);
+                self.state.clogged.set(true);
+                // Nothing is added to a frame whose header may be out.
+                output.closed();
+                return Ok(());
+            }
+        }
+        self.state.written.set(0);
+        self.state.clogged.set(false);
+        output.clear();
+        Ok(())
     }
 
     /// Waits until the httpd child has room, which for a large response is its client's affair.
@@ -147,17 +212,36 @@ impl<'e, 'c> BridgeExchange<'e, 'c> {
             self.wait_to_write(connection, false)
         });
         if sent.is_err() {
-            self.gone.set(true);
+            self.set_gone();
         }
         sent
     }
 
     /// Nothing can be sent any more, because of the client or because of the head.
     fn check(&self) -> Result<()> {
-        if let Some(error) = &*self.unsent.borrow() {
+        if let Some(error) = &*self.state.unsent.borrow() {
             return Err(Error::of(error.kind(), error.to_string()));
         }
         if self.is_gone() { Err(left()) } else { Ok(()) }
+    }
+}
+
+impl Suspend for BridgeExchange<'_, '_> {
+    fn waker(&self) -> Option<Waker> {
+        if let Some(waker) = self.state.waker.get() {
+            return Some(Waker::from(waker.clone()));
+        }
+        let spare = self.process.places.take()?;
+        *self.state.spare.borrow_mut() = Some(spare);
+        let new = || Arc::new(RequestWaker::new(self.process, self.inbound.connection));
+        Some(Waker::from(self.state.waker.get_or_init(new).clone()))
+    }
+
+    fn has_room(&self) -> bool {
+        // So much fits into a socket. Beyond it no write waits on the thread, if that is possible.
+        self.state.sent.get() < WRITE_ABOVE as u64
+            || Suspend::waker(self).is_none()
+            || !self.is_clogged()
     }
 }
 
@@ -195,7 +279,7 @@ impl Exchange for BridgeExchange<'_, '_> {
             head.abandon(&mut output.frames);
         }
         let (code, reason) = (status.code().as_u16(), status.reason().unwrap_or_default());
-        self.status.set(code);
+        self.state.status.set(code);
         *head = Some(HeadEncoder::begin(&mut output.frames, code, reason));
     }
 
@@ -213,20 +297,21 @@ impl Exchange for BridgeExchange<'_, '_> {
                 let start = output.frames.len() - size;
                 output.head_put(start);
                 let now_us = monotonic_us();
-                self.head_us.set(now_us);
+                self.state.head_us.set(now_us);
                 self.inbound.phase.set(Phase::Body);
                 self.row.head_sent(now_us);
             }
             Err(error) => {
                 let message = format!("{error} (header-buffer-size)");
-                *self.unsent.borrow_mut() = Some(Error::of(ErrorKind::InvalidHeader, message));
+                *self.state.unsent.borrow_mut() =
+                    Some(Error::of(ErrorKind::InvalidHeader, message));
             }
         }
     }
 
     fn write(&self, data: Bytes) -> Result<()> {
         self.check()?;
-        self.sent.set(self.sent.get() + data.len() as u64);
+        self.state.sent.set(self.state.sent.get() + data.len() as u64);
         let mut output = self.output.borrow_mut();
         output.body(&data);
         if !output.is_due() {
@@ -242,7 +327,7 @@ impl Exchange for BridgeExchange<'_, '_> {
             && let Ok(duplicate) = file.file().try_clone()
         {
             let kept = (duplicate, file.start(), file.is_whole());
-            *self.file_of_head.borrow_mut() = Some(kept);
+            *self.state.file_of_head.borrow_mut() = Some(kept);
         }
         None
     }
@@ -253,7 +338,7 @@ impl Exchange for BridgeExchange<'_, '_> {
 
     fn file(&self, file: FileBody) -> Result<()> {
         self.check()?;
-        self.sent.set(self.sent.get() + file.length());
+        self.state.sent.set(self.state.sent.get() + file.length());
         self.send_file(file.file(), file.start(), file.length(), file.is_whole())
     }
 
@@ -265,7 +350,7 @@ impl Exchange for BridgeExchange<'_, '_> {
 
     fn finish(&self, trailers: Option<HeaderMap>) -> Result<()> {
         self.check()?;
-        let file = self.file_of_head.borrow_mut().take();
+        let file = self.state.file_of_head.borrow_mut().take();
         if let Some((file, start, whole)) = file {
             // For its validators: a HEAD has no body.
             self.send_file(&file, start, 0, whole)?;
@@ -301,7 +386,7 @@ impl Exchange for BridgeExchange<'_, '_> {
     }
 
     fn share(&self) -> Arc<dyn SharedVariables> {
-        self.shared.get_or_init(|| Arc::new(self.environ.freeze())).clone()
+        self.keep()
     }
 
     fn waker(&self) -> Waker {

@@ -1,6 +1,7 @@
 //! The reading side of a request's connection, and the buffer that bodies are read into.
 
 use std::cell::{Cell, RefCell};
+use std::ops::Deref;
 use std::time::Duration;
 
 use super::connection::ChildConnection;
@@ -36,6 +37,12 @@ pub(super) enum BodyState {
 pub(super) struct InboundFrames<'c> {
     pub(super) connection: &'c ChildConnection,
     pool: &'c WorkerPool<DaemonProcess>,
+    kept: InboundState,
+}
+
+/// The state of the reading side, which lasts from visit to visit.
+#[derive(Debug)]
+pub(super) struct InboundState {
     /// Bytes that were read, but not by who reads the body.
     pub(super) ahead: RefCell<Vec<u8>>,
     pub(super) state: Cell<BodyState>,
@@ -54,19 +61,18 @@ pub(super) struct InboundFrames<'c> {
     left_us: Cell<u64>,
 }
 
-impl<'c> InboundFrames<'c> {
+impl Deref for InboundFrames<'_> {
+    type Target = InboundState;
+
+    fn deref(&self) -> &InboundState {
+        &self.kept
+    }
+}
+
+impl InboundState {
     /// `behind` bytes came with the REQUEST behind it; `room` is for what is taken in.
-    pub(super) fn new(
-        connection: &'c ChildConnection,
-        pool: &'c WorkerPool<DaemonProcess>,
-        room: Vec<u8>,
-        has_body: bool,
-        behind: usize,
-        full: bool,
-    ) -> Self {
+    pub(super) fn new(room: Vec<u8>, has_body: bool, behind: usize, full: bool) -> Self {
         Self {
-            connection,
-            pool,
             ahead: RefCell::new(room),
             state: Cell::new(if has_body { BodyState::Open } else { BodyState::Ended }),
             behind: Cell::new(if has_body { 0 } else { behind }),
@@ -78,6 +84,22 @@ impl<'c> InboundFrames<'c> {
             left_us: Cell::new(MOMENTS_US),
         }
     }
+}
+
+impl<'c> InboundFrames<'c> {
+    pub(super) const fn new(
+        connection: &'c ChildConnection,
+        pool: &'c WorkerPool<DaemonProcess>,
+        kept: InboundState,
+    ) -> Self {
+        Self { connection, pool, kept }
+    }
+
+    /// The state for the next visit. Without a visit all events of the connection count.
+    pub(super) fn into_state(self) -> InboundState {
+        self.unmute();
+        self.kept
+    }
 
     /// Whether the connection is at rest: nothing of this request follows, and nothing else has
     /// come.
@@ -87,14 +109,14 @@ impl<'c> InboundFrames<'c> {
 
     /// The room for what is taken in, for another request.
     pub(super) fn into_room(self) -> Vec<u8> {
-        self.ahead.into_inner()
+        self.kept.ahead.into_inner()
     }
 
     pub(super) fn is_open(&self) -> bool {
         self.state.get() == BodyState::Open
     }
 
-    pub(super) const fn is_full(&self) -> bool {
+    pub(super) fn is_full(&self) -> bool {
         self.full.get()
     }
 
@@ -103,7 +125,7 @@ impl<'c> InboundFrames<'c> {
         self.full.set(true);
     }
 
-    pub(super) const fn is_broken(&self) -> bool {
+    pub(super) fn is_broken(&self) -> bool {
         self.broken.get()
     }
 

@@ -5,7 +5,8 @@
 //! deadlock: the child always reads what the process sends, even while its own output is blocked.
 //! So the child guarantees progress.
 //!
-//! A client that is slow to send holds a thread, but not a permit.
+//! A client that is slow to send holds a thread, but not a permit, and no thread where the
+//! application is a service.
 
 use std::sync::Arc;
 
@@ -34,6 +35,17 @@ pub(super) struct BridgeInput<'e, 'c> {
     first: &'e [u8],
     buffer: &'e mut BodyBuffer,
     /// The rest of the INPUT that is being read.
+    piece: usize,
+    trailers: Option<HeaderMap>,
+    taken: u64,
+}
+
+/// The state of a request body between two visits.
+#[derive(Debug)]
+pub(super) struct InputState {
+    length: Option<u64>,
+    expect: bool,
+    unread: Vec<u8>,
     piece: usize,
     trailers: Option<HeaderMap>,
     taken: u64,
@@ -70,6 +82,44 @@ impl<'e, 'c> BridgeInput<'e, 'c> {
             trailers: None,
             taken: 0,
         }
+    }
+
+    /// Goes on in another visit.
+    pub(super) fn resume(
+        process: &'e Arc<DaemonProcess>,
+        inbound: &'e InboundFrames<'c>,
+        (current, row): (&'e CurrentRequest, &'e WorkerScore),
+        state: InputState,
+        buffer: &'e mut BodyBuffer,
+    ) -> Self {
+        buffer.empty();
+        if !state.unread.is_empty() {
+            buffer.put(&state.unread);
+        }
+        let InputState { length, expect, piece, trailers, taken, .. } = state;
+        let first = &[];
+        Self {
+            process,
+            inbound,
+            current,
+            row,
+            length,
+            expect,
+            first,
+            buffer,
+            piece,
+            trailers,
+            taken,
+        }
+    }
+
+    /// The state for the next visit.
+    pub(super) fn into_state(self) -> InputState {
+        let Self { length, expect, first, buffer, piece, trailers, taken, .. } = self;
+        // The first bytes come before those in the buffer.
+        let unread = [first, buffer.unread()].concat();
+        buffer.empty();
+        InputState { length, expect, unread, piece, trailers, taken }
     }
 
     /// Returns the unused bytes that were read, as far as they lie together.
@@ -177,7 +227,9 @@ impl<'e, 'c> BridgeInput<'e, 'c> {
         if inbound.broken.get() {
             return Err(closed());
         }
-        if std::mem::take(&mut self.expect) {
+        // The response may be out up to the middle of a frame: then it goes on first.
+        if self.expect && !self.current.is_partial() {
+            self.expect = false;
             let mut frame = Vec::with_capacity(HEADER);
             put_continue(&mut frame);
             self.current.write(&frame[..], false, wait_to_write)?;

@@ -7,10 +7,11 @@
 //! event at a time. A small request costs the process three system calls: epoll_wait, recv and
 //! send. An idle connection costs no thread.
 //!
-//! A request gives its permit back while it waits: for a future (`Exchange::park`), for a slow
-//! sender of a body, or for a slow reader of a response beyond what httpd buffers. Then another
-//! thread is started, unless one is idle. So `threads` bounds the requests that run at once, and
-//! not those that wait.
+//! A request of a service gives its thread back while it waits: for a future, for a slow sender of
+//! a body, or for a slow reader of a response beyond what httpd buffers. It lies with its connection
+//! until a thread visits it again (`suspended`). Any other request gives only its permit back. Then
+//! another thread is started, unless one is idle. So `threads` bounds the requests that run at once,
+//! and not those that wait.
 #![cfg(target_os = "linux")]
 #![forbid(unsafe_code)]
 
@@ -21,9 +22,11 @@ mod exchange;
 mod inbound;
 mod input;
 mod output;
+mod place;
 mod process;
 mod serve;
 mod start;
+mod suspended;
 #[cfg(test)]
 mod tests;
 mod timer;

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use super::connection::ChildConnection;
 use super::current_request::CurrentRequest;
 use super::daemon::{Applications, LogFn};
+use super::place::Places;
 use super::variables::ProcessVariables;
 use super::worker::DaemonWorker;
 use crate::gateway::{Code, Error, Level};
@@ -18,6 +19,7 @@ use crate::process_group::{
 use crate::protocol::bridge::{FrameLimits, RefusalReason, TOKEN, put_refused};
 use crate::server::workers::pollers::Pollers;
 use crate::server::workers::pool::{Driver, PoolOptions, Regain, WorkerPool};
+use crate::server::workers::size::MOST_BLOCKED;
 
 /// The most connections that a process keeps. There are no more httpd children's threads.
 pub(super) const MOST_CONNECTIONS: usize = 20_000;
@@ -35,9 +37,8 @@ pub(super) struct DaemonProcess {
     pub(super) controllers: Vec<u32>,
     pub(super) applications: Arc<dyn Applications>,
     pub(super) pool: WorkerPool<Self>,
-    /// One a row.
-    pub(super) current_requests: Box<[Arc<CurrentRequest>]>,
-    pub(super) variables: ProcessVariables,
+    pub(super) places: Arc<Places>,
+    pub(super) variables: Arc<ProcessVariables>,
     /// For frames of this process's: a head may have `header-buffer-size`.
     pub(super) limits: FrameLimits,
     /// The limits after which it is replaced.
@@ -69,12 +70,14 @@ pub(super) struct ProcessParts {
 impl DaemonProcess {
     pub(super) fn new(parts: ProcessParts) -> io::Result<Self> {
         let ProcessParts { options, board, slot, incarnation, token, controllers, .. } = parts;
-        let rows = board.rows_of(slot).len();
+        let rows = board.rows_of(slot);
         let threads = options.workers();
+        // A thread needs a row of the scoreboard. The others are for requests without a thread.
+        let blocked = rows.len().saturating_sub(threads as usize).min(MOST_BLOCKED);
+        let places = Places::new(&board.slots[slot], rows, threads as usize + blocked);
         let pool = WorkerPool::new(PoolOptions {
             threads,
-            // A thread needs a row of the scoreboard.
-            blocked: rows.saturating_sub(threads as usize),
+            blocked,
             pollers: Pollers::new(threads, options.max_processes),
             connections: MOST_CONNECTIONS,
             stack_size: options.stack_size,
@@ -88,8 +91,8 @@ impl DaemonProcess {
             controllers,
             applications: parts.applications,
             pool,
-            current_requests: (0..rows).map(|_| Arc::default()).collect(),
-            variables: ProcessVariables::new(&options),
+            places,
+            variables: Arc::new(ProcessVariables::new(&options)),
             limits: FrameLimits { head, ..FrameLimits::default() },
             recycle: parts.recycle,
             bell: Event::new()?,
@@ -107,7 +110,7 @@ impl DaemonProcess {
     }
 
     pub(super) fn rows(&self) -> &'static [WorkerScore] {
-        self.board.rows_of(self.slot)
+        self.board.used_rows(self.slot)
     }
 
     /// A line that belongs to no request.
@@ -172,21 +175,37 @@ impl DaemonProcess {
         (regain, phase): (Regain, Phase),
         wait: impl FnOnce() -> T,
     ) -> T {
+        self.waits(current, row);
+        let waited = WorkerPool::without_permit(self, regain, || {
+            let waited = wait();
+            self.wants_thread(current);
+            waited
+        });
+        row.set_phase(phase);
+        waited
+    }
+
+    /// Notes that a request waits from now on, on its thread or without, on the scoreboard and for
+    /// the timer.
+    pub(super) fn waits(&self, current: &CurrentRequest, row: &WorkerScore) {
         if let Some(job) = current.job().as_mut().filter(|job| job.cut_us.is_none()) {
             self.slot().park(self.incarnation);
             job.parked = true;
         }
         row.set_phase(Phase::Parked);
-        let waited = WorkerPool::without_permit(self, regain, || {
-            let waited = wait();
-            if let Some(job) = current.job().as_mut().filter(|job| job.cut_us.is_none()) {
-                self.slot().unpark(self.incarnation);
-                job.parked = false;
-            }
-            waited
-        });
+    }
+
+    /// Notes that a thread goes on with a request that waited.
+    pub(super) fn goes_on(&self, current: &CurrentRequest, row: &WorkerScore, phase: Phase) {
+        self.wants_thread(current);
         row.set_phase(phase);
-        waited
+    }
+
+    fn wants_thread(&self, current: &CurrentRequest) {
+        if let Some(job) = current.job().as_mut().filter(|job| job.cut_us.is_none()) {
+            self.slot().unpark(self.incarnation);
+            job.parked = false;
+        }
     }
 
     /// Does not talk to a peer, and says so once.
@@ -236,8 +255,8 @@ impl Driver for DaemonProcess {
         &self.pool
     }
 
-    fn worker(self: &Arc<Self>, seat: usize) -> DaemonWorker {
-        DaemonWorker::new(self, seat)
+    fn worker(self: &Arc<Self>, _seat: usize) -> DaemonWorker {
+        DaemonWorker::new(self)
     }
 
     fn serve(worker: &mut DaemonWorker, connection: &Arc<ChildConnection>, hung_up: bool) {

@@ -167,18 +167,17 @@ impl Timer {
             slot.measure(os::resident_bytes().unwrap_or_default(), os::cpu_us());
             self.take_off_unsent(now_us);
         }
-        let rows = self.process.rows();
+        let recycle = &self.process.recycle;
         let facts = ProcessUsage {
             now_us,
             requests: slot.requests_here(),
             last_request_us: self.process.board.last_request_us(),
             busy: !slot.is_idle(),
             // Those that are overdue have been cut: what became of them is known.
-            oldest_us: rows
-                .iter()
-                .filter_map(crate::process_group::WorkerScore::started_us)
-                .filter(|&started_us| !self.process.recycle.is_overdue(started_us, now_us))
-                .min(),
+            oldest_us: self.process.options.request_timeout.and_then(|_| {
+                let started = self.process.rows().iter().filter_map(WorkerScore::started_us);
+                started.filter(|&started_us| !recycle.is_overdue(started_us, now_us)).min()
+            }),
             resident: slot.resident(),
             cpu_us: slot.cpu_us(),
             asked: self.asked.or(cut),
@@ -309,15 +308,15 @@ impl Timer {
     fn cut_overdue(&self, now_us: u64) -> Option<Reason> {
         self.process.options.request_timeout?;
         let mut stuck = false;
-        for current in &self.process.current_requests {
+        self.process.places.each(|current| {
             let mut slot = current.job();
-            let Some(job) = slot.as_mut() else { continue };
+            let Some(job) = slot.as_mut() else { return };
             if let Some(cut_us) = job.cut_us {
                 stuck |= !job.parked || now_us >= cut_us + CUT_GRACE_US;
-                continue;
+                return;
             }
             if !job.can_be_cut() || !self.process.recycle.is_overdue(job.started_us, now_us) {
-                continue;
+                return;
             }
             let took_us = now_us.saturating_sub(job.started_us);
             let why = overdue_text(&format!("{} s", took_us / 1_000_000), "request-timeout");
@@ -334,19 +333,19 @@ impl Timer {
                 slot.release(incarnation);
                 stuck = true;
             }
-        }
+        });
         stuck.then_some(Reason::RequestTimeout)
     }
 
     /// When to look again at requests that were cut while they waited.
     fn next_cut_us(&self) -> Option<u64> {
         self.process.options.request_timeout?;
-        let cut = self
-            .process
-            .current_requests
-            .iter()
-            .filter_map(|current| current.job().as_ref()?.cut_us);
-        let next = cut.min().map(|cut_us| cut_us + CUT_GRACE_US);
+        let mut cut = None;
+        self.process.places.each(|current| {
+            let cut_us = current.job().as_ref().and_then(|job| job.cut_us);
+            cut = earliest([cut, cut_us]);
+        });
+        let next = cut.map(|cut_us| cut_us + CUT_GRACE_US);
         next.filter(|_| self.drain.is_none() && self.slot().reason().is_none())
     }
 }

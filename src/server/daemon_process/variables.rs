@@ -1,10 +1,12 @@
 //! The environ of a request: what the httpd child sent, and what the process itself knows better.
 
 use std::cell::OnceCell;
+use std::fmt;
+use std::sync::Arc;
 
 use crate::gateway::SharedVariables;
 use crate::process_group::GroupOptions;
-use crate::protocol::bridge::{PairBlock, RequestHead};
+use crate::protocol::bridge::{FrameLimits, Peer, RequestHead, split};
 
 /// The facts of the process that stand in every environ.
 #[derive(Clone, Debug)]
@@ -56,7 +58,9 @@ const OWN: [&[u8]; 9] = [
 #[derive(Debug)]
 pub(super) struct BridgeEnviron<'e> {
     head: RequestHead<'e>,
-    facts: &'e ProcessVariables,
+    /// The whole REQUEST.
+    frame: &'e [u8],
+    facts: &'e Arc<ProcessVariables>,
     times: Times,
     /// The numbers of `times` in the order of [`OWN`], as text, once they are asked for.
     texts: [OnceCell<String>; 3],
@@ -65,10 +69,11 @@ pub(super) struct BridgeEnviron<'e> {
 impl<'e> BridgeEnviron<'e> {
     pub(super) const fn new(
         head: RequestHead<'e>,
-        facts: &'e ProcessVariables,
+        frame: &'e [u8],
+        facts: &'e Arc<ProcessVariables>,
         times: Times,
     ) -> Self {
-        Self { head, facts, times, texts: [const { OnceCell::new() }; 3] }
+        Self { head, frame, facts, times, texts: [const { OnceCell::new() }; 3] }
     }
 
     pub(super) const fn head(&self) -> &RequestHead<'e> {
@@ -93,18 +98,13 @@ impl<'e> BridgeEnviron<'e> {
         }
     }
 
-    /// A copy that outlives the request.
-    pub(super) fn freeze(&self) -> Frozen {
-        let mut all = PairBlock::new();
-        self.each(&mut |key, value| {
-            // It cannot be too long: it came in such a pair.
-            let _ = all.push(key, value);
-        });
-        Frozen { all }
+    /// Makes a copy that outlives the visit.
+    pub(super) fn keep(&self) -> KeptRequest {
+        KeptRequest { frame: self.frame.into(), facts: self.facts.clone(), times: self.times }
     }
 
     fn own(&self, key: &[u8]) -> &[u8] {
-        let ProcessVariables { group, pid, multithread, multiprocess, run_once } = self.facts;
+        let ProcessVariables { group, pid, multithread, multiprocess, run_once } = &**self.facts;
         match key {
             b"gateway.multithread" => flag(*multithread),
             b"gateway.multiprocess" => flag(*multiprocess),
@@ -132,17 +132,39 @@ const fn flag(on: bool) -> &'static [u8] {
     if on { b"1" } else { b"0" }
 }
 
-/// The environ for what outlives the request: a service's, in whatever thread it is by then.
-pub(super) struct Frozen {
-    all: PairBlock,
+/// A copy of a REQUEST that outlives its visit, for the next one and for other threads.
+///
+/// What another thread asks for is looked up when it asks.
+pub(super) struct KeptRequest {
+    frame: Box<[u8]>,
+    facts: Arc<ProcessVariables>,
+    times: Times,
 }
 
-impl SharedVariables for Frozen {
+impl KeptRequest {
+    /// Returns the view of it.
+    pub(super) fn environ(&self) -> Option<BridgeEnviron<'_>> {
+        let frame = split(&self.frame, Peer::Child, &FrameLimits::default()).ok()??;
+        let head = RequestHead::decode(&frame).ok()?;
+        Some(BridgeEnviron::new(head, &self.frame, &self.facts, self.times))
+    }
+}
+
+impl SharedVariables for KeptRequest {
     fn get(&self, key: &[u8]) -> Option<Vec<u8>> {
-        self.all.pairs().get(key).map(<[u8]>::to_vec)
+        self.environ()?.get(key).map(<[u8]>::to_vec)
     }
 
     fn each(&self, visit: &mut dyn FnMut(&[u8], &[u8])) {
-        self.all.pairs().iter().for_each(|(key, value)| visit(key, value));
+        if let Some(environ) = self.environ() {
+            environ.each(visit);
+        }
+    }
+}
+
+/// The debug output has no values, because some are secret.
+impl fmt::Debug for KeptRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeptRequest").field("bytes", &self.frame.len()).finish_non_exhaustive()
     }
 }

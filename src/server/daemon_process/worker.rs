@@ -5,15 +5,15 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::connection::{ChildConnection, ChildConnectionState};
-use super::current_request::{self, CurrentRequest, RequestEnd};
+use super::current_request::{self, RequestEnd};
 use super::inbound::BodyBuffer;
 use super::input::Leftover;
 use super::output::FrameOutput;
+use super::place::Place;
 use super::process::DaemonProcess;
 use super::serve::{self, Served};
 use crate::gateway::{Code, Error};
 use crate::os::{self, monotonic_us};
-use crate::process_group::WorkerScore;
 use crate::protocol::bridge::{
     FrameError, FrameLimits, HEADER, Header, Kind, Message, Peer, RefusalReason, put_reply, split,
 };
@@ -25,8 +25,8 @@ const READ: usize = 128 * 1024;
 /// The state that a worker thread keeps from one request to the next.
 pub(super) struct DaemonWorker {
     pub(super) process: Arc<DaemonProcess>,
-    pub(super) row: &'static WorkerScore,
-    pub(super) current: Arc<CurrentRequest>,
+    /// The place of the request that it works on.
+    pub(super) place: Place,
     /// The unused bytes that were read: `read[from..to]`.
     pub(super) read: Vec<u8>,
     pub(super) from: usize,
@@ -49,14 +49,13 @@ enum NextStep {
 }
 
 impl DaemonWorker {
-    /// Makes the state of the thread that has this row of the scoreboard.
-    pub(super) fn new(process: &Arc<DaemonProcess>, row: usize) -> Self {
-        let current = process.current_requests[row].clone();
-        current_request::set_for_this_thread(current.clone());
+    /// Makes the state of the calling thread.
+    pub(super) fn new(process: &Arc<DaemonProcess>) -> Self {
+        let place = process.places.take_for_thread();
+        current_request::set_for_this_thread(place.current.clone());
         Self {
             process: process.clone(),
-            row: &process.rows()[row],
-            current,
+            place,
             read: vec![0; READ],
             from: 0,
             to: 0,
@@ -76,8 +75,8 @@ impl DaemonWorker {
             self.process.pool.connections.remove(connection.token());
             os::shutdown(connection.as_fd());
         }
-        self.row.end();
-        if self.current.end() == Some(RequestEnd::Whole) {
+        self.place.row.end();
+        if self.place.current.end() == Some(RequestEnd::Whole) {
             self.process.slot().release(self.process.incarnation);
         }
         self.process.less_load();
@@ -87,9 +86,17 @@ impl DaemonWorker {
     /// `hung_up` nobody wants an answer, and no event tells of the end behind what is to be read.
     pub(super) fn serve(&mut self, connection: &Arc<ChildConnection>, hung_up: bool) {
         let mut kept = self.take_up(connection);
+        let waiting = kept.suspended.take();
         // An event that found the connection taken may have told of the end, behind what is to be
         // read: then a read that brings less than there is room for is not the last.
-        let mut drains = hung_up;
+        let mut drains = hung_up || waiting.is_some();
+        if let Some(request) = waiting {
+            match serve::resume(self, connection, request, hung_up) {
+                Served::Released => return,
+                Served::Closed => return self.close(connection),
+                Served::Kept(leftover, _) => self.take_back(leftover, &mut kept),
+            }
+        }
         loop {
             let Ok((read, mut full)) = self.receive(connection) else {
                 return self.gone(connection, &kept);
@@ -105,6 +112,7 @@ impl DaemonWorker {
                         Served::Released => return,
                         Served::Closed => return self.close(connection),
                         Served::Kept(leftover, is_full) => {
+                            // After a wait as well: its events may have told of something to read.
                             drains |= is_full;
                             full = drains;
                             self.take_back(leftover, &mut kept);
@@ -289,6 +297,12 @@ impl DaemonWorker {
         self.process.pool.connections.remove(connection.token());
         os::shutdown(connection.as_fd());
         self.process.less_load();
+    }
+}
+
+impl Drop for DaemonWorker {
+    fn drop(&mut self) {
+        self.process.places.thread_ended();
     }
 }
 

@@ -263,7 +263,7 @@ impl<D: Driver> WorkerPool<D> {
 
     /// Works like [`submit`](Self::submit), for a request that was accepted before: it does not count
     /// as one that waits for its thread.
-    pub(super) fn submit_visit(&self, job: Job<D>) {
+    pub(in crate::server) fn submit_visit(&self, job: Job<D>) {
         self.queue(job, true);
     }
 

@@ -16,8 +16,8 @@ use super::service::{Answer, text};
 
 /// `/ws`: echoes each text and binary message until the client closes the WebSocket.
 pub(super) async fn echo(mut request: Request<RequestBody>) -> Answer {
-    let asks = request.method() == Method::GET
-        && request.headers().get(UPGRADE).is_some_and(is_websocket);
+    let asks =
+        request.method() == Method::GET && request.headers().get(UPGRADE).is_some_and(is_websocket);
     let key = request.headers().get(SEC_WEBSOCKET_KEY).cloned();
     let (true, Some(key)) = (asks, key) else {
         let mut refusal =

@@ -16,7 +16,7 @@ impl BridgeExchange<'_, '_> {
         &self,
         status: StatusCode,
     ) -> Result<()> {
-        self.status.set(status.as_u16());
+        self.state.status.set(status.as_u16());
         let mut headers = Vec::new();
         if self.environ.head().facts.error_override {
             self.each_begun(|name, value| {
@@ -44,10 +44,10 @@ impl BridgeExchange<'_, '_> {
     /// The application failed: before its head, so that httpd answers with the error's status, or
     /// after, so that the response is broken off.
     pub(in crate::server::daemon_process) fn end_with_failure(&self, error: &Error) -> Result<()> {
-        let unsent = self.unsent.borrow_mut().take();
+        let unsent = self.state.unsent.borrow_mut().take();
         let error = unsent.as_ref().unwrap_or(error);
-        if self.status.get() == 0 || self.head_us.get() == 0 {
-            self.status.set(error.status().as_u16());
+        if self.state.status.get() == 0 || self.state.head_us.get() == 0 {
+            self.state.status.set(error.status().as_u16());
         }
         let (kind, status) = (error.kind(), error.status().as_u16());
         let (message, close) = (error.to_string(), self.process.is_draining());
@@ -83,9 +83,9 @@ impl BridgeExchange<'_, '_> {
         }
         let now_us = monotonic_us();
         let timing = Timing {
-            queue_us: self.queue_us,
-            application_us: now_us.saturating_sub(self.started_us),
-            first_byte_us: self.head_us.get().saturating_sub(self.started_us),
+            queue_us: self.state.queue_us,
+            application_us: now_us.saturating_sub(self.state.started_us),
+            first_byte_us: self.state.head_us.get().saturating_sub(self.state.started_us),
         };
         {
             let mut output = self.output.borrow_mut();
@@ -105,19 +105,25 @@ impl BridgeExchange<'_, '_> {
             }
             output.closed();
         }
+        let is_suspendable = self.state.waker.get().is_some();
         // The child sends its next request when it has the last frame. Whichever thread is woken
         // for that finds the connection free.
-        if self.inbound.is_at_rest() && !self.released.get() {
+        if !is_suspendable && self.inbound.is_at_rest() && !self.state.released.get() {
             self.inbound.unmute();
             let is_released = self.inbound.connection.release();
-            self.released.set(is_released);
+            self.state.released.set(is_released);
             if !is_released {
                 // The event that kept it is used up: what it tells of is still to be read.
                 self.inbound.look_again();
             }
         }
+        self.write_last()
+    }
+
+    /// Writes the last frame and what is before it. There may be no room for all of it yet.
+    pub(in crate::server::daemon_process) fn write_last(&self) -> Result<()> {
         self.write_out(true)?;
-        self.over.set(true);
+        self.state.over.set(!self.is_clogged());
         Ok(())
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 
+use super::gone::{gate, gated};
 use super::harness::Runner;
 use super::{Ask, Ending, Peer, TestProcess};
 use crate::gateway::{Body, Environ, Result, StartResponse, app_fn};
@@ -32,6 +33,21 @@ fn idle_connections_hold_no_thread() {
     }
     harness.until("the load", || harness.board.slots[0].is_idle());
     assert_eq!(harness.board.slots[0].requests_here(), 4000);
+}
+
+#[test]
+fn a_request_may_wait_for_its_thread_for_longer_than_a_greeting() {
+    let (gate, keeper) = gate();
+    let (harness, _runner) = TestProcess::open(&["threads=1"], gated(gate));
+    let (mut running, mut waiting) = (harness.connect(0), harness.connect(0));
+    running.ask(&Ask::get("/gate"));
+    keeper.until_called();
+    waiting.ask(&Ask::get("/"));
+    let silent = harness.connect_raw(0);
+    harness.line_with("HELLO");
+    keeper.open();
+    assert_eq!((running.answer().text(), waiting.answer().text()), ("through", "through"));
+    drop(silent);
 }
 
 /// Two processes whose slots are refilled as fast as they are asked to go, and children that lose

@@ -35,7 +35,7 @@ pub(super) struct TestProcess {
     pub(super) options: GroupOptions,
     pub(super) board: Scoreboard,
     listeners: Vec<UnixListener>,
-    folder: PathBuf,
+    pub(super) folder: PathBuf,
     lifeline: Option<(std::io::PipeReader, PipeWriter)>,
     pub(super) doorbell: Event,
     bell: Epoll,
@@ -158,7 +158,13 @@ impl TestProcess {
     pub(super) fn until(&self, what: &str, condition: impl Fn() -> bool) {
         let (start, mut ready) = (Instant::now(), Ready::with_capacity(1));
         while !condition() {
-            assert!(start.elapsed() < LONG, "waited for {what}; log: {:#?}", self.lines());
+            let loads = || self.board.slots.iter().map(|slot| (slot.running(), slot.parked()));
+            assert!(
+                start.elapsed() < LONG,
+                "waited for {what}; running and parked are {:?}; log: {:#?}",
+                loads().collect::<Vec<_>>(),
+                self.lines()
+            );
             // A change that rings no doorbell, such as a counter, is looked at now and then.
             self.bell.wait(&mut ready, Some(Duration::from_millis(5))).unwrap();
         }

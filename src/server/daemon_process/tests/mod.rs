@@ -9,6 +9,10 @@ mod harness;
 mod life;
 mod peer;
 mod peers;
+#[cfg(feature = "tower")]
+mod suspended;
+#[cfg(feature = "tower")]
+mod ten_thousand;
 
 use self::harness::TestProcess;
 use self::peer::{Ask, Ending, Peer};

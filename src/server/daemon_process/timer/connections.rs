@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
+use std::time::Duration;
 
 use super::super::connection::ChildConnection;
 use super::Timer;
@@ -119,6 +120,12 @@ impl Timer {
             }
             self.half_open.pop_front();
             if let Some(connection) = silent {
+                let polled = os::poll(&*connection, (true, false), None, Some(Duration::ZERO));
+                if polled.is_ok_and(|(polled, _)| polled.readable && !polled.hung_up) {
+                    // It has said something, and no thread was free to read it.
+                    self.half_open.push_back((now_us, token));
+                    continue;
+                }
                 self.process.log_refusal(connection.peer(), "it did not say HELLO in time");
                 // A worker thread finds it broken, and closes it.
                 os::shutdown(connection.as_fd());
