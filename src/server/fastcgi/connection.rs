@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::input::InputMode;
-use super::multiplexer::{CompleteHead, multiplexer};
+use super::multiplexer::{CompleteHead, multiplexer, put_down};
 use super::piece::RecordPiece;
 use super::records::{ReadStep, RecordReader};
 use super::request::{Left, run};
@@ -218,19 +218,6 @@ fn take_up(worker: &mut StreamWorker, connection: &StreamConnection) -> RecordPi
     }
     drop(kept);
     std::mem::take(&mut multiplexer(connection).table().piece)
-}
-
-/// The bytes in the buffer go to the connection.
-fn put_down(worker: &mut StreamWorker, connection: &StreamConnection, piece: RecordPiece) {
-    let partial = !worker.buffer.is_empty();
-    let mut table = multiplexer(connection).table();
-    table.set_due(&worker.process, connection, partial, monotonic_us());
-    table.piece = piece;
-    drop(table);
-    let mut kept = connection.kept();
-    kept.rest.extend_from_slice(worker.buffer.unread());
-    drop(kept);
-    worker.buffer.clear();
 }
 
 /// Runs a request whose head is whole, on the calling thread, which has claimed the connection. If

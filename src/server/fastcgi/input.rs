@@ -26,6 +26,15 @@ pub(super) enum InputMode {
     Over,
 }
 
+/// The input of a request between two visits.
+pub(super) struct InputState {
+    /// Input that was read and not used.
+    fed: Vec<u8>,
+    length: Option<u64>,
+    taken: u64,
+    is_over: bool,
+}
+
 /// The input of a request that runs.
 pub(super) struct FastCgiInput<'r, 'c> {
     pub(super) inbound: &'r Inbound<'c>,
@@ -95,6 +104,42 @@ impl<'r, 'c> FastCgiInput<'r, 'c> {
             }
         }
         input
+    }
+
+    /// Goes on with an input from a visit before.
+    pub(super) fn resume(&mut self, state: InputState) {
+        let InputState { fed, length, taken, is_over } = state;
+        (self.fed, self.fed_from, self.length, self.taken) = (fed, 0, length, taken);
+        self.mode = if is_over { InputMode::Over } else { InputMode::Queued };
+    }
+
+    /// Returns the state for the next visit, and gives the connection back. What other threads read
+    /// until then goes into the queue.
+    pub(super) fn suspend(&mut self) -> InputState {
+        self.fed.drain(..std::mem::take(&mut self.fed_from));
+        while self.mode == InputMode::Whole {
+            let own = std::mem::take(&mut self.own);
+            self.fed.extend_from_slice(&self.buffer.unread()[..own]);
+            self.buffer.consume(own);
+            self.piece.content -= own;
+            if !self.next_of_whole() {
+                self.mode = InputMode::Over;
+            }
+        }
+        if self.mode == InputMode::Claimed {
+            if self.own > 0 {
+                self.share();
+            } else {
+                self.give_back();
+                self.mode = InputMode::Queued;
+            }
+        }
+        InputState {
+            fed: std::mem::take(&mut self.fed),
+            length: self.length,
+            taken: self.taken,
+            is_over: self.mode == InputMode::Over,
+        }
     }
 
     /// Goes to the next piece of an input that is all in the buffer; `false` at its end.
@@ -358,7 +403,10 @@ impl InputSource for FastCgiInput<'_, '_> {
                     Some(InputStep::Bytes) => {}
                     Some(InputStep::End) => self.mode = InputMode::Over,
                     None if self.inbound.connection.claim() => self.take_up(),
-                    None if !wait => return Ok(Fill::NotYet),
+                    None if !wait => {
+                        self.inbound.check_time()?;
+                        return Ok(Fill::NotYet);
+                    }
                     None => self.wait_for_fed()?,
                 },
             }

@@ -9,7 +9,7 @@ use crate::os::monotonic_us;
 use crate::protocol::fastcgi::{ParamsReader, RequestFlow, Role};
 use crate::protocol::params::Params;
 use crate::server::site::{HeadBudget, HeadShare};
-use crate::server::stream::{Due, StreamConnection, StreamProcess, us};
+use crate::server::stream::{Due, StreamConnection, StreamProcess, StreamWorker, us};
 use crate::server::workers::connections::Entry as _;
 
 /// The most input that is kept for a request which does not read, in bytes.
@@ -124,6 +124,23 @@ pub(super) fn take_off(
         process.resume(connection);
     }
     Some(closes)
+}
+
+/// The bytes in the buffer go to the connection.
+pub(super) fn put_down(
+    worker: &mut StreamWorker,
+    connection: &StreamConnection,
+    piece: RecordPiece,
+) {
+    let partial = !worker.buffer.is_empty();
+    let mut table = multiplexer(connection).table();
+    table.set_due(&worker.process, connection, partial, monotonic_us());
+    table.piece = piece;
+    drop(table);
+    let mut kept = connection.kept();
+    kept.rest.extend_from_slice(worker.buffer.unread());
+    drop(kept);
+    worker.buffer.clear();
 }
 
 /// Whether other requests are on the connection, which is then closed behind them.

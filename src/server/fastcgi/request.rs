@@ -1,23 +1,30 @@
 //! A request from its head to its END_REQUEST.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use super::breaking::SPOIL;
-use super::input::{FastCgiInput, InputMode};
-use super::multiplexer::{CompleteHead, leaves_others, multiplexer, take_off};
+use super::input::{FastCgiInput, InputMode, InputState};
+use super::multiplexer::{CompleteHead, leaves_others, multiplexer, put_down, take_off};
 use super::piece::{Inbound, RecordPiece};
 use super::response::FastCgiResponse;
 use super::thread_state::ThreadState;
-use crate::os;
+use crate::gateway::run::Awaited;
+use crate::gateway::{Error, ErrorKind};
+use crate::os::{self, monotonic_us};
 use crate::protocol::fastcgi::{ProtocolStatus, RecordKind, put_end, put_stream_end};
-use crate::server::site::{self, ResponseEnd};
-use crate::server::stream::{Framing, SendOutcome, StreamConnection, StreamWorker, Then};
+use crate::server::site::{self, Mode, ResponseEnd, Served, SuspendedRequest};
+use crate::server::stream::{
+    Framing, Output, ResponseProgress, SendOutcome, StreamConnection, StreamProcess, StreamWorker,
+    Then, us,
+};
 use crate::server::workers::connections::Entry as _;
 use crate::server::workers::parker::ClientState;
+use crate::server::workers::pool::WorkerPool;
+use crate::server::workers::visits::{Visited, Visits};
 
 /// The state of the connection for the calling thread.
 #[derive(Clone, Copy, Debug)]
@@ -30,7 +37,46 @@ pub(super) enum Left {
     Claimed(RecordPiece, bool),
 }
 
-/// Runs a request on the calling thread.
+/// The visits of a request.
+type FastCgiVisits = Visits<StreamProcess, Box<WaitingRequest>>;
+
+/// A request between two visits.
+struct WaitingRequest {
+    connection: Arc<StreamConnection>,
+    request: Box<CompleteHead>,
+    visits: OnceCell<Arc<FastCgiVisits>>,
+    suspended: Box<SuspendedRequest>,
+    input: InputState,
+    /// Output that is collected and not sent.
+    output: Option<Output>,
+    progress: Arc<ResponseProgress>,
+}
+
+impl Visited<StreamProcess> for Box<WaitingRequest> {
+    fn visit(self, worker: &mut StreamWorker, _: &Arc<FastCgiVisits>) {
+        let connection = Arc::clone(&self.connection);
+        WorkerPool::<StreamProcess>::catch(worker, Some(&connection), |worker| {
+            let WaitingRequest { request, visits, suspended, input, output, progress, .. } = *self;
+            worker.buffer.clear();
+            if let Some(output) = output {
+                worker.output = output;
+            } else {
+                worker.output.begin(Framing::Stdout(request.id));
+            }
+            let waited = Some((suspended, input, progress));
+            let piece = RecordPiece::default();
+            let from = (piece, InputMode::Queued, false);
+            if let Left::Claimed(piece, _) =
+                go_on(worker, &connection, request, from, (visits, waited))
+            {
+                put_down(worker, &connection, piece);
+                worker.process.resume(&connection);
+            }
+        });
+    }
+}
+
+/// Runs a request on the calling thread, up to its first wait.
 pub(super) fn run(
     worker: &mut StreamWorker,
     connection: &Arc<StreamConnection>,
@@ -39,15 +85,45 @@ pub(super) fn run(
     mode: InputMode,
     full: bool,
 ) -> Left {
+    worker.output.begin(Framing::Stdout(request.id));
+    go_on(worker, connection, request, (piece, mode, full), (OnceCell::new(), None))
+}
+
+/// The state of a request that has waited.
+type Waited = (Box<SuspendedRequest>, InputState, Arc<ResponseProgress>);
+
+/// Goes on with a request to its next wait, or to its end.
+fn go_on(
+    worker: &mut StreamWorker,
+    connection: &Arc<StreamConnection>,
+    request: Box<CompleteHead>,
+    (piece, mode, full): (RecordPiece, InputMode, bool),
+    (visits, waited): (OnceCell<Arc<FastCgiVisits>>, Option<Waited>),
+) -> Left {
     let StreamWorker { process, buffer, output, ahead, states, .. } = worker;
     let state = states.get(ThreadState::new);
     // Once it has the response's head nginx sends no more of the body.
     let software = request.head.params.get(b"SERVER_SOFTWARE").unwrap_or_default();
     let half_duplex = software.starts_with(b"nginx");
     let room = std::mem::take(ahead);
-    let inbound = Inbound::new(process, connection, ClientState::Whole, (half_duplex, None), room);
+    let mut inbound =
+        Inbound::new(process, connection, ClientState::Whole, (half_duplex, None), room);
     inbound.set_full(full);
-    output.begin(Framing::Stdout(request.id));
+    let (suspended, input_state) = match waited {
+        Some((suspended, input, progress)) => {
+            inbound.progress = progress;
+            (Some(suspended), Some(input))
+        }
+        None => (None, None),
+    };
+    let visit_waker = || {
+        if visits.get().is_none() {
+            let new = Visits::new(process)?;
+            drop(request.channel.listen(Some(new.waker())));
+            let _ = visits.set(new);
+        }
+        visits.get().map(Visits::waker)
+    };
     let response = FastCgiResponse {
         inbound: &inbound,
         channel: &request.channel,
@@ -55,6 +131,7 @@ pub(super) fn run(
         keep_conn: request.keep_conn,
         output: RefCell::new(output),
         broken: Cell::new(false),
+        visit_waker: &visit_waker,
     };
     state.log.set(Some((process, connection, request.id)));
     let mut input = FastCgiInput::new(
@@ -66,13 +143,45 @@ pub(super) fn run(
         piece,
         mode,
     );
-    let ending = site::serve(
-        &process.site,
-        site::Mode::FastCgi,
-        &request.head.params,
-        &response,
-        &mut input,
-    );
+    if let Some(state) = input_state {
+        input.resume(state);
+    }
+    let parts = (&*process.site, Mode::FastCgi, &request.head.params);
+    let served = match suspended {
+        None => site::start(parts, &response, &mut input),
+        Some(suspended) if inbound.is_cut() || request.channel.is_gone() => {
+            let text = "the client left while the application waited";
+            let error = Error::of(ErrorKind::ClientGone, text);
+            Served::Done(suspended.give_up(parts, &response, error))
+        }
+        Some(suspended) => {
+            if visits.get().is_some_and(|visits| visits.is_late()) {
+                inbound.set_late();
+            }
+            suspended.resume(parts, &response, &mut input)
+        }
+    };
+    let ending = match served {
+        Served::Done(ending) => ending,
+        Served::Suspended(suspended) => {
+            state.log.set(None);
+            let input = input.suspend();
+            drop(response);
+            let output = (!output.is_empty()).then(|| output.take());
+            buffer.clear();
+            inbound.unmute();
+            let progress = Arc::clone(&inbound.progress);
+            *ahead = inbound.into_room();
+            let connection = Arc::clone(connection);
+            let waiting =
+                WaitingRequest { connection, request, visits, suspended, input, output, progress };
+            waiting.wait(process);
+            return Left::Alone;
+        }
+    };
+    if let Some(visits) = visits.get() {
+        visits.end();
+    }
     state.log.set(None);
     input.throw_away_ahead();
     let (mode, piece) = (input.mode, input.piece);
@@ -141,6 +250,33 @@ pub(super) fn run(
     };
     return_room(ahead, inbound, state, *request);
     left
+}
+
+impl WaitingRequest {
+    /// Has the request wait for its next visit.
+    fn wait(self, process: &StreamProcess) {
+        let Some(visits) = self.visits.get().cloned() else { return };
+        let waker = visits.waker();
+        // The channel tells of input and of the client's departure from now on.
+        let is_gone = self.request.channel.is_gone() || self.progress.is_cut();
+        let has_come = match self.suspended.awaited() {
+            Awaited::Input => {
+                let timeout = us(process.site.timeouts.body);
+                visits.expect(Some(monotonic_us().saturating_add(timeout)));
+                let queue = self.request.channel.queue();
+                !queue.bytes.is_empty() || queue.over
+            }
+            Awaited::Room => {
+                self.connection.sending.wait_for_room(&waker);
+                false
+            }
+            Awaited::Waker => false,
+        };
+        if is_gone || has_come {
+            waker.wake();
+        }
+        visits.suspend(Box::new(self));
+    }
 }
 
 /// Keeps room for another request.

@@ -26,6 +26,7 @@ pub(super) struct FastCgiResponse<'r, 'c> {
     pub(super) output: RefCell<&'r mut Output>,
     /// The connection takes no more.
     pub(super) broken: Cell<bool>,
+    pub(super) visit_waker: &'r dyn Fn() -> Option<Waker>,
 }
 
 impl FastCgiResponse<'_, '_> {
@@ -110,6 +111,14 @@ impl Sink for FastCgiResponse<'_, '_> {
             id: self.id,
             keep_conn: self.keep_conn,
         }))
+    }
+
+    fn visit_waker(&self) -> Option<Waker> {
+        (self.visit_waker)()
+    }
+
+    fn has_room(&self) -> bool {
+        self.inbound.connection.sending.has_room()
     }
 
     fn waker(&self) -> Waker {

@@ -70,6 +70,7 @@ impl Acceptor {
         epoll.add(process.pool.ticker(), TICKER, Trigger::Level)?;
         let timeouts = &process.site.timeouts;
         let least = timeouts.head.min(timeouts.keep_alive).min(timeouts.send).min(timeouts.queue);
+        let least = least.min(timeouts.body);
         // So much later than said a connection may be closed.
         let every = (least / 8).clamp(Duration::from_millis(10), Duration::from_secs(1));
         let mut acceptor = Self {
@@ -313,6 +314,7 @@ impl Acceptor {
                 }
             }
         });
+        process.pool.suspended.look(now_us);
         let mut every_us = self.every_us;
         if process.pool.is_busy() {
             overload::look(process, &mut self.refuser, now_us);

@@ -320,6 +320,11 @@ impl<'c, E: BodyEnd> Inbound<'c, E> {
         woken
     }
 
+    /// The time for the next piece of the body is up.
+    pub(in crate::server) fn set_late(&self) {
+        self.late.set(true);
+    }
+
     /// Why there will be no more input, if the time for it is up.
     pub(in crate::server) fn check_time(&self) -> Result<()> {
         if self.late.get() { Err(too_late(self.process.site.timeouts.body)) } else { Ok(()) }

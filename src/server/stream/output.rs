@@ -72,7 +72,7 @@ impl Output {
     }
 
     /// Takes what is not written yet, and leaves an output with the same framing.
-    pub(super) fn take(&mut self) -> Self {
+    pub(in crate::server) fn take(&mut self) -> Self {
         let framing = self.framing;
         std::mem::replace(self, Self { framing, ..Self::new() })
     }

@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
 use std::thread;
 use std::time::Duration;
 
@@ -37,6 +38,8 @@ pub(in crate::server) struct Sending {
     claims: Claims,
     /// The peer has to take something until then; 0 for no time.
     due_us: AtomicU64,
+    /// The requests that wait for room.
+    waiters: Mutex<Vec<Waker>>,
 }
 
 /// Outputs in the order in which they are to be written. Its lock is the right to write.
@@ -83,7 +86,27 @@ impl Sending {
             waits: AtomicBool::new(false),
             claims: Claims::default(),
             due_us: AtomicU64::new(0),
+            waiters: Mutex::default(),
         }
+    }
+
+    /// Returns whether nothing waits for room, so that a response can go on without a wait.
+    pub(in crate::server) fn has_room(&self) -> bool {
+        !self.is_parked() && !self.waits()
+    }
+
+    /// Has `waker` called when there is room, which may be at once.
+    pub(in crate::server) fn wait_for_room(&self, waker: &Waker) {
+        lock(&self.waiters).push(waker.clone());
+        if self.has_room() {
+            self.tell_of_room();
+        }
+    }
+
+    /// Wakes the requests that wait for room: there is some, or there will be none.
+    fn tell_of_room(&self) {
+        let waiters = std::mem::take(&mut *lock(&self.waiters));
+        waiters.into_iter().for_each(Waker::wake);
     }
 
     /// Waits for the right to write.
@@ -161,6 +184,11 @@ impl Drop for Parked {
     }
 }
 
+/// A panic leaves nothing half done behind this lock.
+fn lock(waiters: &Mutex<Vec<Waker>>) -> MutexGuard<'_, Vec<Waker>> {
+    waiters.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Writes all that is collected. What has no room in the socket is parked; beyond the bounds the
 /// calling thread waits for the client. With `then` the response ends here.
 ///
@@ -205,6 +233,7 @@ pub(in crate::server) fn send(
         inbound.wait_to_write()?;
     }
     connection.sending.waits.store(false, Ordering::Release);
+    connection.sending.tell_of_room();
     Ok(SendOutcome::Whole)
 }
 
@@ -352,6 +381,7 @@ impl StreamProcess {
         }
         connection.sending.is_parked.store(false, Ordering::Release);
         drop(parked);
+        connection.sending.tell_of_room();
         match then {
             Then::Keep | Then::Linger => {}
             // Without a shutdown, which would end a response that is to look broken.
