@@ -8,6 +8,8 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use http::HeaderMap;
+#[cfg(any(feature = "http-server", feature = "tower"))]
+use hyper::upgrade::OnUpgrade;
 
 use super::code::Level;
 use super::error::Result;
@@ -87,11 +89,12 @@ pub trait Exchange: Variables {
         false
     }
 
-    /// Tells whether the server can switch this connection to another protocol. A `commit` after a
-    /// `begin` with status 101 does it: from then on the request body is what the client sends, and
-    /// neither body has a frame of HTTP's.
-    fn can_upgrade(&self) -> bool {
-        false
+    /// Returns the server's way to switch this connection to another protocol. It is asked once,
+    /// for a request that asks for an upgrade.
+    #[cfg(any(feature = "http-server", feature = "tower"))]
+    #[doc(hidden)]
+    fn upgrade(&self) -> Upgrade {
+        Upgrade::None
     }
 
     /// Takes a file as the body.
@@ -143,6 +146,25 @@ pub trait Exchange: Variables {
             }
         })
     }
+}
+
+/// A server's way to switch a connection to another protocol. A `commit` after a `begin` with status
+/// 101 does it.
+#[cfg(any(feature = "http-server", feature = "tower"))]
+#[derive(Debug)]
+#[cfg_attr(
+    not(all(feature = "httpd", feature = "http-server", feature = "tower")),
+    allow(dead_code, reason = "each server has its way")
+)]
+#[expect(unnameable_types, reason = "only servers of this crate can do it")]
+pub enum Upgrade {
+    /// The server cannot, or not with this request.
+    None,
+    /// The exchange goes on: the request body is what the client sends from then on, and neither
+    /// body has a frame of HTTP's.
+    Tunnel,
+    /// The exchange ends with the head, and the application gets the connection from hyper.
+    Hyper(OnUpgrade),
 }
 
 /// The events that end [`Exchange::park`] besides a call of the waker.

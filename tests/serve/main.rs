@@ -20,5 +20,6 @@ mod processes;
 mod program;
 mod refusals;
 mod restart;
+mod upgrades;
 mod user;
 mod waiting;

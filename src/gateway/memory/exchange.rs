@@ -15,6 +15,8 @@ use super::variables::VariableTable;
 use crate::gateway::application::Application;
 use crate::gateway::code::Level;
 use crate::gateway::error::{Error, ErrorKind, Result};
+#[cfg(feature = "tower")]
+use crate::gateway::exchange::Upgrade;
 use crate::gateway::exchange::{Exchange, Interest, SharedVariables, Variables, Woken};
 use crate::gateway::file::FileBody;
 use crate::gateway::header;
@@ -286,8 +288,9 @@ impl Exchange for Memory {
         self.header(b"if-none-match").is_some_and(matches).then_some(StatusCode::NOT_MODIFIED)
     }
 
-    fn can_upgrade(&self) -> bool {
-        !self.client.must_block
+    #[cfg(feature = "tower")]
+    fn upgrade(&self) -> Upgrade {
+        if self.client.must_block { Upgrade::None } else { Upgrade::Tunnel }
     }
 
     fn file(&self, file: FileBody) -> Result<()> {

@@ -54,7 +54,7 @@ use tower_service::Service;
 
 use self::on_thread::TaskOnThread;
 use self::task::ServiceTask;
-use self::upgrade::Tunnel;
+use self::upgrade::Switch;
 use super::application::Application;
 use super::body::Body;
 use super::environ::Environ;
@@ -119,8 +119,7 @@ where
     }
 
     fn task(&self, environ: &mut Environ<'_>) -> Option<Result<BoxTask>> {
-        let can_upgrade = environ.exchange().can_upgrade();
-        Some(self.begin(environ, can_upgrade))
+        Some(self.begin(environ, true))
     }
 }
 
@@ -132,17 +131,17 @@ where
     B: HttpBody + Send + 'static,
     B::Error: Into<BoxError>,
 {
-    fn begin(&self, environ: &mut Environ<'_>, can_upgrade: bool) -> Result<BoxTask> {
+    fn begin(&self, environ: &mut Environ<'_>, may_upgrade: bool) -> Result<BoxTask> {
         runtime::check_thread();
         let runtime = self.runtime.get_or_try_init(runtime::handle)?.clone();
         let (body, feed) = body::body(environ.input().length());
         let mut request = request::request(environ, body)?;
-        let mut tunnel = None;
-        if can_upgrade && upgrade::is_asked_for(&request) {
-            let (on_upgrade, made) = Tunnel::new()?;
-            request.extensions_mut().insert(on_upgrade);
-            tunnel = Some(Box::new(made));
+        let mut switch = Switch::Never;
+        if may_upgrade && upgrade::is_asked_for(&request) {
+            let (on_upgrade, offered) = upgrade::offer(environ.exchange().upgrade())?;
+            switch = offered;
+            on_upgrade.map(|on_upgrade| request.extensions_mut().insert(on_upgrade));
         }
-        Ok(Box::pin(ServiceTask::new(self.service.clone(), request, runtime, feed, tunnel)))
+        Ok(Box::pin(ServiceTask::new(self.service.clone(), request, runtime, feed, switch)))
     }
 }

@@ -13,7 +13,7 @@ use tower_service::Service;
 
 use super::BoxError;
 use super::body::{Fed, Feed, RequestBody};
-use super::upgrade::Tunnel;
+use super::upgrade::Switch;
 use crate::gateway::error::{Error, ErrorKind, Result};
 use crate::gateway::input::Input;
 use crate::gateway::status::IntoStatus;
@@ -26,7 +26,7 @@ pin_project! {
         state: State<S, F, B>,
         runtime: Handle,
         feed: Option<Feed>,
-        tunnel: Option<Box<Tunnel>>,
+        switch: Switch,
         wants_input: bool,
         is_head: bool,
         is_switched: bool,
@@ -71,12 +71,12 @@ where
         request: Request<RequestBody>,
         runtime: Handle,
         feed: Option<Feed>,
-        tunnel: Option<Box<Tunnel>>,
+        switch: Switch,
     ) -> Self {
         let is_head = *request.method() == http::Method::HEAD;
         let state = State::Start { service, request: Some(request) };
         let (wants_input, is_switched) = (false, false);
-        Self { state, runtime, feed, tunnel, wants_input, is_head, is_switched }
+        Self { state, runtime, feed, switch, wants_input, is_head, is_switched }
     }
 }
 
@@ -96,14 +96,14 @@ where
         let mut this = self.project();
         let _context = this.runtime.enter();
         if *this.is_switched
-            && let Some(tunnel) = this.tunnel
+            && let Switch::Tunnel(tunnel) = this.switch
         {
             return tunnel.poll(context, input, this.wants_input);
         }
         loop {
             if let Poll::Ready(step) = this.state.as_mut().poll(context, *this.is_head) {
                 let is_switch = matches!(&step, Ok(Step::Switch(_)));
-                if is_switch && this.tunnel.is_none() {
+                if is_switch && matches!(this.switch, Switch::Never) {
                     return Poll::Ready(Err(Error::of(
                         ErrorKind::InvalidStatus,
                         "status 101: the client asked for no upgrade that this server can do",

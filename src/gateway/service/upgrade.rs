@@ -24,6 +24,7 @@ use tokio::io::{AsyncRead as _, AsyncWrite as _, DuplexStream, ReadBuf};
 
 use super::body::RequestBody;
 use crate::gateway::error::{Error, Result};
+use crate::gateway::exchange::Upgrade;
 use crate::gateway::input::{Fill, Input};
 use crate::gateway::task::Step;
 
@@ -42,6 +43,33 @@ pub(super) struct Tunnel {
     io: DuplexStream,
     /// Whether the client sends no more.
     ended: bool,
+}
+
+/// The consequence of a response with status 101.
+#[derive(Debug)]
+pub(super) enum Switch {
+    /// It is an error: no upgrade was offered.
+    Never,
+    /// The response goes on with the bytes of the other protocol.
+    Tunnel(Box<Tunnel>),
+    /// The response is over.
+    HandedOver,
+}
+
+/// Makes what a request that asks for an upgrade gets from a server with this way to do it.
+///
+/// # Errors
+///
+/// The same as [`Tunnel::new`].
+pub(super) fn offer(upgrade: Upgrade) -> Result<(Option<OnUpgrade>, Switch)> {
+    Ok(match upgrade {
+        Upgrade::None => (None, Switch::Never),
+        Upgrade::Tunnel => {
+            let (on_upgrade, tunnel) = Tunnel::new()?;
+            (Some(on_upgrade), Switch::Tunnel(Box::new(tunnel)))
+        }
+        Upgrade::Hyper(on_upgrade) => (Some(on_upgrade), Switch::HandedOver),
+    })
 }
 
 /// Tells whether a request asks for an upgrade of its connection (RFC 9110, 7.8).

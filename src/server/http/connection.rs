@@ -22,7 +22,7 @@ use tokio::task::JoinHandle;
 use tokio_io_timeout::TimeoutStream;
 
 use super::body::ParkedOutput;
-use super::deadlines::{Activity, Expired, WatchedStream};
+use super::deadlines::{Activity, ConnectionPlace, Expired, WatchedStream};
 use super::exchange::{ServerState, answer};
 use super::executor::Executor;
 use super::options::HttpOptions;
@@ -234,22 +234,19 @@ impl HttpAcceptor {
     fn take_in(&self, stream: Stream, permit: OwnedSemaphorePermit) {
         let (shared, name) = (self.shared.clone(), self.name.clone());
         let is_draining = self.is_draining.clone();
-        let connected = match stream {
+        let place = ConnectionPlace { _permit: Arc::new(permit), is_draining };
+        match stream {
             Stream::Tcp(stream, peer) => {
                 // A response is sent as soon as it is there.
                 let _ = stream.set_nodelay(true);
                 let ends = Ends { local: stream.local_addr().ok(), peer };
-                tokio::spawn(connection(shared, name, is_draining, stream, ends))
+                tokio::spawn(connection(shared, name, place, stream, ends));
             }
             Stream::Unix(stream) => {
                 let ends = Ends { local: None, peer: None };
-                tokio::spawn(connection(shared, name, is_draining, stream, ends))
+                tokio::spawn(connection(shared, name, place, stream, ends));
             }
-        };
-        tokio::spawn(async move {
-            let _ = connected.await;
-            drop(permit);
-        });
+        }
     }
 }
 
@@ -290,7 +287,7 @@ async fn linger(mut stream: impl AsyncRead + Unpin) {
 async fn connection(
     shared: Arc<ServerState>,
     name: String,
-    mut is_draining: watch::Receiver<bool>,
+    place: ConnectionPlace,
     stream: impl AsyncRead + AsyncWrite + Send + 'static,
     ends: Ends,
 ) {
@@ -320,12 +317,13 @@ async fn connection(
         service_fn(move |request| answer(shared.clone(), ends, activity.clone(), request))
     };
     let (closed, mut is_closed) = oneshot::channel();
-    let stream = TokioIo::new(WatchedStream::new(stream, activity.clone(), closed));
-    let mut connection = Box::pin(builder.serve_connection(stream, service));
+    let stream = TokioIo::new(WatchedStream::new(stream, activity.clone(), closed, place.clone()));
+    let mut connection = Box::pin(builder.serve_connection_with_upgrades(stream, service));
     let mut drained = pin!(async move {
-        let _ = is_draining.wait_for(|&is_draining| is_draining).await;
+        let mut place = place;
+        let _ = place.is_draining.wait_for(|&is_draining| is_draining).await;
         // It is held until the connection's end: a drain waits for that.
-        is_draining
+        place
     });
     let mut drain = None;
     let mut has_goaway = false;

@@ -10,7 +10,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
 
 use crate::server::site::{HeadShare, Timeouts};
 
@@ -58,6 +58,8 @@ struct ConnectionPhase {
     share: HeadShare,
     /// The time at which there was no room for it.
     crowded_at: Option<Instant>,
+    /// Whether the connection has switched to another protocol.
+    is_switched: bool,
     /// The last sign that the client takes part.
     active_at: Instant,
     /// The start of the drain.
@@ -94,6 +96,7 @@ impl Activity {
             head_max,
             share,
             crowded_at: None,
+            is_switched: false,
             active_at: Instant::now(),
             draining_since: None,
             requests: 0,
@@ -188,10 +191,17 @@ impl Activity {
         since.checked_add(time).map(|deadline| (deadline, expired))
     }
 
+    /// Watches no longer: the connection is another protocol's.
+    pub(super) fn switch(&self) {
+        self.state().is_switched = true;
+    }
+
     fn received(&self, bytes: &[u8]) {
         let now = Instant::now();
         let mut state = self.state();
-        state.received(bytes, now);
+        if !state.is_switched {
+            state.received(bytes, now);
+        }
     }
 
     /// Notes how much output the socket took; `None` when it is full.
@@ -346,15 +356,26 @@ pub(super) struct WatchedStream<S: Unpin> {
     activity: Arc<Activity>,
     is_shut: bool,
     closed: Option<oneshot::Sender<S>>,
+    _held: ConnectionPlace,
+}
+
+/// A connection's place among those that are allowed, and the hold on a drain: a connection that
+/// has switched protocols has both until it is closed.
+#[derive(Clone, Debug)]
+pub(super) struct ConnectionPlace {
+    pub(super) _permit: Arc<OwnedSemaphorePermit>,
+    pub(super) is_draining: watch::Receiver<bool>,
 }
 
 impl<S: Unpin> WatchedStream<S> {
-    pub(super) const fn new(
+    pub(super) fn new(
         stream: S,
         activity: Arc<Activity>,
         closed: oneshot::Sender<S>,
+        place: ConnectionPlace,
     ) -> Self {
-        Self { stream: Some(stream), activity, is_shut: false, closed: Some(closed) }
+        let (stream, closed) = (Some(stream), Some(closed));
+        Self { stream, activity, is_shut: false, closed, _held: place }
     }
 
     /// Returns the stream, which is there until this is dropped.

@@ -1,6 +1,6 @@
 //! One request: from hyper to a thread that runs its application, and the response back.
 
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,6 +10,7 @@ use bytes::Bytes;
 use http::{HeaderValue, Request, Response, StatusCode, Version, header};
 use http_body::Body as _;
 use hyper::body::Incoming;
+use hyper::upgrade::OnUpgrade;
 use tokio::sync::oneshot;
 
 use super::body::{Broken, ParkedOutput, ResponseBody, ResponseOutput, ResponseRest};
@@ -51,11 +52,12 @@ pub(super) async fn answer(
     shared: Arc<ServerState>,
     ends: Ends,
     activity: Arc<Activity>,
-    request: Request<Incoming>,
+    mut request: Request<Incoming>,
 ) -> Result<Response<ResponseBody>, Broken> {
     // However this future ends: the application is told by the end of `reader`.
     let (start, started) = oneshot::channel();
     let (output, reader) = ResponseOutput::new(shared.parked.clone(), activity.clone(), start);
+    let on_upgrade = request.extensions_mut().remove::<OnUpgrade>();
     let (parts, body) = request.into_parts();
     let is_http1 = parts.version < Version::HTTP_2;
     let mut params = Params::new();
@@ -95,6 +97,7 @@ pub(super) async fn answer(
         output: output.clone(),
         draft: ResponseDraft::default(),
         visits: OnceCell::new(),
+        on_upgrade: Cell::new(on_upgrade),
         rest,
         suspended: None,
     };
@@ -122,6 +125,10 @@ pub(super) async fn answer(
         ResponseRest::Stream => ResponseBody::Stream { reader, piece, breaks: false },
     };
     let mut response = started.head.map(|()| body);
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        activity.switch();
+        return Ok(response);
+    }
     if is_http1 && shared.is_draining.load(Ordering::Relaxed) {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
@@ -141,6 +148,8 @@ pub(super) struct HttpRequest {
     draft: ResponseDraft,
     /// Brings the next visit, once the request has waited.
     visits: OnceCell<Arc<HttpVisits>>,
+    /// Gives the connection to an application that switches it to another protocol.
+    on_upgrade: Cell<Option<OnUpgrade>>,
     /// Takes the unread rest of the body.
     rest: Option<oneshot::Sender<Incoming>>,
     /// The state of a request that has waited.
@@ -156,7 +165,18 @@ impl Visited<Executor> for Box<HttpRequest> {
 impl HttpRequest {
     /// Goes on with the application: from its call, or its last wait, to its next wait or its end.
     fn run(self) {
-        let Self { shared, params, inbox, read, output, draft, visits, rest, suspended } = self;
+        let Self {
+            shared,
+            params,
+            inbox,
+            read,
+            output,
+            draft,
+            visits,
+            on_upgrade,
+            rest,
+            suspended,
+        } = self;
         let (site, executor) = (&shared.site, &shared.executor);
         let is_http2 = params.get(b"SERVER_PROTOCOL") == Some(b"HTTP/2.0");
         let visit_waker = || {
@@ -167,7 +187,7 @@ impl HttpRequest {
             }
             visits.get().map(Visits::waker)
         };
-        let parts = (executor, &inbox, &output);
+        let parts = (executor, &inbox, &output, &on_upgrade);
         let sink = HttpSink::new(parts, (site.timeouts.send, is_http2), &visit_waker, draft);
         let mut source = BodySource::new(&inbox, read);
         let request = (&**site, Mode::Http, &*params);
@@ -184,8 +204,18 @@ impl HttpRequest {
                 let (read, draft) = (source.into_read(), sink.into_draft());
                 let Some(own) = visits.get().cloned() else { return };
                 let suspended = Some(suspended);
-                let request =
-                    Self { shared, params, inbox, read, output, draft, visits, rest, suspended };
+                let request = Self {
+                    shared,
+                    params,
+                    inbox,
+                    read,
+                    output,
+                    draft,
+                    visits,
+                    on_upgrade,
+                    rest,
+                    suspended,
+                };
                 request.wait(&own, is_http2);
                 return;
             }

@@ -10,11 +10,14 @@ use http::header::{CONNECTION, CONTENT_LENGTH, HeaderName, HeaderValue};
 use http::{HeaderMap, Response, StatusCode};
 use http_body::Frame;
 use hyper::ext::ReasonPhrase;
+use hyper::upgrade::OnUpgrade;
 
 use super::body::{Broken, Piece, ResponseOutput, ResponseRest, ResponseStart};
 use super::executor::{Executor, until};
 use super::input::RequestBodyQueue;
-use crate::gateway::{Error, ErrorKind, Interest, Result, Woken, park_thread, thread_waker};
+use crate::gateway::{
+    Error, ErrorKind, Interest, Result, Upgrade, Woken, park_thread, thread_waker,
+};
 use crate::server::site::{BreakOutcome, Breaker, FinalHead, OwnAnswer, Sink};
 use crate::server::workers::pool::SlowReaders;
 
@@ -26,6 +29,7 @@ pub(super) struct HttpSink<'s> {
     executor: &'s Arc<Executor>,
     inbox: &'s RequestBodyQueue,
     output: &'s Arc<ResponseOutput>,
+    on_upgrade: &'s Cell<Option<OnUpgrade>>,
     timeout: Duration,
     is_http2: bool,
     visit_waker: &'s dyn Fn() -> Option<Waker>,
@@ -43,16 +47,17 @@ pub(super) struct ResponseDraft {
 impl<'s> HttpSink<'s> {
     /// `visit_waker` returns the waker that brings the next visit.
     pub(super) fn new(
-        (executor, inbox, output): (
+        (executor, inbox, output, on_upgrade): (
             &'s Arc<Executor>,
             &'s RequestBodyQueue,
             &'s Arc<ResponseOutput>,
+            &'s Cell<Option<OnUpgrade>>,
         ),
         (timeout, is_http2): (Duration, bool),
         visit_waker: &'s dyn Fn() -> Option<Waker>,
         draft: ResponseDraft,
     ) -> Self {
-        Self { executor, inbox, output, timeout, is_http2, visit_waker, draft }
+        Self { executor, inbox, output, on_upgrade, timeout, is_http2, visit_waker, draft }
     }
 
     /// Returns the state for the next visit.
@@ -195,6 +200,10 @@ impl Sink for HttpSink<'_> {
 
     fn has_room(&self) -> bool {
         self.output.has_room()
+    }
+
+    fn upgrade(&self) -> Upgrade {
+        self.on_upgrade.take().map_or(Upgrade::None, Upgrade::Hyper)
     }
 
     fn waker(&self) -> Waker {

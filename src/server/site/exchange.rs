@@ -14,6 +14,8 @@ use super::file::{self, ByteRanges, Validators};
 use super::head::{self, FinalHead};
 use super::sink::Sink;
 use super::{Site, page};
+#[cfg(any(feature = "http-server", feature = "tower"))]
+use crate::gateway::Upgrade;
 use crate::gateway::run::Suspend;
 use crate::gateway::{
     Code, Error, ErrorKind, Exchange, FileBody, Interest, Level, Result, SharedVariables, Status,
@@ -372,6 +374,11 @@ impl Exchange for SiteExchange<'_> {
         let method = self.environ.get(b"REQUEST_METHOD").unwrap_or_default();
         let header = |name: &str| self.environ.header(name.as_bytes());
         file::conditions(method, &validators, header).or_else(|| self.plan(file, &validators))
+    }
+
+    #[cfg(any(feature = "http-server", feature = "tower"))]
+    fn upgrade(&self) -> Upgrade {
+        self.sink.upgrade()
     }
 
     fn file(&self, file: FileBody) -> Result<()> {

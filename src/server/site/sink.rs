@@ -9,6 +9,8 @@ use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
 
 use super::head::FinalHead;
+#[cfg(any(feature = "http-server", feature = "tower"))]
+use crate::gateway::Upgrade;
 use crate::gateway::{Error, ErrorKind, Interest, Level, Result, Woken};
 
 /// The destination of a response: a connection, or the standard output.
@@ -83,6 +85,12 @@ pub(crate) trait Sink {
     /// Tells whether more output can be sent without a wait for the client.
     fn has_room(&self) -> bool {
         true
+    }
+
+    /// Does what [`Exchange::upgrade`](crate::gateway::Exchange::upgrade) does.
+    #[cfg(any(feature = "http-server", feature = "tower"))]
+    fn upgrade(&self) -> Upgrade {
+        Upgrade::None
     }
 
     /// Does what [`Exchange::waker`](crate::gateway::Exchange::waker) does.
