@@ -65,10 +65,10 @@ pub use status::{IntoStatus, Status};
 pub(crate) use code::Code;
 #[cfg(any(feature = "httpd", feature = "serve"))]
 pub(crate) use environ::GATEWAY_VERSION;
-#[cfg(any(feature = "http-server", feature = "tower"))]
-pub(crate) use exchange::Upgrade;
 pub(crate) use exchange::{Exchange, Interest, SharedVariables, Variables, Woken};
 #[cfg(feature = "http-server")]
 pub(crate) use exchange::{park_thread, thread_waker};
 pub(crate) use input::{Fill, InputSource};
-pub(crate) use run::{Awaited, Outcome, Progress, Suspend, Suspended, run, start};
+#[cfg(feature = "httpd")]
+pub(crate) use run::run;
+pub(crate) use run::{Awaited, Outcome, Progress, Suspend, Suspended, start};

@@ -166,7 +166,6 @@ fn go_on(
         Served::Suspended(suspended) => {
             state.log.set(None);
             let input = input.suspend();
-            drop(response);
             let output = (!output.is_empty()).then(|| output.take());
             buffer.clear();
             inbound.unmute();

@@ -15,9 +15,8 @@ use hyper::upgrade::OnUpgrade;
 use super::body::{Broken, Piece, ResponseOutput, ResponseRest, ResponseStart};
 use super::executor::{Executor, until};
 use super::input::RequestBodyQueue;
-use crate::gateway::{
-    Error, ErrorKind, Interest, Result, Upgrade, Woken, park_thread, thread_waker,
-};
+use crate::gateway::exchange::Upgrade;
+use crate::gateway::{Error, ErrorKind, Interest, Result, Woken, park_thread, thread_waker};
 use crate::server::site::{BreakOutcome, Breaker, FinalHead, OwnAnswer, Sink};
 use crate::server::workers::pool::SlowReaders;
 

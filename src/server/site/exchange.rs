@@ -15,7 +15,7 @@ use super::head::{self, FinalHead};
 use super::sink::Sink;
 use super::{Site, page};
 #[cfg(any(feature = "http-server", feature = "tower"))]
-use crate::gateway::Upgrade;
+use crate::gateway::exchange::Upgrade;
 use crate::gateway::run::Suspend;
 use crate::gateway::{
     Code, Error, ErrorKind, Exchange, FileBody, Interest, Level, Result, SharedVariables, Status,

@@ -39,7 +39,7 @@ pub(crate) use self::overload::{HeadBudget, HeadShare, Refusal};
 pub(crate) use self::page::page;
 pub(crate) use self::process_info::{Mode, ProcessInfo};
 pub(crate) use self::recycling::Recycling;
-#[cfg(any(feature = "cgi", test))]
+#[cfg(any(feature = "cgi", feature = "scgi", feature = "uwsgi", test))]
 pub(crate) use self::request::serve;
 pub(crate) use self::request::{Request, ResponseEnd, Served, SuspendedRequest, start};
 pub(crate) use self::running::RunningRequests;

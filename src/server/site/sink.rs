@@ -10,7 +10,7 @@ use http::HeaderMap;
 
 use super::head::FinalHead;
 #[cfg(any(feature = "http-server", feature = "tower"))]
-use crate::gateway::Upgrade;
+use crate::gateway::exchange::Upgrade;
 use crate::gateway::{Error, ErrorKind, Interest, Level, Result, Woken};
 
 /// The destination of a response: a connection, or the standard output.
