@@ -97,6 +97,9 @@ fn slow_readers(protocol: Protocol, count: usize) {
         times[50], times[99]
     );
     assert!(threads <= 15 + 1024 + 10, "{protocol:?}: {threads} threads");
+    // The connection of a response that was given up is closed at once.
+    let descriptors = crowded.descriptors();
+    assert!(descriptors <= threads + 200, "{protocol:?}: {descriptors} descriptors");
     drop(held);
     crowded.program.stop();
 }

@@ -142,6 +142,11 @@ impl ResponseOutput {
         outcome
     }
 
+    /// Closes the connection of a client that takes nothing, if the response is all that is on it.
+    pub(super) fn give_up(&self) {
+        self.activity.give_up();
+    }
+
     /// Returns whether the timer has broken the response off.
     pub(super) fn is_cut(&self) -> bool {
         self.state().is_cut
@@ -316,6 +321,9 @@ impl Body for ResponseBody {
                 Poll::Ready(trailers.take().map(Frame::trailers).map(Ok))
             }
             Self::Stream { breaks: true, .. } => Poll::Ready(Some(Err(Broken))),
+            Self::Stream { reader, .. } if reader.0.activity.holds_back(context.waker()) => {
+                Poll::Pending
+            }
             Self::Stream { reader, piece, breaks } => {
                 match reader.0.poll_pop(*piece, context.waker()) {
                     // hyper drops what it has not sent yet when a body fails, and sends it when there

@@ -414,7 +414,7 @@ async fn connection(
                 ),
                 Expired::Unread => unread(send),
                 Expired::Crowded => (Fault::HeadsFull, Level::Warn, shared.site.heads.text()),
-                Expired::Drained => return,
+                Expired::Drained | Expired::GivenUp => return,
             }
         }
     };

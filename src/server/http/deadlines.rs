@@ -33,6 +33,8 @@ pub(super) enum Expired {
     Drained,
     /// The client took nothing of a response that is complete.
     Unread,
+    /// A response was given up whose client took nothing of it (HTTP/1).
+    GivenUp,
     /// The unfinished heads of all connections have no room for this one's.
     Crowded,
 }
@@ -62,6 +64,8 @@ struct ConnectionPhase {
     is_switched: bool,
     /// The last sign that the client takes part.
     active_at: Instant,
+    /// The time at which a response was given up.
+    given_up_at: Option<Instant>,
     /// The start of the drain.
     draining_since: Option<Instant>,
     /// Requests without a whole response.
@@ -70,6 +74,8 @@ struct ConnectionPhase {
     complete: usize,
     /// The socket has no room for output that there is.
     is_blocked: bool,
+    /// The reader of a response that waits until there is room again (HTTP/1).
+    reader: Option<Waker>,
     /// The task of the connection.
     waker: Option<Waker>,
 }
@@ -98,10 +104,12 @@ impl Activity {
             crowded_at: None,
             is_switched: false,
             active_at: Instant::now(),
+            given_up_at: None,
             draining_since: None,
             requests: 0,
             complete: 0,
             is_blocked: false,
+            reader: None,
             waker: None,
         };
         Arc::new(Self { timeouts, state: Mutex::new(state) })
@@ -138,6 +146,18 @@ impl Activity {
         self.state().active_at = Instant::now();
     }
 
+    /// Closes a connection of HTTP/1 whose client takes nothing of its response: hyper and the
+    /// kernel would keep a part of it until `--send-timeout`.
+    pub(super) fn give_up(&self) {
+        let mut state = self.state();
+        if state.version == Version::Http1 && state.is_blocked {
+            state.given_up_at.get_or_insert_with(Instant::now);
+            let waker = state.waker.clone();
+            drop(state);
+            waker.into_iter().for_each(Waker::wake);
+        }
+    }
+
     /// Notes that a request has its whole response, or never will.
     pub(super) fn end(&self, was_complete: bool) {
         let mut state = self.state();
@@ -164,6 +184,9 @@ impl Activity {
         }
         if let Some(at) = state.crowded_at {
             return Some((at, Expired::Crowded));
+        }
+        if let Some(at) = state.given_up_at {
+            return Some((at, Expired::GivenUp));
         }
         let (since, time, expired) = match state.head_since {
             Some(since) => (since, self.timeouts.head, Expired::Head),
@@ -214,6 +237,20 @@ impl Activity {
             state.active_at = Instant::now();
         }
         state.is_blocked = is_blocked;
+        let reader = state.reader.take_if(|_| !is_blocked);
+        drop(state);
+        reader.into_iter().for_each(Waker::wake);
+    }
+
+    /// Returns whether a response of HTTP/1 has to wait: hyper would keep 128 KiB and more of it
+    /// beside what the socket has no room for. `reader` is called when there is room.
+    pub(super) fn holds_back(&self, reader: &Waker) -> bool {
+        let mut state = self.state();
+        let holds_back = state.version == Version::Http1 && state.is_blocked;
+        if holds_back {
+            state.reader = Some(reader.clone());
+        }
+        holds_back
     }
 
     fn state(&self) -> MutexGuard<'_, ConnectionPhase> {

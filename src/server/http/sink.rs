@@ -147,6 +147,7 @@ impl<'s> HttpSink<'s> {
             // A connection of HTTP/1 has a deadline of its own, and the peer's name for the line.
             if self.is_http2 || !is_late {
                 self.executor.log_unread(&error.to_string());
+                self.output.give_up();
             }
             return Err(error);
         }
