@@ -19,3 +19,4 @@ mod starts;
 mod states;
 mod status;
 mod support;
+mod waiting;

@@ -68,25 +68,50 @@ impl Drop for Stage {
     }
 }
 
-/// Makes the service `/service?name=NAME`. It sends its head at once, and its body of 1000 bytes
-/// after `NAME.go` exists.
-fn late_body(folder: PathBuf) -> impl Application {
-    service(Router::new().route(
-        "/service",
-        get(async move |RawQuery(query): RawQuery| {
-            let query = query.unwrap_or_default();
-            let gate = folder.join(format!("{}.go", query.trim_start_matches("name=")));
-            mark(&gate.with_extension("here")).map_err(|error| error.to_string())?;
-            let (sender, receiver) = mpsc::channel(1);
-            tokio::spawn(async move {
-                while !gate.exists() {
-                    tokio::time::sleep(Duration::from_millis(1)).await;
-                }
-                let _ = sender.send(Ok::<_, Infallible>(Bytes::from(vec![b'w'; 1000]))).await;
-            });
-            Ok::<_, String>(axum::body::Body::from_stream(ReceiverStream::new(receiver)))
-        }),
-    ))
+/// Makes the services `/service?name=NAME` and `/wait?name=NAME`. The first sends its head at once,
+/// and its body of 1000 bytes after `NAME.go` exists. The second answers with the process's id after
+/// that, and adds a line to `NAME.gone` if it is dropped before.
+fn waiting(folder: PathBuf) -> impl Application {
+    let begin = move |query: Option<String>| {
+        let query = query.unwrap_or_default();
+        let gate = folder.join(format!("{}.go", query.trim_start_matches("name=")));
+        mark(&gate.with_extension("here")).map(|()| gate).map_err(|error| error.to_string())
+    };
+    let begin_wait = begin.clone();
+    let late_body = async move |RawQuery(query): RawQuery| {
+        let gate = begin(query)?;
+        let (sender, receiver) = mpsc::channel(1);
+        tokio::spawn(async move {
+            pass(&gate).await;
+            let _ = sender.send(Ok::<_, Infallible>(Bytes::from(vec![b'w'; 1000]))).await;
+        });
+        Ok::<_, String>(axum::body::Body::from_stream(ReceiverStream::new(receiver)))
+    };
+    let wait = async move |RawQuery(query): RawQuery| {
+        let mut dropped = MarksDrop(Some(begin_wait(query)?));
+        pass(dropped.0.as_deref().unwrap_or(Path::new(""))).await;
+        dropped.0 = None;
+        Ok::<_, String>(std::process::id().to_string())
+    };
+    service(Router::new().route("/service", get(late_body)).route("/wait", get(wait)))
+}
+
+/// Waits without a thread until the gate is open.
+async fn pass(gate: &Path) {
+    while !gate.exists() {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// Marks its drop beside the gate.
+struct MarksDrop(Option<PathBuf>);
+
+impl Drop for MarksDrop {
+    fn drop(&mut self) {
+        if let Some(gate) = &self.0 {
+            let _ = mark(&gate.with_extension("gone"));
+        }
+    }
 }
 
 fn build(options: Options) -> Result<Arc<dyn Application>> {
@@ -120,7 +145,7 @@ fn build(options: Options) -> Result<Arc<dyn Application>> {
     }
     #[cfg(not(feature = "tracing-subscriber"))]
     assert!(!options.layer, "without the feature there is no layer");
-    let service = Box::new(late_body(folder.clone()));
+    let service = Box::new(waiting(folder.clone()));
     Ok(Arc::new(Stage { folder, service }))
 }
 
@@ -145,6 +170,10 @@ fn wait_for(path: &Path) {
 }
 
 impl Application for Stage {
+    fn delegate(&self, environ: &mut Environ<'_>) -> Option<&dyn Application> {
+        matches!(environ.path_info(), b"/service" | b"/wait").then_some(&*self.service)
+    }
+
     fn call<'x>(
         &self,
         environ: Environ<'x>,
@@ -169,7 +198,7 @@ impl Application for Stage {
                 }
                 run.end()
             }
-            b"/service" => self.service.call(environ, start_response),
+            b"/service" | b"/wait" => self.service.call(environ, start_response),
             b"/fds" => {
                 start_response.start(200, [("Content-Type", "text/plain")])?;
                 Ok(Body::from(descriptors()?))

@@ -49,6 +49,11 @@ impl Gates {
         self.lines(&format!("{name}.here"))
     }
 
+    /// Returns the processes in which waiting requests `name` were dropped, once for each.
+    pub(crate) fn gone(&self, name: &str) -> Vec<i32> {
+        self.lines(&format!("{name}.gone"))
+    }
+
     /// Returns the processes in which the stage was built.
     pub(crate) fn built(&self) -> Vec<i32> {
         self.lines("built")
