@@ -30,7 +30,8 @@ fn mistakes_are_reported_before_it_listens() {
         (
             &["--scgi", ":0", "--option", "stage:colour=red"],
             1,
-            "application stage: option \"colour\" is unknown; allowed are broken-by, held-by, journal (--option)",
+            "application stage: option \"colour\" is unknown; allowed are broken-by, held-by, journal, \
+             layer (--option)",
         ),
         (
             &["--scgi", ":0", "--mount", "/=stag"],
