@@ -24,8 +24,8 @@ pub(crate) struct ProductArgs {
     /// Build without optimisation.
     #[arg(long, conflicts_with = "profile")]
     pub(crate) debug: bool,
-    /// Put the program beside it that serves the applications behind other servers; by name, if
-    /// there are several.
+    /// Take the program that serves the applications behind other servers; by name, if there are
+    /// several.
     #[arg(long, value_name = "NAME", num_args = 0..=1)]
     pub(crate) gateway: Option<Option<String>>,
     #[command(flatten)]
@@ -105,7 +105,12 @@ impl ProductArgs {
         })
     }
 
-    fn build_program(&self, package: &Package, name: &str, progress: &Progress) -> Result<Program> {
+    pub(crate) fn build_program(
+        &self,
+        package: &Package,
+        name: &str,
+        progress: &Progress,
+    ) -> Result<Program> {
         let mut command =
             cargo::args(cargo::command(), ["build", "--package", &package.name, "--bin", name]);
         command.args(self.cargo.product(self.debug));

@@ -72,7 +72,10 @@ pub(super) struct Facts<'a> {
     pub(super) maintainer: &'a Maintainer,
     pub(super) depends: &'a str,
     pub(super) kilobytes: u64,
-    pub(super) module: &'a str,
+    /// The summary of a product without a description.
+    pub(super) summary: &'a str,
+    /// The lines of the description that say what the package has.
+    pub(super) has: &'a str,
     pub(super) about: &'a About,
 }
 
@@ -85,13 +88,9 @@ pub(super) fn control(facts: &Facts<'_>) -> String {
     };
     let description = about.description.as_deref().unwrap_or_default();
     let mut lines = description.lines().map(str::trim).filter(|line| !line.is_empty());
-    let summary = lines.next().unwrap_or("web application for Apache httpd").trim_end_matches('.');
+    let summary = lines.next().unwrap_or(facts.summary).trim_end_matches('.');
     let more = lines.map(|line| format!(" {line}\n .\n")).collect::<String>();
-    let description = format!(
-        "{more} This package has mod_{}.so, a module for Apache httpd with web applications\n \
-         written in Rust, and the files that load and configure it.",
-        facts.module
-    );
+    let description = more + facts.has;
     fill(
         CONTROL,
         &[
@@ -162,12 +161,13 @@ mod tests {
             maintainer: &parse("Jo <jo@example.org>").unwrap(),
             depends: "libc6 (>= 2.34)",
             kilobytes: 7,
-            module: "shop",
+            summary: "web application",
+            has: " This package has a module.",
             about: &about,
         });
         assert!(text.starts_with("Package: libapache2-mod-shop\nVersion: 0.1.0-1\n"), "{text}");
         let rest = "Homepage: https://shop.example\nDescription: Sells fruit\n And vegetables.\n .\n \
-                    This package has mod_shop.so, a module";
+                    This package has a module.";
         assert!(text.contains(rest), "{text}");
         assert!(!text.contains("\n\n") && text.ends_with('\n'), "{text:?}");
     }

@@ -1,10 +1,12 @@
-//! A Debian package of a product: the module where apache2 has its own, with the files that load
-//! and configure it, enabled by Debian's own helper for modules.
+//! Debian packages: of a module, where apache2 has its own, and of a gateway program, as a service of
+//! systemd.
 //!
-//! It is put together in a folder and packed by dpkg-deb, which every Debian has. What it depends
-//! on says dpkg-shlibdeps, which comes with apache2's headers.
+//! One is put together in a folder and packed by dpkg-deb, which every Debian has. What it depends
+//! on says dpkg-shlibdeps.
 
 mod control;
+mod module;
+mod service;
 mod tools;
 mod version;
 
@@ -12,61 +14,80 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
-use httpd_config::{Headers, Httpd};
+use anyhow::{Context, Result};
 
 use crate::fill::fill;
-use crate::product::Product;
+use crate::project::About;
 
 pub(crate) use control::Maintainer;
+pub(crate) use module::module;
+pub(crate) use service::service;
 
-/// The maintainer scripts, by name.
-const SCRIPTS: [(&str, &str); 3] = [
-    ("postinst", include_str!("../../templates/deb/postinst.in")),
-    ("postrm", include_str!("../../templates/deb/postrm.in")),
-    ("prerm", include_str!("../../templates/deb/prerm.in")),
-];
 const CHANGELOG: &str = include_str!("../../templates/deb/changelog.in");
-const LOAD: &str = include_str!("../../templates/deb/load.in");
 
-/// A package to make.
+/// The facts of a package that do not depend on its content.
 #[derive(Debug)]
 pub(crate) struct Deb<'p> {
-    pub(crate) product: &'p Product,
     /// Its number among the packages of this version.
     pub(crate) revision: u32,
     pub(crate) maintainer: Maintainer,
+    pub(crate) about: &'p About,
     /// The folder of the product's package, where its licence may be.
     pub(crate) source: &'p Path,
 }
 
+/// The content of a package.
+#[derive(Debug)]
+pub(crate) struct Content {
+    pub(crate) name: String,
+    depends: String,
+    /// The summary of a product without a description.
+    summary: &'static str,
+    /// The lines of the description that say what the package has.
+    has: String,
+    files: Vec<File>,
+    /// The maintainer scripts, by name.
+    scripts: Vec<(&'static str, String)>,
+}
+
+/// An installed file, by its path below the root.
+#[derive(Debug)]
+struct File {
+    path: String,
+    bytes: Vec<u8>,
+    kind: Kind,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Program,
+    Library,
+    Text,
+    /// A file that the administrator may change.
+    Conffile,
+}
+
 impl Deb<'_> {
     /// Makes the package in `folder`, and returns its file.
-    pub(crate) fn make(&self, httpd: &Httpd, headers: &Headers, folder: &Path) -> Result<PathBuf> {
-        let modules_dir = httpd.modules_dir();
-        if modules_dir != Path::new("/usr/lib/apache2/modules") {
-            bail!(
-                "modules folder \"{}\": not that of Debian's httpd; unset HTTPD, APXS and \
-                 HTTPD_MODULESDIR, or package on Debian or Ubuntu",
-                modules_dir.display()
-            );
-        }
-        let version = version::of(&self.product.about.version, self.revision)?;
+    pub(crate) fn make(&self, content: &Content, folder: &Path) -> Result<PathBuf> {
+        let version = version::of(&self.about.version, self.revision)?;
         let architecture = tools::architecture()?;
-        let name = self.name();
+        let name = &content.name;
         let tree = folder.join(format!("{name}.tree"));
         clear(&tree)?;
-        self.fill(&tree, &version)?;
-        let depends = self.depends(httpd, headers, folder)?;
+        content.fill(&tree)?;
+        self.document(&tree, name, &version)?;
+        put(&tree, "DEBIAN/md5sums", md5sums(&tree)?.as_bytes(), 0o644)?;
         let control = control::control(&control::Facts {
-            name: &name,
+            name,
             version: &version,
             architecture: &architecture,
             maintainer: &self.maintainer,
-            depends: &depends,
+            depends: &content.depends,
             kilobytes: kilobytes(&tree)?,
-            module: self.product.module(),
-            about: &self.product.about,
+            summary: content.summary,
+            has: &content.has,
+            about: self.about,
         });
         put(&tree, "DEBIAN/control", control.as_bytes(), 0o644)?;
         let file = folder.join(format!("{name}_{version}_{architecture}.deb"));
@@ -75,60 +96,49 @@ impl Deb<'_> {
         Ok(file)
     }
 
-    /// `libapache2-mod-shop`, as Debian's policy for modules has it.
-    pub(crate) fn name(&self) -> String {
-        format!("libapache2-mod-{}", self.product.module().replace('_', "-"))
-    }
-
-    /// Writes the files of the package.
-    fn fill(&self, tree: &Path, version: &str) -> Result<()> {
-        let module = self.product.module();
-        let module_file = format!("/usr/lib/apache2/modules/mod_{module}.so");
-        let values = [("MODULE", module), ("MODULE_FILE", module_file.as_str())];
-        let file = &self.product.file.path;
-        put(tree, &module_file[1..], &read(file)?, 0o644)?;
-        tools::strip(&tree.join(&module_file[1..]))?;
-        if let Some(program) = &self.product.program {
-            let place = format!("usr/bin/{}", program.name);
-            put(tree, &place, &read(&program.file)?, 0o755)?;
-            tools::strip(&tree.join(place))?;
-        }
-        let available = format!("etc/apache2/mods-available/{module}");
-        put(tree, &format!("{available}.load"), fill(LOAD, &values).as_bytes(), 0o644)?;
-        put(tree, &format!("{available}.conf"), self.product.conf.as_bytes(), 0o644)?;
-        let conffiles = format!("/{available}.conf\n/{available}.load\n");
-        put(tree, "DEBIAN/conffiles", conffiles.as_bytes(), 0o644)?;
-        for (name, script) in SCRIPTS {
-            put(tree, &format!("DEBIAN/{name}"), fill(script, &values).as_bytes(), 0o755)?;
-        }
-        let doc = format!("usr/share/doc/{}", self.name());
-        let copyright = control::copyright(&self.product.about, &self.maintainer, self.source)?;
+    /// Writes the licence and the changelog.
+    fn document(&self, tree: &Path, name: &str, version: &str) -> Result<()> {
+        let doc = format!("usr/share/doc/{name}");
+        let copyright = control::copyright(self.about, &self.maintainer, self.source)?;
         put(tree, &format!("{doc}/copyright"), copyright.as_bytes(), 0o644)?;
         let changelog = fill(
             CHANGELOG,
             &[
-                ("PACKAGE", &self.name()),
+                ("PACKAGE", name),
                 ("VERSION", version),
                 ("MAINTAINER", &self.maintainer.to_string()),
                 ("DATE", &tools::date()?),
             ],
         );
         put(tree, &format!("{doc}/changelog.Debian"), changelog.as_bytes(), 0o644)?;
-        tools::compress(&tree.join(format!("{doc}/changelog.Debian")))?;
-        let sums = md5sums(tree)?;
-        put(tree, "DEBIAN/md5sums", sums.as_bytes(), 0o644)
+        tools::compress(&tree.join(format!("{doc}/changelog.Debian")))
     }
+}
 
-    /// Returns the dependencies of the package: the libraries that it is linked with, an httpd of
-    /// its module magic number, and none older than the one that it was built for (RUST0104).
-    fn depends(&self, httpd: &Httpd, headers: &Headers, folder: &Path) -> Result<String> {
-        let file = &self.product.file.path;
-        let program = self.product.program.as_ref().map(|program| program.file.as_path());
-        let libraries = tools::libraries(folder, [Some(file.as_path()), program])?;
-        let version = headers.version().context("the headers of httpd do not say their version")?;
-        let api = httpd.mmn().major;
-        let httpd = format!("apache2-api-{api}, apache2-bin (>= {version}~)");
-        Ok(if libraries.is_empty() { httpd } else { format!("{libraries}, {httpd}") })
+impl Content {
+    /// Writes the files and the scripts.
+    fn fill(&self, tree: &Path) -> Result<()> {
+        let mut conffiles = String::new();
+        for File { path, bytes, kind } in &self.files {
+            let mode = if *kind == Kind::Program { 0o755 } else { 0o644 };
+            put(tree, path, bytes, mode)?;
+            match kind {
+                Kind::Program | Kind::Library => tools::strip(&tree.join(path))?,
+                Kind::Conffile => conffiles += &format!("/{path}\n"),
+                Kind::Text => {}
+            }
+        }
+        put(tree, "DEBIAN/conffiles", conffiles.as_bytes(), 0o644)?;
+        for (name, script) in &self.scripts {
+            put(tree, &format!("DEBIAN/{name}"), script.as_bytes(), 0o755)?;
+        }
+        Ok(())
+    }
+}
+
+impl File {
+    fn of(path: impl Into<String>, bytes: impl Into<Vec<u8>>, kind: Kind) -> Self {
+        Self { path: path.into(), bytes: bytes.into(), kind }
     }
 }
 

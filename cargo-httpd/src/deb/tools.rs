@@ -15,12 +15,9 @@ pub(super) fn architecture() -> Result<String> {
     Ok(run(command, "dpkg")?.trim().to_owned())
 }
 
-/// Returns the packages with the libraries that these files are linked with, with their versions:
+/// Returns the packages with the libraries that a file is linked with, with their versions:
 /// `libc6 (>= 2.34), libgcc-s1 (>= 4.2)`.
-pub(super) fn libraries<'p>(
-    folder: &Path,
-    files: impl IntoIterator<Item = Option<&'p Path>>,
-) -> Result<String> {
+pub(super) fn libraries(folder: &Path, file: &Path) -> Result<String> {
     // It wants to be called in the tree of a source package.
     let source = folder.join("shlibdeps");
     let debian = source.join("debian");
@@ -32,9 +29,7 @@ pub(super) fn libraries<'p>(
     let mut command = Command::new("dpkg-shlibdeps");
     // -x: what httpd itself has is said by its magic number.
     command.args(["-O", "--warnings=0", "-xapache2-bin"]).current_dir(&source);
-    for file in files.into_iter().flatten() {
-        command.arg(format!("-e{}", file.display()));
-    }
+    command.arg(format!("-e{}", file.display()));
     let said = run(command, "dpkg-dev")?;
     fs::remove_dir_all(&source)?;
     Ok(said.trim().strip_prefix("shlibs:Depends=").unwrap_or_default().to_owned())

@@ -179,9 +179,9 @@ fn answer(network: &Network, page: &mut Page) {
         "<IfDefine SHOP_DAEMON>\nRustDaemonProcess shop processes=1\nRustProcessGroup shop\n\
          </IfDefine>\nRustAppAlias /shop shop\n",
     );
-    let package = || {
+    let package = |options: &[&str]| {
         let maintainer = ["--maintainer", "Jo <jo@example.org>"];
-        let said = project.call(&[&["package", "--debug", "--gateway"], &maintainer[..]].concat());
+        let said = project.call(&[&["package", "--debug"], options, &maintainer[..]].concat());
         project.path().join(said.trim_end())
     };
     // cargo takes the module of another version for this one's, unless the source is newer.
@@ -191,13 +191,16 @@ fn answer(network: &Network, page: &mut Page) {
         project.write("src/lib.rs", APPLICATION);
     };
     next("0.1.0", "0.1.0");
-    let folder = package().parent().unwrap().to_owned();
+    let folder = package(&[]).parent().unwrap().to_owned();
     next("0.1.0", "0.2.0");
-    let second = package();
+    let (second, program) = (package(&[]), package(&["--gateway"]));
 
     network.type_in(root, "service apache2 start");
     let _stopped = Httpd(network);
-    network.type_in(root, &format!("apt-get install --yes '{}'", second.display()));
+    network.type_in(
+        root,
+        &format!("apt-get install --yes '{}' '{}'", second.display(), program.display()),
+    );
     network.wait("http://localhost/shop", "version 0.2.0\n");
 
     let said = network.type_in(root, page.take("Which version", "sh"));
@@ -226,7 +229,7 @@ fn answer(network: &Network, page: &mut Page) {
     network.wait("http://shop.example.org/database", "/srv/shop/shop.db\n");
     network.wait("http://localhost/shop", "");
     network.type_in(root, "a2dissite shop");
-    network.type_in(root, "apt-get purge --yes libapache2-mod-shop");
+    network.type_in(root, "apt-get purge --yes libapache2-mod-shop shop-gateway");
 
     next("0.2.0", "0.1.0");
     let install = || {

@@ -167,6 +167,13 @@ fn installed_and_uninstalled() {
     });
 }
 
+/// Makes a package, and returns its file.
+fn package(project: &Made, options: &[&str]) -> String {
+    let mut args = vec!["package", "--debug", "--maintainer", "Jo <jo@example.org>"];
+    args.extend(options);
+    project.path().join(project.call(&args).trim_end()).to_str().unwrap().to_owned()
+}
+
 #[test]
 fn packaged() {
     machine::of_its_own("system::packaged", || {
@@ -174,19 +181,7 @@ fn packaged() {
             return;
         }
         let project = Made::new("deb-shop", &[]);
-        let package = |revision: &str| {
-            let said = project.call(&[
-                "package",
-                "--debug",
-                "--gateway",
-                "--maintainer",
-                "Jo <jo@example.org>",
-                "--revision",
-                revision,
-            ]);
-            project.path().join(said.trim_end()).to_str().unwrap().to_owned()
-        };
-        let first = package("1");
+        let first = package(&project, &["--revision", "1"]);
         assert!(first.contains("/debian/libapache2-mod-deb-shop_0.1.0-1_"), "{first}");
         let depends = call("dpkg-deb", &["--field", &first, "Depends"]);
         let version = httpd_config::Headers::locate().unwrap().version().unwrap();
@@ -202,15 +197,13 @@ fn packaged() {
         httpd.graceful();
         httpd.wait("/deb-shop/Jo", |_, body| body == "Hello, Jo\n");
         assert_eq!(call("dpkg", &["--verify", "libapache2-mod-deb-shop"]), "");
-        let program = call("/usr/bin/deb-shop-gateway", &["--version"]);
-        assert!(program.contains("0.1.0"), "{program}");
 
         // The next one; what the administrator has changed, and has disabled, stays so.
         let conf = Path::new("/etc/apache2/mods-available/deb_shop.conf");
         let mine = fs::read_to_string(conf).unwrap().replace("/deb-shop", "/fruit");
         fs::write(conf, &mine).unwrap();
         project.replace("src/lib.rs", "Hello, {}", "Good day, {}");
-        call("dpkg", &["--install", &package("2")]);
+        call("dpkg", &["--install", &package(&project, &["--revision", "2"])]);
         assert_eq!(fs::read_to_string(conf).unwrap(), mine);
         httpd.graceful();
         httpd.wait("/fruit/Jo", |_, body| body == "Good day, Jo\n");
@@ -223,5 +216,76 @@ fn packaged() {
 
         call("dpkg", &["--purge", "libapache2-mod-deb-shop"]);
         same(state(), &before);
+    });
+}
+
+/// Returns the files that the package of a service may touch.
+fn service_state() -> Tree {
+    let folders = ["/etc", "/usr/bin", "/usr/lib/systemd", "/var/lib/systemd"];
+    let mut state = tree(&folders.map(Path::new));
+    // Caches of the system, and the folders of systemd's helper, which come with the first package.
+    let caches =
+        ["/etc/ld.so.cache", "/var/lib/systemd/deb-systemd-helper-", "/etc/systemd/system"];
+    let is_cache =
+        |path: &Path| caches.iter().any(|cache| path.to_str().unwrap().starts_with(cache));
+    state.retain(|(path, what)| !(is_cache(path) && (what == "folder" || path.is_file())));
+    state
+}
+
+#[test]
+fn packaged_as_a_service() {
+    machine::of_its_own("system::packaged_as_a_service", || {
+        let project = Made::new("unit-shop", &[]);
+        let first = package(&project, &["--gateway"]);
+        assert!(first.contains("/debian/unit-shop-gateway_0.1.0-1_"), "{first}");
+        let depends = call("dpkg-deb", &["--field", &first, "Depends"]);
+        assert!(depends.contains("libc6 (>= ") && !depends.contains("apache2"), "{depends}");
+
+        let before = service_state();
+        call("dpkg", &["--install", &first]);
+        assert_eq!(call("dpkg", &["--verify", "unit-shop-gateway"]), "");
+        let units = Path::new("/usr/lib/systemd/system");
+        let read = |file: &str| fs::read_to_string(units.join(file)).unwrap();
+        let (service, socket) =
+            (read("unit-shop-gateway.service"), read("unit-shop-gateway.socket"));
+        assert!(socket.contains("FileDescriptorName=fastcgi\n"), "{socket}");
+        let wants = "/etc/systemd/system/sockets.target.wants/unit-shop-gateway.socket";
+        assert!(Path::new(wants).is_symlink(), "the socket is enabled");
+        if Path::new("/usr/bin/systemd-analyze").exists() {
+            for unit in ["unit-shop-gateway.service", "unit-shop-gateway.socket"] {
+                let mut verify = Command::new("systemd-analyze");
+                let output = verify.args(["verify", "--man=no"]).arg(units.join(unit)).output();
+                let output = output.unwrap();
+                let said = text(&output.stderr);
+                assert!(output.status.success() && !said.contains("unit-shop"), "{unit}: {said}");
+            }
+        }
+
+        // The command of the service, with a listener instead of systemd's socket.
+        let conf = Path::new("/etc/unit-shop-gateway.conf");
+        let port = free_port();
+        let mine = fs::read_to_string(conf).unwrap() + &format!("http = 127.0.0.1:{port}\n");
+        fs::write(conf, &mine).unwrap();
+        let start = service.lines().find_map(|line| line.strip_prefix("ExecStart=")).unwrap();
+        let mut words = start.split(' ');
+        let mut program = Command::new(words.next().unwrap());
+        let mut child = program.args(words).stdin(Stdio::null()).spawn().unwrap();
+        let deadline = Instant::now() + PATIENCE;
+        let mut answer = None;
+        while answer.is_none() && Instant::now() < deadline {
+            answer = get(port, "/unit-shop/Jo");
+            std::thread::yield_now();
+        }
+        kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
+        assert!(child.wait().unwrap().success());
+        assert_eq!(answer, Some((200, "Hello, Jo\n".to_owned())));
+
+        // The next one; what the administrator has changed stays so.
+        call("dpkg", &["--install", &package(&project, &["--gateway", "--revision", "2"])]);
+        assert_eq!(fs::read_to_string(conf).unwrap(), mine);
+        call("dpkg", &["--remove", "unit-shop-gateway"]);
+        assert_eq!(fs::read_to_string(conf).unwrap(), mine);
+        call("dpkg", &["--purge", "unit-shop-gateway"]);
+        same(service_state(), &before);
     });
 }
