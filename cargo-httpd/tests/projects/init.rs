@@ -20,13 +20,19 @@ fn a_crate_with_only_a_main() {
     let main = "//! A server of its own.\nmod pages;\n\nuse axum::{Router, routing::get};\n\n\
                 fn main() -> Result<(), std::io::Error> {\n    let _served = app();\n    \
                 println!(\"{}\", crate::pages::FRONT);\n    Ok(())\n}\n\n\
-                fn app() -> Router {\n    Router::new().route(\"/\", get(async || pages::FRONT))\n}\n";
+                fn app() -> pages::PageResult<Router> {\n    Ok(Router::new().route(\"/\", \
+                get(async || pages::FRONT)))\n}\n\n#[cfg(test)]\nmod tests {\n    fn app() -> \
+                axum::Router {\n        super::app().unwrap()\n    }\n}\n";
     let project = Made::of(
         "init-single",
         &[
             ("Cargo.toml", &manifest("init-single", "")),
             ("src/main.rs", main),
-            ("src/pages.rs", "pub const FRONT: &str = \"The front\";\n"),
+            (
+                "src/pages.rs",
+                "pub const FRONT: &str = \"The front\";\n\
+                 pub type PageResult<T> = Result<T, std::io::Error>;\n",
+            ),
         ],
     );
     let said = project.call(&["init"]);
@@ -62,14 +68,18 @@ fn a_package_of_a_workspace() {
             ("crates/fruit/src/lib.rs", lib),
             ("crates/fruit/src/web.rs", web),
             ("crates/tool/Cargo.toml", &manifest("tool", "")),
-            ("crates/tool/src/lib.rs", "pub fn with(s: u8) -> axum::Router { drop(s); todo!() }\n"),
+            (
+                "crates/tool/src/lib.rs",
+                "pub fn router(s: u8) -> axum::Router { drop(s); todo!() }\n",
+            ),
         ],
     );
     let said = project.refused(&["init"]);
     assert!(said.contains("--package NAME; expected one of: fruit, tool"), "{said}");
     let said = project.refused(&["init", "--package", "tool", "--name", "tools"]);
     assert!(
-        said.contains("needs arguments: with (src/lib.rs); write the lines of `main`"),
+        said.contains("needs arguments: router (src/lib.rs); write the lines of `main`")
+            && said.contains("`pub fn application() -> Router`"),
         "{said}"
     );
     let said = project.refused(&["init", "--package", "fruit", "--router", "other"]);

@@ -202,12 +202,15 @@ fn choose(
         format!("{} ({})", function.path, file.display())
     };
     let list = |all: &[RouterFn]| all.iter().map(shown).collect::<Vec<_>>().join(", ");
+    // A name that is not taken.
+    let is_taken = found.iter().any(|function| function.path == "router");
+    let new = if is_taken { "application" } else { "router" };
     let (with, without): (Vec<_>, Vec<_>) =
         found.into_iter().partition(|function| function.takes_arguments);
     let root = root.strip_prefix(&package.dir).unwrap_or(root).display();
     let example = format!(
-        "write the lines of `main` that make the Router as `pub fn router() -> Router` in {root}, or \
-         as `pub async fn router() -> Result<Router, Box<dyn std::error::Error + Send + Sync>>` if \
+        "write the lines of `main` that make the Router as `pub fn {new}() -> Router` in {root}, or \
+         as `pub async fn {new}() -> Result<Router, Box<dyn std::error::Error + Send + Sync>>` if \
          they wait or fail, and let `main` call it; then call `cargo httpd init` again"
     );
     let wanted = wanted.map(|wanted| {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use syn::spanned::Spanned as _;
-use syn::{GenericArgument, Item, ItemFn, PathArguments, ReturnType, Type, Visibility};
+use syn::{Attribute, GenericArgument, Item, ItemFn, PathArguments, ReturnType, Type, Visibility};
 
 /// A function that returns a `Router`, or a `Result` of one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -105,8 +105,16 @@ fn parse(file: &Path) -> Result<Vec<Item>> {
 
 fn functions(items: &[Item]) -> impl Iterator<Item = &ItemFn> {
     items.iter().filter_map(|item| match item {
-        Item::Fn(function) => Some(function),
+        Item::Fn(function) if !is_of_tests(&function.attrs) => Some(function),
         _ => None,
+    })
+}
+
+/// Tells whether an item is there in tests only.
+fn is_of_tests(attributes: &[Attribute]) -> bool {
+    attributes.iter().any(|attribute| {
+        attribute.path().is_ident("cfg")
+            && attribute.parse_args::<syn::Path>().is_ok_and(|condition| condition.is_ident("test"))
     })
 }
 
@@ -125,6 +133,9 @@ fn visit(items: &[Item], place: &Place<'_>, found: &mut Vec<RouterFn>) {
     }
     for item in items {
         let Item::Mod(module) = item else { continue };
+        if is_of_tests(&module.attrs) {
+            continue;
+        }
         let name = module.ident.to_string();
         let prefix = format!("{}{name}::", place.prefix);
         let private = place.and(&module.vis, name.clone());
@@ -167,7 +178,8 @@ fn is_router(returned: &Type) -> Option<bool> {
         ("Router", Some(GenericArgument::Type(Type::Tuple(unit)))) if unit.elems.is_empty() => {
             Some(false)
         }
-        ("Result", Some(GenericArgument::Type(inner))) => {
+        // A crate may name its own: `WebResult<Router>`.
+        (name, Some(GenericArgument::Type(inner))) if name.ends_with("Result") => {
             (is_router(inner) == Some(false)).then_some(true)
         }
         _ => None,
@@ -188,10 +200,12 @@ mod tests {
             "pub mod web;\nmod gone;\nmod inner { pub fn app() -> axum::Router { todo!() } }\n\
              async fn connected() -> anyhow::Result<Router<()>> { todo!() }\n\
              fn stated(s: State) -> Router { todo!() }\n\
-             fn part() -> Router<State> { todo!() }\nfn other() -> u8 { 0 }\n",
+             fn part() -> Router<State> { todo!() }\nfn other() -> u8 { 0 }\n\
+             #[cfg(test)] mod tests { fn app() -> Router { todo!() } }\n\
+             #[cfg(test)] fn tested() -> Router { todo!() }\n",
         );
         write("web/mod.rs", "mod routes;\npub fn app() -> Router { todo!() }\n");
-        write("web/routes.rs", "pub async fn all() -> Router { todo!() }\n");
+        write("web/routes.rs", "pub async fn all() -> WebResult<Router> { todo!() }\n");
         let found = find(&folder.join("lib.rs")).unwrap();
         let all: Vec<_> = found
             .iter()
@@ -209,6 +223,7 @@ mod tests {
         );
         let private: Vec<_> = found[3].private.iter().map(|(_, name)| name.as_str()).collect();
         assert_eq!(private, ["routes"]);
+        assert!(found[3].is_fallible, "a Result by another name");
         assert_eq!(found[0].factory("shop"), "Factory::service_async(|()| shop::connected())");
         assert_eq!(
             found[2].factory("shop"),
