@@ -10,10 +10,8 @@ use std::time::{Duration, Instant};
 use httpd_testkit::proc;
 
 use crate::options::Protocol::{self, FastCgi, Http1, Http2, Scgi, Uwsgi};
-use crate::options::{PREFACE, Sent, each, read_until};
+use crate::options::{LISTENING, PREFACE, Sent, each, read_until};
 use crate::program::{Folder, PATIENCE, Program, Signal, asynchronous};
-
-const SUSPENDING: &[Protocol] = &[FastCgi, Http1, Http2];
 
 /// Threads that run requests.
 const THREADS: usize = 4;
@@ -37,7 +35,16 @@ impl Waiting {
         let (name, socket) = (format!("--{}", protocol.option()), folder.text("socket"));
         let threads = THREADS.to_string();
         let log = folder.text("access");
-        let listens = [&name, &*socket, "--threads", &threads, "--max-connections", "30000"];
+        let listens = [
+            &name,
+            &*socket,
+            "--threads",
+            &threads,
+            "--max-connections",
+            "30000",
+            "--queue-size",
+            "40000",
+        ];
         let logs = ["--access-log", &log];
         let program = Program::start_at(&asynchronous(), &[&listens[..], &logs, options].concat());
         Self { protocol, program, folder }
@@ -106,21 +113,28 @@ fn crowd(protocol: Protocol, count: usize) {
     let waiting = Waiting::start(protocol);
     waiting.wait_for(0, 0, PATIENCE);
     let before = waiting.rss_kib();
+    let begun = Instant::now();
     let mut clients: Vec<_> = (0..count).map(|_| waiting.send("/wait", Sent::Whole)).collect();
+    let sent = begun.elapsed();
     waiting.wait_for(count, 0, PATIENCE);
+    let begun = begun.elapsed();
     waiting.assert_few_threads();
     let each = (waiting.rss_kib() - before) as f64 / count as f64;
-    println!("{protocol:?}: {count} requests wait, with {each:.1} KiB each");
+    let text = format!(
+        "{protocol:?}: {count} requests wait, with {each:.1} KiB each; sent within {sent:.1?}, waiting within {begun:.1?}"
+    );
     assert!(each < 48.0, "{protocol:?}: {each} KiB for each request");
     waiting.text("/free", "freed");
+    let freed = Instant::now();
     clients.iter_mut().for_each(|client| ends_with(client, "waited"));
+    println!("{text}; all answered within {:.1?}", freed.elapsed());
     waiting.wait_for(0, 0, PATIENCE);
     waiting.stop();
 }
 
 #[test]
 fn waiting_requests_hold_no_thread() {
-    each(SUSPENDING, |protocol| crowd(protocol, 500));
+    each(LISTENING, |protocol| crowd(protocol, 500));
 }
 
 #[test]
@@ -135,7 +149,7 @@ fn thousands_of_waiting_requests_hold_no_thread() {
         rustix::process::Rlimit { current: hard, maximum: hard },
     )
     .expect("a limit of descriptors");
-    for &protocol in SUSPENDING {
+    for &protocol in LISTENING {
         crowd(protocol, count);
     }
 }
@@ -169,7 +183,7 @@ fn waiting_streams_hold_no_thread() {
 #[test]
 fn request_bodies_that_come_slowly_hold_no_thread() {
     const COUNT: usize = 100;
-    each(SUSPENDING, |protocol| {
+    each(LISTENING, |protocol| {
         let waiting = Waiting::start(protocol);
         let whole = protocol.request("/echo", Sent::Body);
         let head = protocol.request("/echo", Sent::NoBody).len();
@@ -190,7 +204,7 @@ fn request_bodies_that_come_slowly_hold_no_thread() {
 fn streams_to_slow_readers_hold_no_thread() {
     const COUNT: usize = 60;
     const SIZE: usize = 256 << 16;
-    each(&[FastCgi, Http1], |protocol| {
+    each(&[FastCgi, Scgi, Uwsgi, Http1], |protocol| {
         let waiting = Waiting::start(protocol);
         let mut clients: Vec<_> = (0..COUNT).map(|_| waiting.send("/bulk", Sent::Whole)).collect();
         waiting.wait_for(0, 0, PATIENCE);
@@ -214,7 +228,7 @@ fn streams_to_slow_readers_hold_no_thread() {
 #[test]
 fn a_client_that_leaves_takes_its_future_along() {
     const COUNT: usize = 20;
-    each(SUSPENDING, |protocol| {
+    each(LISTENING, |protocol| {
         for (path, sent) in [("/wait", Sent::Whole), ("/echo", Sent::NoBody)] {
             let waiting = Waiting::start(protocol);
             let clients: Vec<_> = (0..COUNT).map(|_| waiting.send(path, sent)).collect();
@@ -233,7 +247,7 @@ fn a_client_that_leaves_takes_its_future_along() {
 
 #[test]
 fn a_drain_finishes_requests_that_wait() {
-    each(SUSPENDING, |protocol| {
+    each(LISTENING, |protocol| {
         let waiting = Waiting::start(protocol);
         let mut clients: Vec<_> = (0..50).map(|_| waiting.send("/naps", Sent::Whole)).collect();
         waiting.wait_for(50, 0, PATIENCE);
@@ -247,7 +261,7 @@ fn a_drain_finishes_requests_that_wait() {
 /// The timer answers for a request that waits for too long, and its future is dropped.
 #[test]
 fn the_time_of_a_waiting_request_has_a_bound() {
-    each(SUSPENDING, |protocol| {
+    each(LISTENING, |protocol| {
         let waiting = Waiting::with(protocol, &["--request-timeout", "300ms"]);
         let mut clients: Vec<_> = (0..10).map(|_| waiting.send("/wait", Sent::Whole)).collect();
         clients.iter_mut().for_each(|client| ends_with(client, "Gateway Timeout"));
@@ -263,7 +277,7 @@ fn the_time_of_a_waiting_request_has_a_bound() {
 /// A panic and an error after a wait cost the request, and nothing else.
 #[test]
 fn panics_and_errors_after_a_wait_end_one_request() {
-    each(SUSPENDING, |protocol| {
+    each(LISTENING, |protocol| {
         let waiting = Waiting::start(protocol);
         for _ in 0..2 * THREADS {
             ends_with(&mut waiting.send("/bust", Sent::Whole), "Internal Server Error");

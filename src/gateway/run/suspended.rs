@@ -105,6 +105,10 @@ impl Suspended {
         input: &mut dyn InputSource,
         suspend: &dyn Suspend,
     ) -> Progress {
+        // The waker may have been called for something else.
+        if self.awaited == Awaited::Room && !suspend.has_room() {
+            return Progress::Suspended(self);
+        }
         let Self { state, task, mut length, .. } = self;
         let visit = Visit { response: Response { exchange, state }, suspend };
         let mut task = Some(task);

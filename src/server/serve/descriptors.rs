@@ -3,6 +3,7 @@
 use super::config::ProgramConfig;
 use crate::os;
 use crate::server::site::{Limits, Mode};
+use crate::server::workers::size::MOST_BLOCKED;
 
 /// The descriptors of a process itself: logs, listeners, epolls, events, its master.
 const OWN: u64 = 48;
@@ -31,13 +32,15 @@ pub(super) fn fit(config: &mut ProgramConfig) -> Option<String> {
 fn connections(limits: &Limits, is_http: bool, limit: u64) -> (usize, u64) {
     let rest = OWN + APPLICATION + 2 * limits.threads as u64;
     // With FastCGI, SCGI and uwsgi, the thread of a request that waits has an event.
-    let each = if is_http { 1 } else { 2 };
-    let wanted = rest + each * limits.connections as u64;
+    let blocked = if is_http { 0 } else { MOST_BLOCKED as u64 };
+    let connections = limits.connections as u64;
+    let wanted = rest + connections + connections.min(blocked);
     if limit >= wanted {
         return (limits.connections, wanted);
     }
     // A small limit is shared.
-    let fitting = limit.saturating_sub(rest).max(limit / 2) / each;
+    let left = limit.saturating_sub(rest).max(limit / 2);
+    let fitting = left - (left / 2).min(blocked);
     (limits.connections.min(usize::try_from(fitting.max(1)).unwrap_or(usize::MAX)), wanted)
 }
 
@@ -56,6 +59,7 @@ mod tests {
             (true, 1, 1, 1156),
             (false, u64::MAX, 1024, 2180),
             (false, 1024, 446, 2180),
+            (false, 2180, 1024, 2180),
         ] {
             let found = connections(&limits, is_http, limit);
             assert_eq!(found, (connections_at_once, wanted), "{limit}");

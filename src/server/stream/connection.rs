@@ -4,7 +4,8 @@ use std::any::Any;
 use std::fmt;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::task::Waker;
 
 use super::protocol::AnyProtocol;
 use super::sending::Sending;
@@ -31,6 +32,10 @@ pub(in crate::server) struct StreamConnection {
     /// The thread of a request that was broken off may have it beyond its end.
     pub(super) is_held: AtomicBool,
     pub(super) watched: Mutex<WatchedEvents>,
+    /// Called at each event, for a request that waits.
+    waker: OnceLock<Waker>,
+    /// There was an event since the request was visited last.
+    is_noticed: AtomicBool,
     /// Since when a request on it waits for a thread, as far as is known; 0 for none.
     pub(super) queued_us: AtomicU64,
     protocol: AnyProtocol,
@@ -103,11 +108,31 @@ impl StreamConnection {
             kept: Mutex::new(StreamConnectionState { rest: Vec::new(), share: heads.share() }),
             sending: Sending::new(parked),
             watched: Mutex::default(),
+            waker: OnceLock::new(),
+            is_noticed: AtomicBool::new(false),
             is_held: AtomicBool::new(false),
             queued_us: AtomicU64::new(0),
             protocol,
             state: protocol.new_state(),
         }
+    }
+
+    /// Has `waker` called at each event from now on, for the one request of the connection.
+    pub(super) fn tell(&self, waker: Waker) {
+        let _ = self.waker.set(waker);
+    }
+
+    /// Tells the request that waits of an event.
+    pub(super) fn notice(&self) {
+        if let Some(waker) = self.waker.get() {
+            self.is_noticed.store(true, Ordering::Release);
+            waker.wake_by_ref();
+        }
+    }
+
+    /// Returns whether there was an event since the last call.
+    pub(super) fn is_noticed(&self) -> bool {
+        self.is_noticed.swap(false, Ordering::AcqRel)
     }
 
     pub(in crate::server) const fn origin(&self) -> usize {

@@ -49,7 +49,53 @@ pub(in crate::server) struct Inbound<'c, E> {
     pub(in crate::server) progress: Arc<ResponseProgress>,
 }
 
+/// The reading side of a connection whose request waits without a thread.
+pub(in crate::server) struct InboundState<E> {
+    /// Bytes that were read ahead, if there are any.
+    ahead: Option<ReadAhead>,
+    end: E,
+    half_duplex: bool,
+    open: bool,
+    full: bool,
+    ended: bool,
+    pub(in crate::server) progress: Arc<ResponseProgress>,
+}
+
 impl<'c, E: BodyEnd> Inbound<'c, E> {
+    /// Goes on from a visit before. `room` is for what is taken in.
+    pub(super) fn resume(
+        process: &'c Arc<StreamProcess>,
+        connection: &'c Arc<StreamConnection>,
+        client: ClientState,
+        state: InboundState<E>,
+        room: Vec<u8>,
+    ) -> Self {
+        let inbound = Self::new(process, connection, client, (state.half_duplex, state.end), room);
+        let ahead = state.ahead.map_or(inbound.ahead, RefCell::new);
+        let (open, full) = (Cell::new(state.open), Cell::new(state.full));
+        let ended = Cell::new(state.ended);
+        Self { ahead, open, full, ended, progress: state.progress, ..inbound }
+    }
+
+    /// Returns the state for the next visit, and the room for what is taken in.
+    pub(super) fn suspend(self) -> (InboundState<E>, Vec<u8>) {
+        let ahead = self.ahead.into_inner();
+        let (ahead, room) = match ahead.is_empty() {
+            true => (None, ahead.into_memory()),
+            false => (Some(ahead), Vec::new()),
+        };
+        let state = InboundState {
+            ahead,
+            end: self.end.get(),
+            half_duplex: self.half_duplex,
+            open: self.open.get(),
+            full: self.full.get(),
+            ended: self.ended.get(),
+            progress: self.progress,
+        };
+        (state, room)
+    }
+
     /// `room` is for what is taken in.
     pub(in crate::server) fn new(
         process: &'c Arc<StreamProcess>,

@@ -190,6 +190,7 @@ impl StreamProcess {
         // A request that waits for another thread to read for it hears of nothing else: no event of
         // a removed connection reaches a thread.
         connection.protocol().cut(self, connection);
+        connection.notice();
         self.forget(connection);
     }
 
@@ -223,6 +224,7 @@ impl Driver for StreamProcess {
 
     fn write_on(&self, connection: &Arc<StreamConnection>) {
         self.send_parked(connection);
+        connection.notice();
     }
 
     fn panicked(worker: &mut StreamWorker, connection: Option<&StreamConnection>, error: &Error) {

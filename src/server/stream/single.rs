@@ -8,31 +8,38 @@
 //! A connection that is closed before is reset by the kernel then, also where this process was
 //! killed, and also on a Unix socket.
 
-use std::cell::{Cell, RefCell};
+mod input;
+
+use std::cell::{Cell, OnceCell, RefCell};
 use std::sync::Arc;
 use std::task::Waker;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::HeaderMap;
 
+use self::input::{BytesLeft, SingleInput};
 use super::StreamWorker;
 use super::breaking::ResponseProgress;
-use super::buffer::{Buffer, ReadOutcome};
+use super::buffer::ReadOutcome;
 use super::connection::{Due, StreamConnection};
-use super::inbound::{Inbound, gone};
+use super::inbound::{Inbound, InboundState, gone};
 use super::output::{Framing, Output};
 use super::overload::put_refusal;
 use super::process::StreamProcess;
-use super::protocol::BodyEnd;
 use super::sending::{self, SendOutcome, Then};
-use crate::gateway::{Error, ErrorKind, Fill, InputSource, Interest, Level, Result, Woken};
+use crate::gateway::run::Awaited;
+use crate::gateway::{Error, ErrorKind, Interest, Level, Result, Woken};
 use crate::os::{self, monotonic_us};
 use crate::protocol::params::{ParamLimits, Params};
 use crate::server::site::{
-    self, BreakOutcome, Breaker, Fault, FinalHead, Mode, OwnAnswer, Refusal, ResponseEnd, Sink,
+    self, BreakOutcome, Breaker, Fault, FinalHead, Mode, OwnAnswer, Refusal, ResponseEnd, Served,
+    Sink, SuspendedRequest,
 };
 use crate::server::workers::connections::Entry as _;
 use crate::server::workers::parker::ClientState;
+use crate::server::workers::pool::WorkerPool;
+use crate::server::workers::visits::{Visited, Visits};
 
 /// The number of bytes that are peeked at before they are read: most requests without a body, and a
 /// part of others.
@@ -49,24 +56,6 @@ pub(in crate::server) struct Codec {
     pub(in crate::server) decode: fn(&[u8], &ParamLimits, &mut Params) -> Decoded,
     /// Writes a response's head.
     pub(in crate::server) write_head: fn(&FinalHead<'_>, &mut Vec<u8>),
-}
-
-/// The end of a body whose length is known.
-#[derive(Clone, Copy)]
-struct BytesLeft(u64);
-
-impl BodyEnd for BytesLeft {
-    fn pass(&mut self, bytes: &[u8]) {
-        self.0 = self.0.saturating_sub(bytes.len() as u64);
-    }
-
-    fn is_here(&self) -> bool {
-        self.0 == 0
-    }
-
-    fn left(&self) -> Option<u64> {
-        Some(self.0)
-    }
 }
 
 /// The bytes of a head that have come.
@@ -174,34 +163,171 @@ fn run(
     full: bool,
 ) {
     connection.expect_nothing();
-    let StreamWorker { process, buffer, output, ahead, params, .. } = worker;
-    // Of the web servers lighttpd alone reads a response while it still sends the body.
-    let software = params.get(b"SERVER_SOFTWARE").unwrap_or_default();
-    let half_duplex = !software.starts_with(b"lighttpd");
+    let params = std::mem::take(&mut worker.params);
+    worker.output.begin(Framing::Raw);
+    let request = (*codec, params, length);
+    go_on(worker, connection, request, OnceCell::new(), Visit::First { full });
+}
+
+/// The visits of a request.
+type SingleVisits = Visits<StreamProcess, Box<WaitingRequest>>;
+
+/// A request between two visits. Its connection stays claimed.
+struct WaitingRequest {
+    connection: Arc<StreamConnection>,
+    codec: Codec,
+    params: Params,
+    length: u64,
+    visits: OnceCell<Arc<SingleVisits>>,
+    /// Output that is collected and not sent.
+    output: Option<Output>,
+    waited: Waited,
+}
+
+/// The state of a request that has waited.
+struct Waited {
+    suspended: Box<SuspendedRequest>,
+    inbound: InboundState<BytesLeft>,
+    /// The part of the request body that is here.
+    body: Vec<u8>,
+    /// The length of the unread body.
+    left: u64,
+}
+
+/// A visit of a request.
+enum Visit {
+    First { full: bool },
+    Next(Waited),
+}
+
+impl Visited<StreamProcess> for Box<WaitingRequest> {
+    fn visit(self, worker: &mut StreamWorker, _: &Arc<SingleVisits>) {
+        let connection = Arc::clone(&self.connection);
+        WorkerPool::<StreamProcess>::catch(worker, Some(&connection), |worker| {
+            let WaitingRequest { codec, params, length, visits, output, waited, .. } = *self;
+            worker.buffer.clear();
+            worker.buffer.put(&waited.body);
+            match output {
+                Some(output) => worker.output = output,
+                None => worker.output.begin(Framing::Raw),
+            }
+            let request = (codec, params, length);
+            go_on(worker, &connection, request, visits, Visit::Next(waited));
+        });
+    }
+}
+
+impl WaitingRequest {
+    /// Has the request wait for its next visit.
+    fn wait(self, process: &StreamProcess) {
+        let Some(visits) = self.visits.get().cloned() else { return };
+        let waker = visits.waker();
+        let awaited = self.waited.suspended.awaited();
+        let waits_for_input = awaited == Awaited::Input;
+        // The end of the connection, and input that is awaited, are events, also if they came before.
+        process.watch(&self.connection, |watched| watched.muted = !waits_for_input);
+        if waits_for_input {
+            let timeout = super::us(process.site.timeouts.body);
+            visits.expect(Some(monotonic_us().saturating_add(timeout)));
+        }
+        if awaited == Awaited::Room {
+            self.connection.sending.wait_for_room(&waker);
+        }
+        if self.waited.inbound.progress.is_cut() {
+            waker.wake();
+        }
+        visits.suspend(Box::new(self));
+    }
+}
+
+/// Goes on with a request to its next wait, or to its end.
+fn go_on(
+    worker: &mut StreamWorker,
+    connection: &Arc<StreamConnection>,
+    (codec, params, length): (Codec, Params, u64),
+    visits: OnceCell<Arc<SingleVisits>>,
+    visit: Visit,
+) {
+    let StreamWorker { process, buffer, output, ahead, .. } = worker;
     let room = std::mem::take(ahead);
-    let end = BytesLeft(length.saturating_sub(buffer.len() as u64));
-    let inbound =
-        Inbound::new(process, connection, ClientState::MayHalfClose, (half_duplex, end), room);
-    inbound.set_open(length > buffer.len() as u64);
-    inbound.set_full(full);
-    output.begin(Framing::Raw);
+    let client = ClientState::MayHalfClose;
+    let (inbound, suspended, left) = match visit {
+        Visit::First { full } => {
+            // Of the web servers lighttpd alone reads a response while it still sends the body.
+            let software = params.get(b"SERVER_SOFTWARE").unwrap_or_default();
+            let half_duplex = !software.starts_with(b"lighttpd");
+            let end = BytesLeft(length.saturating_sub(buffer.len() as u64));
+            let inbound = Inbound::new(process, connection, client, (half_duplex, end), room);
+            inbound.set_open(length > buffer.len() as u64);
+            inbound.set_full(full);
+            (inbound, None, length)
+        }
+        Visit::Next(Waited { suspended, inbound, left, .. }) => {
+            let inbound = Inbound::resume(process, connection, client, inbound, room);
+            (inbound, Some(suspended), left)
+        }
+    };
+    let visit_waker = || {
+        if visits.get().is_none() {
+            let new = Visits::new(process)?;
+            connection.tell(new.waker());
+            let _ = visits.set(new);
+        }
+        visits.get().map(Visits::waker)
+    };
     let response = SingleResponse {
         inbound: &inbound,
-        codec,
+        codec: &codec,
         output: RefCell::new(output),
         gone: Cell::new(false),
         over: Cell::new(false),
+        visit_waker: &visit_waker,
     };
-    let mut input = SingleInput { inbound: &inbound, buffer, length, left: length };
-    let ending = site::serve(&process.site, codec.mode, params, &response, &mut input);
+    let mut input = SingleInput { inbound: &inbound, buffer, length, left };
+    let request = (&*process.site, codec.mode, &params);
+    let served = match suspended {
+        None => site::start(request, &response, &mut input),
+        Some(suspended) if inbound.is_cut() || is_closed(connection) => {
+            let text = "the client left while the application waited";
+            let error = Error::of(ErrorKind::ClientGone, text);
+            Served::Done(suspended.give_up(request, &response, error))
+        }
+        Some(suspended) => {
+            if visits.get().is_some_and(|visits| visits.is_late()) {
+                inbound.set_late();
+            }
+            suspended.resume(request, &response, &mut input)
+        }
+    };
+    let left = input.left;
+    let ending = match served {
+        Served::Done(ending) => ending,
+        Served::Suspended(suspended) => {
+            drop(response);
+            let output = (!output.is_empty()).then(|| output.take());
+            let body = buffer.unread().to_vec();
+            buffer.clear();
+            let (inbound, room) = inbound.suspend();
+            *ahead = room;
+            let connection = Arc::clone(connection);
+            let waited = Waited { suspended, inbound, body, left };
+            let waiting =
+                WaitingRequest { connection, codec, params, length, visits, output, waited };
+            return waiting.wait(process);
+        }
+    };
+    if let Some(visits) = visits.get() {
+        visits.end();
+    }
     if inbound.is_cut() {
+        process.watch(connection, |watched| watched.muted = false);
         buffer.clear();
-        params.shrink_to(KEEP);
+        keep(&mut worker.params, params);
         *ahead = inbound.into_room();
         // An answer is out, or parked, and the connection lingers.
         return leave(worker, connection);
     }
-    let unread = input.left > 0 && !inbound.has_ended();
+    let unread = left > 0 && !inbound.has_ended();
     let then = if unread { Then::Linger } else { Then::Close };
     let (ending, sent) = match ending {
         ResponseEnd::Whole => match response.send(Some(then)) {
@@ -220,7 +346,7 @@ fn run(
         os::reset_on_close(connection);
     }
     buffer.clear();
-    params.shrink_to(KEEP);
+    keep(&mut worker.params, params);
     *ahead = inbound.into_room();
     if sent == SendOutcome::Parked {
         return leave(worker, connection);
@@ -234,6 +360,19 @@ fn run(
         worker.buffer.clear();
     }
     worker.process.forget(connection);
+}
+
+/// Returns whether the peer of a connection has closed it, as far as events tell.
+fn is_closed(connection: &StreamConnection) -> bool {
+    connection.is_noticed()
+        && os::poll_open(connection, (false, false), None, Some(Duration::ZERO))
+            .is_ok_and(|(polled, _)| polled.closed)
+}
+
+/// Keeps room for another head.
+fn keep(room: &mut Params, mut params: Params) {
+    params.shrink_to(KEEP);
+    *room = params;
 }
 
 /// Answers a request that no thread takes up.
@@ -296,59 +435,6 @@ fn throw_away(worker: &mut StreamWorker, connection: &Arc<StreamConnection>, hun
     }
 }
 
-/// The request body.
-struct SingleInput<'r, 'c> {
-    inbound: &'r Inbound<'c, BytesLeft>,
-    buffer: &'r mut Buffer,
-    length: u64,
-    left: u64,
-}
-
-impl SingleInput<'_, '_> {
-    fn there(&self) -> usize {
-        usize::try_from(self.left).unwrap_or(usize::MAX).min(self.buffer.len())
-    }
-}
-
-impl InputSource for SingleInput<'_, '_> {
-    fn length(&self) -> Option<u64> {
-        Some(self.length)
-    }
-
-    fn fill(&mut self, wait: bool) -> Result<Fill<'_>> {
-        while self.left > 0 && self.buffer.is_empty() {
-            match self.inbound.receive(self.buffer) {
-                ReadOutcome::Full | ReadOutcome::Some => {}
-                ReadOutcome::End => {
-                    let came = self.length - self.left;
-                    let length = self.length;
-                    return Err(Error::of(
-                        ErrorKind::InputMalformed,
-                        format!("the request body ended after {came} of {length} bytes"),
-                    ));
-                }
-                ReadOutcome::NotYet if wait => self.inbound.wait_to_read()?,
-                ReadOutcome::NotYet => {
-                    self.inbound.check_time()?;
-                    return Ok(Fill::NotYet);
-                }
-            }
-        }
-        let there = self.there();
-        if self.left <= self.buffer.len() as u64 {
-            // All of it is here.
-            self.inbound.set_open(false);
-        }
-        Ok(if there == 0 { Fill::End } else { Fill::Data(&self.buffer.unread()[..there]) })
-    }
-
-    fn consume(&mut self, amount: usize) {
-        debug_assert!(amount <= self.there());
-        self.buffer.consume(amount);
-        self.left -= amount as u64;
-    }
-}
-
 /// The response.
 struct SingleResponse<'r, 'c> {
     inbound: &'r Inbound<'c, BytesLeft>,
@@ -356,6 +442,7 @@ struct SingleResponse<'r, 'c> {
     output: RefCell<&'r mut Output>,
     gone: Cell<bool>,
     over: Cell<bool>,
+    visit_waker: &'r dyn Fn() -> Option<Waker>,
 }
 
 impl SingleResponse<'_, '_> {
@@ -406,6 +493,14 @@ impl Sink for SingleResponse<'_, '_> {
             progress: Arc::clone(&self.inbound.progress),
             codec: *self.codec,
         }))
+    }
+
+    fn visit_waker(&self) -> Option<Waker> {
+        (self.visit_waker)()
+    }
+
+    fn has_room(&self) -> bool {
+        self.inbound.connection.sending.has_room()
     }
 
     fn waker(&self) -> Waker {
