@@ -136,14 +136,14 @@ mod httpd {
             .derive_copy(true)
             .prepend_enum_name(false)
             .allowlist_function(
-                "rust_.*|ap_hook_(handler|translate_name|map_to_storage|fixups|post_config|check_config|child_init|pre_config|log_transaction|monitor)",
+                "rust_.*|ap_hook_(handler|translate_name|map_to_storage|fixups|post_config|check_config|child_init|pre_config|log_transaction|monitor|process_connection|resume_connection|get_process_connection)",
             )
             .allowlist_function(ALLOWED_FUNCTIONS)
             .allowlist_type(
-                "request_rec|server_rec|conn_rec|cmd_parms_struct|cmd_parms|command_rec|module|apr_table_entry_t|ap_filter_t|ap_filter_rec_t|ap_filter_type|apr_bucket_brigade|cmd_how|cmd_func|ap_errordocument",
+                "request_rec|server_rec|conn_rec|cmd_parms_struct|cmd_parms|command_rec|module|apr_table_entry_t|ap_filter_t|ap_filter_rec_t|ap_filter_type|apr_bucket_brigade|cmd_how|cmd_func|ap_errordocument|conn_state_t|ap_LINK_process_connection_t",
             )
             .allowlist_var(
-                "M_.*|AP_FTYPE_.*|RUST_.*|APLOG_.*|APR_HOOK_.*|AP_MODE_.*|OR_.*|ACCESS_CONF|RSRC_CONF|EXEC_ON_READ|NOT_IN_.*|GLOBAL_ONLY|APR_REG|APR_FOPEN_.*|APR_FPROT_OS_DEFAULT|M_GET|OK|DECLINED|DONE|AP_MPMQ_.*|AP_SQ_.*|ap_coredumpdir_configured|ap_default_loglevel|ap_unixd_config|AP_STATUS_.*|APR_OC_REASON_.*|APR_INCHILD|APR_INPARENT|MODULE_MAGIC_COOKIE|AP_FILTER_ERROR|AP_REQ_REJECT_PATH_INFO|MERGE_ALLOW|REPLACE_ALLOW|APR_BLOCK_READ|APR_NONBLOCK_READ|AP_REG_.*|REQUEST_CHUNKED_DECHUNK",
+                "SERVER_BUSY_WRITE|M_.*|AP_FTYPE_.*|RUST_.*|APLOG_.*|APR_HOOK_.*|AP_MODE_.*|OR_.*|ACCESS_CONF|RSRC_CONF|EXEC_ON_READ|NOT_IN_.*|GLOBAL_ONLY|APR_REG|APR_FOPEN_.*|APR_FPROT_OS_DEFAULT|M_GET|OK|DECLINED|DONE|AP_MPMQ_.*|AP_SQ_.*|ap_coredumpdir_configured|ap_default_loglevel|ap_unixd_config|AP_STATUS_.*|APR_OC_REASON_.*|APR_INCHILD|APR_INPARENT|MODULE_MAGIC_COOKIE|AP_FILTER_ERROR|AP_REQ_REJECT_PATH_INFO|MERGE_ALLOW|REPLACE_ALLOW|APR_BLOCK_READ|APR_NONBLOCK_READ|AP_REG_.*|REQUEST_CHUNKED_DECHUNK",
             );
         builder
             .generate()
@@ -182,11 +182,11 @@ mod httpd {
         "|http_scheme|internal_redirect|internal_redirect_handler|log_cerror_|log_error_|log_rerror_|map_http_request_error",
         "|meets_conditions|mpm_query|no2slash|no2slash_ex|os_escape_path|pass_brigade|regcomp|regexec|regexec_len|regfree|pregcomp|pregsub",
         "|run_http_scheme|run_default_port|send_interim_response|set_content_length|set_content_type|set_etag|make_etag|make_etag_ex|set_last_modified|update_mtime|run_generate_log_id",
-        "|server_root_relative|runtime_dir_relative|setup_client_block|show_mpm|state_query|get_server_port|get_useragent_host|get_remote_host|request_has_body|exists_scoreboard_image|get_server_revision|sub_req_lookup_uri|expr_.*|filter_protocol|mpm_.*|get_pollfd_from_conn",
+        "|server_root_relative|runtime_dir_relative|setup_client_block|show_mpm|state_query|get_server_port|get_useragent_host|get_remote_host|request_has_body|exists_scoreboard_image|get_server_revision|sub_req_lookup_uri|die|process_request_after_handler|update_child_status|expr_.*|filter_protocol|mpm_.*|get_pollfd_from_conn",
         ")|ap_bucket_error_create",
         "|apr_(",
         "brigade_cleanup|brigade_create|brigade_destroy|brigade_insert_file|brigade_length|brigade_partition|bucket_alloc|bucket_eos_create|bucket_file_create|bucket_flush_create|bucket_immortal_create|bucket_transient_create|bucket_heap_create",
-        "|date_parse_http|file_open|os_sock_get|palloc|pcalloc|pool_cleanup_kill|pool_cleanup_null|pool_cleanup_register|pool_userdata_get|pool_userdata_setn|pool_userdata_set",
+        "|date_parse_http|file_open|os_sock_get|os_sock_put|palloc|pcalloc|pool_cleanup_kill|pool_cleanup_null|pool_cleanup_register|pool_userdata_get|pool_userdata_setn|pool_userdata_set",
         "|pool_cleanup_run|pool_pre_cleanup_register|proc_fork|proc_other_child_register|proc_other_child_unregister|optional_hook_add|dynamic_fn_retrieve|psprintf|pstrdup|pstrmemdup|pmemdup|socket_timeout_get|socket_timeout_set|strerror|stat|table_add|table_addn|table_clear|table_do|table_elts|table_get|table_make|table_set|table_setn|table_unset|table_mergen|time_now|hash_get|array_push",
         ")",
     );

@@ -3,6 +3,7 @@
 #define MOD_RUST_SHIM_H
 
 #include "httpd.h"
+#include "util_filter.h"
 #include "apr_buckets.h"
 
 /* r->connection->aborted, c->keepalive and friends are bit fields: their place in the struct is
@@ -10,6 +11,9 @@
 int rust_conn_aborted(const conn_rec *c);
 void rust_conn_close(conn_rec *c);
 void rust_conn_abort(conn_rec *c);
+int rust_conn_is_clogged(const conn_rec *c);
+void rust_conn_set_clogged(conn_rec *c, int clogged);
+int rust_conn_has_unsent_output(const conn_rec *c);
 
 /* r->expecting_100 */
 int rust_request_expecting_100(const request_rec *r);
@@ -39,6 +43,13 @@ int rust_bucket_is_metadata(const apr_bucket *b);
 /* The status of the first error bucket (AP_BUCKET_IS_ERROR), or 0. */
 int rust_brigade_error(apr_bucket_brigade *bb);
 apr_status_t rust_bucket_read(apr_bucket *b, const char **data, apr_size_t *length, int block);
+
+/* Passes `brigade` on to the network's own filter in slices of about `slice` bytes, for as long as it
+ * takes them without a wait, and without the flushes in it. The rest goes behind what `held` has.
+ * `part` is empty, and stays so. */
+apr_status_t rust_brigade_pace(ap_filter_t *network, apr_bucket_brigade *brigade,
+                               apr_bucket_brigade *held, apr_bucket_brigade *part,
+                               apr_off_t slice);
 
 /* A bucket whose data and owner come from Rust. `owner` is handed back to `destroy` once, when the
  * last bucket that refers to it is destroyed. */

@@ -12,6 +12,7 @@
 #include "mod_status.h"
 #include "ap_mpm.h"
 #include "mpm_common.h"
+#include "scoreboard.h"
 #include "util_filter.h"
 #include "util_script.h"
 #include "unixd.h"

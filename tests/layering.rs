@@ -13,7 +13,7 @@ const LAYERS: [(&str, &[&str]); 11] = [
     ("os", &["process_group"]),
     ("server", &["gateway", "os", "process_group", "protocol"]),
     ("sys", &[]),
-    ("httpd", &["gateway", "sys"]),
+    ("httpd", &["gateway", "os", "sys"]),
     ("module", &["gateway", "httpd", "sys"]),
     ("adapter", &["gateway", "httpd", "os", "server", "sys"]),
     (

@@ -80,6 +80,23 @@ impl<'e, 'r> RequestExchange<'e, 'r> {
         serve(&Self::new(request, facts))
     }
 
+    /// Does the same, but returns the exchange if `serve` returns what waits with it.
+    #[expect(clippy::result_large_err, reason = "few requests wait, and a box costs them more")]
+    pub(super) fn begin<T, W>(
+        request: &'e Request<'r>,
+        facts: ExchangeContext<'r>,
+        serve: impl FnOnce(&Self) -> std::result::Result<T, W>,
+    ) -> std::result::Result<T, (Self, W)> {
+        let exchange = Self::new(request, facts);
+        match serve(&exchange) {
+            Ok(done) => Ok(done),
+            Err(waits) => {
+                exchange.leave();
+                Err((exchange, waits))
+            }
+        }
+    }
+
     fn new(request: &'e Request<'r>, facts: ExchangeContext<'r>) -> Self {
         Self {
             variables: RequestVariables::new(request, facts),
@@ -224,9 +241,50 @@ impl<'e, 'r> RequestExchange<'e, 'r> {
     /// for.
     pub(super) fn end_sharing(&self) {
         self.keep_for_others();
+        self.leave();
+    }
+
+    /// Ends this thread's work on the exchange, which may be moved from here on.
+    fn leave(&self) {
         if let Some(shared) = self.shared.get() {
-            shared.end();
+            shared.leave();
         }
+    }
+
+    /// Begins this thread's work on an exchange that stays where it is until the result is dropped.
+    pub(super) fn enter(&self) -> Entered<'_, 'e, 'r> {
+        if let Some(shared) = self.shared.get() {
+            shared.enter(&self.variables);
+        }
+        Entered(self)
+    }
+
+    /// Answers what other threads have asked about the environ; who asks later calls `waker`.
+    pub(super) fn answer_others(&self, waker: impl FnOnce() -> Waker) {
+        if let Some(shared) = self.shared.get() {
+            shared.answer(&self.variables, waker);
+        }
+    }
+
+    /// Returns whether the client has gone, as far as its socket tells. One that sends no more, and
+    /// waits for the answers to what it sent before, is not looked at again.
+    pub(super) fn finds_client_gone(&self) -> bool {
+        let request = self.request();
+        if self.half_closed.get() {
+            return request.is_aborted();
+        }
+        if request.has_client_gone() {
+            return true;
+        }
+        if request.is_half_closed() {
+            self.half_closed.set(true);
+        }
+        false
+    }
+
+    /// Returns whether the client's departure is still to be noticed.
+    pub(super) const fn watches_client(&self) -> bool {
+        !self.half_closed.get()
     }
 
     /// Copies the environ for those who still have it, before this thread waits where it cannot
@@ -455,9 +513,7 @@ impl Exchange for RequestExchange<'_, '_> {
     }
 
     fn park(&self, interest: Interest) -> Woken {
-        if let Some(shared) = self.shared.get() {
-            shared.answer(&self.variables);
-        }
+        self.answer_others(parker::waker);
         let request = self.request();
         let watched = interest == Interest::Input || !self.half_closed.get();
         let socket = if watched { request.socket() } else { None };
@@ -478,6 +534,15 @@ impl Exchange for RequestExchange<'_, '_> {
             }
             woken => woken,
         }
+    }
+}
+
+/// The work of a thread on an exchange.
+pub(super) struct Entered<'x, 'e, 'r>(&'x RequestExchange<'e, 'r>);
+
+impl Drop for Entered<'_, '_, '_> {
+    fn drop(&mut self) {
+        self.0.leave();
     }
 }
 

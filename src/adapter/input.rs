@@ -33,6 +33,8 @@ pub(crate) struct RequestInput<'e, 'r> {
     taken: usize,
     first: usize,
     ended: bool,
+    /// Whether the client has sent nothing for too long.
+    is_late: bool,
 }
 
 impl<'e, 'r> RequestInput<'e, 'r> {
@@ -57,12 +59,18 @@ impl<'e, 'r> RequestInput<'e, 'r> {
             taken: 0,
             first: 0,
             ended,
+            is_late: false,
         })
     }
 
     /// Returns whether a part of the body has not been read.
     pub(crate) const fn is_unread(&self) -> bool {
         !self.ended
+    }
+
+    /// Has the next read fail: the client has sent nothing for too long.
+    pub(super) const fn expire(&mut self) {
+        self.is_late = true;
     }
 
     fn failed(&mut self, error: ReadError) -> Error {
@@ -120,6 +128,9 @@ impl InputSource for RequestInput<'_, '_> {
 
     fn fill(&mut self, wait: bool) -> Result<Fill<'_>> {
         while !self.ended {
+            if self.is_late {
+                return Err(self.failed(ReadError::LATE));
+            }
             let brigade = self.brigade.get_or_insert_with(|| Brigade::new(self.request));
             match brigade.read_first(wait) {
                 Read::Data(data, length) => {

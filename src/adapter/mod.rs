@@ -5,11 +5,13 @@ mod conclude;
 mod exchange;
 mod input;
 mod shared;
+mod suspended;
 mod variables;
 mod wait;
 
 pub(crate) use conclude::conclude;
 pub(crate) use exchange::RequestExchange;
 pub(crate) use input::RequestInput;
+pub(crate) use suspended::{AsyncMode, count, drop_all, serve};
 pub(crate) use variables::ExchangeContext;
 pub(crate) use wait::pause;

@@ -1,24 +1,35 @@
 //! The environ for what outlives the hook: a service's request, in whatever thread it is by then.
 
-use std::sync::atomic::{AtomicPtr, Ordering};
+use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
-use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
 
 use super::variables::RequestVariables;
 use crate::gateway::{Code, SharedVariables};
 use crate::httpd::log;
-use crate::server::workers::parker;
 
 /// The time for which another thread waits for the thread that has the request.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// The environ of an exchange. On the exchange's own thread it is the live view. Other threads ask,
-/// and that thread answers when it waits; when it is done, it leaves a copy to whoever has this.
+thread_local! {
+    /// Its address stands for this thread: no other living thread has it.
+    static SELF: u8 = const { 0 };
+}
+
+/// Returns the number of this thread, which is never 0.
+fn this_thread() -> usize {
+    SELF.with(|own| std::ptr::from_ref(own).addr())
+}
+
+/// The environ of an exchange. On the thread that works on the exchange it is the live view. Other
+/// threads ask, and that thread answers when it waits; when it is done, it leaves a copy to whoever
+/// has this.
 pub(super) struct SharedEnviron {
-    owner: ThreadId,
-    /// The exchange's variables, until it is over. Only its own thread looks behind the pointer.
+    /// The thread that works on the exchange; 0 for none. Each thread writes its own number only.
+    owner: AtomicUsize,
+    /// The exchange's variables while a thread works on it. Only that thread looks behind the
+    /// pointer.
     live: AtomicPtr<()>,
     state: Mutex<EnvironState>,
     is_answered: Condvar,
@@ -29,7 +40,7 @@ type Value = Box<[u8]>;
 
 #[derive(Default)]
 struct EnvironState {
-    /// Wakes the thread that has the request, once it has waited.
+    /// Wakes the request, once it has waited.
     owner: Option<Waker>,
     /// The keys that other threads wait for, and whether one waits for all of them.
     wanted: Vec<Box<[u8]>>,
@@ -41,20 +52,39 @@ struct EnvironState {
 
 impl SharedEnviron {
     pub(super) fn new(variables: &RequestVariables<'_, '_>) -> Self {
-        Self {
-            owner: thread::current().id(),
-            live: AtomicPtr::new(std::ptr::from_ref(variables).cast_mut().cast()),
+        let shared = Self {
+            owner: AtomicUsize::new(0),
+            live: AtomicPtr::default(),
             state: Mutex::default(),
             is_answered: Condvar::new(),
-        }
+        };
+        shared.enter(variables);
+        shared
     }
 
-    /// Answers what other threads have asked. The exchange's thread calls it before it waits; who
-    /// asks later wakes it.
-    pub(super) fn answer(&self, variables: &RequestVariables<'_, '_>) {
+    /// Lets this thread see the live view: it works on the exchange, which stays where it is until
+    /// [`leave`](Self::leave).
+    pub(super) fn enter(&self, variables: &RequestVariables<'_, '_>) {
+        self.live.store(std::ptr::from_ref(variables).cast_mut().cast(), Ordering::Relaxed);
+        self.owner.store(this_thread(), Ordering::Relaxed);
+    }
+
+    /// Ends this thread's work on the exchange.
+    pub(super) fn leave(&self) {
+        self.owner.store(0, Ordering::Relaxed);
+        self.live.store(std::ptr::null_mut(), Ordering::Relaxed);
+    }
+
+    /// Answers what other threads have asked. The exchange's thread calls it before the request
+    /// waits; who asks later calls `waker`.
+    pub(super) fn answer(
+        &self,
+        variables: &RequestVariables<'_, '_>,
+        waker: impl FnOnce() -> Waker,
+    ) {
         let mut state = self.lock();
         if state.owner.is_none() {
-            state.owner = Some(parker::waker());
+            state.owner = Some(waker());
         }
         if state.wanted.is_empty() && !state.wants_all {
             return;
@@ -75,23 +105,19 @@ impl SharedEnviron {
         self.is_answered.notify_all();
     }
 
-    /// Ends the sharing: the exchange is not looked at from here on.
-    pub(super) fn end(&self) {
-        self.live.store(std::ptr::null_mut(), Ordering::Relaxed);
-    }
-
     fn lock(&self) -> MutexGuard<'_, EnvironState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Calls `read` with the exchange's variables, if this is its thread and it is not over.
     fn live<T>(&self, read: impl FnOnce(&RequestVariables<'_, '_>) -> T) -> Option<T> {
-        if thread::current().id() != self.owner {
+        if self.owner.load(Ordering::Relaxed) != this_thread() {
             return None;
         }
         let variables = self.live.load(Ordering::Relaxed).cast::<RequestVariables<'_, '_>>();
-        // SAFETY: P2: this is the exchange's own thread, which has the exchange and its variables
-        // on its stack until it calls `end`; `RequestExchange::with` lends it and never moves it.
+        // SAFETY: P2: this thread has called `enter`, and not `leave` yet: nobody else writes its
+        // number. It has the exchange, which stays where it is meanwhile (`RequestExchange::with`
+        // lends it, and `Kept` holds it in a box).
         unsafe { variables.as_ref() }.map(read)
     }
 

@@ -240,6 +240,9 @@ codes! {
     StateNotDropped = 43, Some(Level::Warn), "the state of the applications was not dropped":
         "The process ended, and a `Drop` in the state of an application panicked or took too long.";
         "Mend the `Drop`; give it less to do, or close connections before the process ends.";
+    AsyncDecided = 44, Some(Level::Info), "whether requests that wait hold a thread":
+        "A request of a service had to wait, for the first time in this process; RustAsync is Auto.";
+        "None is needed; if requests hold their threads, the line says why.";
     NotMounted = 50, Some(Level::Info), "no application is mounted at the path":
         "No `--mount` is a prefix of the request's path (SCRIPT_NAME and PATH_INFO).";
         "Add a mount, or correct the path that the web server sends; the line names the request's \

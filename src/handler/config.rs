@@ -7,6 +7,7 @@ use super::instance::NamedApplication;
 use super::mount::AliasMount;
 use super::options::Chain;
 use super::selection::{Names, Selection};
+use crate::adapter::AsyncMode;
 use crate::httpd::{Pool, PoolRef};
 use crate::module::Config;
 
@@ -103,6 +104,7 @@ pub(crate) struct HostDirectives {
     pub(super) mounts: Vec<PoolRef<AliasMount>>,
     pub(super) restrict_embedded: Option<bool>,
     pub(super) slow_requests: Option<Duration>,
+    pub(super) async_mode: Option<AsyncMode>,
 }
 
 impl Config for HostDirectives {
@@ -111,6 +113,7 @@ impl Config for HostDirectives {
             mounts: inner.mounts.iter().chain(&self.mounts).copied().collect(),
             restrict_embedded: inner.restrict_embedded.or(self.restrict_embedded),
             slow_requests: inner.slow_requests.or(self.slow_requests),
+            async_mode: inner.async_mode.or(self.async_mode),
         }
     }
 }

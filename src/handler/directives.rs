@@ -10,6 +10,7 @@ use super::mount::{AliasMount, At};
 use super::options::OptionLine;
 use super::registry::{self, GroupDefinition, Use, UsePlace};
 use super::selection::Selection;
+use crate::adapter::AsyncMode;
 use crate::httpd::{Pattern, PoolRef};
 use crate::module::{Contexts, Directive, Parameters};
 use crate::process_group::{GroupOptions, units};
@@ -111,6 +112,12 @@ pub(super) const SERVER: &[Directive<HostDirectives>] = &[
         Contexts::SERVER,
         c"On to run no application in httpd's own children",
         |host, on| host.restrict_embedded = Some(on),
+    ),
+    Directive::value(
+        c"RustAsync",
+        Contexts::SERVER,
+        c"Whether requests of services wait without a thread: On, Off, or Auto",
+        |host, mode: AsyncMode| host.async_mode = Some(mode),
     ),
     Directive::arguments(
         c"RustSocketPrefix",

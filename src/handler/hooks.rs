@@ -14,10 +14,11 @@ use super::{Gate, Module};
 use super::{check, daemons, groups, process, registry, status_page};
 use crate::daemon;
 use crate::gateway::start_logging;
+use crate::httpd::suspend;
 use crate::httpd::{HookStatus, Pool, PoolRef, Request, Server, log};
 use crate::module::{
     CheckConfigHook, ChildInitHook, ChildStoppingHook, LogFormatHook, ModuleName, MonitorHook,
-    Order, PostConfigHook, PreConfigHook, Records, Registrar, RequestHook, log_format,
+    Order, PostConfigHook, PreConfigHook, Records, Registrar, RequestHook, WRAPPER, log_format,
 };
 
 /// The handler that answers with an application.
@@ -38,13 +39,14 @@ pub(super) fn register<M: Module>(registrar: &Registrar<'_>) {
     registrar.translate_name::<Hook<M, Translate>>(AFTER, BEFORE, Order::Middle);
     registrar.map_to_storage::<Hook<M, Storage>>(&[], &[], Order::First);
     registrar.fixups::<Hook<M, Fixups>>(&[], &[], Order::First);
-    registrar.handler::<Hook<M, Handler>>(&[], &[], Order::Middle);
+    registrar.handler::<Hook<M, Handler>>(Order::Middle);
     registrar.check_config::<Hook<M, Own>>(Order::Middle);
     registrar.check_config::<Hook<M, All>>(Order::ReallyLast);
     // The last of all: what other modules refuse has been refused by then.
     registrar.post_config::<Hook<M, Start>>(Order::ReallyLast);
     registrar.child_init::<Hook<M, Child>>(Order::Middle);
     registrar.child_stopping::<Hook<M, Child>>(Order::Middle);
+    registrar.connections();
     registrar.monitor::<Hook<M, Refill>>(Order::Middle);
     registrar.pre_config::<Hook<M, Formats>>(Order::Middle);
     registrar.status_page::<status_page::Page<M>>();
@@ -154,11 +156,15 @@ impl<M: Module> RequestHook for Hook<M, Handler> {
             return HookStatus::Http(http::StatusCode::NOT_FOUND);
         }
         let host: &HostDirectives = Gate::<M>::server(request.server());
-        let routed = RoutedRequest { request, gateway, host, named, mount, noted };
-        let Some(threshold) = host.slow_requests else { return routed.answer() };
-        let started = Instant::now();
+        let started = host.slow_requests.map(|_| Instant::now());
+        let routed = RoutedRequest { request, gateway, host, named, mount, noted, started };
         let status = routed.answer();
-        request_note::log_if_slow(request, name_of(named, request), noted, threshold, started);
+        // A suspended request is logged at its end.
+        if let (Some(threshold), Some(started)) = (host.slow_requests, started)
+            && !suspend::is_parked(request)
+        {
+            request_note::log_if_slow(request, name_of(named, request), noted, threshold, started);
+        }
         status
     }
 }
@@ -248,6 +254,7 @@ impl<M: Module> ChildInitHook for Hook<M, Child> {
     /// Builds what is mounted, so that the first request finds it ready.
     fn run(pchild: Pool<'_>, main: Server<'_>) {
         process::start(pchild);
+        suspend::prepare(M::NAME, WRAPPER);
         daemon::in_child();
         let sections = registry::sections();
         for server in main.iter() {

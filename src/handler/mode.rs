@@ -2,16 +2,17 @@
 //! and RustRestrictEmbedded take effect here.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::config::{GatewayDirectives, HostDirectives, MapHeadToGet};
 use super::daemons;
 use super::instance::{Instance, NamedApplication};
 use super::mount::AliasMount;
-use super::request_note::RequestNote;
+use super::request_note::{self, RequestNote};
 use super::selection::{self, Destination};
-use crate::adapter::{ExchangeContext, RequestExchange, RequestInput, conclude};
+use crate::adapter::{self, ExchangeContext};
 use crate::daemon::{Call, Group};
-use crate::gateway::{Application, Code, run};
+use crate::gateway::{Application, Code};
 use crate::httpd::{HookStatus, PoolRef, Request, log};
 
 /// A request whose application is known.
@@ -22,7 +23,8 @@ pub(super) struct RoutedRequest<'a, 'r> {
     pub(super) named: PoolRef<NamedApplication>,
     /// The mount, if the mount chose the application.
     pub(super) mount: Option<PoolRef<AliasMount>>,
-    pub(super) noted: &'a RequestNote,
+    pub(super) noted: &'r RequestNote,
+    pub(super) started: Option<Instant>,
 }
 
 impl<'r> RoutedRequest<'_, 'r> {
@@ -68,7 +70,17 @@ impl<'r> RoutedRequest<'_, 'r> {
         }
         let usual = self.mount.as_ref().map(|mount| &mount.usual);
         match built(usual, self.named, self.gateway) {
-            Some(application) => run_embedded(self.request, &*application, facts),
+            Some(application) => {
+                let mode = self.host.async_mode.unwrap_or_default();
+                let (noted, started) = (self.noted, self.started);
+                let threshold = self.host.slow_requests;
+                adapter::serve(self.request, &*application, facts, mode, move |request| {
+                    if let (Some(threshold), Some(started)) = (threshold, started) {
+                        let name = facts.application;
+                        request_note::log_if_slow(request, name, noted, threshold, started);
+                    }
+                })
+            }
             None => HookStatus::Http(http::StatusCode::INTERNAL_SERVER_ERROR),
         }
     }
@@ -92,22 +104,6 @@ impl<'r> RoutedRequest<'_, 'r> {
         log::request(self.request, Code::GroupRefused.level(), line);
         HookStatus::Http(http::StatusCode::INTERNAL_SERVER_ERROR)
     }
-}
-
-/// Runs `application` for a request inside the httpd child, in the handler's own call.
-fn run_embedded<'r>(
-    request: &Request<'r>,
-    application: &dyn Application,
-    facts: ExchangeContext<'r>,
-) -> HookStatus {
-    let mut input = match RequestInput::new(request) {
-        Ok(input) => input,
-        Err(status) => return HookStatus::from_raw(status),
-    };
-    RequestExchange::with(request, facts, |exchange| {
-        let outcome = log::with_request(request, || run(application, exchange, &mut input));
-        conclude(request, exchange, input.is_unread(), outcome)
-    })
 }
 
 /// Returns what the directives and the mount say about a request.

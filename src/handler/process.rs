@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::instance;
 use super::logger::ErrorLog;
+use crate::adapter;
 use crate::gateway::logger::{ServerLog as _, offer};
 use crate::gateway::{Code, Level, ending, panic};
 use crate::httpd::{Pool, log, signals};
@@ -72,6 +73,8 @@ pub(super) fn begin_end() {
 /// Ends the applications of this process: their state is dropped, then their tasks. `deadline` is
 /// the time for the state.
 pub(super) fn finish(deadline: Duration) {
+    // The requests that wait without a thread have their application.
+    adapter::drop_all();
     let applications = instance::take_all();
     if !applications.is_empty() {
         // A signal is for the thread that is here, and not for the one that drops.

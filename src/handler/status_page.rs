@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::marker::PhantomData;
 
 use super::Module;
+use crate::adapter;
 use crate::daemon::{self, Group};
 use crate::httpd::Request;
 use crate::module::StatusPageHook;
@@ -16,6 +17,7 @@ pub(super) struct Page<M>(PhantomData<M>);
 impl<M: Module> StatusPageHook for Page<M> {
     fn section(_request: &Request<'_>, is_short: bool) -> String {
         let mut text = module(&M::NAME.to_string_lossy(), M::VERSION, is_short);
+        text += &waiting(&M::NAME.to_string_lossy(), adapter::count(), is_short);
         daemon::with_groups(|groups| {
             text.extend(groups.iter().map(|group| section(group, is_short)));
         });
@@ -31,6 +33,16 @@ fn module(name: &str, version: &str, is_short: bool) -> String {
         format!("RustModule[{name}]Version: {version}\nRustModule[{name}]Kit: {kit}\n")
     } else {
         format!("<hr />\n<h2>Rust module {name}</h2>\n<p>Version {version}, mod_rust {kit}</p>\n")
+    }
+}
+
+/// Returns the line on the requests that wait without a thread in the child that makes the page.
+fn waiting(name: &str, count: usize, is_short: bool) -> String {
+    let (name, pid) = (escape(name), std::process::id());
+    if is_short {
+        format!("RustModule[{name}]Waiting[{pid}]: {count}\n")
+    } else {
+        format!("<p>{count} requests wait without a thread in this child, process {pid}</p>\n")
     }
 }
 

@@ -4,7 +4,9 @@ use std::marker::PhantomData;
 use std::os::fd::RawFd;
 use std::time::Duration;
 
+use super::pace::Pace;
 use super::request::Request;
+use super::suspend::Connection;
 use crate::sys;
 
 impl Request<'_> {
@@ -118,6 +120,71 @@ impl Request<'_> {
             libc::recv(fd, (&raw mut byte).cast(), 1, libc::MSG_PEEK | libc::MSG_DONTWAIT)
         };
         peeked == 0
+    }
+
+    /// Returns whether the client has shut down its sending side, or closed its connection.
+    #[must_use]
+    pub(crate) fn is_half_closed(&self) -> bool {
+        let Some(fd) = self.socket() else { return false };
+        let mut state = libc::pollfd { fd, events: libc::POLLRDHUP, revents: 0 };
+        // SAFETY: one entry, as is said.
+        unsafe { libc::poll(&raw mut state, 1, 0) > 0 }
+    }
+
+    /// Returns the connection.
+    pub(super) fn connection(&self) -> Connection {
+        // SAFETY: P1, P2: the connection outlives its requests, and this thread has both.
+        unsafe { Connection::from_ptr(self.conn()) }
+    }
+
+    /// Lets the output that is passed from here on not wait for the client. The caller then waits
+    /// for room while there is [unsent output](Self::has_unsent_output), and calls
+    /// [`send_unsent`](Self::send_unsent).
+    ///
+    /// A response without chunks or a length waits as before: its end is told by a connection that
+    /// must not look well before all is out.
+    pub(crate) fn pace(&self) {
+        if self.pace.get().is_none() && self.has_framing() {
+            // SAFETY: P1, P2: both are this request's, whose record keeps the result.
+            let pace = unsafe { Pace::new(self.pool().as_ptr(), self.bucket_alloc()) };
+            self.pace.set(Some(pace));
+        }
+    }
+
+    /// Lets the output that is passed from here on wait for the client again. Nothing is held back.
+    pub(crate) fn stop_pacing(&self) {
+        self.pace.set(None);
+    }
+
+    /// Returns whether some of the response is held back until the network takes it.
+    #[must_use]
+    pub(crate) fn has_held_output(&self) -> bool {
+        self.pace.get().is_some_and(Pace::holds_output)
+    }
+
+    /// Returns whether the network has not taken all of the response yet.
+    #[must_use]
+    pub(crate) fn has_unsent_output(&self) -> bool {
+        self.connection().has_unsent_output() || self.has_held_output()
+    }
+
+    /// Sends what the network takes of the response, without a wait.
+    pub(crate) fn send_unsent(&self) {
+        let connection = self.connection();
+        connection.send_unsent();
+        if let Some(pace) = self.pace.get()
+            && !connection.has_unsent_output()
+        {
+            pace.release(connection);
+            connection.send_unsent();
+        }
+    }
+
+    /// Gives up what is held back.
+    pub(crate) fn drop_held_output(&self) {
+        if let Some(pace) = self.pace.get() {
+            pace.forget();
+        }
     }
 
     /// Returns whether an output filter of the content sort is in place, which may change what a

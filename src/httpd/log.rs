@@ -244,7 +244,8 @@ fn text(message: &str) -> CString {
     CString::new(message.replace('\0', "\\0")).unwrap_or_default()
 }
 
-fn module_index() -> i32 {
+/// Returns the index of the module in httpd's vectors, or -1.
+pub(super) fn module_index() -> i32 {
     let module = MODULE.load(Ordering::Relaxed);
     if module.is_null() {
         return -1; // APLOG_NO_MODULE

@@ -29,6 +29,20 @@ pub(crate) fn is_forked() -> bool {
     query(sys::AP_MPMQ_IS_FORKED) != 0
 }
 
+/// Returns whether a connection may leave its thread (`AP_MPMQ_IS_ASYNC`).
+#[must_use]
+pub(crate) fn is_async() -> bool {
+    query(sys::AP_MPMQ_IS_ASYNC) != 0
+}
+
+/// Returns whether the MPM knows `CONN_STATE_ASYNC_WAITIO` (`AP_MPMQ_CAN_WAITIO`).
+#[must_use]
+pub(crate) fn can_wait_for_io() -> bool {
+    // The headers of old releases lack it.
+    const CAN_WAITIO: u32 = 19;
+    query(CAN_WAITIO) != 0
+}
+
 /// httpd's release as it runs, `2.4.66` as `(2, 4, 66)` (`ap_get_server_revision`).
 #[must_use]
 pub(crate) fn release() -> (i32, i32, i32) {

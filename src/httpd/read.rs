@@ -24,6 +24,9 @@ pub(crate) enum ReadError {
 }
 
 impl ReadError {
+    /// The client has sent nothing for too long.
+    pub(crate) const LATE: Self = Self::Failed(sys::RUST_APR_TIMEUP);
+
     /// Returns the status that the client should get (`ap_map_http_request_error`).
     #[must_use]
     pub(crate) fn http_status(self) -> u16 {

@@ -7,6 +7,7 @@ use std::ptr::NonNull;
 
 use super::Invariant;
 use super::brigade::Brigade;
+use super::pace::Pace;
 use super::pool::Pool;
 use super::server::Server;
 use super::table::Table;
@@ -33,6 +34,8 @@ pub struct Request<'r> {
     passed: Cell<bool>,
     /// The number of reads of the body that gave something.
     pub(super) reads: Cell<u32>,
+    /// Whether and how the response is paced.
+    pub(super) pace: Cell<Option<Pace>>,
     lifetime: Invariant<'r>,
 }
 
@@ -73,13 +76,61 @@ impl<'r> Request<'r> {
     pub(crate) const unsafe fn from_ptr(request: *mut sys::request_rec) -> Self {
         // SAFETY: httpd hands out no null requests.
         let request = unsafe { NonNull::new_unchecked(request) };
-        Self { request, passed: Cell::new(false), reads: Cell::new(0), lifetime: PhantomData }
+        Self {
+            request,
+            passed: Cell::new(false),
+            reads: Cell::new(0),
+            pace: Cell::new(None),
+            lifetime: PhantomData,
+        }
     }
 
     /// Returns the record itself.
     #[must_use]
     pub(crate) const fn as_ptr(&self) -> *mut sys::request_rec {
         self.request.as_ptr()
+    }
+
+    /// Returns this wrapper in the request's pool, so that what borrows it may outlive the hook's
+    /// call, as long as the request.
+    pub(crate) fn kept(&self) -> &'r Self {
+        const { assert!(!std::mem::needs_drop::<Self>(), "the pool drops nothing") };
+        const { assert!(align_of::<Self>() <= 8, "pool memory is aligned to 8 bytes") };
+        let copy = Self {
+            request: self.request,
+            passed: self.passed.clone(),
+            reads: self.reads.clone(),
+            pace: Cell::new(None),
+            lifetime: PhantomData,
+        };
+        // SAFETY: P9: the pool lives for 'r.
+        let place = unsafe { sys::apr_palloc(self.pool().as_ptr(), size_of::<Self>()) };
+        let place = place.cast::<Self>();
+        // SAFETY: the place is fresh, large enough and aligned (P9).
+        unsafe { place.write(copy) };
+        // SAFETY: it was written just now, and stays for 'r; nobody else has the pointer.
+        unsafe { &*place }
+    }
+
+    /// Returns whether no other request led to this one: it is neither a subrequest nor an internal
+    /// redirect of another.
+    pub(crate) fn is_initial(&self) -> bool {
+        field!(self, main).is_null() && field!(self, prev).is_null()
+    }
+
+    /// Shows in the scoreboard that this thread works on the request.
+    pub(crate) fn show_in_scoreboard(&self) {
+        let connection = field!(self, connection);
+        // SAFETY: P1, P2: the connection is there, and this thread has it.
+        let handle = unsafe { (*connection).sbh };
+        // SAFETY: P11: the handle is the connection's, which may be null, and the record is valid.
+        unsafe {
+            sys::ap_update_child_status(
+                handle.cast(),
+                sys::SERVER_BUSY_WRITE.cast_signed(),
+                self.as_ptr(),
+            );
+        }
     }
 
     /// Returns the request's pool.
@@ -375,9 +426,16 @@ impl<'r> Request<'r> {
     /// Returns the APR status of the filters or the network.
     pub fn pass(&self, brigade: &mut Brigade<'r>) -> Result<(), sys::apr_status_t> {
         self.passed.set(true);
-        let filters = field!(self, output_filters);
-        // SAFETY: P11: the filters are those of this request, and so is the brigade, by 'r.
-        let status = unsafe { sys::ap_pass_brigade(filters, brigade.as_ptr()) };
+        let pass = || {
+            let filters = field!(self, output_filters);
+            // SAFETY: P11: the filters are those of this request, and so is the brigade, by 'r.
+            unsafe { sys::ap_pass_brigade(filters, brigade.as_ptr()) }
+        };
+        let status = match self.pace.get() {
+            // SAFETY: P1, P2: the wrapper keeps the record valid, and made the pace for it.
+            Some(pace) => unsafe { pace.around(self.as_ptr(), pass) },
+            None => pass(),
+        };
         brigade.clear();
         if status == sys::RUST_APR_SUCCESS { Ok(()) } else { Err(status) }
     }

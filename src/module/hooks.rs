@@ -5,6 +5,7 @@ use std::marker::PhantomData;
 
 use super::guard;
 use crate::gateway::panic;
+use crate::httpd::suspend::{self, Connection};
 use crate::httpd::{Brigade, HookStatus, Pool, Request, Server, log, mpm};
 use crate::sys;
 
@@ -137,6 +138,19 @@ impl<'p> Registrar<'p> {
         self.pool
     }
 
+    /// Answers. A request that the hook has [parked](suspend::Site::park) goes on later.
+    pub(crate) fn handler<H: RequestHook>(&self, order: Order) {
+        // SAFETY: P11, in `register_hooks`.
+        unsafe {
+            sys::ap_hook_handler(
+                Some(handler::<H>),
+                std::ptr::null(),
+                std::ptr::null(),
+                order.raw(),
+            );
+        }
+    }
+
     request_hook! {
         /// Maps a URL to what answers it.
         translate_name(ap_hook_translate_name);
@@ -144,8 +158,6 @@ impl<'p> Registrar<'p> {
         map_to_storage(ap_hook_map_to_storage);
         /// The last word before the handler.
         fixups(ap_hook_fixups);
-        /// Answers.
-        handler(ap_hook_handler);
     }
 
     /// Checks the configuration as a whole.
@@ -200,6 +212,18 @@ impl<'p> Registrar<'p> {
         }
     }
 
+    /// Lets requests be suspended: the hooks of their connections.
+    pub(crate) fn connections(&self) {
+        let (first, last) = (sys::APR_HOOK_REALLY_FIRST, WRAPPER);
+        let (none, null) = (std::ptr::null(), std::ptr::null());
+        // SAFETY: P11: `register_hooks` runs this, and the function lives as long as the module.
+        unsafe { sys::ap_hook_process_connection(Some(visit), none, null, first) };
+        // SAFETY: P11: as above.
+        unsafe { sys::ap_hook_process_connection(Some(process), none, null, last) };
+        // SAFETY: P11: as above.
+        unsafe { sys::ap_hook_resume_connection(Some(resume), none, null, first) };
+    }
+
     /// Prepares a child.
     pub(crate) fn child_init<H: ChildInitHook>(&self, order: Order) {
         // SAFETY: P11: `register_hooks` runs this, and the function lives as long as the module.
@@ -230,6 +254,34 @@ unsafe extern "C" fn child_stopping<H: ChildStoppingHook>(
     }
 }
 
+/// The order of the hook around httpd's core, which processes connections at
+/// `APR_HOOK_REALLY_LAST`.
+pub(crate) const WRAPPER: i32 = sys::APR_HOOK_REALLY_LAST.cast_signed() - 1;
+
+unsafe extern "C" fn visit(connection: *mut sys::conn_rec) -> i32 {
+    // SAFETY: P1, P2: it does not leave this function.
+    let connection = unsafe { Connection::from_ptr(connection) };
+    let closes = HookStatus::Done.into_raw();
+    guard::callback("process_connection", closes, || suspend::visit(connection, guarded))
+}
+
+unsafe extern "C" fn process(connection: *mut sys::conn_rec) -> i32 {
+    // SAFETY: P1, P2: it does not leave this function.
+    let connection = unsafe { Connection::from_ptr(connection) };
+    let closes = HookStatus::Done.into_raw();
+    guard::callback("process_connection", closes, || suspend::process(connection))
+}
+
+unsafe extern "C" fn resume(connection: *mut sys::conn_rec, _: *mut sys::request_rec) {
+    // SAFETY: P1, P2: it does not leave this function.
+    let connection = unsafe { Connection::from_ptr(connection) };
+    guard::callback("resume_connection", (), || suspend::resumed(connection, guarded));
+}
+
+fn guarded(request: &Request<'_>, f: &mut dyn FnMut() -> HookStatus) -> i32 {
+    guard::request(request, f)
+}
+
 unsafe extern "C" fn monitor<H: MonitorHook>(
     _pool: *mut sys::apr_pool_t,
     _main: *mut sys::server_rec,
@@ -249,6 +301,12 @@ pub(super) unsafe fn register(pool: *mut sys::apr_pool_t, hooks: impl FnOnce(&Re
 
 unsafe extern "C" fn request<H: RequestHook>(raw: *mut sys::request_rec) -> i32 {
     scoped(raw, PhantomData::<H>)
+}
+
+unsafe extern "C" fn handler<H: RequestHook>(raw: *mut sys::request_rec) -> i32 {
+    let status = scoped(raw, PhantomData::<H>);
+    // SAFETY: P1, P2: it does not leave this function.
+    suspend::answer(&unsafe { Request::from_ptr(raw) }, status)
 }
 
 /// Gives the request a lifetime that ends here.

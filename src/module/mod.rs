@@ -18,7 +18,7 @@ pub(crate) use config::{Records, whole};
 pub(crate) use directive::Project;
 pub(crate) use hooks::{
     CheckConfigHook, ChildInitHook, ChildStoppingHook, ModuleName, MonitorHook, Order,
-    PostConfigHook, PreConfigHook, Registrar, RequestHook, StatusPageHook,
+    PostConfigHook, PreConfigHook, Registrar, RequestHook, StatusPageHook, WRAPPER,
 };
 pub(crate) use log_format::LogFormatHook;
 pub(crate) use record::{Commands, Definition, MOST_DIRECTIVES, NO_COMMANDS, OfServer, record};

@@ -1,6 +1,6 @@
 //! epoll, with a token for each descriptor.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 use std::{fmt, io};
 
@@ -30,6 +30,18 @@ impl Trigger {
             Self::Edge => flags | epoll::EventFlags::ET,
         }
     }
+}
+
+/// The states of a socket that somebody waits for who polls the epoll instance itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg(feature = "httpd")]
+pub(crate) struct Awaits {
+    /// Something can be read.
+    pub(crate) input: bool,
+    /// Something can be written.
+    pub(crate) room: bool,
+    /// The other end sends no more.
+    pub(crate) departure: bool,
 }
 
 /// The result of a wait: the tokens of descriptors that can be read or have been closed.
@@ -135,6 +147,32 @@ impl Epoll {
         Ok(epoll::modify(&self.fd, fd, epoll::EventData::new_u64(token), flags)?)
     }
 
+    /// Adds `fd`, and says nothing of it but its hang-up until a state is
+    /// [awaited](Self::await_state).
+    ///
+    /// # Errors
+    ///
+    /// Those of `epoll_ctl(2)`.
+    #[cfg(feature = "httpd")]
+    pub(crate) fn add_silent(&self, fd: impl AsFd) -> io::Result<()> {
+        let token = epoll::EventData::new_u64(0);
+        Ok(epoll::add(&self.fd, fd, token, epoll::EventFlags::empty())?)
+    }
+
+    /// Makes this instance readable while `fd` is in one of these states.
+    ///
+    /// # Errors
+    ///
+    /// Those of `epoll_ctl(2)`.
+    #[cfg(feature = "httpd")]
+    pub(crate) fn await_state(&self, fd: impl AsFd, awaits: Awaits) -> io::Result<()> {
+        let mut flags = epoll::EventFlags::empty();
+        flags.set(epoll::EventFlags::IN, awaits.input);
+        flags.set(epoll::EventFlags::OUT, awaits.room);
+        flags.set(epoll::EventFlags::RDHUP, awaits.departure);
+        Ok(epoll::modify(&self.fd, fd, epoll::EventData::new_u64(0), flags)?)
+    }
+
     /// Watches `fd` no more.
     ///
     /// # Errors
@@ -157,6 +195,18 @@ impl Epoll {
             Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
             Err(error) => Err(error.into()),
         }
+    }
+}
+
+impl AsFd for Epoll {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+impl From<Epoll> for OwnedFd {
+    fn from(epoll: Epoll) -> Self {
+        epoll.fd
     }
 }
 

@@ -17,6 +17,8 @@ mod socket;
 
 #[cfg(feature = "httpd")]
 pub(crate) use self::board::{BoardMemory, Placed, Shape};
+#[cfg(feature = "httpd")]
+pub(crate) use self::epoll::Awaits;
 pub(crate) use self::epoll::{Epoll, Ready, Trigger, timespec};
 pub use self::event::Event;
 #[cfg(feature = "httpd")]

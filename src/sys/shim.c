@@ -22,6 +22,21 @@ void rust_conn_abort(conn_rec *c)
     c->aborted = 1;
 }
 
+int rust_conn_is_clogged(const conn_rec *c)
+{
+    return c->clogging_input_filters;
+}
+
+void rust_conn_set_clogged(conn_rec *c, int clogged)
+{
+    c->clogging_input_filters = clogged != 0;
+}
+
+int rust_conn_has_unsent_output(const conn_rec *c)
+{
+    return c->data_in_output_filters;
+}
+
 int rust_request_expecting_100(const request_rec *r)
 {
     return r->expecting_100;
@@ -136,6 +151,63 @@ int rust_brigade_error(apr_bucket_brigade *bb)
 apr_status_t rust_bucket_read(apr_bucket *b, const char **data, apr_size_t *length, int block)
 {
     return apr_bucket_read(b, data, length, block ? APR_BLOCK_READ : APR_NONBLOCK_READ);
+}
+
+apr_status_t rust_brigade_pace(ap_filter_t *network, apr_bucket_brigade *brigade,
+                               apr_bucket_brigade *held, apr_bucket_brigade *part,
+                               apr_off_t slice)
+{
+    conn_rec *c = network->c;
+    apr_bucket *b, *next;
+    apr_status_t status = APR_SUCCESS;
+
+    for (b = APR_BRIGADE_FIRST(brigade); b != APR_BRIGADE_SENTINEL(brigade); b = next) {
+        next = APR_BUCKET_NEXT(b);
+        if (APR_BUCKET_IS_FLUSH(b)) {
+            apr_bucket_delete(b);
+        }
+    }
+    if (brigade == held || APR_BRIGADE_EMPTY(held)) {
+        while (!APR_BRIGADE_EMPTY(brigade)) {
+            if (c->data_in_output_filters) {
+                status = network->frec->filter_func.out_func(network, NULL);
+                if (status != APR_SUCCESS || c->data_in_output_filters) {
+                    break;
+                }
+            }
+            /* APR_INCOMPLETE: it is shorter, and `next` its end. */
+            status = apr_brigade_partition(brigade, slice, &next);
+            if (status != APR_SUCCESS && !APR_STATUS_IS_INCOMPLETE(status)) {
+                break;
+            }
+            while ((b = APR_BRIGADE_FIRST(brigade)) != next
+                   && b != APR_BRIGADE_SENTINEL(brigade)) {
+                APR_BUCKET_REMOVE(b);
+                APR_BRIGADE_INSERT_TAIL(part, b);
+            }
+            status = ap_pass_brigade(network, part);
+            apr_brigade_cleanup(part);
+            if (status != APR_SUCCESS) {
+                break;
+            }
+        }
+    }
+    if (status != APR_SUCCESS) {
+        apr_brigade_cleanup(brigade);
+        apr_brigade_cleanup(held);
+        return status;
+    }
+    if (brigade != held && !APR_BRIGADE_EMPTY(brigade)) {
+        for (b = APR_BRIGADE_FIRST(brigade); b != APR_BRIGADE_SENTINEL(brigade);
+             b = APR_BUCKET_NEXT(b)) {
+            status = apr_bucket_setaside(b, held->p);
+            if (status != APR_SUCCESS && !APR_STATUS_IS_ENOTIMPL(status)) {
+                return status;
+            }
+        }
+        APR_BRIGADE_CONCAT(held, brigade);
+    }
+    return APR_SUCCESS;
 }
 
 /* ---- the bucket type of bytes that Rust owns ---- */

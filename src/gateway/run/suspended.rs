@@ -19,6 +19,9 @@ use crate::gateway::start_response::StartResponse;
 use crate::gateway::status::IntoStatus;
 use crate::gateway::task::{BoxTask, Step, wait_on_thread};
 
+/// The size of a large piece of output, in bytes: a socket may not take it at once.
+const LARGE: usize = 32 * 1024;
+
 /// The result of a visit.
 #[derive(Debug)]
 #[must_use]
@@ -51,6 +54,9 @@ pub(crate) trait Suspend {
     fn has_room(&self) -> bool {
         true
     }
+
+    /// Takes note that a large piece of output comes next.
+    fn expect_large_output(&self) {}
 }
 
 /// An exchange that waits. To drop it drops the service's future and body, so the server
@@ -174,11 +180,12 @@ impl Visit<'_> {
                 }
                 Poll::Pending => match &waker {
                     None => {
-                        response.before_wait(*length)?;
+                        // It may take a descriptor: better before the client sees anything.
                         waker = self.suspend.waker();
                         if waker.is_none() {
                             (stays, waker) = (true, Some(response.exchange.waker()));
                         }
+                        response.before_wait(*length)?;
                     }
                     Some(waker) => {
                         let awaited =
@@ -202,6 +209,11 @@ impl Visit<'_> {
         length: &mut Option<u64>,
     ) -> Result<Option<Sent>> {
         let response = &self.response;
+        if let Step::Whole(_, data) | Step::Data(data) = &step
+            && data.len() > LARGE
+        {
+            self.suspend.expect_large_output();
+        }
         match step {
             Step::Whole(mut head, data) => {
                 connection_fields::drop(&mut head.headers, response.exchange);

@@ -1,0 +1,156 @@
+//! The waker of a request that waits without a thread, and all such requests of the process.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Wake, Waker};
+use std::time::Duration;
+
+use super::state::VisitState;
+use crate::gateway::panic;
+use crate::gateway::run::Suspended;
+use crate::httpd::log;
+use crate::httpd::suspend::Doorbell;
+use crate::os::monotonic_us;
+
+/// The interval at which the requests that wait are looked through for those whose time is up.
+#[cfg(feature = "tower")]
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+
+/// A request's place between two visits, and its waker.
+pub(super) struct WaitingCell {
+    pub(super) state: VisitState,
+    pub(super) bell: Arc<Doorbell>,
+    /// The application's part, which goes on at the next visit.
+    task: Mutex<Option<Suspended>>,
+    /// The time at which a visit comes in any case.
+    due_us: AtomicU64,
+    /// Whether it is among all requests of the process that wait.
+    is_listed: AtomicBool,
+}
+
+impl WaitingCell {
+    pub(super) fn new(bell: Arc<Doorbell>) -> Arc<Self> {
+        Arc::new(Self {
+            state: VisitState::default(),
+            bell,
+            task: Mutex::new(None),
+            due_us: AtomicU64::new(u64::MAX),
+            is_listed: AtomicBool::new(false),
+        })
+    }
+
+    pub(super) fn waker(self: &Arc<Self>) -> Waker {
+        Waker::from(Arc::clone(self))
+    }
+
+    /// Takes what goes on. `None` if the process ends.
+    pub(super) fn take(&self) -> Option<Suspended> {
+        lock(&self.task).take()
+    }
+
+    /// Keeps what goes on at the next visit, which comes after `longest` in any case.
+    pub(super) fn keep(self: &Arc<Self>, task: Option<Suspended>, longest: Duration) {
+        let longest = u64::try_from(longest.as_micros()).unwrap_or(u64::MAX);
+        self.due_us.store(monotonic_us().saturating_add(longest), Ordering::Relaxed);
+        *lock(&self.task) = task;
+        if self.is_listed.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let mut all = lock(&ALL);
+        let all = all.get_or_insert_default();
+        all.insert(Arc::as_ptr(self).addr(), Arc::clone(self));
+        COUNT.store(all.len(), Ordering::Relaxed);
+    }
+
+    /// Ends the request: its waker has no effect any more.
+    pub(super) fn end(&self) {
+        self.state.end();
+        if !self.is_listed.swap(false, Ordering::Relaxed) {
+            return;
+        }
+        let mut all = lock(&ALL);
+        if let Some(all) = all.as_mut() {
+            // The caller has another reference: this drops no application's code.
+            all.remove(&std::ptr::from_ref(self).addr());
+            COUNT.store(all.len(), Ordering::Relaxed);
+        }
+    }
+
+    /// Asks for a visit if the request's time is up.
+    #[cfg(feature = "tower")]
+    fn look(&self, now_us: u64) {
+        if now_us >= self.due_us.load(Ordering::Relaxed) && self.state.is_suspended() {
+            // The state stays: a visit for no reason.
+            self.due_us.store(u64::MAX, Ordering::Relaxed);
+            self.bell.ring();
+        }
+    }
+}
+
+impl Wake for WaitingCell {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        if self.state.wake() {
+            self.bell.ring();
+        }
+    }
+}
+
+/// The requests of this process that have been suspended and are not over.
+static ALL: Mutex<Option<HashMap<usize, Arc<WaitingCell>>>> = Mutex::new(None);
+
+/// Their number.
+static COUNT: AtomicUsize = AtomicUsize::new(0);
+
+/// Returns the number of requests that have been suspended and are not over.
+pub(crate) fn count() -> usize {
+    COUNT.load(Ordering::Relaxed)
+}
+
+/// Drops the futures of all requests that wait, as the process ends. No thread of httpd works.
+pub(crate) fn drop_all() {
+    let all: Vec<_> = lock(&ALL).iter_mut().flat_map(HashMap::drain).collect();
+    for (_, cell) in all {
+        cell.state.end();
+        let task = cell.take();
+        if let Err(message) = panic::catch(|| drop(task)) {
+            let code = crate::gateway::Code::ClosePanicked;
+            log::here(code.level(), &code.line(format_args!("ending a waiting request {message}")));
+        }
+    }
+}
+
+/// Looks through the waiting requests from time to time, in a task of the process's runtime.
+#[cfg(feature = "tower")]
+pub(super) fn look_after() {
+    use std::sync::Once;
+
+    use crate::gateway::service::runtime;
+
+    static STARTED: Once = Once::new();
+    STARTED.call_once(|| {
+        let Some(runtime) = runtime::existing() else { return };
+        runtime.spawn(async {
+            loop {
+                tokio::time::sleep(LOOK_EVERY).await;
+                if count() > 0 {
+                    let now_us = monotonic_us();
+                    let all = lock(&ALL);
+                    all.iter().flat_map(HashMap::values).for_each(|cell| cell.look(now_us));
+                }
+            }
+        });
+    });
+}
+
+#[cfg(not(feature = "tower"))]
+pub(super) fn look_after() {}
+
+/// A panic leaves nothing half done behind these locks.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,7 @@
+//! Requests of services that wait without a thread, under the event MPM.
+
+mod bodies;
+mod ends;
+mod fallbacks;
+mod support;
+mod waits;
