@@ -180,19 +180,24 @@ fn sigterm_ends_one_process_when_it_is_done() {
     assert!(stage.wait_log("RUST0032").contains("shutdown_signal"));
 }
 
-/// Runs `meanwhile` while clients ask all the time, each of whom must get its answer: how many did.
-fn under_load(stage: &Stage, meanwhile: impl FnOnce()) -> usize {
+/// Runs `meanwhile` while so many clients ask for `target` all the time, each of whom must get its
+/// answer: how many did.
+pub(crate) fn under_load(
+    stage: &Stage,
+    (clients, target): (usize, &str),
+    meanwhile: impl FnOnce(),
+) -> usize {
     let over = AtomicBool::new(false);
     std::thread::scope(|scope| {
         let ask = || {
             let mut count = 0;
             while !over.load(Ordering::Relaxed) {
-                pid(&stage.get(&run("load", "")));
+                pid(&stage.get(target));
                 count += 1;
             }
             count
         };
-        let clients: Vec<_> = (0..4).map(|_| scope.spawn(ask)).collect();
+        let clients: Vec<_> = (0..clients).map(|_| scope.spawn(ask)).collect();
         /// Also where `meanwhile` panics.
         struct End<'e>(&'e AtomicBool);
         impl Drop for End<'_> {
@@ -214,7 +219,7 @@ fn a_group_is_replaced_one_by_one() {
     app.wait_ready(3);
     let first = app.processes();
     let first: Vec<_> = first.iter().filter(|process| process.state == "ready").collect();
-    let answered = under_load(&stage, || {
+    let answered = under_load(&stage, (4, &run("load", "")), || {
         for process in &first {
             let reply = app.control(process.slot, &format!("drain {}", process.pid)).unwrap();
             assert!(!reply.contains("error"), "{reply}");

@@ -70,7 +70,7 @@ impl Drop for Stage {
 
 /// Makes the services `/service?name=NAME` and `/wait?name=NAME`. The first sends its head at once,
 /// and its body of 1000 bytes after `NAME.go` exists. The second answers with the process's id after
-/// that, and adds a line to `NAME.gone` if it is dropped before.
+/// that, and adds a line to `NAME.gone` if it is dropped before. `/nap` answers after 50 ms.
 fn waiting(folder: PathBuf) -> impl Application {
     let begin = move |query: Option<String>| {
         let query = query.unwrap_or_default();
@@ -93,7 +93,12 @@ fn waiting(folder: PathBuf) -> impl Application {
         dropped.0 = None;
         Ok::<_, String>(std::process::id().to_string())
     };
-    service(Router::new().route("/service", get(late_body)).route("/wait", get(wait)))
+    let nap = async || {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        std::process::id().to_string()
+    };
+    let router = Router::new().route("/service", get(late_body)).route("/wait", get(wait));
+    service(router.route("/nap", get(nap)))
 }
 
 /// Waits without a thread until the gate is open.
@@ -171,7 +176,7 @@ fn wait_for(path: &Path) {
 
 impl Application for Stage {
     fn delegate(&self, environ: &mut Environ<'_>) -> Option<&dyn Application> {
-        matches!(environ.path_info(), b"/service" | b"/wait").then_some(&*self.service)
+        matches!(environ.path_info(), b"/service" | b"/wait" | b"/nap").then_some(&*self.service)
     }
 
     fn call<'x>(
@@ -198,7 +203,7 @@ impl Application for Stage {
                 }
                 run.end()
             }
-            b"/service" | b"/wait" => self.service.call(environ, start_response),
+            b"/service" | b"/wait" | b"/nap" => self.service.call(environ, start_response),
             b"/fds" => {
                 start_response.start(200, [("Content-Type", "text/plain")])?;
                 Ok(Body::from(descriptors()?))

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use httpd_testkit::{Connection, Mpm, Signal, mpm_tests, proc};
 
+use crate::ends::under_load;
 use crate::support::{Setup, Stage, pid, run, setup};
 
 /// More than the process has threads, and as many as may wait in httpd's children.
@@ -92,6 +93,21 @@ fn a_graceful_restart_lets_them_finish() {
         assert_eq!(pid(&connection.read_response()), of);
     }
     stage.wait_gone(&[of]);
+}
+
+#[test]
+fn restarts_under_waiting_requests_lose_none() {
+    let stage = two_threads("processes=2").start();
+    let answered = under_load(&stage, (MANY, "/stage/nap"), || {
+        for _ in 0..10 {
+            stage.graceful();
+            let ready = stage.app().wait_ready(2);
+            stage.signal(ready[0], Signal::USR1);
+            stage.wait_gone(&ready[..1]);
+            stage.app().wait_ready(2);
+        }
+    });
+    assert!(answered > 10 * MANY, "{answered}");
 }
 
 #[test]

@@ -121,7 +121,7 @@ impl Timer {
             self.half_open.pop_front();
             if let Some(connection) = silent {
                 let polled = os::poll(&*connection, (true, false), None, Some(Duration::ZERO));
-                if polled.is_ok_and(|(polled, _)| polled.readable && !polled.hung_up) {
+                if polled.is_ok_and(|(polled, _)| polled.readable) {
                     // It has said something, and no thread was free to read it.
                     self.half_open.push_back((now_us, token));
                     continue;
