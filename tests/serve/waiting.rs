@@ -154,30 +154,56 @@ fn thousands_of_waiting_requests_hold_no_thread() {
     }
 }
 
-/// The streams of one connection wait without a thread too.
+/// The requests of one connection wait without a thread too, and one that is given up ends alone.
 #[test]
 fn waiting_streams_hold_no_thread() {
-    let waiting = Waiting::start(Http2);
-    let mut client = waiting.send("/wait", Sent::Whole);
-    let request = Http2.request("/wait", Sent::Whole);
-    let headers = &request[PREFACE.len() + 9..];
-    for stream in (3..200u16).step_by(2) {
-        let mut headers = headers.to_vec();
-        headers[7..9].copy_from_slice(&stream.to_be_bytes());
-        client.write_all(&headers).expect("the program reads");
+    const COUNT: usize = 100;
+    each(&[FastCgi, Http2], |protocol| {
+        let waiting = Waiting::start(protocol);
+        let mut client = waiting.send("/wait", Sent::Whole);
+        let request = protocol.request("/wait", Sent::Whole);
+        for number in 1..COUNT as u16 {
+            let bytes = match protocol {
+                FastCgi => with_id(request.clone(), number + 1),
+                _ => {
+                    let mut headers = request[PREFACE.len() + 9..].to_vec();
+                    headers[7..9].copy_from_slice(&(2 * number + 1).to_be_bytes());
+                    headers
+                }
+            };
+            client.write_all(&bytes).expect("the program reads");
+        }
+        waiting.wait_for(COUNT, 0, PATIENCE);
+        waiting.assert_few_threads();
+        // ABORT_REQUEST, or RST_STREAM with CANCEL.
+        let abort: &[u8] = match protocol {
+            FastCgi => &[1, 2, 0, 5, 0, 0, 0, 0],
+            _ => &[0, 0, 4, 3, 0, 0, 0, 0, 5, 0, 0, 0, 8],
+        };
+        client.write_all(abort).expect("the program reads");
+        waiting.wait_for(COUNT - 1, 1, Duration::from_secs(1));
+        waiting.text("/free", "freed");
+        waiting.wait_for(0, 1, PATIENCE);
+        let mut bytes = Vec::new();
+        while bytes.windows(6).filter(|window| window == b"waited").count() < COUNT - 1 {
+            let mut piece = [0; 4096];
+            let read = client.read(&mut piece).expect("answers");
+            assert_ne!(read, 0, "{protocol:?}: {}", bytes.escape_ascii());
+            bytes.extend(&piece[..read]);
+        }
+        waiting.stop();
+    });
+}
+
+/// Gives the records of a FastCGI request this id.
+fn with_id(mut records: Vec<u8>, id: u16) -> Vec<u8> {
+    let mut at = 0;
+    while at < records.len() {
+        records[at + 2..at + 4].copy_from_slice(&id.to_be_bytes());
+        let length = u16::from_be_bytes([records[at + 4], records[at + 5]]);
+        at += 8 + usize::from(length) + usize::from(records[at + 6]);
     }
-    waiting.wait_for(100, 0, PATIENCE);
-    waiting.assert_few_threads();
-    waiting.text("/free", "freed");
-    waiting.wait_for(0, 0, PATIENCE);
-    let mut bytes = Vec::new();
-    while bytes.windows(6).filter(|window| window == b"waited").count() < 100 {
-        let mut piece = [0; 4096];
-        let read = client.read(&mut piece).expect("answers");
-        assert_ne!(read, 0, "{}", bytes.escape_ascii());
-        bytes.extend(&piece[..read]);
-    }
-    waiting.stop();
+    records
 }
 
 #[test]

@@ -303,7 +303,6 @@ fn go_on(
     let ending = match served {
         Served::Done(ending) => ending,
         Served::Suspended(suspended) => {
-            drop(response);
             let output = (!output.is_empty()).then(|| output.take());
             let body = buffer.unread().to_vec();
             buffer.clear();
