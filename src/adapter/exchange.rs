@@ -271,7 +271,7 @@ impl<'e, 'r> RequestExchange<'e, 'r> {
     pub(super) fn finds_client_gone(&self) -> bool {
         let request = self.request();
         if self.half_closed.get() {
-            return request.is_aborted();
+            return request.is_aborted() || request.has_hung_up();
         }
         if request.has_client_gone() {
             return true;

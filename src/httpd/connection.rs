@@ -125,8 +125,18 @@ impl Request<'_> {
     /// Returns whether the client has shut down its sending side, or closed its connection.
     #[must_use]
     pub(crate) fn is_half_closed(&self) -> bool {
+        self.socket_is(libc::POLLRDHUP)
+    }
+
+    /// Returns whether the connection is broken, or closed in both directions.
+    #[must_use]
+    pub(crate) fn has_hung_up(&self) -> bool {
+        self.socket_is(0)
+    }
+
+    fn socket_is(&self, events: i16) -> bool {
         let Some(fd) = self.socket() else { return false };
-        let mut state = libc::pollfd { fd, events: libc::POLLRDHUP, revents: 0 };
+        let mut state = libc::pollfd { fd, events, revents: 0 };
         // SAFETY: one entry, as is said.
         unsafe { libc::poll(&raw mut state, 1, 0) > 0 }
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::support::{begin, busy, get, start, wait_until_waiting, waiting, waits};
+use crate::support::{begin, busy, get, start, wait_until_waiting, waits};
 
 #[test]
 fn bodies_before_a_wait() {
@@ -46,7 +46,7 @@ fn forty_slow_uploads_on_four_threads() {
         upload.write("0\r\n\r\n");
         assert_eq!(upload.read_response().text(), format!("{} bytes\n", 10 * PIECES));
     }
-    assert_eq!(waiting(&server), 0);
+    wait_until_waiting(&server, 0);
 }
 
 #[test]

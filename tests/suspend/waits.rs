@@ -19,7 +19,7 @@ fn five_hundred_wait_on_ten_threads() {
         let response = connection.read_response();
         assert_eq!((response.status, response.text()), (200, "waited 4000 ms\n"));
     }
-    assert_eq!(waiting(&server), 0);
+    wait_until_waiting(&server, 0);
     let log = server.access_log();
     assert_eq!(log.lines().filter(|line| line.contains("/wait/4000 HTTP/1.1\" 200 ")).count(), 500);
 }
@@ -113,7 +113,7 @@ fn panics_after_a_wait() {
     let response = connection.read_response();
     assert!(response.end.is_truncated(), "{response:?}");
     assert_eq!(server.get("/waits/wait/3").text(), "waited 3 ms\n");
-    assert_eq!(waiting(&server), 0);
+    wait_until_waiting(&server, 0);
 }
 
 /// Longer than Timeout, which bounds waits for the client, and not for the application.
@@ -148,6 +148,20 @@ fn a_client_that_leaves_ends_the_wait_at_once() {
     assert_eq!(connection.read_head().status, 200);
     drop(connection);
     server.wait_log("nobody takes the drip");
+}
+
+/// It sends no more, with another request sent before, and then breaks its connection.
+#[test]
+fn a_client_that_leaves_in_two_steps() {
+    let server = start(waits(4));
+    let mut connection = begin(&server, "/waits/wait/600000");
+    wait_until_waiting(&server, 1);
+    connection.write(get("/waits/wait/3")).close_write();
+    // It may still read.
+    assert!(connection.is_idle());
+    assert_eq!(waiting(&server), 1);
+    connection.reset();
+    wait_until_waiting(&server, 0);
 }
 
 #[test]

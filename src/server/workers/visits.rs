@@ -100,7 +100,7 @@ impl<D: Driver, T: Visited<D>> Visits<D, T> {
         let visits = Arc::clone(self);
         self.driver.pool().submit_visit(Box::new(move |worker: &mut D::Worker| {
             visits.expect(None);
-            visits.state.store(VISITING, Ordering::Release);
+            visits.state.swap(VISITING, Ordering::AcqRel);
             let request = lock(&visits.request).take();
             if let Some(request) = request {
                 request.visit(worker, &visits);
@@ -115,9 +115,11 @@ impl<D: Driver, T: Visited<D>> Wake for Visits<D, T> {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
+        // A state that stays is written as well: what the caller did before is then seen by the
+        // visit that takes note of the call.
         let next = |state| match state {
-            VISITING => Some(NOTIFIED),
-            SUSPENDED => Some(QUEUED),
+            VISITING | NOTIFIED => Some(NOTIFIED),
+            SUSPENDED | QUEUED => Some(QUEUED),
             _ => None,
         };
         let before = self.state.fetch_update(Ordering::AcqRel, Ordering::Acquire, next);
