@@ -187,8 +187,14 @@ impl HttpRequest {
             }
             visits.get().map(Visits::waker)
         };
-        let parts = (executor, &inbox, &output, &on_upgrade);
-        let sink = HttpSink::new(parts, (site.timeouts.send, is_http2), &visit_waker, draft);
+        let sink = HttpSink::new(
+            (&params, executor),
+            (&inbox, &output),
+            &on_upgrade,
+            (site.timeouts.send, is_http2),
+            &visit_waker,
+            draft,
+        );
         let mut source = BodySource::new(&inbox, read);
         let request = (&**site, Mode::Http, &*params);
         // A panic of the kit's own ends the request, not the thread.

@@ -17,6 +17,7 @@ use super::executor::{Executor, until};
 use super::input::RequestBodyQueue;
 use crate::gateway::exchange::Upgrade;
 use crate::gateway::{Error, ErrorKind, Interest, Result, Woken, park_thread, thread_waker};
+use crate::protocol::params::Params;
 use crate::server::site::{BreakOutcome, Breaker, FinalHead, OwnAnswer, Sink};
 use crate::server::workers::pool::SlowReaders;
 
@@ -25,6 +26,7 @@ const COLLECT: usize = 64 * 1024;
 
 /// One response in the making.
 pub(super) struct HttpSink<'s> {
+    params: &'s Arc<Params>,
     executor: &'s Arc<Executor>,
     inbox: &'s RequestBodyQueue,
     output: &'s Arc<ResponseOutput>,
@@ -46,17 +48,14 @@ pub(super) struct ResponseDraft {
 impl<'s> HttpSink<'s> {
     /// `visit_waker` returns the waker that brings the next visit.
     pub(super) fn new(
-        (executor, inbox, output, on_upgrade): (
-            &'s Arc<Executor>,
-            &'s RequestBodyQueue,
-            &'s Arc<ResponseOutput>,
-            &'s Cell<Option<OnUpgrade>>,
-        ),
+        (params, executor): (&'s Arc<Params>, &'s Arc<Executor>),
+        (inbox, output): (&'s RequestBodyQueue, &'s Arc<ResponseOutput>),
+        on_upgrade: &'s Cell<Option<OnUpgrade>>,
         (timeout, is_http2): (Duration, bool),
         visit_waker: &'s dyn Fn() -> Option<Waker>,
         draft: ResponseDraft,
     ) -> Self {
-        Self { executor, inbox, output, on_upgrade, timeout, is_http2, visit_waker, draft }
+        Self { params, executor, inbox, output, on_upgrade, timeout, is_http2, visit_waker, draft }
     }
 
     /// Returns the state for the next visit.
@@ -192,6 +191,10 @@ impl Sink for HttpSink<'_> {
 
     fn breaker(&self) -> Option<Arc<dyn Breaker>> {
         Some(Arc::new(HttpBreaker { output: self.output.clone(), is_http2: self.is_http2 }))
+    }
+
+    fn params(&self) -> Option<Arc<Params>> {
+        Some(Arc::clone(self.params))
     }
 
     fn visit_waker(&self) -> Option<Waker> {

@@ -4,10 +4,12 @@
 use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::mounts::{Mounted, NOBODY};
+use super::path;
 use super::process_info::{Mode, ProcessInfo};
-use super::{Mounted, path};
 use crate::gateway::{GATEWAY_VERSION, SharedVariables, percent};
 use crate::os::wall_us;
 use crate::protocol::params::Params;
@@ -252,12 +254,21 @@ impl<'e> SiteEnviron<'e> {
         })
     }
 
-    /// Returns a copy that outlives the request.
+    /// Returns a copy that outlives the request. It has the `shared` params, if they are these.
     #[must_use]
-    pub(crate) fn freeze(&self) -> Frozen {
-        let mut all = Params::new();
-        self.each(&mut |key, value| all.push(key, value));
-        Frozen { all }
+    pub(super) fn freeze(&self, shared: Option<Arc<Params>>) -> Frozen {
+        let shared = shared.filter(|shared| std::ptr::eq(&raw const **shared, self.params));
+        // The request and its copy have the same id.
+        let _ = self.id();
+        Frozen {
+            params: shared.unwrap_or_else(|| Arc::new(self.params.clone())),
+            facts: self.facts.clone(),
+            mode: self.mode,
+            application: self.application.into(),
+            split: self.split,
+            start_us: self.start_us,
+            id: self.id.get().cloned(),
+        }
     }
 
     /// Returns the request's id: mod_unique_id's where it was sent, else one that is unlike any
@@ -338,16 +349,34 @@ impl fmt::Debug for SiteEnviron<'_> {
 
 /// The environ for what outlives the request: a service's, in whatever thread it is by then.
 pub(crate) struct Frozen {
-    all: Params,
+    params: Arc<Params>,
+    facts: ProcessInfo,
+    mode: Mode,
+    application: Box<str>,
+    split: usize,
+    start_us: u64,
+    /// The id that the request was given, if it came without one.
+    id: Option<String>,
+}
+
+impl Frozen {
+    fn environ(&self) -> SiteEnviron<'_> {
+        let (path, base) = SiteEnviron::locate(&self.params, &self.facts, self.mode);
+        let length = self.split.saturating_sub(base);
+        let mounted = Mounted { name: &self.application, length, ..NOBODY };
+        let id = self.id.clone().map_or_else(OnceCell::new, OnceCell::from);
+        SiteEnviron::new(&self.params, &self.facts, self.mode, (path, base), mounted)
+            .since((self.start_us, id))
+    }
 }
 
 impl SharedVariables for Frozen {
     fn get(&self, key: &[u8]) -> Option<Vec<u8>> {
-        self.all.get(key).map(<[u8]>::to_vec)
+        self.environ().get(key).map(<[u8]>::to_vec)
     }
 
     fn each(&self, visit: &mut dyn FnMut(&[u8], &[u8])) {
-        self.all.iter().for_each(|(key, value)| visit(key, value));
+        self.environ().each(visit);
     }
 }
 

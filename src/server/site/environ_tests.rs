@@ -103,8 +103,13 @@ fn each_is_what_get_gives() {
         assert_eq!(get("gateway.url_scheme"), Some("http"));
         assert_eq!(get("gateway.multithread"), Some("1"));
         assert_eq!(get("mod_rust.pid"), Some(&*std::process::id().to_string()));
-        let frozen = environ.freeze();
-        assert_eq!(frozen.get(b"PATH_INFO"), Some(b"/a".to_vec()));
+        let frozen = environ.freeze(None);
+        for (key, value) in &all {
+            assert_eq!(frozen.get(key.as_bytes()).as_deref(), Some(value.as_bytes()), "{key}");
+        }
+        let mut count = 0;
+        frozen.each(&mut |_, _| count += 1);
+        assert_eq!(count, all.len());
     });
 }
 

@@ -427,7 +427,7 @@ impl Exchange for SiteExchange<'_> {
     }
 
     fn share(&self) -> Arc<dyn SharedVariables> {
-        self.state.shared.get_or_init(|| Arc::new(self.environ.freeze())).clone()
+        self.state.shared.get_or_init(|| Arc::new(self.environ.freeze(self.sink.params()))).clone()
     }
 
     fn waker(&self) -> Waker {

@@ -34,7 +34,7 @@ pub(crate) use self::current_log::{RequestLog, sit_down};
 pub(crate) use self::fault_log::Fault;
 pub(crate) use self::head::FinalHead;
 pub(crate) use self::log::{Log, ThreadLog, parse_level};
-pub(crate) use self::mounts::{Mount, Mounted, Mounts};
+pub(crate) use self::mounts::{Mount, Mounts};
 pub(crate) use self::overload::{HeadBudget, HeadShare, Refusal};
 pub(crate) use self::page::page;
 pub(crate) use self::process_info::{Mode, ProcessInfo};

@@ -1,5 +1,7 @@
 //! The facts of a process that stand in every environ.
 
+use std::sync::Arc;
+
 /// The protocol that a request came by: `mod_rust.mode`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -30,15 +32,15 @@ impl Mode {
     }
 }
 
-/// The process.
+/// The process. A clone is cheap.
 #[derive(Clone, Debug)]
 pub(crate) struct ProcessInfo {
-    pub(super) pid: String,
+    pub(super) pid: Arc<str>,
     pub(super) multithread: bool,
     pub(super) multiprocess: bool,
     pub(super) run_once: bool,
     /// Absolute paths that the program goes by.
-    programs: Vec<Vec<u8>>,
+    programs: Arc<[Vec<u8>]>,
     /// The web server is asked where it has the program.
     asks_place: bool,
 }
@@ -57,11 +59,11 @@ impl ProcessInfo {
         }
         programs.retain(|path| path.starts_with(b"/"));
         Self {
-            pid: std::process::id().to_string(),
+            pid: std::process::id().to_string().into(),
             multithread: threads > 1,
             multiprocess,
             run_once,
-            programs,
+            programs: programs.into(),
             asks_place: true,
         }
     }

@@ -12,6 +12,7 @@ use super::head::FinalHead;
 #[cfg(any(feature = "http-server", feature = "tower"))]
 use crate::gateway::exchange::Upgrade;
 use crate::gateway::{Error, ErrorKind, Interest, Level, Result, Woken};
+use crate::protocol::params::Params;
 
 /// The destination of a response: a connection, or the standard output.
 ///
@@ -73,6 +74,11 @@ pub(crate) trait Sink {
     /// Returns the way of the timer to this response. `None` where the web server bounds the time
     /// of a request.
     fn breaker(&self) -> Option<Arc<dyn Breaker>> {
+        None
+    }
+
+    /// Returns the variables of the request, if they can be shared without a copy.
+    fn params(&self) -> Option<Arc<Params>> {
         None
     }
 
