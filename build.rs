@@ -182,7 +182,7 @@ mod httpd {
         "|http_scheme|internal_redirect|internal_redirect_handler|log_cerror_|log_error_|log_rerror_|map_http_request_error",
         "|meets_conditions|mpm_query|no2slash|no2slash_ex|os_escape_path|pass_brigade|regcomp|regexec|regexec_len|regfree|pregcomp|pregsub",
         "|run_http_scheme|run_default_port|send_interim_response|set_content_length|set_content_type|set_etag|make_etag|make_etag_ex|set_last_modified|update_mtime|run_generate_log_id",
-        "|server_root_relative|runtime_dir_relative|setup_client_block|show_mpm|state_query|get_server_port|get_useragent_host|get_remote_host|request_has_body|exists_scoreboard_image|get_server_revision|sub_req_lookup_uri|die|process_request_after_handler|update_child_status|expr_.*|filter_protocol|mpm_.*|get_pollfd_from_conn",
+        "|server_root_relative|runtime_dir_relative|setup_client_block|show_mpm|state_query|get_server_port|get_useragent_host|get_remote_host|request_has_body|exists_scoreboard_image|get_server_revision|sub_req_lookup_uri|die|process_request_after_handler|remove_input_filter_byhandle|update_child_status|expr_.*|filter_protocol|mpm_.*|get_pollfd_from_conn",
         ")|ap_bucket_error_create",
         "|apr_(",
         "brigade_cleanup|brigade_create|brigade_destroy|brigade_insert_file|brigade_length|brigade_partition|bucket_alloc|bucket_eos_create|bucket_file_create|bucket_flush_create|bucket_immortal_create|bucket_transient_create|bucket_heap_create",

@@ -15,6 +15,8 @@ use http::{HeaderMap, StatusCode};
 use super::shared::SharedEnviron;
 use super::variables::{ExchangeContext, RequestVariables};
 use super::wait;
+#[cfg(feature = "tower")]
+use crate::gateway::exchange::Upgrade;
 use crate::gateway::{
     Code, Error, ErrorKind, Exchange, FileBody, Interest, Level, Result, SharedVariables, Status,
     Variables, Woken, header,
@@ -273,7 +275,8 @@ impl<'e, 'r> RequestExchange<'e, 'r> {
         if self.half_closed.get() {
             return request.is_aborted() || request.has_hung_up();
         }
-        if request.has_client_gone() {
+        // The end of another protocol's input is read behind what came before it.
+        if !request.has_switched_protocols() && request.has_client_gone() {
             return true;
         }
         if request.is_half_closed() {
@@ -389,9 +392,18 @@ impl Exchange for RequestExchange<'_, '_> {
         }
     }
 
+    #[cfg(feature = "tower")]
+    fn upgrade(&self) -> Upgrade {
+        if self.request().can_switch_protocols() { Upgrade::Tunnel } else { Upgrade::None }
+    }
+
     fn commit(&self, length: Option<u64>) {
         self.keep_for_others();
         let request = self.request();
+        if self.status.get() == 101 {
+            request.switch_protocols();
+            return;
+        }
         if let Some(length) = length {
             request.set_content_length(length);
         }
@@ -478,6 +490,10 @@ impl Exchange for RequestExchange<'_, '_> {
                 request.trailers_out().add(request.pool(), name, value.as_bytes());
             }
         }
+        if self.request().has_switched_protocols() {
+            self.request().end_switched();
+            return self.pass(Brigade::push_flush);
+        }
         let is_unframed = self.unframed.get();
         self.pass(|out| {
             out.push_end();
@@ -528,6 +544,8 @@ impl Exchange for RequestExchange<'_, '_> {
                 Woken::Called
             }
             Woken::Called | Woken::Input if request.is_aborted() => Woken::Gone,
+            // Another protocol may be silent for any time.
+            Woken::MustBlock if request.has_switched_protocols() => Woken::Called,
             Woken::MustBlock => {
                 self.keep_for_others();
                 Woken::MustBlock

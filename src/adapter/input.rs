@@ -33,6 +33,8 @@ pub(crate) struct RequestInput<'e, 'r> {
     taken: usize,
     first: usize,
     ended: bool,
+    /// Whether the input is that of another protocol: all that the client sends.
+    is_raw: bool,
     /// Whether the client has sent nothing for too long.
     is_late: bool,
 }
@@ -59,13 +61,14 @@ impl<'e, 'r> RequestInput<'e, 'r> {
             taken: 0,
             first: 0,
             ended,
+            is_raw: false,
             is_late: false,
         })
     }
 
     /// Returns whether a part of the body has not been read.
     pub(crate) const fn is_unread(&self) -> bool {
-        !self.ended
+        !self.ended && !self.is_raw
     }
 
     /// Has the next read fail: the client has sent nothing for too long.
@@ -109,6 +112,10 @@ impl<'e, 'r> RequestInput<'e, 'r> {
                     return Ok(false);
                 }
                 Err(ReadError::NotYet) => is_last = true,
+                Err(_) if self.is_raw => {
+                    self.ended = true;
+                    return Ok(false);
+                }
                 Err(error) => return Err(self.failed(error)),
             }
         }
@@ -127,6 +134,9 @@ impl InputSource for RequestInput<'_, '_> {
     }
 
     fn fill(&mut self, wait: bool) -> Result<Fill<'_>> {
+        if !self.is_raw && self.request.has_switched_protocols() {
+            (self.is_raw, self.ended, self.may_buffer) = (true, false, true);
+        }
         while !self.ended {
             if self.is_late {
                 return Err(self.failed(ReadError::LATE));
@@ -150,6 +160,7 @@ impl InputSource for RequestInput<'_, '_> {
                 Read::NotYet => return Ok(Fill::NotYet),
                 Read::Failed(status) => return Err(self.failed(ReadError::Failed(status))),
                 Read::Empty if self.read(wait)? => {}
+                Read::Empty if self.ended => {}
                 Read::Empty => return Ok(Fill::NotYet),
             }
         }

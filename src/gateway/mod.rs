@@ -69,6 +69,4 @@ pub(crate) use exchange::{Exchange, Interest, SharedVariables, Variables, Woken}
 #[cfg(feature = "http-server")]
 pub(crate) use exchange::{park_thread, thread_waker};
 pub(crate) use input::{Fill, InputSource};
-#[cfg(feature = "httpd")]
-pub(crate) use run::run;
 pub(crate) use run::{Awaited, Outcome, Progress, Suspend, Suspended, start};

@@ -36,6 +36,7 @@ mod server;
 pub(crate) mod signals;
 mod status;
 pub(crate) mod suspend;
+mod switch;
 mod syslog;
 mod table;
 pub(crate) mod unixd;

@@ -4,4 +4,5 @@ mod bodies;
 mod ends;
 mod fallbacks;
 mod support;
+mod upgrades;
 mod waits;

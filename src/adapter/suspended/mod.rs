@@ -21,7 +21,7 @@ use super::exchange::RequestExchange;
 use super::input::RequestInput;
 use super::variables::ExchangeContext;
 use crate::gateway::run::{Awaited, Progress, Suspend, Suspended, start};
-use crate::gateway::{Application, Error, ErrorKind, Outcome, run};
+use crate::gateway::{Application, Error, ErrorKind, Outcome};
 use crate::httpd::suspend::{Site, Visited, Waiting};
 use crate::httpd::{HookStatus, Request, log};
 use crate::os::Awaits;
@@ -57,9 +57,25 @@ pub(crate) fn serve<'r>(
         Err(status) => return HookStatus::from_raw(status),
     };
     RequestExchange::with(request, facts, |exchange| {
-        let outcome = log::with_request(request, || run(application, exchange, &mut input));
+        let progress =
+            log::with_request(request, || start(application, exchange, &mut input, &OnThread));
+        let outcome = match progress {
+            Progress::Done(outcome) => outcome,
+            Progress::Suspended(task) => {
+                task.give_up(exchange, Error::new("this request cannot be suspended"))
+            }
+        };
         conclude(request, exchange, input.is_unread(), outcome)
     })
+}
+
+/// The exchange of a request that waits on its thread.
+struct OnThread;
+
+impl Suspend for OnThread {
+    fn waker(&self) -> Option<Waker> {
+        None
+    }
 }
 
 fn run_or_suspend<'r>(
@@ -388,7 +404,8 @@ impl<'r> Kept<'r> {
             request.send_unsent();
         }
         let is_full = request.has_unsent_output();
-        let awaits_input = self.awaited == Awaited::Input;
+        let is_switched = request.has_switched_protocols();
+        let awaits_input = self.awaited == Awaited::Input && !is_switched;
         if was_full && !is_full {
             self.moved = Instant::now();
         }

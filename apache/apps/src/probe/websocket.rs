@@ -23,7 +23,6 @@ pub(super) async fn echo(mut request: Request<RequestBody>) -> Answer {
         let mut refusal =
             text("this is a WebSocket (RFC 6455): the request has to ask for it\n".into());
         *refusal.status_mut() = StatusCode::UPGRADE_REQUIRED;
-        refusal.headers_mut().insert(UPGRADE, HeaderValue::from_static("websocket"));
         return Ok(refusal);
     };
     let Some(on_upgrade) = request.extensions_mut().remove::<OnUpgrade>() else {
