@@ -32,7 +32,7 @@ pub(crate) struct Care {
 }
 
 /// Sets the functions for the runtime's threads. The first call counts.
-#[cfg(any(feature = "httpd", test))]
+#[cfg(feature = "httpd")]
 pub(crate) fn care(care: Care) {
     let _ = CARE.set(care);
 }

@@ -8,9 +8,10 @@ use http::{HeaderMap, StatusCode};
 
 use super::{Validate, assert_blames, hello, valid};
 use crate::gateway::memory::TestRequest;
+use crate::gateway::run::run;
 use crate::gateway::{
     Application, Body, Environ, Exchange, FileBody, Fill, Input, InputSource, Level, Outcome, Pace,
-    Result, SharedVariables, StartResponse, Status, Variables, run,
+    Result, SharedVariables, StartResponse, Status, Variables,
 };
 
 #[test]
