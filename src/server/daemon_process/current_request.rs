@@ -104,7 +104,11 @@ impl CurrentRequest {
     }
 
     /// Writes what follows the first `done` bytes.
-    fn write_from(
+    ///
+    /// # Errors
+    ///
+    /// Those of [`CurrentRequest::write`].
+    pub(super) fn write_from(
         &self,
         mut done: usize,
         pieces: &(impl OutputPieces + ?Sized),

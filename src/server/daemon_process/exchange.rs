@@ -14,7 +14,7 @@ use http::{HeaderMap, StatusCode};
 use super::connection::ChildConnection;
 use super::current_request::{CurrentRequest, OutputPieces as _, left, wait_to_write};
 use super::inbound::InboundFrames;
-use super::output::{FrameOutput, WRITE_ABOVE};
+use super::output::FrameOutput;
 use super::place::Place;
 use super::process::DaemonProcess;
 use super::suspended::RequestWaker;
@@ -65,7 +65,11 @@ pub(super) struct ExchangeState {
     started_us: u64,
     head_us: Cell<u64>,
     kept: OnceCell<Arc<KeptRequest>>,
-    /// The waker, from the first wait on. Since then no write waits on the thread.
+    /// The application is known to be a service.
+    is_service: Cell<bool>,
+    /// It waits on its thread, as too many wait without one.
+    stays: Cell<bool>,
+    /// The waker, from the first wait on.
     waker: OnceCell<Arc<RequestWaker>>,
     /// The place that the thread takes when the request keeps the thread's.
     pub(super) spare: RefCell<Option<Place>>,
@@ -158,14 +162,7 @@ impl<'e, 'c> BridgeExchange<'e, 'c> {
             return Err(left());
         }
         let mut output = self.output.borrow_mut();
-        let written = if self.state.waker.get().is_some() {
-            self.write_some(&mut output, last)
-        } else {
-            let wait = |connection: &_| self.wait_to_write(connection, last);
-            let written = self.current.write(&**output, last, wait);
-            output.clear();
-            written
-        };
+        let written = self.write_collected(&mut output, last);
         if written.is_err() {
             output.clear();
             self.set_gone();
@@ -173,22 +170,34 @@ impl<'e, 'c> BridgeExchange<'e, 'c> {
         written
     }
 
-    fn write_some(&self, output: &mut FrameOutput, last: bool) -> Result<()> {
+    fn write_collected(&self, output: &mut FrameOutput, last: bool) -> Result<()> {
         let (mut written, length) = (self.state.written.get(), output.length());
-        while written < length {
+        while self.may_leave_output() && written < length {
             written = self.current.write_some(written, &*output, last)?;
-            if written < length && !self.inbound.connection.widen() {
-                self.state.written.set(written);
-                self.state.clogged.set(true);
-                // Nothing is added to a frame whose header may be out.
-                output.closed();
-                return Ok(());
+            if written == length || self.inbound.connection.widen() {
+                continue;
             }
+            if Suspend::waker(self).is_none() {
+                break;
+            }
+            self.state.written.set(written);
+            self.state.clogged.set(true);
+            // Nothing is added to a frame whose header may be out.
+            output.closed();
+            return Ok(());
         }
+        let wait = |connection: &_| self.wait_to_write(connection, last);
+        self.current.write_from(written, &*output, last, wait)?;
         self.state.written.set(0);
         self.state.clogged.set(false);
         output.clear();
         Ok(())
+    }
+
+    /// Returns whether the request may wait for room without its thread.
+    pub(super) fn may_leave_output(&self) -> bool {
+        let state = &self.state;
+        state.is_service.get() && !state.stays.get() && !state.released.get()
     }
 
     /// Waits until the httpd child has room, which for a large response is its client's affair.
@@ -231,17 +240,26 @@ impl Suspend for BridgeExchange<'_, '_> {
         if let Some(waker) = self.state.waker.get() {
             return Some(Waker::from(waker.clone()));
         }
-        let spare = self.process.places.take()?;
+        if self.state.stays.get() {
+            return None;
+        }
+        let Some(spare) = self.process.places.take() else {
+            self.state.stays.set(true);
+            return None;
+        };
+        self.state.is_service.set(true);
         *self.state.spare.borrow_mut() = Some(spare);
         let new = || Arc::new(RequestWaker::new(self.process, self.inbound.connection));
         Some(Waker::from(self.state.waker.get_or_init(new).clone()))
     }
 
     fn has_room(&self) -> bool {
-        // So much fits into a socket. Beyond it no write waits on the thread, if that is possible.
-        self.state.sent.get() < WRITE_ABOVE as u64
-            || Suspend::waker(self).is_none()
-            || !self.is_clogged()
+        self.state.is_service.set(true);
+        !self.is_clogged()
+    }
+
+    fn expect_large_output(&self) {
+        self.state.is_service.set(true);
     }
 }
 

@@ -9,10 +9,13 @@ use crate::protocol::bridge::{HEADER, Header, Kind, flags, put_body};
 
 /// The amount of collected output that is written, in bytes. A little more than 64 KiB, so that a
 /// body of that size goes in one piece with what is around it.
-pub(super) const WRITE_ABOVE: usize = 96 * 1024;
+const WRITE_ABOVE: usize = 96 * 1024;
 
 /// Up to this size a piece is copied behind the others; a larger one is written from where it is.
 const COPY: usize = 8 * 1024;
+
+/// The size of output that a socket may have no room for, in bytes.
+const LARGE: usize = 32 * 1024;
 
 /// The most in one BODY, in bytes.
 const BODY: usize = 128 * 1024;
@@ -35,6 +38,11 @@ pub(super) struct FrameOutput {
 impl FrameOutput {
     pub(super) fn is_empty(&self) -> bool {
         self.frames.is_empty()
+    }
+
+    /// Returns whether a socket may have no room for it.
+    pub(super) fn is_large(&self) -> bool {
+        self.frames.len() + self.large_bytes > LARGE
     }
 
     pub(super) fn is_due(&self) -> bool {

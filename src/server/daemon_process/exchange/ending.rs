@@ -105,7 +105,8 @@ impl BridgeExchange<'_, '_> {
             }
             output.closed();
         }
-        let is_suspendable = self.state.waker.get().is_some();
+        let is_suspendable = self.state.waker.get().is_some()
+            || (self.may_leave_output() && self.output.borrow().is_large());
         // The child sends its next request when it has the last frame. Whichever thread is woken
         // for that finds the connection free.
         if !is_suspendable && self.inbound.is_at_rest() && !self.state.released.get() {

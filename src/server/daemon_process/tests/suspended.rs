@@ -68,6 +68,7 @@ fn application(control: &Arc<Control>) -> Router {
     let (wait, beats, spin, wakers, log, panic) = (with(), with(), with(), with(), with(), with());
     Router::new()
         .route("/now", get(|| async { "done" }))
+        .route("/whole", get(|| async { Bytes::from_static(&[b'w'; LARGE]) }))
         .route(
             "/wait",
             get(|| async move {
@@ -228,9 +229,16 @@ fn thousands_wait_beside_four_threads() {
 fn beyond_the_limit_requests_wait_on_threads() {
     let (harness, runner, control) = open(&["threads=2"], 10);
     let mut peers = ask(&harness, 30, &Ask::get("/wait"));
-    until_parked(&harness, 30);
-    control.permits.add_permits(30);
-    peers.iter_mut().for_each(|peer| assert_done(&peer.answer(), "done"));
+    peers.extend(ask(&harness, 10, &Ask::get("/beats")));
+    let mut readers = ask(&harness, 10, &Ask::get("/large"));
+    readers.extend(ask(&harness, 10, &Ask::get("/whole")));
+    until_parked(&harness, 60);
+    for _ in 0..3 {
+        control.permits.add_permits(20);
+    }
+    peers[..30].iter_mut().for_each(|peer| assert_done(&peer.answer(), "done"));
+    peers[30..].iter_mut().for_each(|peer| assert_done(&peer.answer(), "0\n1\n2\n"));
+    readers.iter_mut().for_each(|peer| assert_eq!(peer.answer().body.len(), LARGE));
     assert_ends(&harness, runner);
 }
 
@@ -276,21 +284,25 @@ fn a_stream_comes_piece_by_piece() {
 
 #[test]
 fn slow_readers_hold_no_thread() {
-    let (harness, runner, _control) = open(&["threads=2"], MANY);
-    let mut peers = Vec::new();
-    while peers.len() < MOST_BLOCKED + 100 {
-        peers.extend(ask(&harness, 100, &Ask::get("/large")));
-        until_parked(&harness, peers.len());
+    // In pieces, and whole.
+    for target in ["/large", "/whole"] {
+        let (harness, runner, _control) = open(&["threads=2"], MANY);
+        let mut peers = Vec::new();
+        while peers.len() < MOST_BLOCKED + 100 {
+            peers.extend(ask(&harness, 100, &Ask::get(target)));
+            until_parked(&harness, peers.len());
+        }
+        assert_done(&harness.connect(0).get("/now"), "done");
+        // Some leave without reading.
+        drop(peers.split_off(300));
+        until_parked(&harness, 300);
+        for peer in &mut peers {
+            let answer = peer.answer();
+            assert_eq!((answer.body.len(), answer.ending()), (LARGE, &Ending::End(Vec::new())));
+            assert_done(&peer.get("/now"), "done");
+        }
+        assert_ends(&harness, runner);
     }
-    assert_done(&harness.connect(0).get("/now"), "done");
-    // Some leave without reading.
-    drop(peers.split_off(300));
-    until_parked(&harness, 300);
-    for peer in &mut peers {
-        let answer = peer.answer();
-        assert_eq!((answer.body.len(), answer.ending()), (LARGE, &Ending::End(Vec::new())));
-    }
-    assert_ends(&harness, runner);
 }
 
 #[test]
