@@ -37,8 +37,12 @@ fn builder(mpm: Mpm, threads: usize) -> Builder {
 
 /// Sends the handshake, and `first` in the same packet.
 fn connect(server: &Server, first: &[u8]) -> Connection {
+    connect_to(server, "/probe/ws", first)
+}
+
+fn connect_to(server: &Server, target: &str, first: &[u8]) -> Connection {
     let mut connection = server.connect();
-    connection.write([HANDSHAKE.as_bytes(), first].concat());
+    connection.write([HANDSHAKE.replace("/probe/ws", target).as_bytes(), first].concat());
     let head = connection.read_head();
     assert_eq!(head.status, 101);
     assert_eq!(head.header("sec-websocket-accept"), Some("s3pPLMBiTxaQ9kYGzzhZRbK+xOo="));
@@ -143,4 +147,33 @@ fn requests_that_cannot_switch_are_told() {
     let old = HANDSHAKE.replace("HTTP/1.1", "HTTP/1.0");
     connection.write(old);
     assert_eq!(connection.read_response().status, 501);
+}
+
+/// The example: axum's WebSocketUpgrade and Sse, unchanged.
+#[test]
+fn a_chat_ends_at_a_graceful_restart() {
+    let builder = builder(Mpm::Event, 4).module("mod_live.so");
+    let server = builder.conf("RustAppAlias /live live").start();
+    assert!(server.get("/live/").text().contains("<title>Live</title>"));
+    let mut events = server.connect();
+    events.write("GET /live/events HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert_eq!(events.read_head().header("content-type"), Some("text/event-stream"));
+    assert_eq!(events.read_chunk().expect("a comment"), b": here\n\n");
+    let mut talkers = [(); 3].map(|()| connect_to(&server, "/live/chat", b""));
+    server.wait_for("all of them", || waiting(&server) == 4);
+    talkers[1].write(HELLO);
+    talkers.iter_mut().for_each(echoes);
+    assert_eq!(events.read_chunk().expect("an event"), b"data: Hello\n\n");
+    let child = server.children_pids();
+    server.graceful();
+    for mut talker in talkers {
+        assert_eq!(talker.read_exact(CLOSED.len()), CLOSED);
+        talker.write(CLOSE);
+        assert_eq!(talker.read_to_end(), b"");
+    }
+    assert_eq!(events.read_chunk(), None, "the stream is whole");
+    server.wait_for("the end of the child", || {
+        server.children_pids().iter().all(|pid| !child.contains(pid))
+    });
+    echoes(&mut connect_to(&server, "/live/chat", HELLO));
 }
