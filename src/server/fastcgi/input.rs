@@ -35,6 +35,13 @@ pub(super) struct InputState {
     is_over: bool,
 }
 
+impl InputState {
+    /// Returns whether all of it was read.
+    pub(super) const fn is_over(&self) -> bool {
+        self.is_over
+    }
+}
+
 /// The input of a request that runs.
 pub(super) struct FastCgiInput<'r, 'c> {
     pub(super) inbound: &'r Inbound<'c>,

@@ -116,7 +116,14 @@ fn go_on(
         }
         None => (None, None),
     };
+    let is_whole = input_state
+        .as_ref()
+        .map_or(matches!(mode, InputMode::Whole | InputMode::Over), InputState::is_over);
     let visit_waker = || {
+        // All of the body has to be taken in before the response begins, by the thread that has it.
+        if half_duplex && !is_whole && !request.channel.queue().over {
+            return None;
+        }
         if visits.get().is_none() {
             let new = Visits::new(process)?;
             drop(request.channel.listen(Some(new.waker())));
