@@ -4,9 +4,10 @@ use std::marker::PhantomData;
 use std::os::fd::RawFd;
 use std::time::Duration;
 
+use super::brigade::Brigade;
 use super::pace::Pace;
 use super::request::Request;
-use super::suspend::Connection;
+use super::suspend::{self, Connection};
 use crate::sys;
 
 impl Request<'_> {
@@ -152,9 +153,11 @@ impl Request<'_> {
     /// [`send_unsent`](Self::send_unsent).
     ///
     /// A response without chunks or a length waits as before: its end is told by a connection that
-    /// must not look well before all is out.
+    /// must not look well before all is out. So does one whose connection must not be suspended with
+    /// unsent output.
     pub(crate) fn pace(&self) {
-        if self.pace.get().is_none() && self.has_framing() {
+        let is_fit = self.has_framing() && suspend::allows_unsent_output();
+        if self.pace.get().is_none() && is_fit {
             // SAFETY: P1, P2: both are this request's, whose record keeps the result.
             let pace = unsafe { Pace::new(self.pool().as_ptr(), self.bucket_alloc()) };
             self.pace.set(Some(pace));
@@ -176,6 +179,14 @@ impl Request<'_> {
     #[must_use]
     pub(crate) fn has_unsent_output(&self) -> bool {
         self.connection().has_unsent_output() || self.has_held_output()
+    }
+
+    /// Sends all of the response so far, and waits for the client.
+    pub(crate) fn send_all(&self) {
+        let mut flush = Brigade::new(self);
+        flush.push_flush();
+        // A failure marks the connection as aborted.
+        let _ = self.pass(&mut flush);
     }
 
     /// Sends what the network takes of the response, without a wait.

@@ -22,7 +22,7 @@ use super::input::RequestInput;
 use super::variables::ExchangeContext;
 use crate::gateway::run::{Awaited, Progress, Suspend, Suspended, start};
 use crate::gateway::{Application, Error, ErrorKind, Outcome};
-use crate::httpd::suspend::{Site, Visited, Waiting};
+use crate::httpd::suspend::{self, Site, Visited, Waiting};
 use crate::httpd::{HookStatus, Request, log};
 use crate::os::Awaits;
 use cell::WaitingCell;
@@ -312,7 +312,11 @@ impl<'r> Kept<'r> {
         }
         self.exchange.answer_others(|| cell.waker());
         if request.has_unsent_output() {
-            request.send_unsent();
+            if suspend::allows_unsent_output() {
+                request.send_unsent();
+            } else {
+                request.send_all();
+            }
         }
         if request.is_aborted() {
             return Settled::Failed(rest, gone("while it was answered"));

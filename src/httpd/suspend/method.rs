@@ -12,6 +12,9 @@ pub(super) trait Method: Sync {
 
     /// Takes the connection back, at the start of a hook for it.
     fn come_back(&self, connection: Connection);
+
+    /// Returns whether the connection may have output that the network has not taken.
+    fn allows_unsent_output(&self) -> bool;
 }
 
 /// `CONN_STATE_ASYNC_WAITIO`, of httpd 2.4.63 and later: the MPM waits as for any input.
@@ -23,6 +26,10 @@ impl Method for WaitIo {
     }
 
     fn come_back(&self, _: Connection) {}
+
+    fn allows_unsent_output(&self) -> bool {
+        true
+    }
 }
 
 /// The state after a response, from 2.4.58 on: the MPM would wait for the rest of the output, and
@@ -37,5 +44,10 @@ impl Method for WriteCompletion {
 
     fn come_back(&self, connection: Connection) {
         connection.set_clogged(false);
+    }
+
+    /// The MPM would send it to the descriptor in the socket's place.
+    fn allows_unsent_output(&self) -> bool {
+        false
     }
 }

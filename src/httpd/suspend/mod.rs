@@ -112,6 +112,11 @@ pub(crate) fn prepare(name: &CStr, wrapper: i32) {
     }
 }
 
+/// Returns whether a request may be suspended while the network has not taken all of its output.
+pub(crate) fn allows_unsent_output() -> bool {
+    MEANS.get().is_some_and(|means| means.method.allows_unsent_output())
+}
+
 /// Returns the functions that process a connection after that of the module `name` with this order.
 fn after(name: &CStr, order: i32) -> Vec<unsafe extern "C" fn(*mut sys::conn_rec) -> i32> {
     // SAFETY: it returns the hooks, which nobody changes once the configuration is read (P3).
