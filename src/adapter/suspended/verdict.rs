@@ -2,6 +2,8 @@
 
 use std::str::FromStr;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Condvar, Mutex, PoisonError};
+use std::time::Duration;
 
 use crate::gateway::{Code, Level};
 use crate::httpd::log;
@@ -37,8 +39,16 @@ const TESTING: u8 = 1;
 const WORKS: u8 = 2;
 const FAILS: u8 = 3;
 
+/// The longest time for which a request waits for the result of the test, which takes a
+/// millisecond. One that is denied holds its thread to its end.
+const PATIENCE: Duration = Duration::from_millis(200);
+
 /// The verdict for this process.
 static VERDICT: AtomicU8 = AtomicU8::new(UNKNOWN);
+
+/// Held by those who end a test, and by those who wait for that.
+static TEST: Mutex<()> = Mutex::new(());
+static IS_OVER: Condvar = Condvar::new();
 
 /// A request's permission to be suspended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,23 +60,45 @@ pub(super) enum Permission {
 }
 
 pub(super) fn permission(mode: AsyncMode) -> Permission {
-    match (mode, VERDICT.load(Ordering::Acquire)) {
-        (AsyncMode::Off, _) | (AsyncMode::Auto, TESTING | FAILS) => Permission::Denied,
-        (AsyncMode::On, _) | (AsyncMode::Auto, WORKS) => Permission::Granted,
-        (AsyncMode::Auto, _) => {
-            match VERDICT.compare_exchange(UNKNOWN, TESTING, Ordering::AcqRel, Ordering::Acquire) {
-                Ok(_) => Permission::Test,
-                Err(WORKS) => Permission::Granted,
-                Err(_) => Permission::Denied,
-            }
-        }
+    match mode {
+        AsyncMode::Off => Permission::Denied,
+        AsyncMode::On => Permission::Granted,
+        AsyncMode::Auto => match VERDICT.load(Ordering::Acquire) {
+            WORKS => Permission::Granted,
+            FAILS => Permission::Denied,
+            _ => test(),
+        },
     }
+}
+
+/// Begins the test, or waits for its result.
+fn test() -> Permission {
+    let begin = || VERDICT.compare_exchange(UNKNOWN, TESTING, Ordering::AcqRel, Ordering::Acquire);
+    if begin().is_ok() {
+        return Permission::Test;
+    }
+    let guard = TEST.lock().unwrap_or_else(PoisonError::into_inner);
+    let is_under_way = |_: &mut ()| VERDICT.load(Ordering::Acquire) == TESTING;
+    drop(IS_OVER.wait_timeout_while(guard, PATIENCE, is_under_way));
+    match begin() {
+        Ok(_) => Permission::Test,
+        Err(WORKS) => Permission::Granted,
+        Err(_) => Permission::Denied,
+    }
+}
+
+/// Ends the test with a verdict. Returns the one before.
+fn set(verdict: u8) -> u8 {
+    let _guard = TEST.lock().unwrap_or_else(PoisonError::into_inner);
+    let before = VERDICT.swap(verdict, Ordering::AcqRel);
+    IS_OVER.notify_all();
+    before
 }
 
 /// Takes the result of the test down, and logs it.
 pub(super) fn decide(works: bool) {
     let verdict = if works { WORKS } else { FAILS };
-    if VERDICT.swap(verdict, Ordering::AcqRel) == verdict {
+    if set(verdict) == verdict {
         return;
     }
     let code = Code::AsyncDecided;
@@ -86,9 +118,9 @@ pub(super) fn decide(works: bool) {
     log::here(if works { code.level() } else { Level::Warn }, &line);
 }
 
-/// Forgets a test that has not been made.
+/// Forgets a test that has not been made. Only the request that is the test may do so.
 pub(super) fn postpone() {
-    let _ = VERDICT.compare_exchange(TESTING, UNKNOWN, Ordering::AcqRel, Ordering::Acquire);
+    set(UNKNOWN);
 }
 
 #[cfg(test)]
@@ -105,6 +137,10 @@ mod tests {
         assert_eq!(permission(AsyncMode::Auto), Permission::Test);
         VERDICT.store(WORKS, Ordering::Release);
         assert_eq!(permission(AsyncMode::Auto), Permission::Granted);
+        set(TESTING);
+        let waits = std::thread::spawn(|| permission(AsyncMode::Auto));
+        set(WORKS);
+        assert_eq!(waits.join().ok(), Some(Permission::Granted));
         VERDICT.store(FAILS, Ordering::Release);
         assert_eq!(permission(AsyncMode::Auto), Permission::Denied);
         assert_eq!(permission(AsyncMode::On), Permission::Granted);
