@@ -35,12 +35,14 @@ pub(crate) fn get(target: &str) -> String {
     format!("GET {target} HTTP/1.1\r\nHost: x\r\n\r\n")
 }
 
-/// Returns the number of requests that wait without a thread.
+/// Returns the number of requests that wait without a thread, in all modules.
 pub(crate) fn waiting(server: &Server) -> usize {
     let page = server.get("/server-status?auto");
-    let line = page.text().lines().find(|line| line.contains("]Waiting["));
-    let count = line.and_then(|line| line.rsplit(' ').next()?.parse().ok());
-    count.unwrap_or_else(|| panic!("no number of waiting requests: {}", page.text()))
+    let lines = page.text().lines().filter(|line| line.contains("]Waiting["));
+    let counts: Vec<usize> =
+        lines.map(|line| line.rsplit(' ').next().unwrap_or_default().parse().unwrap()).collect();
+    assert!(!counts.is_empty(), "no number of waiting requests: {}", page.text());
+    counts.iter().sum()
 }
 
 /// Returns the number of threads that work on a request, this one among them.
