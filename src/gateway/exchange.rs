@@ -57,7 +57,7 @@ pub trait SharedVariables: Send + Sync {
     fn each(&self, visit: &mut dyn FnMut(&[u8], &[u8]));
 }
 
-/// One exchange, driven by [`run`](super::run()), which enforces the contract.
+/// One exchange, driven by [`run`](super::run::run()), which enforces the contract.
 ///
 /// The order of calls is `begin`, `put_header` for each header, then `begin` again or `commit`,
 /// then `write`, `file` and `flush`, and finally `finish`.
@@ -83,7 +83,7 @@ pub trait Exchange: Variables {
     fn conditions(&self, file: &FileBody) -> Option<http::StatusCode>;
 
     /// Tells whether the server replaces the application's response with this error status by its
-    /// own. [`run`](super::run()) asks before it commits the head.
+    /// own. [`run`](super::run::run()) asks before it commits the head.
     fn overrides(&self, status: http::StatusCode) -> bool {
         let _ = status;
         false
