@@ -5,7 +5,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -94,6 +94,14 @@ async fn answer(
             guard.is_done = true;
             text(body)
         }
+        "/both" => {
+            let mut rest = request.into_body();
+            let first = rest.frame().await.transpose()?;
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            let pause = Box::pin(tokio::time::sleep(Duration::from_millis(600)));
+            let both = Both { first, pause, rest, _guard: Guard::new(waiting) };
+            Ok(Response::new(both.boxed_unsync()))
+        }
         // More than any socket takes.
         "/huge" => pieces(1024),
         "/bulk" => pieces(256),
@@ -106,6 +114,30 @@ async fn answer(
         "/bust" => panic!("the request goes bust"),
         // Does not read the request body.
         _ => text("away"),
+    }
+}
+
+/// A response with the first piece of the request body, and the rest after a pause.
+struct Both {
+    first: Option<Frame<Bytes>>,
+    pause: Pin<Box<tokio::time::Sleep>>,
+    rest: RequestBody,
+    _guard: Guard,
+}
+
+impl http_body::Body for Both {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        if let Some(first) = self.first.take() {
+            return Poll::Ready(Some(Ok(first)));
+        }
+        ready!(self.pause.as_mut().poll(context));
+        Pin::new(&mut self.rest).poll_frame(context)
     }
 }
 

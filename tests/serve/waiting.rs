@@ -226,6 +226,28 @@ fn request_bodies_that_come_slowly_hold_no_thread() {
     });
 }
 
+/// nginx sends no more of a body once it has the head of the response.
+#[test]
+fn a_response_to_nginx_begins_behind_the_body() {
+    let waiting = Waiting::start(FastCgi);
+    let mut request = FastCgi.request("/both", Sent::NoBody);
+    let end_of_params = request.split_off(request.len() - 8);
+    let software = b"\x0f\x05SERVER_SOFTWAREnginx";
+    request.extend([1, 4, 0, 1, 0, software.len() as u8, 0, 0]);
+    request.extend([&software[..], &end_of_params, &[1, 5, 0, 1, 0, 1, 0, 0], b"a"].concat());
+    let mut client = UnixStream::connect(waiting.folder.path("socket")).expect("a listener");
+    client.write_all(&request).expect("the program reads");
+    waiting.wait_for(1, 0, PATIENCE);
+    client.set_read_timeout(Some(Duration::from_millis(300))).expect("a socket");
+    let early = client.read(&mut [0; 1024]);
+    assert!(early.is_err(), "a response began: {early:?}");
+    client.set_read_timeout(Some(PATIENCE)).expect("a socket");
+    let rest = [&[1, 5, 0, 1, 0, 2, 0, 0][..], b"bc", &[1, 5, 0, 1, 0, 0, 0, 0]].concat();
+    client.write_all(&rest).expect("the program reads");
+    ends_with(&mut client, "bc");
+    waiting.stop();
+}
+
 #[test]
 fn streams_to_slow_readers_hold_no_thread() {
     const COUNT: usize = 60;
