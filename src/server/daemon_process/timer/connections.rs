@@ -13,7 +13,7 @@ use crate::protocol::bridge::{FrameLimits, RefusalReason, put_refused};
 use crate::server::workers::connections::Entry as _;
 
 /// The time that a peer has to send HELLO.
-const HELLO_US: u64 = if cfg!(test) { 500_000 } else { 10_000_000 };
+const HELLO_US: u64 = if cfg!(test) { 2_000_000 } else { 10_000_000 };
 
 /// The pause after an accept that failed: there were no descriptors left, say.
 const ACCEPT_PAUSE_US: u64 = 100_000;
