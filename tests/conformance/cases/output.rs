@@ -14,6 +14,7 @@ pub(super) fn cases() -> Vec<Case> {
             get("/stream?chunks=4&size=200000"),
             ok().body(Body::Bytes(vec![b'x'; 800_000])).end(End::Chunked),
         ),
+        case("a WebSocket that nobody asks for", get("/ws"), status(426)),
         case("no chunk at all", get("/stream?chunks=0"), ok().empty()),
         case("a bad number of bytes", get("/bytes/x"), status(400)),
         // Were anything held back for more to come, this would take hours: 64 KiB are reached
