@@ -6,6 +6,7 @@ use crate::sys;
 impl Request<'_> {
     /// Returns whether the connection can be another protocol's after the head of the response.
     #[must_use]
+    #[cfg(feature = "tower")]
     pub(crate) fn can_switch_protocols(&self) -> bool {
         self.has_framing() && self.is_initial() && !self.is_secondary()
     }
