@@ -4,13 +4,14 @@ use std::future::{Future as _, poll_fn};
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use http::StatusCode;
+use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
@@ -283,6 +284,12 @@ async fn linger(mut stream: impl AsyncRead + Unpin) {
     let _ = tokio::time::timeout(longest, discard).await;
 }
 
+/// A connection that hyper serves: of HTTP/1 and HTTP/2, or of HTTP/1 alone.
+enum Serving<B, H> {
+    Both(Pin<Box<B>>),
+    Http1(Pin<Box<H>>),
+}
+
 /// Serves a connection from its first byte to its end.
 async fn connection(
     shared: Arc<ServerState>,
@@ -295,30 +302,32 @@ async fn connection(
     let activity = Activity::new(timeouts, shared.site.heads.share(), limits.head);
     let mut stream = Box::pin(TimeoutStream::new(stream));
     stream.as_mut().set_write_timeout_pinned(Some(timeouts.send));
-    let mut builder = Builder::new(TokioExecutor::new());
-    if !shared.options.http2 {
-        builder = builder.http1_only();
-    }
-    // hyper takes no less than 8192 bytes.
-    builder
-        .http1()
-        .timer(TokioTimer::new())
-        .max_buf_size(limits.head.max(8192))
-        .max_headers(HEADERS_MAX);
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .keep_alive_interval(timeouts.keep_alive)
-        .max_concurrent_streams(STREAMS_MAX)
-        .max_send_buf_size(SEND_BUFFER)
-        .max_header_list_size(u32::try_from(limits.head).unwrap_or(u32::MAX));
     let service = {
         let (shared, activity) = (shared.clone(), activity.clone());
         service_fn(move |request| answer(shared.clone(), ends, activity.clone(), request))
     };
     let (closed, mut is_closed) = oneshot::channel();
     let stream = TokioIo::new(WatchedStream::new(stream, activity.clone(), closed, place.clone()));
-    let mut connection = Box::pin(builder.serve_connection_with_upgrades(stream, service));
+    let mut http1 = http1::Builder::new();
+    // hyper takes no less than 8192 bytes.
+    http1.timer(TokioTimer::new()).max_buf_size(limits.head.max(8192)).max_headers(HEADERS_MAX);
+    let mut both = Builder::new(TokioExecutor::new());
+    both.http1()
+        .timer(TokioTimer::new())
+        .max_buf_size(limits.head.max(8192))
+        .max_headers(HEADERS_MAX);
+    both.http2()
+        .timer(TokioTimer::new())
+        .keep_alive_interval(timeouts.keep_alive)
+        .max_concurrent_streams(STREAMS_MAX)
+        .max_send_buf_size(SEND_BUFFER)
+        .max_header_list_size(u32::try_from(limits.head).unwrap_or(u32::MAX));
+    // `Builder::http1_only` has no effect on connections that may be upgraded.
+    let mut connection = if shared.options.http2 {
+        Serving::Both(Box::pin(both.serve_connection_with_upgrades(stream, service)))
+    } else {
+        Serving::Http1(Box::pin(http1.serve_connection(stream, service).with_upgrades()))
+    };
     let mut drained = pin!(async move {
         let mut place = place;
         let _ = place.is_draining.wait_for(|&is_draining| is_draining).await;
@@ -336,14 +345,20 @@ async fn connection(
             activity.drain();
         }
         loop {
-            if let Poll::Ready(result) = connection.as_mut().poll(context) {
+            let polled = match &mut connection {
+                Serving::Both(connection) => connection.as_mut().poll(context),
+                Serving::Http1(connection) => connection.as_mut().poll(context).map_err(Into::into),
+            };
+            if let Poll::Ready(result) = polled {
                 return Poll::Ready(Ok(result));
             }
             if drain.is_none() || has_goaway || !activity.is_http2() {
                 break;
             }
             // HTTP/2 tells the client which requests are still served.
-            connection.as_mut().graceful_shutdown();
+            if let Serving::Both(connection) = &mut connection {
+                connection.as_mut().graceful_shutdown();
+            }
             has_goaway = true;
         }
         while let Some((deadline, expired)) = activity.deadline(context) {
@@ -388,7 +403,10 @@ async fn connection(
             });
         }
         Err(expired) => {
-            if matches!(expired, Expired::Idle) && activity.is_http2() {
+            if matches!(expired, Expired::Idle)
+                && activity.is_http2()
+                && let Serving::Both(mut connection) = connection
+            {
                 connection.as_mut().graceful_shutdown();
                 let _ = tokio::time::timeout(GOAWAY, connection).await;
             }
