@@ -618,6 +618,7 @@ pub const APLOG_STARTUP: u32 = 64;
 pub const APLOG_NO_MODULE: i32 = -1;
 pub const MERGE_ALLOW: u32 = 0;
 pub const REPLACE_ALLOW: u32 = 1;
+pub const SERVER_BUSY_WRITE: u32 = 4;
 pub const AP_STATUS_SHORT: u32 = 1;
 pub const AP_STATUS_NOTABLE: u32 = 2;
 pub const AP_STATUS_EXTENDED: u32 = 4;
@@ -2079,6 +2080,28 @@ unsafe extern "C" {
         nOrder: ::std::os::raw::c_int,
     );
 }
+pub type ap_HOOK_process_connection_t =
+    ::std::option::Option<unsafe extern "C" fn(c: *mut conn_rec) -> ::std::os::raw::c_int>;
+unsafe extern "C" {
+    pub fn ap_hook_process_connection(
+        pf: ap_HOOK_process_connection_t,
+        aszPre: *const *const ::std::os::raw::c_char,
+        aszSucc: *const *const ::std::os::raw::c_char,
+        nOrder: ::std::os::raw::c_int,
+    );
+}
+unsafe extern "C" {
+    pub fn ap_hook_get_process_connection() -> *mut apr_array_header_t;
+}
+#[repr(C)]
+#[derive(Copy, Clone)]
+pub struct ap_LINK_process_connection_t {
+    pub pFunc: ap_HOOK_process_connection_t,
+    pub szName: *const ::std::os::raw::c_char,
+    pub aszPredecessors: *const *const ::std::os::raw::c_char,
+    pub aszSuccessors: *const *const ::std::os::raw::c_char,
+    pub nOrder: ::std::os::raw::c_int,
+}
 #[repr(C)]
 #[derive(Debug)]
 pub struct apr_hash_t {
@@ -2177,6 +2200,12 @@ unsafe extern "C" {
         r: *mut request_rec,
         c: *mut conn_rec,
     ) -> *mut ap_filter_t;
+}
+unsafe extern "C" {
+    pub fn ap_remove_input_filter_byhandle(
+        next: *mut ap_filter_t,
+        handle: *const ::std::os::raw::c_char,
+    ) -> apr_status_t;
 }
 unsafe extern "C" {
     pub fn ap_filter_protocol(f: *mut ap_filter_t, proto_flags: ::std::os::raw::c_uint);
@@ -2382,6 +2411,13 @@ unsafe extern "C" {
     pub fn apr_os_sock_get(thesock: *mut apr_os_sock_t, sock: *mut apr_socket_t) -> apr_status_t;
 }
 unsafe extern "C" {
+    pub fn apr_os_sock_put(
+        sock: *mut *mut apr_socket_t,
+        thesock: *mut apr_os_sock_t,
+        cont: *mut apr_pool_t,
+    ) -> apr_status_t;
+}
+unsafe extern "C" {
     pub fn ap_set_content_length(r: *mut request_rec, length: apr_off_t);
 }
 #[repr(C)]
@@ -2489,6 +2525,12 @@ unsafe extern "C" {
 unsafe extern "C" {
     pub fn ap_allow_methods(r: *mut request_rec, reset: ::std::os::raw::c_int, ...);
 }
+unsafe extern "C" {
+    pub fn ap_process_request_after_handler(r: *mut request_rec);
+}
+unsafe extern "C" {
+    pub fn ap_die(type_: ::std::os::raw::c_int, r: *mut request_rec);
+}
 pub type ap_HOOK_translate_name_t =
     ::std::option::Option<unsafe extern "C" fn(r: *mut request_rec) -> ::std::os::raw::c_int>;
 unsafe extern "C" {
@@ -2519,8 +2561,20 @@ unsafe extern "C" {
         nOrder: ::std::os::raw::c_int,
     );
 }
+#[repr(C)]
+#[derive(Debug)]
+pub struct ap_sb_handle_t {
+    _unused: [u8; 0],
+}
 unsafe extern "C" {
     pub fn ap_exists_scoreboard_image() -> ::std::os::raw::c_int;
+}
+unsafe extern "C" {
+    pub fn ap_update_child_status(
+        sbh: *mut ap_sb_handle_t,
+        status: ::std::os::raw::c_int,
+        r: *mut request_rec,
+    ) -> ::std::os::raw::c_int;
 }
 unsafe extern "C" {
     pub fn ap_mpm_query(
@@ -2653,6 +2707,16 @@ unsafe extern "C" {
         nOrder: ::std::os::raw::c_int,
     );
 }
+pub type ap_HOOK_resume_connection_t =
+    ::std::option::Option<unsafe extern "C" fn(c: *mut conn_rec, r: *mut request_rec)>;
+unsafe extern "C" {
+    pub fn ap_hook_resume_connection(
+        pf: ap_HOOK_resume_connection_t,
+        aszPre: *const *const ::std::os::raw::c_char,
+        aszSucc: *const *const ::std::os::raw::c_char,
+        nOrder: ::std::os::raw::c_int,
+    );
+}
 unsafe extern "C" {
     pub fn ap_find_path_info(
         uri: *const ::std::os::raw::c_char,
@@ -2728,6 +2792,15 @@ unsafe extern "C" {
     pub fn rust_conn_abort(c: *mut conn_rec);
 }
 unsafe extern "C" {
+    pub fn rust_conn_is_clogged(c: *const conn_rec) -> ::std::os::raw::c_int;
+}
+unsafe extern "C" {
+    pub fn rust_conn_set_clogged(c: *mut conn_rec, clogged: ::std::os::raw::c_int);
+}
+unsafe extern "C" {
+    pub fn rust_conn_has_unsent_output(c: *const conn_rec) -> ::std::os::raw::c_int;
+}
+unsafe extern "C" {
     pub fn rust_request_expecting_100(r: *const request_rec) -> ::std::os::raw::c_int;
 }
 unsafe extern "C" {
@@ -2791,6 +2864,15 @@ unsafe extern "C" {
         data: *mut *const ::std::os::raw::c_char,
         length: *mut apr_size_t,
         block: ::std::os::raw::c_int,
+    ) -> apr_status_t;
+}
+unsafe extern "C" {
+    pub fn rust_brigade_pace(
+        network: *mut ap_filter_t,
+        brigade: *mut apr_bucket_brigade,
+        held: *mut apr_bucket_brigade,
+        part: *mut apr_bucket_brigade,
+        slice: apr_off_t,
     ) -> apr_status_t;
 }
 pub type rust_bucket_free =
