@@ -241,7 +241,9 @@ fn begin(
     table.set_due(process, connection, false, monotonic_us());
     let Some(end) = end else {
         let is_shared = table.requests.len() > 1;
-        if is_shared || (worker.buffer.is_empty() && !full) {
+        // The thread that is to take in the body before its response begins has to have it.
+        let is_free = worker.buffer.is_empty() && !full && !request.is_half_duplex();
+        if is_shared || is_free {
             // The application is not reading yet, so another thread may read the connection.
             table.piece = piece;
             drop(table);

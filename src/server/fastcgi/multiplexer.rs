@@ -72,6 +72,14 @@ pub(super) struct CompleteHead {
     pub(super) channel: Arc<Channel>,
 }
 
+impl CompleteHead {
+    /// Tells whether the web server sends no more of the body once it has the response's head.
+    pub(super) fn is_half_duplex(&self) -> bool {
+        let software = self.head.params.get(b"SERVER_SOFTWARE").unwrap_or_default();
+        software.starts_with(b"nginx")
+    }
+}
+
 const THERE: u8 = 0;
 const ABORTED: u8 = 1;
 const GONE: u8 = 2;

@@ -102,9 +102,7 @@ fn go_on(
 ) -> Left {
     let StreamWorker { process, buffer, output, ahead, states, .. } = worker;
     let state = states.get(ThreadState::new);
-    // Once it has the response's head nginx sends no more of the body.
-    let software = request.head.params.get(b"SERVER_SOFTWARE").unwrap_or_default();
-    let half_duplex = software.starts_with(b"nginx");
+    let half_duplex = request.is_half_duplex();
     let room = std::mem::take(ahead);
     let mut inbound =
         Inbound::new(process, connection, ClientState::Whole, (half_duplex, None), room);
