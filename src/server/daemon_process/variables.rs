@@ -134,7 +134,7 @@ const fn flag(on: bool) -> &'static [u8] {
 
 /// A copy of a REQUEST that outlives its visit, for the next one and for other threads.
 ///
-/// What another thread asks for is looked up when it asks.
+/// Looks up a variable when another thread asks for it.
 pub(super) struct KeptRequest {
     frame: Box<[u8]>,
     facts: Arc<ProcessVariables>,
