@@ -72,7 +72,7 @@ impl<'e, 'r> RequestInput<'e, 'r> {
     }
 
     /// Has the next read fail: the client has sent nothing for too long.
-    pub(super) const fn expire(&mut self) {
+    pub(crate) const fn expire(&mut self) {
         self.is_late = true;
     }
 

@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | httpd's parent | `parent` starts groups and replaces processes; `exit_status`, `previous_generation` |
 //! | a process of a group, before it serves | `setup`, with `identity`, `privileges`, `mappings`, `title` |
-//! | an httpd child, which has the request | `client` chooses a process; `attempt` is one try; `request_body`, `response` |
+//! | an httpd child, which has the request | `client`; `relay` chooses a process; `attempt` is one try; `request_body`, `response` |
 
 mod attempt;
 mod backlog;
@@ -18,8 +18,10 @@ mod identity;
 mod idle_connections;
 mod mappings;
 mod parent;
+mod phases;
 mod previous_generation;
 mod privileges;
+mod relay;
 mod request_body;
 mod response;
 mod setup;
@@ -27,8 +29,8 @@ mod socket;
 mod title;
 mod waiting;
 
-pub(crate) use attempt::PhaseTimes;
 pub(crate) use client::Call;
 pub(crate) use group::Group;
 pub(crate) use identity::check as check_identity;
 pub(crate) use parent::{Plan, check, find, in_child, refill, start, with_groups};
+pub(crate) use phases::PhaseTimes;

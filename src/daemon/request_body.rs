@@ -41,8 +41,6 @@ pub(super) struct RelayedBody<'e, 'r> {
 enum Patience {
     /// Not at all.
     None,
-    /// Until something comes.
-    First,
     /// A moment for each part, so that the process is mostly woken with all of a small body.
     Moment,
     /// For all of the body.
@@ -102,6 +100,11 @@ impl<'e, 'r> RelayedBody<'e, 'r> {
         self.taken
     }
 
+    /// Has the next step fail: the client has sent nothing for too long.
+    pub(super) const fn expire(&mut self) {
+        self.input.expire();
+    }
+
     /// Returns the socket to wait at for more of the body, if the client has one of its own.
     pub(super) fn socket(&self) -> Option<RawFd> {
         self.request.socket()
@@ -124,16 +127,15 @@ impl<'e, 'r> RelayedBody<'e, 'r> {
         }
     }
 
-    /// Does one step: sends the buffered bytes, or else reads those that have come. With `wait`,
-    /// waits for the client.
-    pub(super) fn pump(&mut self, connection: &BridgeConnection, wait: bool) -> io::Result<Pumped> {
+    /// Does one step: sends the buffered bytes, or else reads those that have come.
+    pub(super) fn pump(&mut self, connection: &BridgeConnection) -> io::Result<Pumped> {
         if self.sent == self.frame.len() {
             self.frame.clear();
             self.sent = 0;
             if self.ended || self.held {
                 return Ok(Pumped::Idle);
             }
-            self.gather(if wait { Patience::First } else { Patience::None });
+            self.gather(Patience::None);
             if self.frame.is_empty() {
                 return Ok(Pumped::NoData);
             }
@@ -158,7 +160,7 @@ impl<'e, 'r> RelayedBody<'e, 'r> {
 
     /// Puts onto the frame what can be read now, up to a piece, and how the body ended if it did.
     fn gather(&mut self, patience: Patience) {
-        let mut wait = matches!(patience, Patience::First | Patience::All);
+        let wait = patience == Patience::All;
         let start = self.frame.len();
         // The length is written when it is known.
         put_input(&mut self.frame, 1);
@@ -185,7 +187,6 @@ impl<'e, 'r> RelayedBody<'e, 'r> {
                     self.frame.extend_from_slice(&bytes[..taken]);
                     self.input.consume(taken);
                     self.taken += taken as u64;
-                    wait = patience == Patience::All;
                 }
                 Ok(Fill::NotYet) if patience == Patience::Moment && comes_soon(self.request) => {}
                 Ok(Fill::NotYet) => break None,

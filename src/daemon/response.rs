@@ -48,6 +48,23 @@ pub(super) struct RelayedResponse<'x, 'e, 'r> {
     due: Option<Instant>,
 }
 
+/// A response between two visits of threads.
+pub(super) struct HeldResponse {
+    head: HeadProgress,
+    length: BodyLength,
+    backlog: Backlog,
+    trailers: Option<HeaderMap>,
+    due: Option<Instant>,
+}
+
+impl Default for HeldResponse {
+    fn default() -> Self {
+        let length = BodyLength::new(200, None, false);
+        let (head, backlog) = (HeadProgress::Awaited, Backlog::default());
+        Self { head, length, backlog, trailers: None, due: None }
+    }
+}
+
 /// The progress of the head.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum HeadProgress {
@@ -63,15 +80,21 @@ enum HeadProgress {
 }
 
 impl<'x, 'e, 'r> RelayedResponse<'x, 'e, 'r> {
-    pub(super) fn new(
+    /// Goes on with a response, or begins one.
+    pub(super) fn resume(
+        held: HeldResponse,
         request: &'e Request<'r>,
         exchange: &'x RequestExchange<'e, 'r>,
         options: &'x GroupOptions,
     ) -> Self {
-        let length = BodyLength::new(200, None, false);
-        let backlog = Backlog::default();
-        let (head, trailers, due) = (HeadProgress::Awaited, None, None);
+        let HeldResponse { head, length, backlog, trailers, due } = held;
         Self { request, exchange, head, length, backlog, trailers, options, due }
+    }
+
+    /// Returns what another visit needs to go on.
+    pub(super) fn hold(self) -> HeldResponse {
+        let Self { head, length, backlog, trailers, due, .. } = self;
+        HeldResponse { head, length, backlog, trailers, due }
     }
 
     /// Returns whether a part of the response has come.

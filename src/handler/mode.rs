@@ -97,7 +97,7 @@ impl<'r> RoutedRequest<'_, 'r> {
             options,
             ignores_activity: self.gateway.ignore_activity.unwrap_or(false),
         };
-        group.serve(self.request, call, facts, &self.noted.phases)
+        group.get(self.request).serve(self.request, call, facts, &self.noted.phases)
     }
 
     fn refuse(&self, line: &str) -> HookStatus {
