@@ -11,7 +11,7 @@ use bytes::{Buf as _, Bytes, BytesMut};
 use rustix::net::{AddressFamily, SendFlags, SocketAddrUnix, SocketFlags, SocketType};
 
 use crate::os;
-use crate::protocol::bridge::{Frame, FrameError, FrameLimits, HEADER, Header, Peer};
+use crate::protocol::bridge::{Frame, FrameError, FrameLimits, HEADER, Header, Kind, Peer};
 
 /// The bytes that are read at once. A small response needs no more, and kept connections should
 /// keep no memory.
@@ -35,6 +35,8 @@ pub(super) struct BridgeConnection {
     /// HELLO has not been sent yet.
     pub(super) is_new: bool,
     input: BytesMut,
+    /// The BODY that has come in part: its header, with the length that is still to come.
+    body: Option<Header>,
     /// A read has brought as much as there was room for.
     is_large: bool,
     descriptors: VecDeque<OwnedFd>,
@@ -79,6 +81,7 @@ impl BridgeConnection {
             incarnation,
             is_new: true,
             input: BytesMut::new(),
+            body: None,
             is_large: false,
             descriptors: VecDeque::new(),
         })
@@ -98,7 +101,7 @@ impl BridgeConnection {
 
     /// Returns whether nothing is left over from the request before.
     pub(super) fn is_at_rest(&self) -> bool {
-        self.input.is_empty() && self.descriptors.is_empty()
+        self.input.is_empty() && self.body.is_none() && self.descriptors.is_empty()
     }
 
     /// Sends as much of `pieces` as there is room for, without waiting.
@@ -125,17 +128,40 @@ impl BridgeConnection {
     }
 
     /// Returns the next frame, if it has come in whole: its header and its payload.
+    ///
+    /// A BODY comes as several where it has come in part, so that nothing is copied to have it in
+    /// one piece. The last of them has its flags.
     pub(super) fn next_frame(&mut self) -> Result<Option<(Header, Bytes)>, FrameError> {
+        if let Some(body) = self.body.take() {
+            return Ok(self.part(body));
+        }
         let Some(bytes) = self.input.first_chunk::<HEADER>() else { return Ok(None) };
         let header = Header::decode(bytes, Peer::Daemon, &FrameLimits::default())?;
         let length = header.length as usize;
-        if self.input.len() < HEADER + length {
+        if self.input.len() < HEADER + length && header.kind != Kind::Body {
             // Room for all of it, so that it is not copied when it has come.
             self.input.reserve(HEADER + length - self.input.len());
             return Ok(None);
         }
         self.input.advance(HEADER);
+        if header.kind == Kind::Body {
+            return Ok(self.part(header));
+        }
         Ok(Some((header, self.input.split_to(length).freeze())))
+    }
+
+    /// Returns what has come of a BODY, as a BODY of its own.
+    fn part(&mut self, mut header: Header) -> Option<(Header, Bytes)> {
+        let length = header.length as usize;
+        if self.input.len() < length {
+            let here = self.input.len() as u32;
+            self.body = Some(Header { length: header.length - here, ..header });
+            if here == 0 {
+                return None;
+            }
+            (header.flags, header.length) = (0, here);
+        }
+        Some((header, self.input.split_to(header.length as usize).freeze()))
     }
 
     /// Returns the descriptor that came with the frame that was taken last.
@@ -227,4 +253,41 @@ const CMSG_DATA: usize = {
 /// Returns a whole frame of a header and a payload, as the codec reads them.
 pub(super) fn frame<'a>(header: Header, payload: &'a [u8]) -> Frame<'a> {
     Frame { kind: header.kind, flags: header.flags, payload, size: HEADER + payload.len() }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+    use std::os::unix::net::UnixListener;
+
+    use super::*;
+    use crate::protocol::bridge::{flags, put_body};
+
+    #[test]
+    fn a_body_in_part_is_several_bodies() {
+        let folder = std::env::temp_dir().join(format!("mod_rust-body-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let path = folder.join("socket");
+        let listener = UnixListener::bind(&path).unwrap();
+        let mut connection = BridgeConnection::open(&path, 1, Buffers::default()).unwrap();
+        let (mut daemon, _) = listener.accept().unwrap();
+        std::fs::remove_dir_all(&folder).unwrap();
+        let mut frame = Vec::new();
+        put_body(&mut frame, 10, true);
+        frame.extend_from_slice(b"0123456789");
+        let mut take = |sent: &[u8]| {
+            daemon.write_all(sent).unwrap();
+            assert_eq!(connection.receive(true).unwrap(), Received::Some);
+            let next = connection.next_frame().unwrap();
+            let taken = next.map(|(header, data)| (data.to_vec(), header.length, header.flags));
+            (taken, connection.is_at_rest())
+        };
+        assert_eq!(take(&frame[..5]), (None, false));
+        assert_eq!(take(&frame[5..HEADER]), (None, false));
+        assert_eq!(take(&frame[HEADER..][..4]), (Some((b"0123".to_vec(), 4, 0)), false));
+        let rest = Some((b"456789".to_vec(), 6, flags::FLUSH));
+        assert_eq!(take(&frame[HEADER + 4..]), (rest, true));
+        let whole = Some((b"0123456789".to_vec(), 10, flags::FLUSH));
+        assert_eq!(take(&frame), (whole, true));
+    }
 }
