@@ -16,10 +16,11 @@ use crate::ensure::{self, BENCHMARK_USES, Capability, Checked, Finding, Manager,
 #[derive(Args, Debug)]
 pub(crate) struct DoctorArgs {}
 
-const SECTIONS: [(Need, &str); 6] = [
+const SECTIONS: [(Need, &str); 7] = [
     (Need::Run, "for run"),
     (Need::Test, "for test, beyond that"),
     (Need::Servers, "for the tests of mod_rust itself, beyond that"),
+    (Need::Clients, "for the tests of mod_rust itself (those without their client are skipped)"),
     (Need::Bench, "for bench and test --ci"),
     (Need::Fuzz, "for test --ci"),
     (Need::Rivals, "for bench, as rivals and for --instr (nothing needs them)"),

@@ -12,7 +12,7 @@ use crate::asan::{self, Toolchain};
 use crate::built_module::BuiltModule;
 use crate::cargo;
 use crate::cargo_args::CargoArgs;
-use crate::ensure::{self, Need};
+use crate::ensure::{self, Capability, Need};
 use crate::progress::Progress;
 use crate::project::Project;
 use crate::steps::{Step, Tally};
@@ -94,7 +94,12 @@ impl Execute for TestArgs {
         let step =
             progress.step("Looking for httpd, its headers, libclang and the tests' programs");
         ensure::ensure(&needs(&project, self.ci), yes, &step)?;
-        step.done("Everything is there");
+        let skipped = if self.ci && project.has_package(KIT) {
+            ensure::attempt(Need::Clients, yes, &step)
+        } else {
+            Vec::new()
+        };
+        step.done(&found(&skipped));
 
         let mut tally = Tally::default();
         for step in &before {
@@ -158,6 +163,14 @@ fn sanitized_tests(project: &Project, options: &[String], args: &[String]) -> St
         step = step.args(["--skip", test]);
     }
     step
+}
+
+/// Says what is there: everything, except clients whose tests are skipped.
+fn found(skipped: &[&Capability]) -> String {
+    if skipped.is_empty() {
+        return "Everything is there".to_owned();
+    }
+    format!("{} missing: tests that need them are skipped", ensure::is_or_are(skipped))
 }
 
 /// Returns the requirements of the run.

@@ -22,6 +22,9 @@ pub(crate) enum Probe {
     Module(&'static str),
     /// A module of Python's own, which Debian may have in another package.
     Python(&'static str),
+    /// A Python module that a package of the system brings: the first `python3` in `PATH` may be
+    /// another.
+    SystemPython(&'static str),
 }
 
 /// The result of a probe.
@@ -57,7 +60,8 @@ impl Probe {
                 Some(path) => Finding::Found(path.display().to_string()),
                 None => Finding::Missing(format!("no `{name}` in PATH")),
             },
-            Self::Python(name) => python(name),
+            Self::Python(name) => python(&["python3"], name),
+            Self::SystemPython(name) => python(&["python3", "/usr/bin/python3"], name),
             Self::Module(name) => match Httpd::locate().map(|httpd| httpd.module(name)) {
                 Ok(ModuleFile::Static) => Finding::Found("compiled into httpd".to_owned()),
                 Ok(ModuleFile::Dso(path)) => Finding::Found(path.display().to_string()),
@@ -79,18 +83,20 @@ pub(crate) fn program(name: &str) -> Option<PathBuf> {
         .find(|path| path.is_absolute() && is_program(path))
 }
 
-fn python(module: &str) -> Finding {
-    let Some(path) = program("python3") else {
-        return Finding::Missing("no `python3` in PATH".to_owned());
+fn python(interpreters: &[&str], module: &str) -> Finding {
+    let imports = |path: &PathBuf| {
+        let import = Command::new(path)
+            .args(["-c", &format!("import {module}")])
+            .stdin(Stdio::null())
+            .stderr(Stdio::null())
+            .status();
+        import.is_ok_and(|status| status.success())
     };
-    let import = Command::new(&path)
-        .args(["-c", &format!("import {module}")])
-        .stdin(Stdio::null())
-        .stderr(Stdio::null())
-        .status();
-    match import {
-        Ok(status) if status.success() => Finding::Found(path.display().to_string()),
-        _ => Finding::Missing(format!("`python3` has no {module}")),
+    let found: Vec<_> = interpreters.iter().filter_map(|name| program(name)).collect();
+    match found.iter().find(|path| imports(path)) {
+        Some(path) => Finding::Found(path.display().to_string()),
+        None if found.is_empty() => Finding::Missing("no `python3` in PATH".to_owned()),
+        None => Finding::Missing(format!("`python3` has no {module}")),
     }
 }
 
@@ -144,6 +150,7 @@ mod tests {
     #[test]
     fn python_modules() {
         assert!(matches!(Probe::Python("no_such_module").look(), Finding::Missing(_)));
+        assert!(matches!(Probe::SystemPython("no_such_module").look(), Finding::Missing(_)));
     }
 
     #[test]

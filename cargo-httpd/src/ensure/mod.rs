@@ -54,6 +54,22 @@ pub(crate) fn ensure(needs: &[Need], yes: bool, step: &Step) -> Result<()> {
     )
 }
 
+/// Tries to install what is missing of `need`, each by itself, and returns what is missing then.
+/// Nobody is asked on a terminal: without `yes` or CI, only root installs.
+pub(crate) fn attempt(need: Need, yes: bool, step: &Step) -> Vec<&'static Capability> {
+    let is_missing =
+        |capability: &&Capability| !matches!(capability.probe.look(), Finding::Found(_));
+    let wanted = CAPABILITIES.iter().filter(|capability| capability.need == need);
+    let mut left: Vec<_> = wanted.filter(is_missing).collect();
+    let may_install = yes || is_root() || std::env::var_os("CI").is_some();
+    if let Some(manager) = Manager::of_this_system().filter(|_| may_install) {
+        left.retain(|capability| {
+            manager.install(&[*capability], yes, step).is_err() || is_missing(capability)
+        });
+    }
+    left
+}
+
 /// "httpd is", "httpd and libclang are".
 pub(crate) fn is_or_are(capabilities: &[&Capability]) -> String {
     let names: Vec<_> = capabilities.iter().map(|capability| capability.name).collect();

@@ -12,6 +12,8 @@ pub(crate) enum Need {
     /// The tests of the kit itself, beyond that of `Test`: the servers that applications run
     /// behind.
     Servers,
+    /// Clients of other people for the tests of the kit, which are skipped without them.
+    Clients,
     /// The benchmark, beyond that of `Run`.
     Bench,
     /// The fuzzers, beyond that of `Run`.
@@ -156,6 +158,20 @@ pub(crate) const CAPABILITIES: &[Capability] = &[
         probe: Probe::Program("ip"),
         debian: &["iproute2"],
         fedora: &["iproute"],
+    },
+    Capability {
+        name: "Chromium",
+        need: Need::Clients,
+        probe: Probe::Program("chromium-headless-shell"),
+        debian: &["chromium-headless-shell"],
+        fedora: &["chromium-headless"],
+    },
+    Capability {
+        name: "Python's websockets",
+        need: Need::Clients,
+        probe: Probe::SystemPython("websockets"),
+        debian: &["python3-websockets"],
+        fedora: &["python3-websockets"],
     },
     Capability {
         name: "wrk",
