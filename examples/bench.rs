@@ -9,6 +9,9 @@ use axum::routing::get;
 use bytes::Bytes;
 use mod_rust::{Body, Environ, Factory, Result, StartResponse};
 
+#[path = "bench/waiting.rs"]
+mod waiting;
+
 /// A stream of 1 MiB comes in this many pieces.
 const PIECES: usize = 64;
 static PIECE: [u8; 16 * 1024] = [b'x'; 16 * 1024];
@@ -50,6 +53,12 @@ async fn hello_from_axum() -> impl IntoResponse {
     ([(CONTENT_TYPE, "text/plain")], "Hello, world\n")
 }
 
+/// Gives its thread away once before the same answer.
+async fn hello_after_a_yield() -> impl IntoResponse {
+    tokio::task::yield_now().await;
+    hello_from_axum().await
+}
+
 mod_rust::module! {
     /// `LoadModule bench_module …/mod_bench.so`
     pub static bench_module: "mod_bench.c";
@@ -59,5 +68,7 @@ mod_rust::module! {
         "stream" => Factory::of(stream),
         "environ" => Factory::of(environ),
         "axum" => Factory::service(Router::new().route("/", get(hello_from_axum))),
+        "awaiting" => Factory::service(Router::new().route("/", get(hello_after_a_yield))),
+        "waiting" => Factory::service(waiting::router()),
     };
 }

@@ -1,5 +1,7 @@
 """The benchmark's application for mod_wsgi."""
 
+import time
+
 TEXT = ("Content-Type", "text/plain")
 GREETING = b"Hello, world\n"
 CHUNK = b"x" * 16384
@@ -28,11 +30,18 @@ def listing(environ, start_response):
     return [body]
 
 
+def wait(environ, start_response):
+    time.sleep(int(environ["PATH_INFO"].rsplit("/", 1)[1]) / 1000)
+    return hello(environ, start_response)
+
+
 ANSWERS = {"/hello": hello, "/echo": echo, "/stream": stream, "/environ": listing}
 
 
 def application(environ, start_response):
     answer = ANSWERS.get(environ["PATH_INFO"])
+    if answer is None and environ["PATH_INFO"].startswith("/waiting/wait/"):
+        answer = wait
     if answer is None:
         start_response("404 Not Found", [("Content-Length", "0")])
         return []

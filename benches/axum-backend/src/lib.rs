@@ -9,12 +9,20 @@ use std::path::Path;
 
 use tokio::net::UnixListener;
 
+#[path = "../../../examples/bench/waiting.rs"]
+mod waiting;
+
 /// The answer to `/hello`.
 pub const HELLO: &str = "Hello, world\n";
 /// The number of chunks that `/stream` sends.
 pub const CHUNKS: usize = 64;
 /// One of them.
 pub static CHUNK: [u8; 16384] = [b'x'; 16384];
+
+/// Returns the application that waits, which the module of the benchmark has too.
+pub fn waiting() -> axum::Router {
+    waiting::router()
+}
 
 /// Runs a backend on two worker threads.
 ///

@@ -12,9 +12,11 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::serve::ListenerExt;
-use axum_backend::{CHUNK, CHUNKS, HELLO, announce, bind_unix, run, usage};
-use tokio::net::TcpListener;
+use axum_backend::{CHUNK, CHUNKS, HELLO, announce, bind_unix, run, usage, waiting};
+use tokio::net::{TcpListener, TcpSocket};
 
+/// The connections that may wait to be accepted; the kernel allows 4,096 at most, usually.
+const BACKLOG: u32 = 4096;
 const TEXT: [(HeaderName, &str); 1] = [(CONTENT_TYPE, "text/plain")];
 
 fn main() -> io::Result<()> {
@@ -22,7 +24,7 @@ fn main() -> io::Result<()> {
     run(async move {
         match listen.split_once(':') {
             Some(("tcp", address)) => {
-                let listener = TcpListener::bind(address).await?;
+                let listener = listen_tcp(address)?;
                 announce(&listener.local_addr()?.to_string())?;
                 let listener = listener.tap_io(|stream| {
                     // Without it a small answer waits for the client's acknowledgement.
@@ -42,11 +44,21 @@ fn main() -> io::Result<()> {
     })
 }
 
+/// Listens with a backlog for thousands of connections that come at once.
+fn listen_tcp(address: &str) -> io::Result<TcpListener> {
+    let address = address.parse().map_err(io::Error::other)?;
+    let socket = TcpSocket::new_v4()?;
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
 fn application() -> Router {
     Router::new()
         .route("/hello", get(hello))
         .route("/echo", post(echo))
         .route("/stream", get(stream))
+        .nest("/waiting", waiting())
 }
 
 async fn hello() -> impl IntoResponse {

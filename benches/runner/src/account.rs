@@ -138,6 +138,11 @@ impl Account {
         self.pids().into_iter().map(switches).sum()
     }
 
+    /// Anonymous memory of all processes, in KiB: what they have allocated and touched.
+    pub(crate) fn anonymous_kib(&self) -> u64 {
+        self.pids().into_iter().map(anonymous_kib).sum()
+    }
+
     /// Proportional set size of all processes, in KiB.
     pub(crate) fn pss_kib(&self) -> u64 {
         self.pids().into_iter().map(pss_kib).sum()
@@ -169,6 +174,13 @@ pub(crate) fn pss_kib(pid: u32) -> u64 {
     line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or(0)
 }
 
+/// Anonymous resident memory of one process, in KiB; nothing if it is gone.
+fn anonymous_kib(pid: u32) -> u64 {
+    let text = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let line = text.lines().find_map(|line| line.strip_prefix("RssAnon:"));
+    line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or(0)
+}
+
 /// Context switches of the threads of one process, of their own will or not.
 fn switches(pid: u32) -> u64 {
     let tasks = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
@@ -185,6 +197,12 @@ fn parse_switches(status: &str) -> u64 {
 pub(crate) fn waited_children_us() -> u64 {
     let text = fs::read_to_string("/proc/self/stat").unwrap_or_default();
     parse_stat(&text).map_or(0, |stat| to_us(stat.children_user + stat.children_system))
+}
+
+/// CPU microseconds of this tool itself.
+pub(crate) fn own_us() -> u64 {
+    let text = fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    parse_stat(&text).map_or(0, |stat| to_us(stat.user + stat.system))
 }
 
 fn own_cgroup() -> Option<PathBuf> {
@@ -347,7 +365,7 @@ mod tests {
         let mut account = Account::open(&Method::Proc);
         account.add(std::process::id());
         assert!(account.pids().contains(&std::process::id()));
-        assert!(account.pss_kib() > 0);
+        assert!(account.pss_kib() > 0 && account.anonymous_kib() > 0);
         let before = account.cpu().total;
         // More than a tick's worth of work, so that the clock must move. Processes that other tests
         // start count as well until they end, so that the total may fall again.

@@ -49,9 +49,11 @@ pub(crate) fn verify(
         return Err(format!("Content-Type `{kind}`, not text/plain"));
     }
     let framing = match endpoint {
-        Endpoint::Hello | Endpoint::Crowd | Endpoint::Axum | Endpoint::Echo => {
-            Some(Framing::Length)
-        }
+        Endpoint::Hello
+        | Endpoint::Crowd
+        | Endpoint::Axum
+        | Endpoint::Awaiting
+        | Endpoint::Echo => Some(Framing::Length),
         // A file's length is known.
         Endpoint::Stream if peer.name == BARE => Some(Framing::Length),
         Endpoint::Stream => Some(Framing::Chunked),
@@ -61,7 +63,7 @@ pub(crate) fn verify(
         return Err(format!("the body ends by {:?}, not {framing:?}", response.framing));
     }
     match endpoint {
-        Endpoint::Hello | Endpoint::Crowd | Endpoint::Axum => {
+        Endpoint::Hello | Endpoint::Crowd | Endpoint::Axum | Endpoint::Awaiting => {
             same(&response.body, b"Hello, world\n")
         }
         Endpoint::Echo => same(&response.body, &echo_body()),

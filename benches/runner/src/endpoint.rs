@@ -1,4 +1,4 @@
-//! The endpoints of the peers: six requests, the same for all of them.
+//! The endpoints of the peers: seven requests, the same for all of them.
 
 use serde::Serialize;
 
@@ -17,6 +17,8 @@ pub(crate) enum Endpoint {
     Crowd,
     /// `GET /axum`: the same answer from an axum Router inside httpd.
     Axum,
+    /// `GET /awaiting`: the same from a handler that awaits once, and so suspends its request.
+    Awaiting,
     /// `POST /echo`: 64 KiB back, of known length.
     Echo,
     /// `GET /stream`: 1 MiB in 64 writes of 16 KiB, of unknown length.
@@ -27,8 +29,15 @@ pub(crate) enum Endpoint {
 
 impl Endpoint {
     /// All of them, in the order of the tables.
-    pub(crate) const ALL: [Self; 6] =
-        [Self::Hello, Self::Crowd, Self::Axum, Self::Echo, Self::Stream, Self::Environ];
+    pub(crate) const ALL: [Self; 7] = [
+        Self::Hello,
+        Self::Crowd,
+        Self::Axum,
+        Self::Awaiting,
+        Self::Echo,
+        Self::Stream,
+        Self::Environ,
+    ];
 
     /// Returns its name on the command line and in the tables.
     pub(crate) fn name(self) -> &'static str {
@@ -36,6 +45,7 @@ impl Endpoint {
             Self::Hello => "hello",
             Self::Crowd => "crowd",
             Self::Axum => "axum",
+            Self::Awaiting => "awaiting",
             Self::Echo => "echo",
             Self::Stream => "stream",
             Self::Environ => "environ",
@@ -47,6 +57,7 @@ impl Endpoint {
         match self {
             Self::Hello | Self::Crowd => "/hello",
             Self::Axum => "/axum",
+            Self::Awaiting => "/awaiting",
             Self::Echo => "/echo",
             Self::Stream => "/stream",
             Self::Environ => "/environ",
@@ -59,6 +70,7 @@ impl Endpoint {
             Self::Hello => "GET, 13 bytes",
             Self::Crowd => "hello on 64 connections: what the slowest wait for",
             Self::Axum => "hello from an axum Router inside httpd, against the C handler's hello",
+            Self::Awaiting => "the same from a handler that awaits once: the request suspends",
             Self::Echo => "POST, 64 KiB back",
             Self::Stream => "GET, 1 MiB in 64 writes of 16 KiB, chunked",
             Self::Environ => "GET, every environ key and value",
@@ -68,7 +80,7 @@ impl Endpoint {
     /// The endpoint of the C handler that it is compared with.
     pub(crate) fn reference(self) -> Self {
         match self {
-            Self::Axum => Self::Hello,
+            Self::Axum | Self::Awaiting => Self::Hello,
             other => other,
         }
     }
@@ -91,7 +103,7 @@ impl Endpoint {
     /// Requests of the short and of the long run whose difference gives the counts of one request.
     pub(crate) fn count_requests(self) -> (u32, u32) {
         match self {
-            Self::Hello | Self::Crowd | Self::Axum | Self::Environ => (200, 1200),
+            Self::Hello | Self::Crowd | Self::Axum | Self::Awaiting | Self::Environ => (200, 1200),
             Self::Echo | Self::Stream => (20, 120),
         }
     }

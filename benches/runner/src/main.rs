@@ -28,6 +28,7 @@ mod server;
 mod strace;
 mod sys;
 mod table;
+mod waiting;
 mod workshop;
 
 use std::collections::BTreeMap;
@@ -48,7 +49,7 @@ use crate::machine::Machine;
 use crate::peer::{PEERS, Peer};
 use crate::plan::Plan;
 use crate::plan::Size;
-use crate::results::{Results, Row, Settings};
+use crate::results::{Count, Results, Row, Settings};
 use crate::server::{Launch, Server, Tool};
 use crate::workshop::Workshop;
 
@@ -71,6 +72,15 @@ struct BenchArgs {
     /// Measure the gateway programs behind nginx and httpd, with other crates', PHP-FPM and uWSGI
     #[arg(long)]
     gateways: bool,
+    /// Measure requests that wait, WebSockets and event streams instead
+    #[arg(long, conflicts_with_all = ["gateways", "mpm", "endpoints", "pin"])]
+    waiting: bool,
+    /// Only these tables of --waiting
+    #[arg(long, value_delimiter = ',', value_name = "NAME,...", requires = "waiting")]
+    tables: Vec<waiting::Tables>,
+    /// The connections of --waiting
+    #[arg(long, default_value_t = 10_000, value_name = "N", requires = "waiting")]
+    crowd: u32,
     /// Only these peers, and the C handler that they are compared with
     #[arg(long, value_delimiter = ',', value_name = "NAME,...")]
     peers: Vec<String>,
@@ -148,16 +158,44 @@ fn execute(args: &BenchArgs) -> Result<()> {
     if args.build_only {
         return Ok(());
     }
-    let (plans, idle_child_kib) = check_all(plans, &method, &mut left_out)?;
-
     let load = Load {
         script: Load::script(checkout.root()),
         connections: settings.connections,
         threads: settings.threads,
         pin: settings.pinned.then_some(1),
     };
+    let machine = || Machine::describe(&httpd, method.description(), checkout.rivals().versions());
+    if args.waiting {
+        let scale = match args.smoke {
+            true => waiting::Scale::smoke(),
+            false => waiting::Scale::full(args.crowd, args.rounds),
+        };
+        let bench = waiting::Bench {
+            plans: &plans,
+            method: &method,
+            scale: &scale,
+            settings: &settings,
+            load: &load,
+            tables: &args.tables,
+        };
+        let mut findings =
+            bench.run(waiting::Findings::of(machine(), &settings, &scale, left_out))?;
+        if args.instr {
+            findings.counts = counts_of_waiting(&httpd, &checkout, &plans, &method)?;
+        }
+        let report = waiting::report(&mut findings);
+        if args.smoke {
+            return waiting::verdict(&findings);
+        }
+        println!("\n{report}");
+        write_json(&args.json.clone().unwrap_or_else(|| checkout.default_json()), &findings)?;
+        return args.markdown.as_deref().map_or(Ok(()), |markdown| write(markdown, &report));
+    }
+    let (plans, idle_child_kib) = check_all(plans, &method, &mut left_out)?;
+
+    let all: Vec<_> = plans.iter().collect();
     let rounds = rounds::Rounds {
-        plans: &plans,
+        plans: &all,
         endpoints: &endpoints,
         settings: &settings,
         load: &load,
@@ -182,7 +220,7 @@ fn execute(args: &BenchArgs) -> Result<()> {
         true => gateways::bars(&rows),
         false => bars::bars(&rows, &counts, &idle_child_kib),
     };
-    let machine = Machine::describe(&httpd, method.description(), checkout.rivals().versions());
+    let machine = machine();
     let results =
         Results { machine, settings, peers, left_out, idle_child_kib, rows, counts, bars, runs };
     if args.smoke {
@@ -194,6 +232,26 @@ fn execute(args: &BenchArgs) -> Result<()> {
     write_json(&json, &results)?;
     println!("Results: {}", json.display());
     args.markdown.as_deref().map_or(Ok(()), |markdown| write(markdown, &report))
+}
+
+/// Counts the instructions of the C handler's hello, and of axum's without and with a wait.
+fn counts_of_waiting(
+    httpd: &Httpd,
+    checkout: &Checkout,
+    plans: &[Plan],
+    method: &Method,
+) -> Result<Vec<Count>> {
+    let limit = PEERS.iter().find(|peer| peer.name == peer::LIMIT);
+    let limit = limit.context("the C handler is no peer")?;
+    let limit = Plan::make(limit, httpd, Mpm::Event, checkout, &mut Workshop::open(checkout)?)?;
+    let ours = plans.iter().find(|plan| plan.peer.name == peer::OURS).into_iter();
+    let ours = ours.flat_map(|plan| [(plan, Endpoint::Axum), (plan, Endpoint::Awaiting)]);
+    let mut counts = Vec::new();
+    for (plan, endpoint) in [(&limit, Endpoint::Hello)].into_iter().chain(ours) {
+        counts.push(count::count(plan, endpoint, method, &checkout.scratch().join("count"))?);
+    }
+    results::compare_counts(&mut counts);
+    Ok(counts)
 }
 
 impl BenchArgs {
@@ -246,8 +304,12 @@ impl BenchArgs {
     }
 
     /// Returns the peers that may take part.
-    fn peers(&self) -> &'static [Peer] {
-        if self.gateways { gateways::GATEWAYS } else { PEERS }
+    fn peers(&self) -> Vec<&'static Peer> {
+        match (self.waiting, self.gateways) {
+            (true, _) => waiting::PARTS.iter().map(|part| &part.peer).collect(),
+            (_, true) => gateways::GATEWAYS.iter().collect(),
+            _ => PEERS.iter().collect(),
+        }
     }
 
     fn wants_peer(&self, peer: &Peer) -> bool {
@@ -268,7 +330,7 @@ fn plans(args: &BenchArgs, httpd: &Httpd, checkout: &Checkout) -> Result<(Vec<Pl
     }
     let mut workshop = Workshop::open(checkout)?;
     let (mut plans, mut left_out) = (Vec::new(), Vec::new());
-    for peer in args.peers().iter().filter(|peer| args.wants_peer(peer)) {
+    for peer in args.peers().into_iter().filter(|peer| args.wants_peer(peer)) {
         match Plan::make(peer, httpd, args.mpm, checkout, &mut workshop) {
             Ok(plan) => plans.push(plan),
             Err(error) if peer.is_essential() => {
@@ -363,7 +425,7 @@ fn smoke(args: &BenchArgs, results: &Results) -> Result<()> {
     Ok(())
 }
 
-fn write_json(file: &Path, results: &Results) -> Result<()> {
+fn write_json(file: &Path, results: &impl serde::Serialize) -> Result<()> {
     let mut text = serde_json::to_string_pretty(results)?;
     text.push('\n');
     write(file, &text)

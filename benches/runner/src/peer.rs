@@ -1,6 +1,6 @@
 //! The peers of the benchmark: one table, one row a peer.
 
-use crate::endpoint::Endpoint::{self, Axum, Crowd, Echo, Environ, Hello, Stream};
+use crate::endpoint::Endpoint::{self, Awaiting, Axum, Crowd, Echo, Environ, Hello, Stream};
 
 /// The C handler whose URLs are claimed before the file walk, as mod_rust's mounts are: every ratio
 /// and every bar is against it.
@@ -26,7 +26,7 @@ pub(crate) struct Peer {
     pub(crate) own: Option<(Product, &'static str)>,
     /// The process behind httpd.
     pub(crate) backend: Option<Backend>,
-    /// Its directives: a file in the checkout.
+    /// The web server's directives: a file in the checkout, or nothing if there is no web server.
     pub(crate) conf: &'static str,
     /// The endpoints that it can answer.
     pub(crate) endpoints: &'static [Endpoint],
@@ -89,6 +89,9 @@ pub(crate) enum Backend {
     GatewayScgi,
     GatewayUwsgi,
     GatewayHttp,
+    /// The same over TCP, for clients that speak to them without a web server.
+    GatewayFastCgiTcp,
+    GatewayHttpTcp,
     /// FastCGI over a Unix socket, by the crate `fastcgi`.
     FastCgiCrate,
     /// The same by the crate `outer_cgi`.
@@ -109,7 +112,9 @@ impl Peer {
             Backend::GatewayFastCgi
             | Backend::GatewayScgi
             | Backend::GatewayUwsgi
-            | Backend::GatewayHttp => Product::GatewayBackend,
+            | Backend::GatewayHttp
+            | Backend::GatewayFastCgiTcp
+            | Backend::GatewayHttpTcp => Product::GatewayBackend,
             Backend::FastCgiCrate => Product::FastCgiBackend,
             Backend::OuterCgi => Product::OuterBackend,
             Backend::PhpFpm => Product::PhpFpm,
@@ -117,6 +122,11 @@ impl Peer {
         let cgi = self.modules.contains(&"cgid").then_some(Product::Cgi);
         let fcgi = self.modules.contains(&"fcgid").then_some(Product::FcgiProgram);
         [own, backend, cgi, fcgi].into_iter().flatten().collect()
+    }
+
+    /// True if the program serves its clients without a web server.
+    pub(crate) fn is_alone(&self) -> bool {
+        self.conf.is_empty()
     }
 
     /// True if nginx stands in front, and not httpd.
@@ -178,7 +188,7 @@ pub(crate) const PEERS: &[Peer] = &[
         own: Some((Product::Module, "bench_module")),
         backend: None,
         conf: "examples/bench.conf",
-        endpoints: &[Hello, Crowd, Axum, Echo, Stream, Environ],
+        endpoints: &[Hello, Crowd, Axum, Awaiting, Echo, Stream, Environ],
         package: HTTPD,
         callgrind: true,
         smoke: true,
@@ -192,7 +202,7 @@ pub(crate) const PEERS: &[Peer] = &[
         own: Some((Product::Module, "bench_module")),
         backend: None,
         conf: "benches/conf/mod_rust-daemon.conf",
-        endpoints: &[Hello, Crowd, Axum, Echo, Stream, Environ],
+        endpoints: &[Hello, Crowd, Axum, Awaiting, Echo, Stream, Environ],
         package: HTTPD,
         callgrind: true,
         smoke: true,

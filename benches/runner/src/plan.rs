@@ -20,6 +20,8 @@ pub(crate) enum Size {
     Usual,
     /// More than the connections of a crowd.
     Crowd,
+    /// The threads of a measured run, and connections for thousands of requests that wait.
+    Waiting,
 }
 
 /// A peer that can be started.
@@ -30,8 +32,8 @@ pub(crate) struct Plan {
     pub(crate) backend: Option<Behind>,
     /// The folder that it may write to while it runs.
     pub(crate) run: PathBuf,
-    /// The web server's program.
-    pub(crate) front: PathBuf,
+    /// The web server's program, if there is one.
+    pub(crate) front: Option<PathBuf>,
     head: String,
     confs: PathBuf,
     conf: PathBuf,
@@ -62,6 +64,18 @@ impl Plan {
         let run = checkout.scratch().join("run").join(peer.name);
         if peer.is_behind_nginx() {
             return Self::behind_nginx(peer, checkout, workshop, run);
+        }
+        if peer.is_alone() {
+            return Ok(Self {
+                peer,
+                backend: behind(peer, workshop, &run)?,
+                run,
+                front: None,
+                head: String::new(),
+                confs: PathBuf::new(),
+                conf: PathBuf::new(),
+                mpm,
+            });
         }
         let mut head = String::new();
         define(&mut head, "RUN", &run);
@@ -100,7 +114,7 @@ impl Plan {
             peer,
             backend,
             run,
-            front: httpd.program().to_owned(),
+            front: Some(httpd.program().to_owned()),
             head,
             confs: checkout.root().join("benches/conf"),
             conf: checkout.root().join(peer.conf),
@@ -134,7 +148,7 @@ impl Plan {
             peer,
             backend: behind(peer, workshop, &run)?,
             run,
-            front,
+            front: Some(front),
             head,
             confs,
             conf: checkout.root().join(peer.conf),
@@ -163,8 +177,14 @@ impl Plan {
     /// Returns the web server's configuration.
     pub(crate) fn front_conf(&self, port: u16, backend: Option<&str>, size: Size) -> String {
         if self.peer.is_behind_nginx() {
-            let conf = self.head.replace("${PORT}", &port.to_string());
-            return conf.replace("${BACKEND}", backend.unwrap_or_default());
+            let connections = if size == Size::Waiting { "18000" } else { "1024" };
+            let backend = backend.unwrap_or_default();
+            let kind = if backend.starts_with('/') { "unix:" } else { "" };
+            return self
+                .head
+                .replace("${PORT}", &port.to_string())
+                .replace("${CONNECTIONS}", connections)
+                .replace("${BACKEND}", &format!("{kind}{backend}"));
         }
         let mut conf = self.head.clone();
         conf.push_str(&format!("Define PORT {port}\n"));
@@ -178,6 +198,8 @@ impl Plan {
             (Mpm::Worker | Mpm::Event, Size::Usual) => "threaded.conf",
             (Mpm::Worker | Mpm::Event, Size::Small) => "threaded-small.conf",
             (Mpm::Worker | Mpm::Event, Size::Crowd) => "threaded-crowd.conf",
+            (Mpm::Prefork, Size::Waiting) => "prefork.conf",
+            (Mpm::Worker | Mpm::Event, Size::Waiting) => "threaded-waiting.conf",
         };
         for file in [self.confs.join("common.conf"), self.confs.join(mpm), self.conf.clone()] {
             conf.push_str(&format!("Include \"{}\"\n", file.display()));
@@ -197,6 +219,7 @@ fn behind(peer: &Peer, workshop: &mut Workshop<'_>, run: &Path) -> Result<Option
             | Product::ScgiBackend
             | Product::FastCgiBackend => Vec::new(),
             Product::Uwsgi => uwsgi_args(workshop)?,
+            Product::GatewayBackend if peer.is_alone() => waiting_args()?,
             Product::GatewayBackend => GATEWAY.map(str::to_owned).to_vec(),
             Product::OuterBackend => OUTER.map(str::to_owned).to_vec(),
             Product::PhpFpm => php_args(workshop, run)?,
@@ -209,6 +232,17 @@ fn behind(peer: &Peer, workshop: &mut Workshop<'_>, run: &Path) -> Result<Option
 
 /// The options of mod_rust's gateway program: one process, which is enough, of 15 threads.
 const GATEWAY: [&str; 4] = ["--socket-mode", "666", "--log-level", "warn"];
+
+/// Returns the same for thousands of requests that wait, on four threads.
+fn waiting_args() -> Result<Vec<String>> {
+    let size = ["--threads", "4", "--max-connections", "18000", "--queue-size", "18000"];
+    let mut args: Vec<_> =
+        size.into_iter().chain(["--log-level", "warn"]).map(str::to_owned).collect();
+    if let Some((user, group)) = account()? {
+        args.extend(["--user".into(), user, "--group".into(), group]);
+    }
+    Ok(args)
+}
 
 /// The options of outer_cgi's program: it has a thread for each connection, of which httpd keeps
 /// 50.

@@ -194,14 +194,24 @@ pub(crate) fn bar_line(bar: &Bar) -> String {
     let plain = bar.plain.map_or(String::new(), |plain| format!(" (SetHandler: {plain:.3})"));
     match (value, bar.limit, bar.holds) {
         (Some(value), Some(limit), Some(true)) => {
-            format!("- holds: {what}: {value:.3}, at most {limit}{plain}\n")
+            let below = distance(*value, limit);
+            format!("- holds: {what}: {value:.3}, at most {limit}{below}{plain}\n")
         }
         (Some(value), Some(limit), _) => {
-            format!("- does not hold: {what}: {value:.3}, over {limit}{plain}\n")
+            let over = distance(*value, limit);
+            format!("- does not hold: {what}: {value:.3}, over {limit}{over}{plain}\n")
         }
         (Some(value), None, _) => format!("- has no bar: {what}: {value:.3}{plain}\n"),
         (None, Some(limit), _) => format!("- not measured: {what}, at most {limit}\n"),
         (None, None, _) => String::new(),
+    }
+}
+
+/// Returns how far a value is from its limit.
+fn distance(value: f64, limit: f64) -> String {
+    match (value - limit) / limit * 100.0 {
+        part if part.is_finite() => format!(" ({part:+.0} %)"),
+        _ => String::new(),
     }
 }
 
@@ -264,8 +274,11 @@ mod tests {
             holds,
         };
         for (bar, start) in [
-            (bar(Some(1.05), Some(1.0), Some(true)), "- holds: hello: 1.000, at most 1.05"),
-            (bar(Some(1.05), Some(1.1), Some(false)), "- does not hold: hello: 1.100"),
+            (bar(Some(1.05), Some(1.0), Some(true)), "- holds: hello: 1.000, at most 1.05 (-5 %)"),
+            (
+                bar(Some(1.05), Some(1.1), Some(false)),
+                "- does not hold: hello: 1.100, over 1.05 (+5 %)",
+            ),
             (bar(Some(1.05), None, None), "- not measured: hello"),
             (bar(None, Some(1.1), None), "- has no bar: hello: 1.100"),
         ] {

@@ -20,7 +20,7 @@ const REPEATS: u32 = 2;
 
 /// The parts that all runs share.
 pub(crate) struct Rounds<'a> {
-    pub(crate) plans: &'a [Plan],
+    pub(crate) plans: &'a [&'a Plan],
     pub(crate) endpoints: &'a [Endpoint],
     pub(crate) settings: &'a Settings,
     pub(crate) load: &'a Load,
@@ -36,7 +36,7 @@ impl Rounds<'_> {
         let mut runs = Vec::new();
         for round in 0..self.settings.rounds {
             for endpoint in self.endpoints {
-                let mut plans: Vec<_> = self.plans.iter().collect();
+                let mut plans: Vec<_> = self.plans.to_vec();
                 if round % 2 == 1 {
                     plans.reverse();
                 }

@@ -2,8 +2,8 @@
 
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::{BufRead, BufReader};
-use std::net::{Ipv4Addr, TcpListener};
+use std::io::{self, BufRead, BufReader};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -106,11 +106,21 @@ impl Server {
         self.account.pss_kib() + self.behind.pss_kib()
     }
 
+    /// Anonymous memory of all processes, in KiB.
+    pub(crate) fn anonymous_kib(&self) -> u64 {
+        self.account.anonymous_kib() + self.behind.anonymous_kib()
+    }
+
     /// PSS of one of httpd's children, on average, in KiB; 0 without children.
     pub(crate) fn child_pss_kib(&self) -> u64 {
         let children = account::children(self.httpd);
         let sum: u64 = children.iter().copied().map(account::pss_kib).sum();
         sum / (children.len().max(1) as u64)
+    }
+
+    /// Returns the warnings and errors that its processes have logged so far.
+    pub(crate) fn complaints(&self) -> Vec<String> {
+        complaints(&self.run)
     }
 
     /// Ends every process and waits for the last one.
@@ -145,10 +155,14 @@ impl Server {
             Some(behind) => Some(server.start_backend(behind, &launch.tool)?),
             None => None,
         };
+        let Some(front) = &plan.front else {
+            server.port = backend.as_deref().and_then(port_of).context("nothing listens")?;
+            return Ok(server);
+        };
         let conf = plan.run.join("server.conf");
         std::fs::write(&conf, plan.front_conf(server.port, backend.as_deref(), launch.size))?;
         let args = plan.front_args(&conf);
-        let (pid, _) = server.spawn(&plan.front, &args, FRONT, Stdio::null(), &launch.tool)?;
+        let (pid, _) = server.spawn(front, &args, FRONT, Stdio::null(), &launch.tool)?;
         server.httpd = pid;
         server.await_answer(plan.peer.endpoints[0])?;
         Ok(server)
@@ -158,6 +172,7 @@ impl Server {
     fn start_backend(&mut self, behind: &Behind, tool: &Tool) -> Result<String> {
         let socket = self.run.join("backend.sock");
         let path = socket.display().to_string();
+        let tcp = format!("127.0.0.1:{}", free_port()?);
         let listen = match behind.kind {
             Backend::AxumTcp => vec!["tcp:127.0.0.1:0".into()],
             Backend::AxumUnix => vec![format!("unix:{path}")],
@@ -167,6 +182,8 @@ impl Server {
             Backend::GatewayScgi => vec!["--scgi".into(), path.clone()],
             Backend::GatewayUwsgi => vec!["--uwsgi".into(), path.clone()],
             Backend::GatewayHttp => vec!["--http".into(), path.clone()],
+            Backend::GatewayHttpTcp => vec!["--http".into(), tcp.clone()],
+            Backend::GatewayFastCgiTcp => vec!["--fastcgi".into(), tcp.clone()],
             Backend::OuterCgi => vec!["--bind".into(), path.clone()],
             // It stands in the configuration.
             Backend::PhpFpm => Vec::new(),
@@ -182,7 +199,11 @@ impl Server {
         );
         if is_silent {
             self.spawn(&behind.program, &args, "backend", Stdio::null(), tool)?;
-            self.await_socket(&socket)?;
+            if matches!(behind.kind, Backend::GatewayHttpTcp | Backend::GatewayFastCgiTcp) {
+                self.await_listener(&tcp, || TcpStream::connect(&tcp).map(drop))?;
+                return Ok(tcp);
+            }
+            self.await_listener(&path, || UnixStream::connect(&socket).map(drop))?;
             return Ok(path);
         }
         // The others say their address once they listen.
@@ -198,13 +219,17 @@ impl Server {
     }
 
     /// Tries until somebody listens: nothing says when.
-    fn await_socket(&mut self, socket: &Path) -> Result<()> {
+    fn await_listener(
+        &mut self,
+        address: &str,
+        connect: impl Fn() -> io::Result<()>,
+    ) -> Result<()> {
         let deadline = Instant::now() + self.patience;
         loop {
-            match UnixStream::connect(socket) {
-                Ok(_) => return Ok(()),
+            match connect() {
+                Ok(()) => return Ok(()),
                 Err(error) if Instant::now() > deadline => {
-                    bail!("no backend at `{}`: {error}{}", socket.display(), logs(&self.run))
+                    bail!("no backend at `{address}`: {error}{}", logs(&self.run))
                 }
                 Err(_) => {}
             }
@@ -360,9 +385,23 @@ fn is_taken(log: &str) -> bool {
     log.contains("AH00072") || log.contains("98: Address already in use")
 }
 
+/// Returns the port of an address.
+fn port_of(address: &str) -> Option<u16> {
+    address.rsplit(':').next()?.parse().ok()
+}
+
 fn free_port() -> Result<u16> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     Ok(listener.local_addr()?.port())
+}
+
+/// Returns the lines of the logs that are warnings or errors.
+fn complaints(run: &Path) -> Vec<String> {
+    const LEVELS: [&str; 5] = [":warn]", ":error]", ":crit]", "[warn]", "[error]"];
+    let texts = ["stderr.log", "error.log"]
+        .map(|name| std::fs::read_to_string(run.join(name)).unwrap_or_default());
+    let lines = texts.iter().flat_map(|text| text.lines());
+    lines.filter(|line| LEVELS.iter().any(|l| line.contains(l))).map(str::to_owned).collect()
 }
 
 /// Returns the last lines of what the processes said, for an error.

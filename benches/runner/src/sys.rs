@@ -4,7 +4,9 @@ use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::process::{Child, Command};
 
-use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+use rustix::process::{
+    Pid, Resource, Rlimit, Signal, getrlimit, kill_process, kill_process_group, setrlimit,
+};
 
 /// Returns a command that the kernel ends with SIGTERM when this tool ends, however it ends: an
 /// interrupted benchmark leaves no server behind. util-linux's setpriv arranges it and becomes the
@@ -46,6 +48,15 @@ pub(crate) fn kill(pid: u32) {
     if let Some(pid) = pid.filter(|pid| !pid.is_init()) {
         let _ = kill_process(pid, Signal::KILL);
     }
+}
+
+/// Raises the number of descriptors that this process and its children may have to the most that
+/// is allowed, and returns that.
+pub(crate) fn raise_descriptors() -> u64 {
+    let limit = getrlimit(Resource::Nofile);
+    // The most of what is allowed stays.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
+    getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
 }
 
 /// Returns the ticks a second of `/proc`.

@@ -267,9 +267,13 @@ fn trials(project: &Project) -> Vec<Step> {
         let packages = Step::new("packages", ["package", "--allow-dirty", "--target-dir"]);
         let names = PUBLISHED.iter().flat_map(|name| ["--package", name]);
         steps.push(packages.args([folder]).args(names));
-        let args = ["httpd", "bench", "--smoke"];
-        let step = Step::new("benchmark", args);
-        steps.push(step.built_by(args.into_iter().chain(["--build-only"])));
+        for (name, args) in [
+            ("benchmark", &["httpd", "bench", "--smoke"][..]),
+            ("benchmark: waiting", &["httpd", "bench", "--waiting", "--smoke"]),
+        ] {
+            let step = Step::new(name, args.iter().copied());
+            steps.push(step.built_by(args.iter().copied().chain(["--build-only"])));
+        }
     }
     if has_fuzzers(project) {
         let args = ["run", "--manifest-path", FUZZERS, "--release", "--", "--smoke"];
@@ -446,7 +450,8 @@ mod tests {
         assert!(!fuzzers());
         let lines = shown(&trials(&project(KIT, &root)));
         assert!(lines[0].starts_with("cargo package --allow-dirty"), "{lines:?}");
-        assert_eq!(lines[1..], ["cargo httpd bench --smoke"]);
+        let bench = ["cargo httpd bench --smoke", "cargo httpd bench --waiting --smoke"];
+        assert_eq!(lines[1..], bench);
         std::fs::write(root.join("fuzz/Cargo.toml"), "").unwrap();
         assert!(fuzzers());
         std::fs::remove_dir_all(root).unwrap();

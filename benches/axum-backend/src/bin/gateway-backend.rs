@@ -5,7 +5,7 @@
 
 use std::process::ExitCode;
 
-use axum_backend::{CHUNK, CHUNKS, HELLO};
+use axum_backend::{CHUNK, CHUNKS, HELLO, waiting};
 use bytes::Bytes;
 use mod_rust::{Body, Environ, Factory, Gateway, Result, StartResponse};
 
@@ -15,8 +15,10 @@ fn main() -> ExitCode {
     Gateway::new("gateway-backend", env!("CARGO_PKG_VERSION"))
         .application("hello", Factory::of(hello))
         .application("stream", Factory::of(stream))
+        .application("waiting", Factory::service(waiting()))
         .mount("/hello", "hello")
         .mount("/stream", "stream")
+        .mount("/waiting", "waiting")
         .main()
 }
 
