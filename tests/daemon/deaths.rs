@@ -132,9 +132,7 @@ fn processes_outlive_httpds_parent_as_long_as_its_children() {
 
 #[test]
 fn an_old_generation_has_one_spare_process() {
-    let stage = setup("threads=1 connect-timeout=1")
-        .allow(&["RUST0039", "RUST0020", "RUST0022", "RUST0031"])
-        .start();
+    let stage = setup("threads=1").allow(&["RUST0039", "RUST0020", "RUST0022", "RUST0031"]).start();
     let old = stage.app().wait_ready(1)[0];
     let (mut held, of) = stage.hold("held");
     assert_eq!(of, old);

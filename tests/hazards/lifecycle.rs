@@ -227,6 +227,6 @@ mpm_tests! {
         // In the moment in which no client has a connection, the test kit asks more gently.
         assert!(log.contains("caught SIGTERM") || log.contains("caught SIGWINCH"), "{log}");
         // httpd signals a child that does not end again, and kills it at last.
-        assert!(!log.contains("still did not exit"), "{log}");
+        assert!(!log.contains("still did not exit, sending a SIGKILL"), "{log}");
     }
 }

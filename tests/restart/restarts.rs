@@ -56,9 +56,10 @@ fn restarts_break_visibly(gateway: Gateway, mpm: Mpm) {
         assert_eq!(tally.count(fate), 0, "{fate:?} with {mpm}\n{tally}");
     }
     assert_eq!(server.get("/hello").text(), "Hello, world\n");
-    // Each child ended on request, in any state.
+    // Each child ended on request, in any state. A loaded machine may take longer than the 3 s after
+    // which httpd asks again, but not the 9 s after which it kills.
     let log = server.error_log();
-    assert!(!log.contains("still did not exit"), "{log}");
+    assert!(!log.contains("still did not exit, sending a SIGKILL"), "{log}");
 }
 
 fn stop_answers_what_it_has_begun(gateway: Gateway, mpm: Mpm) {
