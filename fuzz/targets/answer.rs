@@ -13,6 +13,7 @@ use mod_rust::internal::protocol::bridge::{
 struct Plan {
     has_body: bool,
     expect: bool,
+    upgrade: bool,
     head_request: bool,
     frames: Vec<Sent>,
 }
@@ -21,6 +22,7 @@ struct Plan {
 enum Sent {
     Continue,
     Head { status: u16, length: Option<u8>, flush: bool, name: Vec<u8>, value: Vec<u8> },
+    Switch { name: Vec<u8>, value: Vec<u8> },
     Body { data: Vec<u8>, flush: bool },
     File { length: u8, whole: bool },
     End { close: bool },
@@ -38,6 +40,7 @@ struct Model {
     files: u32,
     bodies: u32,
     continues: u32,
+    is_switched: bool,
     is_over: bool,
 }
 
@@ -45,7 +48,8 @@ fuzz_target!(|plan: Plan| {
     let stream = stream(&plan.frames);
     let has_body = if plan.has_body { flags::BODY } else { 0 };
     let expect = if plan.has_body && plan.expect { flags::EXPECT } else { 0 };
-    let mut flow = BridgeFlow::of_request(has_body | expect);
+    let upgrade = if plan.upgrade { flags::UPGRADE } else { 0 };
+    let mut flow = BridgeFlow::of_request(has_body | expect | upgrade);
     let mut length = BodyLength::new(200, None, false);
     let mut model = Model::default();
     let mut rest = &stream[..];
@@ -64,6 +68,14 @@ fuzz_target!(|plan: Plan| {
                 model.head = Some((head.status, head.length));
                 length = BodyLength::new(head.status, head.length, plan.head_request);
                 head.headers.iter().for_each(|(name, value)| field(name, value));
+            }
+            Message::Switch(headers) => {
+                assert!(plan.upgrade && !plan.has_body, "a switch without leave");
+                assert!(model.head.is_none(), "two heads");
+                (model.head, model.is_switched) = (Some((101, None)), true);
+                headers.iter().filter(|(name, _)| !is_of_switch(name)).for_each(|(name, value)| {
+                    field(name, value);
+                });
             }
             Message::Body(data, _) => {
                 model.bodies += 1;
@@ -103,6 +115,7 @@ fuzz_target!(|plan: Plan| {
         assert!(model.continues <= u32::from(expect != 0), "CONTINUE unasked, or twice");
         assert!(model.head.is_some() || model.bodies + model.files == 0, "a body without a head");
         assert!(model.files <= 1 && (model.files == 0 || model.bodies == 0), "{model:?}");
+        assert!(!model.is_switched || model.files == 0, "a file of another protocol");
         assert_eq!(flow.is_answering(), !model.is_over);
     }
 });
@@ -110,8 +123,11 @@ fuzz_target!(|plan: Plan| {
 /// A response that passes for a whole one.
 fn whole(model: &Model, head_request: bool) {
     let (status, length) = model.head.expect("END without HEAD");
-    assert!((200..600).contains(&status));
+    assert!((200..600).contains(&status) || model.is_switched);
     assert!(status != 205 || length.is_none_or(|length| length == 0));
+    if model.is_switched {
+        return;
+    }
     if head_request || matches!(status, 204 | 205 | 304) {
         assert_eq!(model.bytes, 0);
     } else if let Some(length) = length {
@@ -129,6 +145,11 @@ fn field(name: &[u8], value: &[u8]) {
     }
 }
 
+/// A field of the connection that a switch has.
+fn is_of_switch(name: &[u8]) -> bool {
+    name.eq_ignore_ascii_case(b"connection") || name.eq_ignore_ascii_case(b"upgrade")
+}
+
 fn stream(frames: &[Sent]) -> Vec<u8> {
     let mut out = Vec::new();
     let (limits, timing) = (FrameLimits::default(), Timing::default());
@@ -143,6 +164,11 @@ fn stream(frames: &[Sent]) -> Vec<u8> {
                     head.header(&mut out, name, value);
                 }
                 let _ = head.commit(&mut out, length.map(u64::from), *flush, &limits);
+            }
+            Sent::Switch { name, value } => {
+                let mut head = HeadEncoder::switch(&mut out);
+                head.header(&mut out, name, value);
+                let _ = head.commit(&mut out, None, false, &limits);
             }
             Sent::Body { data, flush } => {
                 put_body(&mut out, data.len() as u32, *flush);

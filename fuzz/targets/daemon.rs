@@ -96,6 +96,7 @@ fn request(out: &mut Vec<u8>, length: u8, target: u8) {
         server: b"example.org",
         target: &target,
         expect: length % 3 == 1,
+        upgrade: target % 2 == 1,
         ..RequestFacts::default()
     };
     let mut request = RequestEncoder::begin(out, &facts);

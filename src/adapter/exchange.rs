@@ -270,7 +270,7 @@ impl<'e, 'r> RequestExchange<'e, 'r> {
 
     /// Returns whether the client has gone, as far as its socket tells. One that sends no more, and
     /// waits for the answers to what it sent before, is not looked at again.
-    pub(super) fn finds_client_gone(&self) -> bool {
+    pub(crate) fn finds_client_gone(&self) -> bool {
         let request = self.request();
         if self.half_closed.get() {
             return request.is_aborted() || request.has_hung_up();

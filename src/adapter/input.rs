@@ -136,6 +136,7 @@ impl InputSource for RequestInput<'_, '_> {
     fn fill(&mut self, wait: bool) -> Result<Fill<'_>> {
         if !self.is_raw && self.request.has_switched_protocols() {
             (self.is_raw, self.ended, self.may_buffer) = (true, false, true);
+            self.length = None;
         }
         while !self.ended {
             if self.is_late {

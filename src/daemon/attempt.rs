@@ -138,6 +138,8 @@ pub(super) struct Attempt {
     has_client_room: bool,
     /// The process takes nothing any more: a write has failed. It may have answered before.
     is_deaf: bool,
+    /// The connection is another protocol's, which may be silent for any time.
+    is_switched: bool,
 }
 
 impl Attempt {
@@ -163,6 +165,7 @@ impl Attempt {
             stalled_since: None,
             has_client_room: false,
             is_deaf: false,
+            is_switched: false,
         }
     }
 
@@ -221,6 +224,10 @@ impl Attempt {
             match step {
                 FrameStep::More => {}
                 FrameStep::WantsInput => upload.release(),
+                FrameStep::Switched => {
+                    upload.switch();
+                    self.is_switched = true;
+                }
                 FrameStep::Done { outcome, close, timing } => {
                     on.phases.reported(&timing);
                     let is_kept = !close && self.settle(packet, upload);
@@ -355,6 +362,9 @@ impl Attempt {
             // The process may be waiting for room itself.
             Pumped::NoRoom => Ok(Some(self.wait_for_process(on, Wanted::BOTH))),
             Pumped::NoData => {
+                if self.is_switched {
+                    self.silent_since = None;
+                }
                 let timeout = on.request.server().timeout();
                 let silent = self.silent_since.get_or_insert_with(Instant::now).elapsed();
                 let left = timeout.saturating_sub(silent);
@@ -382,7 +392,8 @@ impl Attempt {
 
     /// Returns a wait for the process. One that does nothing is given up in the end.
     fn wait_for_process(&self, on: &DaemonRequest<'_, '_, '_>, bridge: Wanted) -> Wait {
-        let longest = on.patience().saturating_sub(self.heard.elapsed());
+        let silent = if self.is_switched { Duration::ZERO } else { self.heard.elapsed() };
+        let longest = on.patience().saturating_sub(silent);
         Wait { bridge, client: Wanted::NOTHING, longest, is_for_process: true }
     }
 
@@ -464,7 +475,7 @@ impl Attempt {
                 // gone.
                 if self.heard.saturating_duration_since(self.looked) >= LOOK_EVERY {
                     self.looked = self.heard;
-                    look_for_client(on)?;
+                    self.look_for_client(on)?;
                 }
                 Ok(true)
             }
@@ -476,13 +487,27 @@ impl Attempt {
         }
     }
 
+    fn look_for_client(&self, on: &DaemonRequest<'_, '_, '_>) -> Result<(), AttemptFailure> {
+        let has_gone = if self.is_switched {
+            // The end of another protocol's input is read behind what came before it.
+            on.exchange.finds_client_gone()
+        } else {
+            on.request.has_client_gone()
+        };
+        if !has_gone {
+            return Ok(());
+        }
+        let gone = Error::of(ErrorKind::ClientGone, "the client left while it was served");
+        Err(AttemptFailure::Gone(gone))
+    }
+
     /// Checks that waiting on makes sense.
     fn look_around(
         &mut self,
         on: &DaemonRequest<'_, '_, '_>,
         has_begun: bool,
     ) -> Result<(), AttemptFailure> {
-        look_for_client(on)?;
+        self.look_for_client(on)?;
         let options = &on.group.options;
         let slot = &on.group.board.slots[self.lease.slot];
         if slot.incarnation() != self.lease.incarnation || slot.state() == ProcessState::Failed {
@@ -504,7 +529,7 @@ impl Attempt {
             return Err(AttemptFailure::Failed(Failure::queued(timeout)));
         }
         let timeout = on.patience();
-        if self.heard.elapsed() >= timeout {
+        if self.heard.elapsed() >= timeout && !self.is_switched {
             return Err(AttemptFailure::Failed(Failure::silent(self.lease.pid, timeout)));
         }
         Ok(())
@@ -513,11 +538,3 @@ impl Attempt {
 
 /// The result of a poll that failed: whatever is tried next says why.
 const ALL_READY: Polled = Polled { readable: true, writable: true, hung_up: false, closed: false };
-
-fn look_for_client(on: &DaemonRequest<'_, '_, '_>) -> Result<(), AttemptFailure> {
-    if !on.request.has_client_gone() {
-        return Ok(());
-    }
-    let gone = Error::of(ErrorKind::ClientGone, "the client left while it was served");
-    Err(AttemptFailure::Gone(gone))
-}

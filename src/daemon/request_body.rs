@@ -85,6 +85,11 @@ impl<'e, 'r> RelayedBody<'e, 'r> {
         }
     }
 
+    /// Goes on with all that the client sends from here on: the connection is another protocol's.
+    pub(super) const fn switch(&mut self) {
+        (self.held, self.ended) = (false, false);
+    }
+
     /// Returns whether the client has sent a part that nobody has read.
     pub(super) const fn is_unread(&self) -> bool {
         self.input.is_unread()

@@ -25,6 +25,8 @@ pub(super) enum FrameStep {
     More,
     /// The application reads the request body.
     WantsInput,
+    /// The connection is another protocol's from here on, and the request body all of its input.
+    Switched,
     /// The daemon process has done with the request.
     Done { outcome: Outcome, close: bool, timing: Timing },
     /// The client cannot be answered as the application wants: it has gone, or a filter failed.
@@ -75,6 +77,8 @@ enum HeadProgress {
         status: u16,
     },
     Committed,
+    /// The connection is another protocol's.
+    Switched,
     /// httpd answers with this status, as a condition of the request holds.
     Instead(StatusCode),
 }
@@ -125,6 +129,7 @@ impl<'x, 'e, 'r> RelayedResponse<'x, 'e, 'r> {
                 FrameStep::More
             }
             Message::Head(head) => self.head(&head)?,
+            Message::Switch(headers) => self.switch(headers),
             Message::File(file) => {
                 let descriptor =
                     descriptor().ok_or(Unexpected::Order("a FILE without its descriptor"))?;
@@ -163,11 +168,12 @@ impl<'x, 'e, 'r> RelayedResponse<'x, 'e, 'r> {
             Message::Failed(failed) => {
                 let message = String::from_utf8_lossy(failed.message).into_owned();
                 let error = Error::of(failed.kind, message).answering(code(failed.status)?);
-                let outcome = if self.head == HeadProgress::Committed {
-                    Outcome::Broken(error)
-                } else {
-                    Outcome::Failed(error)
-                };
+                let outcome =
+                    if matches!(self.head, HeadProgress::Committed | HeadProgress::Switched) {
+                        Outcome::Broken(error)
+                    } else {
+                        Outcome::Failed(error)
+                    };
                 FrameStep::Done { outcome, close: failed.close, timing: failed.timing }
             }
             Message::Refused(refused) => FrameStep::Refused {
@@ -198,6 +204,17 @@ impl<'x, 'e, 'r> RelayedResponse<'x, 'e, 'r> {
         }
         self.commit()?;
         Ok(self.flush())
+    }
+
+    /// Switches the connection to another protocol, whose bytes pass from here on.
+    fn switch(&mut self, headers: Pairs<'_>) -> FrameStep {
+        self.exchange.begin(Status::SWITCHING_PROTOCOLS);
+        for (name, value) in headers {
+            self.exchange.put_header(name, value);
+        }
+        self.exchange.commit(None);
+        self.head = HeadProgress::Switched;
+        FrameStep::Switched
     }
 
     fn body(&mut self, data: Bytes, flush: bool) -> Result<FrameStep, Unexpected> {
@@ -320,7 +337,7 @@ impl<'x, 'e, 'r> RelayedResponse<'x, 'e, 'r> {
 
     fn flush(&mut self) -> FrameStep {
         let delay = self.options.response_flush_delay;
-        if !delay.is_zero() {
+        if !delay.is_zero() && self.head != HeadProgress::Switched {
             self.due.get_or_insert_with(|| Instant::now() + delay);
             return FrameStep::More;
         }
@@ -334,7 +351,7 @@ impl<'x, 'e, 'r> RelayedResponse<'x, 'e, 'r> {
         match self.head {
             HeadProgress::Awaited => return Err(Unexpected::Order("a body without a HEAD")),
             HeadProgress::Held { length, .. } => self.exchange.commit(length),
-            HeadProgress::Committed => {}
+            HeadProgress::Committed | HeadProgress::Switched => return Ok(()),
             HeadProgress::Instead(_) => {
                 return Err(Unexpected::Order("a body behind a whole FILE"));
             }

@@ -15,7 +15,7 @@ pub struct Status<'a> {
 impl<'a> Status<'a> {
     /// The status of a connection that switches to another protocol: no application gives it to
     /// `start_response`.
-    pub(super) const SWITCHING_PROTOCOLS: Self =
+    pub(crate) const SWITCHING_PROTOCOLS: Self =
         Self { code: StatusCode::SWITCHING_PROTOCOLS, reason: None };
 
     /// Returns the status code.

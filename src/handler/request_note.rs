@@ -26,7 +26,7 @@ impl RequestNote {
 }
 
 /// Logs a request that took `threshold` or longer (RustSlowRequests). A threshold of zero logs
-/// none.
+/// none. A connection that another protocol has had is no slow request.
 pub(super) fn log_if_slow(
     request: &Request<'_>,
     application: &str,
@@ -35,7 +35,7 @@ pub(super) fn log_if_slow(
     started: Instant,
 ) {
     let took = started.elapsed();
-    if threshold.is_zero() || took < threshold {
+    if threshold.is_zero() || took < threshold || request.status() == 101 {
         return;
     }
     let ms = |us: u64| us as f64 / 1000.0;

@@ -5,10 +5,15 @@ use crate::sys;
 
 impl Request<'_> {
     /// Returns whether the connection can be another protocol's after the head of the response.
+    ///
+    /// No request with a body does: what comes behind its head is the body's.
     #[must_use]
-    #[cfg(feature = "tower")]
     pub(crate) fn can_switch_protocols(&self) -> bool {
-        self.has_framing() && self.is_initial() && !self.is_secondary()
+        self.has_framing()
+            && self.is_initial()
+            && !self.is_secondary()
+            && self.headers_in().get(c"content-length").is_none()
+            && self.headers_in().get(c"transfer-encoding").is_none()
     }
 
     /// Sends the head with the status and headers of the response. From then on the request reads

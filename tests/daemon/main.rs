@@ -19,4 +19,7 @@ mod starts;
 mod states;
 mod status;
 mod support;
+mod upgrades;
 mod waiting;
+#[path = "../suspend/websocket.rs"]
+mod websocket;

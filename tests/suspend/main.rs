@@ -6,3 +6,4 @@ mod fallbacks;
 mod support;
 mod upgrades;
 mod waits;
+mod websocket;

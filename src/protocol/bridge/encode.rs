@@ -78,6 +78,10 @@ impl OpenFrame {
         Err(error)
     }
 
+    pub(super) const fn kind(&self) -> Kind {
+        self.kind
+    }
+
     pub(super) const fn start(&self) -> usize {
         self.start
     }

@@ -21,11 +21,11 @@ pub struct BridgeFlow {
 enum Stage {
     /// No request, or the daemon process has done with it.
     Rest,
-    /// A request, and nothing of its response.
-    Waiting,
+    /// A request, and nothing of its response. SWITCH may come.
+    Waiting { upgrade: bool },
     /// HEAD has passed.
     Head,
-    /// A piece of the body has passed.
+    /// A piece of the body has passed, or SWITCH.
     Body,
     /// A FILE, which is the whole body, has passed.
     File,
@@ -68,7 +68,9 @@ impl BridgeFlow {
             (_, 0) => InputState::Open,
             _ => InputState::Held,
         };
-        Self { greeted: true, stage: Stage::Waiting, input }
+        // Only without a body: the bytes after it are the other protocol's.
+        let upgrade = flags & (flags::UPGRADE | flags::BODY) == flags::UPGRADE;
+        Self { greeted: true, stage: Stage::Waiting { upgrade }, input }
     }
 
     /// Returns a frame passes, whichever side has sent it.
@@ -91,7 +93,7 @@ impl BridgeFlow {
     /// Tells whether the daemon process still owes a frame that ends the request.
     #[must_use]
     pub const fn is_answering(&self) -> bool {
-        matches!(self.stage, Stage::Waiting | Stage::Head | Stage::Body | Stage::File)
+        matches!(self.stage, Stage::Waiting { .. } | Stage::Head | Stage::Body | Stage::File)
     }
 
     /// Tells whether the httpd child still owes a frame that ends the request body.
@@ -106,7 +108,7 @@ impl BridgeFlow {
         matches!(self.input, InputState::Open)
     }
 
-    /// Tells whether HEAD has passed, so that a failure has to break the response off.
+    /// Tells whether HEAD or SWITCH has passed, so that a failure has to break the response off.
     #[must_use]
     pub const fn has_head(&self) -> bool {
         matches!(self.stage, Stage::Head | Stage::Body | Stage::File)
@@ -130,18 +132,23 @@ impl BridgeFlow {
                 (greeted, stage, InputState::Open)
             }
             Kind::Log if self.is_answering() => (greeted, stage, input),
-            Kind::Head if stage == Stage::Waiting => (greeted, Stage::Head, input),
+            Kind::Switch if stage == (Stage::Waiting { upgrade: true }) => {
+                (greeted, Stage::Body, InputState::Open)
+            }
+            Kind::Head if matches!(stage, Stage::Waiting { .. }) => (greeted, Stage::Head, input),
             Kind::Body if matches!(stage, Stage::Head | Stage::Body) => {
                 (greeted, Stage::Body, input)
             }
             Kind::File if stage == Stage::Head => (greeted, Stage::File, input),
             Kind::End if self.has_head() => (greeted, rest(flags), input),
             Kind::Failed if self.is_answering() => (greeted, rest(flags), input),
-            Kind::Status | Kind::Redirect if stage == Stage::Waiting => {
+            Kind::Status | Kind::Redirect if matches!(stage, Stage::Waiting { .. }) => {
                 (greeted, rest(flags), input)
             }
             // Nothing makes a daemon process send it: it may pass a REQUEST on its way.
-            Kind::Refused if matches!(stage, Stage::Rest | Stage::Waiting | Stage::Control) => {
+            Kind::Refused
+                if matches!(stage, Stage::Rest | Stage::Waiting { .. } | Stage::Control) =>
+            {
                 (greeted, Stage::Over, InputState::Ended)
             }
             // An administrator's command knows no token: CONTROL may come without HELLO.
@@ -180,8 +187,8 @@ impl fmt::Display for FlowError {
             (Stage::Rest, InputState::Ended) if !self.flow.greeted => "before HELLO",
             (Stage::Rest, InputState::Ended) => "between two requests",
             (Stage::Rest, _) => "after the response, before the end of the request body",
-            (Stage::Waiting, _) => "before HEAD",
-            (Stage::Head | Stage::Body, _) => "after HEAD",
+            (Stage::Waiting { .. }, _) => "before HEAD",
+            (Stage::Head | Stage::Body, _) => "after HEAD or SWITCH",
             (Stage::File, _) => "after FILE",
             (Stage::Control, _) => "after CONTROL",
             (Stage::Over, _) => "on a connection that is being closed",

@@ -6,7 +6,7 @@ use super::kind::{HEADER, HELLO, Kind, Peer};
 /// The limits of payload lengths.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FrameLimits {
-    /// REQUEST, HEAD, STATUS, REDIRECT, INPUT_END, END and REPLY.
+    /// REQUEST, HEAD, SWITCH, STATUS, REDIRECT, INPUT_END, END and REPLY.
     pub head: u32,
     /// INPUT and BODY.
     pub data: u32,
@@ -35,6 +35,7 @@ impl FrameLimits {
             Kind::InputFailed => (1, 1),
             Kind::InputStop | Kind::Continue => (0, 0),
             Kind::Head => (18, self.head),
+            Kind::Switch => (4, self.head),
             Kind::Body => (0, self.data),
             Kind::File => (16, 16),
             Kind::End => (28, self.head),

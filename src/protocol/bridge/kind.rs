@@ -4,7 +4,7 @@
 use std::fmt;
 
 /// The version of the protocol. Both sides come out of one module, so there is one at a time.
-pub const VERSION: u16 = 1;
+pub const VERSION: u16 = 2;
 
 /// The bytes of a frame's header.
 pub const HEADER: usize = 8;
@@ -66,6 +66,8 @@ pub enum Kind {
     Log = 24,
     /// The daemon process does not talk to this peer.
     Refused = 25,
+    /// The connection of the client becomes another protocol's.
+    Switch = 26,
     /// An administrator's command.
     Control = 32,
     /// The answer to one.
@@ -74,7 +76,7 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind, by number.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Hello,
         Self::Request,
         Self::Input,
@@ -91,6 +93,7 @@ impl Kind {
         Self::Failed,
         Self::Log,
         Self::Refused,
+        Self::Switch,
         Self::Control,
         Self::Reply,
     ];
@@ -115,6 +118,7 @@ impl Kind {
             23 => Self::Failed,
             24 => Self::Log,
             25 => Self::Refused,
+            26 => Self::Switch,
             32 => Self::Control,
             33 => Self::Reply,
             _ => return None,
@@ -147,7 +151,12 @@ impl Kind {
     pub const fn flags(self) -> u8 {
         match self {
             Self::Request => {
-                flags::BODY | flags::EXPECT | flags::ERROR_OVERRIDE | flags::IGNORED | flags::LEVEL
+                flags::BODY
+                    | flags::EXPECT
+                    | flags::ERROR_OVERRIDE
+                    | flags::IGNORED
+                    | flags::LEVEL
+                    | flags::UPGRADE
             }
             Self::Head | Self::Body => flags::FLUSH,
             Self::File => flags::WHOLE,
@@ -182,6 +191,7 @@ impl Kind {
             Self::Failed => "FAILED",
             Self::Log => "LOG",
             Self::Refused => "REFUSED",
+            Self::Switch => "SWITCH",
             Self::Control => "CONTROL",
             Self::Reply => "REPLY",
         }
@@ -204,9 +214,11 @@ pub mod flags {
     pub const ERROR_OVERRIDE: u8 = 4;
     /// REQUEST: it does not count as activity (`RustIgnoreActivity`).
     pub const IGNORED: u8 = 8;
-    /// REQUEST: the last level whose LOG frames are kept, by its number in these four bits; 0 keeps
+    /// REQUEST: the last level whose LOG frames are kept, by its number in these three bits; 0 keeps
     /// all.
-    pub const LEVEL: u8 = 0xf0;
+    pub const LEVEL: u8 = 0x70;
+    /// REQUEST: the client asks for another protocol, so that SWITCH may come; never with BODY.
+    pub const UPGRADE: u8 = 0x80;
     /// HEAD and BODY: pass on what has come so far.
     pub const FLUSH: u8 = 1;
     /// FILE: it is the whole file, for which conditional headers are looked at.

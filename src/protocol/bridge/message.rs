@@ -36,6 +36,8 @@ pub enum Message<'a> {
     Continue,
     /// Status and headers of the response.
     Head(ResponseHead<'a>),
+    /// The headers of the response after which the connection is another protocol's.
+    Switch(Pairs<'a>),
     /// A piece of the response body, and whether to flush behind it.
     Body(&'a [u8], bool),
     /// A file as the response body.
@@ -88,6 +90,12 @@ impl<'a> Frame<'a> {
             Kind::InputStop => Reader::new(self).finish().map(|()| Message::InputStop)?,
             Kind::Continue => Reader::new(self).finish().map(|()| Message::Continue)?,
             Kind::Head => Message::Head(ResponseHead::decode(self)?),
+            Kind::Switch => {
+                let mut reader = Reader::new(self);
+                let headers = reader.switch_headers()?;
+                reader.finish()?;
+                Message::Switch(headers)
+            }
             Kind::Body => Message::Body(self.payload, self.has(flags::FLUSH)),
             Kind::File => Message::File(File::decode(self)?),
             Kind::End => Message::End(End::decode(self)?),
@@ -137,6 +145,11 @@ impl Message<'_> {
                 let mut head = HeadEncoder::begin(out, *status, reason);
                 headers.iter().for_each(|(name, value)| head.header(out, name, value));
                 head.commit(out, *length, *flush, limits)?;
+            }
+            Self::Switch(headers) => {
+                let mut head = HeadEncoder::switch(out);
+                headers.iter().for_each(|(name, value)| head.header(out, name, value));
+                head.commit(out, None, false, limits)?;
             }
             Self::Body(data, flush) => {
                 put_body(out, fits(Kind::Body, data, limits)?, *flush);

@@ -167,10 +167,24 @@ pub(super) fn check(block: &[u8]) -> Result<Pairs<'_>, Refused> {
 /// as it is. A header of the framing or of the connection would split the response (RFC 9112,
 /// 11.1).
 pub(super) fn check_headers(block: &[u8]) -> Result<Pairs<'_>, Refused> {
+    check_fields(block, check_header)
+}
+
+fn check_header(name: &[u8]) -> Result<(), Problem> {
+    let allowed = "none of the framing or the connection (RFC 9110, 7.6.1 and 8.6)";
+    let is_own = header::is_hop_by_hop(name) || name.eq_ignore_ascii_case(b"content-length");
+    if is_own { Err(Problem::Bytes { what: "a header's name", allowed }) } else { Ok(()) }
+}
+
+/// Checks that each pair can be a header of a response that switches protocols. Two of the
+/// connection's belong to it (RFC 9110, 7.8).
+pub(super) fn check_switch(block: &[u8]) -> Result<Pairs<'_>, Refused> {
     check_fields(block, |name| {
-        let allowed = "none of the framing or the connection (RFC 9110, 7.6.1 and 8.6)";
-        let is_own = header::is_hop_by_hop(name) || name.eq_ignore_ascii_case(b"content-length");
-        if is_own { Err(Problem::Bytes { what: "a header's name", allowed }) } else { Ok(()) }
+        let is_of_switch = [&b"connection"[..], b"upgrade"];
+        if is_of_switch.iter().any(|own| name.eq_ignore_ascii_case(own)) {
+            return Ok(());
+        }
+        check_header(name)
     })
 }
 

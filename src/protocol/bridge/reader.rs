@@ -86,6 +86,13 @@ impl<'a> Reader<'a> {
         pairs::check_headers(block).map_err(|(at, problem)| self.refuse_at(start + at, problem))
     }
 
+    /// Reads pairs that can be headers of a response that switches protocols.
+    pub(super) fn switch_headers(&mut self) -> Result<Pairs<'a>, FrameError> {
+        let block = self.bytes()?;
+        let start = self.at - block.len();
+        pairs::check_switch(block).map_err(|(at, problem)| self.refuse_at(start + at, problem))
+    }
+
     /// Reads pairs that can be trailer fields of a response.
     pub(super) fn trailers(&mut self) -> Result<Pairs<'a>, FrameError> {
         let block = self.bytes()?;

@@ -41,6 +41,9 @@ pub struct RequestFacts<'a> {
     pub ignored: bool,
     /// LOG frames beyond this level are not kept, and need not be sent; `None` keeps all.
     pub log_level: Option<Level>,
+    /// Whether the client asks for another protocol, and httpd can switch. It means nothing with a
+    /// body.
+    pub upgrade: bool,
 }
 
 impl RequestFacts<'_> {
@@ -57,6 +60,8 @@ impl RequestFacts<'_> {
             if self.expect {
                 found |= flags::EXPECT;
             }
+        } else if self.upgrade {
+            found |= flags::UPGRADE;
         }
         if self.error_override {
             found |= flags::ERROR_OVERRIDE;
@@ -112,7 +117,8 @@ impl<'a> RequestHead<'a> {
             expect: frame.has(flags::EXPECT),
             error_override: frame.has(flags::ERROR_OVERRIDE),
             ignored: frame.has(flags::IGNORED),
-            log_level: level(frame.flags >> 4),
+            log_level: level((frame.flags & flags::LEVEL) >> 4),
+            upgrade: frame.has(flags::UPGRADE),
         };
         if facts.ticket == 0 {
             let (what, found) = ("the ticket", 0);
@@ -122,7 +128,7 @@ impl<'a> RequestHead<'a> {
         if facts.flags() != frame.flags {
             let (what, found) = ("the byte of flags", u64::from(frame.flags));
             let allowed = "BODY (1) when the body's length is not 0, EXPECT (2) only with BODY, \
-                           and a level of 0 to 5 in the high bits";
+                           UPGRADE (128) only without, and a level of 0 to 5 in bits 4 to 6";
             return Err(FrameError::new(
                 5,
                 Some(frame.kind),

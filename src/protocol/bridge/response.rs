@@ -55,7 +55,7 @@ impl<'a> ResponseHead<'a> {
     }
 }
 
-/// A HEAD under way, which borrows no buffer: between [`begin`](Self::begin) and
+/// A HEAD or a SWITCH under way, which borrows no buffer: between [`begin`](Self::begin) and
 /// [`commit`](Self::commit) each step takes the same one, and nothing else may be put onto it.
 #[derive(Debug)]
 #[must_use = "without commit() there is half a frame in the buffer"]
@@ -81,6 +81,13 @@ impl HeadEncoder {
         Self { open, end: out.len() }
     }
 
+    /// Begins a SWITCH at the end of `out`.
+    pub fn switch(out: &mut Vec<u8>) -> Self {
+        let mut open = OpenFrame::begin(out, Kind::Switch, 0);
+        open.open_pairs(out);
+        Self { open, end: out.len() }
+    }
+
     /// Adds a header.
     pub fn header(&mut self, out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
         debug_assert_eq!(out.len(), self.end, "another frame stands behind the open HEAD");
@@ -88,7 +95,7 @@ impl HeadEncoder {
         self.end = out.len();
     }
 
-    /// Completes the frame, and returns how many bytes it has.
+    /// Completes the frame, and returns how many bytes it has. A SWITCH has no length and no flush.
     ///
     /// # Errors
     ///
@@ -102,10 +109,12 @@ impl HeadEncoder {
         limits: &FrameLimits,
     ) -> Result<usize, EncodeError> {
         debug_assert_eq!(out.len(), self.end, "another frame stands behind the open HEAD");
-        let frame = &mut out[self.open.start()..];
-        frame[HEAD_LENGTH..][..8].copy_from_slice(&length.unwrap_or(u64::MAX).to_le_bytes());
-        if flush {
-            frame[FLAGS] |= flags::FLUSH;
+        if self.open.kind() == Kind::Head {
+            let frame = &mut out[self.open.start()..];
+            frame[HEAD_LENGTH..][..8].copy_from_slice(&length.unwrap_or(u64::MAX).to_le_bytes());
+            if flush {
+                frame[FLAGS] |= flags::FLUSH;
+            }
         }
         self.open.close_pairs(out);
         self.open.finish(out, limits)

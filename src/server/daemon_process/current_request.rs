@@ -34,6 +34,8 @@ pub(super) struct RunningRequest {
     pub(super) cut_us: Option<u64>,
     /// It waits, and has no permit.
     pub(super) parked: bool,
+    /// Its connection is another protocol's, which may last for any time.
+    pub(super) switched: bool,
 }
 
 /// The result of a request, as its thread reports it.
@@ -79,7 +81,15 @@ impl CurrentRequest {
             over: false,
             cut_us: None,
             parked: false,
+            switched: false,
         });
+    }
+
+    /// Notes that its connection is another protocol's from here on.
+    pub(super) fn switch(&self) {
+        if let Some(job) = self.job().as_mut() {
+            job.switched = true;
+        }
     }
 
     /// Takes the request off; `None` if there was none.

@@ -19,6 +19,8 @@ use super::place::Place;
 use super::process::DaemonProcess;
 use super::suspended::RequestWaker;
 use super::variables::{BridgeEnviron, KeptRequest};
+#[cfg(feature = "tower")]
+use crate::gateway::exchange::Upgrade;
 use crate::gateway::{
     Error, ErrorKind, Exchange, FileBody, Interest, Level, Result, SharedVariables, Status,
     Suspend, Variables, Woken,
@@ -65,6 +67,8 @@ pub(super) struct ExchangeState {
     started_us: u64,
     head_us: Cell<u64>,
     kept: OnceCell<Arc<KeptRequest>>,
+    /// The head is one that switches protocols.
+    switches: Cell<bool>,
     /// The application is known to be a service.
     is_service: Cell<bool>,
     /// It waits on its thread, as too many wait without one.
@@ -298,7 +302,13 @@ impl Exchange for BridgeExchange<'_, '_> {
         }
         let (code, reason) = (status.code().as_u16(), status.reason().unwrap_or_default());
         self.state.status.set(code);
-        *head = Some(HeadEncoder::begin(&mut output.frames, code, reason));
+        let switches = status.code() == StatusCode::SWITCHING_PROTOCOLS;
+        self.state.switches.set(switches);
+        *head = Some(if switches {
+            HeadEncoder::switch(&mut output.frames)
+        } else {
+            HeadEncoder::begin(&mut output.frames, code, reason)
+        });
     }
 
     fn put_header(&self, name: &[u8], value: &[u8]) {
@@ -307,13 +317,24 @@ impl Exchange for BridgeExchange<'_, '_> {
         }
     }
 
+    #[cfg(feature = "tower")]
+    fn upgrade(&self) -> Upgrade {
+        if self.environ.head().facts.upgrade { Upgrade::Tunnel } else { Upgrade::None }
+    }
+
     fn commit(&self, length: Option<u64>) {
         let Some(head) = self.head.borrow_mut().take() else { return };
         let mut output = self.output.borrow_mut();
         match head.commit(&mut output.frames, length, false, &self.process.limits) {
             Ok(size) => {
-                let start = output.frames.len() - size;
-                output.head_put(start);
+                if self.state.switches.get() {
+                    output.closed();
+                    self.inbound.switch();
+                    self.current.switch();
+                } else {
+                    let start = output.frames.len() - size;
+                    output.head_put(start);
+                }
                 let now_us = monotonic_us();
                 self.state.head_us.set(now_us);
                 self.inbound.phase.set(Phase::Body);

@@ -112,6 +112,12 @@ impl<'c> InboundFrames<'c> {
         self.kept.ahead.into_inner()
     }
 
+    /// Goes on with what the child sends after a switch of protocols.
+    pub(super) fn switch(&self) {
+        self.state.set(BodyState::Open);
+        self.behind.set(0);
+    }
+
     pub(super) fn is_open(&self) -> bool {
         self.state.get() == BodyState::Open
     }

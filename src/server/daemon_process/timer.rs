@@ -315,7 +315,10 @@ impl Timer {
                 stuck |= !job.parked || now_us >= cut_us + CUT_GRACE_US;
                 return;
             }
-            if !job.can_be_cut() || !self.process.recycle.is_overdue(job.started_us, now_us) {
+            if job.switched
+                || !job.can_be_cut()
+                || !self.process.recycle.is_overdue(job.started_us, now_us)
+            {
                 return;
             }
             let took_us = now_us.saturating_sub(job.started_us);

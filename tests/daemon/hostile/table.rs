@@ -19,6 +19,8 @@ pub(super) struct Row {
 pub(super) enum Ask {
     Get,
     Head,
+    /// The client asks for another protocol.
+    Upgrade,
     /// A body of 10 bytes.
     Small,
     /// A body of 2 MiB.
@@ -28,7 +30,7 @@ pub(super) enum Ask {
 impl Ask {
     pub(super) const fn method(self) -> &'static str {
         match self {
-            Self::Get => "GET",
+            Self::Get | Self::Upgrade => "GET",
             Self::Head => "HEAD",
             Self::Small | Self::Large => "POST",
         }
@@ -36,16 +38,17 @@ impl Ask {
 
     pub(super) fn head(self, target: &str) -> String {
         let (method, length) = (self.method(), self.body().len());
-        let length = match self {
+        let fields = match self {
             Self::Get | Self::Head => String::new(),
+            Self::Upgrade => "Connection: upgrade\r\nUpgrade: x\r\n".to_owned(),
             _ => format!("Content-Length: {length}\r\n"),
         };
-        format!("{method} {target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{length}\r\n")
+        format!("{method} {target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{fields}\r\n")
     }
 
     pub(super) fn body(self) -> Vec<u8> {
         let length = match self {
-            Self::Get | Self::Head => 0,
+            Self::Get | Self::Head | Self::Upgrade => 0,
             Self::Small => 10,
             Self::Large => 2 << 20,
         };
@@ -138,6 +141,10 @@ fn failed(error: u8, status: u16, message: &str) -> Vec<u8> {
     frame(23, 0, &[&[error][..], &status, &bytes(message.as_bytes()), &TIMING].concat())
 }
 
+fn switch(headers: &[(&str, &str)]) -> Vec<u8> {
+    frame(26, 0, &pairs(headers))
+}
+
 pub(super) fn log(level: u8, text: &str) -> Vec<u8> {
     frame(24, 0, &[vec![level], bytes(text.as_bytes())].concat())
 }
@@ -203,6 +210,30 @@ pub(super) fn rows(root: &Path) -> Vec<Row> {
         sends(&[flushed_head(), frame(25, 0, &[5, 0, 0, 0, 0, 0])]),
         Seen::Broken,
     );
+
+    // A switch to another protocol. What follows the head is not HTTP's.
+    let of_switch = [("Connection", "upgrade"), ("Upgrade", "x")];
+    let switched = || switch(&of_switch);
+    let is_out = || Seen::Status(101);
+    row("switch", Ask::Upgrade, sends(&[switched(), end()]), is_out());
+    row("switch-unasked", Ask::Get, sends(&[switched(), end()]), bad());
+    row("switch-with-body", Ask::Small, sends(&[switched(), end()]), bad());
+    row("switch-after-head", Ask::Upgrade, sends(&[plain(), switched()]), bad());
+    row("switch-flags", Ask::Upgrade, sends(&[frame(26, 1, &pairs(&of_switch)), end()]), bad());
+    for (name, value, label) in [
+        ("Content-Length", "3", "switch-length"),
+        ("Transfer-Encoding", "chunked", "switch-te"),
+        ("X-A", "a\r\nX-Evil: b", "switch-crlf"),
+    ] {
+        row(label, Ask::Upgrade, sends(&[switch(&[(name, value)]), end()]), bad());
+    }
+    row("switch-twice", Ask::Upgrade, sends(&[switched(), switched()]), is_out());
+    row("switch-then-head", Ask::Upgrade, sends(&[switched(), plain(), end()]), is_out());
+    row("switch-then-file", Ask::Upgrade, sends(&[switched(), file(0, 0, 0), end()]), is_out());
+    row("switch-then-status", Ask::Upgrade, sends(&[switched(), status(404, &[])]), is_out());
+    row("switch-then-failed", Ask::Upgrade, sends(&[switched(), failed(1, 500, "x")]), is_out());
+    row("switch-continue", Ask::Upgrade, sends(&[switched(), frame(16, 0, b"")]), is_out());
+    row("switch-closes", Ask::Upgrade, vec![Act::Send(switched()), Act::Close], is_out());
 
     // Headers that would split the response, in each frame that has fields.
     for (name, value, label) in [

@@ -28,7 +28,7 @@ fn the_bytes_are_those_of_the_specification() {
     let mut out = Vec::new();
     put_hello(&mut out, &[9; TOKEN]);
     let mut expected = vec![28, 0, 0, 0, 1, 0, 0, 0];
-    expected.extend(b"mod_rust\x01\0\0\0");
+    expected.extend(b"mod_rust\x02\0\0\0");
     expected.extend([9; 16]);
     assert_eq!(out, expected);
 }

@@ -6,6 +6,7 @@ use std::collections::HashSet;
 const BODY: u8 = flags::BODY;
 const EXPECT: u8 = flags::BODY | flags::EXPECT;
 const CLOSE: u8 = flags::CLOSE;
+const UPGRADE: u8 = flags::UPGRADE;
 
 /// The state behind frames all of which may pass.
 #[track_caller]
@@ -20,7 +21,11 @@ fn behind(frames: &[(Kind, u8)]) -> BridgeFlow {
 /// Returns every kind with every set of flags that it may carry.
 fn frames() -> impl Iterator<Item = (Kind, u8)> {
     Kind::ALL.into_iter().flat_map(|kind| {
-        (0..8_u8).filter(move |flags| flags & !kind.flags() == 0).map(move |flags| (kind, flags))
+        [0..8_u8, 0x80..0x88]
+            .into_iter()
+            .flatten()
+            .filter(move |flags| flags & !kind.flags() == 0)
+            .map(move |flags| (kind, flags))
     })
 }
 
@@ -67,6 +72,19 @@ fn exchanges_that_end_at_rest() {
         &[(Request, EXPECT), (Head, 0), (Continue, 0), (InputEnd, 0), (End, 0)],
         &[(Request, EXPECT), (Status, 0), (InputStop, 0)],
         &[(Control, 0), (Reply, 0)],
+        &[(Request, UPGRADE), (Switch, 0), (Input, 0), (Body, 1), (InputEnd, 0), (End, 0)],
+        &[
+            (Request, UPGRADE),
+            (Log, 0),
+            (Switch, 0),
+            (Log, 0),
+            (End, 0),
+            (Input, 0),
+            (InputStop, 0),
+        ],
+        &[(Request, UPGRADE), (Switch, 0), (InputFailed, 0), (Failed, 0)],
+        &[(Request, UPGRADE), (Head, 0), (Body, 0), (End, 0)],
+        &[(Request, UPGRADE), (Status, 0)],
     ] {
         let mut all = vec![(Hello, 0)];
         all.extend(exchange);
@@ -112,6 +130,22 @@ fn frames_out_of_order() {
         (&[(Hello, 0), (Request, EXPECT), (Continue, 0)], (Continue, 0)),
         (&[(Hello, 0), (Request, 0), (Head, 0), (End, CLOSE)], (Request, 0)),
         (&[(Hello, 0), (Refused, 0)], (Request, 0)),
+        (&[(Hello, 0), (Request, 0)], (Switch, 0)),
+        (&[(Hello, 0), (Request, BODY)], (Switch, 0)),
+        (&[(Hello, 0), (Request, BODY | UPGRADE)], (Switch, 0)),
+        (&[(Hello, 0), (Request, UPGRADE)], (Input, 0)),
+        (&[(Hello, 0), (Request, UPGRADE)], (Body, 0)),
+        (&[(Hello, 0), (Request, UPGRADE), (Head, 0)], (Switch, 0)),
+        (&[(Hello, 0), (Request, UPGRADE), (Head, 0)], (Input, 0)),
+        (&[(Hello, 0), (Request, UPGRADE), (Switch, 0)], (Switch, 0)),
+        (&[(Hello, 0), (Request, UPGRADE), (Switch, 0)], (Head, 0)),
+        (&[(Hello, 0), (Request, UPGRADE), (Switch, 0)], (File, 0)),
+        (&[(Hello, 0), (Request, UPGRADE), (Switch, 0)], (Status, 0)),
+        (&[(Hello, 0), (Request, UPGRADE), (Switch, 0)], (Continue, 0)),
+        (&[(Hello, 0), (Request, UPGRADE), (Switch, 0)], (Refused, 0)),
+        (&[(Hello, 0), (Request, UPGRADE), (Switch, 0), (InputEnd, 0)], (Input, 0)),
+        (&[(Hello, 0), (Request, UPGRADE), (Switch, 0), (End, 0)], (Body, 0)),
+        (&[(Hello, 0), (Request, UPGRADE), (Switch, 0), (End, 0)], (Request, 0)),
     ] {
         let mut flow = behind(frames);
         let before = flow;

@@ -39,10 +39,12 @@ fn each_sample(mut visit: impl FnMut(Message<'_>)) {
         error_override: true,
         ignored: true,
         log_level: Some(Level::Warn),
+        upgrade: false,
     };
     let request =
         |facts| RequestHead { facts, variables: variables.pairs(), headers: headers.pairs() };
     let none = Pairs::default();
+    let upgrade = block(&[("Connection", "upgrade"), ("upgrade", "websocket"), ("X", "y")]);
     let head = ResponseHead {
         status: 200,
         length: Some(13),
@@ -72,6 +74,7 @@ fn each_sample(mut visit: impl FnMut(Message<'_>)) {
             log_level: None,
             ..facts
         })),
+        Message::Request(request(RequestFacts { upgrade: true, ..facts })),
         Message::Request(RequestHead {
             facts: RequestFacts { ticket: 1, ..RequestFacts::default() },
             variables: none,
@@ -93,6 +96,8 @@ fn each_sample(mut visit: impl FnMut(Message<'_>)) {
             flush: false,
             ..head
         }),
+        Message::Switch(upgrade.pairs()),
+        Message::Switch(none),
         Message::Body(b"Hello, world\n", false),
         Message::Body(b"", true),
         Message::File(file),

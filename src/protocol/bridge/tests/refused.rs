@@ -53,7 +53,7 @@ fn unknown_kinds_flags_and_reserved_bytes() {
     }
     let error = Header::decode(&[0, 0, 0, 0, 7, 0, 0, 0], Peer::Child, &LIMITS).unwrap_err();
     let text = "bridge frame, byte 4: kind 7 is unknown; allowed are 1, 2, 3, 4, 5, 6, 16, 17, 18, \
-                19, 20, 21, 22, 23, 24, 25, 32, 33";
+                19, 20, 21, 22, 23, 24, 25, 26, 32, 33";
     assert_eq!(error.to_string(), text);
     for kind in Kind::ALL {
         let (length, _) = LIMITS.of(kind);
@@ -199,7 +199,7 @@ fn hello_is_of_this_version_and_knows_the_token() {
     let version = refusal(&with(&hello, 16, &[2, 1]));
     assert_eq!(
         version.to_string(),
-        "bridge frame HELLO, byte 16: the peer speaks version 258 of the bridge; allowed is 1: \
+        "bridge frame HELLO, byte 16: the peer speaks version 258 of the bridge; allowed is 2: \
          httpd and the daemon process have to run the same module"
     );
     assert_eq!(RefusalReason::of_error(&version), RefusalReason::Version);
@@ -237,7 +237,8 @@ fn flags_of_a_request_fit_its_body() {
     says(
         &request(Some(3), flags::ERROR_OVERRIDE),
         "bridge frame REQUEST, byte 5: the byte of flags is 4; allowed is BODY (1) when the body's \
-         length is not 0, EXPECT (2) only with BODY, and a level of 0 to 5 in the high bits",
+         length is not 0, EXPECT (2) only with BODY, UPGRADE (128) only without, and a level of 0 to \
+         5 in bits 4 to 6",
     );
 }
 

@@ -117,7 +117,7 @@ fn made_up_requests_come_back() {
         let (headers, server, target) = (pairs(&mut numbers), numbers.bytes(30), numbers.bytes(60));
         let mut block = PairBlock::new();
         options.iter().for_each(|(name, value)| block.push(name, value).unwrap());
-        let facts = RequestFacts {
+        let mut facts = RequestFacts {
             ticket: numbers.next() | 1,
             start_us: numbers.next(),
             sent_us: numbers.next(),
@@ -131,7 +131,9 @@ fn made_up_requests_come_back() {
             error_override: numbers.below(2) == 1,
             ignored: numbers.below(2) == 1,
             log_level: level(numbers.below(6) as u8),
+            upgrade: false,
         };
+        facts.upgrade = !facts.has_body() && numbers.below(2) == 0;
         let mut out = b"before".to_vec();
         let mut request = RequestEncoder::begin(&mut out, &facts);
         variables.iter().for_each(|(name, value)| request.variable(name, value));
