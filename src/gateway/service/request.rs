@@ -2,6 +2,7 @@
 
 use std::sync::OnceLock;
 
+use bytes::Bytes;
 use http::header::MaxSizeReached;
 use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Version};
 
@@ -79,32 +80,53 @@ fn version(environ: &Environ<'_>) -> Version {
 }
 
 /// Adds every header unchanged. A malformed one is an error, because an application may rely on it.
+///
+/// The values of many headers are slices of one buffer, as behind hyper: each costs no allocation.
 fn headers(environ: &Environ<'_>, headers: &mut HeaderMap) -> Result<()> {
     let count = environ.exchange().header_count();
-    if count > FEW {
-        headers.try_reserve(count).map_err(too_many)?;
-    }
     let mut result = Ok(());
+    if count <= FEW {
+        environ.each_header(|name, value| {
+            if result.is_ok() {
+                result = header_name(name).and_then(|parsed| {
+                    let value = HeaderValue::from_bytes(value).map_err(|_| malformed(name))?;
+                    headers.try_append(parsed, value).map(drop).map_err(too_many)
+                });
+            }
+        });
+        return result;
+    }
+    headers.try_reserve(count).map_err(too_many)?;
+    let mut names = Vec::with_capacity(count);
+    let mut values = Vec::with_capacity(count * USUAL_VALUE);
     environ.each_header(|name, value| {
         if result.is_ok() {
-            result = header(headers, name, value);
+            result = header_name(name).map(|name| names.push((name, value.len())));
+            values.extend_from_slice(value);
         }
     });
-    result
+    result?;
+    let mut values = Bytes::from(values);
+    for (name, length) in names {
+        let value = HeaderValue::from_maybe_shared(values.split_to(length));
+        let value = value.map_err(|_| malformed(name.as_str().as_bytes()))?;
+        headers.try_append(name, value).map_err(too_many)?;
+    }
+    Ok(())
 }
 
-fn header(headers: &mut HeaderMap, name: &[u8], value: &[u8]) -> Result<()> {
-    let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name), HeaderValue::from_bytes(value))
-    else {
-        return Err(Error::with_status(
-            StatusCode::BAD_REQUEST,
-            format!(
-                "the request header \"{}\" is malformed (RFC 9110, 5.1 and 5.5)",
-                name.escape_ascii()
-            ),
-        ));
-    };
-    headers.try_append(name, value).map(drop).map_err(too_many)
+fn header_name(name: &[u8]) -> Result<HeaderName> {
+    HeaderName::from_bytes(name).map_err(|_| malformed(name))
+}
+
+fn malformed(name: &[u8]) -> Error {
+    Error::with_status(
+        StatusCode::BAD_REQUEST,
+        format!(
+            "the request header \"{}\" is malformed (RFC 9110, 5.1 and 5.5)",
+            name.escape_ascii()
+        ),
+    )
 }
 
 fn too_many(_: MaxSizeReached) -> Error {
@@ -116,3 +138,6 @@ fn too_many(_: MaxSizeReached) -> Error {
 
 /// The capacity of a new map, in headers.
 const FEW: usize = 6;
+
+/// The room for the value of a header, in bytes. The buffer grows where it is not enough.
+const USUAL_VALUE: usize = 48;

@@ -36,6 +36,28 @@ both_ways! {
     }
 }
 
+/// Many headers share a buffer.
+#[test]
+fn every_one_of_many_headers_is_there() {
+    let app = app(async |request: http::Request<super::RequestBody>| {
+        assert_eq!(request.headers().len(), 41);
+        for number in 0..40 {
+            let value = &request.headers()[format!("x-{number}").as_str()];
+            assert_eq!(value.as_bytes(), "\u{e9}".repeat(number).as_bytes());
+        }
+        Ok(Response::new(String::new()))
+    });
+    let many = (0..40).fold(TestRequest::get("/"), |request, number| {
+        request.header(format!("X-{number}"), "\u{e9}".repeat(number))
+    });
+    let response = many.call(&app);
+    assert!(response.is_complete(), "{response:?}");
+    for (name, value) in [("a b", "1"), ("A", "a\u{1}b")] {
+        let response = many.clone().header(name, value).call(&app);
+        assert_eq!(response.status(), StatusCode::BAD_REQUEST, "{response:?}");
+    }
+}
+
 both_ways! {
     fn methods_of_ones_own_and_old_protocols() {
         let app = app(async |request: http::Request<super::RequestBody>| {
