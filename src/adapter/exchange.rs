@@ -12,9 +12,10 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 
+use super::grace;
 use super::shared::SharedEnviron;
 use super::variables::{ExchangeContext, RequestVariables};
-use super::wait;
+use super::wait::{self, Client};
 #[cfg(feature = "tower")]
 use crate::gateway::exchange::Upgrade;
 use crate::gateway::{
@@ -63,7 +64,10 @@ pub(crate) struct RequestExchange<'e, 'r> {
     file: RefCell<Option<(File, u64)>>,
     /// The response has neither chunks nor a length on the wire (HTTP/1.0).
     unframed: Cell<bool>,
-    /// The client sends no more, but its earlier requests wait to be answered.
+    /// The response has begun, and nothing says where it ends.
+    endless: Cell<bool>,
+    /// The client may send no more: its earlier requests wait to be answered, or it is served all
+    /// the same.
     half_closed: Cell<bool>,
     /// The reads of the body that had given something when it was last waited for, and since when
     /// there have been no more.
@@ -113,7 +117,8 @@ impl<'e, 'r> RequestExchange<'e, 'r> {
             instead: Cell::new(false),
             file: RefCell::new(None),
             unframed: Cell::new(false),
-            half_closed: Cell::new(false),
+            endless: Cell::new(false),
+            half_closed: Cell::new(facts.serves_half_closed),
             silence: Cell::new(None),
             shared: OnceCell::new(),
         }
@@ -273,7 +278,7 @@ impl<'e, 'r> RequestExchange<'e, 'r> {
     pub(crate) fn finds_client_gone(&self) -> bool {
         let request = self.request();
         if self.half_closed.get() {
-            return request.is_aborted() || request.has_hung_up();
+            return self.has_client_gone();
         }
         // The end of another protocol's input is read behind what came before it.
         if !request.has_switched_protocols() && request.has_client_gone() {
@@ -283,6 +288,31 @@ impl<'e, 'r> RequestExchange<'e, 'r> {
             self.half_closed.set(true);
         }
         false
+    }
+
+    /// Returns whether the client has gone at this moment.
+    pub(crate) fn has_client_gone(&self) -> bool {
+        let request = self.request();
+        if self.half_closed.get() {
+            return request.is_aborted() || request.has_hung_up();
+        }
+        request.has_client_gone()
+    }
+
+    /// Returns whether the client is served once it sends no more.
+    pub(crate) const fn serves_half_closed(&self) -> bool {
+        self.variables.facts().serves_half_closed
+    }
+
+    /// Returns the time that the response has once this process begins to end, if it has none
+    /// without that.
+    pub(super) fn grace(&self) -> Option<Duration> {
+        self.variables.facts().grace.filter(|_| self.endless.get())
+    }
+
+    /// Returns whether the process ends, and the response has had its time to end.
+    pub(super) fn is_overdue(&self) -> bool {
+        self.grace().is_some_and(|grace| grace::ending_for().is_some_and(|since| since >= grace))
     }
 
     /// Returns whether the client's departure is still to be noticed.
@@ -317,7 +347,7 @@ impl<'e, 'r> RequestExchange<'e, 'r> {
         let now = monotonic_us();
         if now.saturating_sub(self.looked_us.get()) >= LOOK_EVERY_US {
             self.looked_us.set(now);
-            if self.request().has_client_gone() {
+            if self.has_client_gone() {
                 self.gone.set(true);
                 return Err(gone());
             }
@@ -400,6 +430,7 @@ impl Exchange for RequestExchange<'_, '_> {
     fn commit(&self, length: Option<u64>) {
         self.keep_for_others();
         let request = self.request();
+        self.endless.set(length.is_none());
         if self.status.get() == 101 {
             request.switch_protocols();
             return;
@@ -424,6 +455,9 @@ impl Exchange for RequestExchange<'_, '_> {
             return Err(gone());
         }
         let pending = self.pending.get() + data.len();
+        if pending >= PASS_ABOVE && self.is_overdue() {
+            return Err(grace::over());
+        }
         self.pending.set(pending);
         self.out.borrow_mut().get_or_insert_with(|| Brigade::new(self.request())).push_bytes(data);
         if pending >= PASS_ABOVE { self.pass(|_| ()) } else { Ok(()) }
@@ -474,6 +508,9 @@ impl Exchange for RequestExchange<'_, '_> {
     fn flush(&self) -> Result<()> {
         if self.gone.get() {
             return Err(gone());
+        }
+        if self.is_overdue() {
+            return Err(grace::over());
         }
         self.look()?;
         self.pass(Brigade::push_flush)
@@ -530,16 +567,26 @@ impl Exchange for RequestExchange<'_, '_> {
 
     fn park(&self, interest: Interest) -> Woken {
         self.answer_others(parker::waker);
+        // An application may wait for this.
+        grace::ending_for();
+        if self.is_overdue() {
+            return Woken::ProcessEnds;
+        }
         let request = self.request();
-        let watched = interest == Interest::Input || !self.half_closed.get();
-        let socket = if watched { request.socket() } else { None };
+        let socket = request.socket();
         let silent = if socket.is_none() && interest == Interest::Input {
             self.silence()
         } else {
             Duration::ZERO
         };
-        match wait::park(socket, interest, request.server().timeout(), silent) {
-            Woken::Gone if !request.has_client_gone() => {
+        let client = Client {
+            socket,
+            may_half_close: self.half_closed.get(),
+            is_looked_after: self.grace().is_some()
+                && (interest == Interest::Waker || request.has_switched_protocols()),
+        };
+        match wait::park(client, interest, request.server().timeout(), silent) {
+            Woken::Gone if !self.has_client_gone() => {
                 self.half_closed.set(true);
                 Woken::Called
             }

@@ -1,6 +1,7 @@
 //! The environ of a request inside httpd: httpd's own CGI variables, made when first asked for.
 
 use std::cell::Cell;
+use std::time::Duration;
 
 use crate::gateway::GATEWAY_VERSION;
 use crate::httpd::{Request, Table, mpm};
@@ -20,6 +21,11 @@ pub(crate) struct ExchangeContext<'r> {
     pub(crate) sendfile: bool,
     /// Whether error statuses of the application's get the server's error documents.
     pub(crate) error_override: bool,
+    /// The time that a response without a known end has once this process begins to end; `None` if
+    /// it has any time.
+    pub(crate) grace: Option<Duration>,
+    /// Whether a client is served that sends no more, and may still read.
+    pub(crate) serves_half_closed: bool,
 }
 
 /// A lazy view of a request as an environ.

@@ -11,6 +11,9 @@ use crate::server::workers::parker;
 /// Nothing else tells that its client has gone.
 const LOOK_AFTER: Duration = Duration::from_millis(250);
 
+/// The interval at which a thread that waits with an endless stream looks whether the process ends.
+const LOOK_FOR_THE_END: Duration = Duration::from_secs(1);
+
 /// The bounds of [`pause`].
 const PAUSES: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(50));
 
@@ -20,15 +23,26 @@ pub(crate) fn pause(silent: Duration) -> Duration {
     (silent / 2).clamp(PAUSES.0, PAUSES.1)
 }
 
+/// A client, as its thread waits for it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Client {
+    pub(super) socket: Option<RawFd>,
+    /// Whether it may have shut down its sending side, and still wants an answer.
+    pub(super) may_half_close: bool,
+    /// Whether to come back now and then.
+    pub(super) is_looked_after: bool,
+}
+
 /// Waits for the waker; with a socket, also for what `interest` names, at most `timeout`. Without a
 /// socket it comes back after a pause for a look at the input, of which nothing has come for
 /// `silent`.
 pub(super) fn park(
-    socket: Option<RawFd>,
+    client: Client,
     interest: Interest,
     timeout: Duration,
     silent: Duration,
 ) -> Woken {
+    let socket = client.socket;
     let input = interest == Interest::Input;
     if input && socket.is_none() && silent >= timeout {
         // Reading will find nothing and say that the time is up.
@@ -36,7 +50,7 @@ pub(super) fn park(
     }
     parker::park_with(|event| {
         if let Some(socket) = socket {
-            return wait(socket, event, interest, timeout);
+            return wait(socket, client, event, interest, timeout);
         }
         let longest = if input { pause(silent).min(timeout - silent) } else { LOOK_AFTER };
         let is_called = os::poll(event, (true, false), None, Some(longest))
@@ -49,13 +63,23 @@ pub(super) fn park(
     })
 }
 
-fn wait(socket: RawFd, event: &Event, interest: Interest, timeout: Duration) -> Woken {
+fn wait(
+    socket: RawFd,
+    client: Client,
+    event: &Event,
+    interest: Interest,
+    timeout: Duration,
+) -> Woken {
     let input = interest == Interest::Input;
-    let longest = input.then_some(timeout);
+    let mut longest = input.then_some(timeout);
+    if client.is_looked_after {
+        longest = Some(longest.unwrap_or(LOOK_FOR_THE_END).min(LOOK_FOR_THE_END));
+    }
+    let poll = if client.may_half_close { os::poll_open } else { os::poll };
     // SAFETY: P1: httpd keeps the client's socket open for as long as it has the request.
     let socket = unsafe { BorrowedFd::borrow_raw(socket) };
     let waker = Some(event.as_fd());
-    let Ok((client, is_called)) = os::poll(socket, (input, false), waker, longest) else {
+    let Ok((client, is_called)) = poll(socket, (input, false), waker, longest) else {
         return Woken::Gone;
     };
     if is_called {

@@ -429,7 +429,9 @@ impl Attempt {
             Some(socket) if client != Wanted::NOTHING => {
                 let bridge = wait.bridge.input.then_some(bridge);
                 let wanted = (client.input, client.room);
-                let polled = os::poll(borrow(socket), wanted, bridge, Some(longest));
+                let is_half = on.exchange.serves_half_closed();
+                let poll = if is_half { os::poll_open } else { os::poll };
+                let polled = poll(borrow(socket), wanted, bridge, Some(longest));
                 let (polled, came) = polled.unwrap_or((ALL_READY, true));
                 self.has_client_room = client.room && polled.writable;
                 if client.room && !polled.writable && !came && polled.hung_up {
@@ -492,7 +494,7 @@ impl Attempt {
             // The end of another protocol's input is read behind what came before it.
             on.exchange.finds_client_gone()
         } else {
-            on.request.has_client_gone()
+            on.exchange.has_client_gone()
         };
         if !has_gone {
             return Ok(());

@@ -243,6 +243,9 @@ codes! {
     AsyncDecided = 44, Some(Level::Info), "whether requests that wait hold a thread":
         "A request of a service had to wait, for the first time in this process; RustAsync is Auto.";
         "None is needed; if requests hold their threads, the line says why.";
+    StreamEnded = 45, Some(Level::Info), "a stream did not end with its process":
+        "An httpd child had to end, and an endless response or a WebSocket went on for too long.";
+        "Let the application end its streams when `mod_rust::ending()` is ready.";
     NotMounted = 50, Some(Level::Info), "no application is mounted at the path":
         "No `--mount` is a prefix of the request's path (SCRIPT_NAME and PATH_INFO).";
         "Add a mount, or correct the path that the web server sends; the line names the request's \

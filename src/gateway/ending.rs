@@ -28,7 +28,7 @@ static STATE: LazyLock<watch::Sender<u64>> = LazyLock::new(|| watch::Sender::new
 ///
 /// It becomes ready in every mode, whatever ends the process: a signal, a restart, a limit. Use it
 /// for streams without an end, and for tasks. With the MPM prefork, and with httpd before 2.4.49, a
-/// child learns of its end after its last request only.
+/// child learns of its end when a service waits, or after its last request.
 ///
 /// The state of an application is dropped after the last request, so a `Drop` may wait for a task:
 ///

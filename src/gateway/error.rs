@@ -82,6 +82,8 @@ pub enum ErrorKind {
     QueueTimeout,
     /// The application worked on the request for too long: 504.
     RequestTimeout,
+    /// The process ends, and the response has no end of its own.
+    ProcessEnds,
 }
 
 impl ErrorKind {
@@ -180,6 +182,7 @@ impl Error {
             ErrorKind::Resources => Code::NoResources,
             ErrorKind::QueueTimeout => Code::QueueTimeout,
             ErrorKind::RequestTimeout => Code::RequestTimeout,
+            ErrorKind::ProcessEnds => Code::StreamEnded,
             ErrorKind::AlreadyStarted
             | ErrorKind::NotStarted
             | ErrorKind::InvalidStatus

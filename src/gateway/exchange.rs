@@ -191,6 +191,8 @@ pub enum Woken {
     MustBlock,
     /// The server cannot wait, because it lacks a descriptor.
     Unable,
+    /// The process ends, and the response had its time to end.
+    ProcessEnds,
 }
 
 /// Returns the waker that ends [`park_thread`] in the calling thread: the default of

@@ -55,8 +55,8 @@ pub(super) type BoxTask = Pin<Box<dyn ResponseTask>>;
 ///
 /// # Errors
 ///
-/// Returns an error if the client leaves ([`ErrorKind::ClientGone`]), or if the server lacks a
-/// waker ([`ErrorKind::Resources`]).
+/// Returns an error if the client leaves ([`ErrorKind::ClientGone`]), if the server lacks a waker
+/// ([`ErrorKind::Resources`]), or if the process ends ([`ErrorKind::ProcessEnds`]).
 #[cold]
 pub(super) fn wait_on_thread(
     exchange: &dyn Exchange,
@@ -74,6 +74,10 @@ pub(super) fn wait_on_thread(
         Woken::Unable => {
             let message = "the application has to wait, and no descriptor is left to wait with";
             Err(Error::of(ErrorKind::Resources, message))
+        }
+        Woken::ProcessEnds => {
+            let message = "the process ends, and its streams had their time to end";
+            Err(Error::of(ErrorKind::ProcessEnds, message))
         }
         Woken::Gone => {
             Err(Error::of(ErrorKind::ClientGone, "the client left while the application waited"))

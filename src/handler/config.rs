@@ -1,13 +1,12 @@
 //! The gateway's configuration: what holds in a section, and what is mounted in a server.
 
-use std::str::FromStr;
 use std::time::Duration;
 
 use super::instance::NamedApplication;
 use super::mount::AliasMount;
 use super::options::Chain;
 use super::selection::{Names, Selection};
-use crate::adapter::AsyncMode;
+use crate::adapter::OnOffAuto;
 use crate::httpd::{Pool, PoolRef};
 use crate::module::Config;
 
@@ -26,7 +25,7 @@ pub(super) struct GatewayDirectives {
     pub(super) options: Chain,
     pub(super) pass_authorization: Option<bool>,
     pub(super) error_override: Option<bool>,
-    pub(super) map_head_to_get: Option<MapHeadToGet>,
+    pub(super) map_head_to_get: Option<OnOffAuto>,
     pub(super) enable_sendfile: Option<bool>,
     pub(super) process_group: Option<PoolRef<Selection>>,
     pub(super) restrict_process: Option<Names>,
@@ -45,28 +44,6 @@ pub(super) enum Choice {
     Own(PoolRef<NamedApplication>),
     /// One of another module's.
     Other,
-}
-
-/// `RustMapHeadToGet`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum MapHeadToGet {
-    Off,
-    On,
-    #[default]
-    Auto,
-}
-
-impl FromStr for MapHeadToGet {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text.to_ascii_lowercase().as_str() {
-            "off" => Ok(Self::Off),
-            "on" => Ok(Self::On),
-            "auto" => Ok(Self::Auto),
-            _ => Err("expected Off, On or Auto"),
-        }
-    }
 }
 
 impl<O: Config> Config for Section<O> {
@@ -104,7 +81,12 @@ pub(crate) struct HostDirectives {
     pub(super) mounts: Vec<PoolRef<AliasMount>>,
     pub(super) restrict_embedded: Option<bool>,
     pub(super) slow_requests: Option<Duration>,
-    pub(super) async_mode: Option<AsyncMode>,
+    pub(super) async_mode: Option<OnOffAuto>,
+    /// `RustGracefulTimeout`: zero for none.
+    pub(super) graceful_timeout: Option<Duration>,
+    pub(super) serve_half_closed: Option<bool>,
+    /// Of the main server only.
+    pub(super) runtime_threads: Option<usize>,
 }
 
 impl Config for HostDirectives {
@@ -114,6 +96,9 @@ impl Config for HostDirectives {
             restrict_embedded: inner.restrict_embedded.or(self.restrict_embedded),
             slow_requests: inner.slow_requests.or(self.slow_requests),
             async_mode: inner.async_mode.or(self.async_mode),
+            graceful_timeout: inner.graceful_timeout.or(self.graceful_timeout),
+            serve_half_closed: inner.serve_half_closed.or(self.serve_half_closed),
+            runtime_threads: inner.runtime_threads.or(self.runtime_threads),
         }
     }
 }

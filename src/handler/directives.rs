@@ -4,13 +4,13 @@ use std::ffi::CStr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::config::{Choice, GatewayDirectives, HostDirectives, MapHeadToGet};
+use super::config::{Choice, GatewayDirectives, HostDirectives};
 use super::instance::Instance;
 use super::mount::{AliasMount, At};
 use super::options::OptionLine;
 use super::registry::{self, GroupDefinition, Use, UsePlace};
 use super::selection::Selection;
-use crate::adapter::AsyncMode;
+use crate::adapter::OnOffAuto;
 use crate::httpd::{Pattern, PoolRef};
 use crate::module::{Contexts, Directive, Parameters};
 use crate::process_group::{GroupOptions, units};
@@ -47,7 +47,7 @@ pub(super) const SECTION: &[Directive<GatewayDirectives>] = &[
         c"RustMapHeadToGet",
         Contexts::ALL,
         c"Whether applications see a HEAD as a GET: Off, On, or Auto",
-        |section, map: MapHeadToGet| section.map_head_to_get = Some(map),
+        |section, map: OnOffAuto| section.map_head_to_get = Some(map),
     ),
     Directive::flag(
         c"RustEnableSendfile",
@@ -117,7 +117,27 @@ pub(super) const SERVER: &[Directive<HostDirectives>] = &[
         c"RustAsync",
         Contexts::SERVER,
         c"Whether requests of services wait without a thread: On, Off, or Auto",
-        |host, mode: AsyncMode| host.async_mode = Some(mode),
+        |host, mode: OnOffAuto| host.async_mode = Some(mode),
+    ),
+    Directive::arguments(
+        c"RustGracefulTimeout",
+        Contexts::SERVER,
+        c"The time that endless streams have when their child ends; Off for any time",
+        "one argument: a time (2, 500ms, 1min), or Off",
+        graceful_timeout,
+    ),
+    Directive::flag(
+        c"RustServeHalfClosed",
+        Contexts::SERVER,
+        c"On to serve clients that have shut down their sending side",
+        |host, on| host.serve_half_closed = Some(on),
+    ),
+    Directive::arguments(
+        c"RustRuntimeThreads",
+        Contexts::SERVER,
+        c"The threads of the runtime for services, in each child of httpd",
+        "one argument: a number of threads, or 0",
+        runtime_threads,
     ),
     Directive::arguments(
         c"RustSocketPrefix",
@@ -358,13 +378,7 @@ fn socket_prefix(_: &mut HostDirectives, arguments: &[&str], at: &Parameters<'_>
     if path.is_empty() {
         return usage();
     }
-    if at.server().is_virtual() {
-        return Err(
-            "not allowed in a virtual host; expected in the main server, as it holds for all \
-                    of httpd"
-                .into(),
-        );
-    }
+    main_server_only(at)?;
     let path = at.pool().server_path(path).and_then(|path| path.to_str().ok());
     let path = path.ok_or_else(|| {
         format!(
@@ -376,12 +390,42 @@ fn socket_prefix(_: &mut HostDirectives, arguments: &[&str], at: &Parameters<'_>
     Ok(())
 }
 
+/// Checks that a directive which holds for all of httpd stands where it may.
+fn main_server_only(at: &Parameters<'_>) -> Result {
+    if at.server().is_virtual() {
+        return Err(
+            "not allowed in a virtual host; expected in the main server, as it holds for all \
+                    of httpd"
+                .into(),
+        );
+    }
+    Ok(())
+}
+
 fn slow_requests(host: &mut HostDirectives, arguments: &[&str], _: &Parameters<'_>) -> Result {
-    let [time] = arguments else { return usage() };
-    host.slow_requests = Some(if time.eq_ignore_ascii_case("off") {
-        Duration::ZERO
-    } else {
-        units::duration(time).map_err(|reason| format!("value \"{time}\": {reason}"))?
-    });
+    host.slow_requests = Some(time_or_off(arguments)?);
+    Ok(())
+}
+
+fn graceful_timeout(host: &mut HostDirectives, arguments: &[&str], _: &Parameters<'_>) -> Result {
+    host.graceful_timeout = Some(time_or_off(arguments)?);
+    Ok(())
+}
+
+/// Reads a time; zero is Off.
+fn time_or_off(arguments: &[&str]) -> std::result::Result<Duration, String> {
+    let [time] = arguments else { return Err(String::new()) };
+    if time.eq_ignore_ascii_case("off") {
+        return Ok(Duration::ZERO);
+    }
+    units::duration(time).map_err(|reason| format!("value \"{time}\": {reason}"))
+}
+
+fn runtime_threads(host: &mut HostDirectives, arguments: &[&str], at: &Parameters<'_>) -> Result {
+    let [number] = arguments else { return usage() };
+    main_server_only(at)?;
+    let number = units::count(number, 0, units::MOST_RUNTIME_THREADS)
+        .map_err(|reason| format!("value \"{number}\": {reason}"))?;
+    host.runtime_threads = usize::try_from(number).ok();
     Ok(())
 }

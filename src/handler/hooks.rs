@@ -12,6 +12,7 @@ use super::request_note::{self, RequestNote};
 use super::selection::Selection;
 use super::{Gate, Module};
 use super::{check, daemons, groups, process, registry, status_page};
+use crate::adapter;
 use crate::daemon;
 use crate::gateway::start_logging;
 use crate::httpd::suspend;
@@ -246,14 +247,15 @@ impl<M: Module> MonitorHook for Hook<M, Refill> {
 
 impl<M: Module> ChildStoppingHook for Hook<M, Child> {
     fn run() {
-        process::begin_end();
+        adapter::begin_end();
     }
 }
 
 impl<M: Module> ChildInitHook for Hook<M, Child> {
     /// Builds what is mounted, so that the first request finds it ready.
     fn run(pchild: Pool<'_>, main: Server<'_>) {
-        process::start(pchild);
+        let host: &HostDirectives = Gate::<M>::server(main);
+        process::start(pchild, host.runtime_threads.unwrap_or_default());
         suspend::prepare(M::NAME, WRAPPER);
         daemon::in_child();
         let sections = registry::sections();

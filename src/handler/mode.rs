@@ -2,18 +2,21 @@
 //! and RustRestrictEmbedded take effect here.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use super::config::{GatewayDirectives, HostDirectives, MapHeadToGet};
+use super::config::{GatewayDirectives, HostDirectives};
 use super::daemons;
 use super::instance::{Instance, NamedApplication};
 use super::mount::AliasMount;
 use super::request_note::{self, RequestNote};
 use super::selection::{self, Destination};
-use crate::adapter::{self, ExchangeContext};
+use crate::adapter::{self, ExchangeContext, OnOffAuto};
 use crate::daemon::{Call, Group};
 use crate::gateway::{Application, Code};
 use crate::httpd::{HookStatus, PoolRef, Request, log};
+
+/// The default of `RustGracefulTimeout`.
+const GRACEFUL_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A request whose application is known.
 pub(super) struct RoutedRequest<'a, 'r> {
@@ -31,7 +34,7 @@ impl<'r> RoutedRequest<'_, 'r> {
     /// Answers the request in the mode that the directives choose.
     pub(super) fn answer(&self) -> HookStatus {
         let gateway = self.gateway;
-        let facts = facts(self.request, gateway, self.named, self.noted.mount);
+        let facts = facts(self.request, gateway, self.host, self.named, self.noted.mount);
         if gateway.process_group.is_none()
             && gateway.restrict_process.is_none()
             && self.mount.is_none_or(|mount| mount.process_group.is_none())
@@ -69,6 +72,7 @@ impl<'r> RoutedRequest<'_, 'r> {
             )));
         }
         let usual = self.mount.as_ref().map(|mount| &mount.usual);
+        let facts = ExchangeContext { grace: grace(self.host), ..facts };
         match built(usual, self.named, self.gateway) {
             Some(application) => {
                 let mode = self.host.async_mode.unwrap_or_default();
@@ -110,6 +114,7 @@ impl<'r> RoutedRequest<'_, 'r> {
 fn facts<'r>(
     request: &Request<'r>,
     gateway: &GatewayDirectives,
+    host: &HostDirectives,
     named: PoolRef<NamedApplication>,
     mount: Option<PoolRef<AliasMount>>,
 ) -> ExchangeContext<'r> {
@@ -121,11 +126,20 @@ fn facts<'r>(
         sendfile: gateway.enable_sendfile.unwrap_or(false),
         head_as_get: request.is_head()
             && match gateway.map_head_to_get.unwrap_or_default() {
-                MapHeadToGet::Off => false,
-                MapHeadToGet::On => true,
-                MapHeadToGet::Auto => request.has_content_filter(),
+                OnOffAuto::Off => false,
+                OnOffAuto::On => true,
+                OnOffAuto::Auto => request.has_content_filter(),
             },
+        // A process group has a time-out of its own.
+        grace: None,
+        serves_half_closed: host.serve_half_closed.unwrap_or(false),
     }
+}
+
+/// Returns the time that endless streams have when their child ends, if it is bounded.
+fn grace(host: &HostDirectives) -> Option<Duration> {
+    let grace = host.graceful_timeout.unwrap_or(GRACEFUL_TIMEOUT);
+    (!grace.is_zero()).then_some(grace)
 }
 
 /// Returns the application, which is built unless it was before.

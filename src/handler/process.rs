@@ -19,8 +19,8 @@ const CHILD_GRACE: Duration = Duration::from_secs(2);
 const RUNTIME_GRACE: Duration = Duration::from_secs(1);
 
 /// Prepares an httpd child, after the fork and before its first application. `pool` is cleared when
-/// the process ends.
-pub(super) fn start(pool: Pool<'_>) {
+/// the process ends. `runtime_threads` is the value of RustRuntimeThreads.
+pub(super) fn start(pool: Pool<'_>, runtime_threads: usize) {
     pool.before_clear(end_if_interrupted);
     if leads_nowhere() {
         lead_stdout_to_error_log();
@@ -34,7 +34,10 @@ pub(super) fn start(pool: Pool<'_>) {
             around_start: |start| signals::with_all_blocked(start),
             in_thread: signals::block_all,
         });
+        runtime::set_threads(runtime_threads);
     }
+    #[cfg(not(feature = "tower"))]
+    let _ = runtime_threads;
     prepare();
     pool.on_clear(|| finish(CHILD_GRACE));
 }
@@ -63,11 +66,6 @@ fn leads_nowhere() -> bool {
 fn lead_stdout_to_error_log() {
     // Without a free descriptor the output stays where it is.
     let _ = nix::unistd::dup2_stdout(std::io::stderr());
-}
-
-/// Tells the applications of an httpd child that it begins to end.
-pub(super) fn begin_end() {
-    ending::begin();
 }
 
 /// Ends the applications of this process: their state is dropped, then their tasks. `deadline` is

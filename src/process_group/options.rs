@@ -43,6 +43,8 @@ pub struct GroupOptions {
     pub multiprocess: bool,
     /// Worker threads of a process; 0 is a service process, which takes no requests.
     pub threads: u32,
+    /// Threads of the runtime for services; 0 is the usual number.
+    pub runtime_threads: usize,
     /// The title of its processes.
     pub display_name: String,
     /// Runs as this user; `None` is httpd's.

@@ -85,8 +85,11 @@ pub(super) fn size_within(text: &str, least: u64, most: u64) -> Result<u64, Stri
     Ok(bytes)
 }
 
-/// A whole number from `least` to `most`.
-pub(super) fn count(text: &str, least: i64, most: i64) -> Result<i64, String> {
+/// The most threads that the runtime for services may be given.
+pub(crate) const MOST_RUNTIME_THREADS: i64 = 512;
+
+/// Reads a whole number from `least` to `most`.
+pub(crate) fn count(text: &str, least: i64, most: i64) -> Result<i64, String> {
     match text.parse::<i64>() {
         Ok(number) if (least..=most).contains(&number) => Ok(number),
         _ => Err(format!("expected a whole number from {least} to {most}")),

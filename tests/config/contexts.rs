@@ -18,7 +18,7 @@ const CONTEXTS: [(&str, &str, &str); 9] = [
 const SERVERS: [&str; 2] = ["server", "vhost"];
 
 /// The directives with where they may stand: in servers, in sections.
-const DIRECTIVES: [(&str, bool, bool); 15] = [
+const DIRECTIVES: [(&str, bool, bool); 18] = [
     ("RustAppAlias /x probe", true, false),
     ("RustAppAliasMatch ^/x probe", true, false),
     ("RustApp hello", false, true),
@@ -33,6 +33,9 @@ const DIRECTIVES: [(&str, bool, bool); 15] = [
     ("RustRestrictProcess g %{GLOBAL}", true, true),
     ("RustRestrictEmbedded Off", true, false),
     ("RustSlowRequests 2", true, false),
+    ("RustAsync Off", true, false),
+    ("RustGracefulTimeout 2", true, false),
+    ("RustServeHalfClosed On", true, false),
     ("RustIgnoreActivity On", true, true),
 ];
 
@@ -67,15 +70,18 @@ fn each_directive_in_each_context() {
     }
 }
 
-/// The folder of the sockets is one setting for all of httpd.
+/// Settings that hold for all of httpd: the folder of the sockets, and the threads of the runtime.
 #[test]
-fn the_socket_prefix_is_the_main_servers() {
-    taken(stock(), "RustSocketPrefix run/rust");
-    for (context, before, after) in &CONTEXTS[1..] {
+fn settings_of_the_main_server() {
+    let settings = ["RustSocketPrefix run/rust", "RustRuntimeThreads 2"];
+    settings.iter().for_each(|line| taken(stock(), line));
+    for (line, (context, before, after)) in
+        settings.iter().flat_map(|line| CONTEXTS[1..].iter().map(move |context| (line, context)))
+    {
         let before = before.replace("RustApp probe\n", "");
-        let lines = format!("{before}RustSocketPrefix run/rust{after}\n");
+        let lines = format!("{before}{line}{after}\n");
         let test = configtest(stock(), &lines);
-        let found = refused(&lines, &test, "RustSocketPrefix ");
+        let found = refused(&lines, &test, line.split(' ').next().expect("a name"));
         let expected = match *context {
             "vhost" => {
                 "not allowed in a virtual host; expected in the main server, as it holds for all of httpd"

@@ -103,11 +103,11 @@ const SYNTAX: &[Mistake] = &[
     ("RustEnableSendfile", 1, "RustEnableSendfile takes one argument: On or Off"),
     ("RustEnableSendfile yes", 1, "RustEnableSendfile value \"yes\": expected On or Off"),
     ("RustMapHeadToGet", 1, "RustMapHeadToGet takes one argument"),
-    ("RustMapHeadToGet maybe", 1, "RustMapHeadToGet value \"maybe\": expected Off, On or Auto"),
+    ("RustMapHeadToGet maybe", 1, "RustMapHeadToGet value \"maybe\": expected On, Off or Auto"),
     (
         "<If \"true\">\n\nRustMapHeadToGet x\n</If>",
         3,
-        "RustMapHeadToGet value \"x\": expected Off, On or",
+        "RustMapHeadToGet value \"x\": expected On, Off or",
     ),
 ];
 

@@ -11,6 +11,7 @@ const VALUES: &[Values] = &[
     ("processes", &["1", "4"], &[("0", COUNT), ("-1", COUNT), ("x", COUNT), ("1.5", COUNT)]),
     ("min-processes", &["1", "3"], &[("0", COUNT)]),
     ("max-processes", &["1", "7"], &[("many", COUNT)]),
+    ("runtime-threads", &["0", "1", "512"], &[("513", COUNT), ("-1", COUNT)]),
     ("threads", &["0", "1", "4096"], &[("4097", COUNT), ("-1", COUNT), ("\"\"", EMPTY)]),
     ("display-name", &["x", "%{GROUP}", "'a b'"], &[("\"\"", EMPTY)]),
     ("user", &["{user}"], &[("root", ROOT), ("#0", ROOT), ("#x", "expected a name, or # and a")]),

@@ -191,6 +191,20 @@ fn wrong_choices_are_refused() {
             "RustAppAliasMatch option \"process-group=b\": process-group is given twice; expected it once",
         ),
         ("RustRestrictEmbedded maybe", "RustRestrictEmbedded value \"maybe\": expected On or Off"),
+        ("RustServeHalfClosed 1", "RustServeHalfClosed value \"1\": expected On or Off"),
+        (
+            "RustGracefulTimeout",
+            "RustGracefulTimeout takes one argument: a time (2, 500ms, 1min), or Off",
+        ),
+        ("RustGracefulTimeout soon", "RustGracefulTimeout value \"soon\": expected a whole number"),
+        (
+            "RustRuntimeThreads 1 2",
+            "RustRuntimeThreads takes one argument: a number of threads, or 0",
+        ),
+        (
+            "RustRuntimeThreads 513",
+            "RustRuntimeThreads value \"513\": expected a whole number from 0 to 512",
+        ),
         ("RustIgnoreActivity 1", "RustIgnoreActivity value \"1\": expected On or Off"),
         ("RustSocketPrefix", "RustSocketPrefix takes one argument: a path, relative to ServerRoot"),
         ("RustSocketPrefix a b", "RustSocketPrefix takes one argument: a path, relative to"),
@@ -210,7 +224,12 @@ fn wrong_choices_are_refused() {
         refused(&lines, &test, expected);
         refused(&lines, &test, "Syntax error on line 3 of ");
     }
-    for lines in ["RustSlowRequests off", "RustSlowRequests 0", "RustSlowRequests 500ms"] {
+    for lines in [
+        "RustSlowRequests off",
+        "RustSlowRequests 500ms",
+        "RustGracefulTimeout 0",
+        "RustRuntimeThreads 0",
+    ] {
         taken(stock(), lines);
     }
 }

@@ -100,7 +100,7 @@ pub(crate) fn a_mistake_is_a_500_with_a_line_and_harms_no_one_else() {
             "RustErrorOverride maybe\n",
             "RustErrorOverride value \"maybe\": expected On or Off",
         ),
-        ("map", "RustMapHeadToGet x\n", "RustMapHeadToGet value \"x\": expected Off, On or Auto"),
+        ("map", "RustMapHeadToGet x\n", "RustMapHeadToGet value \"x\": expected On, Off or Auto"),
         ("alias", "RustAppAlias /x hello\n", "RustAppAlias not allowed here"),
         ("match", "RustAppAliasMatch ^/x hello\n", "RustAppAliasMatch not allowed here"),
         ("option", "RustApp probe\nRustAppOption note x\n", "RustAppOption not allowed here"),

@@ -138,6 +138,17 @@ fn waiting_requests_hold_no_thread() {
 }
 
 #[test]
+fn the_runtime_has_the_threads_that_it_is_given() {
+    let waiting = Waiting::with(FastCgi, &["--runtime-threads", "5"]);
+    waiting.wait_for(0, 0, PATIENCE);
+    let threads = std::fs::read_dir(format!("/proc/{}/task", waiting.worker())).expect("it runs");
+    let name = |path: std::path::PathBuf| std::fs::read_to_string(path.join("comm"));
+    let names = threads.filter_map(|thread| name(thread.ok()?.path()).ok());
+    assert_eq!(names.filter(|name| name.trim_end() == "mod_rust-rt").count(), 5);
+    waiting.stop();
+}
+
+#[test]
 #[ignore = "takes thousands of descriptors"]
 fn thousands_of_waiting_requests_hold_no_thread() {
     let count = std::env::var("MOD_RUST_CROWD").ok().and_then(|text| text.parse().ok());

@@ -80,6 +80,33 @@ fn trailers_over_http2() {
     }
 }
 
+/// Returns the number of a process's threads that its runtime for services has.
+fn runtime_threads(pid: i32) -> usize {
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).expect("the process is there");
+    let names = threads.map(|thread| {
+        std::fs::read_to_string(thread.expect("a thread").path().join("comm")).unwrap_or_default()
+    });
+    names.filter(|name| name.trim_end() == "mod_rust-rt").count()
+}
+
+#[test]
+fn the_runtime_has_the_threads_that_it_is_given() {
+    let usual = std::thread::available_parallelism().map_or(1, |cores| cores.get().min(2));
+    for (directive, threads) in [("", usual), ("RustRuntimeThreads 5", 5)] {
+        let server = embedded(Mpm::Event).children(1).conf(directive).start();
+        assert_eq!(server.get("/api/wait/1").status, 200);
+        assert_eq!(runtime_threads(server.children_pids()[0]), threads, "{directive}");
+    }
+    let builder = Server::builder().module("mod_axum.so").mpm(Mpm::Event);
+    let server = builder
+        .conf("RustRuntimeThreads 5\nRustDaemonProcess services runtime-threads=3")
+        .conf("RustAppAlias /api api process-group=services")
+        .start();
+    assert_eq!(server.get("/api/wait/1").status, 200);
+    assert_eq!(runtime_threads(server.group("services").wait_ready(1)[0]), 3);
+    assert_eq!(runtime_threads(server.pid()), 0);
+}
+
 /// The parent never has a thread, nor a runtime: those are made in the processes that it forks.
 #[test]
 fn the_parent_has_one_thread() {

@@ -3,6 +3,8 @@
 mod bodies;
 mod ends;
 mod fallbacks;
+mod graceful;
+mod half_closed;
 mod support;
 mod upgrades;
 mod waits;

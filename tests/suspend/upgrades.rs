@@ -8,7 +8,7 @@ use crate::websocket::{
     exchange_through_tls,
 };
 
-fn builder(mpm: Mpm, threads: usize) -> Builder {
+pub(crate) fn builder(mpm: Mpm, threads: usize) -> Builder {
     let (children, threads) = if mpm == Mpm::Prefork { (threads, 1) } else { (1, threads) };
     let builder = Server::builder()
         .module("mod_rust.so")

@@ -25,6 +25,8 @@ pub(super) struct WaitingCell {
     task: Mutex<Option<Suspended>>,
     /// The time at which a visit comes in any case.
     due_us: AtomicU64,
+    /// The time that it has once this process begins to end.
+    grace_us: AtomicU64,
     /// Whether it is among all requests of the process that wait.
     is_listed: AtomicBool,
 }
@@ -36,6 +38,7 @@ impl WaitingCell {
             bell,
             task: Mutex::new(None),
             due_us: AtomicU64::new(u64::MAX),
+            grace_us: AtomicU64::new(u64::MAX),
             is_listed: AtomicBool::new(false),
         })
     }
@@ -49,10 +52,16 @@ impl WaitingCell {
         lock(&self.task).take()
     }
 
-    /// Keeps what goes on at the next visit, which comes after `longest` in any case.
-    pub(super) fn keep(self: &Arc<Self>, task: Option<Suspended>, longest: Duration) {
-        let longest = u64::try_from(longest.as_micros()).unwrap_or(u64::MAX);
-        self.due_us.store(monotonic_us().saturating_add(longest), Ordering::Relaxed);
+    /// Keeps what goes on at the next visit, which comes after `longest` in any case, and when the
+    /// process has been ending for `grace`.
+    pub(super) fn keep(
+        self: &Arc<Self>,
+        task: Option<Suspended>,
+        longest: Duration,
+        grace: Option<Duration>,
+    ) {
+        self.due_us.store(monotonic_us().saturating_add(us(longest)), Ordering::Relaxed);
+        self.grace_us.store(grace.map_or(u64::MAX, us), Ordering::Relaxed);
         *lock(&self.task) = task;
         if self.is_listed.swap(true, Ordering::Relaxed) {
             return;
@@ -79,13 +88,20 @@ impl WaitingCell {
 
     /// Asks for a visit if the request's time is up.
     #[cfg(feature = "tower")]
-    fn look(&self, now_us: u64) {
-        if now_us >= self.due_us.load(Ordering::Relaxed) && self.state.is_suspended() {
+    fn look(&self, now_us: u64, ending_us: u64) {
+        let is_due = now_us >= self.due_us.load(Ordering::Relaxed)
+            || ending_us >= self.grace_us.load(Ordering::Relaxed);
+        if is_due && self.state.is_suspended() {
             // The state stays: a visit for no reason.
             self.due_us.store(u64::MAX, Ordering::Relaxed);
+            self.grace_us.store(u64::MAX, Ordering::Relaxed);
             self.bell.ring();
         }
     }
+}
+
+fn us(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
 impl Wake for WaitingCell {
@@ -129,6 +145,7 @@ pub(crate) fn drop_all() {
 pub(super) fn look_after() {
     use std::sync::Once;
 
+    use crate::adapter::grace::ending_for;
     use crate::gateway::service::runtime;
 
     static STARTED: Once = Once::new();
@@ -138,9 +155,10 @@ pub(super) fn look_after() {
             loop {
                 tokio::time::sleep(LOOK_EVERY).await;
                 if count() > 0 {
-                    let now_us = monotonic_us();
+                    let (now_us, ending_us) = (monotonic_us(), ending_for().map_or(0, us));
                     let all = lock(&ALL);
-                    all.iter().flat_map(HashMap::values).for_each(|cell| cell.look(now_us));
+                    let all = all.iter().flat_map(HashMap::values);
+                    all.for_each(|cell| cell.look(now_us, ending_us));
                 }
             }
         });

@@ -16,8 +16,10 @@ use std::sync::Arc;
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
+use super::choice::OnOffAuto;
 use super::conclude::conclude;
 use super::exchange::RequestExchange;
+use super::grace;
 use super::input::RequestInput;
 use super::variables::ExchangeContext;
 use crate::gateway::run::{Awaited, Progress, Suspend, Suspended, start};
@@ -29,7 +31,6 @@ use cell::WaitingCell;
 use verdict::Permission;
 
 pub(crate) use cell::{count, drop_all};
-pub(crate) use verdict::AsyncMode;
 
 /// The calls of the waker in a row that a visit goes on for. After that the request gets in line
 /// behind others.
@@ -45,10 +46,10 @@ pub(crate) fn serve<'r>(
     request: &Request<'r>,
     application: &dyn Application,
     facts: ExchangeContext<'r>,
-    mode: AsyncMode,
+    mode: OnOffAuto,
     at_end: impl FnOnce(&Request<'r>) + 'r,
 ) -> HookStatus {
-    if mode != AsyncMode::Off && Site::of(request).is_some() {
+    if mode != OnOffAuto::Off && Site::of(request).is_some() {
         // The state between visits borrows the request.
         return run_or_suspend(request.kept(), application, facts, mode, at_end);
     }
@@ -82,7 +83,7 @@ fn run_or_suspend<'r>(
     request: &'r Request<'r>,
     application: &dyn Application,
     facts: ExchangeContext<'r>,
-    mode: AsyncMode,
+    mode: OnOffAuto,
     at_end: impl FnOnce(&Request<'r>) + 'r,
 ) -> HookStatus {
     let mut input = match RequestInput::new(request) {
@@ -142,7 +143,7 @@ fn run_or_suspend<'r>(
 struct Place<'r> {
     request: &'r Request<'r>,
     site: Site<'r, 'r>,
-    mode: AsyncMode,
+    mode: OnOffAuto,
     /// The waker, and whether the request is the test. `None` if it cannot be suspended.
     cell: OnceCell<Option<(Arc<WaitingCell>, bool)>>,
 }
@@ -263,6 +264,9 @@ impl<'r> Kept<'r> {
         if let Some(error) = self.loss(is_called) {
             return Some(self.give_up(rest, error));
         }
+        if matches!(rest, Rest::Task(_)) && self.exchange.is_overdue() {
+            return Some(self.give_up(rest, grace::over()));
+        }
         let is_idle = match self.awaited {
             Awaited::Waker => !is_called,
             // A read tells whether something is there, or whether a filter's time is up.
@@ -344,7 +348,8 @@ impl<'r> Kept<'r> {
                 None
             }
         };
-        cell.keep(task, longest);
+        let grace = self.exchange.grace().filter(|_| task.is_some());
+        cell.keep(task, longest, grace);
         if (is_called && !is_done) || self.is_test {
             cell.state.queue();
             cell.bell.ring();

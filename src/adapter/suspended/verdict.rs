@@ -1,37 +1,12 @@
 //! `RustAsync`: whether requests are suspended, and the test at first use.
 
-use std::str::FromStr;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
+use crate::adapter::OnOffAuto;
 use crate::gateway::{Code, Level};
 use crate::httpd::log;
-
-/// `RustAsync`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum AsyncMode {
-    /// Requests wait on their threads.
-    Off,
-    /// Requests are suspended where the MPM can do it.
-    On,
-    /// The same, once one request has come back.
-    #[default]
-    Auto,
-}
-
-impl FromStr for AsyncMode {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text.to_ascii_lowercase().as_str() {
-            "off" => Ok(Self::Off),
-            "on" => Ok(Self::On),
-            "auto" => Ok(Self::Auto),
-            _ => Err("expected On, Off or Auto"),
-        }
-    }
-}
 
 const UNKNOWN: u8 = 0;
 /// One request is suspended, and the others wait for what becomes of it.
@@ -59,11 +34,11 @@ pub(super) enum Permission {
     Denied,
 }
 
-pub(super) fn permission(mode: AsyncMode) -> Permission {
+pub(super) fn permission(mode: OnOffAuto) -> Permission {
     match mode {
-        AsyncMode::Off => Permission::Denied,
-        AsyncMode::On => Permission::Granted,
-        AsyncMode::Auto => match VERDICT.load(Ordering::Acquire) {
+        OnOffAuto::Off => Permission::Denied,
+        OnOffAuto::On => Permission::Granted,
+        OnOffAuto::Auto => match VERDICT.load(Ordering::Acquire) {
             WORKS => Permission::Granted,
             FAILS => Permission::Denied,
             _ => test(),
@@ -129,27 +104,20 @@ mod tests {
 
     #[test]
     fn one_request_is_the_test() {
-        assert_eq!(permission(AsyncMode::Off), Permission::Denied);
-        assert_eq!(permission(AsyncMode::On), Permission::Granted);
-        assert_eq!(permission(AsyncMode::Auto), Permission::Test);
-        assert_eq!(permission(AsyncMode::Auto), Permission::Denied);
+        assert_eq!(permission(OnOffAuto::Off), Permission::Denied);
+        assert_eq!(permission(OnOffAuto::On), Permission::Granted);
+        assert_eq!(permission(OnOffAuto::Auto), Permission::Test);
+        assert_eq!(permission(OnOffAuto::Auto), Permission::Denied);
         postpone();
-        assert_eq!(permission(AsyncMode::Auto), Permission::Test);
+        assert_eq!(permission(OnOffAuto::Auto), Permission::Test);
         VERDICT.store(WORKS, Ordering::Release);
-        assert_eq!(permission(AsyncMode::Auto), Permission::Granted);
+        assert_eq!(permission(OnOffAuto::Auto), Permission::Granted);
         set(TESTING);
-        let waits = std::thread::spawn(|| permission(AsyncMode::Auto));
+        let waits = std::thread::spawn(|| permission(OnOffAuto::Auto));
         set(WORKS);
         assert_eq!(waits.join().ok(), Some(Permission::Granted));
         VERDICT.store(FAILS, Ordering::Release);
-        assert_eq!(permission(AsyncMode::Auto), Permission::Denied);
-        assert_eq!(permission(AsyncMode::On), Permission::Granted);
-    }
-
-    #[test]
-    fn values() {
-        assert_eq!("auto".parse(), Ok(AsyncMode::Auto));
-        assert_eq!("OFF".parse(), Ok(AsyncMode::Off));
-        assert_eq!("never".parse::<AsyncMode>(), Err("expected On, Off or Auto"));
+        assert_eq!(permission(OnOffAuto::Auto), Permission::Denied);
+        assert_eq!(permission(OnOffAuto::On), Permission::Granted);
     }
 }

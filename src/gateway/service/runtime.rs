@@ -7,6 +7,7 @@
 use std::cell::Cell;
 use std::io;
 use std::mem::ManuallyDrop;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -16,9 +17,18 @@ use tokio::runtime::{Builder, Handle, Runtime};
 use crate::gateway::error::{Error, ErrorKind, Result};
 use crate::gateway::panic;
 
-/// The maximum number of the runtime's threads. Few are enough, as requests run on their own
-/// thread.
-const MOST_THREADS: usize = 2;
+/// The number of the runtime's threads, unless it is set: one for each core, and at most this many.
+/// Few are enough, as requests run on their own thread.
+const USUAL_THREADS: usize = 2;
+
+/// The number of threads that is set; 0 for the usual one.
+static THREADS: AtomicUsize = AtomicUsize::new(0);
+
+/// Sets the number of the runtime's threads, before the runtime is made. 0 is the usual one.
+#[cfg(any(feature = "httpd", feature = "serve"))]
+pub(crate) fn set_threads(threads: usize) {
+    THREADS.store(threads, Ordering::Relaxed);
+}
 
 static CARE: OnceLock<Care> = OnceLock::new();
 
@@ -78,7 +88,10 @@ pub fn handle() -> Result<Handle> {
     if let Some(process) = &*process {
         return Ok(process.check().runtime.handle().clone());
     }
-    let threads = thread::available_parallelism().map_or(1, |cores| cores.get().min(MOST_THREADS));
+    let threads = match THREADS.load(Ordering::Relaxed) {
+        0 => thread::available_parallelism().map_or(1, |cores| cores.get().min(USUAL_THREADS)),
+        threads => threads,
+    };
     let mut builder = Builder::new_multi_thread();
     builder.worker_threads(threads).thread_name("mod_rust-rt").enable_all();
     let care = CARE.get().copied();

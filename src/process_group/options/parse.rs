@@ -18,6 +18,7 @@ pub(super) fn parse(name: &str, arguments: &[&str]) -> Result<GroupOptions, Stri
         max_processes: 1,
         multiprocess: false,
         threads: 15,
+        runtime_threads: 0,
         display_name: "%{GROUP}".into(),
         user: None,
         group: None,
@@ -132,6 +133,9 @@ fn set(group: &mut GroupOptions, key: &str, value: &str) -> Result<(), String> {
         "min-processes" => group.min_processes = processes(value)?,
         "max-processes" => group.max_processes = processes(value)?,
         "threads" => group.threads = number(value, 0, 4096)? as u32,
+        "runtime-threads" => {
+            group.runtime_threads = number(value, 0, units::MOST_RUNTIME_THREADS)? as usize;
+        }
         "display-name" => value.clone_into(&mut group.display_name),
         "user" => group.user = Some(account(value, true)?),
         "group" => group.group = Some(account(value, true)?),

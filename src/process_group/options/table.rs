@@ -34,6 +34,12 @@ pub const OPTIONS: &[OptionDoc] = &[
         "maximum number of processes, started under load",
     ),
     doc("threads", "count", "15", "worker threads of a process; 0 for one that takes no requests"),
+    doc(
+        "runtime-threads",
+        "count",
+        "0",
+        "threads of the runtime for services; 0 is one for each core, 2 at most",
+    ),
     doc("display-name", "text", "%{GROUP}", "title of the processes; %{GROUP} is (rust:name)"),
     doc("user", "name or #uid", "httpd's User", "user of the processes; never root"),
     doc("group", "name or #gid", "the user's", "group of the processes"),

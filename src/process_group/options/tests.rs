@@ -25,11 +25,12 @@ fn defaults() {
 }
 
 /// A value for each option that is not its default.
-const VALUES: [&str; 40] = [
+const VALUES: [&str; 41] = [
     "processes=3",
     "min-processes=1",
     "max-processes=4",
     "threads=2",
+    "runtime-threads=3",
     "display-name=%{GROUP} x",
     "user=www",
     "group=#33",
@@ -105,7 +106,7 @@ fn defaults_of_the_table_are_the_defaults() {
 #[test]
 fn values_get_where_they_belong() {
     let group = good(&VALUES[3..]);
-    assert_eq!(group.threads, 2);
+    assert_eq!((group.threads, group.runtime_threads), (2, 3));
     assert_eq!(group.display_name, "(rust:shop) x");
     assert_eq!((group.user.as_deref(), group.group.as_deref()), (Some("www"), Some("#33")));
     assert_eq!(group.supplementary_groups, Some(vec!["a".into(), "b".into()]));

@@ -158,7 +158,8 @@ pub(super) const ERROR_KINDS: &str = "1 to 18";
 #[must_use]
 pub const fn error_code(kind: ErrorKind) -> u8 {
     match kind {
-        ErrorKind::Application => 1,
+        // Only an httpd child makes the second.
+        ErrorKind::Application | ErrorKind::ProcessEnds => 1,
         ErrorKind::AlreadyStarted => 2,
         ErrorKind::NotStarted => 3,
         ErrorKind::InvalidStatus => 4,

@@ -69,6 +69,8 @@ impl StartingProcess<'_> {
         let watcher = self
             .watch_build(watch, done.clone(), abandon)
             .map_err(broken("start the thread that watches the clock"))?;
+        #[cfg(feature = "tower")]
+        crate::gateway::service::runtime::set_threads(self.options.runtime_threads);
         let built = panic::catch(build).unwrap_or_else(Err);
         done.ring();
         let Ok((watch, given_up)) = watcher.join() else {

@@ -136,6 +136,7 @@ pub(super) fn build(gateway: &Gateway, config: &ProgramConfig) -> Result<Mounts,
         .iter()
         .any(|(name, factory)| factory.needs_runtime() && is_mounted(config, name))
     {
+        crate::gateway::service::runtime::set_threads(config.runtime_threads);
         crate::gateway::service::runtime::start().map_err(|error| error.to_string())?;
     }
     let mut built: Vec<Option<Arc<dyn Application>>> = Vec::new();

@@ -93,6 +93,15 @@ fn command(gateway: &Gateway) -> Command {
         .arg(count("workers", "1", "Number of worker processes"))
         .arg(count("threads", "15", "Number of request threads in each worker"))
         .arg(
+            flag(
+                "runtime-threads",
+                "N",
+                "Threads of the runtime for services; 0 is 1 a core, or 2",
+            )
+            .default_value("0")
+            .value_parser(value_parser!(u32).range(0..=units::MOST_RUNTIME_THREADS)),
+        )
+        .arg(
             flag("mount", "PATH=APP", "Mounts an application; replaces the program's own mounts")
                 .action(ArgAction::Append),
         )
@@ -268,6 +277,7 @@ fn config(gateway: &Gateway, found: &Found) -> Result<ProgramConfig, String> {
         jitter: *found.one::<u8>("jitter").expect("it has a default"),
         memory: most("memory-limit"),
         start_timeout: time("start-timeout"),
+        runtime_threads: number("runtime-threads"),
         mounts: applications::mounts(gateway, &all("mount"), text("url-prefix"))?,
         has_prefix: text("url-prefix").is_some(),
         options: applications::options(gateway, &found.every("option"))?,

@@ -45,6 +45,8 @@ pub(super) struct ProgramConfig {
     pub(super) memory: Option<u64>,
     /// For the applications of a worker to be built.
     pub(super) start_timeout: Duration,
+    #[cfg_attr(not(feature = "tower"), expect(dead_code, reason = "services have the runtime"))]
+    pub(super) runtime_threads: usize,
     /// Paths with the names of applications.
     pub(super) mounts: Vec<(String, String)>,
     /// The mounts have `--url-prefix` in front of them.

@@ -1,0 +1,133 @@
+//! Streams without an end, when their child has to end: RustGracefulTimeout.
+
+use std::io::Read as _;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use httpd_testkit::{Connection, Mpm, Server, Signal, mpm_tests};
+
+use crate::support::{begin, busy, waiting};
+use crate::upgrades::builder;
+use crate::websocket::{HELLO, connect, echoes};
+
+/// Never ends, and does not look whether the process does: an event a minute.
+const EVENTS: &str = "/probe/events?ms=60000";
+
+/// The same, of an application that is no service.
+const STREAM: &str = "/probe/stream?chunks=inf&size=1000&ms=10";
+
+/// Begins a response, and returns when some of it has come.
+fn stream(server: &Server, target: &str) -> Connection {
+    let connection = begin(server, target);
+    server.wait_for("the response", || !connection.is_idle());
+    connection
+}
+
+/// Reads to the end of a response, and returns whether it is a visible break.
+fn breaks_off(mut connection: Connection) -> bool {
+    connection.try_read_response("GET").is_ok_and(|response| response.end.is_truncated())
+}
+
+fn wait_until_gone(server: &Server, children: &[i32]) {
+    server.wait_for("the end of the children", || {
+        server.children_pids().iter().all(|pid| !children.contains(pid))
+    });
+}
+
+mpm_tests! {
+    fn endless_streams_end_with_their_child(mpm) {
+        let server = builder(mpm, 8).conf("RustGracefulTimeout 2").start();
+        let (events, steady) = (stream(&server, EVENTS), stream(&server, STREAM));
+        let mut socket = connect(&server, HELLO);
+        echoes(&mut socket);
+        let mut wait = begin(&server, "/probe/wait?ms=6000");
+        // Those, and that for the page.
+        server.wait_for("the wait", || waiting(&server) + busy(&server) == 5);
+        let old = server.children_pids();
+        let asked = Instant::now();
+        server.graceful();
+        assert!(breaks_off(events), "the stream of a service");
+        assert!(asked.elapsed() >= Duration::from_secs(2), "it had {:?}", asked.elapsed());
+        assert!(breaks_off(steady), "the stream of another application");
+        assert!(socket.is_closed());
+        assert!(asked.elapsed() < Duration::from_secs(5), "they had {:?}", asked.elapsed());
+        assert_eq!(wait.read_response().text(), "waited 6000 ms\n");
+        drop(wait);
+        wait_until_gone(&server, &old);
+        assert_eq!(server.error_log().matches("RUST0045").count(), 3);
+        stream(&server, EVENTS);
+    }
+
+    fn a_stream_that_is_told_ends_whole(mpm) {
+        let builder = builder(mpm, 4).module("mod_live.so").conf("RustGracefulTimeout Off");
+        let server = builder.conf("RustAppAlias /live live").start();
+        let mut events = stream(&server, "/live/events");
+        server.graceful();
+        assert!(events.read_response().end.is_complete());
+    }
+}
+
+#[test]
+fn off_is_for_ever() {
+    let server = builder(Mpm::Event, 4).conf("RustGracefulTimeout Off").start();
+    let mut events = begin(&server, "/probe/events?ms=500");
+    assert_eq!(events.read_head().status, 200);
+    server.graceful();
+    for _ in 0..8 {
+        assert!(events.read_chunk().is_some());
+    }
+}
+
+#[test]
+fn a_graceful_stop_ends_them() {
+    let server = builder(Mpm::Event, 4).conf("RustGracefulTimeout 1").start();
+    let events = stream(&server, EVENTS);
+    server.signal(server.pid(), Signal::WINCH);
+    assert!(breaks_off(events));
+}
+
+/// A length says where a response ends.
+#[test]
+fn a_response_of_known_length_is_finished() {
+    let server = builder(Mpm::Event, 4).conf("RustGracefulTimeout 500ms").start();
+    let mut download = begin(&server, "/probe/bytes/50000000");
+    assert_eq!(download.read_head().status, 200);
+    let old = server.children_pids();
+    server.graceful();
+    let mut rest = 50_000_000;
+    while rest > 0 {
+        let piece = rest.min(2_000_000);
+        download.read_exact(piece);
+        rest -= piece;
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    drop(download);
+    wait_until_gone(&server, &old);
+}
+
+/// A client that does not outlive its test.
+struct Client(Child);
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// A stream of HTTP/2 holds a thread of mod_http2's.
+#[test]
+fn streams_of_http_2() {
+    let server = builder(Mpm::Event, 4).tls(true).http2(true).conf("RustGracefulTimeout 1").start();
+    let url = server.tls_url(EVENTS);
+    let mut curl = Command::new("curl");
+    curl.args(["-skN", "--http2", &url]).stdout(Stdio::piped());
+    let mut client = Client(curl.spawn().expect("curl"));
+    let mut first = [0; 6];
+    client.0.stdout.as_mut().expect("a pipe").read_exact(&mut first).expect("an event");
+    assert_eq!(&first, b"id: 1\n");
+    let old = server.children_pids();
+    server.graceful();
+    wait_until_gone(&server, &old);
+    assert!(!client.0.wait().expect("curl").success(), "the stream looks whole");
+}
