@@ -3,6 +3,7 @@
 //! `modules/` makes a module of httpd of each, `src/bin/` a gateway program.
 
 pub mod books;
+pub mod chores;
 pub mod files;
 pub mod frameworks;
 pub mod office;

@@ -49,6 +49,8 @@ pub(crate) enum Mode {
     FastCgi,
     /// In a program of its own, which nginx asks.
     Nginx,
+    /// In a program of its own, which clients ask over HTTP.
+    Http,
 }
 
 /// The application to run.
@@ -103,7 +105,7 @@ impl Application {
                 (self.httpd(self.module(builder).conf(&group)), None)
             }
             Mode::FastCgi => {
-                let gateway = self.gateway();
+                let gateway = self.gateway("fastcgi");
                 let addr = gateway.addr("fastcgi");
                 // A connection that is kept stays with the worker that took it.
                 let reuse = if self.processes == 1 { "on" } else { "off" };
@@ -118,7 +120,7 @@ impl Application {
                 (self.httpd(builder), Some(gateway))
             }
             Mode::Nginx => {
-                let gateway = self.gateway();
+                let gateway = self.gateway("fastcgi");
                 let addr = gateway.addr("fastcgi");
                 let conf = format!(
                     "location {mount} {{\n    include fastcgi_params;\n    \
@@ -128,6 +130,7 @@ impl Application {
                 );
                 (Front::Nginx(WebServer::nginx().conf(&conf).start()), Some(gateway))
             }
+            Mode::Http => (Front::None, Some(self.gateway("http"))),
         };
         Site { front, gateway, mode }
     }
@@ -146,18 +149,19 @@ impl Application {
         Front::Httpd(Box::new(builder.conf(&self.conf).start()))
     }
 
-    /// Returns the program that serves the application over FastCGI.
-    fn gateway(&self) -> Gateway {
+    /// Returns the program that serves the application over `protocol`.
+    fn gateway(&self, protocol: &str) -> Gateway {
         let Self { name, mount, processes, .. } = self;
         let program = match *name {
             "books" => env!("CARGO_BIN_EXE_books-gateway"),
+            "chores" => env!("CARGO_BIN_EXE_chores-gateway"),
             "files" => env!("CARGO_BIN_EXE_files-gateway"),
             "office" => env!("CARGO_BIN_EXE_office-gateway"),
             "starwars" => env!("CARGO_BIN_EXE_starwars-gateway"),
             other => panic!("no program serves {other}"),
         };
         let mut builder = Gateway::builder(program)
-            .args(["--fastcgi", "127.0.0.1:0", "--workers", &processes.to_string()])
+            .args([&format!("--{protocol}"), "127.0.0.1:0", "--workers", &processes.to_string()])
             .args(["--mount", &format!("{mount}={name}"), "--log-level", "debug"]);
         for (key, value) in &self.options {
             builder = builder.args(["--option", &format!("{key}={value}")]);
@@ -170,6 +174,8 @@ impl Application {
 pub(crate) enum Front {
     Httpd(Box<Server>),
     Nginx(WebServer),
+    /// The program itself.
+    None,
 }
 
 /// A server that runs an application, or asks a program that does.
@@ -184,7 +190,13 @@ impl Site {
         match &self.front {
             Front::Httpd(server) => server.addr(),
             Front::Nginx(server) => server.addr(),
+            Front::None => self.program().addr("http").parse().expect("an address"),
         }
+    }
+
+    /// Returns the program that has no server before it.
+    fn program(&self) -> &Gateway {
+        self.gateway.as_ref().expect("a program")
     }
 
     pub(crate) fn get(&self, target: &str) -> Response {
@@ -195,6 +207,7 @@ impl Site {
         match &self.front {
             Front::Httpd(server) => server.request(method, target),
             Front::Nginx(server) => server.request(method, target),
+            Front::None => panic!("{method} {target}: ask through a connection"),
         }
     }
 
@@ -202,6 +215,7 @@ impl Site {
         match &self.front {
             Front::Httpd(server) => server.connect(),
             Front::Nginx(server) => server.connect(),
+            Front::None => Connection::open(self.addr(), self.program().patience()),
         }
     }
 
@@ -210,6 +224,7 @@ impl Site {
         match &self.front {
             Front::Httpd(server) => server.wait_for(what, probe),
             Front::Nginx(server) => server.wait_for(what, probe),
+            Front::None => self.program().wait_for(what, probe),
         }
     }
 
@@ -229,6 +244,7 @@ impl Site {
         let front = match &self.front {
             Front::Httpd(server) => server.error_log(),
             Front::Nginx(server) => server.error_log(),
+            Front::None => String::new(),
         };
         front + &self.gateway.as_ref().map(Gateway::log).unwrap_or_default()
     }
@@ -246,7 +262,7 @@ impl Site {
                     now.len() == before.len() && !now.iter().any(|pid| before.contains(pid))
                 });
             }
-            (None, Front::Nginx(_)) => panic!("nginx runs no application"),
+            (None, Front::Nginx(_) | Front::None) => panic!("it runs no application"),
         }
     }
 
@@ -287,6 +303,7 @@ impl Site {
         match &self.front {
             Front::Httpd(server) => server.stop(),
             Front::Nginx(server) => server.stop(),
+            Front::None => {}
         }
         if let Some(gateway) = &self.gateway {
             gateway.stop();
