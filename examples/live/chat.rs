@@ -7,7 +7,7 @@ use axum::extract::State;
 use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{Html, Response};
-use axum::routing::get;
+use axum::routing::{any, get};
 use tokio::sync::broadcast::{self, error::RecvError};
 use tokio::sync::mpsc;
 use tokio_stream::Stream;
@@ -82,7 +82,7 @@ pub(crate) fn router() -> Router {
     let (lines, _) = broadcast::channel(LATE);
     Router::new()
         .route("/", get(page))
-        .route("/chat", get(chat))
+        .route("/chat", any(chat))
         .route("/events", get(events))
         .with_state(lines)
 }

@@ -8,6 +8,8 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use http::HeaderMap;
+#[cfg(feature = "http-server")]
+use hyper::ext::Protocol;
 #[cfg(any(feature = "http-server", feature = "tower"))]
 use hyper::upgrade::OnUpgrade;
 
@@ -165,6 +167,9 @@ pub enum Upgrade {
     Tunnel,
     /// The exchange ends with the head, and the application gets the connection from hyper.
     Hyper(OnUpgrade),
+    /// The same for a stream of HTTP/2 (RFC 8441): a successful status does it, for this protocol.
+    #[cfg(feature = "http-server")]
+    Connect(OnUpgrade, Protocol),
 }
 
 /// The events that end [`Exchange::park`] besides a call of the waker.

@@ -19,7 +19,7 @@ pub enum Step {
     Whole(Parts, Bytes),
     /// The head of a response whose body follows, and the length of that body if it is known.
     Head(Parts, Option<u64>),
-    /// The head with status 101. What follows are the bytes of another protocol, in both
+    /// The head with status 101, or a successful one for CONNECT. What follows are the bytes of another protocol, in both
     /// directions.
     Switch(Parts),
     /// A piece of the body, not empty.

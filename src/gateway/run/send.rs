@@ -12,7 +12,7 @@ use crate::gateway::file::FileBody;
 use crate::gateway::header;
 use crate::gateway::panic;
 use crate::gateway::start_response::Respond;
-use crate::gateway::status::Status;
+use crate::gateway::status::{IntoStatus as _, Status};
 
 impl Response<'_> {
     pub(super) fn send(&self, body: Body<'_>) -> Result<Sent> {
@@ -158,9 +158,13 @@ impl Response<'_> {
         self.finish(trailers)
     }
 
-    /// Sends the head that switches the connection to another protocol.
-    pub(super) fn switch(&self, headers: &HeaderMap) {
-        self.exchange.begin(Status::SWITCHING_PROTOCOLS);
+    /// Sends the head that switches the connection, or the stream, to another protocol.
+    pub(super) fn switch(&self, status: StatusCode, headers: &HeaderMap) -> Result<()> {
+        self.exchange.begin(if status == StatusCode::SWITCHING_PROTOCOLS {
+            Status::SWITCHING_PROTOCOLS
+        } else {
+            status.into_status()?
+        });
         for (name, value) in headers {
             let of_switch = name == CONNECTION || name == UPGRADE;
             let name = name.as_str().as_bytes();
@@ -169,10 +173,11 @@ impl Response<'_> {
                 self.exchange.put_header(name, value.as_bytes());
             }
         }
-        self.state.started.set(Some((StatusCode::SWITCHING_PROTOCOLS, true)));
+        self.state.started.set(Some((status, true)));
         self.state.committed.set(true);
         self.state.pending.set(true);
         self.exchange.commit(None);
+        Ok(())
     }
 
     /// Sends what is there, the head among it, before a wait for more of a stream.

@@ -232,7 +232,7 @@ impl Visit<'_> {
                 response.send_head(known).map(Some)
             }
             Step::Switch(head) => {
-                response.switch(&head.headers);
+                response.switch(head.status, &head.headers)?;
                 Ok(None)
             }
             Step::Data(data) => response.put(data, *length).map(|()| None),

@@ -138,9 +138,7 @@ where
         let mut request = request::request(environ, body)?;
         let mut switch = Switch::Never;
         if may_upgrade && upgrade::is_asked_for(&request) {
-            let (on_upgrade, offered) = upgrade::offer(environ.exchange().upgrade())?;
-            switch = offered;
-            on_upgrade.map(|on_upgrade| request.extensions_mut().insert(on_upgrade));
+            switch = upgrade::offer(environ.exchange().upgrade(), request.extensions_mut())?;
         }
         Ok(Box::pin(ServiceTask::new(self.service.clone(), request, runtime, feed, switch)))
     }

@@ -5,7 +5,7 @@ use std::task::{Context, Poll, Waker, ready};
 
 use bytes::{Buf, Bytes};
 use http::response::Parts;
-use http::{Request, Response, StatusCode};
+use http::{Request, Response};
 use http_body::{Body as HttpBody, Frame};
 use pin_project_lite::pin_project;
 use tokio::runtime::Handle;
@@ -101,7 +101,8 @@ where
             return tunnel.poll(context, input, this.wants_input);
         }
         loop {
-            if let Poll::Ready(step) = this.state.as_mut().poll(context, *this.is_head) {
+            if let Poll::Ready(step) = this.state.as_mut().poll(context, *this.is_head, this.switch)
+            {
                 let is_switch = matches!(&step, Ok(Step::Switch(_)));
                 if is_switch && matches!(this.switch, Switch::Never) {
                     return Poll::Ready(Err(Error::of(
@@ -152,6 +153,7 @@ where
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         is_head: bool,
+        switch: &Switch,
     ) -> Poll<Result<Step>> {
         loop {
             match self.as_mut().project() {
@@ -166,7 +168,7 @@ where
                 StateProjection::Call { future } => {
                     let response = ready!(future.poll(context)).map_err(Error::from_source)?;
                     let (parts, body) = response.into_parts();
-                    if parts.status == StatusCode::SWITCHING_PROTOCOLS {
+                    if switch.is_done_by(parts.status) {
                         self.set(Self::Over);
                         return Poll::Ready(Ok(Step::Switch(parts)));
                     }

@@ -14,7 +14,7 @@ use std::task::{Context, Poll, Waker, ready};
 
 use bytes::Bytes;
 use http::header::{CONNECTION, UPGRADE};
-use http::{HeaderMap, Request, Response, StatusCode, Version};
+use http::{Extensions, HeaderMap, Method, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -54,28 +54,54 @@ pub(super) enum Switch {
     Tunnel(Box<Tunnel>),
     /// The response is over.
     HandedOver,
+    /// The same for a stream of HTTP/2, after any successful status.
+    #[cfg(feature = "http-server")]
+    Connected,
 }
 
-/// Makes what a request that asks for an upgrade gets from a server with this way to do it.
+/// Gives a request that asks for an upgrade what it gets from a server with this way to do it.
 ///
 /// # Errors
 ///
 /// The same as [`Tunnel::new`].
-pub(super) fn offer(upgrade: Upgrade) -> Result<(Option<OnUpgrade>, Switch)> {
-    Ok(match upgrade {
-        Upgrade::None => (None, Switch::Never),
+pub(super) fn offer(upgrade: Upgrade, extensions: &mut Extensions) -> Result<Switch> {
+    let (on_upgrade, switch) = match upgrade {
+        Upgrade::None => return Ok(Switch::Never),
         Upgrade::Tunnel => {
             let (on_upgrade, tunnel) = Tunnel::new()?;
-            (Some(on_upgrade), Switch::Tunnel(Box::new(tunnel)))
+            (on_upgrade, Switch::Tunnel(Box::new(tunnel)))
         }
-        Upgrade::Hyper(on_upgrade) => (Some(on_upgrade), Switch::HandedOver),
-    })
+        Upgrade::Hyper(on_upgrade) => (on_upgrade, Switch::HandedOver),
+        #[cfg(feature = "http-server")]
+        Upgrade::Connect(on_upgrade, protocol) => {
+            extensions.insert(protocol);
+            (on_upgrade, Switch::Connected)
+        }
+    };
+    extensions.insert(on_upgrade);
+    Ok(switch)
 }
 
-/// Tells whether a request asks for an upgrade of its connection (RFC 9110, 7.8).
+/// Tells whether a request asks for an upgrade of its connection (RFC 9110, 7.8), or of its stream
+/// (RFC 8441).
 pub(super) fn is_asked_for(request: &Request<RequestBody>) -> bool {
     let headers = request.headers();
-    request.version() == Version::HTTP_11 && headers.contains_key(UPGRADE) && lists_upgrade(headers)
+    match request.version() {
+        Version::HTTP_11 => headers.contains_key(UPGRADE) && lists_upgrade(headers),
+        Version::HTTP_2 => request.method() == Method::CONNECT,
+        _ => false,
+    }
+}
+
+impl Switch {
+    /// Tells whether a response with this status switches protocols.
+    pub(super) fn is_done_by(&self, status: StatusCode) -> bool {
+        match self {
+            #[cfg(feature = "http-server")]
+            Self::Connected => status.is_success(),
+            _ => status == StatusCode::SWITCHING_PROTOCOLS,
+        }
+    }
 }
 
 fn lists_upgrade(headers: &HeaderMap) -> bool {

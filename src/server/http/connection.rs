@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use http::StatusCode;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use rustix::net::AddressFamily;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
@@ -23,6 +23,7 @@ use tokio::task::JoinHandle;
 use tokio_io_timeout::TimeoutStream;
 
 use super::body::ParkedOutput;
+use super::connection_tasks::ConnectionTasks;
 use super::deadlines::{Activity, ConnectionPlace, Expired, WatchedStream};
 use super::exchange::{ServerState, answer};
 use super::executor::Executor;
@@ -311,7 +312,7 @@ async fn connection(
     let mut http1 = http1::Builder::new();
     // hyper takes no less than 8192 bytes.
     http1.timer(TokioTimer::new()).max_buf_size(limits.head.max(8192)).max_headers(HEADERS_MAX);
-    let mut both = Builder::new(TokioExecutor::new());
+    let mut both = Builder::new(ConnectionTasks(activity.clone()));
     both.http1()
         .timer(TokioTimer::new())
         .max_buf_size(limits.head.max(8192))
@@ -321,6 +322,7 @@ async fn connection(
         .keep_alive_interval(timeouts.keep_alive)
         .max_concurrent_streams(STREAMS_MAX)
         .max_send_buf_size(SEND_BUFFER)
+        .enable_connect_protocol()
         .max_header_list_size(u32::try_from(limits.head).unwrap_or(u32::MAX));
     // `Builder::http1_only` has no effect on connections that may be upgraded.
     let mut connection = if shared.options.http2 {

@@ -72,6 +72,8 @@ struct ConnectionPhase {
     requests: usize,
     /// Responses among them that the application has finished.
     complete: usize,
+    /// Tasks of hyper's for requests, and for streams that have switched to another protocol.
+    tasks: usize,
     /// The socket has no room for output that there is.
     is_blocked: bool,
     /// The reader of a response that waits until there is room again (HTTP/1).
@@ -108,6 +110,7 @@ impl Activity {
             draining_since: None,
             requests: 0,
             complete: 0,
+            tasks: 0,
             is_blocked: false,
             reader: None,
             waker: None,
@@ -198,8 +201,8 @@ impl Activity {
                 }
                 (state.active_at, self.timeouts.send, Expired::Unread)
             }
-            // The stream's own deadline for writing applies.
-            None if state.is_blocked => return None,
+            // The stream's own deadline for writing applies. Another protocol may be silent.
+            None if state.is_blocked || state.tasks > 0 => return None,
             None => match (state.draining_since, state.version) {
                 (Some(since), Version::Unknown(_)) => {
                     (since.max(state.active_at), DRAIN_FIRST, Expired::Drained)
@@ -217,6 +220,17 @@ impl Activity {
     /// Watches no longer: the connection is another protocol's.
     pub(super) fn switch(&self) {
         self.state().is_switched = true;
+    }
+
+    /// Counts a task of hyper's that begins or ends.
+    pub(super) fn task(&self, is_begun: bool) {
+        let mut state = self.state();
+        if is_begun {
+            state.tasks += 1;
+        } else {
+            state.tasks -= 1;
+            state.moved();
+        }
     }
 
     fn received(&self, bytes: &[u8]) {

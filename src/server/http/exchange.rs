@@ -10,7 +10,6 @@ use bytes::Bytes;
 use http::{HeaderValue, Request, Response, StatusCode, Version, header};
 use http_body::Body as _;
 use hyper::body::Incoming;
-use hyper::upgrade::OnUpgrade;
 use tokio::sync::oneshot;
 
 use super::body::{Broken, ParkedOutput, ResponseBody, ResponseOutput, ResponseRest};
@@ -21,6 +20,7 @@ use super::options::HttpOptions;
 use super::path::PathRefusal;
 use super::sink::{HttpSink, ResponseDraft};
 use super::variables::{self, Ends, Unfit};
+use crate::gateway::exchange::Upgrade;
 use crate::gateway::run::Awaited;
 use crate::gateway::{Code, Error, ErrorKind, Level, panic};
 use crate::os;
@@ -52,13 +52,12 @@ pub(super) async fn answer(
     shared: Arc<ServerState>,
     ends: Ends,
     activity: Arc<Activity>,
-    mut request: Request<Incoming>,
+    request: Request<Incoming>,
 ) -> Result<Response<ResponseBody>, Broken> {
     // However this future ends: the application is told by the end of `reader`.
     let (start, started) = oneshot::channel();
     let (output, reader) = ResponseOutput::new(shared.parked.clone(), activity.clone(), start);
-    let on_upgrade = request.extensions_mut().remove::<OnUpgrade>();
-    let (parts, body) = request.into_parts();
+    let (mut parts, body) = request.into_parts();
     let is_http1 = parts.version < Version::HTTP_2;
     let mut params = Params::new();
     let proxies = &shared.options.proxies;
@@ -66,6 +65,11 @@ pub(super) async fn answer(
         variables::write_refused(&parts, ends, proxies, &mut params);
         return Ok(shared.refuse(unfit, &params, parts.uri.path()));
     }
+    let upgrade = match (parts.extensions.remove(), parts.extensions.remove()) {
+        (Some(on_upgrade), None) => Upgrade::Hyper(on_upgrade),
+        (Some(on_upgrade), Some(protocol)) => Upgrade::Connect(on_upgrade, protocol),
+        (None, _) => Upgrade::None,
+    };
     drop(parts);
     let params = Arc::new(params);
     let client = params.get(b"REMOTE_ADDR").map(|it| String::from_utf8_lossy(it).into_owned());
@@ -97,7 +101,7 @@ pub(super) async fn answer(
         output: output.clone(),
         draft: ResponseDraft::default(),
         visits: OnceCell::new(),
-        on_upgrade: Cell::new(on_upgrade),
+        upgrade: Cell::new(upgrade),
         rest,
         suspended: None,
     };
@@ -148,8 +152,8 @@ pub(super) struct HttpRequest {
     draft: ResponseDraft,
     /// Brings the next visit, once the request has waited.
     visits: OnceCell<Arc<HttpVisits>>,
-    /// Gives the connection to an application that switches it to another protocol.
-    on_upgrade: Cell<Option<OnUpgrade>>,
+    /// Gives the connection, or the stream, to an application that switches it to another protocol.
+    upgrade: Cell<Upgrade>,
     /// Takes the unread rest of the body.
     rest: Option<oneshot::Sender<Incoming>>,
     /// The state of a request that has waited.
@@ -165,18 +169,8 @@ impl Visited<Executor> for Box<HttpRequest> {
 impl HttpRequest {
     /// Goes on with the application: from its call, or its last wait, to its next wait or its end.
     fn run(self) {
-        let Self {
-            shared,
-            params,
-            inbox,
-            read,
-            output,
-            draft,
-            visits,
-            on_upgrade,
-            rest,
-            suspended,
-        } = self;
+        let Self { shared, params, inbox, read, output, draft, visits, upgrade, rest, suspended } =
+            self;
         let (site, executor) = (&shared.site, &shared.executor);
         let is_http2 = params.get(b"SERVER_PROTOCOL") == Some(b"HTTP/2.0");
         let visit_waker = || {
@@ -190,7 +184,7 @@ impl HttpRequest {
         let sink = HttpSink::new(
             (&params, executor),
             (&inbox, &output),
-            &on_upgrade,
+            &upgrade,
             (site.timeouts.send, is_http2),
             &visit_waker,
             draft,
@@ -218,7 +212,7 @@ impl HttpRequest {
                     output,
                     draft,
                     visits,
-                    on_upgrade,
+                    upgrade,
                     rest,
                     suspended,
                 };

@@ -6,6 +6,7 @@
 
 mod body;
 mod connection;
+mod connection_tasks;
 mod deadlines;
 mod exchange;
 mod executor;

@@ -10,7 +10,6 @@ use http::header::{CONNECTION, CONTENT_LENGTH, HeaderName, HeaderValue};
 use http::{HeaderMap, Response, StatusCode};
 use http_body::Frame;
 use hyper::ext::ReasonPhrase;
-use hyper::upgrade::OnUpgrade;
 
 use super::body::{Broken, Piece, ResponseOutput, ResponseRest, ResponseStart};
 use super::executor::{Executor, until};
@@ -30,7 +29,7 @@ pub(super) struct HttpSink<'s> {
     executor: &'s Arc<Executor>,
     inbox: &'s RequestBodyQueue,
     output: &'s Arc<ResponseOutput>,
-    on_upgrade: &'s Cell<Option<OnUpgrade>>,
+    upgrade: &'s Cell<Upgrade>,
     timeout: Duration,
     is_http2: bool,
     visit_waker: &'s dyn Fn() -> Option<Waker>,
@@ -50,12 +49,12 @@ impl<'s> HttpSink<'s> {
     pub(super) fn new(
         (params, executor): (&'s Arc<Params>, &'s Arc<Executor>),
         (inbox, output): (&'s RequestBodyQueue, &'s Arc<ResponseOutput>),
-        on_upgrade: &'s Cell<Option<OnUpgrade>>,
+        upgrade: &'s Cell<Upgrade>,
         (timeout, is_http2): (Duration, bool),
         visit_waker: &'s dyn Fn() -> Option<Waker>,
         draft: ResponseDraft,
     ) -> Self {
-        Self { params, executor, inbox, output, on_upgrade, timeout, is_http2, visit_waker, draft }
+        Self { params, executor, inbox, output, upgrade, timeout, is_http2, visit_waker, draft }
     }
 
     /// Returns the state for the next visit.
@@ -206,7 +205,7 @@ impl Sink for HttpSink<'_> {
     }
 
     fn upgrade(&self) -> Upgrade {
-        self.on_upgrade.take().map_or(Upgrade::None, Upgrade::Hyper)
+        self.upgrade.replace(Upgrade::None)
     }
 
     fn waker(&self) -> Waker {

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use http::request::Parts;
 use http::{HeaderName, Method, Version, header};
+use hyper::ext::Protocol;
 
 use super::forwarded::{Origin, TrustedProxies, origin};
 use super::host::is_host;
@@ -26,7 +27,7 @@ pub(super) enum Unfit {
     Path(PathRefusal),
     /// HTTP/1.1 without one Host (RFC 9112, section 3.2).
     Host,
-    /// CONNECT, which asks for a tunnel.
+    /// CONNECT to another host.
     Connect,
     /// `OPTIONS *`, which asks for the server itself.
     Server,
@@ -40,7 +41,8 @@ pub(super) fn write(
     trusted: &TrustedProxies,
     into: &mut Params,
 ) -> Result<(), Unfit> {
-    if parts.method == Method::CONNECT {
+    // A stream of HTTP/2 may become another protocol's (RFC 8441).
+    if parts.method == Method::CONNECT && parts.extensions.get::<Protocol>().is_none() {
         return Err(Unfit::Connect);
     }
     if parts.method == Method::OPTIONS && parts.uri.path() == "*" {

@@ -14,17 +14,20 @@ use tokio_tungstenite::tungstenite::protocol::Role;
 use super::answer::Refusal;
 use super::service::{Answer, text};
 
-/// `/ws`: echoes each text and binary message until the client closes the WebSocket.
+/// `/ws`: echoes each text and binary message until the client closes the WebSocket. Over HTTP/2 it
+/// is asked for by CONNECT, has no key, and is granted by status 200 (RFC 8441).
 pub(super) async fn echo(mut request: Request<RequestBody>) -> Answer {
+    let connects = request.method() == Method::CONNECT;
     let asks =
         request.method() == Method::GET && request.headers().get(UPGRADE).is_some_and(is_websocket);
     let key = request.headers().get(SEC_WEBSOCKET_KEY).cloned();
-    let (true, Some(key)) = (asks, key) else {
+    let is_asked = connects || (asks && key.is_some());
+    if !is_asked {
         let mut refusal =
             text("this is a WebSocket (RFC 6455): the request has to ask for it\n".into());
         *refusal.status_mut() = StatusCode::UPGRADE_REQUIRED;
         return Ok(refusal);
-    };
+    }
     let Some(on_upgrade) = request.extensions_mut().remove::<OnUpgrade>() else {
         return Err(Refusal::Answer(501, "this server cannot upgrade the connection".into()));
     };
@@ -39,11 +42,12 @@ pub(super) async fn echo(mut request: Request<RequestBody>) -> Answer {
             }
         }
     });
-    let accept = HeaderValue::from_str(&derive_accept_key(key.as_bytes()));
     let mut switch = text(String::new());
+    switch.headers_mut().clear();
+    let Some(key) = key.filter(|_| !connects) else { return Ok(switch) };
+    let accept = HeaderValue::from_str(&derive_accept_key(key.as_bytes()));
     *switch.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
     let headers = switch.headers_mut();
-    headers.clear();
     headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
     headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
     headers.insert(SEC_WEBSOCKET_ACCEPT, accept.map_err(Error::from_source)?);
