@@ -5,4 +5,8 @@ mod load;
 mod many;
 mod memory;
 mod restarts;
+mod streams;
 mod targets;
+#[path = "../suspend/websocket.rs"]
+#[expect(dead_code, reason = "it is shared with the tests of suspended requests")]
+mod websocket;

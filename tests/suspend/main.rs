@@ -5,6 +5,7 @@ mod ends;
 mod fallbacks;
 mod graceful;
 mod half_closed;
+mod races;
 mod support;
 mod upgrades;
 mod waits;
