@@ -57,6 +57,12 @@ fn tls() {
 
 #[test]
 #[ignore = "needs autobahntestsuite: cargo test --test clients -- --ignored autobahn"]
+fn daemon() {
+    every_case_passes(Mode::Daemon(Mpm::Event));
+}
+
+#[test]
+#[ignore = "needs autobahntestsuite: cargo test --test clients -- --ignored autobahn"]
 fn program() {
     every_case_passes(Mode::Program);
 }

@@ -59,6 +59,11 @@ fn tls_event() {
 }
 
 #[test]
+fn daemon_event() {
+    in_httpd(Mode::Daemon, Mpm::Event);
+}
+
+#[test]
 fn program() {
     a_page_outlasts_restarts(Mode::Program);
 }

@@ -12,6 +12,8 @@ pub(crate) enum Mode {
     Embedded(Mpm),
     /// The same, over TLS.
     Tls(Mpm),
+    /// In a daemon process.
+    Daemon(Mpm),
     /// In a program of its own, which speaks HTTP.
     Program,
 }
@@ -25,9 +27,14 @@ pub(crate) enum Site {
 impl Site {
     /// Mounts the application `name` at `/name`: of `module` in httpd, or of `program`.
     pub(crate) fn start(mode: Mode, name: &str, module: &str, program: &str) -> Self {
-        let (mpm, is_tls) = match mode {
-            Mode::Embedded(mpm) => (mpm, false),
-            Mode::Tls(mpm) => (mpm, true),
+        let embedded = format!("RustAppAlias /{name} {name}");
+        let (mpm, is_tls, conf) = match mode {
+            Mode::Embedded(mpm) => (mpm, false, embedded),
+            Mode::Tls(mpm) => (mpm, true, embedded),
+            Mode::Daemon(mpm) => {
+                let group = format!("RustDaemonProcess {name} threads=4\n");
+                (mpm, false, format!("{group}{embedded} process-group={name}"))
+            }
             Mode::Program => {
                 let mount = format!("/{name}={name}");
                 let builder = Gateway::builder(program).args(["--http", "127.0.0.1:0"]);
@@ -38,7 +45,7 @@ impl Site {
         let (children, threads) = if mpm == Mpm::Prefork { (8, 1) } else { (1, 8) };
         let builder = Server::builder().mpm(mpm).children(children).threads(threads);
         let builder = builder.module(module).tls(is_tls);
-        let server = builder.conf(&format!("RustAppAlias /{name} {name}")).start();
+        let server = builder.conf(&conf).start();
         Self::Httpd { server: Box::new(server), is_tls }
     }
 

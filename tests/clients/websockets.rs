@@ -68,6 +68,16 @@ fn tls_worker() {
 }
 
 #[test]
+fn daemon_event() {
+    talk_to_httpd(Mode::Daemon, Mpm::Event);
+}
+
+#[test]
+fn daemon_prefork() {
+    talk_to_httpd(Mode::Daemon, Mpm::Prefork);
+}
+
+#[test]
 fn program() {
     talk(Mode::Program);
 }
