@@ -150,6 +150,9 @@ mod guides {
     #[doc = include_str!("../README.md")]
     mod readme {}
 
+    #[doc = include_str!("../docs/async.md")]
+    mod waiting_requests {}
+
     #[doc = include_str!("../docs/writing-a-module.md")]
     mod writing_a_module {}
 }
