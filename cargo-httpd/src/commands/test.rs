@@ -403,7 +403,7 @@ mod tests {
         let tests = tests(&project, Path::new("/t/modules"), &CargoArgs::default(), &[]);
         assert!(tests.iter().all(|step| step.builds().is_none()));
         let builds: Vec<_> = trials(&project).iter().filter_map(Step::builds).collect();
-        assert_eq!(builds.len(), 2);
+        assert_eq!(builds.len(), 3);
         assert!(builds.iter().all(|args| args.last().unwrap() == "--build-only"));
         std::fs::remove_dir_all(root).unwrap();
     }
