@@ -529,7 +529,9 @@ impl Exchange for RequestExchange<'_, '_> {
         }
         if self.request().has_switched_protocols() {
             self.request().end_switched();
-            return self.pass(Brigade::push_flush);
+            let is_stream = self.request().is_secondary();
+            // A stream of HTTP/2 ends by itself, a connection is closed.
+            return self.pass(if is_stream { Brigade::push_end } else { Brigade::push_flush });
         }
         let is_unframed = self.unframed.get();
         self.pass(|out| {

@@ -35,6 +35,8 @@ pub(crate) struct RequestInput<'e, 'r> {
     ended: bool,
     /// Whether the input is that of another protocol: all that the client sends.
     is_raw: bool,
+    /// Whether mod_http2 still has the end of the request before the other protocol's input.
+    skips_end: bool,
     /// Whether the client has sent nothing for too long.
     is_late: bool,
 }
@@ -62,6 +64,7 @@ impl<'e, 'r> RequestInput<'e, 'r> {
             first: 0,
             ended,
             is_raw: false,
+            skips_end: false,
             is_late: false,
         })
     }
@@ -137,6 +140,7 @@ impl InputSource for RequestInput<'_, '_> {
         if !self.is_raw && self.request.has_switched_protocols() {
             (self.is_raw, self.ended, self.may_buffer) = (true, false, true);
             self.length = None;
+            self.skips_end = self.request.is_secondary();
         }
         while !self.ended {
             if self.is_late {
@@ -157,6 +161,7 @@ impl InputSource for RequestInput<'_, '_> {
                     let data = unsafe { std::slice::from_raw_parts(data, length) };
                     return Ok(Fill::Data(&data[self.taken..]));
                 }
+                Read::End if std::mem::take(&mut self.skips_end) => brigade.delete_first(),
                 Read::End => self.ended = true,
                 Read::NotYet => return Ok(Fill::NotYet),
                 Read::Failed(status) => return Err(self.failed(ReadError::Failed(status))),

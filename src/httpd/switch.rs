@@ -6,14 +6,20 @@ use crate::sys;
 impl Request<'_> {
     /// Returns whether the connection can be another protocol's after the head of the response.
     ///
-    /// No request with a body does: what comes behind its head is the body's.
+    /// No request with a body can: the bytes behind its head are the body's.
     #[must_use]
     pub(crate) fn can_switch_protocols(&self) -> bool {
+        let headers = self.headers_in();
         self.has_framing()
             && self.is_initial()
-            && !self.is_secondary()
-            && self.headers_in().get(c"content-length").is_none()
-            && self.headers_in().get(c"transfer-encoding").is_none()
+            && if self.is_secondary() {
+                // No request of HTTP/2 has the field: mod_http2 has made it of a CONNECT
+                // (H2WebSockets).
+                headers.get(c"upgrade").is_some()
+            } else {
+                headers.get(c"content-length").is_none()
+                    && headers.get(c"transfer-encoding").is_none()
+            }
     }
 
     /// Sends the head with the status and headers of the response. From then on the request reads

@@ -3,7 +3,7 @@
 use std::sync::OnceLock;
 
 use bytes::Bytes;
-use http::header::MaxSizeReached;
+use http::header::{MaxSizeReached, UPGRADE};
 use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Version};
 
 use super::body::RequestBody;
@@ -33,6 +33,10 @@ pub(super) fn request(
     }
     *request.version_mut() = version(environ);
     headers(environ, request.headers_mut())?;
+    // No request of HTTP/2 has the field (RFC 9113, 8.2.2): httpd has made this one of a CONNECT.
+    if request.version() == Version::HTTP_2 && request.headers().contains_key(UPGRADE) {
+        *request.version_mut() = Version::HTTP_11;
+    }
     *request.extensions_mut() = extensions;
     Ok(request)
 }
