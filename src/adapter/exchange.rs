@@ -320,6 +320,11 @@ impl<'e, 'r> RequestExchange<'e, 'r> {
         !self.half_closed.get()
     }
 
+    /// Ends the watch for the end of the client's input. A broken connection is noticed all the same.
+    pub(super) fn watch_no_more(&self) {
+        self.half_closed.set(true);
+    }
+
     /// Copies the environ for those who still have it, before this thread waits where it cannot
     /// answer them: for a slow client, say.
     fn keep_for_others(&self) {

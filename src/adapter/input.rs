@@ -1,5 +1,7 @@
 //! The request body: httpd's input filters, read bucket by bucket and without a copy.
 
+use std::net::TcpStream;
+
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::gateway::{Error, ErrorKind, Fill, InputSource, Result};
@@ -39,6 +41,9 @@ pub(crate) struct RequestInput<'e, 'r> {
     skips_end: bool,
     /// Whether the client has sent nothing for too long.
     is_late: bool,
+    /// Whether the client's socket may be given away, and whether it was.
+    may_give_socket: bool,
+    gave_socket: bool,
 }
 
 impl<'e, 'r> RequestInput<'e, 'r> {
@@ -66,6 +71,8 @@ impl<'e, 'r> RequestInput<'e, 'r> {
             is_raw: false,
             skips_end: false,
             is_late: false,
+            may_give_socket: false,
+            gave_socket: false,
         })
     }
 
@@ -77,6 +84,16 @@ impl<'e, 'r> RequestInput<'e, 'r> {
     /// Has the next read fail: the client has sent nothing for too long.
     pub(crate) const fn expire(&mut self) {
         self.is_late = true;
+    }
+
+    /// Allows the client's socket to be given away: the request waits without a thread.
+    pub(crate) const fn allow_giving_socket(&mut self) {
+        self.may_give_socket = true;
+    }
+
+    /// Returns whether the client's socket was given away.
+    pub(crate) const fn gave_socket(&self) -> bool {
+        self.gave_socket
     }
 
     fn failed(&mut self, error: ReadError) -> Error {
@@ -197,5 +214,15 @@ impl InputSource for RequestInput<'_, '_> {
             }
         });
         Some(trailers)
+    }
+
+    fn take_socket(&mut self) -> Option<TcpStream> {
+        let is_consumed = self.brigade.as_ref().is_none_or(Brigade::is_empty);
+        if !self.may_give_socket || !is_consumed || self.ended {
+            return None;
+        }
+        let socket = self.request.share_socket()?;
+        self.gave_socket = true;
+        Some(socket)
     }
 }

@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::fmt;
 use std::io::{self, BufRead, Read};
+use std::net::TcpStream;
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderName};
@@ -32,6 +33,14 @@ pub trait InputSource {
 
     /// Returns the trailer fields, after the body was read to its end.
     fn trailers(&mut self) -> Option<HeaderMap> {
+        None
+    }
+
+    /// Gives the client's socket away, once all of the input that has come has been consumed. From
+    /// then on the exchange reads and writes nothing.
+    ///
+    /// `None` if the bytes on the socket are not those of the exchange.
+    fn take_socket(&mut self) -> Option<TcpStream> {
         None
     }
 }
@@ -174,6 +183,15 @@ impl<'x> Input<'x> {
                 Ok(if data.is_empty() { Fill::End } else { Fill::Data(data) })
             }
             InputKind::Source(source) => source.fill(wait),
+        }
+    }
+
+    /// The same as [`InputSource::take_socket`].
+    #[cfg(feature = "tower")]
+    pub(crate) fn take_socket(&mut self) -> Option<TcpStream> {
+        match &mut self.kind {
+            InputKind::Server { source, .. } => source.take_socket(),
+            _ => None,
         }
     }
 

@@ -1,6 +1,11 @@
 //! A connection that switches from HTTP to another protocol (RFC 9110, 7.8).
 
+use std::ffi::CStr;
+use std::net::TcpStream;
+use std::os::fd::BorrowedFd;
+
 use super::request::Request;
+use super::suspend;
 use crate::sys;
 
 impl Request<'_> {
@@ -56,8 +61,59 @@ impl Request<'_> {
         field!(self, proto_input_filters) == input
     }
 
+    /// Returns the client's socket for somebody who reads and writes it from now on, in place of the
+    /// request.
+    ///
+    /// `None` if it has not switched, if the bytes pass a filter that may change them (TLS), if
+    /// output is still pending, or if no descriptor is left.
+    pub(crate) fn share_socket(&self) -> Option<TcpStream> {
+        if !self.has_switched_protocols() || self.is_aborted() || self.has_unsent_output() {
+            return None;
+        }
+        let connection = field!(self, connection);
+        // SAFETY: P1, P2: the connection outlives its requests, and this thread has both.
+        let input = unsafe { (*connection).input_filters };
+        // SAFETY: P1, P2: as above.
+        let output = unsafe { (*connection).output_filters };
+        if !has_only(input, &INPUT_FILTERS) || !has_only(output, &OUTPUT_FILTERS) {
+            return None;
+        }
+        let fd = self.socket()?;
+        // SAFETY: P1: the socket is open for as long as the connection, which this thread has.
+        let socket = unsafe { BorrowedFd::borrow_raw(fd) };
+        let socket = socket.try_clone_to_owned().ok()?;
+        if !suspend::leaves_descriptors(&socket) {
+            return None;
+        }
+        let socket = TcpStream::from(socket);
+        // httpd has it so already.
+        socket.set_nonblocking(true).ok()?;
+        Some(socket)
+    }
+
     /// Notes that the output is whole, so that httpd passes no end of it to the connection's filters.
     pub(crate) fn end_switched(&self) {
         field!(self, eos_sent = 1);
     }
+}
+
+/// Filters of connections that do nothing to the bytes of another protocol: the network's, and
+/// those of mod_logio, which counts, and mod_reqtimeout, which waits for the end of a request.
+const INPUT_FILTERS: [&CStr; 2] = [c"core_in", c"log_input_output"];
+const OUTPUT_FILTERS: [&CStr; 2] = [c"core", c"reqtimeout"];
+
+/// Returns whether a chain of filters has none but these.
+fn has_only(mut filter: *mut sys::ap_filter_t, known: &[&CStr]) -> bool {
+    // SAFETY: P1: the chain of a connection lives as long as the connection, and ends with null.
+    while let Some(present) = unsafe { filter.as_ref() } {
+        // SAFETY: a filter's record is registered for as long as the process lives.
+        let record = unsafe { &*present.frec };
+        // SAFETY: P5: the name of a registered filter ends with NUL, and stays.
+        let name = unsafe { CStr::from_ptr(record.name) };
+        if !known.contains(&name) {
+            return false;
+        }
+        filter = present.next;
+    }
+    true
 }

@@ -4,7 +4,7 @@ use httpd_testkit::{Builder, Mpm, Server, mpm_tests};
 
 use crate::support::{busy, waiting};
 use crate::websocket::{
-    CLOSE, CLOSED, HANDSHAKE, HELLO, close, connect, connect_to, echoes, exchange,
+    CLOSE, CLOSED, ECHO, HANDSHAKE, HELLO, close, connect, connect_to, echoes, exchange,
     exchange_through_tls,
 };
 
@@ -61,6 +61,69 @@ fn idle_ones_hold_no_thread_and_outlast_the_timeout() {
     }
     connections.into_iter().for_each(close);
     server.wait_for("their end", || waiting(&server) == 0);
+}
+
+/// Returns the number of sockets that the children have twice: a task of the runtime has them, too.
+fn taken_over(server: &Server) -> usize {
+    let mut names = Vec::new();
+    for pid in server.children_pids() {
+        let open = std::fs::read_dir(format!("/proc/{pid}/fd")).expect("the child's descriptors");
+        // One that is closed meanwhile has no name.
+        let open = open.filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok());
+        let sockets = open.filter(|name| name.to_string_lossy().starts_with("socket:"));
+        names.extend(sockets.map(|name| (pid, name)));
+    }
+    let all = names.len();
+    names.sort();
+    names.dedup();
+    all - names.len()
+}
+
+#[test]
+fn plain_sockets_are_taken_over() {
+    let server = builder(Mpm::Event, 4).start();
+    // The runtime has one of its own.
+    assert_eq!(server.get("/probe/wait?ms=1").text(), "waited 1 ms\n");
+    let before = taken_over(&server);
+    let mut connections: Vec<_> = (0..50).map(|_| connect(&server, HELLO)).collect();
+    for connection in &mut connections {
+        echoes(connection);
+        // The first visit without the handshake takes it.
+        connection.write(HELLO);
+        echoes(connection);
+    }
+    server.wait_for("the sockets", || taken_over(&server) == before + 50);
+    // A client that sends no more, and one that breaks the connection.
+    let mut last = connections.pop().unwrap();
+    last.write(HELLO);
+    last.close_write();
+    echoes(&mut last);
+    assert_eq!(last.read_to_end(), b"");
+    let broken = connections.pop().unwrap();
+    broken.reset();
+    connections.into_iter().for_each(close);
+    server.wait_for("their end", || taken_over(&server) == before && waiting(&server) == 0);
+    // None is shut down before its client has read all of it.
+    let mut connection = connect(&server, b"");
+    connection.write([HELLO.repeat(10_000).as_slice(), CLOSE].concat());
+    assert_eq!(connection.read_to_end(), [ECHO.repeat(10_000).as_slice(), CLOSED].concat());
+}
+
+#[test]
+fn sockets_with_other_filters_are_not() {
+    let dump = builder(Mpm::Event, 4).load("dumpio").conf("DumpIOInput On\nLogLevel dumpio:trace7");
+    let server = dump.start();
+    // The runtime has one of its own.
+    assert_eq!(server.get("/probe/wait?ms=1").text(), "waited 1 ms\n");
+    let before = taken_over(&server);
+    let mut connection = connect(&server, HELLO);
+    for _ in 0..3 {
+        echoes(&mut connection);
+        connection.write(HELLO);
+    }
+    echoes(&mut connection);
+    assert_eq!(taken_over(&server), before);
+    close(connection);
 }
 
 #[test]

@@ -115,6 +115,7 @@ fn run_or_suspend<'r>(
                 return failed;
             };
             cell::look_after();
+            input.allow_giving_socket();
             let kept = Kept {
                 exchange,
                 input,
@@ -369,7 +370,12 @@ impl<'r> Kept<'r> {
         let request = exchange.request();
         let _entered = exchange.enter();
         let here = Here { request, cell };
-        match log::with_request(request, || task.resume(exchange, input, &here)) {
+        let progress = log::with_request(request, || task.resume(exchange, input, &here));
+        if input.gave_socket() {
+            // The new owner sees the end of the client's input.
+            exchange.watch_no_more();
+        }
+        match progress {
             Progress::Done(outcome) => Rest::End(outcome),
             Progress::Suspended(task) => Rest::Task(task),
         }

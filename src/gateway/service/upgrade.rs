@@ -4,10 +4,13 @@
 //! Only hyper can make an [`OnUpgrade`]. So hyper gets a connection in memory, reads a request that
 //! stands for the client's, and switches protocols. The application has one end of that connection
 //! then, and the other is the [tunnel](Tunnel) to the client.
+//!
+//! The server carries the bytes in its visits, through its filters. Where the socket has the very
+//! bytes, a task of the runtime takes it over, which costs a fraction of a visit.
 
 use std::convert::Infallible;
 use std::future::Future;
-use std::io::BufRead as _;
+use std::io::{self, BufRead as _};
 use std::pin::{Pin, pin};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
@@ -20,10 +23,14 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead as _, AsyncWrite as _, DuplexStream, ReadBuf};
+use tokio::io::{
+    AsyncRead as _, AsyncWrite as _, AsyncWriteExt as _, DuplexStream, ReadBuf, ReadHalf, WriteHalf,
+};
+use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
 
 use super::body::RequestBody;
-use crate::gateway::error::{Error, Result};
+use crate::gateway::error::{Error, ErrorKind, Result};
 use crate::gateway::exchange::Upgrade;
 use crate::gateway::input::{Fill, Input};
 use crate::gateway::task::Step;
@@ -43,6 +50,19 @@ pub(super) struct Tunnel {
     io: DuplexStream,
     /// Whether the client sends no more.
     ended: bool,
+    /// Whether the server has data that it may not have sent yet.
+    is_sending: bool,
+    direct: Option<Direct>,
+}
+
+/// A task of the runtime that has the client's socket, and the tunnel. It ends with the value.
+#[derive(Debug)]
+struct Direct(JoinHandle<io::Result<()>>);
+
+impl Drop for Direct {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 /// The consequence of a response with status 101.
@@ -119,7 +139,7 @@ impl Tunnel {
     /// Returns an error if hyper does not switch protocols.
     pub(super) fn new() -> Result<(OnUpgrade, Self)> {
         let (io, other) = tokio::io::duplex(ROOM);
-        let mut tunnel = Self { io, ended: false };
+        let mut tunnel = Self { io, ended: false, is_sending: false, direct: None };
         // Nothing waits: both ends are in memory.
         let mut context = Context::from_waker(Waker::noop());
         let asked = Pin::new(&mut tunnel.io).poll_write(&mut context, REQUEST);
@@ -154,10 +174,36 @@ impl Tunnel {
         wants_input: &mut bool,
     ) -> Poll<Result<Step>> {
         *wants_input = false;
+        if let Some(Direct(task)) = &mut self.direct {
+            return match ready!(Pin::new(task).poll(context)) {
+                Ok(Ok(())) => Poll::Ready(Ok(Step::End(None))),
+                Ok(Err(error)) => Poll::Ready(Err(gone(&error))),
+                Err(error) => Poll::Ready(Err(Error::from_source(error))),
+            };
+        }
         if !self.ended {
             *wants_input = self.hand_on(context, input)?;
+            // All that has come is with the application, and all that it has given is out.
+            if *wants_input
+                && !self.is_sending
+                && let Some(socket) = input.take_socket()
+            {
+                self.go_direct(socket)?;
+                return self.poll(context, input, wants_input);
+            }
         }
-        self.read(context)
+        let read = self.read(context);
+        self.is_sending = read.is_ready();
+        read
+    }
+
+    /// Has a task of the runtime carry the bytes, without the server.
+    fn go_direct(&mut self, socket: std::net::TcpStream) -> Result<()> {
+        let socket = TcpStream::from_std(socket).map_err(|error| gone(&error))?;
+        let (io, _) = tokio::io::duplex(1);
+        let (from, to) = tokio::io::split(std::mem::replace(&mut self.io, io));
+        self.direct = Some(Direct(tokio::spawn(carry(socket, from, to))));
+        Ok(())
     }
 
     /// Hands on what has come from the client. Returns whether there is room for more.
@@ -189,6 +235,79 @@ impl Tunnel {
             read => Step::Data(Bytes::copy_from_slice(read)),
         }))
     }
+}
+
+/// Carries bytes both ways until the application is done, or the client takes no more.
+async fn carry(
+    socket: TcpStream,
+    mut from: ReadHalf<DuplexStream>,
+    mut to: WriteHalf<DuplexStream>,
+) -> io::Result<()> {
+    let inward = async {
+        while let Ok(data) = received(&socket).await
+            && !data.is_empty()
+            && to.write_all(&data).await.is_ok()
+        {}
+        // The application reads the end, and may have more to say.
+        let _ = to.shutdown().await;
+        std::future::pending().await
+    };
+    let outward = async {
+        loop {
+            let data = given(&mut from).await?;
+            if data.is_empty() {
+                return Ok(());
+            }
+            send(&socket, &data).await?;
+        }
+    };
+    let (mut inward, mut outward) = (pin!(inward), pin!(outward));
+    std::future::poll_fn(|context| {
+        // It has no end of its own.
+        let _: Poll<()> = inward.as_mut().poll(context);
+        outward.as_mut().poll(context)
+    })
+    .await
+}
+
+/// Returns the next bytes of the client, none at the end. No room is kept for them meanwhile.
+async fn received(socket: &TcpStream) -> io::Result<Vec<u8>> {
+    loop {
+        socket.readable().await?;
+        let mut room = [0; PIECE];
+        match socket.try_read(&mut room) {
+            Ok(read) => return Ok(room[..read].to_vec()),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Returns the next bytes of the application, none at the end.
+async fn given(from: &mut ReadHalf<DuplexStream>) -> io::Result<Vec<u8>> {
+    std::future::poll_fn(|context| {
+        let mut room = [0; PIECE];
+        let mut buffer = ReadBuf::new(&mut room);
+        ready!(Pin::new(&mut *from).poll_read(context, &mut buffer))?;
+        Poll::Ready(Ok(buffer.filled().to_vec()))
+    })
+    .await
+}
+
+async fn send(socket: &TcpStream, mut data: &[u8]) -> io::Result<()> {
+    while !data.is_empty() {
+        socket.writable().await?;
+        match socket.try_write(data) {
+            Ok(sent) => data = &data[sent..],
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+fn gone(error: &io::Error) -> Error {
+    Error::of(ErrorKind::ClientGone, format!("the client left: {error}"))
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

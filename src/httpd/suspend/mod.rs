@@ -15,7 +15,7 @@ mod method;
 
 use std::cell::Cell;
 use std::ffi::{CStr, c_void};
-use std::os::fd::RawFd;
+use std::os::fd::{AsRawFd as _, OwnedFd, RawFd};
 use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -110,6 +110,14 @@ pub(crate) fn prepare(name: &CStr, wrapper: i32) {
     if !next.is_empty() {
         let _ = MEANS.set(Means { method, next, most });
     }
+}
+
+/// Returns whether the descriptors that are kept for other things are free beyond this one, which is
+/// the lowest that was.
+pub(super) fn leaves_descriptors(last: &OwnedFd) -> bool {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    let number = u64::try_from(last.as_raw_fd()).unwrap_or(u64::MAX);
+    limit.is_none_or(|limit| number < limit.saturating_sub(RESERVE))
 }
 
 /// Returns whether a request may be suspended while the network has not taken all of its output.
