@@ -90,7 +90,7 @@ fn a_switch_that_nobody_asked_for_is_an_error() {
 
 #[test]
 fn a_client_that_leaves_ends_it() {
-    let response = asking().chunk("a").leaves_at_wait().call(&app(shout));
+    let response = asking().chunk("a").pause().leaves_at_wait().call(&app(shout));
     assert_eq!(response.error().expect("an error").kind(), ErrorKind::ClientGone);
 }
 
