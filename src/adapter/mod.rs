@@ -16,6 +16,8 @@ pub(crate) use conclude::conclude;
 pub(crate) use exchange::RequestExchange;
 pub(crate) use grace::begin_end;
 pub(crate) use input::RequestInput;
-pub(crate) use suspended::{count, drop_all, serve};
+pub(crate) use suspended::{
+    First, Here, Place, Turn, Wait, Work, allows, count, drop_all, run, serve,
+};
 pub(crate) use variables::ExchangeContext;
 pub(crate) use wait::pause;

@@ -1,30 +1,31 @@
 //! One request on one connection to a daemon process: frames go out and come in, and the client on
-//! the other side is kept up with. [`client`](super::client) chooses the connection, and what
+//! the other side is kept up with. [`relay`](super::relay) chooses the connection, and what
 //! follows.
 //!
 //! An attempt never waits by itself: it says what it [waits](Wait) for. Its caller waits on the
 //! thread, or leaves the thread and comes back.
 
 use std::io::{self, IoSlice};
-use std::os::fd::RawFd;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::connection::{BridgeConnection, Received};
 use super::failure::Failure;
-use super::group::Group;
-use super::phases::PhaseTimes;
 use super::request_body::{Pumped, RelayedBody, borrow};
 use super::response::{FrameStep, RelayedResponse};
-use crate::adapter::{RequestExchange, pause};
+use super::tempo::QUICK;
+use super::wait::{
+    ALL_READY, DaemonRequest, FOR_PROCESS, FOR_ROOM, LOOK_EVERY, Patience, Reader, Wait, Wanted,
+};
+use crate::adapter::pause;
 use crate::gateway::{Error, ErrorKind, Outcome};
-use crate::httpd::Request;
-use crate::os::{self, Polled};
-use crate::process_group::{Lease, ProcessState};
+use crate::httpd::suspend::Doorbell;
+use crate::os::{self, Awaits};
+use crate::process_group::Lease;
 use crate::protocol::bridge::BridgeFlow;
 
-/// The interval at which a wait on the thread is broken off to check other things. mod_reqtimeout,
-/// for one, tells that a client sends too slowly only when it is read from.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// The longest time between two looks at the body of a request that waits without a thread.
+const LOOK_FOR_INPUT: Duration = Duration::from_secs(5);
 
 /// Why a trip has no outcome.
 pub(super) enum AttemptFailure {
@@ -49,62 +50,6 @@ impl From<AttemptFailure> for NotSent {
     fn from(ended: AttemptFailure) -> Self {
         Self::Ended(ended)
     }
-}
-
-/// A request on its way to a process group, for one visit of a thread.
-pub(super) struct DaemonRequest<'c, 'e, 'r> {
-    pub(super) group: &'c Group,
-    pub(super) request: &'e Request<'r>,
-    pub(super) exchange: &'c RequestExchange<'e, 'r>,
-    pub(super) phases: &'c PhaseTimes,
-}
-
-impl DaemonRequest<'_, '_, '_> {
-    /// Returns the longest time in which the process may send nothing.
-    fn patience(&self) -> Duration {
-        self.group.options.socket_timeout.unwrap_or_else(|| self.request.server().timeout())
-    }
-
-    /// Returns the longest time in which the client may take nothing.
-    pub(super) fn client_patience(&self) -> Duration {
-        self.group.options.response_socket_timeout.unwrap_or_else(|| self.patience())
-    }
-
-    /// Returns the failure of a client that took nothing for too long.
-    pub(super) fn gave_up(&self) -> Error {
-        let timeout = self.client_patience();
-        Error::of(
-            ErrorKind::ClientGone,
-            format!("the client took nothing of the response for {} s", timeout.as_secs_f64()),
-        )
-    }
-}
-
-/// The states of one socket that are waited for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Wanted {
-    pub(super) input: bool,
-    pub(super) room: bool,
-}
-
-impl Wanted {
-    pub(super) const NOTHING: Self = Self { input: false, room: false };
-    pub(super) const INPUT: Self = Self { input: true, room: false };
-    pub(super) const ROOM: Self = Self { input: false, room: true };
-    pub(super) const BOTH: Self = Self { input: true, room: true };
-}
-
-/// The events that a request waits for, and the time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Wait {
-    /// Of the connection to the process.
-    pub(super) bridge: Wanted,
-    /// Of the client's socket.
-    pub(super) client: Wanted,
-    /// After this time there is something to do in any case.
-    pub(super) longest: Duration,
-    /// The process is to do something. It is looked after when it does not.
-    is_for_process: bool,
 }
 
 /// The result of a turn.
@@ -132,10 +77,11 @@ pub(super) struct Attempt {
     looked: Instant,
     /// Since when the client, who has more to send, has sent nothing.
     silent_since: Option<Instant>,
-    /// Since when the client, for whom a part of the response waits, has taken nothing.
-    stalled_since: Option<Instant>,
-    /// The client's socket has room, as the last wait found.
-    has_client_room: bool,
+    pub(super) reader: Reader,
+    /// The last wait found nothing.
+    pub(super) is_quiet: bool,
+    /// The states of the connection that bring a visit.
+    watch: Option<(Arc<Doorbell>, Wanted)>,
     /// The process takes nothing any more: a write has failed. It may have answered before.
     is_deaf: bool,
     /// The connection is another protocol's, which may be silent for any time.
@@ -162,8 +108,9 @@ impl Attempt {
             started: now,
             looked: now,
             silent_since: None,
-            stalled_since: None,
-            has_client_room: false,
+            reader: Reader::default(),
+            is_quiet: false,
+            watch: None,
             is_deaf: false,
             is_switched: false,
         }
@@ -186,7 +133,7 @@ impl Attempt {
             } else if answer.is_behind() {
                 self.serve_client(on, answer)?
             } else {
-                self.stalled_since = None;
+                self.reader = Reader::default();
                 self.step(on, packet, upload, answer)?
             };
             if let Some(wait) = wait {
@@ -219,7 +166,8 @@ impl Attempt {
                     AttemptFailure::Failed(Failure::protocol(pid, had_begun, &error))
                 })?;
             if !had_begun && answer.has_begun() {
-                on.phases.first_byte();
+                let took = on.phases.first_byte();
+                on.group.tempo.note(took < QUICK);
             }
             match step {
                 FrameStep::More => {}
@@ -277,7 +225,7 @@ impl Attempt {
             return Ok(None);
         }
         let (bridge, client) = (Wanted::INPUT, Wanted::NOTHING);
-        Ok(Some(Wait { bridge, client, longest, is_for_process: false }))
+        Ok(Some(Wait { bridge, client, longest: Some(longest) }))
     }
 
     /// Serves a client that is slower than the process: sends what it has room for, and receives
@@ -291,22 +239,16 @@ impl Attempt {
             answer.catch_up(true).map_err(AttemptFailure::Gone)?;
             return Ok(None);
         }
-        if std::mem::take(&mut self.has_client_room) {
-            self.stalled_since = None;
+        if self.reader.takes_more() || answer.is_free() {
             answer.catch_up(false).map_err(AttemptFailure::Gone)?;
             if !answer.is_behind() {
                 return Ok(None);
             }
         }
-        // Data from the process is not progress of the client.
-        let stalled = self.stalled_since.get_or_insert_with(Instant::now).elapsed();
-        let longest = on.client_patience().saturating_sub(stalled);
-        if longest.is_zero() {
-            return Err(AttemptFailure::Gone(on.gave_up()));
-        }
+        let longest = self.reader.time_left(on).map_err(AttemptFailure::Gone)?;
         let takes_more = (answer.backlog() as u64) < on.group.options.response_buffer_size;
         let bridge = if takes_more { Wanted::INPUT } else { Wanted::NOTHING };
-        Ok(Some(Wait { bridge, client: Wanted::ROOM, longest, is_for_process: false }))
+        Ok(Some(Wait::for_client(bridge, longest)))
     }
 
     /// Sends what can be sent.
@@ -325,7 +267,7 @@ impl Attempt {
                 Ok(wait) => return Ok(wait),
             }
         }
-        Ok(Some(self.wait_for_process(on, Wanted::INPUT)))
+        Ok(Some(FOR_PROCESS))
     }
 
     fn send<'e, 'r>(
@@ -341,7 +283,7 @@ impl Attempt {
             let sent = self.connection.send(&[IoSlice::new(unsent)]).map_err(lost)?;
             self.sent += sent;
             if sent == 0 {
-                return Ok(Some(self.wait_for_process(on, Wanted::BOTH)));
+                return Ok(Some(FOR_ROOM));
             }
             self.heard = Instant::now();
             if sent < unsent.len() {
@@ -349,18 +291,17 @@ impl Attempt {
             }
         }
         if upload.is_over() || upload.is_held() {
-            return Ok(Some(self.wait_for_process(on, Wanted::INPUT)));
+            return Ok(Some(FOR_PROCESS));
         }
         match upload.pump(&self.connection).map_err(lost)? {
-            Pumped::Idle => Ok(Some(self.wait_for_process(on, Wanted::INPUT))),
+            Pumped::Idle => Ok(Some(FOR_PROCESS)),
             Pumped::Some => {
                 self.silent_since = None;
                 self.heard = Instant::now();
                 self.receive(on, answer.has_begun())?;
                 Ok(None)
             }
-            // The process may be waiting for room itself.
-            Pumped::NoRoom => Ok(Some(self.wait_for_process(on, Wanted::BOTH))),
+            Pumped::NoRoom => Ok(Some(FOR_ROOM)),
             Pumped::NoData => {
                 if self.is_switched {
                     self.silent_since = None;
@@ -374,84 +315,124 @@ impl Attempt {
                 }
                 let bridge = Wanted::INPUT;
                 Ok(Some(match upload.socket() {
-                    Some(_) => {
-                        Wait { bridge, client: Wanted::INPUT, longest: left, is_for_process: false }
-                    }
+                    Some(_) => Wait { bridge, client: Wanted::INPUT, longest: Some(left) },
                     // A stream of HTTP/2 has no socket to wait for. The process is waited for, and
                     // the client's next piece looked for after a pause.
-                    None => Wait {
-                        bridge,
-                        client: Wanted::NOTHING,
-                        longest: pause(silent).min(left),
-                        is_for_process: false,
-                    },
+                    None => {
+                        let longest = Some(pause(silent).min(left));
+                        Wait { bridge, client: Wanted::NOTHING, longest }
+                    }
                 }))
             }
         }
     }
 
-    /// Returns a wait for the process. One that does nothing is given up in the end.
-    fn wait_for_process(&self, on: &DaemonRequest<'_, '_, '_>, bridge: Wanted) -> Wait {
-        let silent = if self.is_switched { Duration::ZERO } else { self.heard.elapsed() };
-        let longest = on.patience().saturating_sub(silent);
-        Wait { bridge, client: Wanted::NOTHING, longest, is_for_process: true }
-    }
-
-    /// Waits on the thread, and receives what has come.
+    /// Waits, and receives what has come.
     pub(super) fn wait(
         &mut self,
         on: &DaemonRequest<'_, '_, '_>,
         has_begun: bool,
         wait: Wait,
+        patience: Patience,
     ) -> Result<(), AttemptFailure> {
-        if wait.is_for_process && wait.bridge == Wanted::INPUT {
+        let was_quiet = std::mem::take(&mut self.is_quiet);
+        if wait == FOR_PROCESS && !(was_quiet && patience == Patience::Thread) {
             // The most frequent wait costs one system call.
-            let received = self.connection.receive(true);
-            return match self.take_note(on, has_begun, received)? {
-                true => Ok(()),
-                false => self.look_around(on, has_begun),
+            let received = self.connection.receive(patience != Patience::None);
+            self.is_quiet = !self.take_note(on, has_begun, received)?;
+            return if self.is_quiet && patience == Patience::None {
+                self.look_around(on, has_begun)
+            } else {
+                Ok(())
             };
         }
-        self.poll(on, has_begun, wait, wait.longest.min(LOOK_EVERY))
-    }
-
-    fn poll(
-        &mut self,
-        on: &DaemonRequest<'_, '_, '_>,
-        has_begun: bool,
-        wait: Wait,
-        longest: Duration,
-    ) -> Result<(), AttemptFailure> {
-        let socket: Option<RawFd> = on.request.socket();
+        let longest = wait.time(patience);
         let bridge = self.connection.socket();
-        let Wait { client, .. } = wait;
-        let (came, is_ready) = match &socket {
-            Some(socket) if client != Wanted::NOTHING => {
-                let bridge = wait.bridge.input.then_some(bridge);
-                let wanted = (client.input, client.room);
-                let is_half = on.exchange.serves_half_closed();
-                let poll = if is_half { os::poll_open } else { os::poll };
-                let polled = poll(borrow(socket), wanted, bridge, Some(longest));
-                let (polled, came) = polled.unwrap_or((ALL_READY, true));
-                self.has_client_room = client.room && polled.writable;
-                if client.room && !polled.writable && !came && polled.hung_up {
-                    return Err(AttemptFailure::Gone(on.gave_up()));
-                }
-                (came, polled.readable || polled.writable || polled.hung_up)
-            }
-            _ => {
-                let wanted = (wait.bridge.input, wait.bridge.room);
-                let polled = os::poll(bridge, wanted, None, Some(longest));
-                let (polled, _) = polled.unwrap_or((ALL_READY, false));
-                (polled.readable, polled.readable || polled.writable)
-            }
+        let (came, is_ready) = if wait.client.room {
+            let bridge = wait.bridge.input.then_some(bridge);
+            let came = self.reader.wait(on, bridge, longest).map_err(AttemptFailure::Gone)?;
+            (came, self.reader.has_room)
+        } else {
+            let socket = if wait.client.input { on.request.socket() } else { None };
+            let client = socket.as_ref().map(borrow);
+            let wanted = (wait.bridge.input, wait.bridge.room);
+            let polled = os::poll(bridge, wanted, client, Some(longest));
+            let (polled, is_client_ready) = polled.unwrap_or((ALL_READY, false));
+            (polled.readable, polled.writable || is_client_ready)
         };
         if came {
             self.receive(on, has_begun)?;
-        } else if !is_ready && wait.is_for_process {
-            self.look_around(on, has_begun)?;
+        } else if !is_ready {
+            self.is_quiet = true;
+            if wait.longest.is_none() && patience != Patience::Moment {
+                self.look_around(on, has_begun)?;
+            }
         }
         Ok(())
+    }
+
+    /// Returns the time after which a request that waits without a thread has to be looked at.
+    pub(super) fn longest(
+        &self,
+        on: &DaemonRequest<'_, '_, '_>,
+        has_begun: bool,
+        wait: Wait,
+    ) -> Duration {
+        if let Some(longest) = wait.longest {
+            // mod_reqtimeout tells that a client sends too slowly only when it is read from.
+            let is_watched = wait.client.input && !self.is_switched;
+            return if is_watched { longest.min(LOOK_FOR_INPUT) } else { longest };
+        }
+        if self.is_switched {
+            return Duration::MAX;
+        }
+        let left = on.patience().saturating_sub(self.heard.elapsed());
+        let waited = self.started.elapsed();
+        match on.group.options.queue_timeout.filter(|timeout| !has_begun && *timeout > waited) {
+            Some(timeout) => left.min(timeout.saturating_sub(waited)),
+            None => left,
+        }
+    }
+
+    /// Has the states that the request waits for bring a visit.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the system can watch no more descriptors.
+    pub(super) fn watch(&mut self, doorbell: &Arc<Doorbell>, wanted: Wanted) -> io::Result<()> {
+        let socket = self.connection.socket();
+        let awaits = Awaits { input: wanted.input, room: wanted.room, departure: wanted.input };
+        match &self.watch {
+            Some((_, before)) if *before == wanted => {}
+            // One that has hung up would bring visits without end.
+            _ if wanted == Wanted::NOTHING => self.unwatch(),
+            Some((doorbell, _)) => {
+                doorbell.change(socket, awaits)?;
+                self.watch = Some((Arc::clone(doorbell), wanted));
+            }
+            None => {
+                doorbell.add(socket, awaits)?;
+                self.watch = Some((Arc::clone(doorbell), wanted));
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns whether its connection brings visits.
+    pub(super) const fn is_watched(&self) -> bool {
+        self.watch.is_some()
+    }
+
+    fn unwatch(&mut self) {
+        if let Some((doorbell, _)) = self.watch.take() {
+            let _ = doorbell.remove(self.connection.socket());
+        }
+    }
+
+    /// Returns the connection, for another request.
+    pub(super) fn into_connection(mut self) -> BridgeConnection {
+        self.unwatch();
+        self.connection
     }
 
     /// Receives what has come. Returns whether something has.
@@ -511,8 +492,7 @@ impl Attempt {
     ) -> Result<(), AttemptFailure> {
         self.look_for_client(on)?;
         let options = &on.group.options;
-        let slot = &on.group.board.slots[self.lease.slot];
-        if slot.incarnation() != self.lease.incarnation || slot.state() == ProcessState::Failed {
+        if on.group.has_lost(self.lease.slot, self.lease.incarnation) {
             // The last bytes that the process has sent come first.
             if matches!(self.connection.receive(false), Ok(Received::Some)) {
                 return Ok(());
@@ -537,6 +517,3 @@ impl Attempt {
         Ok(())
     }
 }
-
-/// The result of a poll that failed: whatever is tried next says why.
-const ALL_READY: Polled = Polled { readable: true, writable: true, hung_up: false, closed: false };

@@ -22,7 +22,7 @@ pub(super) struct Backlog {
 }
 
 /// A piece below this is copied, in bytes.
-const SMALL: usize = 8 * 1024;
+pub(super) const SMALL: usize = 8 * 1024;
 /// The size at which copied pieces become one, in bytes.
 const MERGED: usize = 64 * 1024;
 /// Memory that a piece takes beside its bytes: its place in the queue, and the counter it shares.

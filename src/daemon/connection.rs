@@ -20,9 +20,9 @@ const READ_SIZE: usize = 16 * 1024;
 /// The bytes that are read at once when there were more.
 const LARGE_READ_SIZE: usize = 128 * 1024;
 
-/// The time for which a read blocks before its caller checks other things. It is long enough to
-/// cost nothing, and short enough to notice a client that has gone.
-const BLOCK: Duration = Duration::from_millis(100);
+/// The time for which a read blocks. Most answers come within it, at the cost of one system call.
+/// The kernel rounds it up to its next tick or two.
+const BLOCK: Duration = Duration::from_millis(1);
 
 /// The largest number of descriptors that wait for their frames.
 const MOST_DESCRIPTORS: usize = 4;
@@ -90,6 +90,13 @@ impl BridgeConnection {
     /// Returns the socket.
     pub(super) fn socket(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
+    }
+
+    /// Lets go of memory that no part of an answer is in.
+    pub(super) fn rest(&mut self) {
+        if self.input.is_empty() {
+            self.input = BytesMut::new();
+        }
     }
 
     /// Lets go of memory that a small answer does not need.

@@ -12,8 +12,9 @@ use super::connection::{BridgeConnection, Buffers};
 use super::exit_status::has_ended;
 use super::identity::Identity;
 use super::idle_connections::{CONNECTIONS, PeerKey};
+use super::tempo::Tempo;
 use crate::os;
-use crate::process_group::{GroupOptions, GroupSnapshot, Lease, Scoreboard};
+use crate::process_group::{GroupOptions, GroupSnapshot, Lease, ProcessState, Scoreboard};
 use crate::server::daemon_process::Applications;
 
 /// Makes the applications of a group, in its processes.
@@ -32,6 +33,8 @@ pub(crate) struct Group {
     pub(super) seen: Vec<PathBuf>,
     /// The descriptors that the processes are given, in the parent only.
     pub(super) fds: Mutex<Option<Descriptors>>,
+    /// The tempo of its requests, in this httpd child.
+    pub(super) tempo: Tempo,
     /// Wakes the processes that wait for something to do.
     pub(super) doorbell: OwnedFd,
     pub(super) build: Box<Build>,
@@ -101,6 +104,12 @@ impl Group {
         {
             self.ring();
         }
+    }
+
+    /// Returns whether the process of this incarnation has ended, as far as the scoreboard tells.
+    pub(super) fn has_lost(&self, slot: usize, incarnation: u32) -> bool {
+        let slot = &self.board.slots[slot];
+        slot.incarnation() != incarnation || slot.state() == ProcessState::Failed
     }
 
     /// Returns the sizes of its sockets' buffers.

@@ -18,6 +18,7 @@ use rustix::pipe::PipeFlags;
 use super::exit_status::ExitStatus;
 use super::group::{Build, Descriptors, Group};
 use super::identity::{self, Identity};
+use super::tempo::Tempo;
 use super::{exit_status, previous_generation, setup, socket, title};
 use crate::gateway::{Code, Level};
 use crate::httpd::other_child::{self, Forked};
@@ -270,6 +271,7 @@ fn make(
         paths,
         seen,
         fds: Mutex::new(Some(Descriptors { listeners, lifeline })),
+        tempo: Tempo::default(),
         doorbell,
         build,
         finish,

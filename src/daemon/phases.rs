@@ -1,6 +1,7 @@
 //! The times of a request's way through a process group.
 
 use std::cell::Cell;
+use std::time::Duration;
 
 use crate::os;
 use crate::process_group::Lease;
@@ -33,10 +34,12 @@ impl PhaseTimes {
         self.sent_us.set(sent_us);
     }
 
-    pub(super) fn first_byte(&self) {
+    /// Takes note of the first byte of the response. Returns the time since the request was sent.
+    pub(super) fn first_byte(&self) -> Duration {
         let now = os::monotonic_us();
         self.begun_us.set(now);
         self.first_byte.set(now.saturating_sub(self.sent_us.get()));
+        Duration::from_micros(self.first_byte.get())
     }
 
     pub(super) fn reported(&self, timing: &Timing) {

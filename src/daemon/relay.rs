@@ -4,21 +4,22 @@
 use std::io;
 use std::mem;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use super::attempt::{Attempt, AttemptFailure, DaemonRequest, Turn, Wait};
-use super::client::{Call, HELLO_FRAME, REQUEST_FLAGS, packet};
+use super::attempt::{Attempt, AttemptFailure, Turn};
 use super::connection::BridgeConnection;
 use super::failure::Failure;
 use super::group::Group;
 use super::idle_connections::CONNECTIONS;
+use super::packet::{self, Call, HELLO_FRAME, REQUEST_FLAGS};
 use super::phases::PhaseTimes;
 use super::request_body::RelayedBody;
-use super::response::{HeldResponse, RelayedResponse};
+use super::response::{HeldResponse, RelayedResponse, send_unsent};
+use super::wait::{DaemonRequest, Patience, Reader, Wait, Wanted};
 use super::waiting::WaitingForProcess;
-use crate::adapter::{RequestExchange, RequestInput, conclude};
+use crate::adapter::{Here, RequestExchange, RequestInput, conclude};
 use crate::gateway::{Code, Error, Outcome};
-use crate::httpd::{HookStatus, Request, log};
+use crate::httpd::{HookStatus, PoolRef, Request, log};
 use crate::os;
 use crate::process_group::{LONGEST_PAUSE_US, Lease, ProcessChoice, TriedSlots};
 use crate::protocol::bridge::{BridgeFlow, stamp};
@@ -26,7 +27,7 @@ use crate::protocol::bridge::{BridgeFlow, stamp};
 /// A request on its way through a process group. It has all that it needs but its exchange, so that
 /// any thread can go on with it.
 pub(super) struct Relay<'e, 'r> {
-    group: &'r Group,
+    group: PoolRef<Group>,
     request: &'e Request<'r>,
     phases: &'r PhaseTimes,
     packet: Vec<u8>,
@@ -42,6 +43,19 @@ pub(super) struct Relay<'e, 'r> {
     attempt: Option<Attempt>,
     /// The response so far.
     answer: HeldResponse,
+    /// The process has done with the request.
+    ending: Option<Ending>,
+    /// The request gives its thread back while it waits.
+    is_free: bool,
+}
+
+/// The end of a request of which the client has not taken all of the response.
+struct Ending {
+    outcome: Outcome,
+    reader: Reader,
+    is_quiet: bool,
+    /// The end has been passed on.
+    is_finished: bool,
 }
 
 /// The result of a stretch of the way.
@@ -52,7 +66,7 @@ pub(super) enum Stretch {
 
 impl<'e, 'r> Relay<'e, 'r> {
     pub(super) fn new(
-        group: &'r Group,
+        group: PoolRef<Group>,
         exchange: &RequestExchange<'e, 'r>,
         call: Call<'r>,
         input: RequestInput<'e, 'r>,
@@ -76,6 +90,8 @@ impl<'e, 'r> Relay<'e, 'r> {
             unreachable: None,
             attempt: None,
             answer: HeldResponse::default(),
+            ending: None,
+            is_free: false,
         }
     }
 
@@ -84,27 +100,27 @@ impl<'e, 'r> Relay<'e, 'r> {
         &mut self,
         exchange: &RequestExchange<'e, 'r>,
     ) -> Result<Outcome, Failure> {
-        let mut wait = None;
+        let mut waited = None;
         loop {
-            match self.go_on(exchange, wait)? {
+            match self.go_on(exchange, waited)? {
                 Stretch::Over(outcome) => return Ok(outcome),
-                Stretch::Waits(next) => wait = Some(next),
+                Stretch::Waits(wait) => waited = Some((wait, Patience::Thread)),
             }
         }
     }
 
-    /// Goes on to the end or to the next wait, after it has waited for `wait` on this thread.
-    fn go_on(
+    /// Goes on to the end or to the next wait, after it has waited.
+    pub(super) fn go_on(
         &mut self,
         exchange: &RequestExchange<'e, 'r>,
-        mut wait: Option<Wait>,
+        mut waited: Option<(Wait, Patience)>,
     ) -> Result<Stretch, Failure> {
         if let Some(failure) = self.unfit.take() {
             return Err(failure);
         }
         let (group, request, phases) = (self.group, self.request, self.phases);
-        let on = DaemonRequest { group, request, exchange, phases };
-        loop {
+        let on = DaemonRequest { group: &group, request, exchange, phases };
+        while self.ending.is_none() {
             let attempt = match &mut self.attempt {
                 Some(attempt) => attempt,
                 None => match self.begin(&on)? {
@@ -114,11 +130,11 @@ impl<'e, 'r> Relay<'e, 'r> {
             };
             let held = mem::take(&mut self.answer);
             let mut answer = RelayedResponse::resume(held, request, exchange, &group.options);
-            let waited = match wait.take() {
-                Some(wait) => attempt.wait(&on, answer.has_begun(), wait),
+            let result = match waited.take() {
+                Some((wait, patience)) => attempt.wait(&on, answer.has_begun(), wait, patience),
                 None => Ok(()),
             };
-            let turn = waited
+            let turn = result
                 .and_then(|()| attempt.go_on(&on, &self.packet, &mut self.upload, &mut answer));
             match turn {
                 Ok(Turn::Waits(wait)) => {
@@ -126,24 +142,15 @@ impl<'e, 'r> Relay<'e, 'r> {
                     return Ok(Stretch::Waits(wait));
                 }
                 Ok(Turn::Done(outcome, is_kept)) => {
+                    self.answer = answer.hold();
+                    let Some(mut attempt) = self.attempt.take() else { continue };
+                    let reader = mem::take(&mut attempt.reader);
                     // Another request may use it while this client is given the rest.
-                    if let Some(attempt) = self.attempt.take().filter(|_| is_kept) {
-                        group.keep(attempt.lease.slot, attempt.connection);
+                    if is_kept {
+                        group.keep(attempt.lease.slot, attempt.into_connection());
                     }
-                    let outcome = match outcome {
-                        Outcome::Complete => match answer.complete() {
-                            Ok(()) => Outcome::Complete,
-                            Err(error) => on.stopped(error),
-                        },
-                        Outcome::Broken(error) => {
-                            // The bytes before the error are the client's.
-                            let _ = answer.catch_up(true);
-                            Outcome::Broken(error)
-                        }
-                        other => other,
-                    };
-                    phases.ended();
-                    return Ok(Stretch::Over(outcome));
+                    let (is_quiet, is_finished) = (false, false);
+                    self.ending = Some(Ending { outcome, reader, is_quiet, is_finished });
                 }
                 Err(failure) => {
                     if let Some(outcome) = self.failed(&on, failure)? {
@@ -152,6 +159,108 @@ impl<'e, 'r> Relay<'e, 'r> {
                 }
             }
         }
+        Ok(self.end(&on, waited))
+    }
+
+    /// Gives the client the rest.
+    fn end(&mut self, on: &DaemonRequest<'_, 'e, 'r>, waited: Option<(Wait, Patience)>) -> Stretch {
+        let request = self.request;
+        let Some(mut ending) = self.ending.take() else {
+            return Stretch::Over(on.stopped(Error::new("the response is over")));
+        };
+        if let Some((wait, patience)) = waited {
+            let longest = wait.time(patience);
+            if let Err(error) = ending.reader.wait(on, None, longest) {
+                request.drop_held_output();
+                return Stretch::Over(on.stopped(error));
+            }
+            ending.is_quiet = !ending.reader.has_room;
+        }
+        let held = mem::take(&mut self.answer);
+        let mut answer = RelayedResponse::resume(held, request, on.exchange, &on.group.options);
+        let mut rest = Ok(());
+        if !ending.is_finished && matches!(ending.outcome, Outcome::Complete | Outcome::Broken(_)) {
+            let has_socket = request.socket().is_some();
+            while rest.is_ok() && has_socket && answer.is_behind() {
+                if ending.reader.takes_more() || answer.is_free() {
+                    rest = answer.catch_up(false);
+                    if rest.is_err() || !answer.is_behind() {
+                        continue;
+                    }
+                }
+                match ending.reader.time_left(on) {
+                    Ok(longest) => {
+                        self.answer = answer.hold();
+                        self.ending = Some(ending);
+                        return Stretch::Waits(Wait::for_client(Wanted::NOTHING, longest));
+                    }
+                    Err(error) => rest = Err(error),
+                }
+            }
+            // The bytes before an error are the client's.
+            rest = rest.and_then(|()| match ending.outcome {
+                Outcome::Complete => answer.complete(),
+                _ => answer.catch_up(true),
+            });
+        }
+        ending.is_finished = true;
+        while rest.is_ok() && request.has_held_output() {
+            if ending.reader.takes_more() {
+                rest = send_unsent(request);
+                continue;
+            }
+            match ending.reader.time_left(on) {
+                Ok(longest) => {
+                    self.ending = Some(ending);
+                    return Stretch::Waits(Wait::for_client(Wanted::NOTHING, longest));
+                }
+                Err(error) => rest = Err(error),
+            }
+        }
+        let outcome = match (ending.outcome, rest) {
+            (Outcome::Complete, Err(error)) => {
+                request.drop_held_output();
+                on.stopped(error)
+            }
+            (outcome, _) => outcome,
+        };
+        self.phases.ended();
+        Stretch::Over(outcome)
+    }
+
+    /// Returns whether the last wait found nothing.
+    pub(super) fn is_quiet(&self) -> bool {
+        match (&self.attempt, &self.ending) {
+            (_, Some(ending)) => ending.is_quiet,
+            (Some(attempt), None) => attempt.is_quiet,
+            (None, None) => false,
+        }
+    }
+
+    /// Returns whether a part of the response has come.
+    pub(super) fn has_begun(&self) -> bool {
+        self.answer.has_begun()
+    }
+
+    /// Prepares for waits without a thread: the output does not wait, and memory that others can use
+    /// is given back.
+    pub(super) fn free(&mut self) {
+        if !mem::replace(&mut self.is_free, true) {
+            let exact = self.packet.as_slice().to_vec();
+            packet::give_back(mem::replace(&mut self.packet, exact));
+        }
+        self.answer.free();
+        self.upload.rest();
+        if let Some(attempt) = &mut self.attempt {
+            attempt.connection.rest();
+        }
+    }
+
+    /// Gives up a request whose client has gone. The process sees the connection closed.
+    pub(super) fn give_up(&mut self, exchange: &RequestExchange<'e, 'r>, error: Error) -> Outcome {
+        self.attempt = None;
+        let (group, request, phases) = (self.group, self.request, self.phases);
+        DaemonRequest { group: &group, request, exchange, phases }.stopped(error)
     }
 
     /// Chooses a process, and connects to it. `None` if another is to be tried.
@@ -186,6 +295,9 @@ impl<'e, 'r> Relay<'e, 'r> {
         self.phases.connected(lease, started, sent_us);
         let skipped = if mem::take(&mut connection.is_new) { 0 } else { HELLO_FRAME };
         self.answer = HeldResponse::default();
+        if self.is_free {
+            self.answer.free();
+        }
         Ok(Some(Attempt::new(lease, ticket, connection, skipped, flow)))
     }
 
@@ -263,9 +375,33 @@ impl<'e, 'r> Relay<'e, 'r> {
     }
 }
 
+impl<'r> Relay<'r, 'r> {
+    /// Has what the request waits for at its process bring a visit. Returns the longest time up to
+    /// that.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the system can watch no more descriptors.
+    pub(super) fn watch(&mut self, here: &Here<'_, 'r>, wait: Wait) -> io::Result<Duration> {
+        let (group, request, phases) = (self.group, self.request, self.phases);
+        let Some(attempt) = &mut self.attempt else { return Ok(wait.time(Patience::None)) };
+        let has_begun = self.answer.has_begun();
+        if !attempt.is_watched() && !has_begun {
+            let Lease { slot, incarnation, .. } = attempt.lease;
+            here.look_out(Some(Box::new(move || group.has_lost(slot, incarnation))));
+        }
+        attempt.watch(here.doorbell(), wait.bridge)?;
+        let exchange = here.exchange();
+        let on = DaemonRequest { group: &group, request, exchange, phases };
+        Ok(attempt.longest(&on, has_begun, wait))
+    }
+}
+
 impl Drop for Relay<'_, '_> {
     fn drop(&mut self) {
-        packet::give_back(mem::take(&mut self.packet));
+        if !self.is_free {
+            packet::give_back(mem::take(&mut self.packet));
+        }
     }
 }
 

@@ -110,6 +110,13 @@ impl<'e, 'r> RelayedBody<'e, 'r> {
         self.input.expire();
     }
 
+    /// Lets go of memory that no part of the body is in.
+    pub(super) fn rest(&mut self) {
+        if self.sent == self.frame.len() {
+            (self.frame, self.sent) = (Vec::new(), 0);
+        }
+    }
+
     /// Returns the socket to wait at for more of the body, if the client has one of its own.
     pub(super) fn socket(&self) -> Option<RawFd> {
         self.request.socket()

@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
-use super::backlog::Backlog;
+use super::backlog::{Backlog, SMALL};
 use super::connection::frame;
 use super::request_body::borrow;
 use crate::adapter::RequestExchange;
-use crate::gateway::{Error, Exchange as _, FileBody, Outcome, Status, Variables as _};
+use crate::gateway::{Error, ErrorKind, Exchange as _, FileBody, Outcome, Status, Variables as _};
 use crate::httpd::{ClientTimeout, Request};
 use crate::os;
 use crate::process_group::GroupOptions;
@@ -48,6 +48,8 @@ pub(super) struct RelayedResponse<'x, 'e, 'r> {
     options: &'x GroupOptions,
     /// The time at which the received part is to be flushed.
     due: Option<Instant>,
+    /// The output does not wait for the client.
+    is_free: bool,
 }
 
 /// A response between two visits of threads.
@@ -57,13 +59,27 @@ pub(super) struct HeldResponse {
     backlog: Backlog,
     trailers: Option<HeaderMap>,
     due: Option<Instant>,
+    is_free: bool,
+}
+
+impl HeldResponse {
+    /// Returns whether a part of the response has come.
+    pub(super) fn has_begun(&self) -> bool {
+        self.head != HeadProgress::Awaited
+    }
+
+    /// Has the output be sent without a wait from here on: what the network does not take counts as
+    /// [behind](RelayedResponse::is_behind).
+    pub(super) const fn free(&mut self) {
+        self.is_free = true;
+    }
 }
 
 impl Default for HeldResponse {
     fn default() -> Self {
         let length = BodyLength::new(200, None, false);
         let (head, backlog) = (HeadProgress::Awaited, Backlog::default());
-        Self { head, length, backlog, trailers: None, due: None }
+        Self { head, length, backlog, trailers: None, due: None, is_free: false }
     }
 }
 
@@ -91,14 +107,14 @@ impl<'x, 'e, 'r> RelayedResponse<'x, 'e, 'r> {
         exchange: &'x RequestExchange<'e, 'r>,
         options: &'x GroupOptions,
     ) -> Self {
-        let HeldResponse { head, length, backlog, trailers, due } = held;
-        Self { request, exchange, head, length, backlog, trailers, options, due }
+        let HeldResponse { head, length, backlog, trailers, due, is_free } = held;
+        Self { request, exchange, head, length, backlog, trailers, options, due, is_free }
     }
 
     /// Returns what another visit needs to go on.
     pub(super) fn hold(self) -> HeldResponse {
-        let Self { head, length, backlog, trailers, due, .. } = self;
-        HeldResponse { head, length, backlog, trailers, due }
+        let Self { head, length, backlog, trailers, due, is_free, .. } = self;
+        HeldResponse { head, length, backlog, trailers, due, is_free }
     }
 
     /// Returns whether a part of the response has come.
@@ -223,8 +239,17 @@ impl<'x, 'e, 'r> RelayedResponse<'x, 'e, 'r> {
         }
         self.commit()?;
         self.length.pass(data.len() as u64)?;
-        if !self.backlog.is_empty() || !has_room(self.request, self.exchange, data.len()) {
-            self.backlog.push(data, flush);
+        // Output that does not wait may be kept: in few pieces.
+        let is_merged = self.is_free && !data.is_empty() && data.len() < SMALL;
+        if is_merged
+            || !self.backlog.is_empty()
+            || !has_room(self.request, self.exchange, self.is_free, data.len())
+        {
+            let is_later = is_merged && self.is_flushed_later();
+            self.backlog.push(data, flush && !is_later);
+            if flush && is_later {
+                self.flush_later();
+            }
             return Ok(FrameStep::More);
         }
         if !data.is_empty()
@@ -242,7 +267,12 @@ impl<'x, 'e, 'r> RelayedResponse<'x, 'e, 'r> {
 
     /// Returns whether anything waits for the client.
     pub(super) fn is_behind(&self) -> bool {
-        !self.backlog.is_empty()
+        !self.backlog.is_empty() || (self.is_free && self.request.has_unsent_output())
+    }
+
+    /// Returns whether the output does not wait for the client.
+    pub(super) const fn is_free(&self) -> bool {
+        self.is_free
     }
 
     /// Gives the client what it has room for; with `wait`, everything.
@@ -252,8 +282,11 @@ impl<'x, 'e, 'r> RelayedResponse<'x, 'e, 'r> {
     /// The client has gone, or a filter failed.
     pub(super) fn catch_up(&mut self, wait: bool) -> Result<(), Error> {
         let _limit = self.client_timeout();
-        let (request, exchange) = (self.request, self.exchange);
-        let may_pass = |bytes| wait || has_room(request, exchange, bytes);
+        let (request, exchange, is_free) = (self.request, self.exchange, self.is_free);
+        if is_free {
+            send_unsent(request)?;
+        }
+        let may_pass = |bytes| wait || has_room(request, exchange, is_free, bytes);
         while let Some(piece) = self.backlog.pop_if(may_pass) {
             exchange.write(piece)?;
         }
@@ -331,14 +364,26 @@ impl<'x, 'e, 'r> RelayedResponse<'x, 'e, 'r> {
     /// Those of [`RelayedResponse::catch_up`].
     pub(super) fn flush_now(&mut self) -> Result<(), Error> {
         self.due = None;
+        if self.is_free && !self.backlog.is_empty() {
+            self.backlog.push(Bytes::new(), true);
+            return self.catch_up(false);
+        }
         let _limit = self.client_timeout();
         self.exchange.flush()
     }
 
-    fn flush(&mut self) -> FrameStep {
+    fn is_flushed_later(&self) -> bool {
+        !self.options.response_flush_delay.is_zero() && self.head != HeadProgress::Switched
+    }
+
+    fn flush_later(&mut self) {
         let delay = self.options.response_flush_delay;
-        if !delay.is_zero() && self.head != HeadProgress::Switched {
-            self.due.get_or_insert_with(|| Instant::now() + delay);
+        self.due.get_or_insert_with(|| Instant::now() + delay);
+    }
+
+    fn flush(&mut self) -> FrameStep {
+        if self.is_flushed_later() {
+            self.flush_later();
             return FrameStep::More;
         }
         match self.exchange.flush() {
@@ -391,10 +436,31 @@ impl std::fmt::Display for Unexpected {
     }
 }
 
+/// Sends what the network takes of the output that is held back.
+///
+/// # Errors
+///
+/// Returns an error if the client has gone.
+pub(super) fn send_unsent(request: &Request<'_>) -> Result<(), Error> {
+    request.send_unsent();
+    if request.is_aborted() {
+        return Err(Error::of(ErrorKind::ClientGone, "the client left while it was answered"));
+    }
+    Ok(())
+}
+
 /// Returns whether so many bytes can be given to httpd's filters without waiting for the client.
-fn has_room(request: &Request<'_>, exchange: &RequestExchange<'_, '_>, bytes: usize) -> bool {
+fn has_room(
+    request: &Request<'_>,
+    exchange: &RequestExchange<'_, '_>,
+    is_free: bool,
+    bytes: usize,
+) -> bool {
     if !exchange.would_pass(bytes) {
         return true;
+    }
+    if is_free {
+        return !request.has_unsent_output();
     }
     let Some(socket) = request.socket() else { return true };
     let zero = Some(Duration::ZERO);

@@ -76,16 +76,20 @@ impl<'r> RoutedRequest<'_, 'r> {
         match built(usual, self.named, self.gateway) {
             Some(application) => {
                 let mode = self.host.async_mode.unwrap_or_default();
-                let (noted, started) = (self.noted, self.started);
-                let threshold = self.host.slow_requests;
-                adapter::serve(self.request, &*application, facts, mode, move |request| {
-                    if let (Some(threshold), Some(started)) = (threshold, started) {
-                        let name = facts.application;
-                        request_note::log_if_slow(request, name, noted, threshold, started);
-                    }
-                })
+                adapter::serve(self.request, &*application, facts, mode, self.at_end(facts))
             }
             None => HookStatus::Http(http::StatusCode::INTERNAL_SERVER_ERROR),
+        }
+    }
+
+    /// Returns the work at the end of a request that gave its thread back: it is logged if it was
+    /// slow.
+    fn at_end(&self, facts: ExchangeContext<'r>) -> impl FnOnce(&Request<'r>) + 'r {
+        let (noted, started, threshold) = (self.noted, self.started, self.host.slow_requests);
+        move |request| {
+            if let (Some(threshold), Some(started)) = (threshold, started) {
+                request_note::log_if_slow(request, facts.application, noted, threshold, started);
+            }
         }
     }
 
@@ -101,7 +105,9 @@ impl<'r> RoutedRequest<'_, 'r> {
             options,
             ignores_activity: self.gateway.ignore_activity.unwrap_or(false),
         };
-        group.get(self.request).serve(self.request, call, facts, &self.noted.phases)
+        let mode = self.host.async_mode.unwrap_or_default();
+        let (phases, at_end) = (&self.noted.phases, self.at_end(facts));
+        Group::serve(group, self.request, call, facts, phases, mode, at_end)
     }
 
     fn refuse(&self, line: &str) -> HookStatus {

@@ -44,6 +44,17 @@ pub(crate) struct Awaits {
     pub(crate) departure: bool,
 }
 
+#[cfg(feature = "httpd")]
+impl Awaits {
+    fn flags(self) -> epoll::EventFlags {
+        let mut flags = epoll::EventFlags::empty();
+        flags.set(epoll::EventFlags::IN, self.input);
+        flags.set(epoll::EventFlags::OUT, self.room);
+        flags.set(epoll::EventFlags::RDHUP, self.departure);
+        flags
+    }
+}
+
 /// The result of a wait: the tokens of descriptors that can be read or have been closed.
 pub(crate) struct Ready {
     events: Vec<epoll::Event>,
@@ -147,30 +158,25 @@ impl Epoll {
         Ok(epoll::modify(&self.fd, fd, epoll::EventData::new_u64(token), flags)?)
     }
 
-    /// Adds `fd`, and says nothing of it but its hang-up until a state is
-    /// [awaited](Self::await_state).
+    /// Adds `fd`, and makes this instance readable while it is in one of these states, or has hung
+    /// up.
     ///
     /// # Errors
     ///
     /// Those of `epoll_ctl(2)`.
     #[cfg(feature = "httpd")]
-    pub(crate) fn add_silent(&self, fd: impl AsFd) -> io::Result<()> {
-        let token = epoll::EventData::new_u64(0);
-        Ok(epoll::add(&self.fd, fd, token, epoll::EventFlags::empty())?)
+    pub(crate) fn add_states(&self, fd: impl AsFd, awaits: Awaits) -> io::Result<()> {
+        Ok(epoll::add(&self.fd, fd, epoll::EventData::new_u64(0), awaits.flags())?)
     }
 
-    /// Makes this instance readable while `fd` is in one of these states.
+    /// Awaits these states of `fd` in place of those before.
     ///
     /// # Errors
     ///
     /// Those of `epoll_ctl(2)`.
     #[cfg(feature = "httpd")]
-    pub(crate) fn await_state(&self, fd: impl AsFd, awaits: Awaits) -> io::Result<()> {
-        let mut flags = epoll::EventFlags::empty();
-        flags.set(epoll::EventFlags::IN, awaits.input);
-        flags.set(epoll::EventFlags::OUT, awaits.room);
-        flags.set(epoll::EventFlags::RDHUP, awaits.departure);
-        Ok(epoll::modify(&self.fd, fd, epoll::EventData::new_u64(0), flags)?)
+    pub(crate) fn await_states(&self, fd: impl AsFd, awaits: Awaits) -> io::Result<()> {
+        Ok(epoll::modify(&self.fd, fd, epoll::EventData::new_u64(0), awaits.flags())?)
     }
 
     /// Watches `fd` no more.

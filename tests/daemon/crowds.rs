@@ -180,6 +180,8 @@ fn slow_senders_leave_room_for_others() {
     setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }).expect("a limit");
     let stage = setup("threads=2 queue-size=5000 queue-timeout=0")
         .with(|builder| builder.mpm(Mpm::Event).children(1).threads(SENDERS + 20))
+        // Each has a thread of httpd's.
+        .with(|builder| builder.conf("RustAsync Off"))
         .start();
     stage.app().wait_ready(1);
     let target = run("slow", "readall");

@@ -14,6 +14,7 @@ mod logs;
 mod many;
 mod options;
 mod processes;
+mod released;
 mod sockets;
 mod starts;
 mod states;

@@ -239,7 +239,7 @@ fn strangers_are_refused() {
     let path = stage.app().sockets().iter().find(|(number, _)| *number == slot).unwrap().1.clone();
     let mut stranger = UnixStream::connect(&path).unwrap();
     let mut hello = vec![28, 0, 0, 0, 1, 0, 0, 0];
-    hello.extend_from_slice(b"mod_rust\x01\0\0\0");
+    hello.extend_from_slice(b"mod_rust\x02\0\0\0");
     hello.extend_from_slice(&[7; 16]);
     stranger.write_all(&hello).unwrap();
     let mut answer = Vec::new();

@@ -70,7 +70,8 @@ impl Drop for Stage {
 
 /// Makes the services `/service?name=NAME` and `/wait?name=NAME`. The first sends its head at once,
 /// and its body of 1000 bytes after `NAME.go` exists. The second answers with the process's id after
-/// that, and adds a line to `NAME.gone` if it is dropped before. `/nap` answers after 50 ms.
+/// that, and adds a line to `NAME.gone` if it is dropped before. `/nap` answers after 50 ms, and
+/// `/nap?MS` after as many as it says.
 fn waiting(folder: PathBuf) -> impl Application {
     let begin = move |query: Option<String>| {
         let query = query.unwrap_or_default();
@@ -93,8 +94,9 @@ fn waiting(folder: PathBuf) -> impl Application {
         dropped.0 = None;
         Ok::<_, String>(std::process::id().to_string())
     };
-    let nap = async || {
-        tokio::time::sleep(Duration::from_millis(50)).await;
+    let nap = async |RawQuery(ms): RawQuery| {
+        let ms = ms.and_then(|ms| ms.parse().ok()).unwrap_or(50);
+        tokio::time::sleep(Duration::from_millis(ms)).await;
         std::process::id().to_string()
     };
     let router = Router::new().route("/service", get(late_body)).route("/wait", get(wait));

@@ -7,15 +7,16 @@ use std::task::{Wake, Waker};
 use std::time::Duration;
 
 use super::state::VisitState;
+use super::watcher;
+use crate::adapter::grace::ending_for;
 use crate::gateway::panic;
 use crate::gateway::run::Suspended;
 use crate::httpd::log;
 use crate::httpd::suspend::Doorbell;
 use crate::os::monotonic_us;
 
-/// The interval at which the requests that wait are looked through for those whose time is up.
-#[cfg(feature = "tower")]
-const LOOK_EVERY: Duration = Duration::from_millis(200);
+/// Tells that a request has lost what it waits for.
+type IsLost = Box<dyn Fn() -> bool + Send>;
 
 /// A request's place between two visits, and its waker.
 pub(super) struct WaitingCell {
@@ -27,6 +28,8 @@ pub(super) struct WaitingCell {
     due_us: AtomicU64,
     /// The time that it has once this process begins to end.
     grace_us: AtomicU64,
+    /// A look at something else that the request waits for.
+    is_lost: Mutex<Option<IsLost>>,
     /// Whether it is among all requests of the process that wait.
     is_listed: AtomicBool,
 }
@@ -37,8 +40,9 @@ impl WaitingCell {
             state: VisitState::default(),
             bell,
             task: Mutex::new(None),
-            due_us: AtomicU64::new(u64::MAX),
             grace_us: AtomicU64::new(u64::MAX),
+            is_lost: Mutex::new(None),
+            due_us: AtomicU64::new(u64::MAX),
             is_listed: AtomicBool::new(false),
         })
     }
@@ -52,24 +56,32 @@ impl WaitingCell {
         lock(&self.task).take()
     }
 
-    /// Keeps what goes on at the next visit, which comes after `longest` in any case, and when the
-    /// process has been ending for `grace`.
-    pub(super) fn keep(
-        self: &Arc<Self>,
-        task: Option<Suspended>,
-        longest: Duration,
-        grace: Option<Duration>,
-    ) {
+    /// Keeps what goes on at the next visit.
+    pub(super) fn put(&self, task: Suspended) {
+        *lock(&self.task) = Some(task);
+    }
+
+    /// Asks for a visit as soon as `is_lost` says so.
+    pub(super) fn look_out(&self, is_lost: Option<IsLost>) {
+        *lock(&self.is_lost) = is_lost;
+    }
+
+    /// Begins a wait, at whose end a visit comes after `longest` in any case, and when the process
+    /// has been ending for `grace`.
+    pub(super) fn wait(self: &Arc<Self>, longest: Duration, grace: Option<Duration>) {
         self.due_us.store(monotonic_us().saturating_add(us(longest)), Ordering::Relaxed);
         self.grace_us.store(grace.map_or(u64::MAX, us), Ordering::Relaxed);
-        *lock(&self.task) = task;
         if self.is_listed.swap(true, Ordering::Relaxed) {
             return;
         }
         let mut all = lock(&ALL);
         let all = all.get_or_insert_default();
         all.insert(Arc::as_ptr(self).addr(), Arc::clone(self));
-        COUNT.store(all.len(), Ordering::Relaxed);
+        let count = all.len();
+        COUNT.store(count, Ordering::Relaxed);
+        if count == 1 {
+            watcher::wake();
+        }
     }
 
     /// Ends the request: its waker has no effect any more.
@@ -86,16 +98,16 @@ impl WaitingCell {
         }
     }
 
-    /// Asks for a visit if the request's time is up.
-    #[cfg(feature = "tower")]
+    /// Asks for a visit if the request's time is up, or what it waits for is lost.
     fn look(&self, now_us: u64, ending_us: u64) {
         let is_due = now_us >= self.due_us.load(Ordering::Relaxed)
-            || ending_us >= self.grace_us.load(Ordering::Relaxed);
+            || ending_us >= self.grace_us.load(Ordering::Relaxed)
+            || lock(&self.is_lost).as_ref().is_some_and(|is_lost| is_lost());
         if is_due && self.state.is_suspended() {
             // The state stays: a visit for no reason.
             self.due_us.store(u64::MAX, Ordering::Relaxed);
             self.grace_us.store(u64::MAX, Ordering::Relaxed);
-            self.bell.ring();
+            self.bell.press();
         }
     }
 }
@@ -127,8 +139,18 @@ pub(crate) fn count() -> usize {
     COUNT.load(Ordering::Relaxed)
 }
 
+/// Whether the process ends, and its requests with it.
+static IS_OVER: AtomicBool = AtomicBool::new(false);
+
+/// Returns whether the process ends, and its requests with it.
+pub(super) fn is_over() -> bool {
+    IS_OVER.load(Ordering::Relaxed)
+}
+
 /// Drops the futures of all requests that wait, as the process ends. No thread of httpd works.
 pub(crate) fn drop_all() {
+    watcher::stop();
+    IS_OVER.store(true, Ordering::Relaxed);
     let all: Vec<_> = lock(&ALL).iter_mut().flat_map(HashMap::drain).collect();
     for (_, cell) in all {
         cell.state.end();
@@ -140,33 +162,12 @@ pub(crate) fn drop_all() {
     }
 }
 
-/// Looks through the waiting requests from time to time, in a task of the process's runtime.
-#[cfg(feature = "tower")]
-pub(super) fn look_after() {
-    use std::sync::Once;
-
-    use crate::adapter::grace::ending_for;
-    use crate::gateway::service::runtime;
-
-    static STARTED: Once = Once::new();
-    STARTED.call_once(|| {
-        let Some(runtime) = runtime::existing() else { return };
-        runtime.spawn(async {
-            loop {
-                tokio::time::sleep(LOOK_EVERY).await;
-                if count() > 0 {
-                    let (now_us, ending_us) = (monotonic_us(), ending_for().map_or(0, us));
-                    let all = lock(&ALL);
-                    let all = all.iter().flat_map(HashMap::values);
-                    all.for_each(|cell| cell.look(now_us, ending_us));
-                }
-            }
-        });
-    });
+/// Looks through the requests that wait.
+pub(super) fn look_at_all() {
+    let (now_us, ending_us) = (monotonic_us(), ending_for().map_or(0, us));
+    let all = lock(&ALL);
+    all.iter().flat_map(HashMap::values).for_each(|cell| cell.look(now_us, ending_us));
 }
-
-#[cfg(not(feature = "tower"))]
-pub(super) fn look_after() {}
 
 /// A panic leaves nothing half done behind these locks.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -1,134 +1,129 @@
-//! Requests of services that give their httpd thread back while they wait.
+//! Requests that give their httpd thread back while they wait.
 //!
 //! | part | file |
 //! | --- | --- |
-//! | a request from its start to its first wait, and its visits | `mod` |
+//! | a request from its first run to its end, whatever it waits for | `mod` |
+//! | the work of a service inside the httpd child | `task` |
 //! | the waker, and the requests that wait in this process | `cell` |
+//! | the thread that looks after them | `watcher` |
 //! | the state of one request, which its waker changes | `state` |
 //! | `RustAsync`, and the test at first use | `verdict` |
 
 mod cell;
 mod state;
+mod task;
 mod verdict;
+mod watcher;
 
 use std::cell::OnceCell;
 use std::sync::Arc;
 use std::task::Waker;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::choice::OnOffAuto;
-use super::conclude::conclude;
 use super::exchange::RequestExchange;
 use super::grace;
-use super::input::RequestInput;
 use super::variables::ExchangeContext;
-use crate::gateway::run::{Awaited, Progress, Suspend, Suspended, start};
-use crate::gateway::{Application, Error, ErrorKind, Outcome};
-use crate::httpd::suspend::{self, Site, Visited, Waiting};
-use crate::httpd::{HookStatus, Request, log};
+use crate::gateway::run::Suspend;
+use crate::gateway::{Error, ErrorKind};
+use crate::httpd::suspend::{Doorbell, Site, Visited, Waiting};
+use crate::httpd::{HookStatus, Request};
 use crate::os::Awaits;
 use cell::WaitingCell;
 use verdict::Permission;
 
 pub(crate) use cell::{count, drop_all};
+pub(crate) use task::serve;
 
-/// The calls of the waker in a row that a visit goes on for. After that the request gets in line
-/// behind others.
-const MOST_IN_A_ROW: u32 = 32;
+/// The work for a request that may wait without a thread.
+pub(crate) trait Work<'r> {
+    /// The descriptors of a request that waits, with its client's and that of its doorbell.
+    const DESCRIPTORS: usize = 2;
 
-/// The longest time between two looks at the body of a request: other modules bound it too
-/// (RequestReadTimeout).
-const LOOK_FOR_INPUT: Duration = Duration::from_secs(5);
+    /// Goes on after a first run that has to wait.
+    fn settle(&mut self, here: &Here<'_, 'r>) -> Turn;
 
-/// Runs `application` for a request inside the httpd child: to its end, or to its first wait if the
-/// request can be suspended, which is then parked. `at_end` is called at the end of one that was.
-pub(crate) fn serve<'r>(
-    request: &Request<'r>,
-    application: &dyn Application,
-    facts: ExchangeContext<'r>,
-    mode: OnOffAuto,
-    at_end: impl FnOnce(&Request<'r>) + 'r,
-) -> HookStatus {
-    if mode != OnOffAuto::Off && Site::of(request).is_some() {
-        // The state between visits borrows the request.
-        return run_or_suspend(request.kept(), application, facts, mode, at_end);
+    /// Goes on in a visit. `is_called` says that the waker was called.
+    fn go_on(&mut self, here: &Here<'_, 'r>, is_called: bool) -> Turn;
+
+    /// Gives up, as the client has gone or nobody can wait. Returns `false` if the process ends,
+    /// and has taken the work.
+    fn give_up(&mut self, here: &Here<'_, 'r>, error: Error) -> bool;
+
+    /// Returns whether the client alone is waited for, with the end of the response.
+    fn is_done(&self) -> bool {
+        false
     }
-    let mut input = match RequestInput::new(request) {
-        Ok(input) => input,
-        Err(status) => return HookStatus::from_raw(status),
-    };
-    RequestExchange::with(request, facts, |exchange| {
-        let progress =
-            log::with_request(request, || start(application, exchange, &mut input, &OnThread));
-        let outcome = match progress {
-            Progress::Done(outcome) => outcome,
-            Progress::Suspended(task) => {
-                task.give_up(exchange, Error::new("this request cannot be suspended"))
-            }
-        };
-        conclude(request, exchange, input.is_unread(), outcome)
-    })
+
+    /// Returns what the handler returns for a request whose work is over.
+    fn conclude(&mut self, exchange: &RequestExchange<'r, 'r>) -> HookStatus;
 }
 
-/// The exchange of a request that waits on its thread.
-struct OnThread;
-
-impl Suspend for OnThread {
-    fn waker(&self) -> Option<Waker> {
-        None
-    }
+/// The result of a first run.
+pub(crate) enum First<W> {
+    /// The request is over, with what the handler returns.
+    Over(HookStatus),
+    /// The work that is left has to wait.
+    Waits(W),
 }
 
-fn run_or_suspend<'r>(
+/// The result of a visit.
+pub(crate) enum Turn {
+    Over,
+    Waits(Wait),
+    Failed(Error),
+    /// The process ends, and has taken the work.
+    Taken,
+}
+
+/// The events that a request waits for, and the time.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Wait {
+    /// The states of its client's socket that bring a visit.
+    pub(crate) client: Awaits,
+    /// The time after which a visit comes in any case.
+    pub(crate) longest: Option<Duration>,
+    /// Whether the next visit is to come at once, behind other requests.
+    pub(crate) is_called: bool,
+}
+
+/// Returns whether requests like this one may be suspended.
+pub(crate) fn allows(request: &Request<'_>, mode: OnOffAuto) -> bool {
+    mode != OnOffAuto::Off && Site::of(request).is_some()
+}
+
+/// Runs `first` for a request that may be suspended. If it returns the work that is left, the
+/// request is parked. `at_end` is called at the end of one that was.
+pub(crate) fn run<'r, W: Work<'r> + 'r>(
     request: &'r Request<'r>,
-    application: &dyn Application,
     facts: ExchangeContext<'r>,
     mode: OnOffAuto,
     at_end: impl FnOnce(&Request<'r>) + 'r,
+    first: impl FnOnce(&RequestExchange<'r, 'r>, &Place<'r>) -> First<W>,
 ) -> HookStatus {
-    let mut input = match RequestInput::new(request) {
-        Ok(input) => input,
-        Err(status) => return HookStatus::from_raw(status),
-    };
     let failed = HookStatus::Http(http::StatusCode::INTERNAL_SERVER_ERROR);
     let Some(site) = Site::of(request) else { return failed };
-    let place = Place { request, site, mode, cell: OnceCell::new() };
-    let begun = RequestExchange::begin(request, facts, |exchange| {
-        match log::with_request(request, || start(application, exchange, &mut input, &place)) {
-            // Its end is still to go out.
-            Progress::Done(outcome) if request.has_held_output() => Err(Rest::End(outcome)),
-            Progress::Done(outcome) => {
-                request.stop_pacing();
-                Ok(conclude(request, exchange, input.is_unread(), outcome))
-            }
-            Progress::Suspended(task) => Err(Rest::Task(task)),
-        }
-    });
-    match begun {
+    let descriptors = W::DESCRIPTORS;
+    let place = Place { request, site, mode, descriptors, cell: OnceCell::new() };
+    let first = |exchange: &RequestExchange<'r, 'r>| match first(exchange, &place) {
+        First::Over(status) => Ok(status),
+        First::Waits(work) => Err(work),
+    };
+    match RequestExchange::begin(request, facts, first) {
         Ok(status) => {
             place.leave();
             status
         }
-        Err((exchange, rest)) => {
+        Err((exchange, work)) => {
             // It is suspended only if it got a waker.
             let Some((cell, is_test)) = place.cell.into_inner().flatten() else {
                 return failed;
             };
-            cell::look_after();
-            input.allow_giving_socket();
-            let kept = Kept {
-                exchange,
-                input,
-                cell,
-                is_test,
-                outcome: None,
-                awaited: Awaited::Waker,
-                moved: Instant::now(),
-                reads: 0,
-                at_end: None,
-            };
+            watcher::start(count, cell::look_at_all);
+            let kept = Kept { exchange, cell, is_test, at_end: None, is_over: false, work };
             let mut kept = Box::new(kept);
-            match kept.settle(rest) {
+            let turn = kept.work.settle(&Here { exchange: &kept.exchange, cell: &kept.cell });
+            match kept.settle(turn) {
                 Some(status) => status,
                 None => {
                     kept.at_end = Some(Box::new(at_end));
@@ -141,22 +136,28 @@ fn run_or_suspend<'r>(
 }
 
 /// The first run of a request, which may be suspended.
-struct Place<'r> {
+pub(crate) struct Place<'r> {
     request: &'r Request<'r>,
     site: Site<'r, 'r>,
     mode: OnOffAuto,
+    descriptors: usize,
     /// The waker, and whether the request is the test. `None` if it cannot be suspended.
     cell: OnceCell<Option<(Arc<WaitingCell>, bool)>>,
 }
 
 impl Place<'_> {
+    /// Returns whether the request can be suspended. From then on its output does not wait.
+    pub(crate) fn can_wait(&self) -> bool {
+        self.cell.get_or_init(|| self.cell()).is_some()
+    }
+
     fn cell(&self) -> Option<(Arc<WaitingCell>, bool)> {
         let permission = verdict::permission(self.mode);
         if permission == Permission::Denied {
             return None;
         }
         let is_test = permission == Permission::Test;
-        let doorbell = self.site.doorbell();
+        let doorbell = self.site.doorbell(self.descriptors);
         if doorbell.is_none() && is_test {
             verdict::postpone();
         }
@@ -196,26 +197,36 @@ impl Suspend for Place<'_> {
 type AtEnd<'r> = Box<dyn FnOnce(&Request<'r>) + 'r>;
 
 /// A request between its visits.
-struct Kept<'r> {
+struct Kept<'r, W: Work<'r>> {
     exchange: RequestExchange<'r, 'r>,
-    input: RequestInput<'r, 'r>,
     cell: Arc<WaitingCell>,
     /// Whether it is the test at first use.
     is_test: bool,
-    /// The result of the application, while the client takes the end of its output.
-    outcome: Option<Outcome>,
-    awaited: Awaited,
-    /// The time at which the client last sent or took something, or the wait for it began.
-    moved: Instant,
-    /// The reads of the body that had given something by then.
-    reads: u32,
     at_end: Option<AtEnd<'r>>,
+    is_over: bool,
+    work: W,
 }
 
 /// A visit, as the driver of its request.
-struct Here<'k, 'r> {
-    request: &'k Request<'r>,
+pub(crate) struct Here<'k, 'r> {
+    exchange: &'k RequestExchange<'r, 'r>,
     cell: &'k Arc<WaitingCell>,
+}
+
+impl<'k, 'r> Here<'k, 'r> {
+    pub(crate) const fn exchange(&self) -> &'k RequestExchange<'r, 'r> {
+        self.exchange
+    }
+
+    pub(crate) fn doorbell(&self) -> &'k Arc<Doorbell> {
+        &self.cell.bell
+    }
+
+    /// Has `is_lost` looked at from time to time while the request waits, by another thread. A visit
+    /// comes when it says so.
+    pub(crate) fn look_out(&self, is_lost: Option<Box<dyn Fn() -> bool + Send>>) {
+        self.cell.look_out(is_lost);
+    }
 }
 
 impl Suspend for Here<'_, '_> {
@@ -224,34 +235,13 @@ impl Suspend for Here<'_, '_> {
     }
 
     fn has_room(&self) -> bool {
-        !self.request.has_unsent_output()
+        !self.exchange.request().has_unsent_output()
     }
 }
 
-/// The rest of the work for a request.
-enum Rest {
-    /// The application goes on.
-    Task(Suspended),
-    /// The application is done, and the client has not taken all that it sent.
-    End(Outcome),
-}
-
-/// The state of a request at the end of a visit.
-enum Settled {
-    Waits,
-    /// The waker was called, or what was waited for is there.
-    Again(Rest),
-    Failed(Rest, Error),
-}
-
-impl<'r> Kept<'r> {
+impl<'r, W: Work<'r>> Kept<'r, W> {
     const fn request(&self) -> &'r Request<'r> {
         self.exchange.request()
-    }
-
-    /// Takes what is left to do. `None` if the process ends, and has taken it.
-    fn rest(&mut self) -> Option<Rest> {
-        self.outcome.take().map(Rest::End).or_else(|| self.cell.take().map(Rest::Task))
     }
 
     /// Goes on in a visit. Returns `None` if the request waits on.
@@ -260,183 +250,81 @@ impl<'r> Kept<'r> {
         if std::mem::take(&mut self.is_test) {
             verdict::decide(true);
         }
-        let Some(rest) = self.rest() else { return Some(HookStatus::Done) };
-        self.request().show_in_scoreboard();
-        if let Some(error) = self.loss(is_called) {
-            return Some(self.give_up(rest, error));
-        }
-        if matches!(rest, Rest::Task(_)) && self.exchange.is_overdue() {
-            return Some(self.give_up(rest, grace::over()));
-        }
-        let is_idle = match self.awaited {
-            Awaited::Waker => !is_called,
-            // A read tells whether something is there, or whether a filter's time is up.
-            Awaited::Input => false,
-            Awaited::Room => self.request().has_unsent_output(),
+        let request = self.request();
+        request.show_in_scoreboard();
+        let turn = if request.is_aborted() || (!is_called && self.exchange.finds_client_gone()) {
+            Turn::Failed(gone("while the application waited"))
+        } else if !self.work.is_done() && self.exchange.is_overdue() {
+            Turn::Failed(grace::over())
+        } else {
+            self.work.go_on(&Here { exchange: &self.exchange, cell: &self.cell }, is_called)
         };
-        let rest = if is_idle { rest } else { self.resume(rest) };
-        self.settle(rest)
+        self.settle(turn)
     }
 
     /// Leaves the request to its waker and its client, or goes on at once if one of them has moved.
     ///
     /// Returns `None` if it waits, else what the handler returns.
-    fn settle(&mut self, mut rest: Rest) -> Option<HookStatus> {
-        let mut calls = 0;
+    fn settle(&mut self, mut turn: Turn) -> Option<HookStatus> {
         loop {
-            match &rest {
-                Rest::Task(task) => self.expect(task.awaited()),
-                Rest::End(_) if self.request().has_held_output() => self.expect(Awaited::Room),
-                Rest::End(_) => break,
-            }
-            calls += 1;
-            rest = match self.suspend(rest, calls) {
-                Settled::Waits => return None,
-                Settled::Failed(rest, error) => return Some(self.give_up(rest, error)),
-                Settled::Again(rest) => self.resume(rest),
+            let wait = match turn {
+                Turn::Over => return Some(self.end()),
+                Turn::Waits(wait) => wait,
+                Turn::Failed(error) => return Some(self.give_up(error)),
+                Turn::Taken => return Some(self.taken()),
             };
-        }
-        let Rest::End(outcome) = rest else { return None };
-        Some(self.end(outcome))
-    }
-
-    /// Takes note of what the request waits for from here on.
-    fn expect(&mut self, awaited: Awaited) {
-        let reads = self.request().reads();
-        if awaited != self.awaited || reads != self.reads {
-            (self.awaited, self.reads, self.moved) = (awaited, reads, Instant::now());
-        }
-    }
-
-    fn suspend(&mut self, rest: Rest, calls: u32) -> Settled {
-        let (request, cell) = (self.request(), &self.cell);
-        let is_called = cell.state.take_call();
-        let is_done = matches!(rest, Rest::End(_));
-        if is_called && calls < MOST_IN_A_ROW && !is_done {
-            return Settled::Again(rest);
-        }
-        self.exchange.answer_others(|| cell.waker());
-        if request.has_unsent_output() {
-            if suspend::allows_unsent_output() {
-                request.send_unsent();
-            } else {
-                request.send_all();
+            let cell = &self.cell;
+            let client = Awaits { departure: self.exchange.watches_client(), ..wait.client };
+            if cell.bell.arm(client).is_err() {
+                let message = "the application has to wait, and its client cannot be watched";
+                turn = Turn::Failed(Error::of(ErrorKind::Resources, message));
+                continue;
             }
-        }
-        if request.is_aborted() {
-            return Settled::Failed(rest, gone("while it was answered"));
-        }
-        let is_full = request.has_unsent_output();
-        if self.awaited == Awaited::Room && !is_full {
-            return Settled::Again(rest);
-        }
-        let awaits = Awaits {
-            input: self.awaited == Awaited::Input,
-            room: is_full,
-            departure: self.exchange.watches_client(),
-        };
-        if cell.bell.arm(awaits).is_err() {
-            let message = "the application has to wait, and its client cannot be watched";
-            return Settled::Failed(rest, Error::of(ErrorKind::Resources, message));
-        }
-        // The MPM would close the connection after its Timeout.
-        let timeout = request.server().timeout();
-        let longest = (timeout / 2).min(if awaits.input { LOOK_FOR_INPUT } else { timeout });
-        let task = match rest {
-            Rest::Task(task) => Some(task),
-            Rest::End(outcome) => {
-                self.outcome = Some(outcome);
-                None
+            // The MPM would close the connection after its Timeout.
+            let most = self.request().server().timeout() / 2;
+            let longest = wait.longest.map_or(most, |longest| longest.min(most));
+            cell.wait(longest, self.exchange.grace().filter(|_| !self.work.is_done()));
+            if wait.is_called || self.is_test {
+                cell.state.queue();
+                cell.bell.ring();
+                return None;
             }
-        };
-        let grace = self.exchange.grace().filter(|_| task.is_some());
-        cell.keep(task, longest, grace);
-        if (is_called && !is_done) || self.is_test {
-            cell.state.queue();
-            cell.bell.ring();
-            return Settled::Waits;
-        }
-        while !cell.state.suspend() {
-            if let Some(task) = cell.take() {
-                return Settled::Again(Rest::Task(task));
+            if cell.state.suspend() {
+                return None;
             }
-        }
-        Settled::Waits
-    }
-
-    fn resume(&mut self, rest: Rest) -> Rest {
-        let Rest::Task(task) = rest else { return rest };
-        let Self { exchange, input, cell, .. } = self;
-        let request = exchange.request();
-        let _entered = exchange.enter();
-        let here = Here { request, cell };
-        let progress = log::with_request(request, || task.resume(exchange, input, &here));
-        if input.gave_socket() {
-            // The new owner sees the end of the client's input.
-            exchange.watch_no_more();
-        }
-        match progress {
-            Progress::Done(outcome) => Rest::End(outcome),
-            Progress::Suspended(task) => Rest::Task(task),
+            turn = self.work.go_on(&Here { exchange: &self.exchange, cell }, true);
         }
     }
 
-    /// Ends the request, as its client has gone or its time is up.
-    fn give_up(&mut self, rest: Rest, error: Error) -> HookStatus {
+    /// Ends the request, as its client has gone or it cannot wait.
+    fn give_up(&mut self, error: Error) -> HookStatus {
         self.request().drop_held_output();
-        let outcome = match rest {
-            Rest::End(_) => Outcome::Broken(error),
-            Rest::Task(task) => {
-                let _entered = self.exchange.enter();
-                log::with_request(self.request(), || task.give_up(&self.exchange, error))
-            }
-        };
-        self.end(outcome)
+        let here = Here { exchange: &self.exchange, cell: &self.cell };
+        if self.work.give_up(&here, error) { self.end() } else { self.taken() }
     }
 
-    fn end(&mut self, outcome: Outcome) -> HookStatus {
+    fn taken(&mut self) -> HookStatus {
+        self.is_over = true;
+        HookStatus::Done
+    }
+
+    fn end(&mut self) -> HookStatus {
+        self.is_over = true;
         self.cell.end();
         let request = self.request();
         request.stop_pacing();
         let status = {
             let _entered = self.exchange.enter();
-            conclude(request, &self.exchange, self.input.is_unread(), outcome)
+            self.work.conclude(&self.exchange)
         };
         if let Some(at_end) = self.at_end.take() {
             at_end(request);
         }
         status
     }
-
-    /// Returns why the request does not go on: its client has gone, or has not moved for too long.
-    fn loss(&mut self, is_called: bool) -> Option<Error> {
-        let request = self.request();
-        if request.is_aborted() || (!is_called && self.exchange.finds_client_gone()) {
-            return Some(gone("while the application waited"));
-        }
-        let was_full = request.has_unsent_output();
-        if was_full {
-            request.send_unsent();
-        }
-        let is_full = request.has_unsent_output();
-        let is_switched = request.has_switched_protocols();
-        let awaits_input = self.awaited == Awaited::Input && !is_switched;
-        if was_full && !is_full {
-            self.moved = Instant::now();
-        }
-        if (!is_full && !awaits_input) || self.moved.elapsed() < request.server().timeout() {
-            return None;
-        }
-        if !is_full {
-            // The application is told.
-            self.input.expire();
-            return None;
-        }
-        Some(gone("or read nothing for too long"))
-    }
 }
 
-impl Waiting for Kept<'_> {
+impl<'r, W: Work<'r>> Waiting for Kept<'r, W> {
     fn visit<'w>(mut self: Box<Self>) -> Visited<'w>
     where
         Self: 'w,
@@ -452,23 +340,21 @@ impl Waiting for Kept<'_> {
         if std::mem::take(&mut self.is_test) {
             verdict::decide(false);
         }
-        match self.rest() {
-            Some(rest) => self.give_up(rest, gone("or httpd closed its connection")),
-            None => HookStatus::Done,
-        }
+        self.give_up(gone("or httpd closed its connection"))
     }
 }
 
-impl Drop for Kept<'_> {
+impl<'r, W: Work<'r>> Drop for Kept<'r, W> {
     /// Drops what waits, if the connection has ended without another visit.
     fn drop(&mut self) {
-        if let Some(rest) = self.rest() {
-            if self.is_test {
-                verdict::postpone();
-            }
-            self.at_end = None;
-            let _ = self.give_up(rest, gone("or httpd closed its connection"));
+        if self.is_over || cell::is_over() {
+            return;
         }
+        if self.is_test {
+            verdict::postpone();
+        }
+        self.at_end = None;
+        self.give_up(gone("or httpd closed its connection"));
     }
 }
 

@@ -62,7 +62,6 @@ impl VisitState {
     }
 
     /// Returns whether the request waits for something to happen.
-    #[cfg(any(test, feature = "tower"))]
     pub(super) fn is_suspended(&self) -> bool {
         self.0.load(Ordering::Acquire) == SUSPENDED
     }

@@ -2,10 +2,11 @@
 
 use std::io;
 use std::mem::ManuallyDrop;
-use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, IntoRawFd as _, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, IntoRawFd as _, OwnedFd, RawFd};
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::os::{Awaits, Epoll};
+use crate::os::{Awaits, Epoll, Event};
 
 /// An epoll instance that holds the client's socket alone. It can be read when the socket is in a
 /// state that it is armed for, and from a ring on.
@@ -19,7 +20,16 @@ pub(crate) struct Doorbell {
     socket: RawFd,
     /// Whether httpd has closed the descriptor.
     is_lost: AtomicBool,
+    /// Whether [`ALWAYS`] is in it.
+    is_pressed: AtomicBool,
 }
+
+/// A descriptor that can always be read.
+static ALWAYS: LazyLock<Option<Event>> = LazyLock::new(|| {
+    let event = Event::new().ok()?;
+    event.ring();
+    Some(event)
+});
 
 impl Doorbell {
     /// # Errors
@@ -28,20 +38,60 @@ impl Doorbell {
     pub(super) fn new(socket: RawFd) -> io::Result<Self> {
         let epoll = Epoll::new()?;
         // SAFETY: P1: the socket is open for as long as the connection, which this thread has.
-        epoll.add_silent(unsafe { BorrowedFd::borrow_raw(socket) })?;
-        Ok(Self { epoll: ManuallyDrop::new(epoll), socket, is_lost: AtomicBool::new(false) })
+        let client = unsafe { BorrowedFd::borrow_raw(socket) };
+        epoll.add_states(client, Awaits::default())?;
+        Ok(Self {
+            epoll: ManuallyDrop::new(epoll),
+            socket,
+            is_lost: AtomicBool::new(false),
+            is_pressed: AtomicBool::new(false),
+        })
     }
 
     /// Has the descriptor be readable when the socket comes into such a state. Ends a ring.
     pub(crate) fn arm(&self, awaits: Awaits) -> io::Result<()> {
+        if self.is_pressed.load(Ordering::Relaxed)
+            && self.is_pressed.swap(false, Ordering::AcqRel)
+            && let Some(always) = &*ALWAYS
+        {
+            let _ = self.epoll.remove(always);
+        }
         // SAFETY: P23: the number is compared with the one that was added, and not used else.
-        self.epoll.await_state(unsafe { BorrowedFd::borrow_raw(self.socket) }, awaits)
+        self.epoll.await_states(unsafe { BorrowedFd::borrow_raw(self.socket) }, awaits)
     }
 
     /// Makes the descriptor readable. Any thread may do so at any time.
     pub(crate) fn ring(&self) {
         // A socket that is full is rung when the client has read.
         let _ = self.arm(Awaits { input: true, room: true, departure: true });
+    }
+
+    /// Makes the descriptor readable whatever state the socket is in: also when it is full. It costs
+    /// a system call more than a [ring](Self::ring). One thread alone calls it.
+    pub(crate) fn press(&self) {
+        if let Some(always) = &*ALWAYS
+            && !self.is_pressed.load(Ordering::Acquire)
+        {
+            let _ = self.epoll.add_states(always, Awaits { input: true, ..Awaits::default() });
+            // A visit that comes before this leaves the rest to the next one.
+            self.is_pressed.store(true, Ordering::Release);
+        }
+    }
+
+    /// Has the descriptor be readable also when another socket comes into such a state, or is hung
+    /// up by its peer. Who closes that socket ends it.
+    pub(crate) fn add(&self, socket: impl AsFd, awaits: Awaits) -> io::Result<()> {
+        self.epoll.add_states(socket, awaits)
+    }
+
+    /// Waits for other states of a socket that was [added](Self::add).
+    pub(crate) fn change(&self, socket: impl AsFd, awaits: Awaits) -> io::Result<()> {
+        self.epoll.await_states(socket, awaits)
+    }
+
+    /// Waits for nothing of a socket that was [added](Self::add).
+    pub(crate) fn remove(&self, socket: impl AsFd) -> io::Result<()> {
+        self.epoll.remove(socket)
     }
 
     /// Returns the number of the descriptor.

@@ -67,14 +67,14 @@ struct Means {
     method: &'static dyn Method,
     /// The functions that process a connection after the wrapper.
     next: Vec<unsafe extern "C" fn(*mut sys::conn_rec) -> i32>,
-    /// The connections that may have a [`Doorbell`].
+    /// The descriptors that connections with a [`Doorbell`] may take.
     most: usize,
 }
 
 static MEANS: OnceLock<Means> = OnceLock::new();
 
-/// The connections of this process with a [`Doorbell`].
-static DOORBELLS: AtomicUsize = AtomicUsize::new(0);
+/// The descriptors that connections with a [`Doorbell`] take.
+static TAKEN: AtomicUsize = AtomicUsize::new(0);
 
 thread_local! {
     /// The connection that the wrapper of this thread has called the next functions for.
@@ -84,6 +84,8 @@ thread_local! {
 /// The record of a connection that has been suspended.
 struct Record {
     doorbell: Arc<Doorbell>,
+    /// The descriptors that it counts with.
+    descriptors: usize,
     /// The client's socket while the doorbell is in its place.
     socket: Option<RawFd>,
     waiting: Option<(NonNull<sys::request_rec>, Box<dyn Waiting>)>,
@@ -104,8 +106,7 @@ pub(crate) fn prepare(name: &CStr, wrapper: i32) {
     };
     let next = after(name, wrapper);
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
-    // A descriptor for the client and one for the doorbell.
-    let most = limit.unwrap_or(u64::MAX).saturating_sub(RESERVE) / 2;
+    let most = limit.unwrap_or(u64::MAX).saturating_sub(RESERVE);
     let most = usize::try_from(most).unwrap_or(usize::MAX);
     if !next.is_empty() {
         let _ = MEANS.set(Means { method, next, most });
@@ -120,8 +121,20 @@ pub(super) fn leaves_descriptors(last: &OwnedFd) -> bool {
     limit.is_none_or(|limit| number < limit.saturating_sub(RESERVE))
 }
 
+/// Sends what the network takes of a request's output before it is suspended: all of it if it must
+/// not be suspended with some left.
+pub(crate) fn send_before_wait(request: &Request<'_>) {
+    if request.has_unsent_output() {
+        if allows_unsent_output() {
+            request.send_unsent();
+        } else {
+            request.send_all();
+        }
+    }
+}
+
 /// Returns whether a request may be suspended while the network has not taken all of its output.
-pub(crate) fn allows_unsent_output() -> bool {
+pub(super) fn allows_unsent_output() -> bool {
     MEANS.get().is_some_and(|means| means.method.allows_unsent_output())
 }
 
@@ -315,6 +328,16 @@ fn record(connection: Connection) -> Option<NonNull<Record>> {
     slot(connection).and_then(|slot| NonNull::new(unsafe { slot.as_ptr().read() }))
 }
 
+/// Counts descriptors. `None` if there are not so many.
+fn take(descriptors: usize) -> Option<()> {
+    let most = MEANS.get().map_or(0, |means| means.most);
+    if TAKEN.fetch_add(descriptors, Ordering::Relaxed).saturating_add(descriptors) <= most {
+        return Some(());
+    }
+    TAKEN.fetch_sub(descriptors, Ordering::Relaxed);
+    None
+}
+
 /// The place of a request that may be suspended.
 #[derive(Clone, Copy)]
 pub(crate) struct Site<'q, 'r> {
@@ -331,26 +354,31 @@ impl<'q, 'r> Site<'q, 'r> {
             .then_some(Self { request, connection })
     }
 
-    /// Returns the connection's doorbell, and makes it at the first call.
+    /// Returns the connection's doorbell, and makes it at the first call. `descriptors` are those of
+    /// a request that waits: its client's, the doorbell's, and any others.
     ///
-    /// `None` if no descriptor is left for it.
-    pub(crate) fn doorbell(self) -> Option<Arc<Doorbell>> {
-        if let Some(record) = record(self.connection) {
+    /// `None` if not so many are left for it.
+    pub(crate) fn doorbell(self, descriptors: usize) -> Option<Arc<Doorbell>> {
+        if let Some(mut record) = record(self.connection) {
             // SAFETY: P23: this thread has the connection, and nobody else its record.
-            return Some(Arc::clone(unsafe { &(*record.as_ptr()).doorbell }));
+            let record = unsafe { record.as_mut() };
+            let more = descriptors.saturating_sub(record.descriptors);
+            if more > 0 {
+                take(more)?;
+                record.descriptors += more;
+            }
+            return Some(Arc::clone(&record.doorbell));
         }
-        let most = MEANS.get().map_or(0, |means| means.most);
-        if DOORBELLS.fetch_add(1, Ordering::Relaxed) >= most {
-            DOORBELLS.fetch_sub(1, Ordering::Relaxed);
-            return None;
-        }
-        let doorbell = self.connection.descriptor().and_then(|socket| Doorbell::new(socket).ok());
+        take(descriptors)?;
+        // When the process is stopped, the MPM closes its connections while threads have them.
+        let socket = self.connection.descriptor().filter(|socket| *socket >= 0);
+        let doorbell = socket.and_then(|socket| Doorbell::new(socket).ok());
         let Some(doorbell) = doorbell.map(Arc::new) else {
-            DOORBELLS.fetch_sub(1, Ordering::Relaxed);
+            TAKEN.fetch_sub(descriptors, Ordering::Relaxed);
             return None;
         };
-        let record = Record { doorbell: Arc::clone(&doorbell), socket: None, waiting: None };
-        self.keep(record);
+        let kept = Arc::clone(&doorbell);
+        self.keep(Record { doorbell: kept, descriptors, socket: None, waiting: None });
         Some(doorbell)
     }
 
@@ -390,9 +418,9 @@ unsafe extern "C" fn release(connection: *mut c_void) -> sys::apr_status_t {
         // SAFETY: the place is one of the vector's, and this module alone writes to it.
         unsafe { slot.as_ptr().write(ptr::null_mut()) };
     }
-    DOORBELLS.fetch_sub(1, Ordering::Relaxed);
     // SAFETY: `Site::keep` made this box, and the place has forgotten it.
     let record = unsafe { Box::from_raw(record.as_ptr()) };
+    TAKEN.fetch_sub(record.descriptors, Ordering::Relaxed);
     log::guarded("the end of a connection with a waiting request", move || drop(record));
     sys::RUST_APR_SUCCESS
 }

@@ -132,7 +132,7 @@ fn an_answer_that_came_before_a_write_failed_counts() {
 /// and stops taking more.
 #[test]
 fn tiny_pieces_for_a_client_that_does_not_read() {
-    const PIECES: usize = 4_000_000;
+    const PIECES: usize = 16_000_000;
     let (sender, receiver) = mpsc::channel();
     let (_peer, stage) = with_peer("response-buffer-size=256K", move |peer| {
         peer.set_write_timeout(Some(Duration::from_secs(2))).expect("a time-out");

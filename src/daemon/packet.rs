@@ -1,12 +1,13 @@
-//! The way of a request to a process group and back, in the httpd child that has it.
+//! The packet that a request goes to a process in: HELLO, its variables and headers, and what has come
+//! of its body.
+
+use std::cell::RefCell;
 
 use super::group::Group;
-use super::phases::PhaseTimes;
-use super::relay::Relay;
 use super::request_body::RelayedBody;
-use crate::adapter::{ExchangeContext, RequestExchange, RequestInput};
+use crate::adapter::RequestExchange;
 use crate::gateway::Variables as _;
-use crate::httpd::{HookStatus, Request, log};
+use crate::httpd::log;
 use crate::process_group::ProcessState;
 use crate::protocol::bridge::{
     EncodeError, FrameLimits, HEADER, HELLO, Pairs, RequestEncoder, RequestFacts, put_hello,
@@ -29,52 +30,29 @@ pub(super) const HELLO_FRAME: usize = HEADER + HELLO;
 /// The place of the flags in the REQUEST behind it.
 pub(super) const REQUEST_FLAGS: usize = HELLO_FRAME + 5;
 
-/// The memory of packets, which is used again.
-pub(super) mod packet {
-    use std::cell::RefCell;
+thread_local! {
+    /// The memory of the last packet, which is used again.
+    static PACKET: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
 
-    thread_local! {
-        static PACKET: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
-    }
+/// A packet that grew beyond this is not kept, in bytes.
+const MOST: usize = 256 * 1024;
 
-    /// A packet that grew beyond this is not kept, in bytes.
-    const MOST: usize = 256 * 1024;
+/// Returns an empty packet, with the room of the last one of this thread.
+pub(super) fn take() -> Vec<u8> {
+    let mut packet = PACKET.take();
+    packet.clear();
+    packet
+}
 
-    /// Returns an empty packet, with the room of the last one of this thread.
-    pub(in super::super) fn take() -> Vec<u8> {
-        let mut packet = PACKET.take();
-        packet.clear();
-        packet
-    }
-
-    /// Keeps the room of a packet for the next.
-    pub(in super::super) fn give_back(packet: Vec<u8>) {
-        if packet.capacity() <= MOST {
-            PACKET.set(packet);
-        }
+/// Keeps the room of a packet for the next.
+pub(super) fn give_back(packet: Vec<u8>) {
+    if packet.capacity() <= MOST {
+        PACKET.set(packet);
     }
 }
 
 impl Group {
-    /// Answers a request through a process of the group, as httpd's handler.
-    pub(crate) fn serve<'r>(
-        &'r self,
-        request: &Request<'r>,
-        call: Call<'r>,
-        facts: ExchangeContext<'r>,
-        phases: &'r PhaseTimes,
-    ) -> HookStatus {
-        let input = match RequestInput::new(request) {
-            Ok(input) => input,
-            Err(status) => return HookStatus::from_raw(status),
-        };
-        RequestExchange::with(request, facts, |exchange| {
-            let mut relay = Relay::new(self, exchange, call, input, phases);
-            let ended = relay.on_thread(exchange);
-            relay.conclude(exchange, ended)
-        })
-    }
-
     /// Puts HELLO, the request and what has come of its body into one packet.
     pub(super) fn pack(
         &self,
