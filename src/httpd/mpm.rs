@@ -35,6 +35,12 @@ pub(crate) fn is_async() -> bool {
     query(sys::AP_MPMQ_IS_ASYNC) != 0
 }
 
+/// Returns the number of threads of a child (`AP_MPMQ_MAX_THREADS`).
+#[must_use]
+pub(crate) fn threads() -> usize {
+    usize::try_from(query(sys::AP_MPMQ_MAX_THREADS)).unwrap_or(0)
+}
+
 /// Returns whether the MPM knows `CONN_STATE_ASYNC_WAITIO` (`AP_MPMQ_CAN_WAITIO`).
 #[must_use]
 pub(crate) fn can_wait_for_io() -> bool {

@@ -5,6 +5,7 @@ mod ends;
 mod fallbacks;
 mod graceful;
 mod half_closed;
+mod herd;
 mod http2_ws;
 mod races;
 mod support;

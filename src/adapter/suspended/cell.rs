@@ -7,7 +7,7 @@ use std::task::{Wake, Waker};
 use std::time::Duration;
 
 use super::state::VisitState;
-use super::watcher;
+use super::{turns, watcher};
 use crate::adapter::grace::ending_for;
 use crate::gateway::panic;
 use crate::gateway::run::Suspended;
@@ -30,6 +30,8 @@ pub(super) struct WaitingCell {
     grace_us: AtomicU64,
     /// A look at something else that the request waits for.
     is_lost: Mutex<Option<IsLost>>,
+    /// Whether it has one of the [`turns`].
+    pub(super) has_turn: AtomicBool,
     /// Whether it is among all requests of the process that wait.
     is_listed: AtomicBool,
 }
@@ -43,6 +45,7 @@ impl WaitingCell {
             grace_us: AtomicU64::new(u64::MAX),
             is_lost: Mutex::new(None),
             due_us: AtomicU64::new(u64::MAX),
+            has_turn: AtomicBool::new(false),
             is_listed: AtomicBool::new(false),
         })
     }
@@ -87,6 +90,7 @@ impl WaitingCell {
     /// Ends the request: its waker has no effect any more.
     pub(super) fn end(&self) {
         self.state.end();
+        turns::end(self);
         if !self.is_listed.swap(false, Ordering::Relaxed) {
             return;
         }
@@ -123,7 +127,7 @@ impl Wake for WaitingCell {
 
     fn wake_by_ref(self: &Arc<Self>) {
         if self.state.wake() {
-            self.bell.ring();
+            turns::queue(self);
         }
     }
 }

@@ -7,11 +7,13 @@
 //! | the waker, and the requests that wait in this process | `cell` |
 //! | the thread that looks after them | `watcher` |
 //! | the state of one request, which its waker changes | `state` |
+//! | the turns of requests that are woken at once | `turns` |
 //! | `RustAsync`, and the test at first use | `verdict` |
 
 mod cell;
 mod state;
 mod task;
+mod turns;
 mod verdict;
 mod watcher;
 
@@ -329,9 +331,14 @@ impl<'r, W: Work<'r>> Waiting for Kept<'r, W> {
     where
         Self: 'w,
     {
+        turns::begin_visit(&self.cell);
         match self.go_on() {
-            Some(status) => Visited::Over(status),
-            None => Visited::Waits(self),
+            Some(status) => Visited::Over { status, then: turns::end_visit },
+            None => {
+                turns::end_visit();
+                turns::end(&self.cell);
+                Visited::Waits(self)
+            }
         }
     }
 

@@ -66,6 +66,11 @@ impl VisitState {
         self.0.load(Ordering::Acquire) == SUSPENDED
     }
 
+    /// Returns whether the waker has asked for a visit that has not begun.
+    pub(super) fn is_queued(&self) -> bool {
+        self.0.load(Ordering::Acquire) == QUEUED
+    }
+
     fn change(&self, from: u8, to: u8) -> bool {
         self.0.compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire).is_ok()
     }

@@ -53,8 +53,9 @@ pub(crate) trait Waiting {
 
 /// The result of a visit.
 pub(crate) enum Visited<'w> {
-    /// The request is over, with what a handler would return.
-    Over(HookStatus),
+    /// The request is over, with what a handler would return. `then` is called when httpd has finished
+    /// it.
+    Over { status: HookStatus, then: fn() },
     /// It waits on.
     Waits(Box<dyn Waiting + 'w>),
 }
@@ -197,8 +198,12 @@ pub(crate) fn visit(connection: Connection, guard: Guard) -> i32 {
     }
     let mut waiting = Some(waiting);
     let mut waits_on = None;
+    let mut after: Option<fn()> = None;
     let status = guarded(request, guard, &mut || match waiting.take().map(Waiting::visit) {
-        Some(Visited::Over(status)) => status,
+        Some(Visited::Over { status, then }) => {
+            after = Some(then);
+            status
+        }
         Some(Visited::Waits(waiting)) => {
             waits_on = Some(waiting);
             HookStatus::Done
@@ -211,6 +216,9 @@ pub(crate) fn visit(connection: Connection, guard: Guard) -> i32 {
         leave(connection, record);
     } else {
         finish(request, status);
+        if let Some(then) = after {
+            then();
+        }
     }
     sys::OK.cast_signed()
 }
