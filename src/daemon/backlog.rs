@@ -31,6 +31,11 @@ const OVERHEAD: usize = 128;
 /// which is far more work.
 const GIVEN_BACK: usize = 1024 * 1024;
 
+/// The size of an allocation whose end has malloc return the top of an arena, in bytes: above
+/// FASTBIN_CONSOLIDATION_THRESHOLD of glibc's malloc.c, and below what it maps by itself.
+#[cfg(target_env = "gnu")]
+const LARGE: usize = 96 * 1024;
+
 impl Backlog {
     /// Returns how many bytes wait, with the overhead of their pieces.
     pub(super) const fn bytes(&self) -> usize {
@@ -104,6 +109,8 @@ fn trim_heap() {
     {
         // SAFETY: P17: it may be called at any time, and takes a number.
         unsafe { libc::malloc_trim(0) };
+        // It leaves out the top of an arena, which goes back when a large piece is freed.
+        drop(std::hint::black_box(Vec::<u8>::with_capacity(LARGE)));
     }
 }
 
