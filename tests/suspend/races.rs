@@ -85,9 +85,11 @@ fn readers_that_go_on_with_the_timeout() {
         .map(|step| {
             let mut connection = begin(&server, &format!("/waits/late/5/{SIZE}"));
             thread::spawn(move || {
-                sleep_until(begun, 800 + 20 * step);
-                let mut came = 0;
-                let response = connection.read_response_with("GET", |bytes| came += bytes.len());
+                // The first one is in time on any machine.
+                sleep_until(begun, if step == 0 { 0 } else { 800 + 20 * step });
+                // One that was given up may be reset before it has read anything.
+                let Ok(response) = connection.try_read_response("GET") else { return false };
+                let came = response.body.len();
                 assert_eq!(response.end.is_complete(), came == SIZE, "{came} bytes");
                 came == SIZE
             })
@@ -113,11 +115,12 @@ fn slow_clients_of_tls() {
                 [
                     scope.spawn(|| {
                         let written = "%{http_code} %{size_download}";
-                        let args = ["-so", "/dev/null", "--limit-rate", "3M", "-w", written, &late];
+                        let args =
+                            ["-so", "/dev/null", "--limit-rate", "1500K", "-w", written, &late];
                         assert!(server.curl(&args).text().ends_with("200 12000000"));
                     }),
                     scope.spawn(|| {
-                        let args = ["-s", "--limit-rate", "25K", "--data-binary", &file, &length];
+                        let args = ["-s", "--limit-rate", "12K", "--data-binary", &file, &length];
                         assert!(server.curl(&args).text().ends_with("100000 bytes\n"));
                     }),
                 ]
