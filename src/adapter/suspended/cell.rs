@@ -7,7 +7,8 @@ use std::task::{Wake, Waker};
 use std::time::Duration;
 
 use super::state::VisitState;
-use super::{turns, watcher};
+use super::turns::{self, Turned};
+use super::watcher;
 use crate::adapter::grace::ending_for;
 use crate::gateway::panic;
 use crate::gateway::run::Suspended;
@@ -31,7 +32,7 @@ pub(super) struct WaitingCell {
     /// A look at something else that the request waits for.
     is_lost: Mutex<Option<IsLost>>,
     /// Whether it has one of the [`turns`].
-    pub(super) has_turn: AtomicBool,
+    has_turn: AtomicBool,
     /// Whether it is among all requests of the process that wait.
     is_listed: AtomicBool,
 }
@@ -120,6 +121,20 @@ fn us(time: Duration) -> u64 {
     u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
+impl Turned for WaitingCell {
+    fn has_turn(&self) -> &AtomicBool {
+        &self.has_turn
+    }
+
+    fn is_queued(&self) -> bool {
+        self.state.is_queued()
+    }
+
+    fn ring(&self) {
+        self.bell.ring();
+    }
+}
+
 impl Wake for WaitingCell {
     fn wake(self: Arc<Self>) {
         self.wake_by_ref();
@@ -127,7 +142,7 @@ impl Wake for WaitingCell {
 
     fn wake_by_ref(self: &Arc<Self>) {
         if self.state.wake() {
-            turns::queue(self);
+            turns::queue(self.clone());
         }
     }
 }

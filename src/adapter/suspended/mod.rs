@@ -331,12 +331,12 @@ impl<'r, W: Work<'r>> Waiting for Kept<'r, W> {
     where
         Self: 'w,
     {
-        turns::begin_visit(&self.cell);
+        turns::begin_visit(&*self.cell);
         match self.go_on() {
             Some(status) => Visited::Over { status, then: turns::end_visit },
             None => {
                 turns::end_visit();
-                turns::end(&self.cell);
+                turns::end(&*self.cell);
                 Visited::Waits(self)
             }
         }

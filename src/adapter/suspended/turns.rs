@@ -5,10 +5,9 @@
 
 use std::cell::Cell;
 use std::collections::VecDeque;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::cell::WaitingCell;
 use crate::httpd::mpm;
 
 /// All turns of this process.
@@ -19,11 +18,23 @@ thread_local! {
     static HAS_TURN: Cell<bool> = const { Cell::new(false) };
 }
 
+/// A request that can be woken.
+pub(super) trait Turned: Send + Sync {
+    /// Returns whether it has a turn.
+    fn has_turn(&self) -> &AtomicBool;
+
+    /// Returns whether its waker has asked for a visit that has not begun.
+    fn is_queued(&self) -> bool;
+
+    /// Asks for a visit.
+    fn ring(&self);
+}
+
 struct Turns {
     /// The turns under way: each from the ring to the end of the visit.
     taken: usize,
     /// The requests that were woken and have no turn yet.
-    line: VecDeque<Arc<WaitingCell>>,
+    line: VecDeque<Arc<dyn Turned>>,
 }
 
 /// Returns the number of turns that there are.
@@ -32,20 +43,20 @@ fn most() -> usize {
 }
 
 /// Brings a visit to a request that was woken, at its turn.
-pub(super) fn queue(cell: &Arc<WaitingCell>) {
+pub(super) fn queue(request: Arc<dyn Turned>) {
     let mut turns = lock();
     if turns.taken < most() {
-        turns.give(cell);
+        turns.give(&*request);
     } else {
-        turns.line.push_back(Arc::clone(cell));
+        turns.line.push_back(request);
     }
 }
 
 /// Takes note that the visit of a request begins on this thread: its turn ends with it.
-pub(super) fn begin_visit(cell: &WaitingCell) {
+pub(super) fn begin_visit(request: &dyn Turned) {
     // A panic may have left the last one.
     end_visit();
-    HAS_TURN.set(cell.has_turn.swap(false, Ordering::AcqRel));
+    HAS_TURN.set(request.has_turn().swap(false, Ordering::AcqRel));
 }
 
 /// Ends the turn of the visit that this thread has made, once httpd is done with the request.
@@ -57,15 +68,15 @@ pub(super) fn end_visit() {
 
 /// Ends the turn of a request that gets no visit: it has ended, or a visit for another reason has
 /// answered its waker.
-pub(super) fn end(cell: &WaitingCell) {
-    if cell.has_turn.swap(false, Ordering::AcqRel) {
+pub(super) fn end(request: &dyn Turned) {
+    if request.has_turn().swap(false, Ordering::AcqRel) {
         pass_on();
     }
 }
 
 /// Gives a turn to the next in line.
 fn pass_on() {
-    // What is taken out of the line is dropped without the lock: it may be the last reference.
+    // Dropped without the lock: it may have the last references.
     let mut passed = Vec::new();
     let mut turns = lock();
     turns.taken -= 1;
@@ -73,8 +84,8 @@ fn pass_on() {
         && let Some(next) = turns.line.pop_front()
     {
         // A visit for another reason may have come meanwhile.
-        if next.state.is_queued() {
-            turns.give(&next);
+        if next.is_queued() {
+            turns.give(&*next);
         }
         passed.push(next);
     }
@@ -82,11 +93,11 @@ fn pass_on() {
 }
 
 impl Turns {
-    fn give(&mut self, cell: &WaitingCell) {
-        if !cell.has_turn.swap(true, Ordering::AcqRel) {
+    fn give(&mut self, request: &dyn Turned) {
+        if !request.has_turn().swap(true, Ordering::AcqRel) {
             self.taken += 1;
         }
-        cell.bell.ring();
+        request.ring();
     }
 }
 
