@@ -62,6 +62,25 @@ mpm_tests! {
     }
 }
 
+/// Under the event MPM, connections hold no thread of httpd between two messages.
+#[test]
+fn thirty_are_open_beside_eight_threads() {
+    const COUNT: u64 = 30;
+    let server = builder(Mpm::Event, "").conf("AsyncRequestWorkerFactor 1000").start();
+    let mut all: Vec<_> = (0..COUNT).map(|_| connect(&server, b"")).collect();
+    for _ in 0..2 {
+        for connection in &mut all {
+            connection.write(HELLO);
+            echoes(connection);
+        }
+        server.wait_for("the threads", || {
+            let page = server.get("/server-status?auto");
+            page.text().lines().any(|line| line == "BusyWorkers: 1")
+        });
+        assert_eq!(parked(&server), COUNT);
+    }
+}
+
 mpm_tests! {
     fn messages_go_both_ways_through_tls(mpm) {
         exchange_through_tls(&builder(mpm, "").tls(true).start());
