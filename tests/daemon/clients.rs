@@ -2,7 +2,7 @@
 
 use httpd_testkit::{Mpm, proc};
 
-use crate::support::{pid, run, setup};
+use crate::support::{child_of, pid, run, setup};
 
 #[test]
 fn a_client_that_leaves_the_queue_is_not_served() {
@@ -56,10 +56,7 @@ fn memory_of_lost_clients_is_returned() {
         .probe("threads=8 response-buffer-size=8M")
         .with(|builder| builder.mpm(Mpm::Event).children(1).threads(16))
         .start();
-    stage.group("probe").wait_ready(1);
-    let is_daemon = |pid: &i32| proc::title(*pid).is_ok_and(|title| title.contains("(rust:"));
-    let children = stage.children_pids();
-    let child = children.into_iter().find(|pid| !is_daemon(pid)).expect("a child of httpd's");
+    let child = child_of(&stage);
     let mib = || proc::anon_kib(child).expect("its memory") / 1024;
     let before = mib();
     for _ in 0..2 {

@@ -7,15 +7,7 @@ use std::fs;
 use httpd_testkit::{Mpm, mpm_tests, proc};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use crate::support::{Stage, pid, run, setup};
-
-/// Returns the only httpd child of a server.
-fn child_of(stage: &Stage) -> i32 {
-    let is_daemon = |pid| proc::title(pid).is_ok_and(|title| title.contains("rust:"));
-    let children = stage.children_pids();
-    *children.iter().find(|pid| !is_daemon(**pid)).expect("a child of httpd's")
-}
-
+use crate::support::{child_of, pid, run, setup};
 /// Returns the target of a request that is answered at once.
 fn any() -> String {
     run("any", "")

@@ -88,6 +88,18 @@ pub(crate) struct Setup {
     has_copy: bool,
 }
 
+/// Returns the only child of httpd that serves. A process of a group takes its title a moment after
+/// its fork.
+pub(crate) fn child_of(stage: &Stage) -> i32 {
+    let is_daemon = |pid: &i32| proc::title(*pid).is_ok_and(|title| title.contains("(rust:"));
+    let own = || {
+        let children = stage.children_pids().into_iter();
+        children.filter(|pid| !is_daemon(pid)).collect::<Vec<_>>()
+    };
+    stage.wait_for("one child of httpd's", || own().len() == 1);
+    own()[0]
+}
+
 /// Returns a server whose group has these options.
 pub(crate) fn setup(group: &str) -> Setup {
     let builder = Server::builder()

@@ -16,7 +16,7 @@ use mod_rust::internal::protocol::bridge::flags;
 
 use self::peer::{Act, Hostile};
 use self::table::{Row, Seen, body, end, flushed_head};
-use crate::support::{self, Setup, Stage, setup};
+use crate::support::{self, Setup, Stage, child_of, setup};
 
 /// The number of requests that go out at once.
 const THREADS: usize = 6;
@@ -59,18 +59,6 @@ fn see(stage: &Stage, row: &Row) -> Seen {
     }
 }
 
-/// Returns the only serving child of httpd. A process of the group takes its name a moment after
-/// its fork.
-fn child(stage: &Stage) -> i32 {
-    let own = || {
-        let daemons = stage.app().pids();
-        let children = stage.children_pids().into_iter();
-        children.filter(|pid| !daemons.contains(pid)).collect::<Vec<_>>()
-    };
-    stage.wait_for("one child of httpd's", || own().len() == 1);
-    own()[0]
-}
-
 mpm_tests! {
     /// Checks each response of the table, with the same children.
     fn no_answer_of_a_process_misleads_httpd(mpm) {
@@ -82,7 +70,7 @@ mpm_tests! {
         let acts: BTreeMap<_, _> = rows.iter().map(|row| (row.name, row.acts.clone())).collect();
         assert_eq!(acts.len(), rows.len(), "a name twice");
         stage.app().wait_ready(1);
-        let child = child(&stage);
+        let child = child_of(&stage);
         let _hostile = Hostile::new(&stage, move |name| acts[name].clone());
         // A row that waits for a time-out does not keep the others.
         let see_some = |first| {
@@ -142,7 +130,7 @@ fn tiny_pieces_for_a_client_that_does_not_read() {
             .and_then(|()| (0..PIECES / 10_000).try_for_each(|_| peer.write_all(&frames)));
         let _ = sender.send(written.map_err(|error| error.kind()));
     });
-    let child = child(&stage);
+    let child = child_of(&stage);
     let before = proc::anon_kib(child).expect("its memory");
     let mut client = stage.send(&support::run("0", ""));
     client.read_head();
@@ -187,7 +175,7 @@ fn flushes_for_a_client_that_does_not_read() {
         let _ = sender.send(written.map_err(|error| error.kind()));
         let _ = peer.write_all(&end());
     });
-    let child = child(&stage);
+    let child = child_of(&stage);
     let before = proc::anon_kib(child).expect("its memory");
     let mut client = stage.send(&support::run("0", ""));
     client.read_head();
