@@ -156,10 +156,7 @@ impl<'r> Released<'r> {
                 longest: Some(longest),
                 is_called: false,
             }),
-            Err(error) => {
-                let message = format!("the process has to be waited for, and cannot be: {error}");
-                adapter::Turn::Failed(Error::of(ErrorKind::Resources, message))
-            }
+            Err(error) => adapter::Turn::Failed(adapter::unwatched(&error)),
         }
     }
 }

@@ -18,6 +18,7 @@ mod verdict;
 mod watcher;
 
 use std::cell::OnceCell;
+use std::io;
 use std::sync::Arc;
 use std::task::Waker;
 use std::time::Duration;
@@ -277,9 +278,8 @@ impl<'r, W: Work<'r>> Kept<'r, W> {
             };
             let cell = &self.cell;
             let client = Awaits { departure: self.exchange.watches_client(), ..wait.client };
-            if cell.bell.arm(client).is_err() {
-                let message = "the application has to wait, and its client cannot be watched";
-                turn = Turn::Failed(Error::of(ErrorKind::Resources, message));
+            if let Err(error) = cell.bell.arm(client) {
+                turn = Turn::Failed(unwatched(&error));
                 continue;
             }
             // The MPM would close the connection after its Timeout.
@@ -363,6 +363,17 @@ impl<'r, W: Work<'r>> Drop for Kept<'r, W> {
         self.at_end = None;
         self.give_up(gone("or httpd closed its connection"));
     }
+}
+
+/// Returns the error of a request that has to wait, and cannot be watched.
+pub(crate) fn unwatched(error: &io::Error) -> Error {
+    // The MPM closes the sockets of its threads when it stops (event.c, close_worker_sockets).
+    let closed = [rustix::io::Errno::BADF, rustix::io::Errno::NOENT];
+    if closed.iter().any(|closed| error.raw_os_error() == Some(closed.raw_os_error())) {
+        return gone("or httpd closed its connection");
+    }
+    let message = format!("the request has to wait, and cannot be watched: {error}");
+    Error::of(ErrorKind::Resources, message)
 }
 
 fn gone(when: &str) -> Error {
