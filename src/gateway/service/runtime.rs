@@ -25,7 +25,6 @@ const USUAL_THREADS: usize = 2;
 static THREADS: AtomicUsize = AtomicUsize::new(0);
 
 /// Sets the number of the runtime's threads, before the runtime is made. 0 is the usual one.
-#[cfg(any(feature = "httpd", feature = "serve"))]
 pub(crate) fn set_threads(threads: usize) {
     THREADS.store(threads, Ordering::Relaxed);
 }
