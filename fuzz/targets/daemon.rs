@@ -87,6 +87,7 @@ fn stream(mut plan: &[u8]) -> Vec<u8> {
 
 /// A REQUEST whose body has this length: 0 for none, 255 where nobody knows.
 fn request(out: &mut Vec<u8>, length: u8, target: u8) {
+    let upgrade = target % 2 == 1;
     let target = [b'/', b'0' + target % 8];
     let facts = RequestFacts {
         ticket: 1,
@@ -96,7 +97,7 @@ fn request(out: &mut Vec<u8>, length: u8, target: u8) {
         server: b"example.org",
         target: &target,
         expect: length % 3 == 1,
-        upgrade: target % 2 == 1,
+        upgrade,
         ..RequestFacts::default()
     };
     let mut request = RequestEncoder::begin(out, &facts);
