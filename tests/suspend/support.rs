@@ -1,6 +1,6 @@
 //! The servers that the tests start, and what they look at most.
 
-use httpd_testkit::{Builder, Connection, Mpm, Server};
+use httpd_testkit::{Builder, Connection, Mpm, Response, Server};
 
 /// A server with one child of so many threads, the module of the tests at `/waits`, and mod_status.
 pub(crate) fn waits(threads: usize) -> Builder {
@@ -37,7 +37,11 @@ pub(crate) fn get(target: &str) -> String {
 
 /// Returns the number of requests that wait without a thread, in all modules.
 pub(crate) fn waiting(server: &Server) -> usize {
-    let page = server.get("/server-status?auto");
+    count_of(&server.get("/server-status?auto"))
+}
+
+/// Returns the number of requests that wait, by a page of the server's status.
+pub(crate) fn count_of(page: &Response) -> usize {
     let lines = page.text().lines().filter(|line| line.contains("]Waiting["));
     let counts: Vec<usize> =
         lines.map(|line| line.rsplit(' ').next().unwrap_or_default().parse().unwrap()).collect();
