@@ -378,7 +378,7 @@ impl<'q, 'r> Site<'q, 'r> {
             return Some(Arc::clone(&record.doorbell));
         }
         take(descriptors)?;
-        // When the process is stopped, the MPM closes its connections while threads have them.
+        // The MPM closes connections that threads have, when the process is stopped.
         let socket = self.connection.descriptor().filter(|socket| *socket >= 0);
         let doorbell = socket.and_then(|socket| Doorbell::new(socket).ok());
         let Some(doorbell) = doorbell.map(Arc::new) else {
