@@ -59,20 +59,14 @@ fn answered(stage: &Stage, held: Vec<Connection>, of: i32) {
 #[test]
 fn five_hundred_wait_beside_four_threads() {
     const COUNT: usize = 500;
-    let stage = few_threads("threads=4 socket-timeout=60").start();
-    stage.app().wait_ready(1);
-    let began = Instant::now();
-    let mut held: Vec<_> = (0..COUNT).map(|_| stage.send("/stage/nap?9000")).collect();
-    stage.wait_for("the requests that wait", || waiting(&stage) == COUNT);
+    let stage = few_threads("threads=4 queue-size=500 socket-timeout=60").start();
+    let (held, of) = hold_many(&stage, COUNT);
     assert_eq!(stage.get("/file.txt").text(), "static\n");
-    wait_until_waiting(&stage, COUNT);
-    for connection in &mut held {
-        pid(&connection.read_response());
-    }
-    assert!(began.elapsed() < Duration::from_secs(25), "{:?}", began.elapsed());
+    answered(&stage, held, of);
     wait_until_waiting(&stage, 0);
     let log = stage.access_log();
-    assert_eq!(log.lines().filter(|line| line.contains("nap?9000 HTTP/1.1\" 200 ")).count(), COUNT);
+    let target = format!("GET {TARGET} HTTP/1.1\" 200 ");
+    assert_eq!(log.lines().filter(|line| line.contains(&target)).count(), COUNT);
 }
 
 #[test]
