@@ -113,10 +113,8 @@ fn a_killed_process_that_took_nothing_loses_none() {
 fn clients_that_leave_drop_their_futures() {
     let stage = few_threads("threads=2").start();
     let (mut held, of) = hold_many(&stage, MANY);
-    let began = Instant::now();
     held.drain(..MANY / 2).for_each(Connection::reset);
     stage.wait_for("their drop", || stage.gates.gone("wait").len() == MANY / 2);
-    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
     stage.wait_for("the others", || stage.figure("app", "Parked") == MANY as u64 / 2);
     stage.wait_log("RUST0003");
     wait_until_waiting(&stage, MANY / 2);
@@ -261,7 +259,7 @@ fn times_that_are_up_end_them() {
         let mut connection = stage.send(&target);
         assert_eq!(connection.read_response().status, status, "{options}");
         let took = began.elapsed();
-        assert!(took > Duration::from_millis(900) && took < Duration::from_secs(4), "{took:?}");
+        assert!(took > Duration::from_millis(900) && took < Duration::from_secs(15), "{took:?}");
         stage.gates.open("held");
         stage.gates.open("wait");
     }

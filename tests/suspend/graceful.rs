@@ -50,7 +50,7 @@ mpm_tests! {
         assert!(asked.elapsed() >= Duration::from_secs(2), "it had {:?}", asked.elapsed());
         assert!(breaks_off(steady), "the stream of another application");
         assert!(socket.is_closed());
-        assert!(asked.elapsed() < Duration::from_secs(5), "they had {:?}", asked.elapsed());
+        assert!(asked.elapsed() < Duration::from_secs(30), "they had {:?}", asked.elapsed());
         assert_eq!(wait.read_response().text(), "waited 6000 ms\n");
         drop(wait);
         wait_until_gone(&server, &old);

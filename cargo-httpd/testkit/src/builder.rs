@@ -174,7 +174,7 @@ impl Builder {
         self
     }
 
-    /// Sets how long the kit waits for what should take no time, before it gives up: 10 seconds
+    /// Sets how long the kit waits for what should take no time, before it gives up: 30 seconds
     /// unless given; connections have this time-out at first. Under a wrapper it is 20 times as
     /// long.
     pub fn patience(mut self, patience: Duration) -> Self {
@@ -252,7 +252,7 @@ impl Builder {
 
     /// Returns the time limit of an event that should come at once.
     pub(crate) fn deadline(&self) -> Duration {
-        let patience = self.patience.unwrap_or(Duration::from_secs(10));
+        let patience = self.patience.unwrap_or(Duration::from_secs(30));
         patience * if self.wrap_words().is_empty() { 1 } else { 20 }
     }
 

@@ -45,7 +45,7 @@ impl Gateway {
             args: Vec::new(),
             env: Vec::new(),
             files: Vec::new(),
-            patience: Duration::from_secs(10),
+            patience: Duration::from_secs(30),
         }
     }
 
@@ -166,7 +166,7 @@ impl GatewayBuilder {
         self
     }
 
-    /// Sets how long the kit waits for what should take no time: 10 seconds unless given.
+    /// Sets how long the kit waits for what should take no time: 30 seconds unless given.
     pub fn patience(mut self, patience: Duration) -> Self {
         self.patience = patience;
         self

@@ -43,7 +43,7 @@ impl Server {
         };
         let is_quiet = || !proc::tcp_sockets().unwrap_or_default().iter().any(is_served);
         // The client has gone, as a rule, and a child is about to see it.
-        let end = Instant::now() + self.patience() / 200;
+        let end = Instant::now() + self.patience() / 600;
         if wait::until(end, || is_quiet().then_some(())).is_none() {
             return;
         }
@@ -51,7 +51,7 @@ impl Server {
         // Others, as mod_cgid's daemon, end with the parent.
         serving.retain(|&pid| accepts(pid, &listeners) != Some(false));
         if process::signal(self.pid(), Signal::WINCH).is_ok() {
-            let end = Instant::now() + self.patience() / 20;
+            let end = Instant::now() + self.patience() / 60;
             wait::until(end, || (!serving.iter().any(|&pid| proc::is_alive(pid))).then_some(()));
         }
     }

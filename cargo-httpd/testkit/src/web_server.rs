@@ -156,7 +156,7 @@ impl WebServerBuilder {
             conf: String::new(),
             outer: String::new(),
             files: Vec::new(),
-            patience: Duration::from_secs(10),
+            patience: Duration::from_secs(30),
         }
     }
 
@@ -188,7 +188,7 @@ impl WebServerBuilder {
         self
     }
 
-    /// Sets how long the kit waits for what should take no time: 10 seconds unless given.
+    /// Sets how long the kit waits for what should take no time: 30 seconds unless given.
     pub fn patience(mut self, patience: Duration) -> Self {
         self.patience = patience;
         self

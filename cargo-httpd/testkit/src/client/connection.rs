@@ -17,7 +17,7 @@ const BODY_LIMIT: usize = 1 << 28;
 
 /// An HTTP/1.1 connection over plain TCP.
 ///
-/// Every read and write has a time-out, 10 seconds unless [`Connection::set_timeout`] says
+/// Every read and write has a time-out, 30 seconds unless [`Connection::set_timeout`] says
 /// otherwise: it counts from the last byte that came or went. The methods panic where the wish
 /// cannot be granted, with what was there instead; [`Connection::try_read_response`] does not.
 #[derive(Debug)]
