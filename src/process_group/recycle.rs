@@ -9,7 +9,8 @@ use super::reason::Reason;
 /// The interval between measurements of memory and CPU time, where they are limited.
 pub(crate) const MEASURE_US: u64 = 1_000_000;
 
-/// The time that a request which waited when it was broken off has to come to its end.
+/// The time that a request which was broken off has to come to its end, before its thread counts
+/// as stuck.
 pub(crate) const CUT_GRACE_US: u64 = 1_000_000;
 
 /// Returns the text about a request that was broken off because of `option`.

@@ -303,8 +303,8 @@ impl Timer {
 
 /// Requests that take too long.
 impl Timer {
-    /// Answers overdue requests in their applications' place. Whether the process has to be
-    /// replaced for it: not if the thread was free for others, and does not stay behind.
+    /// Answers overdue requests in their applications' place. Returns why the process has to be
+    /// replaced: one of them has not ended since. A future that is polled just now ends at once.
     fn cut_overdue(&self, now_us: u64) -> Option<Reason> {
         self.process.options.request_timeout?;
         let mut stuck = false;
@@ -312,7 +312,7 @@ impl Timer {
             let mut slot = current.job();
             let Some(job) = slot.as_mut() else { return };
             if let Some(cut_us) = job.cut_us {
-                stuck |= !job.parked || now_us >= cut_us + CUT_GRACE_US;
+                stuck |= now_us >= cut_us + CUT_GRACE_US;
                 return;
             }
             if job.switched
@@ -334,13 +334,12 @@ impl Timer {
                 slot.release_parked(incarnation);
             } else {
                 slot.release(incarnation);
-                stuck = true;
             }
         });
         stuck.then_some(Reason::RequestTimeout)
     }
 
-    /// When to look again at requests that were cut while they waited.
+    /// When to look again at requests that were cut.
     fn next_cut_us(&self) -> Option<u64> {
         self.process.options.request_timeout?;
         let mut cut = None;

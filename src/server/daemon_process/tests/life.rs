@@ -170,6 +170,30 @@ fn absent_limits_never_end_a_process() {
     drop(second);
 }
 
+/// Answers `/endless` for as long as the client is there, and other paths with a piece.
+fn pieces<'x>(environ: Environ<'x>, start_response: StartResponse<'x>) -> Result<Body<'x>> {
+    start_response.start(200, [("A", "b")])?;
+    let count = if environ.path_info() == b"/endless" { usize::MAX } else { 1 };
+    let pieces = std::iter::repeat_with(|| Ok(vec![b'x'; 4096].into()));
+    Ok(Body::from_chunks(pieces.take(count)))
+}
+
+/// A thread is stuck if its request does not end soon after its time.
+#[test]
+fn a_request_that_ends_once_it_is_cut_replaces_nothing() {
+    let options = ["threads=1", "request-timeout=1"];
+    let (harness, runner) = TestProcess::open(&options, pieces);
+    let mut peer = harness.connect(0);
+    peer.ask(&Ask::get("/endless"));
+    harness.until("its start", || !harness.board.slots[0].is_idle());
+    harness.until("its end", || harness.board.slots[0].is_idle());
+    assert_eq!(harness.connect(0).get("/").text().len(), 4096);
+    assert!(harness.board.slots[0].reason().is_none(), "the process stays");
+    drop(peer);
+    runner.signal(TERM);
+    assert_eq!(served(&runner.ended()), (Reason::ShutdownSignal, 0));
+}
+
 #[test]
 fn too_late_for_a_thread() {
     let (harness, _runner) = TestProcess::open(&["threads=1", "queue-timeout=2"], hello);
