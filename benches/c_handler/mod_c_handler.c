@@ -40,6 +40,33 @@ static int answer_hello(request_rec *r)
     return OK;
 }
 
+/* A file, with what httpd says of its own files: validators, and answers to conditional requests. */
+static int answer_file(request_rec *r)
+{
+    const char *path = apr_pstrcat(r->pool, ap_document_root(r), "/file", NULL);
+    apr_bucket_brigade *brigade;
+    apr_file_t *file;
+    int status;
+
+    if (apr_file_open(&file, path, APR_READ | APR_BINARY, APR_OS_DEFAULT, r->pool) != APR_SUCCESS)
+        return HTTP_NOT_FOUND;
+    if (apr_file_info_get(&r->finfo, APR_FINFO_NORM, file) != APR_SUCCESS)
+        return HTTP_INTERNAL_SERVER_ERROR;
+    ap_set_content_type(r, "text/plain");
+    ap_set_content_length(r, r->finfo.size);
+    ap_update_mtime(r, r->finfo.mtime);
+    ap_set_last_modified(r);
+    ap_set_etag(r);
+    ap_set_accept_ranges(r);
+    status = ap_meets_conditions(r);
+    if (status != OK)
+        return status;
+    brigade = apr_brigade_create(r->pool, r->connection->bucket_alloc);
+    apr_brigade_insert_file(brigade, file, 0, r->finfo.size, r->pool);
+    APR_BRIGADE_INSERT_TAIL(brigade, apr_bucket_eos_create(r->connection->bucket_alloc));
+    return ap_pass_brigade(r->output_filters, brigade) == APR_SUCCESS ? OK : HTTP_INTERNAL_SERVER_ERROR;
+}
+
 static int answer_echo(request_rec *r)
 {
     apr_size_t room, used = 0;
@@ -97,6 +124,8 @@ static answer_fn *find_answer(const char *name)
 {
     if (!strcmp(name, "hello"))
         return answer_hello;
+    if (!strcmp(name, "file"))
+        return answer_file;
     if (!strcmp(name, "echo"))
         return answer_echo;
     if (!strcmp(name, "stream"))
@@ -118,7 +147,7 @@ static const char *set_mount(cmd_parms *cmd, void *dir, const char *path, const 
     mount *m;
 
     if (!answer)
-        return "CHandlerMount: the answer is hello, echo, stream or environ";
+        return "CHandlerMount: the answer is hello, file, echo, stream or environ";
     m = apr_array_push(mounts);
     m->path = path;
     m->length = strlen(path);

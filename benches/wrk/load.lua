@@ -1,4 +1,9 @@
--- What `cargo httpd bench` runs in wrk. BENCH_POST is the size of the body to post, if any.
+-- What `cargo httpd bench` runs in wrk. BENCH_POST is the size of the body to post, if any;
+-- BENCH_HEADERS are further headers, a line each.
+
+for name, value in (os.getenv("BENCH_HEADERS") or ""):gmatch("([^:\r\n]+): ([^\r\n]*)") do
+    wrk.headers[name] = value
+end
 
 local size = tonumber(os.getenv("BENCH_POST") or "")
 if size then

@@ -1,5 +1,6 @@
 """The benchmark's application for mod_wsgi."""
 
+import os
 import time
 
 TEXT = ("Content-Type", "text/plain")
@@ -30,12 +31,18 @@ def listing(environ, start_response):
     return [body]
 
 
+def process(environ, start_response):
+    body = f"{os.getpid()}\n".encode()
+    start_response("200 OK", [TEXT, ("Content-Length", str(len(body)))])
+    return [body]
+
+
 def wait(environ, start_response):
     time.sleep(int(environ["PATH_INFO"].rsplit("/", 1)[1]) / 1000)
     return hello(environ, start_response)
 
 
-ANSWERS = {"/hello": hello, "/echo": echo, "/stream": stream, "/environ": listing}
+ANSWERS = {"/hello": hello, "/echo": echo, "/stream": stream, "/environ": listing, "/process": process}
 
 
 def application(environ, start_response):

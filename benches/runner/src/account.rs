@@ -169,15 +169,23 @@ pub(crate) fn children(pid: u32) -> Vec<u32> {
 
 /// Proportional set size of one process, in KiB; nothing if it is gone.
 pub(crate) fn pss_kib(pid: u32) -> u64 {
-    let text = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap_or_default();
-    let line = text.lines().find_map(|line| line.strip_prefix("Pss:"));
-    line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or(0)
+    kib(pid, "smaps_rollup", "Pss:")
+}
+
+/// Resident memory of one process, in KiB; nothing if it is gone.
+pub(crate) fn rss_kib(pid: u32) -> u64 {
+    kib(pid, "smaps_rollup", "Rss:")
 }
 
 /// Anonymous resident memory of one process, in KiB; nothing if it is gone.
 fn anonymous_kib(pid: u32) -> u64 {
-    let text = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let line = text.lines().find_map(|line| line.strip_prefix("RssAnon:"));
+    kib(pid, "status", "RssAnon:")
+}
+
+/// Returns a field of a file of `/proc/PID`.
+fn kib(pid: u32, file: &str, field: &str) -> u64 {
+    let text = fs::read_to_string(format!("/proc/{pid}/{file}")).unwrap_or_default();
+    let line = text.lines().find_map(|line| line.strip_prefix(field));
     line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or(0)
 }
 

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use crate::client::{Framing, Response};
-use crate::endpoint::{ECHO_SIZE, Endpoint};
+use crate::endpoint::{ECHO_SIZE, Endpoint, FILE_SIZE};
 use crate::peer::{BARE, Peer};
 
 /// Headers that the environ must show.
@@ -32,6 +32,11 @@ pub(crate) fn echo_body() -> Vec<u8> {
     (0..ECHO_SIZE).map(|i| (i % 251) as u8).collect()
 }
 
+/// Returns the content of the small file.
+pub(crate) fn file_body() -> Vec<u8> {
+    (0..FILE_SIZE).map(|i| b"0123456789abcdef\n"[i % 17]).collect()
+}
+
 /// Compares an answer. For `/environ` returns what it showed.
 ///
 /// # Errors
@@ -49,26 +54,21 @@ pub(crate) fn verify(
         return Err(format!("Content-Type `{kind}`, not text/plain"));
     }
     let framing = match endpoint {
-        Endpoint::Hello
-        | Endpoint::Crowd
-        | Endpoint::Axum
-        | Endpoint::Awaiting
-        | Endpoint::Echo => Some(Framing::Length),
         // A file's length is known.
         Endpoint::Stream if peer.name == BARE => Some(Framing::Length),
         Endpoint::Stream => Some(Framing::Chunked),
         Endpoint::Environ => None,
+        _ => Some(Framing::Length),
     };
     if framing.is_some_and(|framing| framing != response.framing) {
         return Err(format!("the body ends by {:?}, not {framing:?}", response.framing));
     }
     match endpoint {
-        Endpoint::Hello | Endpoint::Crowd | Endpoint::Axum | Endpoint::Awaiting => {
-            same(&response.body, b"Hello, world\n")
-        }
+        Endpoint::File => same(&response.body, &file_body()),
         Endpoint::Echo => same(&response.body, &echo_body()),
         Endpoint::Stream => same(&response.body, &vec![b'x'; 1 << 20]),
         Endpoint::Environ => return parse_environ(&response.body).map(Some),
+        _ => same(&response.body, b"Hello, world\n"),
     }?;
     Ok(None)
 }

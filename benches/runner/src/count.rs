@@ -13,7 +13,7 @@ use crate::account::Method;
 use crate::callgrind;
 use crate::check;
 use crate::client::{Client, request};
-use crate::endpoint::Endpoint;
+use crate::endpoint::{Endpoint, Transport};
 use crate::plan::Plan;
 use crate::plan::Size;
 use crate::results::Count;
@@ -113,11 +113,17 @@ impl Counter<'_> {
     }
 
     fn send(&self, requests: u32, tool: Tool) -> Result<()> {
-        let launch = Launch { method: self.method, tool, size: Size::Small, patience: PATIENCE };
+        let launch = Launch {
+            method: self.method,
+            tool,
+            size: Size::Small,
+            transport: Transport::Plain,
+            patience: PATIENCE,
+        };
         let server = Server::start(self.plan, &launch)?;
         let mut client = Client::connect(server.port(), PATIENCE)?;
         let body = if self.endpoint.post().is_some() { check::echo_body() } else { Vec::new() };
-        let request = request(self.endpoint, "", "", &body);
+        let request = request(self.endpoint, "", self.endpoint.headers(), &body);
         for _ in 0..requests {
             let response = client.send(&request)?;
             if response.status != 200 {

@@ -120,7 +120,7 @@ fn bar(rows: &[Row], endpoint: Endpoint, ours: &str, rivals: &[Backend], of: &st
         endpoint.name()
     );
     let value = best.map(|(_, ratio)| 1.0 / ratio);
-    Bar { what, limit: Some(1.0), value, plain: None, holds: value.map(|value| value <= 1.0) }
+    Bar::at_most(what, 1.0, value)
 }
 
 /// Returns the report of these.
@@ -160,9 +160,7 @@ pub(crate) fn report(results: &Results) -> String {
     }
     text.push_str(&report::counts(results));
     text.push_str("\n### Bars\n\n");
-    for bar in &results.bars {
-        text.push_str(&report::bar_line(bar));
-    }
+    text.push_str(&report::bar_lines(&results.bars));
     text
 }
 

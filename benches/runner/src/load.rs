@@ -1,4 +1,4 @@
-//! wrk: the load, and what it saw.
+//! The load: wrk, or h2load where wrk cannot speak the protocol, and what it saw.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -8,7 +8,8 @@ use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 
 use crate::account;
-use crate::endpoint::Endpoint;
+use crate::endpoint::{Endpoint, STREAMS, Transport};
+use crate::h2load;
 use crate::sys;
 
 /// Between two looks at the memory while wrk runs.
@@ -21,6 +22,8 @@ pub(crate) struct Load {
     pub(crate) script: PathBuf,
     /// Connections kept open, where the endpoint has no number of its own.
     pub(crate) connections: u32,
+    /// The most connections, whatever an endpoint has.
+    pub(crate) most: u32,
     /// wrk's threads.
     pub(crate) threads: u32,
     /// The core that it is bound to.
@@ -61,10 +64,10 @@ impl Load {
         root.join("benches/wrk/load.lua")
     }
 
-    /// Runs wrk for so many seconds; `sample` is called several times a second meanwhile.
+    /// Runs the client for so many seconds; `sample` is called several times a second meanwhile.
     ///
     /// # Errors
-    /// Fails when wrk does not run, or does not say what it counted.
+    /// Fails when the client does not run, or does not say what it counted.
     pub(crate) fn run(
         &self,
         port: u16,
@@ -74,7 +77,8 @@ impl Load {
     ) -> Result<Figures> {
         let before = account::waited_children_us();
         let mut command = self.command(port, endpoint, seconds);
-        let mut child = command.spawn().context("wrk does not run")?;
+        let program = client(endpoint);
+        let mut child = command.spawn().with_context(|| format!("{program} does not run"))?;
         // Its output is a few lines, so it fits into the pipe.
         while child.try_wait()?.is_none() {
             std::thread::sleep(SAMPLE);
@@ -83,38 +87,61 @@ impl Load {
         let output = child.wait_with_output()?;
         let text = String::from_utf8_lossy(&output.stdout);
         if !output.status.success() {
-            bail!("wrk ended with {}: {}", output.status, text.trim());
+            bail!("{program} ended with {}: {}", output.status, text.trim());
         }
-        let mut figures = parse(&text).with_context(|| format!("wrk says `{}`", text.trim()))?;
+        let says = || format!("{program} says `{}`", text.trim());
+        let mut figures = match endpoint.transport() {
+            Transport::Http2 => {
+                let log = std::fs::read_to_string(h2load::log_file()).unwrap_or_default();
+                // The next run writes it anew.
+                let _ = std::fs::remove_file(h2load::log_file());
+                h2load::figures(&text, &log, seconds).with_context(says)?
+            }
+            _ => parse(&text).with_context(says)?,
+        };
         figures.client_us = account::waited_children_us().saturating_sub(before);
         Ok(figures)
     }
 
     fn command(&self, port: u16, endpoint: Endpoint, seconds: u32) -> Command {
+        let program = client(endpoint);
         let mut command = match self.pin {
             Some(core) => {
                 let mut taskset = sys::command("taskset");
-                taskset.args(["-c", &core.to_string(), "wrk"]);
+                taskset.args(["-c", &core.to_string(), program]);
                 taskset
             }
-            None => sys::command("wrk"),
+            None => sys::command(program),
         };
-        let connections = endpoint.connections().unwrap_or(self.connections);
+        let connections = endpoint.connections().unwrap_or(self.connections).min(self.most);
+        let path = endpoint.path();
+        command.stdin(Stdio::null()).stdout(Stdio::piped());
+        if endpoint.transport() == Transport::Http2 {
+            let args = h2load::args(connections, STREAMS, seconds, &h2load::log_file());
+            command.args(args).arg(format!("https://127.0.0.1:{port}{path}"));
+            return command;
+        }
+        let threads = self.threads.min(connections);
+        let scheme = if endpoint.transport() == Transport::Tls { "https" } else { "http" };
         command
-            .arg(format!("-t{}", self.threads))
-            .arg(format!("-c{}", connections.max(self.threads)))
+            .arg(format!("-t{threads}"))
+            .arg(format!("-c{connections}"))
             .arg(format!("-d{seconds}s"))
             .args(["--latency", "--timeout", "10s", "-s"])
             .arg(&self.script)
-            .arg(format!("http://127.0.0.1:{port}{}", endpoint.path()))
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped());
+            .arg(format!("{scheme}://127.0.0.1:{port}{path}"))
+            .env("BENCH_HEADERS", endpoint.headers());
         match endpoint.post() {
             Some(size) => command.env("BENCH_POST", size.to_string()),
             None => command.env_remove("BENCH_POST"),
         };
         command
     }
+}
+
+/// Returns the program that makes an endpoint's load.
+fn client(endpoint: Endpoint) -> &'static str {
+    if endpoint.transport() == Transport::Http2 { "h2load" } else { "wrk" }
 }
 
 /// Returns the line of figures that the script prints at the end.

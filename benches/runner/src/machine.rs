@@ -26,6 +26,8 @@ pub(crate) struct Machine {
     pub(crate) rivals: Vec<String>,
     /// The source of CPU times.
     pub(crate) cpu_time: &'static str,
+    /// The load averages before the run.
+    pub(crate) load: String,
 }
 
 impl Machine {
@@ -50,6 +52,7 @@ impl Machine {
             mod_rust: commit(),
             rivals,
             cpu_time,
+            load: read("/proc/loadavg").split(' ').take(3).collect::<Vec<_>>().join(", "),
         }
     }
 }

@@ -16,6 +16,7 @@ mod client;
 mod count;
 mod endpoint;
 mod gateways;
+mod h2load;
 mod load;
 mod machine;
 mod peer;
@@ -25,6 +26,7 @@ mod results;
 mod rivals;
 mod rounds;
 mod server;
+mod startup;
 mod strace;
 mod sys;
 mod table;
@@ -43,7 +45,7 @@ use httpd_config::{Httpd, Mpm};
 
 use crate::account::Method;
 use crate::checkout::Checkout;
-use crate::endpoint::Endpoint;
+use crate::endpoint::{Endpoint, Transport};
 use crate::load::Load;
 use crate::machine::Machine;
 use crate::peer::{PEERS, Peer};
@@ -58,12 +60,12 @@ use crate::workshop::Workshop;
 #[command(name = "mod-rust-bench", bin_name = "cargo httpd bench", version)]
 struct BenchArgs {
     /// Rounds; in each, every peer is measured once at every endpoint
-    #[arg(long, default_value_t = 5, value_name = "N")]
+    #[arg(long, default_value_t = 3, value_name = "N")]
     rounds: u32,
     /// Length of a measured run
-    #[arg(long, default_value_t = 4, value_name = "SECONDS")]
+    #[arg(long, default_value_t = 2, value_name = "SECONDS")]
     duration: u32,
-    /// Connections kept open by wrk
+    /// Connections kept open by wrk, where an endpoint has no number of its own
     #[arg(long, default_value_t = 32, value_name = "N")]
     connections: u32,
     /// Threads of wrk
@@ -81,12 +83,27 @@ struct BenchArgs {
     /// The connections of --waiting
     #[arg(long, default_value_t = 10_000, value_name = "N", requires = "waiting")]
     crowd: u32,
+    /// Measure the start and the graceful restart of process groups instead
+    #[arg(long, conflicts_with_all = ["gateways", "waiting", "endpoints", "instr", "pin"])]
+    startup: bool,
+    /// The numbers of process groups of --startup; 0 is embedded mode
+    #[arg(
+        long,
+        value_delimiter = ',',
+        default_value = "0,1,50,200",
+        value_name = "N,...",
+        requires = "startup"
+    )]
+    groups: Vec<u32>,
     /// Only these peers, and the C handler that they are compared with
     #[arg(long, value_delimiter = ',', value_name = "NAME,...")]
     peers: Vec<String>,
-    /// Only these endpoints
+    /// Only these endpoints [default: those that have a bar]
     #[arg(long, value_delimiter = ',', value_name = "NAME,...")]
     endpoints: Vec<Endpoint>,
+    /// Every endpoint: takes three times as long
+    #[arg(long, conflicts_with_all = ["endpoints", "smoke"])]
+    all: bool,
     /// The MPM of every httpd
     #[arg(long, default_value = "event", value_name = "NAME")]
     mpm: Mpm,
@@ -151,20 +168,26 @@ fn execute(args: &BenchArgs) -> Result<()> {
     let httpd = Httpd::locate()?;
     let method = Method::find();
     let settings = args.settings();
-    let endpoints: Vec<_> =
-        Endpoint::ALL.into_iter().filter(|endpoint| args.wants_endpoint(*endpoint)).collect();
-
+    let endpoints = Endpoint::ALL.into_iter().filter(|endpoint| args.wants_endpoint(*endpoint));
+    let (endpoints, unable) = able(endpoints, &httpd);
     let (plans, mut left_out) = plans(args, &httpd, &checkout)?;
+    if !args.smoke {
+        left_out.extend(unable);
+    }
+    if endpoints.iter().any(|endpoint| endpoint.transport() != Transport::Plain) {
+        Workshop::open(&checkout)?.certify()?;
+    }
     if args.build_only {
         return Ok(());
     }
     let load = Load {
         script: Load::script(checkout.root()),
         connections: settings.connections,
+        most: if args.smoke { settings.connections } else { u32::MAX },
         threads: settings.threads,
         pin: settings.pinned.then_some(1),
     };
-    let machine = || Machine::describe(&httpd, method.description(), checkout.rivals().versions());
+    let machine = Machine::describe(&httpd, method.description(), checkout.rivals().versions());
     if args.waiting {
         let scale = match args.smoke {
             true => waiting::Scale::smoke(),
@@ -179,7 +202,7 @@ fn execute(args: &BenchArgs) -> Result<()> {
             tables: &args.tables,
         };
         let mut findings =
-            bench.run(waiting::Findings::of(machine(), &settings, &scale, left_out))?;
+            bench.run(waiting::Findings::of(machine, &settings, &scale, left_out))?;
         if args.instr {
             findings.counts = counts_of_waiting(&httpd, &checkout, &plans, &method)?;
         }
@@ -187,9 +210,12 @@ fn execute(args: &BenchArgs) -> Result<()> {
         if args.smoke {
             return waiting::verdict(&findings);
         }
-        println!("\n{report}");
-        write_json(&args.json.clone().unwrap_or_else(|| checkout.default_json()), &findings)?;
-        return args.markdown.as_deref().map_or(Ok(()), |markdown| write(markdown, &report));
+        return publish(args, &checkout, &report, &findings);
+    }
+    if args.startup {
+        let rounds = startup::run(&plans, &args.groups, args.rounds, &method)?;
+        let findings = startup::Findings { machine, settings, left_out, rounds };
+        return publish(args, &checkout, &startup::report(&findings), &findings);
     }
     let (plans, idle_child_kib) = check_all(plans, &method, &mut left_out)?;
 
@@ -199,6 +225,7 @@ fn execute(args: &BenchArgs) -> Result<()> {
         endpoints: &endpoints,
         settings: &settings,
         load: &load,
+        size: None,
         method: &method,
     };
     let runs = rounds.run()?;
@@ -220,18 +247,54 @@ fn execute(args: &BenchArgs) -> Result<()> {
         true => gateways::bars(&rows),
         false => bars::bars(&rows, &counts, &idle_child_kib),
     };
-    let machine = machine();
     let results =
         Results { machine, settings, peers, left_out, idle_child_kib, rows, counts, bars, runs };
     if args.smoke {
-        return smoke(args, &results);
+        smoke(args, &results)?;
+        let ours: Vec<_> = plans.into_iter().filter(|plan| plan.peer.name == peer::OURS).collect();
+        let groups = if args.gateways { &[][..] } else { &[0, 3] };
+        startup::run(&ours, groups, 1, &method)?;
+        return Ok(());
     }
     let report = if args.gateways { gateways::report(&results) } else { report::report(&results) };
+    publish(args, &checkout, &report, &results)
+}
+
+/// Prints a report, and writes the files.
+fn publish(
+    args: &BenchArgs,
+    checkout: &Checkout,
+    report: &str,
+    results: &impl serde::Serialize,
+) -> Result<()> {
     println!("\n{report}");
     let json = args.json.clone().unwrap_or_else(|| checkout.default_json());
-    write_json(&json, &results)?;
+    write_json(&json, results)?;
     println!("Results: {}", json.display());
-    args.markdown.as_deref().map_or(Ok(()), |markdown| write(markdown, &report))
+    args.markdown.as_deref().map_or(Ok(()), |markdown| write(markdown, report))
+}
+
+/// Splits the endpoints into those whose load can be made and served here, and a line for each of
+/// the others.
+fn able(endpoints: impl Iterator<Item = Endpoint>, httpd: &Httpd) -> (Vec<Endpoint>, Vec<String>) {
+    let (mut able, mut unable) = (Vec::new(), Vec::new());
+    for endpoint in endpoints {
+        let transport = endpoint.transport();
+        let programs = transport.programs().iter();
+        let program = programs.copied().find(|(program, _)| !sys::has_program(program));
+        let module = transport.modules().iter().find(|m| httpd.module(m).load_line(m).is_none());
+        let lacks = program
+            .map(|(program, package)| format!("`{program}` is not installed; install {package}"))
+            .or(module.map(|module| format!("mod_{module} is not installed")));
+        match lacks {
+            Some(lacks) => {
+                println!("Left out: {}: {lacks}", endpoint.name());
+                unable.push(format!("{}: {lacks}", endpoint.name()));
+            }
+            None => able.push(endpoint),
+        }
+    }
+    (able, unable)
 }
 
 /// Counts the instructions of the C handler's hello, and of axum's without and with a wait.
@@ -271,7 +334,8 @@ impl BenchArgs {
         }
         // Fewer connections than threads, so that httpd has no reason to close a kept one; and every
         // run counts, as no time is judged.
-        Settings { rounds: 1, duration_s: 1, connections: 8, max_others: None, ..settings }
+        let settings = Settings { rounds: 1, duration_s: 1, warm_up_s: 0, ..settings };
+        Settings { connections: 8, max_others: None, ..settings }
     }
 
     /// Fails early, and names the package.
@@ -295,8 +359,12 @@ impl BenchArgs {
         if self.gateways && !matches!(endpoint, Endpoint::Hello | Endpoint::Stream) {
             return false;
         }
-        if self.smoke && self.endpoints.is_empty() {
-            return endpoint == Endpoint::Hello;
+        if self.endpoints.is_empty() && !self.gateways {
+            return match (self.smoke, self.all) {
+                (true, _) => [Endpoint::Hello, Endpoint::Tls, Endpoint::Http2].contains(&endpoint),
+                (_, true) => true,
+                _ => Endpoint::USUAL.contains(&endpoint),
+            };
         }
         // Some answers are compared with hello.
         self.endpoints.is_empty()
@@ -308,6 +376,7 @@ impl BenchArgs {
         match (self.waiting, self.gateways) {
             (true, _) => waiting::PARTS.iter().map(|part| &part.peer).collect(),
             (_, true) => gateways::GATEWAYS.iter().collect(),
+            _ if self.startup => startup::peers().collect(),
             _ => PEERS.iter().collect(),
         }
     }
@@ -367,14 +436,15 @@ fn check_all(
 
 fn check_one(plan: &Plan, method: &Method, reference: &mut Option<check::Environ>) -> Result<u64> {
     let patience = Duration::from_secs(15);
-    let launch = Launch { method, tool: Tool::None, size: Size::Usual, patience };
+    let transport = Transport::Plain;
+    let launch = Launch { method, tool: Tool::None, size: Size::Usual, transport, patience };
     let server = Server::start(plan, &launch)?;
     let idle_child_kib = server.child_pss_kib();
     for endpoint in plan.peer.endpoints.iter().filter(|endpoint| endpoint.is_counted()) {
         let what = || format!("{} gives a wrong answer to {}", plan.peer.name, endpoint.path());
         let (query, headers) = match endpoint {
             Endpoint::Environ => (check::ENVIRON_QUERY, check::ENVIRON_HEADERS),
-            _ => ("", ""),
+            _ => ("", endpoint.headers()),
         };
         let body = if endpoint.post().is_some() { check::echo_body() } else { Vec::new() };
         let request = client::request(*endpoint, query, headers, &body);

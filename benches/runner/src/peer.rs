@@ -1,6 +1,8 @@
 //! The peers of the benchmark: one table, one row a peer.
 
-use crate::endpoint::Endpoint::{self, Awaiting, Axum, Crowd, Echo, Environ, Hello, Stream};
+use crate::endpoint::Endpoint::{
+    self, Crowd, Echo, Eight, Environ, File, Headers, Hello, Http2, Many, One, Stream, Tls,
+};
 
 /// The C handler whose URLs are claimed before the file walk, as mod_rust's mounts are: every ratio
 /// and every bar is against it.
@@ -148,7 +150,10 @@ impl Peer {
 const C_ANSWERS: &[Endpoint] = &[Hello, Echo, Stream, Environ];
 /// Of those whose slowest requests are compared, too.
 const OUTSIDE: &[Endpoint] = &[Hello, Crowd, Echo, Stream, Environ];
-const BACKENDS: &[Endpoint] = &[Hello, Crowd, Echo, Stream];
+const BACKENDS: &[Endpoint] = &[Hello, Headers, One, Eight, Crowd, Many, Tls, Http2, Echo, Stream];
+/// Of the C handler, with which all others are compared.
+const REFERENCES: &[Endpoint] =
+    &[Hello, Headers, File, One, Eight, Crowd, Many, Tls, Http2, Echo, Stream, Environ];
 const HTTPD: &str = "apache2";
 
 /// Every peer, in the order of the tables.
@@ -160,7 +165,7 @@ pub(crate) const PEERS: &[Peer] = &[
         own: Some((Product::CHandler, "c_handler_module")),
         backend: None,
         conf: "benches/conf/c-mount.conf",
-        endpoints: OUTSIDE,
+        endpoints: REFERENCES,
         package: HTTPD,
         callgrind: true,
         smoke: true,
@@ -188,7 +193,7 @@ pub(crate) const PEERS: &[Peer] = &[
         own: Some((Product::Module, "bench_module")),
         backend: None,
         conf: "examples/bench.conf",
-        endpoints: &[Hello, Crowd, Axum, Awaiting, Echo, Stream, Environ],
+        endpoints: &Endpoint::ALL,
         package: HTTPD,
         callgrind: true,
         smoke: true,
@@ -202,7 +207,7 @@ pub(crate) const PEERS: &[Peer] = &[
         own: Some((Product::Module, "bench_module")),
         backend: None,
         conf: "benches/conf/mod_rust-daemon.conf",
-        endpoints: &[Hello, Crowd, Axum, Awaiting, Echo, Stream, Environ],
+        endpoints: &Endpoint::ALL,
         package: HTTPD,
         callgrind: true,
         smoke: true,
@@ -357,7 +362,7 @@ pub(crate) const PEERS: &[Peer] = &[
         own: None,
         backend: None,
         conf: "benches/conf/static.conf",
-        endpoints: &[Hello, Stream],
+        endpoints: &[Hello, File, Stream],
         package: HTTPD,
         callgrind: true,
         smoke: true,

@@ -7,6 +7,7 @@ use anyhow::{Context, Result, bail};
 use httpd_config::{Httpd, Mpm};
 
 use crate::checkout::{Checkout, is_root};
+use crate::endpoint::Transport;
 use crate::peer::{Backend, Peer, Product};
 use crate::sys;
 use crate::workshop::Workshop;
@@ -20,6 +21,8 @@ pub(crate) enum Size {
     Usual,
     /// More than the connections of a crowd.
     Crowd,
+    /// More than 256 connections.
+    Many,
     /// The threads of a measured run, and connections for thousands of requests that wait.
     Waiting,
 }
@@ -35,6 +38,8 @@ pub(crate) struct Plan {
     /// The web server's program, if there is one.
     pub(crate) front: Option<PathBuf>,
     head: String,
+    /// The lines that load the modules of other transports than HTTP/1.1, by name.
+    loads: Vec<(&'static str, String)>,
     confs: PathBuf,
     conf: PathBuf,
     mpm: Mpm,
@@ -72,6 +77,7 @@ impl Plan {
                 run,
                 front: None,
                 head: String::new(),
+                loads: Vec::new(),
                 confs: PathBuf::new(),
                 conf: PathBuf::new(),
                 mpm,
@@ -81,6 +87,7 @@ impl Plan {
         define(&mut head, "RUN", &run);
         define(&mut head, "HTDOCS", &workshop.htdocs());
         define(&mut head, "APPS", &workshop.apps());
+        define(&mut head, "TLS", &workshop.tls());
         for name in [mpm.module_name(), "unixd", "authz_core"].iter().chain(peer.modules) {
             if let Some((module, home)) = workshop.rivals().wsgi().filter(|_| *name == "wsgi") {
                 head.push_str(&format!("LoadModule wsgi_module \"{}\"\n", module.display()));
@@ -116,9 +123,35 @@ impl Plan {
             run,
             front: Some(httpd.program().to_owned()),
             head,
+            loads: Transport::Http2
+                .modules()
+                .iter()
+                .filter_map(|name| Some((*name, httpd.module(name).load_line(name)?)))
+                .collect(),
             confs: checkout.root().join("benches/conf"),
             conf: checkout.root().join(peer.conf),
             mpm,
+        })
+    }
+
+    /// Returns the same with these directives instead of the peer's own.
+    ///
+    /// # Errors
+    /// Returns an error if their file cannot be written.
+    pub(crate) fn with_directives(&self, directives: &str) -> Result<Self> {
+        let conf = self.run.with_extension("conf");
+        std::fs::write(&conf, directives)
+            .with_context(|| format!("cannot write `{}`", conf.display()))?;
+        Ok(Self {
+            peer: self.peer,
+            backend: None,
+            run: self.run.clone(),
+            front: self.front.clone(),
+            head: self.head.clone(),
+            loads: self.loads.clone(),
+            confs: self.confs.clone(),
+            conf,
+            mpm: self.mpm,
         })
     }
 
@@ -150,6 +183,7 @@ impl Plan {
             run,
             front: Some(front),
             head,
+            loads: Vec::new(),
             confs,
             conf: checkout.root().join(peer.conf),
             mpm: Mpm::Event,
@@ -174,8 +208,14 @@ impl Plan {
         vec!["-DFOREGROUND".into(), "-f".into(), conf.into()]
     }
 
-    /// Returns the web server's configuration.
-    pub(crate) fn front_conf(&self, port: u16, backend: Option<&str>, size: Size) -> String {
+    /// Returns the web server's configuration. A transport beside HTTP/1.1 has a port of its own.
+    pub(crate) fn front_conf(
+        &self,
+        port: u16,
+        secure: Option<(Transport, u16)>,
+        backend: Option<&str>,
+        size: Size,
+    ) -> String {
         if self.peer.is_behind_nginx() {
             let connections = if size == Size::Waiting { "18000" } else { "1024" };
             let backend = backend.unwrap_or_default();
@@ -195,13 +235,24 @@ impl Plan {
             (Mpm::Prefork, Size::Usual) => "prefork.conf",
             (Mpm::Prefork, Size::Small) => "prefork-small.conf",
             (Mpm::Prefork, Size::Crowd) => "prefork-crowd.conf",
+            (Mpm::Prefork, Size::Many) => "prefork-many.conf",
+            (Mpm::Worker | Mpm::Event, Size::Many) => "threaded-many.conf",
             (Mpm::Worker | Mpm::Event, Size::Usual) => "threaded.conf",
             (Mpm::Worker | Mpm::Event, Size::Small) => "threaded-small.conf",
             (Mpm::Worker | Mpm::Event, Size::Crowd) => "threaded-crowd.conf",
             (Mpm::Prefork, Size::Waiting) => "prefork.conf",
             (Mpm::Worker | Mpm::Event, Size::Waiting) => "threaded-waiting.conf",
         };
-        for file in [self.confs.join("common.conf"), self.confs.join(mpm), self.conf.clone()] {
+        let mut files =
+            vec![self.confs.join("common.conf"), self.confs.join(mpm), self.conf.clone()];
+        if let Some((transport, port)) = secure {
+            conf.push_str(&format!("Define SECURE_PORT {port}\n"));
+            let modules = transport.modules();
+            let loads = self.loads.iter().filter(|(name, _)| modules.contains(name));
+            conf.extend(loads.map(|(_, line)| line.as_str()));
+            files.push(self.confs.join("secure.conf"));
+        }
+        for file in files {
             conf.push_str(&format!("Include \"{}\"\n", file.display()));
         }
         conf

@@ -1,6 +1,7 @@
 //! The results as Markdown, for the terminal and for a file.
 
 use crate::endpoint::Endpoint;
+use crate::machine::Machine;
 use crate::peer::{DAEMON, LIMIT, OURS, PLAIN};
 use crate::results::{Bar, Count, Ratio, Results, Row};
 use crate::table::Table;
@@ -25,9 +26,7 @@ pub(crate) fn report(results: &Results) -> String {
         title(results, LIMIT),
         title(results, PLAIN)
     ));
-    for bar in &results.bars {
-        text.push_str(&bar_line(bar));
-    }
+    text.push_str(&bar_lines(&results.bars));
     text
 }
 
@@ -55,23 +54,7 @@ pub(crate) fn counts(results: &Results) -> String {
 
 pub(crate) fn head(results: &Results) -> String {
     let (machine, settings) = (&results.machine, &results.settings);
-    let mut text = format!(
-        "{}, {} cores, {} MiB; {}, Linux {}; {}, {} MPM; {}; {}; mod_rust {}; {}.\n",
-        machine.cpu,
-        machine.cores,
-        machine.memory_mib,
-        machine.system,
-        machine.kernel,
-        machine.httpd,
-        settings.mpm,
-        machine.rustc,
-        machine.wrk,
-        machine.mod_rust,
-        machine.date,
-    );
-    if !machine.rivals.is_empty() {
-        text.push_str(&format!("From PyPI: {}.\n", machine.rivals.join(", ")));
-    }
+    let mut text = machine_line(machine, settings.mpm);
     if settings.rounds > 0 {
         text.push_str(&format!(
             "wrk -t{} -c{} -d{}s after {} s of warm-up, {} interleaved rounds{}; medians, ratios within \
@@ -92,10 +75,36 @@ pub(crate) fn head(results: &Results) -> String {
             "{left} of {all} runs are left out, since others used more than {most} cores meanwhile.\n"
         ));
     }
-    for line in &results.left_out {
-        text.push_str(&format!("Left out: {line}\n"));
+    text.push_str(&left_out(&results.left_out));
+    text
+}
+
+/// Returns the line about the machine, and that about rivals from PyPI.
+pub(crate) fn machine_line(machine: &Machine, mpm: &str) -> String {
+    let mut text = format!(
+        "{}, {} cores, {} MiB; {}, Linux {}; {}, {mpm} MPM; {}; {}; mod_rust {}; {}; load {} before \
+         the run.\n",
+        machine.cpu,
+        machine.cores,
+        machine.memory_mib,
+        machine.system,
+        machine.kernel,
+        machine.httpd,
+        machine.rustc,
+        machine.wrk,
+        machine.mod_rust,
+        machine.date,
+        machine.load,
+    );
+    if !machine.rivals.is_empty() {
+        text.push_str(&format!("From PyPI: {}.\n", machine.rivals.join(", ")));
     }
     text
+}
+
+/// Returns a line for each peer that is left out.
+pub(crate) fn left_out(peers: &[String]) -> String {
+    peers.iter().map(|line| format!("Left out: {line}\n")).collect()
 }
 
 pub(crate) fn heading(endpoint: Endpoint) -> String {
@@ -189,19 +198,43 @@ fn compare(ours: &[(String, f64)], theirs: &[(String, f64)]) -> Vec<(String, f64
     both
 }
 
-pub(crate) fn bar_line(bar: &Bar) -> String {
+/// Returns a line for each bar, and one that sums them up.
+pub(crate) fn bar_lines(bars: &[Bar]) -> String {
+    let mut text: String = bars.iter().map(bar_line).collect();
+    let count = |held| bars.iter().filter(|bar| bar.limit.is_some() && bar.holds == held).count();
+    let missed = bars
+        .iter()
+        .filter(|bar| bar.holds == Some(false))
+        .filter_map(|bar| Some(format!("{}{}", bar.what, distance(bar.value?, bar.limit?))));
+    let missed: Vec<_> = missed.collect();
+    text.push_str(&format!(
+        "\nOf {} bars, {} hold, {} do not hold, {} were not measured.{}\n",
+        bars.iter().filter(|bar| bar.limit.is_some()).count(),
+        count(Some(true)),
+        count(Some(false)),
+        count(None),
+        if missed.is_empty() { String::new() } else { format!(" Missed: {}.", missed.join("; ")) },
+    ));
+    text
+}
+
+fn bar_line(bar: &Bar) -> String {
     let Bar { what, value, .. } = bar;
+    let spread = match bar.spread {
+        Some((min, max)) if min < max => format!(" ({min:.3} to {max:.3})"),
+        _ => String::new(),
+    };
     let plain = bar.plain.map_or(String::new(), |plain| format!(" (SetHandler: {plain:.3})"));
     match (value, bar.limit, bar.holds) {
         (Some(value), Some(limit), Some(true)) => {
             let below = distance(*value, limit);
-            format!("- holds: {what}: {value:.3}, at most {limit}{below}{plain}\n")
+            format!("- holds: {what}: {value:.3}{spread}, at most {limit}{below}{plain}\n")
         }
         (Some(value), Some(limit), _) => {
             let over = distance(*value, limit);
-            format!("- does not hold: {what}: {value:.3}, over {limit}{over}{plain}\n")
+            format!("- does not hold: {what}: {value:.3}{spread}, over {limit}{over}{plain}\n")
         }
-        (Some(value), None, _) => format!("- has no bar: {what}: {value:.3}{plain}\n"),
+        (Some(value), None, _) => format!("- has no bar: {what}: {value:.3}{spread}{plain}\n"),
         (None, Some(limit), _) => format!("- not measured: {what}, at most {limit}\n"),
         (None, None, _) => String::new(),
     }
@@ -270,6 +303,7 @@ mod tests {
             what: "hello".into(),
             limit,
             value,
+            spread: None,
             plain: None,
             holds,
         };
@@ -285,6 +319,21 @@ mod tests {
             assert!(bar_line(&bar).starts_with(start), "{}", bar_line(&bar));
         }
         assert_eq!(bar_line(&bar(None, None, None)), "");
+        let spread = Bar { spread: Some((0.9, 1.2)), ..bar(Some(1.15), Some(1.0), Some(true)) };
+        let line = bar_line(&spread);
+        assert!(line.contains("1.000 (0.900 to 1.200), at most 1.15 (-13 %)"), "{line}");
+    }
+
+    #[test]
+    fn bars_are_summed_up() {
+        let bars = [
+            Bar::at_most("a".into(), 2.0, Some(1.0)),
+            Bar::at_most("b".into(), 2.0, Some(3.0)),
+            Bar::at_most("c".into(), 2.0, None),
+        ];
+        let text = bar_lines(&bars);
+        let sum = "Of 3 bars, 1 hold, 1 do not hold, 1 were not measured. Missed: b (+50 %).";
+        assert_eq!(text.lines().last(), Some(sum));
     }
 
     #[test]

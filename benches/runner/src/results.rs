@@ -18,10 +18,31 @@ pub(crate) struct Bar {
     pub(crate) limit: Option<f64>,
     /// Against the C handler that claims its URLs; `None` if it was not measured.
     pub(crate) value: Option<f64>,
+    /// The least and the largest of the rounds, where the value is their median.
+    pub(crate) spread: Option<(f64, f64)>,
     /// The same against the C handler by SetHandler, to be shown beside it.
     pub(crate) plain: Option<f64>,
     /// Whether it holds, if it was measured and has a limit.
     pub(crate) holds: Option<bool>,
+}
+
+impl Bar {
+    /// Returns a bar that holds up to its limit.
+    pub(crate) fn at_most(what: String, limit: f64, value: Option<f64>) -> Self {
+        Self::new(what, Some(limit), value)
+    }
+
+    /// Returns the same, or a figure without a limit.
+    pub(crate) fn new(what: String, limit: Option<f64>, value: Option<f64>) -> Self {
+        let holds = value.zip(limit).map(|(value, limit)| value <= limit);
+        Self { what, limit, value, spread: None, plain: None, holds }
+    }
+
+    /// Returns a bar for the median of the rounds.
+    pub(crate) fn of_rounds(what: String, limit: Option<f64>, ratio: Option<Ratio>) -> Self {
+        let spread = ratio.map(|ratio| (ratio.min, ratio.max));
+        Self { spread, ..Self::new(what, limit, ratio.map(|ratio| ratio.median)) }
+    }
 }
 
 /// Everything that a benchmark found.
@@ -47,6 +68,7 @@ pub(crate) struct Settings {
     pub(crate) mpm: &'static str,
     pub(crate) rounds: u32,
     pub(crate) duration_s: u32,
+    /// 0 for none.
     pub(crate) warm_up_s: u32,
     pub(crate) connections: u32,
     pub(crate) threads: u32,

@@ -24,6 +24,8 @@ pub(crate) struct Rounds<'a> {
     pub(crate) endpoints: &'a [Endpoint],
     pub(crate) settings: &'a Settings,
     pub(crate) load: &'a Load,
+    /// The size of httpd, if it is not by the connections of each endpoint.
+    pub(crate) size: Option<Size>,
     pub(crate) method: &'a Method,
 }
 
@@ -69,20 +71,27 @@ impl Rounds<'_> {
         let launch = Launch {
             method: self.method,
             tool: if settings.pinned { Tool::Pin(0) } else { Tool::None },
-            size: if endpoint.connections().is_some() { Size::Crowd } else { Size::Usual },
+            size: self.size.unwrap_or(match endpoint.connections() {
+                Some(256..) => Size::Many,
+                Some(64..) => Size::Crowd,
+                _ => Size::Usual,
+            }),
+            transport: endpoint.transport(),
             patience: Duration::from_secs(15),
         };
         let server = Server::start(plan, &launch)?;
         let mut pss_kib = server.pss_kib();
         let warm_up_s = settings.warm_up_s.max(plan.peer.warm_up_s);
-        self.load.run(server.port(), endpoint, warm_up_s, || {
-            pss_kib = pss_kib.max(server.pss_kib());
-        })?;
+        if settings.warm_up_s > 0 {
+            self.load.run(server.load_port(), endpoint, warm_up_s, || {
+                pss_kib = pss_kib.max(server.pss_kib());
+            })?;
+        }
 
         let behind = server.behind();
         let (behind_before, switches_before) = (behind.cpu().total, behind.switches());
         let (busy, before) = (machine::Load::now(), server.cpu());
-        let figures = self.load.run(server.port(), endpoint, settings.duration_s, || ())?;
+        let figures = self.load.run(server.load_port(), endpoint, settings.duration_s, || ())?;
         let after = server.cpu();
         let behind_used = behind.cpu().total - behind_before;
         let switches = behind.switches().saturating_sub(switches_before);
@@ -117,7 +126,7 @@ impl Rounds<'_> {
 fn line(run: &Run) -> String {
     let cpu = run.cpu_us.map_or("     -".into(), |cpu| format!("{cpu:6.1}"));
     let mut line = format!(
-        "round {} {:<8} {:<16} {:>7.0} req/s  CPU {cpu} us  p50 {:>5.2} ms  p99 {:>6.2} ms  {:>5.1} MiB",
+        "round {} {:<12} {:<16} {:>7.0} req/s  CPU {cpu} us  p50 {:>5.2} ms  p99 {:>6.2} ms  {:>5.1} MiB",
         run.round + 1,
         run.endpoint.name(),
         run.peer,

@@ -14,7 +14,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::account::{self, Account, Cpu, Method};
 use crate::client::{Client, request};
-use crate::endpoint::Endpoint;
+use crate::endpoint::{Endpoint, Transport};
 use crate::peer::Backend;
 use crate::plan::{Behind, Plan, Size};
 use crate::sys;
@@ -48,6 +48,8 @@ pub(crate) struct Launch<'a> {
     pub(crate) tool: Tool,
     /// The size of httpd.
     pub(crate) size: Size,
+    /// The way in which the requests come that are measured.
+    pub(crate) transport: Transport,
     /// The time limit of a start or a stop.
     pub(crate) patience: Duration,
 }
@@ -55,6 +57,8 @@ pub(crate) struct Launch<'a> {
 /// A running peer. Dropping it ends it.
 pub(crate) struct Server {
     port: u16,
+    /// That of the transport, where it is another than HTTP/1.1.
+    secure: Option<(Transport, u16)>,
     httpd: u32,
     /// The web server's processes.
     account: Account,
@@ -89,6 +93,21 @@ impl Server {
     /// Returns the port of httpd.
     pub(crate) fn port(&self) -> u16 {
         self.port
+    }
+
+    /// Returns the port for the requests that are measured.
+    pub(crate) fn load_port(&self) -> u16 {
+        self.secure.map_or(self.port, |(_, port)| port)
+    }
+
+    /// Returns the web server's first process.
+    pub(crate) fn httpd(&self) -> u32 {
+        self.httpd
+    }
+
+    /// Returns the web server's processes that are there now.
+    pub(crate) fn pids(&self) -> Vec<u32> {
+        self.account.pids()
     }
 
     /// CPU time of all its processes so far.
@@ -144,6 +163,10 @@ impl Server {
         }
         let mut server = Self {
             port: free_port()?,
+            secure: match launch.transport {
+                Transport::Plain => None,
+                transport => Some((transport, free_port()?)),
+            },
             httpd: 0,
             account: Account::open(launch.method),
             behind: Account::open(launch.method),
@@ -160,7 +183,8 @@ impl Server {
             return Ok(server);
         };
         let conf = plan.run.join("server.conf");
-        std::fs::write(&conf, plan.front_conf(server.port, backend.as_deref(), launch.size))?;
+        let text = plan.front_conf(server.port, server.secure, backend.as_deref(), launch.size);
+        std::fs::write(&conf, text)?;
         let args = plan.front_args(&conf);
         let (pid, _) = server.spawn(front, &args, FRONT, Stdio::null(), &launch.tool)?;
         server.httpd = pid;

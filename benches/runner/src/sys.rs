@@ -42,11 +42,20 @@ pub(crate) fn kill_group(child: &Child) {
     let _ = kill_process_group(Pid::from_child(child), Signal::KILL);
 }
 
+/// Asks httpd for a graceful restart.
+pub(crate) fn reload(pid: u32) {
+    signal(pid, Signal::USR1);
+}
+
 /// Kills a process. A process that is gone already is not an error.
 pub(crate) fn kill(pid: u32) {
+    signal(pid, Signal::KILL);
+}
+
+fn signal(pid: u32, signal: Signal) {
     let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
     if let Some(pid) = pid.filter(|pid| !pid.is_init()) {
-        let _ = kill_process(pid, Signal::KILL);
+        let _ = kill_process(pid, signal);
     }
 }
 

@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, anyhow, bail};
 
+use crate::check;
 use crate::checkout::{Checkout, cargo};
 use crate::peer::Product;
 use crate::rivals::Rivals;
@@ -30,7 +31,8 @@ impl<'a> Workshop<'a> {
         let htdocs = workshop.htdocs();
         std::fs::create_dir_all(&htdocs)?;
         // The C handler's URLs have files behind them, so that httpd's walk ends at once.
-        let files: [(&str, Vec<u8>); 4] = [
+        let files: [(&str, Vec<u8>); 5] = [
+            ("file", check::file_body()),
             ("hello", b"Hello, world\n".to_vec()),
             ("stream", vec![b'x'; 1 << 20]),
             ("echo", Vec::new()),
@@ -59,6 +61,33 @@ impl<'a> Workshop<'a> {
     /// Returns the scripts, where httpd's children can read them.
     pub(crate) fn apps(&self) -> PathBuf {
         self.checkout.scratch().join("apps")
+    }
+
+    /// Returns the folder of the certificate.
+    pub(crate) fn tls(&self) -> PathBuf {
+        self.checkout.scratch().join("tls")
+    }
+
+    /// Makes a certificate for this machine, unless one was made before.
+    ///
+    /// # Errors
+    /// Returns an error if openssl is not installed, or fails.
+    pub(crate) fn certify(&self) -> Result<()> {
+        let (folder, cert) = (self.tls(), self.tls().join("cert.pem"));
+        if cert.is_file() {
+            return Ok(());
+        }
+        std::fs::create_dir_all(&folder)?;
+        let mut openssl = Command::new("openssl");
+        openssl.args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"]);
+        openssl.args(["-nodes", "-days", "3650", "-subj", "/CN=localhost"]);
+        openssl.arg("-keyout").arg(folder.join("key.pem")).arg("-out").arg(&cert);
+        let output = openssl.stdin(Stdio::null()).output();
+        let output = output.context("openssl does not run; install openssl")?;
+        if !output.status.success() {
+            bail!("openssl makes no certificate: {}", String::from_utf8_lossy(&output.stderr));
+        }
+        Ok(())
     }
 
     /// Returns the rivals from PyPI.

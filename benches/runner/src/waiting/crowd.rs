@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use super::gauge::{Gauge, percentile};
 use super::wire::{self, Protocol, Wire};
-use super::{Scale, runtime};
+use super::{OPENED, Scale, runtime};
 use crate::server::Server;
 
 /// Between two looks at the members.
@@ -30,10 +30,10 @@ pub(crate) struct Crowd {
     pub(crate) p99_ms: Option<f64>,
     /// The 99th of 100 over the wait, less one.
     pub(crate) over: Option<f64>,
-    /// The same for one request of each connection, all sent at one moment.
-    pub(crate) herd_p99_ms: Option<f64>,
-    /// Kept connections that were closed before a request was read: it was sent again.
-    pub(crate) reopened: u32,
+    /// Kept connections that the server closed before it had read a request: it was sent again.
+    pub(crate) closed: u32,
+    /// The same for one request on each open connection, all sent at one moment.
+    pub(crate) herd: Herd,
     /// CPU microseconds of the servers, a request.
     pub(crate) cpu_us: Option<f64>,
     /// Anonymous memory of the servers over that of idle ones, for each connection.
@@ -43,16 +43,45 @@ pub(crate) struct Crowd {
     pub(crate) error: Option<String>,
 }
 
+/// The requests that are all sent at one moment.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub(crate) struct Herd {
+    pub(crate) answered: usize,
+    pub(crate) p50_ms: Option<f64>,
+    pub(crate) p99_ms: Option<f64>,
+    /// Kept connections that were closed while all connections were made ready for it.
+    pub(crate) closed_before: u32,
+    /// The same when it came.
+    pub(crate) closed: u32,
+}
+
+/// The present task of the members.
+#[derive(Clone, Copy, PartialEq)]
+enum Phase {
+    /// Some requests, one after the other.
+    Steady,
+    /// One short request in their turn, so that each connection is open and kept.
+    Gather(Instant),
+    /// One more, now.
+    Herd,
+}
+
 /// The members' common part.
 struct Shared {
     port: u16,
     request: Vec<u8>,
+    /// One that hardly waits.
+    short: Vec<u8>,
     protocol: Protocol,
     rounds: u32,
-    /// Those that have their answers, or failed.
+    /// Those that are done with a phase, or failed.
     finished: AtomicU32,
+    gathered: AtomicU32,
     stampeded: AtomicU32,
-    reopened: AtomicU32,
+    /// Kept connections that were closed in each phase.
+    closed: AtomicU32,
+    closed_before: AtomicU32,
+    closed_herd: AtomicU32,
     /// The time within which a kept connection is closed if its request has not been read.
     early: Duration,
     log: Mutex<Log>,
@@ -70,19 +99,27 @@ impl Shared {
         note(&mut self.log.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
-    /// Has a request answered, and returns the milliseconds. A server may close a kept connection
-    /// before it has read the next request, which is then sent again, as browsers do.
-    async fn ask(&self, wire: &mut Wire, kept: bool) -> io::Result<f64> {
+    /// Has a request answered, and returns the connection and the milliseconds. A server may close
+    /// a kept connection before it has read the next request, which is counted in `closed`. Then
+    /// the request is sent again, as browsers do.
+    async fn ask(
+        &self,
+        mut wire: Wire,
+        request: &[u8],
+        closed: Option<&AtomicU32>,
+    ) -> io::Result<(Wire, f64)> {
         let sent = Instant::now();
-        match wire.ask(&self.request, self.protocol).await {
-            Err(error) if kept && is_closed(&error) && sent.elapsed() < self.early => {
-                self.reopened.fetch_add(1, Ordering::Relaxed);
-                *wire = Wire::connect(self.port).await?;
-                wire.ask(&self.request, self.protocol).await?;
+        match (wire.ask(request, self.protocol).await, closed) {
+            (Err(error), Some(closed)) if is_closed(&error) && sent.elapsed() < self.early => {
+                closed.fetch_add(1, Ordering::Relaxed);
+                // Before the new one is opened, since both have a descriptor here.
+                drop(wire);
+                wire = Wire::connect(self.port).await?;
+                wire.ask(request, self.protocol).await?;
             }
-            result => result?,
+            (result, _) => result?,
         }
-        Ok(sent.elapsed().as_secs_f64() * 1000.0)
+        Ok((wire, sent.elapsed().as_secs_f64() * 1000.0))
     }
 
     /// Keeps the first error.
@@ -112,18 +149,18 @@ pub(crate) fn measure(
     protocol: Protocol,
     scale: &Scale,
 ) -> Result<Crowd> {
-    let path = format!("/waiting/wait/{}", scale.wait.as_millis());
     let shared = Arc::new(Shared {
         port: server.port(),
-        request: match protocol {
-            Protocol::Http => wire::get(&path),
-            Protocol::FastCgi => wire::fastcgi(&path),
-        },
+        request: wire::wait(protocol, scale.wait.as_millis()),
+        short: wire::wait(protocol, 1),
         protocol,
         rounds: scale.rounds,
         finished: AtomicU32::new(0),
+        gathered: AtomicU32::new(0),
         stampeded: AtomicU32::new(0),
-        reopened: AtomicU32::new(0),
+        closed: AtomicU32::new(0),
+        closed_before: AtomicU32::new(0),
+        closed_herd: AtomicU32::new(0),
         early: scale.wait / 2,
         log: Mutex::default(),
     });
@@ -143,8 +180,14 @@ pub(crate) fn measure(
         p50_ms: percentile(&mut log.steady, asked, 0.5),
         p99_ms,
         over: p99_ms.map(|p99| p99 / wait_ms - 1.0),
-        herd_p99_ms: percentile(&mut log.herd, scale.connections as usize, 0.99),
-        reopened: shared.reopened.load(Ordering::Relaxed),
+        closed: shared.closed.load(Ordering::Relaxed),
+        herd: Herd {
+            answered: log.herd.len(),
+            p50_ms: percentile(&mut log.herd, scale.connections as usize, 0.5),
+            p99_ms: percentile(&mut log.herd, scale.connections as usize, 0.99),
+            closed_before: shared.closed_before.load(Ordering::Relaxed),
+            closed: shared.closed_herd.load(Ordering::Relaxed),
+        },
         cpu_us: (answered > 0).then(|| used as f64 / answered as f64),
         memory_kib: gauge.memory_kib(scale.connections),
         others,
@@ -152,24 +195,35 @@ pub(crate) fn measure(
     })
 }
 
-/// Sends the members off, and returns the CPU time that the servers and that others used.
+/// Sends the members off, and returns the CPU time that the servers and that others used up to the
+/// end of the first phase.
 async fn lead(shared: &Arc<Shared>, scale: &Scale, gauge: &mut Gauge<'_>) -> (u64, f64) {
-    let (signal, herd) = watch::channel(false);
+    let (signal, phase) = watch::channel(Phase::Steady);
     let start = Instant::now();
     let mut members = JoinSet::new();
     for index in 0..scale.connections {
         let at = start + scale.wait * index / scale.connections;
-        members.spawn(member(Arc::clone(shared), at, herd.clone()));
+        // Its turn to gather.
+        let turn = Duration::from_secs(1) * index / OPENED;
+        members.spawn(member(Arc::clone(shared), at, turn, phase.clone()));
     }
     let wanted = scale.wait * (1 + scale.rounds);
     let all = |count: &AtomicU32| count.load(Ordering::Relaxed) == scale.connections;
     gauge.watch(start + wanted + scale.grace, || all(&shared.finished)).await;
     let used = gauge.used();
-    if all(&shared.finished) {
+    let gathering = Duration::from_secs(1) * scale.connections / OPENED;
+    let phases = [
+        (Phase::Gather(Instant::now()), &shared.finished, &shared.gathered, gathering),
+        (Phase::Herd, &shared.gathered, &shared.stampeded, scale.wait),
+    ];
+    for (phase, before, after, needed) in phases {
+        if !all(before) {
+            break;
+        }
         // Each of them receives it.
-        let _ = signal.send(true);
-        let end = Instant::now() + scale.wait + scale.grace;
-        while !all(&shared.stampeded) && Instant::now() < end {
+        let _ = signal.send(phase);
+        let end = Instant::now() + needed + scale.grace;
+        while !all(after) && Instant::now() < end {
             sleep(PAUSE).await;
         }
     }
@@ -177,32 +231,63 @@ async fn lead(shared: &Arc<Shared>, scale: &Scale, gauge: &mut Gauge<'_>) -> (u6
     used
 }
 
-async fn member(shared: Arc<Shared>, at: Instant, mut herd: watch::Receiver<bool>) {
+async fn member(
+    shared: Arc<Shared>,
+    at: Instant,
+    turn: Duration,
+    mut phase: watch::Receiver<Phase>,
+) {
     sleep_until(at).await;
-    let wire = steady(&shared).await;
-    if let Err(error) = &wire {
-        shared.failed(error);
-    }
-    shared.finished.fetch_add(1, Ordering::Relaxed);
-    if herd.wait_for(|begins| *begins).await.is_err() {
-        return;
-    }
-    let stampede = async {
-        let mut wire = wire?;
-        let late = shared.ask(&mut wire, true).await?;
-        shared.log(|log| log.herd.push(late));
-        Ok::<_, io::Error>(())
+    let steady = done(&shared, steady(&shared), &shared.finished).await;
+
+    let gather = async {
+        let mut begin = at;
+        let is_now = |phase: &Phase| match phase {
+            Phase::Gather(now) => {
+                begin = *now;
+                true
+            }
+            _ => false,
+        };
+        phase.wait_for(is_now).await.map_err(io::Error::other)?;
+        sleep_until(begin + turn).await;
+        let wire = steady.ok_or_else(gone)?;
+        Ok(shared.ask(wire, &shared.short, Some(&shared.closed_before)).await?.0)
     };
-    if let Err(error) = &stampede.await {
-        shared.failed(error);
-    }
-    shared.stampeded.fetch_add(1, Ordering::Relaxed);
+    let gathered = done(&shared, gather, &shared.gathered).await;
+
+    let stampede = async {
+        phase.wait_for(|phase| *phase == Phase::Herd).await.map_err(io::Error::other)?;
+        let wire = gathered.ok_or_else(gone)?;
+        let (wire, late) = shared.ask(wire, &shared.request, Some(&shared.closed_herd)).await?;
+        shared.log(|log| log.herd.push(late));
+        Ok(wire)
+    };
+    done(&shared, stampede, &shared.stampeded).await;
+}
+
+/// Has a member do its part of a phase, after which it is counted. The connection is kept.
+async fn done(
+    shared: &Shared,
+    part: impl Future<Output = io::Result<Wire>>,
+    count: &AtomicU32,
+) -> Option<Wire> {
+    let result = part.await;
+    count.fetch_add(1, Ordering::Relaxed);
+    result.inspect_err(|error| shared.failed(error)).ok()
+}
+
+/// Returns the error of a member whose connection failed in an earlier phase.
+fn gone() -> io::Error {
+    io::Error::other("the connection had failed before")
 }
 
 async fn steady(shared: &Shared) -> io::Result<Wire> {
     let mut wire = Wire::connect(shared.port).await?;
     for round in 0..shared.rounds {
-        let late = shared.ask(&mut wire, round > 0).await?;
+        let closed = (round > 0).then_some(&shared.closed);
+        let (kept, late) = shared.ask(wire, &shared.request, closed).await?;
+        wire = kept;
         shared.log(|log| log.steady.push(late));
     }
     Ok(wire)

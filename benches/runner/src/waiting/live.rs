@@ -13,13 +13,13 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use super::gauge::{Gauge, percentile};
 use super::wire::{self, Wire};
-use super::{Scale, runtime};
+use super::{OPENED, Scale, runtime};
 use crate::server::Server;
 
 /// The time within which a message comes in time.
 const IN_TIME_MS: f64 = 500.0;
-/// The connections that are opened in a second.
-const OPENED: u32 = 2000;
+/// Between two looks at the messages that are late.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// The kind of the connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -133,7 +133,11 @@ async fn lead(shared: &Arc<Shared>, scale: &Scale, gauge: &mut Gauge<'_>) -> (u6
     gauge.watch(end, || false).await;
     let used = gauge.used();
     // The last ones may be late.
-    sleep_until(end + scale.grace / 4).await;
+    let due = (scale.connections * scale.messages) as usize;
+    let came = || shared.log.lock().unwrap_or_else(PoisonError::into_inner).0.len();
+    while came() < due && Instant::now() < end + scale.grace / 4 {
+        sleep(PAUSE).await;
+    }
     members.shutdown().await;
     (opening_us, used)
 }

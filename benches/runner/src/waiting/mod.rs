@@ -19,6 +19,7 @@ use self::crowd::Crowd;
 use self::live::{Echo, Kind, Live};
 pub(crate) use self::peers::{PARTS, Part};
 use crate::account::Method;
+use crate::endpoint::{Endpoint, Transport};
 use crate::load::Load;
 use crate::machine::Machine;
 use crate::plan::{Plan, Size};
@@ -29,6 +30,8 @@ use crate::sys;
 
 /// Descriptors of a process beside those of the connections.
 const SPARE: u64 = 300;
+/// The connections that are opened, or made ready, in a second.
+const OPENED: u32 = 2000;
 
 /// A table of the report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -98,8 +101,6 @@ pub(crate) struct Findings {
     pub(crate) machine: Machine,
     pub(crate) settings: Settings,
     pub(crate) scale: Scale,
-    /// The load of the machine before the run.
-    pub(crate) load: String,
     pub(crate) left_out: Vec<String>,
     pub(crate) crowds: Vec<Crowd>,
     pub(crate) lives: Vec<Live>,
@@ -119,12 +120,10 @@ impl Findings {
         scale: &Scale,
         left_out: Vec<String>,
     ) -> Self {
-        let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
         Self {
             machine,
             settings: settings.clone(),
             scale: scale.clone(),
-            load: load.split(' ').take(3).collect::<Vec<_>>().join(", "),
             left_out,
             crowds: Vec::new(),
             lives: Vec::new(),
@@ -186,11 +185,16 @@ impl Bench<'_> {
         let is_in_rounds =
             |plan: &&Plan| PARTS.iter().any(|part| part.rounds && part.peer.name == plan.peer.name);
         let plans: Vec<_> = self.plans.iter().filter(is_in_rounds).collect();
+        // All endpoints alike: each has as many connections as the one that suspends.
+        let connections = Endpoint::Sleeping.connections().unwrap_or(self.load.connections);
+        let load = Load { connections, ..self.load.clone() };
         let rounds = Rounds {
             plans: &plans,
             endpoints: peers::ENDPOINTS,
             settings: self.settings,
-            load: self.load,
+            load: &load,
+            // Each child has a thread for every connection: none is closed to make room.
+            size: Some(Size::Many),
             method: self.method,
         };
         findings.runs = rounds.run()?;
@@ -251,7 +255,8 @@ impl Bench<'_> {
 
     fn start(&self, plan: &Plan, size: Size) -> Result<Server> {
         let patience = Duration::from_secs(20);
-        let launch = Launch { method: self.method, tool: Tool::None, size, patience };
+        let transport = Transport::Plain;
+        let launch = Launch { method: self.method, tool: Tool::None, size, transport, patience };
         let server = Server::start(plan, &launch)?;
         warm_up(&server, plan)?;
         Ok(server)
@@ -262,10 +267,7 @@ impl Bench<'_> {
 fn warm_up(server: &Server, plan: &Plan) -> Result<()> {
     let part = PARTS.iter().find(|part| part.peer.name == plan.peer.name);
     let Some(protocol) = part.and_then(|part| part.crowd) else { return Ok(()) };
-    let request = match protocol {
-        wire::Protocol::Http => wire::get("/waiting/wait/1"),
-        wire::Protocol::FastCgi => wire::fastcgi("/waiting/wait/1"),
-    };
+    let request = wire::wait(protocol, 1);
     runtime()?.block_on(async {
         // Each child of httpd is likely to have some of them.
         for _ in 0..20 {
@@ -307,9 +309,13 @@ pub(crate) fn verdict(findings: &Findings) -> Result<()> {
     if let Some(line) = findings.left_out.first().or(findings.complaints.first()) {
         bail!("a peer does not work: {line}");
     }
-    for Crowd { peer, asked, answered, error, herd_p99_ms, .. } in &findings.crowds {
-        if answered != asked || herd_p99_ms.is_none() {
-            bail!("{peer}: {answered} of {asked} waiting requests were answered; {error:?}");
+    for Crowd { peer, asked, answered, error, herd, .. } in &findings.crowds {
+        if answered != asked || herd.answered != findings.scale.connections as usize {
+            let herd = herd.answered;
+            bail!(
+                "{peer}: {answered} of {asked} waiting requests were answered, {herd} at one \
+                   moment; {error:?}"
+            );
         }
     }
     for Live { peer, kind, due, came, error, .. } in &findings.lives {

@@ -1,7 +1,7 @@
 //! The peers of `--waiting`: the same axum application in each, or the nearest thing to it.
 
 use super::wire::Protocol;
-use crate::endpoint::Endpoint::{self, Awaiting, Axum, Hello};
+use crate::endpoint::Endpoint::{self, Awaiting, Axum, Hello, Sleeping};
 use crate::peer::{Backend, Peer, Product};
 
 /// Names that the bars have.
@@ -55,7 +55,7 @@ const fn module(name: &'static str, title: &'static str, conf: &'static str) -> 
 
 /// Returns the same for rounds with wrk.
 const fn rounds(name: &'static str, title: &'static str, conf: &'static str) -> Part {
-    let peer = Peer { endpoints: &[Axum, Awaiting], ..module(name, title, conf).peer };
+    let peer = Peer { endpoints: ENDPOINTS, ..module(name, title, conf).peer };
     Part { peer, crowd: None, rounds: true, ..HTTPD }
 }
 
@@ -84,7 +84,15 @@ pub(crate) static PARTS: &[Part] = &[
         echo: true,
         ..module(EMBEDDED, "mod_rust embedded, 50 threads", "examples/bench.conf")
     },
-    module(DAEMON, "mod_rust daemon, one process of 4 threads", "benches/conf/waiting-daemon.conf"),
+    Part {
+        live: true,
+        echo: true,
+        ..module(
+            DAEMON,
+            "mod_rust daemon, one process of 4 threads",
+            "benches/conf/waiting-daemon.conf",
+        )
+    },
     Part {
         live: true,
         echo: true,
@@ -139,7 +147,7 @@ pub(crate) static PARTS: &[Part] = &[
 ];
 
 /// The endpoints of the rounds with wrk.
-pub(crate) const ENDPOINTS: &[Endpoint] = &[Axum, Awaiting];
+pub(crate) const ENDPOINTS: &[Endpoint] = &[Axum, Awaiting, Sleeping];
 
 #[cfg(test)]
 mod tests {

@@ -5,7 +5,7 @@ use super::crowd::Crowd;
 use super::live::{Echo, Kind, Live};
 use super::peers::{DAEMON, EMBEDDED, FASTCGI, HTTP, OFF, ON, PARTS, WSTUNNEL};
 use crate::endpoint::Endpoint;
-use crate::report::{bar_line, number};
+use crate::report::{bar_lines, left_out, machine_line, number};
 use crate::results::{Bar, Count, Run, median};
 use crate::table::Table;
 
@@ -13,14 +13,17 @@ use crate::table::Table;
 const SUSPENSION_US: f64 = 35.0;
 
 pub(crate) fn crowd_line(crowd: &Crowd) -> String {
-    let Crowd { peer, asked, answered, p99_ms, herd_p99_ms, cpu_us, memory_kib, others, .. } =
+    let Crowd { peer, asked, answered, p99_ms, closed, herd, cpu_us, memory_kib, others, .. } =
         crowd;
     let mut line = format!(
-        "crowd            {peer:<16} {answered} of {asked} answered  p99 {} ms  herd {} ms  {} reopened  \
-         CPU {} us  {memory_kib:.1} KiB  others {others:.2}",
+        "crowd            {peer:<16} {answered} of {asked} answered  p99 {} ms  {closed} closed  \
+         herd {} answered  p99 {} ms  {} + {} closed  CPU {} us  {memory_kib:.1} KiB  others \
+         {others:.2}",
         number(*p99_ms, 0),
-        number(*herd_p99_ms, 0),
-        crowd.reopened,
+        herd.answered,
+        number(herd.p99_ms, 0),
+        herd.closed_before,
+        herd.closed,
         number(*cpu_us, 0),
     );
     line.extend(crowd.error.iter().map(|error| format!("  {error}")));
@@ -51,9 +54,7 @@ pub(crate) fn report(findings: &Findings) -> String {
     echoes(findings, &mut text);
     counts(findings, &mut text);
     text.push_str("\n**Bars**\n\n");
-    for bar in &findings.bars {
-        text.push_str(&bar_line(bar));
-    }
+    text.push_str(&bar_lines(&findings.bars));
     if !findings.complaints.is_empty() {
         text.push_str("\nLogged by mod_rust's servers:\n\n");
         for line in &findings.complaints {
@@ -64,27 +65,9 @@ pub(crate) fn report(findings: &Findings) -> String {
 }
 
 fn head(findings: &Findings) -> String {
-    let machine = &findings.machine;
-    let mut text = format!(
-        "{}, {} cores, {} MiB; {}, Linux {}; {}, event MPM; {}; mod_rust {}; {}; load {} before the \
-         run. The client is on the same cores.\n",
-        machine.cpu,
-        machine.cores,
-        machine.memory_mib,
-        machine.system,
-        machine.kernel,
-        machine.httpd,
-        machine.rustc,
-        machine.mod_rust,
-        machine.date,
-        findings.load,
-    );
-    if !machine.rivals.is_empty() {
-        text.push_str(&format!("From PyPI: {}.\n", machine.rivals.join(", ")));
-    }
-    for line in &findings.left_out {
-        text.push_str(&format!("Left out: {line}\n"));
-    }
+    let mut text = machine_line(&findings.machine, findings.settings.mpm);
+    text.push_str("The client is on the same cores.\n");
+    text.push_str(&left_out(&findings.left_out));
     text
 }
 
@@ -94,8 +77,9 @@ fn crowds(findings: &Findings, text: &mut String) {
     }
     let scale = &findings.scale;
     text.push_str(&format!(
-        "\n**{} requests at once that wait {:.1} s each**, {} on each connection, then one of all at \
-         one moment (herd). What is not answered is later than {:.0} s.\n\n",
+        "\n**{} requests at once that wait {:.1} s each**, {} on each connection. What is not \
+         answered is later than {:.0} s. Closed are kept connections that the server closed before \
+         it had read the next request, which was then sent on a new one.\n\n",
         number(Some(f64::from(scale.connections)), 0),
         scale.wait.as_secs_f64(),
         scale.rounds,
@@ -107,8 +91,7 @@ fn crowds(findings: &Findings, text: &mut String) {
         "p50 ms",
         "p99 ms",
         "p99 over the wait",
-        "herd p99 ms",
-        "reopened",
+        "closed",
         "CPU us/req",
         "KiB/request",
         "others, cores",
@@ -121,11 +104,36 @@ fn crowds(findings: &Findings, text: &mut String) {
             number(crowd.p50_ms, 0),
             number(crowd.p99_ms, 0),
             crowd.over.map_or("-".into(), |over| format!("{:.1} %", over * 100.0)),
-            number(crowd.herd_p99_ms, 0),
-            number(Some(f64::from(crowd.reopened)), 0),
+            number(Some(f64::from(crowd.closed)), 0),
             number(crowd.cpu_us, 0),
             number(Some(crowd.memory_kib), 1),
             number(Some(crowd.others), 2),
+        ]);
+    }
+    text.push_str(&table.render());
+    herds(findings, text);
+}
+
+/// Writes the table of the requests that were all sent at one moment.
+fn herds(findings: &Findings, text: &mut String) {
+    text.push_str(&format!(
+        "\n**The herd**: {} requests of {:.1} s on open connections, all sent at one moment. A dash: \
+         the requests before it were not all answered.\n\n",
+        number(Some(f64::from(findings.scale.connections)), 0),
+        findings.scale.wait.as_secs_f64(),
+    ));
+    let mut table =
+        Table::new(&["peer", "answered", "p50 ms", "p99 ms", "closed before", "closed by it"]);
+    for crowd in &findings.crowds {
+        let herd = &crowd.herd;
+        let count = |count: f64| number(Some(count).filter(|_| herd.answered > 0), 0);
+        table.row(vec![
+            title(crowd.peer),
+            count(herd.answered as f64),
+            number(herd.p50_ms, 0),
+            number(herd.p99_ms, 0),
+            count(f64::from(herd.closed_before)),
+            count(f64::from(herd.closed)),
         ]);
     }
     text.push_str(&table.render());
@@ -178,17 +186,37 @@ fn suspensions(findings: &Findings, text: &mut String) {
         return;
     }
     text.push_str(
-        "\n**A suspension**: an axum hello, ready or after one `yield_now().await`; wrk on kept \
-         connections, medians of interleaved rounds.\n\n",
+        "\n**A suspension**: CPU us a request of an axum hello that is ready, after one \
+         `yield_now().await` (it goes on in the same visit), and after a timer of 2 ms (it suspends; \
+         with RustAsync Off its thread waits); wrk on 64 kept connections, medians of interleaved \
+         rounds.\n\n",
     );
-    let mut table = Table::new(&["peer", "ready us/req", "awaiting us/req", "difference us"]);
+    let mut table = Table::new(&[
+        "peer",
+        "ready",
+        "awaiting",
+        "sleeping",
+        "awaiting less ready",
+        "sleeping less ready",
+        "sleeping req/s",
+        "errors",
+    ]);
     for peer in [ON, OFF] {
-        let cpu = |endpoint| cpu(&findings.runs, peer, endpoint);
+        let cpu =
+            |endpoint| number(median(cpu(&findings.runs, peer, endpoint).map(|run| run.1)), 1);
+        let less = |endpoint| number(difference(&findings.runs, peer, endpoint), 1);
+        let runs = || findings.runs.iter().filter(|run| run.peer == peer && run.counted);
+        let asleep = runs().filter(|run| run.endpoint == Endpoint::Sleeping).map(|run| run.rps);
+        let errors: u64 = runs().map(|run| run.figures.errors()).sum();
         table.row(vec![
             title(peer),
-            number(median(cpu(Endpoint::Axum).map(|(_, us)| us)), 1),
-            number(median(cpu(Endpoint::Awaiting).map(|(_, us)| us)), 1),
-            number(difference(&findings.runs, peer), 1),
+            cpu(Endpoint::Axum),
+            cpu(Endpoint::Awaiting),
+            cpu(Endpoint::Sleeping),
+            less(Endpoint::Awaiting),
+            less(Endpoint::Sleeping),
+            number(median(asleep), 0),
+            errors.to_string(),
         ]);
     }
     text.push_str(&table.render());
@@ -239,46 +267,57 @@ pub(crate) fn bars(findings: &Findings) -> Vec<Bar> {
     for peer in [EMBEDDED, DAEMON, HTTP, FASTCGI] {
         let crowd = findings.crowds.iter().find(|crowd| crowd.peer == peer);
         let open = crowd.map(|crowd| (crowd.asked - crowd.answered) as f64);
-        bars.push(bar(format!("{peer}: waiting requests that were not answered"), 0.0, open));
+        bars.push(Bar::at_most(
+            format!("{peer}: waiting requests that were not answered"),
+            0.0,
+            open,
+        ));
         let over = crowd.and_then(|crowd| crowd.over).map(|over| over + 1.0);
-        bars.push(bar(format!("{peer}: p99 over the wait of {wait:.1} s"), 1.05, over));
+        bars.push(Bar::at_most(format!("{peer}: p99 over the wait of {wait:.1} s"), 1.05, over));
     }
-    for (peer, kind) in [EMBEDDED, HTTP]
+    for (peer, kind) in [EMBEDDED, DAEMON, HTTP]
         .iter()
         .flat_map(|peer| [Kind::WebSocket, Kind::Events].map(|kind| (*peer, kind)))
     {
         let live = findings.lives.iter().find(|live| live.peer == peer && live.kind == kind);
         let late = live.map(|live| (live.due - live.in_time.min(live.due)) as f64);
-        bars.push(bar(format!("{peer}: {} messages not in time", kind_name(kind)), 0.0, late));
+        bars.push(Bar::at_most(
+            format!("{peer}: {} messages not in time", kind_name(kind)),
+            0.0,
+            late,
+        ));
     }
-    let suspension = difference(&findings.runs, ON);
-    bars.push(bar("a suspension: CPU us".into(), SUSPENSION_US, suspension));
+    let suspension = difference(&findings.runs, ON, Endpoint::Sleeping);
+    bars.push(Bar::at_most("a suspension: CPU us".into(), SUSPENSION_US, suspension));
     let ready = ratio(cpu(&findings.runs, ON, Endpoint::Axum), |round| {
         cpu(&findings.runs, OFF, Endpoint::Axum).find(|(other, _)| *other == round)
     });
-    bars.push(bar("ready axum hello: CPU, RustAsync On over Off".into(), 1.02, ready));
+    bars.push(Bar::at_most("ready axum hello: CPU, RustAsync On over Off".into(), 1.02, ready));
     let of = |count: &&Count| count.peer == EMBEDDED && count.endpoint == Endpoint::Awaiting;
     let count = findings.counts.iter().find(of).and_then(|count| count.instructions_to_limit);
-    bars.push(bar("axum with one await: instructions over the C handler's".into(), 1.7, count));
+    bars.push(Bar::at_most(
+        "axum with one await: instructions over the C handler's".into(),
+        1.7,
+        count,
+    ));
     for peer in [EMBEDDED, HTTP] {
         let of = |peer, field: fn(&Echo) -> f64| echo(&findings.echoes, peer, field);
         let rate = |peer| of(peer, |echo| echo.messages_s);
         let slower = rate(WSTUNNEL).zip(rate(peer)).map(|(theirs, ours)| theirs / ours);
-        bars.push(bar(
+        bars.push(Bar::at_most(
             format!("{peer} echo: {WSTUNNEL}'s messages a second over ours"),
             1.0,
             slower,
         ));
         let cpu = |peer| of(peer, |echo| echo.cpu_us);
         let dearer = cpu(peer).zip(cpu(WSTUNNEL)).map(|(ours, theirs)| ours / theirs);
-        bars.push(bar(format!("{peer} echo: CPU a message over {WSTUNNEL}'s"), 1.0, dearer));
+        bars.push(Bar::at_most(
+            format!("{peer} echo: CPU a message over {WSTUNNEL}'s"),
+            1.0,
+            dearer,
+        ));
     }
     bars
-}
-
-fn bar(what: String, limit: f64, value: Option<f64>) -> Bar {
-    let holds = value.map(|value| value <= limit);
-    Bar { what, limit: Some(limit), value, plain: None, holds }
 }
 
 /// Returns CPU a request by round.
@@ -291,11 +330,11 @@ fn cpu<'a>(
     runs.filter(|run| run.counted).filter_map(|run| Some((run.round, run.cpu_us?)))
 }
 
-/// Returns the median, over the rounds, of awaiting less ready.
-fn difference(runs: &[Run], peer: &str) -> Option<f64> {
-    median(cpu(runs, peer, Endpoint::Awaiting).filter_map(|(round, awaiting)| {
+/// Returns the median, over the rounds, of an endpoint less one that is ready.
+fn difference(runs: &[Run], peer: &str, endpoint: Endpoint) -> Option<f64> {
+    median(cpu(runs, peer, endpoint).filter_map(|(round, us)| {
         let ready = cpu(runs, peer, Endpoint::Axum).find(|(other, _)| *other == round)?;
-        Some(awaiting - ready.1)
+        Some(us - ready.1)
     }))
 }
 

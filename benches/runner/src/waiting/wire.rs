@@ -192,6 +192,15 @@ impl Wire {
     }
 }
 
+/// Returns the bytes of a request that waits so many milliseconds.
+pub(crate) fn wait(protocol: Protocol, ms: u128) -> Vec<u8> {
+    let path = format!("/waiting/wait/{ms}");
+    match protocol {
+        Protocol::Http => get(&path),
+        Protocol::FastCgi => fastcgi(&path),
+    }
+}
+
 /// Returns the bytes of a GET.
 pub(crate) fn get(path: &str) -> Vec<u8> {
     format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").into_bytes()
@@ -205,7 +214,7 @@ pub(crate) fn upgrade(path: &str) -> Vec<u8> {
 }
 
 /// Returns the records of a GET over FastCGI, after which the connection stays.
-pub(crate) fn fastcgi(path: &str) -> Vec<u8> {
+fn fastcgi(path: &str) -> Vec<u8> {
     let mut params = Vec::new();
     for (name, value) in [
         ("REQUEST_METHOD", "GET"),
