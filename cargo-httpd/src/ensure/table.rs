@@ -202,6 +202,13 @@ pub(crate) const CAPABILITIES: &[Capability] = &[
         fedora: &["valgrind"],
     },
     Capability {
+        name: "h2load",
+        need: Need::Rivals,
+        probe: Probe::Program("h2load"),
+        debian: &["nghttp2-client"],
+        fedora: &["nghttp2"],
+    },
+    Capability {
         name: "mod_lua",
         need: Need::Rivals,
         probe: Probe::Module("lua"),
@@ -239,6 +246,7 @@ pub(crate) const SERVICES: &[(&str, &str)] =
 /// Packages of Debian and Ubuntu that the benchmark uses beside those of a build, and their uses.
 pub(crate) const BENCHMARK_USES: &[(&str, &str)] = &[
     ("wrk", "makes the load"),
+    ("nghttp2-client", "makes the load over HTTP/2"),
     ("valgrind", "counts instructions, with --instr"),
     ("strace", "counts system calls, with --instr"),
     ("libapache2-mod-wsgi-py3", "mod_wsgi, a rival"),
