@@ -17,7 +17,7 @@ use crate::program::{Folder, PATIENCE, Program, Signal, asynchronous};
 const THREADS: usize = 4;
 /// The threads of a worker process beside them: the runtime's, the first one, and HTTP's.
 const OTHERS: usize = 12;
-/// What happens within a second, when others keep the machine busy.
+/// A second, with patience for a busy machine.
 const SOON: Duration = Duration::from_secs(15);
 
 /// A program of a service on a Unix socket.
