@@ -17,7 +17,7 @@ pub(crate) use exchange::RequestExchange;
 pub(crate) use grace::begin_end;
 pub(crate) use input::RequestInput;
 pub(crate) use suspended::{
-    First, Here, Place, Turn, Wait, Work, allows, count, drop_all, run, serve, unwatched,
+    First, Here, Lookout, Place, Turn, Wait, Work, allows, count, drop_all, run, serve, unwatched,
 };
 pub(crate) use variables::ExchangeContext;
 pub(crate) use wait::pause;

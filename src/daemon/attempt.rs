@@ -17,15 +17,11 @@ use super::tempo::QUICK;
 use super::wait::{
     ALL_READY, DaemonRequest, FOR_PROCESS, FOR_ROOM, LOOK_EVERY, Patience, Reader, Wait, Wanted,
 };
-use crate::adapter::pause;
 use crate::gateway::{Error, ErrorKind, Outcome};
 use crate::httpd::suspend::Doorbell;
 use crate::os::{self, Awaits};
 use crate::process_group::Lease;
 use crate::protocol::bridge::BridgeFlow;
-
-/// The longest time between two looks at the body of a request that waits without a thread.
-const LOOK_FOR_INPUT: Duration = Duration::from_secs(5);
 
 /// Why a trip has no outcome.
 pub(super) enum AttemptFailure {
@@ -75,8 +71,6 @@ pub(super) struct Attempt {
     started: Instant,
     /// The time at which the client was last looked for while the process was sending.
     looked: Instant,
-    /// Since when the client, who has more to send, has sent nothing.
-    silent_since: Option<Instant>,
     pub(super) reader: Reader,
     /// The last wait found nothing.
     pub(super) is_quiet: bool,
@@ -107,7 +101,6 @@ impl Attempt {
             heard: now,
             started: now,
             looked: now,
-            silent_since: None,
             reader: Reader::default(),
             is_quiet: false,
             watch: None,
@@ -296,33 +289,16 @@ impl Attempt {
         match upload.pump(&self.connection).map_err(lost)? {
             Pumped::Idle => Ok(Some(FOR_PROCESS)),
             Pumped::Some => {
-                self.silent_since = None;
                 self.heard = Instant::now();
                 self.receive(on, answer.has_begun())?;
                 Ok(None)
             }
             Pumped::NoRoom => Ok(Some(FOR_ROOM)),
             Pumped::NoData => {
-                if self.is_switched {
-                    self.silent_since = None;
-                }
+                // Another protocol may be silent for any time.
                 let timeout = on.request.server().timeout();
-                let silent = self.silent_since.get_or_insert_with(Instant::now).elapsed();
-                let left = timeout.saturating_sub(silent);
-                if left.is_zero() {
-                    upload.expire();
-                    return Ok(None);
-                }
-                let bridge = Wanted::INPUT;
-                Ok(Some(match upload.socket() {
-                    Some(_) => Wait { bridge, client: Wanted::INPUT, longest: Some(left) },
-                    // A stream of HTTP/2 has no socket to wait for. The process is waited for, and
-                    // the client's next piece looked for after a pause.
-                    None => {
-                        let longest = Some(pause(silent).min(left));
-                        Wait { bridge, client: Wanted::NOTHING, longest }
-                    }
-                }))
+                let timeout = if self.is_switched { Duration::MAX } else { timeout };
+                Ok(upload.wait(Wanted::INPUT, timeout))
             }
         }
     }
@@ -379,9 +355,7 @@ impl Attempt {
         wait: Wait,
     ) -> Duration {
         if let Some(longest) = wait.longest {
-            // mod_reqtimeout tells that a client sends too slowly only when it is read from.
-            let is_watched = wait.client.input && !self.is_switched;
-            return if is_watched { longest.min(LOOK_FOR_INPUT) } else { longest };
+            return if self.is_switched { longest } else { wait.for_body(longest) };
         }
         if self.is_switched {
             return Duration::MAX;

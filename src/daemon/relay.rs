@@ -3,8 +3,8 @@
 
 use std::io;
 use std::mem;
-use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::thread;
+use std::time::Duration;
 
 use super::attempt::{Attempt, AttemptFailure, Turn};
 use super::connection::BridgeConnection;
@@ -13,15 +13,15 @@ use super::group::Group;
 use super::idle_connections::CONNECTIONS;
 use super::packet::{self, Call, HELLO_FRAME, REQUEST_FLAGS};
 use super::phases::PhaseTimes;
-use super::request_body::RelayedBody;
+use super::request_body::{RelayedBody, borrow};
 use super::response::{HeldResponse, RelayedResponse, send_unsent};
-use super::wait::{DaemonRequest, Patience, Reader, Wait, Wanted};
-use super::waiting::WaitingForProcess;
-use crate::adapter::{Here, RequestExchange, RequestInput, conclude};
+use super::wait::{ALL_READY, DaemonRequest, Patience, Reader, Wait, Wanted};
+use super::waiting::{Choice, Choosing};
+use crate::adapter::{Here, Lookout, RequestExchange, RequestInput, conclude};
 use crate::gateway::{Code, Error, Outcome};
 use crate::httpd::{HookStatus, PoolRef, Request, log};
 use crate::os;
-use crate::process_group::{LONGEST_PAUSE_US, Lease, ProcessChoice, TriedSlots};
+use crate::process_group::Lease;
 use crate::protocol::bridge::{BridgeFlow, stamp};
 
 /// A request on its way through a process group. It has all that it needs but its exchange, so that
@@ -34,13 +34,13 @@ pub(super) struct Relay<'e, 'r> {
     /// Why there is no packet.
     unfit: Option<Failure>,
     upload: RelayedBody<'e, 'r>,
-    started: Instant,
     /// The bytes of the body in the packet.
     first_piece: u64,
-    tried: TriedSlots,
+    choosing: Choosing,
     attempts: usize,
-    unreachable: Option<Failure>,
     attempt: Option<Attempt>,
+    /// The last wait before an attempt found nothing.
+    is_quiet: bool,
     /// The response so far.
     answer: HeldResponse,
     /// The process has done with the request.
@@ -56,6 +56,14 @@ struct Ending {
     is_quiet: bool,
     /// The end has been passed on.
     is_finished: bool,
+}
+
+/// The result of a step towards an attempt.
+enum Begun {
+    Sends(Attempt),
+    Waits(Wait),
+    /// The process could not be connected to. Another is to be tried.
+    NotReached,
 }
 
 /// The result of a stretch of the way.
@@ -84,11 +92,10 @@ impl<'e, 'r> Relay<'e, 'r> {
             unfit: unfit.map(|error| Failure::too_large(&error)),
             first_piece: upload.taken(),
             upload,
-            started: Instant::now(),
-            tried: TriedSlots::new(),
+            choosing: Choosing::new(group),
             attempts: 0,
-            unreachable: None,
             attempt: None,
+            is_quiet: false,
             answer: HeldResponse::default(),
             ending: None,
             is_free: false,
@@ -123,10 +130,16 @@ impl<'e, 'r> Relay<'e, 'r> {
         while self.ending.is_none() {
             let attempt = match &mut self.attempt {
                 Some(attempt) => attempt,
-                None => match self.begin(&on)? {
-                    Some(attempt) => self.attempt.insert(attempt),
-                    None => continue,
-                },
+                None => {
+                    if let Some((wait, patience)) = waited.take() {
+                        self.wait(wait, patience);
+                    }
+                    match self.begin(&on)? {
+                        Begun::Sends(attempt) => self.attempt.insert(attempt),
+                        Begun::Waits(wait) => return Ok(Stretch::Waits(wait)),
+                        Begun::NotReached => continue,
+                    }
+                }
             };
             let held = mem::take(&mut self.answer);
             let mut answer = RelayedResponse::resume(held, request, exchange, &group.options);
@@ -233,7 +246,7 @@ impl<'e, 'r> Relay<'e, 'r> {
         match (&self.attempt, &self.ending) {
             (_, Some(ending)) => ending.is_quiet,
             (Some(attempt), None) => attempt.is_quiet,
-            (None, None) => false,
+            (None, None) => self.is_quiet || self.choosing.is_waiting(),
         }
     }
 
@@ -259,13 +272,55 @@ impl<'e, 'r> Relay<'e, 'r> {
     /// Gives up a request whose client has gone. The process sees the connection closed.
     pub(super) fn give_up(&mut self, exchange: &RequestExchange<'e, 'r>, error: Error) -> Outcome {
         self.attempt = None;
+        self.choosing.give_up();
         let (group, request, phases) = (self.group, self.request, self.phases);
         DaemonRequest { group: &group, request, exchange, phases }.stopped(error)
     }
 
-    /// Chooses a process, and connects to it. `None` if another is to be tried.
-    fn begin(&mut self, on: &DaemonRequest<'_, 'e, 'r>) -> Result<Option<Attempt>, Failure> {
-        let lease = on.choose(&mut self.tried, self.started, &mut self.unreachable)?;
+    /// Collects a small body that is to be sent at once. Returns the wait for more of it.
+    fn collect(&mut self) -> Option<Wait> {
+        let timeout = self.request.server().timeout();
+        while !self.upload.collect(&mut self.packet) {
+            let wait = self.upload.wait(Wanted::NOTHING, timeout);
+            if wait.is_some() {
+                return wait;
+            }
+        }
+        None
+    }
+
+    /// Waits before an attempt: for the body, or for a process.
+    fn wait(&mut self, wait: Wait, patience: Patience) {
+        if self.choosing.is_waiting() {
+            if patience == Patience::Thread {
+                self.choosing.wait();
+            }
+            return;
+        }
+        let longest = wait.time(patience);
+        let Some(socket) = self.upload.socket() else {
+            thread::sleep(longest);
+            return;
+        };
+        let polled = os::poll(borrow(&socket), (true, false), None, Some(longest));
+        let (polled, _) = polled.unwrap_or((ALL_READY, false));
+        self.is_quiet = !polled.readable && !polled.hung_up;
+    }
+
+    /// Chooses a process, and connects to it.
+    fn begin(&mut self, on: &DaemonRequest<'_, 'e, 'r>) -> Result<Begun, Failure> {
+        if self.upload.is_collected() {
+            if let Some(wait) = self.collect() {
+                return Ok(Begun::Waits(wait));
+            }
+            self.first_piece = self.upload.taken();
+            self.choosing = Choosing::new(self.group);
+            self.is_quiet = false;
+        }
+        let lease = match self.choosing.choose()? {
+            Choice::Process(lease) => lease,
+            Choice::Waits(wait) => return Ok(Begun::Waits(wait)),
+        };
         let started = os::monotonic_us();
         let mut connection = match on.connect(lease) {
             Ok(connection) => connection,
@@ -277,15 +332,8 @@ impl<'e, 'r> Relay<'e, 'r> {
                 self.group.look_after(lease);
                 let socket = &self.group.seen[lease.slot];
                 let failure = Failure::cannot_connect(lease.pid, socket, &error);
-                // Its line of connections is full, mostly: another's may not be. When all have
-                // been tried, there is a pause.
-                self.tried.add(lease.slot);
-                if failure.is_lasting() {
-                    self.unreachable = Some(failure);
-                } else if self.started.elapsed() >= self.group.options.connect_timeout {
-                    return Err(failure);
-                }
-                return Ok(None);
+                self.choosing.could_not_connect(lease, failure)?;
+                return Ok(Begun::NotReached);
             }
         };
         let ticket = self.group.board.group.ticket();
@@ -298,7 +346,7 @@ impl<'e, 'r> Relay<'e, 'r> {
         if self.is_free {
             self.answer.free();
         }
-        Ok(Some(Attempt::new(lease, ticket, connection, skipped, flow)))
+        Ok(Begun::Sends(Attempt::new(lease, ticket, connection, skipped, flow)))
     }
 
     /// Decides what follows from the failure of an attempt. `None` if another is to be made.
@@ -384,11 +432,15 @@ impl<'r> Relay<'r, 'r> {
     /// Returns an error if the system can watch no more descriptors.
     pub(super) fn watch(&mut self, here: &Here<'_, 'r>, wait: Wait) -> io::Result<Duration> {
         let (group, request, phases) = (self.group, self.request, self.phases);
-        let Some(attempt) = &mut self.attempt else { return Ok(wait.time(Patience::None)) };
+        let Some(attempt) = &mut self.attempt else {
+            here.look_out(self.choosing.lookout());
+            return Ok(wait.for_body(wait.longest.unwrap_or(Duration::MAX)));
+        };
         let has_begun = self.answer.has_begun();
-        if !attempt.is_watched() && !has_begun {
+        if !attempt.is_watched() {
             let Lease { slot, incarnation, .. } = attempt.lease;
-            here.look_out(Some(Box::new(move || group.has_lost(slot, incarnation))));
+            let is_lost = move || group.has_lost(slot, incarnation);
+            here.look_out((!has_begun).then(|| Lookout::rare(is_lost)));
         }
         attempt.watch(here.doorbell(), wait.bridge)?;
         let exchange = here.exchange();
@@ -406,56 +458,6 @@ impl Drop for Relay<'_, '_> {
 }
 
 impl DaemonRequest<'_, '_, '_> {
-    /// Takes hold of the least busy process; waits for one where none is ready yet, but not where
-    /// the socket of one that is cannot be reached.
-    fn choose(
-        &self,
-        tried: &mut TriedSlots,
-        started: Instant,
-        unreachable: &mut Option<Failure>,
-    ) -> Result<Lease, Failure> {
-        let board = &self.group.board;
-        let mut waiting = None;
-        loop {
-            // Read before the look: a change after it ends the wait below.
-            let changes = board.group.changes().load(Ordering::SeqCst);
-            match board.take(tried, os::monotonic_us()) {
-                Ok(lease) => return Ok(lease),
-                Err(ProcessChoice::Full) => {
-                    board.group.refused(true);
-                    return Err(Failure::full());
-                }
-                Err(ProcessChoice::Open { until_us }) => {
-                    board.group.refused(false);
-                    // An application process can write any moment there.
-                    let longest = self.group.options.crash_backoff.as_micros() as u64;
-                    let longest = longest.max(LONGEST_PAUSE_US);
-                    let left = until_us.saturating_sub(os::monotonic_us()).min(longest);
-                    return Err(Failure::circuit_open(left.div_ceil(1_000_000)));
-                }
-                Err(_) => {
-                    if let Some(failure) = unreachable.take() {
-                        return Err(failure);
-                    }
-                    // One that was tried may be another process by now.
-                    let were_tried = std::mem::take(tried) != TriedSlots::new();
-                    let waited = started.elapsed();
-                    let left = self.group.options.connect_timeout.saturating_sub(waited);
-                    if left.is_zero() {
-                        return Err(Failure::none_ready(waited));
-                    }
-                    if waiting.is_none() {
-                        waiting = Some(WaitingForProcess::begin(self.group)?);
-                        self.group.ring();
-                    }
-                    if let Some(waiting) = &mut waiting {
-                        waiting.wait(changes, were_tried, left);
-                    }
-                }
-            }
-        }
-    }
-
     /// Returns the outcome for a client that cannot be given the response.
     pub(super) fn stopped(&self, error: Error) -> Outcome {
         if self.exchange.has_begun() { Outcome::Broken(error) } else { Outcome::Failed(error) }

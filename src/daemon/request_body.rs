@@ -3,15 +3,16 @@
 
 use std::io::{self, IoSlice};
 use std::os::fd::{BorrowedFd, RawFd};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::connection::BridgeConnection;
-use crate::adapter::RequestInput;
+use super::wait::{Wait, Wanted};
+use crate::adapter::{RequestInput, pause};
 use crate::gateway::{Fill, InputSource as _};
 use crate::httpd::Request;
 use crate::os;
 use crate::protocol::bridge::{
-    FieldsEncoder, FrameLimits, InputFailure, put_input, put_input_end, put_input_failed,
+    FieldsEncoder, FrameLimits, HEADER, InputFailure, put_input, put_input_end, put_input_failed,
     put_input_stop,
 };
 
@@ -32,19 +33,13 @@ pub(super) struct RelayedBody<'e, 'r> {
     /// A frame, of which `sent` bytes have gone.
     frame: Vec<u8>,
     sent: usize,
+    /// The place of the frame, in the packet, that the rest of a small body is added to before it
+    /// is sent.
+    collected: Option<usize>,
+    /// Since when the client, who has more to send, has sent nothing.
+    silent_since: Option<Instant>,
     /// The number of bytes of the body that have been taken from the client.
     taken: u64,
-}
-
-/// The wait of a step for the client.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Patience {
-    /// Not at all.
-    None,
-    /// A moment for each part, so that the process is mostly woken with all of a small body.
-    Moment,
-    /// For all of the body.
-    All,
 }
 
 /// The progress of a step of the upload.
@@ -64,7 +59,9 @@ impl<'e, 'r> RelayedBody<'e, 'r> {
     pub(super) fn new(request: &'e Request<'r>, input: RequestInput<'e, 'r>) -> Self {
         let ended = !input.is_unread();
         let held = !ended && request.expects_continue();
-        Self { request, input, held, ended, frame: Vec::new(), sent: 0, taken: 0 }
+        let (frame, sent, taken) = (Vec::new(), 0, 0);
+        let (collected, silent_since) = (None, None);
+        Self { request, input, held, ended, frame, sent, collected, silent_since, taken }
     }
 
     /// Returns the body's length, if the client has said it.
@@ -81,7 +78,7 @@ impl<'e, 'r> RelayedBody<'e, 'r> {
     /// 100, which has to go before a head that may be the next frame.
     pub(super) fn release(&mut self) {
         if std::mem::take(&mut self.held) && !self.ended {
-            self.gather(Patience::None);
+            self.gather(false);
         }
     }
 
@@ -105,11 +102,6 @@ impl<'e, 'r> RelayedBody<'e, 'r> {
         self.taken
     }
 
-    /// Has the next step fail: the client has sent nothing for too long.
-    pub(super) const fn expire(&mut self) {
-        self.input.expire();
-    }
-
     /// Lets go of memory that no part of the body is in.
     pub(super) fn rest(&mut self) {
         if self.sent == self.frame.len() {
@@ -122,21 +114,59 @@ impl<'e, 'r> RelayedBody<'e, 'r> {
         self.request.socket()
     }
 
-    /// Puts what has come already onto the packet that the request goes in. Where `all` says so,
-    /// waits for the rest of a small body, as long as httpd's `Timeout` and mod_reqtimeout let its
-    /// client take.
-    pub(super) fn begin(&mut self, packet: &mut Vec<u8>, all: impl FnOnce() -> bool) {
-        if !self.ended && !self.held {
-            let is_small = self.length().is_some_and(|length| length <= PIECE as u64);
-            std::mem::swap(packet, &mut self.frame);
-            self.gather(match is_small {
-                false => Patience::None,
-                true if all() => Patience::All,
-                true => Patience::Moment,
-            });
-            std::mem::swap(packet, &mut self.frame);
-            self.sent = 0;
+    /// Returns the wait for the client to send more, unless it has sent nothing for `timeout`: then
+    /// the next step fails.
+    pub(super) fn wait(&mut self, bridge: Wanted, timeout: Duration) -> Option<Wait> {
+        let silent = self.silent_since.get_or_insert_with(Instant::now).elapsed();
+        let left = timeout.saturating_sub(silent);
+        if left.is_zero() {
+            self.input.expire();
+            return None;
         }
+        Some(match self.socket() {
+            Some(_) => Wait { bridge, client: Wanted::INPUT, longest: Some(left) },
+            // A stream of HTTP/2 has no socket to wait for. The client's next piece is looked for
+            // after a pause.
+            None => {
+                let longest = Some(pause(silent).min(left));
+                Wait { bridge, client: Wanted::NOTHING, longest }
+            }
+        })
+    }
+
+    /// Puts what has come already onto the packet that the request goes in. Where `all` says so, the
+    /// rest of a small body is to be [collected](Self::collect).
+    pub(super) fn begin(&mut self, packet: &mut Vec<u8>, all: impl FnOnce() -> bool) {
+        if self.ended || self.held {
+            return;
+        }
+        let is_small = self.length().is_some_and(|length| length <= PIECE as u64);
+        let start = (is_small && all()).then_some(packet.len());
+        std::mem::swap(packet, &mut self.frame);
+        self.gather(is_small);
+        std::mem::swap(packet, &mut self.frame);
+        self.sent = 0;
+        self.collected = start.filter(|_| !self.ended);
+    }
+
+    /// Returns whether a small body is to be collected before it is sent.
+    pub(super) const fn is_collected(&self) -> bool {
+        self.collected.is_some()
+    }
+
+    /// Adds to the packet what has come of a small body. Returns whether it is whole.
+    pub(super) fn collect(&mut self, packet: &mut Vec<u8>) -> bool {
+        if self.collected.is_none() {
+            return true;
+        }
+        std::mem::swap(packet, &mut self.frame);
+        self.gather(false);
+        std::mem::swap(packet, &mut self.frame);
+        self.sent = 0;
+        if self.ended || self.taken >= PIECE as u64 {
+            self.collected = None;
+        }
+        self.collected.is_none()
     }
 
     /// Does one step: sends the buffered bytes, or else reads those that have come.
@@ -147,7 +177,7 @@ impl<'e, 'r> RelayedBody<'e, 'r> {
             if self.ended || self.held {
                 return Ok(Pumped::Idle);
             }
-            self.gather(Patience::None);
+            self.gather(false);
             if self.frame.is_empty() {
                 return Ok(Pumped::NoData);
             }
@@ -171,12 +201,20 @@ impl<'e, 'r> RelayedBody<'e, 'r> {
     }
 
     /// Puts onto the frame what can be read now, up to a piece, and how the body ended if it did.
-    fn gather(&mut self, patience: Patience) {
-        let wait = patience == Patience::All;
-        let start = self.frame.len();
-        // The length is written when it is known.
-        put_input(&mut self.frame, 1);
-        let data = self.frame.len();
+    /// `lingers` says that the client gets a moment for each part, so that the process is mostly
+    /// woken with all of a small body.
+    fn gather(&mut self, lingers: bool) {
+        let before = self.taken;
+        let start = match self.collected.filter(|start| *start < self.frame.len()) {
+            Some(start) => start,
+            None => {
+                let start = self.frame.len();
+                // The length is written when it is known.
+                put_input(&mut self.frame, 1);
+                start
+            }
+        };
+        let data = start + HEADER;
         let room = match self.input.length() {
             Some(length) => usize::try_from(length - self.taken.min(length)).unwrap_or(PIECE),
             None => 0,
@@ -188,7 +226,7 @@ impl<'e, 'r> RelayedBody<'e, 'r> {
             if self.frame.len() - data >= PIECE && !is_all {
                 break None;
             }
-            match self.input.fill(wait) {
+            match self.input.fill(false) {
                 Ok(Fill::Data(bytes)) => {
                     let room = PIECE - (self.frame.len() - data);
                     if room == 0 {
@@ -200,12 +238,15 @@ impl<'e, 'r> RelayedBody<'e, 'r> {
                     self.input.consume(taken);
                     self.taken += taken as u64;
                 }
-                Ok(Fill::NotYet) if patience == Patience::Moment && comes_soon(self.request) => {}
+                Ok(Fill::NotYet) if lingers && comes_soon(self.request) => {}
                 Ok(Fill::NotYet) => break None,
                 Ok(Fill::End) => break Some(Ok(())),
                 Err(error) => break Some(Err(error)),
             }
         };
+        if self.taken > before {
+            self.silent_since = None;
+        }
         let length = self.frame.len() - data;
         if length == 0 {
             self.frame.truncate(start);

@@ -48,6 +48,9 @@ pub(super) const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// client that has gone.
 const LOOK_FOR_PROCESS: Duration = Duration::from_millis(100);
 
+/// The longest time between two looks at the body of a request that waits without a thread.
+const LOOK_FOR_BODY: Duration = Duration::from_secs(5);
+
 /// The time that a request waits on its thread before it gives the thread back. In a wait for the
 /// process the connection bounds it.
 const MOMENT: Duration = Duration::from_millis(1);
@@ -100,6 +103,12 @@ impl Wait {
             Patience::Thread => LOOK_EVERY,
         };
         self.longest.unwrap_or(most).min(most)
+    }
+
+    /// Returns the time after which a request without a thread has to be looked at. mod_reqtimeout
+    /// tells that a client sends too slowly only when it is read from.
+    pub(super) fn for_body(&self, longest: Duration) -> Duration {
+        if self.client.input { longest.min(LOOK_FOR_BODY) } else { longest }
     }
 
     /// Returns a wait for the client to take more.

@@ -20,6 +20,7 @@ mod starts;
 mod states;
 mod status;
 mod support;
+mod unready;
 mod upgrades;
 mod waiting;
 #[path = "../suspend/websocket.rs"]

@@ -12,7 +12,7 @@ const MANY: usize = 40;
 const TARGET: &str = "/stage/wait?name=wait";
 
 /// Returns a server with one child of few threads.
-fn few_threads(group: &str) -> Setup {
+pub(crate) fn few_threads(group: &str) -> Setup {
     setup(group).with(|builder| {
         let builder = builder.mpm(Mpm::Event).children(1).threads(THREADS).load("ssl");
         builder.conf("AsyncRequestWorkerFactor 1000").file("htdocs/file.txt", b"static\n")
@@ -20,7 +20,7 @@ fn few_threads(group: &str) -> Setup {
 }
 
 /// Returns the number of requests that wait in the httpd child without a thread.
-fn waiting(stage: &Stage) -> usize {
+pub(crate) fn waiting(stage: &Stage) -> usize {
     let page = stage.get("/server-status?auto");
     let lines = page.text().lines().filter(|line| line.contains("]Waiting["));
     lines.filter_map(|line| line.rsplit(' ').next()?.parse::<usize>().ok()).sum()
@@ -28,7 +28,7 @@ fn waiting(stage: &Stage) -> usize {
 
 /// Waits until so many requests wait without a thread, and none has one but that for the page.
 #[track_caller]
-fn wait_until_waiting(stage: &Stage, count: usize) {
+pub(crate) fn wait_until_waiting(stage: &Stage, count: usize) {
     stage.wait_for("the requests that wait", || waiting(stage) == count);
     stage.wait_for("the threads", || {
         let page = stage.get("/server-status?auto");

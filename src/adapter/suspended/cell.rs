@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::state::VisitState;
 use super::turns::{self, Turned};
-use super::watcher;
+use super::watcher::{self, Often};
 use crate::adapter::grace::ending_for;
 use crate::gateway::panic;
 use crate::gateway::run::Suspended;
@@ -16,8 +16,24 @@ use crate::httpd::log;
 use crate::httpd::suspend::Doorbell;
 use crate::os::monotonic_us;
 
-/// Tells that a request has lost what it waits for.
-type IsLost = Box<dyn Fn() -> bool + Send>;
+/// A look at something that a request waits for and that brings no visit by itself.
+pub(crate) struct Lookout {
+    is_there: Box<dyn Fn() -> bool + Send>,
+    /// Set if the request waits for nothing else: it then takes its turn with others.
+    is_often: Option<Often>,
+}
+
+impl Lookout {
+    /// Looks from time to time for something that the request should not miss.
+    pub(crate) fn rare(is_there: impl Fn() -> bool + Send + 'static) -> Self {
+        Self { is_there: Box::new(is_there), is_often: None }
+    }
+
+    /// Looks often for what the request waits for.
+    pub(crate) fn often(is_there: impl Fn() -> bool + Send + 'static) -> Self {
+        Self { is_there: Box::new(is_there), is_often: Some(Often::new()) }
+    }
+}
 
 /// A request's place between two visits, and its waker.
 pub(super) struct WaitingCell {
@@ -29,8 +45,7 @@ pub(super) struct WaitingCell {
     due_us: AtomicU64,
     /// The time that it has once this process begins to end.
     grace_us: AtomicU64,
-    /// A look at something else that the request waits for.
-    is_lost: Mutex<Option<IsLost>>,
+    lookout: Mutex<Option<Lookout>>,
     /// Whether it has one of the [`turns`].
     has_turn: AtomicBool,
     /// Whether it is among all requests of the process that wait.
@@ -44,7 +59,7 @@ impl WaitingCell {
             bell,
             task: Mutex::new(None),
             grace_us: AtomicU64::new(u64::MAX),
-            is_lost: Mutex::new(None),
+            lookout: Mutex::new(None),
             due_us: AtomicU64::new(u64::MAX),
             has_turn: AtomicBool::new(false),
             is_listed: AtomicBool::new(false),
@@ -65,9 +80,9 @@ impl WaitingCell {
         *lock(&self.task) = Some(task);
     }
 
-    /// Asks for a visit as soon as `is_lost` says so.
-    pub(super) fn look_out(&self, is_lost: Option<IsLost>) {
-        *lock(&self.is_lost) = is_lost;
+    /// Asks for a visit as soon as `lookout` says so.
+    pub(super) fn look_out(&self, lookout: Option<Lookout>) {
+        *lock(&self.lookout) = lookout;
     }
 
     /// Begins a wait, at whose end a visit comes after `longest` in any case, and when the process
@@ -91,6 +106,7 @@ impl WaitingCell {
     /// Ends the request: its waker has no effect any more.
     pub(super) fn end(&self) {
         self.state.end();
+        self.look_out(None);
         turns::end(self);
         if !self.is_listed.swap(false, Ordering::Relaxed) {
             return;
@@ -103,11 +119,19 @@ impl WaitingCell {
         }
     }
 
-    /// Asks for a visit if the request's time is up, or what it waits for is lost.
-    fn look(&self, now_us: u64, ending_us: u64) {
-        let is_due = now_us >= self.due_us.load(Ordering::Relaxed)
-            || ending_us >= self.grace_us.load(Ordering::Relaxed)
-            || lock(&self.is_lost).as_ref().is_some_and(|is_lost| is_lost());
+    /// Asks for a visit if the request's time is up, or its lookout sees something.
+    fn look(self: &Arc<Self>, now_us: u64, ending_us: u64) {
+        let (is_there, is_often) = match &*lock(&self.lookout) {
+            Some(lookout) => ((lookout.is_there)(), lookout.is_often.is_some()),
+            None => (false, false),
+        };
+        if is_there && is_often {
+            self.wake_by_ref();
+            return;
+        }
+        let is_due = is_there
+            || now_us >= self.due_us.load(Ordering::Relaxed)
+            || ending_us >= self.grace_us.load(Ordering::Relaxed);
         if is_due && self.state.is_suspended() {
             // The state stays: a visit for no reason.
             self.due_us.store(u64::MAX, Ordering::Relaxed);

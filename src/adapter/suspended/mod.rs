@@ -35,7 +35,7 @@ use crate::os::Awaits;
 use cell::WaitingCell;
 use verdict::Permission;
 
-pub(crate) use cell::{count, drop_all};
+pub(crate) use cell::{Lookout, count, drop_all};
 pub(crate) use task::serve;
 
 /// The work for a request that may wait without a thread.
@@ -225,10 +225,9 @@ impl<'k, 'r> Here<'k, 'r> {
         &self.cell.bell
     }
 
-    /// Has `is_lost` looked at from time to time while the request waits, by another thread. A visit
-    /// comes when it says so.
-    pub(crate) fn look_out(&self, is_lost: Option<Box<dyn Fn() -> bool + Send>>) {
-        self.cell.look_out(is_lost);
+    /// Has another thread look out while the request waits. A visit comes when it sees something.
+    pub(crate) fn look_out(&self, lookout: Option<Lookout>) {
+        self.cell.look_out(lookout);
     }
 }
 

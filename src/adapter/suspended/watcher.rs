@@ -1,5 +1,6 @@
 //! The thread that looks after the requests that wait, from the first of this process on.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -8,6 +9,10 @@ use crate::httpd::signals;
 
 /// The interval at which it looks for requests whose time is up.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
+
+/// The same while a request waits for something that only a look finds: short beside the start of a
+/// process, and long enough to cost little.
+const LOOK_OFTEN: Duration = Duration::from_millis(10);
 
 enum Watcher {
     None,
@@ -18,6 +23,27 @@ enum Watcher {
 
 static WATCHER: Mutex<Watcher> = Mutex::new(Watcher::None);
 static IS_WANTED: Condvar = Condvar::new();
+
+/// The number of [`Often`].
+static OFTEN: AtomicUsize = AtomicUsize::new(0);
+
+/// Has it look often for as long as there is one.
+pub(super) struct Often(());
+
+impl Often {
+    pub(super) fn new() -> Self {
+        if OFTEN.fetch_add(1, Ordering::Relaxed) == 0 {
+            wake();
+        }
+        Self(())
+    }
+}
+
+impl Drop for Often {
+    fn drop(&mut self) {
+        OFTEN.fetch_sub(1, Ordering::Relaxed);
+    }
+}
 
 /// Starts it, unless it runs. The next request tries again if the system has no thread left.
 /// `count` returns the number of requests that wait, and `look` looks through them.
@@ -33,7 +59,7 @@ pub(super) fn start(count: fn() -> usize, look: fn()) {
     }
 }
 
-/// Tells it that a request waits, which was the first.
+/// Tells it that a request waits that was the first, or wants it to look often.
 pub(super) fn wake() {
     // Under the lock, so that it is either before its look at the number or in its wait.
     drop(WATCHER.lock().unwrap_or_else(PoisonError::into_inner));
@@ -57,7 +83,9 @@ fn run(count: fn() -> usize, look: fn()) {
         watcher = if count() == 0 {
             IS_WANTED.wait(watcher).unwrap_or_else(PoisonError::into_inner)
         } else {
-            let waited = IS_WANTED.wait_timeout(watcher, LOOK_EVERY);
+            let is_often = OFTEN.load(Ordering::Relaxed) > 0;
+            let interval = if is_often { LOOK_OFTEN } else { LOOK_EVERY };
+            let waited = IS_WANTED.wait_timeout(watcher, interval);
             drop(waited.unwrap_or_else(PoisonError::into_inner));
             look();
             WATCHER.lock().unwrap_or_else(PoisonError::into_inner)
