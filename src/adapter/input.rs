@@ -51,7 +51,9 @@ impl<'e, 'r> RequestInput<'e, 'r> {
     ///
     /// The status that httpd answers a bad announcement of the body with.
     pub(crate) fn new(request: &'e Request<'r>) -> Result<Self, i32> {
-        let announced = request.body_length()?;
+        // A stream of HTTP/2 that may switch has no body: what it sends is the other protocol's.
+        let is_stream = request.is_secondary() && request.can_switch_protocols();
+        let announced = if is_stream { Some(0) } else { request.body_length()? };
         let ended = announced == Some(0);
         let is_filtered = !ended && request.has_input_filter();
         let length = if is_filtered { None } else { announced };

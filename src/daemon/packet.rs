@@ -79,9 +79,7 @@ impl Group {
                 error_override: exchange.overrides_errors(),
                 ignored: call.ignores_activity,
                 log_level: log::request_level(request),
-                upgrade: exchange.header(b"upgrade").is_some()
-                    && request.can_switch_protocols()
-                    && !request.is_secondary(),
+                upgrade: exchange.header(b"upgrade").is_some() && request.can_switch_protocols(),
             },
         );
         exchange.each_variable(&mut |name, value| encoder.variable(name, value));

@@ -8,6 +8,9 @@ mod endings;
 mod ends;
 mod exits;
 mod hostile;
+#[path = "../suspend/http2_client.rs"]
+mod http2_client;
+mod http2_ws;
 mod isolation;
 mod limits;
 mod logs;

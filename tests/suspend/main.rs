@@ -6,6 +6,7 @@ mod fallbacks;
 mod graceful;
 mod half_closed;
 mod herd;
+mod http2_client;
 mod http2_ws;
 mod races;
 mod support;
