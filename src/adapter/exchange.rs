@@ -311,8 +311,20 @@ impl<'e, 'r> RequestExchange<'e, 'r> {
     }
 
     /// Returns whether the process ends, and the response has had its time to end.
-    pub(super) fn is_overdue(&self) -> bool {
+    fn is_overdue(&self) -> bool {
         self.grace().is_some_and(|grace| grace::ending_for().is_some_and(|since| since >= grace))
+    }
+
+    /// Takes note that the whole response is there, and has an end.
+    pub(crate) fn set_whole(&self) {
+        self.endless.set(false);
+    }
+
+    /// # Errors
+    ///
+    /// Returns an error if the process ends, and the response has had its time to end.
+    pub(crate) fn check_grace(&self) -> Result<()> {
+        if self.is_overdue() { Err(grace::over()) } else { Ok(()) }
     }
 
     /// Returns whether the client's departure is still to be noticed.
@@ -460,8 +472,8 @@ impl Exchange for RequestExchange<'_, '_> {
             return Err(gone());
         }
         let pending = self.pending.get() + data.len();
-        if pending >= PASS_ABOVE && self.is_overdue() {
-            return Err(grace::over());
+        if pending >= PASS_ABOVE {
+            self.check_grace()?;
         }
         self.pending.set(pending);
         self.out.borrow_mut().get_or_insert_with(|| Brigade::new(self.request())).push_bytes(data);
@@ -514,9 +526,7 @@ impl Exchange for RequestExchange<'_, '_> {
         if self.gone.get() {
             return Err(gone());
         }
-        if self.is_overdue() {
-            return Err(grace::over());
-        }
+        self.check_grace()?;
         self.look()?;
         self.pass(Brigade::push_flush)
     }

@@ -26,7 +26,7 @@ use crate::protocol::bridge::BridgeFlow;
 /// Why a trip has no outcome.
 pub(super) enum AttemptFailure {
     Failed(Failure),
-    /// The client has left.
+    /// The client is answered no further: it has left, or this process ends.
     Gone(Error),
     /// The connection broke.
     Lost {
@@ -303,7 +303,7 @@ impl Attempt {
         }
     }
 
-    /// Waits, and receives what has come.
+    /// Waits, and receives what has come. An endless response ends with the httpd child.
     pub(super) fn wait(
         &mut self,
         on: &DaemonRequest<'_, '_, '_>,
@@ -311,6 +311,7 @@ impl Attempt {
         wait: Wait,
         patience: Patience,
     ) -> Result<(), AttemptFailure> {
+        on.exchange.check_grace().map_err(AttemptFailure::Gone)?;
         let was_quiet = std::mem::take(&mut self.is_quiet);
         if wait == FOR_PROCESS && !(was_quiet && patience == Patience::Thread) {
             // The most frequent wait costs one system call.

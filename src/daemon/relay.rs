@@ -156,6 +156,7 @@ impl<'e, 'r> Relay<'e, 'r> {
                 }
                 Ok(Turn::Done(outcome, is_kept)) => {
                     self.answer = answer.hold();
+                    exchange.set_whole();
                     let Some(mut attempt) = self.attempt.take() else { continue };
                     let reader = mem::take(&mut attempt.reader);
                     // Another request may use it while this client is given the rest.

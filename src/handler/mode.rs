@@ -72,7 +72,6 @@ impl<'r> RoutedRequest<'_, 'r> {
             )));
         }
         let usual = self.mount.as_ref().map(|mount| &mount.usual);
-        let facts = ExchangeContext { grace: grace(self.host), ..facts };
         match built(usual, self.named, self.gateway) {
             Some(application) => {
                 let mode = self.host.async_mode.unwrap_or_default();
@@ -136,8 +135,7 @@ fn facts<'r>(
                 OnOffAuto::On => true,
                 OnOffAuto::Auto => request.has_content_filter(),
             },
-        // A process group has a time-out of its own.
-        grace: None,
+        grace: grace(host),
         serves_half_closed: host.serve_half_closed.unwrap_or(false),
     }
 }

@@ -4,17 +4,20 @@ use std::io::Read as _;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use httpd_testkit::{Connection, Mpm, Server, Signal, mpm_tests};
+use httpd_testkit::{Builder, Connection, Mpm, Server, Signal, mpm_tests};
 
 use crate::support::{begin, busy, waiting};
 use crate::upgrades::builder;
-use crate::websocket::{HELLO, connect, echoes};
+use crate::websocket::{HELLO, connect_to, echoes};
+
+/// The probe inside the httpd children, and in a process group.
+const MOUNTS: [&str; 2] = ["/probe", "/daemon"];
 
 /// Never ends, and does not look whether the process does: an event a minute.
-const EVENTS: &str = "/probe/events?ms=60000";
+const EVENTS: &str = "/events?ms=60000";
 
 /// The same, of an application that is no service.
-const STREAM: &str = "/probe/stream?chunks=inf&size=1000&ms=10";
+const STREAM: &str = "/stream?chunks=inf&size=1000&ms=10";
 
 /// Begins a response, and returns when some of it has come.
 fn stream(server: &Server, target: &str) -> Connection {
@@ -34,28 +37,45 @@ fn wait_until_gone(server: &Server, children: &[i32]) {
     });
 }
 
+/// Returns a server that has the probe in a process group too.
+fn with_daemon(mpm: Mpm) -> Builder {
+    builder(mpm, 8)
+        .conf("RustDaemonProcess app processes=1 threads=4 socket-timeout=60")
+        .conf("RustAppAlias /daemon probe process-group=app")
+}
+
+/// Has streams without an end in an old child, and a request that is answered later.
+fn end_with_their_child(builder: Builder, mount: &str) {
+    let server = builder.conf("RustGracefulTimeout 2").start();
+    let target = |rest: &str| format!("{mount}{rest}");
+    let (events, steady) = (stream(&server, &target(EVENTS)), stream(&server, &target(STREAM)));
+    let mut socket = connect_to(&server, &target("/ws"), HELLO);
+    echoes(&mut socket);
+    let mut wait = begin(&server, &target("/wait?ms=6000"));
+    // Those, and that for the page.
+    server.wait_for("the wait", || waiting(&server) + busy(&server) == 5);
+    let old = server.children_pids();
+    let asked = Instant::now();
+    server.graceful();
+    assert!(breaks_off(events), "the stream of a service");
+    assert!(asked.elapsed() >= Duration::from_secs(2), "it had {:?}", asked.elapsed());
+    assert!(breaks_off(steady), "the stream of another application");
+    assert!(socket.is_closed());
+    assert!(asked.elapsed() < Duration::from_secs(30), "they had {:?}", asked.elapsed());
+    assert_eq!(wait.read_response().text(), "waited 6000 ms\n");
+    drop(wait);
+    wait_until_gone(&server, &old);
+    assert_eq!(server.error_log().matches("RUST0045").count(), 3);
+    stream(&server, &target(EVENTS));
+}
+
 mpm_tests! {
     fn endless_streams_end_with_their_child(mpm) {
-        let server = builder(mpm, 8).conf("RustGracefulTimeout 2").start();
-        let (events, steady) = (stream(&server, EVENTS), stream(&server, STREAM));
-        let mut socket = connect(&server, HELLO);
-        echoes(&mut socket);
-        let mut wait = begin(&server, "/probe/wait?ms=6000");
-        // Those, and that for the page.
-        server.wait_for("the wait", || waiting(&server) + busy(&server) == 5);
-        let old = server.children_pids();
-        let asked = Instant::now();
-        server.graceful();
-        assert!(breaks_off(events), "the stream of a service");
-        assert!(asked.elapsed() >= Duration::from_secs(2), "it had {:?}", asked.elapsed());
-        assert!(breaks_off(steady), "the stream of another application");
-        assert!(socket.is_closed());
-        assert!(asked.elapsed() < Duration::from_secs(30), "they had {:?}", asked.elapsed());
-        assert_eq!(wait.read_response().text(), "waited 6000 ms\n");
-        drop(wait);
-        wait_until_gone(&server, &old);
-        assert_eq!(server.error_log().matches("RUST0045").count(), 3);
-        stream(&server, EVENTS);
+        end_with_their_child(builder(mpm, 8), "/probe");
+    }
+
+    fn those_of_a_process_group_do_too(mpm) {
+        end_with_their_child(with_daemon(mpm), "/daemon");
     }
 
     fn a_stream_that_is_told_ends_whole(mpm) {
@@ -78,12 +98,34 @@ fn off_is_for_ever() {
     }
 }
 
-#[test]
-fn a_graceful_stop_ends_them() {
-    let server = builder(Mpm::Event, 4).conf("RustGracefulTimeout 1").start();
-    let events = stream(&server, EVENTS);
-    server.signal(server.pid(), Signal::WINCH);
-    assert!(breaks_off(events));
+mpm_tests! {
+    fn a_graceful_stop_ends_them(mpm) {
+        let server = with_daemon(mpm).conf("RustGracefulTimeout 1").start();
+        let all = MOUNTS.map(|mount| {
+            let mut socket = connect_to(&server, &format!("{mount}/ws"), HELLO);
+            echoes(&mut socket);
+            (stream(&server, &format!("{mount}{EVENTS}")), socket)
+        });
+        server.signal(server.pid(), Signal::WINCH);
+        for (events, mut socket) in all {
+            assert!(breaks_off(events));
+            assert!(socket.is_closed());
+        }
+    }
+
+    /// An application that is no service, writes nothing, and does not look.
+    fn a_silent_stream_of_a_process_group_ends(mpm) {
+        let builder = with_daemon(mpm).conf("RustGracefulTimeout 1");
+        let server = builder.allow_log("RUST0039").allow_log("RUST0037").start();
+        let silent = stream(&server, "/daemon/stream?chunks=inf&size=1000&ms=60000");
+        let (old, processes) = (server.children_pids(), server.group("app").pids());
+        server.graceful();
+        assert!(breaks_off(silent));
+        wait_until_gone(&server, &old);
+        server.wait_for("the end of its process", || {
+            server.group("app").pids().iter().all(|pid| !processes.contains(pid))
+        });
+    }
 }
 
 /// A length says where a response ends.
@@ -118,16 +160,19 @@ impl Drop for Client {
 /// A stream of HTTP/2 holds a thread of mod_http2's.
 #[test]
 fn streams_of_http_2() {
-    let server = builder(Mpm::Event, 4).tls(true).http2(true).conf("RustGracefulTimeout 1").start();
-    let url = server.tls_url(EVENTS);
-    let mut curl = Command::new("curl");
-    curl.args(["-skN", "--http2", &url]).stdout(Stdio::piped());
-    let mut client = Client(curl.spawn().expect("curl"));
-    let mut first = [0; 6];
-    client.0.stdout.as_mut().expect("a pipe").read_exact(&mut first).expect("an event");
-    assert_eq!(&first, b"id: 1\n");
-    let old = server.children_pids();
-    server.graceful();
-    wait_until_gone(&server, &old);
-    assert!(!client.0.wait().expect("curl").success(), "the stream looks whole");
+    for mount in MOUNTS {
+        let builder = with_daemon(Mpm::Event).tls(true).http2(true);
+        let server = builder.conf("RustGracefulTimeout 1").start();
+        let url = server.tls_url(&format!("{mount}{EVENTS}"));
+        let mut curl = Command::new("curl");
+        curl.args(["-skN", "--http2", &url]).stdout(Stdio::piped());
+        let mut client = Client(curl.spawn().expect("curl"));
+        let mut first = [0; 6];
+        client.0.stdout.as_mut().expect("a pipe").read_exact(&mut first).expect("an event");
+        assert_eq!(&first, b"id: 1\n");
+        let old = server.children_pids();
+        server.graceful();
+        wait_until_gone(&server, &old);
+        assert!(!client.0.wait().expect("curl").success(), "{mount}: the stream looks whole");
+    }
 }

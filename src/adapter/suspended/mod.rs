@@ -25,7 +25,6 @@ use std::time::Duration;
 
 use super::choice::OnOffAuto;
 use super::exchange::RequestExchange;
-use super::grace;
 use super::variables::ExchangeContext;
 use crate::gateway::run::Suspend;
 use crate::gateway::{Error, ErrorKind};
@@ -52,11 +51,6 @@ pub(crate) trait Work<'r> {
     /// Gives up, as the client has gone or nobody can wait. Returns `false` if the process ends,
     /// and has taken the work.
     fn give_up(&mut self, here: &Here<'_, 'r>, error: Error) -> bool;
-
-    /// Returns whether the client alone is waited for, with the end of the response.
-    fn is_done(&self) -> bool {
-        false
-    }
 
     /// Returns what the handler returns for a request whose work is over.
     fn conclude(&mut self, exchange: &RequestExchange<'r, 'r>) -> HookStatus;
@@ -256,8 +250,8 @@ impl<'r, W: Work<'r>> Kept<'r, W> {
         request.show_in_scoreboard();
         let turn = if request.is_aborted() || (!is_called && self.exchange.finds_client_gone()) {
             Turn::Failed(gone("while the application waited"))
-        } else if !self.work.is_done() && self.exchange.is_overdue() {
-            Turn::Failed(grace::over())
+        } else if let Err(error) = self.exchange.check_grace() {
+            Turn::Failed(error)
         } else {
             self.work.go_on(&Here { exchange: &self.exchange, cell: &self.cell }, is_called)
         };
@@ -284,7 +278,7 @@ impl<'r, W: Work<'r>> Kept<'r, W> {
             // The MPM would close the connection after its Timeout.
             let most = self.request().server().timeout() / 2;
             let longest = wait.longest.map_or(most, |longest| longest.min(most));
-            cell.wait(longest, self.exchange.grace().filter(|_| !self.work.is_done()));
+            cell.wait(longest, self.exchange.grace());
             if wait.is_called || self.is_test {
                 cell.state.queue();
                 cell.bell.ring();

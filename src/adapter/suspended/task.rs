@@ -76,7 +76,10 @@ fn run_or_suspend<'r>(
         let rest =
             match log::with_request(request, || start(application, exchange, &mut input, place)) {
                 // Its end is still to go out.
-                Progress::Done(outcome) if request.has_held_output() => Rest::End(outcome),
+                Progress::Done(outcome) if request.has_held_output() => {
+                    exchange.set_whole();
+                    Rest::End(outcome)
+                }
                 Progress::Done(outcome) => {
                     request.stop_pacing();
                     return First::Over(conclude(request, exchange, input.is_unread(), outcome));
@@ -158,10 +161,6 @@ impl<'r> Work<'r> for TaskWork<'r> {
         };
         self.rest = Some(Rest::End(outcome));
         true
-    }
-
-    fn is_done(&self) -> bool {
-        matches!(self.rest, Some(Rest::End(_)))
     }
 
     fn conclude(&mut self, exchange: &RequestExchange<'r, 'r>) -> HookStatus {
@@ -252,7 +251,10 @@ impl<'r> TaskWork<'r> {
             exchange.watch_no_more();
         }
         match progress {
-            Progress::Done(outcome) => Rest::End(outcome),
+            Progress::Done(outcome) => {
+                exchange.set_whole();
+                Rest::End(outcome)
+            }
             Progress::Suspended(task) => Rest::Task(task),
         }
     }
