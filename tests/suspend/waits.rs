@@ -103,6 +103,18 @@ fn a_future_that_wakes_itself_gets_in_line() {
     assert_eq!(busy.read_response().text(), "busy for 2000 ms\n");
 }
 
+/// It is the first that might leave its thread, and is over before it does.
+#[test]
+fn a_future_that_goes_on_at_once_leaves_the_test_to_the_next() {
+    let server = waits(2).start();
+    for count in 1..4 {
+        let target = format!("/waits/yield/{count}");
+        assert_eq!(server.get(&target).text(), format!("yielded {count} times\n"));
+    }
+    assert_eq!(server.get("/waits/wait/100").text(), "waited 100 ms\n");
+    server.wait_log("RUST0044");
+}
+
 #[test]
 fn panics_after_a_wait() {
     let server = start(waits(4).allow_log("RUST0004").allow_log("RUST0018").allow_log("panicked"));

@@ -305,6 +305,10 @@ impl<'r, W: Work<'r>> Kept<'r, W> {
 
     fn end(&mut self) -> HookStatus {
         self.is_over = true;
+        if std::mem::take(&mut self.is_test) {
+            // It went on at once.
+            verdict::postpone();
+        }
         self.cell.end();
         let request = self.request();
         request.stop_pacing();
@@ -349,9 +353,6 @@ impl<'r, W: Work<'r>> Drop for Kept<'r, W> {
     fn drop(&mut self) {
         if self.is_over || cell::is_over() {
             return;
-        }
-        if self.is_test {
-            verdict::postpone();
         }
         self.at_end = None;
         self.give_up(gone("or httpd closed its connection"));
