@@ -298,7 +298,7 @@ fn a_stop_ends_them() {
     let (held, of) = hold_many(&stage, MANY);
     let began = Instant::now();
     stage.stop();
-    assert!(began.elapsed() < Duration::from_secs(8), "{:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
     for mut connection in held {
         connection.read_to_end();
     }
