@@ -14,6 +14,8 @@
 #include "util_script.h"
 #include "apr_strings.h"
 
+#include <unistd.h>
+
 #define CHUNK_SIZE 16384
 #define CHUNKS     64
 #define ECHO_LIMIT (1 << 20)
@@ -37,6 +39,14 @@ static int answer_hello(request_rec *r)
     ap_set_content_type(r, "text/plain");
     ap_set_content_length(r, sizeof text - 1);
     ap_rwrite(text, sizeof text - 1, r);
+    return OK;
+}
+
+/* Which process answers, so that a new generation shows. */
+static int answer_process(request_rec *r)
+{
+    ap_set_content_type(r, "text/plain");
+    ap_rprintf(r, "%ld\n", (long)getpid());
     return OK;
 }
 
@@ -124,6 +134,8 @@ static answer_fn *find_answer(const char *name)
 {
     if (!strcmp(name, "hello"))
         return answer_hello;
+    if (!strcmp(name, "process"))
+        return answer_process;
     if (!strcmp(name, "file"))
         return answer_file;
     if (!strcmp(name, "echo"))
@@ -147,7 +159,7 @@ static const char *set_mount(cmd_parms *cmd, void *dir, const char *path, const 
     mount *m;
 
     if (!answer)
-        return "CHandlerMount: the answer is hello, file, echo, stream or environ";
+        return "CHandlerMount: the answer is hello, process, file, echo, stream or environ";
     m = apr_array_push(mounts);
     m->path = path;
     m->length = strlen(path);

@@ -254,10 +254,16 @@ pub(crate) fn title(results: &Results, peer: &str) -> String {
 }
 
 pub(crate) fn ratio(ratio: Option<Ratio>) -> String {
+    spread(ratio, 2)
+}
+
+/// Returns the median with so many decimals, and the least and the largest if they differ.
+pub(crate) fn spread(ratio: Option<Ratio>, decimals: usize) -> String {
+    let show = |value| number(Some(value), decimals);
     match ratio {
         None => "-".into(),
-        Some(r) if r.min == r.max => format!("{:.2}", r.median),
-        Some(r) => format!("{:.2} ({:.2} to {:.2})", r.median, r.min, r.max),
+        Some(r) if r.min == r.max => show(r.median),
+        Some(r) => format!("{} ({} to {})", show(r.median), show(r.min), show(r.max)),
     }
 }
 

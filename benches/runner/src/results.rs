@@ -103,7 +103,7 @@ pub(crate) struct Run {
     pub(crate) figures: Figures,
 }
 
-/// A ratio in every round that has both sides.
+/// A ratio or another figure of every round that has what it needs.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub(crate) struct Ratio {
     pub(crate) median: f64,
@@ -213,7 +213,7 @@ pub(crate) fn rows(
                 median(counted.iter().map(|run| field(run))).unwrap_or(f64::NAN)
             };
             let to = |reference: &str, field: fn(&Run) -> Option<f64>| {
-                ratio(counted.iter().filter_map(|run| {
+                Ratio::of(counted.iter().filter_map(|run| {
                     let other = runs.iter().find(|other| {
                         other.peer == reference
                             && other.endpoint == endpoint.reference()
@@ -264,13 +264,16 @@ pub(crate) fn compare_counts(counts: &mut [Count]) {
     }
 }
 
-fn ratio(values: impl IntoIterator<Item = f64>) -> Option<Ratio> {
-    let values: Vec<f64> = values.into_iter().filter(|value| value.is_finite()).collect();
-    Some(Ratio {
-        median: median(values.iter().copied())?,
-        min: values.iter().copied().fold(f64::INFINITY, f64::min),
-        max: values.iter().copied().fold(0.0, f64::max),
-    })
+impl Ratio {
+    /// Returns the median with the least and the largest; `None` of nothing.
+    pub(crate) fn of(values: impl IntoIterator<Item = f64>) -> Option<Self> {
+        let values: Vec<f64> = values.into_iter().filter(|value| value.is_finite()).collect();
+        Some(Self {
+            median: median(values.iter().copied())?,
+            min: values.iter().copied().fold(f64::INFINITY, f64::min),
+            max: values.iter().copied().fold(f64::NEG_INFINITY, f64::max),
+        })
+    }
 }
 
 #[cfg(test)]

@@ -14,10 +14,10 @@ use crate::account::{self, Method};
 use crate::client::Client;
 use crate::endpoint::Transport;
 use crate::machine::Machine;
-use crate::peer::{OURS, PEERS, Peer};
+use crate::peer::{LIMIT, OURS, PEERS, Peer};
 use crate::plan::{Plan, Size};
-use crate::report::{machine_line, number};
-use crate::results::{Settings, median};
+use crate::report::{left_out, machine_line, number, spread};
+use crate::results::{Ratio, Settings, median};
 use crate::server::{Launch, Server, Tool};
 use crate::sys;
 use crate::table::Table;
@@ -73,7 +73,7 @@ pub(crate) struct Findings {
 
 /// Returns the peers that have process groups.
 pub(crate) fn peers() -> impl Iterator<Item = &'static Peer> {
-    PEERS.iter().filter(|peer| [OURS, WSGI].contains(&peer.name))
+    PEERS.iter().filter(|peer| [LIMIT, OURS, WSGI].contains(&peer.name))
 }
 
 /// Measures every peer with each number of groups, and says each result on standard output.
@@ -90,8 +90,7 @@ pub(crate) fn run(
     for round in 0..rounds {
         for groups in groups {
             for plan in plans {
-                // mod_wsgi's embedded mode has no processes of its own.
-                if *groups == 0 && plan.peer.name != OURS {
+                if !has(plan.peer, *groups) {
                     continue;
                 }
                 let what = || format!("{} with {groups} process groups", plan.peer.name);
@@ -102,6 +101,15 @@ pub(crate) fn run(
         }
     }
     Ok(found)
+}
+
+/// Whether a peer takes part with so many groups: the C handler has none, mod_wsgi's daemon some.
+fn has(peer: &Peer, groups: u32) -> bool {
+    match peer.name {
+        LIMIT => groups == 0,
+        OURS => true,
+        _ => groups > 0,
+    }
 }
 
 fn measure(plan: &Plan, groups: u32, round: u32, method: &Method) -> Result<Startup> {
@@ -164,6 +172,9 @@ fn ms(begin: Instant) -> f64 {
 
 /// Returns the directives of a server with so many groups. `/hello` is the first one's.
 fn directives(peer: &Peer, groups: u32) -> String {
+    if peer.name == LIMIT {
+        return "CHandlerMount /hello hello\nCHandlerMount /process process\n".to_owned();
+    }
     let ours = peer.name == OURS;
     let mut text = match (ours, groups) {
         (true, 0) => "RustAppAlias /hello hello\nRustAppAlias /process process\n".to_owned(),
@@ -252,12 +263,11 @@ fn mib(kib: u64) -> f64 {
 /// Returns the tables: times, then memory. Each figure is the median of the rounds.
 pub(crate) fn report(findings: &Findings) -> String {
     let mut text = machine_line(&findings.machine, findings.settings.mpm);
-    for line in &findings.left_out {
-        text.push_str(&format!("Left out: {line}\n"));
-    }
+    text.push_str(&left_out(&findings.left_out));
     let mut rows: Vec<(&str, u32)> =
         findings.rounds.iter().map(|startup| (startup.peer, startup.groups)).collect();
-    rows.sort_unstable_by_key(|(peer, groups)| (*peer != OURS, *groups));
+    let place = |name: &str| peers().position(|peer| peer.name == name);
+    rows.sort_unstable_by_key(|(peer, groups)| (place(peer), *groups));
     rows.dedup();
     let values = |row: (&str, u32), figure: &dyn Fn(&Startup) -> f64| -> Vec<f64> {
         let of = |startup: &&Startup| (startup.peer, startup.groups) == row;
@@ -290,7 +300,7 @@ pub(crate) fn report(findings: &Findings) -> String {
     ]);
     for row in rows {
         let figure = |figure: &dyn Fn(&Startup) -> f64| number(median(values(row, figure)), 0);
-        let spread = |figure: &dyn Fn(&Startup) -> f64| spread(&values(row, figure));
+        let spread = |figure: &dyn Fn(&Startup) -> f64| spread(Ratio::of(values(row, figure)), 0);
         let weight = |kib: &dyn Fn(&Memory) -> u64| {
             number(median(values(row, &|startup| mib(kib(&startup.memory)))), 1)
         };
@@ -329,20 +339,14 @@ pub(crate) fn report(findings: &Findings) -> String {
     text
 }
 
-/// Returns the median with the least and the largest.
-fn spread(values: &[f64]) -> String {
-    let middle = number(median(values.iter().copied()), 0);
-    let least = values.iter().copied().fold(f64::INFINITY, f64::min);
-    let most = values.iter().copied().fold(0.0, f64::max);
-    match values.len() {
-        0 | 1 => middle,
-        _ => format!("{middle} ({} to {})", number(Some(least), 0), number(Some(most), 0)),
-    }
-}
-
 fn title((peer, groups): (&str, u32)) -> String {
-    let name = if peer == OURS { "mod_rust" } else { "mod_wsgi" };
-    format!("{name} {}", if groups == 0 { "embedded" } else { "daemon" })
+    let name = match (peer, groups) {
+        (LIMIT, _) => "C handler",
+        (OURS, 0) => "mod_rust embedded",
+        (OURS, _) => "mod_rust daemon",
+        _ => "mod_wsgi daemon",
+    };
+    name.to_owned()
 }
 
 #[cfg(test)]
@@ -351,12 +355,12 @@ mod tests {
 
     #[test]
     fn every_group_has_a_process_and_a_path() {
-        for peer in peers() {
+        for peer in peers().filter(|peer| has(peer, 3)) {
             let text = directives(peer, 3);
             assert_eq!(text.matches("DaemonProcess g").count(), 3, "{text}");
             assert_eq!(text.matches("Alias /g").count(), 3, "{text}");
         }
         let ours = peers().find(|peer| peer.name == OURS).unwrap();
-        assert!(!directives(ours, 0).contains("DaemonProcess"));
+        assert!(has(ours, 0) && !directives(ours, 0).contains("DaemonProcess"));
     }
 }

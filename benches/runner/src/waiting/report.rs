@@ -5,8 +5,8 @@ use super::crowd::Crowd;
 use super::live::{Echo, Kind, Live};
 use super::peers::{DAEMON, EMBEDDED, FASTCGI, HTTP, OFF, ON, PARTS, WSTUNNEL};
 use crate::endpoint::Endpoint;
-use crate::report::{bar_lines, left_out, machine_line, number};
-use crate::results::{Bar, Count, Run, median};
+use crate::report::{bar_lines, left_out, machine_line, number, spread};
+use crate::results::{Bar, Count, Ratio, Run, median};
 use crate::table::Table;
 
 /// A request that suspends costs at most so many microseconds of CPU more.
@@ -204,7 +204,7 @@ fn suspensions(findings: &Findings, text: &mut String) {
     for peer in [ON, OFF] {
         let cpu =
             |endpoint| number(median(cpu(&findings.runs, peer, endpoint).map(|run| run.1)), 1);
-        let less = |endpoint| number(difference(&findings.runs, peer, endpoint), 1);
+        let less = |endpoint| spread(difference(&findings.runs, peer, endpoint), 1);
         let runs = || findings.runs.iter().filter(|run| run.peer == peer && run.counted);
         let asleep = runs().filter(|run| run.endpoint == Endpoint::Sleeping).map(|run| run.rps);
         let errors: u64 = runs().map(|run| run.figures.errors()).sum();
@@ -288,11 +288,12 @@ pub(crate) fn bars(findings: &Findings) -> Vec<Bar> {
         ));
     }
     let suspension = difference(&findings.runs, ON, Endpoint::Sleeping);
-    bars.push(Bar::at_most("a suspension: CPU us".into(), SUSPENSION_US, suspension));
+    bars.push(Bar::of_rounds("a suspension: CPU us".into(), Some(SUSPENSION_US), suspension));
     let ready = ratio(cpu(&findings.runs, ON, Endpoint::Axum), |round| {
         cpu(&findings.runs, OFF, Endpoint::Axum).find(|(other, _)| *other == round)
     });
-    bars.push(Bar::at_most("ready axum hello: CPU, RustAsync On over Off".into(), 1.02, ready));
+    let what = "ready axum hello: CPU, RustAsync On over Off".into();
+    bars.push(Bar::of_rounds(what, Some(1.02), ready));
     let of = |count: &&Count| count.peer == EMBEDDED && count.endpoint == Endpoint::Awaiting;
     let count = findings.counts.iter().find(of).and_then(|count| count.instructions_to_limit);
     bars.push(Bar::at_most(
@@ -330,20 +331,20 @@ fn cpu<'a>(
     runs.filter(|run| run.counted).filter_map(|run| Some((run.round, run.cpu_us?)))
 }
 
-/// Returns the median, over the rounds, of an endpoint less one that is ready.
-fn difference(runs: &[Run], peer: &str, endpoint: Endpoint) -> Option<f64> {
-    median(cpu(runs, peer, endpoint).filter_map(|(round, us)| {
+/// Returns an endpoint less one that is ready, in each round.
+fn difference(runs: &[Run], peer: &str, endpoint: Endpoint) -> Option<Ratio> {
+    Ratio::of(cpu(runs, peer, endpoint).filter_map(|(round, us)| {
         let ready = cpu(runs, peer, Endpoint::Axum).find(|(other, _)| *other == round)?;
         Some(us - ready.1)
     }))
 }
 
-/// Returns the median ratio, over the rounds.
+/// Returns the ratios of the rounds.
 fn ratio(
     ours: impl Iterator<Item = (u32, f64)>,
     other: impl Fn(u32) -> Option<(u32, f64)>,
-) -> Option<f64> {
-    median(ours.filter_map(|(round, us)| Some(us / other(round)?.1)))
+) -> Option<Ratio> {
+    Ratio::of(ours.filter_map(|(round, us)| Some(us / other(round)?.1)))
 }
 
 fn echo(echoes: &[Echo], peer: &str, field: fn(&Echo) -> f64) -> Option<f64> {
