@@ -131,7 +131,8 @@ mpm_tests! {
 /// A length says where a response ends.
 #[test]
 fn a_response_of_known_length_is_finished() {
-    let server = builder(Mpm::Event, 4).conf("RustGracefulTimeout 500ms").start();
+    let builder = builder(Mpm::Event, 4).conf("Timeout 60");
+    let server = builder.conf("RustGracefulTimeout 500ms").start();
     let mut download = begin(&server, "/probe/bytes/50000000");
     assert_eq!(download.read_head().status, 200);
     let old = server.children_pids();
