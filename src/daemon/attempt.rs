@@ -11,11 +11,12 @@ use std::time::{Duration, Instant};
 
 use super::connection::{BridgeConnection, Received};
 use super::failure::Failure;
-use super::request_body::{Pumped, RelayedBody, borrow};
+use super::request_body::{Pumped, RelayedBody};
 use super::response::{FrameStep, RelayedResponse};
 use super::tempo::QUICK;
 use super::wait::{
     ALL_READY, DaemonRequest, FOR_PROCESS, FOR_ROOM, LOOK_EVERY, Patience, Reader, Wait, Wanted,
+    borrow,
 };
 use crate::gateway::{Error, ErrorKind, Outcome};
 use crate::httpd::suspend::Doorbell;

@@ -2,11 +2,11 @@
 //! there is room, while the response may be on its way back.
 
 use std::io::{self, IoSlice};
-use std::os::fd::{BorrowedFd, RawFd};
+use std::os::fd::RawFd;
 use std::time::{Duration, Instant};
 
 use super::connection::BridgeConnection;
-use super::wait::{Wait, Wanted};
+use super::wait::{Wait, Wanted, borrow};
 use crate::adapter::{RequestInput, pause};
 use crate::gateway::{Fill, InputSource as _};
 use crate::httpd::Request;
@@ -288,10 +288,4 @@ fn comes_soon(request: &Request<'_>) -> bool {
     let Some(socket) = request.socket() else { return false };
     os::poll(borrow(&socket), (true, false), None, Some(LINGER))
         .is_ok_and(|(polled, _)| polled.readable && !polled.hung_up)
-}
-
-/// Returns a borrowed descriptor of httpd's.
-pub(super) const fn borrow(socket: &RawFd) -> BorrowedFd<'_> {
-    // SAFETY: P1: httpd keeps the client's socket open for as long as it has the request.
-    unsafe { BorrowedFd::borrow_raw(*socket) }
 }

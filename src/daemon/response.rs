@@ -9,7 +9,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 use super::backlog::{Backlog, SMALL};
 use super::connection::frame;
-use super::request_body::borrow;
+use super::wait::borrow;
 use crate::adapter::RequestExchange;
 use crate::gateway::{Error, ErrorKind, Exchange as _, FileBody, Outcome, Status, Variables as _};
 use crate::httpd::{ClientTimeout, Request};

@@ -1,11 +1,10 @@
 //! The waits of a request on its way through a process group: for its process, and for its client.
 
-use std::os::fd::BorrowedFd;
+use std::os::fd::{BorrowedFd, RawFd};
 use std::time::{Duration, Instant};
 
 use super::group::Group;
 use super::phases::PhaseTimes;
-use super::request_body::borrow;
 use crate::adapter::RequestExchange;
 use crate::gateway::{Error, ErrorKind};
 use crate::httpd::Request;
@@ -186,3 +185,9 @@ impl Reader {
 /// The result of a poll that failed: whatever is tried next says why.
 pub(super) const ALL_READY: Polled =
     Polled { readable: true, writable: true, hung_up: false, closed: false };
+
+/// Returns a borrowed descriptor of httpd's.
+pub(super) const fn borrow(socket: &RawFd) -> BorrowedFd<'_> {
+    // SAFETY: P1: httpd keeps the client's socket open for as long as it has the request.
+    unsafe { BorrowedFd::borrow_raw(*socket) }
+}

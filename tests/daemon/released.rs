@@ -11,11 +11,13 @@ const THREADS: usize = 4;
 const MANY: usize = 40;
 const TARGET: &str = "/stage/wait?name=wait";
 
-/// Returns a server with one child of few threads.
+/// Returns a server with one child of few threads. A crowd that comes first would leave the test of
+/// RustAsync Auto no thread to come back to.
 pub(crate) fn few_threads(group: &str) -> Setup {
     setup(group).with(|builder| {
         let builder = builder.mpm(Mpm::Event).children(1).threads(THREADS).load("ssl");
-        builder.conf("AsyncRequestWorkerFactor 1000").file("htdocs/file.txt", b"static\n")
+        let builder = builder.conf("RustAsync On").conf("AsyncRequestWorkerFactor 1000");
+        builder.file("htdocs/file.txt", b"static\n")
     })
 }
 
