@@ -85,18 +85,15 @@ fn readers_that_go_on_with_the_timeout() {
         .map(|step| {
             let mut connection = begin(&server, &format!("/waits/late/5/{SIZE}"));
             thread::spawn(move || {
-                // The first one is in time on any machine.
-                sleep_until(begun, if step == 0 { 0 } else { 800 + 20 * step });
+                sleep_until(begun, 800 + 20 * step);
                 // One that was given up may be reset before it has read anything.
-                let Ok(response) = connection.try_read_response("GET") else { return false };
+                let Ok(response) = connection.try_read_response("GET") else { return };
                 let came = response.body.len();
                 assert_eq!(response.end.is_complete(), came == SIZE, "{came} bytes");
-                came == SIZE
             })
         })
         .collect();
-    let whole = readers.into_iter().map(|reader| reader.join().expect("no panic"));
-    assert!(whole.filter(|whole| *whole).count() > 0);
+    readers.into_iter().for_each(|reader| reader.join().expect("no panic"));
     wait_until_waiting(&server, 0);
 }
 

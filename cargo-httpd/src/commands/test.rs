@@ -22,7 +22,8 @@ const MODULES_VARIABLE: &str = "HTTPD_TESTKIT_MODULES";
 /// The program that the test kit runs httpd under.
 const WRAP_VARIABLE: &str = "HTTPD_TESTKIT_WRAP";
 /// The kit's tests that load modules into httpd, and measure neither time nor memory.
-const IN_HTTPD: [&str; 6] = ["config", "conformance", "daemon", "environ", "hazards", "services"];
+const IN_HTTPD: [&str; 7] =
+    ["config", "conformance", "daemon", "environ", "hazards", "services", "suspend"];
 /// The package with layers that need no httpd, and what turns the others off.
 const KIT: &str = "mod_rust";
 /// The gateways of the kit, and the program that has them: its tests ask it.
@@ -39,11 +40,12 @@ const PROTOCOLS: [(&str, &str); 5] = [
     ("lints of uwsgi alone", "uwsgi"),
 ];
 /// Those of them that measure memory or the environment, which the sanitizer changes.
-const MEASURING: [&str; 11] = [
+const MEASURING: [&str; 12] = [
     "a_fork_that_the_system_refused",
     "a_worker_thread_has_the_stack",
     "an_allocation_that_fails",
     "another_user_and_its_surroundings",
+    "flushes_for_a_client",
     "h03_",
     "h16_",
     "h17_",
