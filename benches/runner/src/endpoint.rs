@@ -193,6 +193,11 @@ impl Endpoint {
         }
     }
 
+    /// The same for counts, which do not depend on the number of connections.
+    pub(crate) fn counted_reference(self) -> Self {
+        if self.reference().is_counted() { self.reference() } else { Self::Hello }
+    }
+
     /// Connections of its own, where the number is what it is about.
     pub(crate) fn connections(self) -> Option<u32> {
         match self {
@@ -262,6 +267,7 @@ mod tests {
             assert!(!counted.contains(&left_out));
         }
         assert_eq!(counted.len(), 10, "{counted:?}");
+        assert!(counted.iter().all(|endpoint| counted.contains(&endpoint.counted_reference())));
         assert_eq!(TWENTY_HEADERS.matches("\r\n").count(), 20);
     }
 }

@@ -368,7 +368,10 @@ impl BenchArgs {
         }
         // Some answers are compared with hello.
         self.endpoints.is_empty()
-            || self.endpoints.iter().any(|e| *e == endpoint || e.reference() == endpoint)
+            || self.endpoints.iter().any(|e| {
+                let counted = self.instr && e.counted_reference() == endpoint;
+                *e == endpoint || e.reference() == endpoint || counted
+            })
     }
 
     /// Returns the peers that may take part.

@@ -162,7 +162,8 @@ fn differences(results: &Results, peer: &str, name: &str, endpoint: Endpoint) ->
     let find = |peer, endpoint| {
         results.counts.iter().find(|count| count.peer == peer && count.endpoint == endpoint)
     };
-    let (Some(ours), Some(limit)) = (find(peer, endpoint), find(LIMIT, endpoint.reference()))
+    let (Some(ours), Some(limit)) =
+        (find(peer, endpoint), find(LIMIT, endpoint.counted_reference()))
     else {
         return String::new();
     };

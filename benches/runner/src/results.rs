@@ -252,7 +252,8 @@ pub(crate) fn rows(
 /// Fills in the ratios of the instruction counts.
 pub(crate) fn compare_counts(counts: &mut [Count]) {
     let of = |counts: &[Count], peer: &str, endpoint: Endpoint| {
-        let found = counts.iter().find(|c| c.peer == peer && c.endpoint == endpoint.reference());
+        let reference = endpoint.counted_reference();
+        let found = counts.iter().find(|c| c.peer == peer && c.endpoint == reference);
         found.and_then(|count| count.instructions)
     };
     for i in 0..counts.len() {
