@@ -359,8 +359,9 @@ impl BenchArgs {
         if self.gateways && !matches!(endpoint, Endpoint::Hello | Endpoint::Stream) {
             return false;
         }
-        if self.endpoints.is_empty() && !self.gateways {
+        if self.endpoints.is_empty() {
             return match (self.smoke, self.all) {
+                (true, _) if self.gateways => endpoint == Endpoint::Hello,
                 (true, _) => [Endpoint::Hello, Endpoint::Tls, Endpoint::Http2].contains(&endpoint),
                 (_, true) => true,
                 _ => Endpoint::USUAL.contains(&endpoint),
