@@ -338,7 +338,7 @@ impl Exchange for RequestExchange<'_, '_> {
 
     fn put_header(&self, name: &[u8], value: &[u8]) {
         let request = self.request();
-        if name.eq_ignore_ascii_case(b"content-type") {
+        if header::is_content_type(name) {
             // httpd keeps it apart from the other headers.
             request.set_content_type(value);
         } else {

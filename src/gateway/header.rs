@@ -46,9 +46,21 @@ pub(crate) fn stays_with_error(name: &[u8]) -> bool {
 pub(super) fn is_content_length(name: &[u8]) -> bool {
     // Two overlapping comparisons of eight bytes, because most responses have this header.
     let Ok(name) = <&[u8; 14]>::try_from(name) else { return false };
-    let eight = |bytes: &[u8]| bytes.try_into().map_or(0, u64::from_ne_bytes) | LOWER;
     eight(&name[..8]) == const { u64::from_ne_bytes(*b"content-") }
         && eight(&name[6..]) == const { u64::from_ne_bytes(*b"t-length") }
+}
+
+/// Tells whether `name`, a token, is `Content-Type` in any case.
+#[cfg(feature = "httpd")]
+pub(crate) fn is_content_type(name: &[u8]) -> bool {
+    let Ok(name) = <&[u8; 12]>::try_from(name) else { return false };
+    eight(&name[..8]) == const { u64::from_ne_bytes(*b"content-") }
+        && eight(&name[4..]) == const { u64::from_ne_bytes(*b"ent-type") }
+}
+
+/// Returns eight bytes of a token as a number, in lower case.
+fn eight(bytes: &[u8]) -> u64 {
+    bytes.try_into().map_or(0, u64::from_ne_bytes) | LOWER
 }
 
 /// The bits that make the letters of a token lower-case and keep its hyphens.
@@ -275,6 +287,18 @@ mod tests {
         }
         for name in ["content-lengths", "content-lengt", "content_length", "xontent-length", ""] {
             assert!(!is_content_length(name.as_bytes()));
+        }
+    }
+
+    #[cfg(feature = "httpd")]
+    #[test]
+    fn content_type_by_its_name() {
+        for name in ["content-type", "Content-Type", "CONTENT-TYPE"] {
+            assert!(is_content_type(name.as_bytes()));
+        }
+        for name in ["content-types", "content-typ", "content_type", "content-typo", "xontent-type"]
+        {
+            assert!(!is_content_type(name.as_bytes()));
         }
     }
 

@@ -212,10 +212,9 @@ impl<'e> Response<'e> {
     fn has_body(&self) -> Result<bool> {
         Ok(self.started()?.1 && !self.state.is_head)
     }
-}
 
-impl Respond for Response<'_> {
-    fn start(&self, status: Status<'_>, headers: &mut EachHeader<'_>, replace: bool) -> Result<()> {
+    /// Begins a head, whose headers follow.
+    fn begin(&self, status: Status<'_>, replace: bool) -> Result<()> {
         if self.state.committed.get() || (self.state.started.get().is_some() && !replace) {
             return Err(Error::of(
                 ErrorKind::AlreadyStarted,
@@ -226,23 +225,37 @@ impl Respond for Response<'_> {
         self.state.overridden.set(None);
         self.state.length.set(None);
         self.exchange.begin(status);
-        headers(&mut |name, value| {
-            header::check(name, value)?;
-            if header::is_content_length(name) {
-                if self.state.length.get().is_some() {
-                    return Err(Error::of(
-                        ErrorKind::ContentLength,
-                        "Content-Length is given twice",
-                    ));
-                }
-                self.state.length.set(Some(header::content_length(value)?));
-            } else {
-                self.exchange.put_header(name, value);
-            }
-            Ok(())
-        })?;
+        Ok(())
+    }
+
+    /// Takes a header of the head, which has been checked.
+    fn put_header(&self, name: &[u8], value: &[u8]) -> Result<()> {
+        if !header::is_content_length(name) {
+            self.exchange.put_header(name, value);
+            return Ok(());
+        }
+        if self.state.length.get().is_some() {
+            return Err(Error::of(ErrorKind::ContentLength, "Content-Length is given twice"));
+        }
+        self.state.length.set(Some(header::content_length(value)?));
+        Ok(())
+    }
+
+    /// Ends the headers of a head.
+    fn begun(&self, status: Status<'_>) {
         self.state.started_after_input_failed.set(self.state.input_failed.get().is_some());
         self.state.started.set(Some((status.code(), status.has_body())));
+    }
+}
+
+impl Respond for Response<'_> {
+    fn start(&self, status: Status<'_>, headers: &mut EachHeader<'_>, replace: bool) -> Result<()> {
+        self.begin(status, replace)?;
+        headers(&mut |name, value| {
+            header::check(name, value)?;
+            self.put_header(name, value)
+        })?;
+        self.begun(status);
         Ok(())
     }
 

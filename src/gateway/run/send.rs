@@ -7,6 +7,7 @@ use http::{HeaderMap, StatusCode};
 use super::{Response, Sent};
 use crate::gateway::body::{Body, BodyKind, BodyStream, Pace};
 use crate::gateway::code::Code;
+use crate::gateway::connection_fields;
 use crate::gateway::error::{Error, ErrorKind, Result};
 use crate::gateway::file::FileBody;
 use crate::gateway::header;
@@ -156,6 +157,23 @@ impl Response<'_> {
     ) -> Result<Sent> {
         self.commit_empty(length)?;
         self.finish(trailers)
+    }
+
+    /// Takes the head of a service's response, without the fields of the connection.
+    pub(super) fn start_service(&self, status: StatusCode, headers: &mut HeaderMap) -> Result<()> {
+        connection_fields::drop(headers, self.exchange);
+        let status = status.into_status()?;
+        self.begin(status, false)?;
+        for (name, value) in &*headers {
+            let (name, value) = (name.as_str().as_bytes(), value.as_bytes());
+            // `http` has checked the value, and takes names that are no token (`from_static`).
+            if !header::is_token(name) {
+                return header::check(name, value);
+            }
+            self.put_header(name, value)?;
+        }
+        self.begun(status);
+        Ok(())
     }
 
     /// Sends the head that switches the connection, or the stream, to another protocol.

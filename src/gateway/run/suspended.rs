@@ -16,7 +16,6 @@ use crate::gateway::exchange::Exchange;
 use crate::gateway::input::{Input, InputSource};
 use crate::gateway::panic;
 use crate::gateway::start_response::StartResponse;
-use crate::gateway::status::IntoStatus;
 use crate::gateway::task::{BoxTask, Step, wait_on_thread};
 
 /// The size of a large piece of output, in bytes: a socket may not take it at once.
@@ -216,14 +215,12 @@ impl Visit<'_> {
         }
         match step {
             Step::Whole(mut head, data) => {
-                connection_fields::drop(&mut head.headers, response.exchange);
-                StartResponse::new(response).start(head.status.into_status()?, &head.headers)?;
+                response.start_service(head.status, &mut head.headers)?;
                 response.close(slot.take());
                 response.send_bytes(data).map(Some)
             }
             Step::Head(mut head, known) => {
-                connection_fields::drop(&mut head.headers, response.exchange);
-                StartResponse::new(response).start(head.status.into_status()?, &head.headers)?;
+                response.start_service(head.status, &mut head.headers)?;
                 *length = known;
                 if response.has_body()? {
                     return Ok(None);

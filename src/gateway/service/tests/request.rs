@@ -36,6 +36,18 @@ both_ways! {
     }
 }
 
+both_ways! {
+    /// `http` lets a name pass that is no token (RFC 9110, 5.6.2).
+    fn a_name_of_the_response_that_is_no_token_is_refused() {
+        let app = app(async |_: http::Request<super::RequestBody>| {
+            let name = http::HeaderName::from_static("a\"b");
+            Ok(Response::builder().header(name, "1").body(String::new()).unwrap())
+        });
+        let response = TestRequest::get("/").call(&app);
+        assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR, "{response:?}");
+    }
+}
+
 /// Many headers share a buffer.
 #[test]
 fn every_one_of_many_headers_is_there() {
