@@ -13,8 +13,8 @@ use rustix::net::{AddressFamily, SendFlags, SocketAddrUnix, SocketFlags, SocketT
 use crate::os;
 use crate::protocol::bridge::{Frame, FrameError, FrameLimits, HEADER, Header, Kind, Peer};
 
-/// The bytes that are read at once. A small response needs no more, and kept connections should
-/// keep no memory.
+/// The bytes that are read at once at first. A small response needs no more, and kept connections
+/// should keep no memory.
 const READ_SIZE: usize = 16 * 1024;
 
 /// The bytes that are read at once when there were more.
@@ -37,8 +37,11 @@ pub(super) struct BridgeConnection {
     input: BytesMut,
     /// The BODY that has come in part: its header, with the length that is still to come.
     body: Option<Header>,
-    /// A read has brought as much as there was room for.
-    is_large: bool,
+    /// The bytes that the next read asks for: all of an answer as large as the last one, and more
+    /// once a read has brought as much as there was room for.
+    read_size: usize,
+    /// The bytes that have come since the connection was last at rest.
+    received: usize,
     descriptors: VecDeque<OwnedFd>,
 }
 
@@ -82,7 +85,8 @@ impl BridgeConnection {
             is_new: true,
             input: BytesMut::new(),
             body: None,
-            is_large: false,
+            read_size: READ_SIZE,
+            received: 0,
             descriptors: VecDeque::new(),
         })
     }
@@ -99,11 +103,14 @@ impl BridgeConnection {
         }
     }
 
-    /// Lets go of memory that a small answer does not need.
+    /// Lets go of memory that a small answer does not need, at the end of an answer. The next one is
+    /// taken to be as large.
     pub(super) fn shrink(&mut self) {
-        if std::mem::take(&mut self.is_large) {
+        if self.read_size > READ_SIZE {
             self.input = BytesMut::new();
         }
+        let expected = std::mem::take(&mut self.received).next_multiple_of(READ_SIZE);
+        self.read_size = expected.clamp(READ_SIZE, LARGE_READ_SIZE);
     }
 
     /// Returns whether nothing is left over from the request before.
@@ -178,9 +185,8 @@ impl BridgeConnection {
 
     /// Reads what has come. Waits for it a moment, if `wait`.
     pub(super) fn receive(&mut self, wait: bool) -> io::Result<Received> {
-        let size = if self.is_large { LARGE_READ_SIZE } else { READ_SIZE };
-        if self.input.capacity() - self.input.len() < size / 8 {
-            self.input.reserve(size);
+        if self.input.capacity() - self.input.len() < self.read_size / 8 {
+            self.input.reserve(self.read_size);
         }
         let spare = self.input.spare_capacity_mut();
         let mut slice = libc::iovec { iov_base: spare.as_mut_ptr().cast(), iov_len: spare.len() };
@@ -206,7 +212,10 @@ impl BridgeConnection {
             }
         };
         self.take_descriptors(&message);
-        self.is_large |= read == slice.iov_len;
+        self.received += read;
+        if read == slice.iov_len {
+            self.read_size = LARGE_READ_SIZE;
+        }
         // SAFETY: P15: the kernel has filled that much of the spare room.
         unsafe { self.input.set_len(self.input.len() + read) };
         Ok(if read == 0 { Received::End } else { Received::Some })

@@ -147,9 +147,9 @@ pub(super) fn put(
         let (length, most) = (value.len(), u32::MAX as usize);
         return Err(EncodeError { frame, what: "the value of a pair", length, most });
     };
+    let ([a, b], [c, d, e, f]) = (name_length.to_le_bytes(), value_length.to_le_bytes());
     out.reserve(LENGTHS + name.len() + value.len());
-    out.extend_from_slice(&name_length.to_le_bytes());
-    out.extend_from_slice(&value_length.to_le_bytes());
+    out.extend_from_slice(&[a, b, c, d, e, f]);
     out.extend_from_slice(name);
     out.extend_from_slice(value);
     Ok(())
