@@ -11,12 +11,11 @@ const THREADS: usize = 4;
 const MANY: usize = 40;
 const TARGET: &str = "/stage/wait?name=wait";
 
-/// Returns a server with one child of few threads. A crowd that comes first would leave the test of
-/// RustAsync Auto no thread to come back to.
+/// Returns a server with one child of few threads.
 pub(crate) fn few_threads(group: &str) -> Setup {
     setup(group).with(|builder| {
         let builder = builder.mpm(Mpm::Event).children(1).threads(THREADS).load("ssl");
-        let builder = builder.conf("RustAsync On").conf("AsyncRequestWorkerFactor 1000");
+        let builder = builder.conf("AsyncRequestWorkerFactor 1000");
         builder.file("htdocs/file.txt", b"static\n")
     })
 }
@@ -75,6 +74,7 @@ fn five_hundred_wait_beside_four_threads() {
 fn synchronous_applications_are_waited_for_without_a_thread() {
     let stage = few_threads("threads=8").start();
     let held: Vec<_> = (0..8).map(|_| stage.send(&run("held", "here,gate"))).collect();
+    stage.wait_for("all threads", || stage.gates.marks("held").len() == 8);
     wait_until_waiting(&stage, 8);
     let queued: Vec<_> = (0..8).map(|_| stage.send(&run("queued", ""))).collect();
     wait_until_waiting(&stage, 16);

@@ -138,7 +138,7 @@ pub(crate) struct Place<'r> {
     site: Site<'r, 'r>,
     mode: OnOffAuto,
     descriptors: usize,
-    /// The waker, and whether the request is the test. `None` if it cannot be suspended.
+    /// The waker, and whether the request is a test. `None` if it cannot be suspended.
     cell: OnceCell<Option<(Arc<WaitingCell>, bool)>>,
 }
 
@@ -197,7 +197,7 @@ type AtEnd<'r> = Box<dyn FnOnce(&Request<'r>) + 'r>;
 struct Kept<'r, W: Work<'r>> {
     exchange: RequestExchange<'r, 'r>,
     cell: Arc<WaitingCell>,
-    /// Whether it is the test at first use.
+    /// Whether it is a test at first use.
     is_test: bool,
     at_end: Option<AtEnd<'r>>,
     is_over: bool,

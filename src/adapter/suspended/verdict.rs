@@ -9,14 +9,15 @@ use crate::gateway::{Code, Level};
 use crate::httpd::log;
 
 const UNKNOWN: u8 = 0;
-/// One request is suspended, and the others wait for what becomes of it.
+/// A request is suspended, and the others wait for what becomes of it.
 const TESTING: u8 = 1;
 const WORKS: u8 = 2;
 const FAILS: u8 = 3;
 
 /// The longest time for which a request waits for the result of the test, which takes a
-/// millisecond. One that is denied holds its thread to its end.
-const PATIENCE: Duration = Duration::from_millis(200);
+/// millisecond. Then it joins the test: the first one cannot come back while requests that wait for
+/// it hold every thread.
+const PATIENCE: Duration = Duration::from_millis(50);
 
 /// The verdict for this process.
 static VERDICT: AtomicU8 = AtomicU8::new(UNKNOWN);
@@ -29,7 +30,7 @@ static IS_OVER: Condvar = Condvar::new();
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Permission {
     Granted,
-    /// The request is the test: it is to come back at once.
+    /// The request is a test: it is to come back at once.
     Test,
     Denied,
 }
@@ -46,7 +47,7 @@ pub(super) fn permission(mode: OnOffAuto) -> Permission {
     }
 }
 
-/// Begins the test, or waits for its result.
+/// Begins the test, or waits for its result and joins it if there is none.
 fn test() -> Permission {
     let begin = || VERDICT.compare_exchange(UNKNOWN, TESTING, Ordering::AcqRel, Ordering::Acquire);
     if begin().is_ok() {
@@ -56,24 +57,26 @@ fn test() -> Permission {
     let is_under_way = |_: &mut ()| VERDICT.load(Ordering::Acquire) == TESTING;
     drop(IS_OVER.wait_timeout_while(guard, PATIENCE, is_under_way));
     match begin() {
-        Ok(_) => Permission::Test,
         Err(WORKS) => Permission::Granted,
-        Err(_) => Permission::Denied,
+        Err(FAILS) => Permission::Denied,
+        _ => Permission::Test,
     }
 }
 
-/// Ends the test with a verdict. Returns the one before.
-fn set(verdict: u8) -> u8 {
+/// Replaces what is known as long as there is no verdict. Returns whether there was none.
+fn set(verdict: u8) -> bool {
     let _guard = TEST.lock().unwrap_or_else(PoisonError::into_inner);
-    let before = VERDICT.swap(verdict, Ordering::AcqRel);
-    IS_OVER.notify_all();
-    before
+    let is_first = !matches!(VERDICT.load(Ordering::Acquire), WORKS | FAILS);
+    if is_first {
+        VERDICT.store(verdict, Ordering::Release);
+        IS_OVER.notify_all();
+    }
+    is_first
 }
 
 /// Takes the result of the test down, and logs it.
 pub(super) fn decide(works: bool) {
-    let verdict = if works { WORKS } else { FAILS };
-    if set(verdict) == verdict {
+    if !set(if works { WORKS } else { FAILS }) {
         return;
     }
     let code = Code::AsyncDecided;
@@ -93,7 +96,7 @@ pub(super) fn decide(works: bool) {
     log::here(if works { code.level() } else { Level::Warn }, &line);
 }
 
-/// Forgets a test that has not been made. Only the request that is the test may do so.
+/// Forgets a test that has not been made.
 pub(super) fn postpone() {
     set(UNKNOWN);
 }
@@ -102,20 +105,22 @@ pub(super) fn postpone() {
 mod tests {
     use super::*;
 
+    /// The verdict is the process's: one test for all.
     #[test]
-    fn one_request_is_the_test() {
+    fn a_request_is_the_test_and_others_join_it_when_it_takes_long() {
         assert_eq!(permission(OnOffAuto::Off), Permission::Denied);
         assert_eq!(permission(OnOffAuto::On), Permission::Granted);
         assert_eq!(permission(OnOffAuto::Auto), Permission::Test);
-        assert_eq!(permission(OnOffAuto::Auto), Permission::Denied);
+        assert_eq!(permission(OnOffAuto::Auto), Permission::Test);
         postpone();
         assert_eq!(permission(OnOffAuto::Auto), Permission::Test);
-        VERDICT.store(WORKS, Ordering::Release);
-        assert_eq!(permission(OnOffAuto::Auto), Permission::Granted);
-        set(TESTING);
         let waits = std::thread::spawn(|| permission(OnOffAuto::Auto));
-        set(WORKS);
+        assert!(set(WORKS));
         assert_eq!(waits.join().ok(), Some(Permission::Granted));
+        // The others that joined do not change it.
+        postpone();
+        assert!(!set(FAILS));
+        assert_eq!(permission(OnOffAuto::Auto), Permission::Granted);
         VERDICT.store(FAILS, Ordering::Release);
         assert_eq!(permission(OnOffAuto::Auto), Permission::Denied);
         assert_eq!(permission(OnOffAuto::On), Permission::Granted);
