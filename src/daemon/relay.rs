@@ -59,6 +59,7 @@ struct Ending {
 }
 
 /// The result of a step towards an attempt.
+#[allow(clippy::large_enum_variant, reason = "one at a time, for a moment")]
 enum Begun {
     Sends(Attempt),
     Waits(Wait),
