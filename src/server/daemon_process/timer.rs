@@ -339,7 +339,7 @@ impl Timer {
         stuck.then_some(Reason::RequestTimeout)
     }
 
-    /// When to look again at requests that were cut.
+    /// Returns the time of the next look at requests that were cut.
     fn next_cut_us(&self) -> Option<u64> {
         self.process.options.request_timeout?;
         let mut cut = None;
