@@ -142,7 +142,7 @@ impl<'e, 'r> Relay<'e, 'r> {
                     }
                 }
             };
-            let held = mem::take(&mut self.answer);
+            let held = &mut self.answer;
             let mut answer = RelayedResponse::resume(held, request, exchange, &group.options);
             let result = match waited.take() {
                 Some((wait, patience)) => attempt.wait(&on, answer.has_begun(), wait, patience),
@@ -151,12 +151,8 @@ impl<'e, 'r> Relay<'e, 'r> {
             let turn = result
                 .and_then(|()| attempt.go_on(&on, &self.packet, &mut self.upload, &mut answer));
             match turn {
-                Ok(Turn::Waits(wait)) => {
-                    self.answer = answer.hold();
-                    return Ok(Stretch::Waits(wait));
-                }
+                Ok(Turn::Waits(wait)) => return Ok(Stretch::Waits(wait)),
                 Ok(Turn::Done(outcome, is_kept)) => {
-                    self.answer = answer.hold();
                     exchange.set_whole();
                     let Some(mut attempt) = self.attempt.take() else { continue };
                     let reader = mem::take(&mut attempt.reader);
@@ -191,7 +187,7 @@ impl<'e, 'r> Relay<'e, 'r> {
             }
             ending.is_quiet = !ending.reader.has_room;
         }
-        let held = mem::take(&mut self.answer);
+        let held = &mut self.answer;
         let mut answer = RelayedResponse::resume(held, request, on.exchange, &on.group.options);
         let mut rest = Ok(());
         if !ending.is_finished && matches!(ending.outcome, Outcome::Complete | Outcome::Broken(_)) {
@@ -205,7 +201,6 @@ impl<'e, 'r> Relay<'e, 'r> {
                 }
                 match ending.reader.time_left(on) {
                     Ok(longest) => {
-                        self.answer = answer.hold();
                         self.ending = Some(ending);
                         return Stretch::Waits(Wait::for_client(Wanted::NOTHING, longest));
                     }

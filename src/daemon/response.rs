@@ -39,26 +39,21 @@ pub(super) enum FrameStep {
 pub(super) struct RelayedResponse<'x, 'e, 'r> {
     request: &'e Request<'r>,
     exchange: &'x RequestExchange<'e, 'r>,
+    options: &'x GroupOptions,
+    held: &'x mut HeldResponse,
+}
+
+/// The state of a response, which lasts from visit to visit.
+pub(super) struct HeldResponse {
     head: HeadProgress,
     /// The body against the head's length.
     length: BodyLength,
     /// The part that the client has no room for yet.
     backlog: Backlog,
     trailers: Option<HeaderMap>,
-    options: &'x GroupOptions,
     /// The time at which the received part is to be flushed.
     due: Option<Instant>,
     /// The output does not wait for the client.
-    is_free: bool,
-}
-
-/// A response between two visits of threads.
-pub(super) struct HeldResponse {
-    head: HeadProgress,
-    length: BodyLength,
-    backlog: Backlog,
-    trailers: Option<HeaderMap>,
-    due: Option<Instant>,
     is_free: bool,
 }
 
@@ -102,24 +97,17 @@ enum HeadProgress {
 impl<'x, 'e, 'r> RelayedResponse<'x, 'e, 'r> {
     /// Goes on with a response, or begins one.
     pub(super) fn resume(
-        held: HeldResponse,
+        held: &'x mut HeldResponse,
         request: &'e Request<'r>,
         exchange: &'x RequestExchange<'e, 'r>,
         options: &'x GroupOptions,
     ) -> Self {
-        let HeldResponse { head, length, backlog, trailers, due, is_free } = held;
-        Self { request, exchange, head, length, backlog, trailers, options, due, is_free }
-    }
-
-    /// Returns what another visit needs to go on.
-    pub(super) fn hold(self) -> HeldResponse {
-        let Self { head, length, backlog, trailers, due, is_free, .. } = self;
-        HeldResponse { head, length, backlog, trailers, due, is_free }
+        Self { request, exchange, options, held }
     }
 
     /// Returns whether a part of the response has come.
     pub(super) fn has_begun(&self) -> bool {
-        self.head != HeadProgress::Awaited
+        self.held.head != HeadProgress::Awaited
     }
 
     /// Carries one frame out.
@@ -152,13 +140,13 @@ impl<'x, 'e, 'r> RelayedResponse<'x, 'e, 'r> {
                 self.file(file, File::from(descriptor))?
             }
             Message::End(end) => {
-                if let HeadProgress::Instead(status) = self.head {
+                if let HeadProgress::Instead(status) = self.held.head {
                     let outcome = Outcome::Status(status);
                     return Ok(FrameStep::Done { outcome, close: end.close, timing: end.timing });
                 }
                 self.commit()?;
-                self.length.end()?;
-                self.trailers = (!end.trailers.is_empty()).then(|| fields(end.trailers));
+                self.held.length.end()?;
+                self.held.trailers = (!end.trailers.is_empty()).then(|| fields(end.trailers));
                 let outcome = Outcome::Complete;
                 FrameStep::Done { outcome, close: end.close, timing: end.timing }
             }
@@ -185,7 +173,7 @@ impl<'x, 'e, 'r> RelayedResponse<'x, 'e, 'r> {
                 let message = String::from_utf8_lossy(failed.message).into_owned();
                 let error = Error::of(failed.kind, message).answering(code(failed.status)?);
                 let outcome =
-                    if matches!(self.head, HeadProgress::Committed | HeadProgress::Switched) {
+                    if matches!(self.held.head, HeadProgress::Committed | HeadProgress::Switched) {
                         Outcome::Broken(error)
                     } else {
                         Outcome::Failed(error)
@@ -213,8 +201,8 @@ impl<'x, 'e, 'r> RelayedResponse<'x, 'e, 'r> {
             self.exchange.put_header(name, value);
         }
         let is_head = self.exchange.get(b"REQUEST_METHOD") == Some(b"HEAD");
-        self.length = BodyLength::new(head.status, head.length, is_head);
-        self.head = HeadProgress::Held { length: head.length, status: head.status };
+        self.held.length = BodyLength::new(head.status, head.length, is_head);
+        self.held.head = HeadProgress::Held { length: head.length, status: head.status };
         if !head.flush {
             return Ok(FrameStep::More);
         }
@@ -229,7 +217,7 @@ impl<'x, 'e, 'r> RelayedResponse<'x, 'e, 'r> {
             self.exchange.put_header(name, value);
         }
         self.exchange.commit(None);
-        self.head = HeadProgress::Switched;
+        self.held.head = HeadProgress::Switched;
         FrameStep::Switched
     }
 
@@ -238,15 +226,15 @@ impl<'x, 'e, 'r> RelayedResponse<'x, 'e, 'r> {
             return Err(Unexpected::Order("an empty BODY without FLUSH"));
         }
         self.commit()?;
-        self.length.pass(data.len() as u64)?;
+        self.held.length.pass(data.len() as u64)?;
         // Output that does not wait may be kept: in few pieces.
-        let is_merged = self.is_free && !data.is_empty() && data.len() < SMALL;
+        let is_merged = self.held.is_free && !data.is_empty() && data.len() < SMALL;
         if is_merged
-            || !self.backlog.is_empty()
-            || !has_room(self.request, self.exchange, self.is_free, data.len())
+            || !self.held.backlog.is_empty()
+            || !has_room(self.request, self.exchange, self.held.is_free, data.len())
         {
             let is_later = is_merged && self.is_flushed_later();
-            self.backlog.push(data, flush && !is_later);
+            self.held.backlog.push(data, flush && !is_later);
             if flush && is_later {
                 self.flush_later();
             }
@@ -262,17 +250,17 @@ impl<'x, 'e, 'r> RelayedResponse<'x, 'e, 'r> {
 
     /// Returns the number of bytes that wait for the client.
     pub(super) const fn backlog(&self) -> usize {
-        self.backlog.bytes()
+        self.held.backlog.bytes()
     }
 
     /// Returns whether anything waits for the client.
     pub(super) fn is_behind(&self) -> bool {
-        !self.backlog.is_empty() || (self.is_free && self.request.has_unsent_output())
+        !self.held.backlog.is_empty() || (self.held.is_free && self.request.has_unsent_output())
     }
 
     /// Returns whether the output does not wait for the client.
     pub(super) const fn is_free(&self) -> bool {
-        self.is_free
+        self.held.is_free
     }
 
     /// Gives the client what it has room for; with `wait`, everything.
@@ -282,16 +270,16 @@ impl<'x, 'e, 'r> RelayedResponse<'x, 'e, 'r> {
     /// The client has gone, or a filter failed.
     pub(super) fn catch_up(&mut self, wait: bool) -> Result<(), Error> {
         let _limit = self.client_timeout();
-        let (request, exchange, is_free) = (self.request, self.exchange, self.is_free);
+        let (request, exchange, is_free) = (self.request, self.exchange, self.held.is_free);
         if is_free {
             send_unsent(request)?;
         }
         let may_pass = |bytes| wait || has_room(request, exchange, is_free, bytes);
-        while let Some(piece) = self.backlog.pop_if(may_pass) {
+        while let Some(piece) = self.held.backlog.pop_if(may_pass) {
             exchange.write(piece)?;
         }
-        let is_done = self.backlog.is_empty();
-        if is_done && self.backlog.take_flush() { exchange.flush() } else { Ok(()) }
+        let is_done = self.held.backlog.is_empty();
+        if is_done && self.held.backlog.take_flush() { exchange.flush() } else { Ok(()) }
     }
 
     /// Sends the rest of a response that is complete.
@@ -301,10 +289,10 @@ impl<'x, 'e, 'r> RelayedResponse<'x, 'e, 'r> {
     /// Those of [`RelayedResponse::catch_up`].
     pub(super) fn complete(&mut self) -> Result<(), Error> {
         // No flush before the end: it goes out with it.
-        self.backlog.take_flush();
+        self.held.backlog.take_flush();
         let _limit = self.client_timeout();
         self.catch_up(true)?;
-        self.exchange.finish(self.trailers.take())
+        self.exchange.finish(self.held.trailers.take())
     }
 
     /// httpd may wait for the client in a write: not longer than `response-socket-timeout`, while
@@ -316,10 +304,10 @@ impl<'x, 'e, 'r> RelayedResponse<'x, 'e, 'r> {
 
     /// Sends a file. A HEAD gets it with a length of 0, for its validators.
     fn file(&mut self, part: bridge::File, file: File) -> Result<FrameStep, Unexpected> {
-        let HeadProgress::Held { length, status } = self.head else {
+        let HeadProgress::Held { length, status } = self.held.head else {
             return Err(Unexpected::Order("a FILE without a HEAD just before it"));
         };
-        self.length.pass(part.length)?;
+        self.held.length.pass(part.length)?;
         let body = if part.whole {
             FileBody::new(file)
         } else {
@@ -333,11 +321,11 @@ impl<'x, 'e, 'r> RelayedResponse<'x, 'e, 'r> {
             && status == 200
             && let Some(instead) = self.exchange.conditions(&body)
         {
-            self.head = HeadProgress::Instead(instead);
+            self.held.head = HeadProgress::Instead(instead);
             return Ok(FrameStep::More);
         }
         self.exchange.commit(length);
-        self.head = HeadProgress::Committed;
+        self.held.head = HeadProgress::Committed;
         if part.length == 0 {
             return Ok(FrameStep::More);
         }
@@ -354,7 +342,7 @@ impl<'x, 'e, 'r> RelayedResponse<'x, 'e, 'r> {
 
     /// Returns the time at which the received part is to be flushed, if it is.
     pub(super) const fn flush_due(&self) -> Option<Instant> {
-        self.due
+        self.held.due
     }
 
     /// Flushes what has come.
@@ -363,9 +351,9 @@ impl<'x, 'e, 'r> RelayedResponse<'x, 'e, 'r> {
     ///
     /// Those of [`RelayedResponse::catch_up`].
     pub(super) fn flush_now(&mut self) -> Result<(), Error> {
-        self.due = None;
-        if self.is_free && !self.backlog.is_empty() {
-            self.backlog.push(Bytes::new(), true);
+        self.held.due = None;
+        if self.held.is_free && !self.held.backlog.is_empty() {
+            self.held.backlog.push(Bytes::new(), true);
             return self.catch_up(false);
         }
         let _limit = self.client_timeout();
@@ -373,12 +361,12 @@ impl<'x, 'e, 'r> RelayedResponse<'x, 'e, 'r> {
     }
 
     fn is_flushed_later(&self) -> bool {
-        !self.options.response_flush_delay.is_zero() && self.head != HeadProgress::Switched
+        !self.options.response_flush_delay.is_zero() && self.held.head != HeadProgress::Switched
     }
 
     fn flush_later(&mut self) {
         let delay = self.options.response_flush_delay;
-        self.due.get_or_insert_with(|| Instant::now() + delay);
+        self.held.due.get_or_insert_with(|| Instant::now() + delay);
     }
 
     fn flush(&mut self) -> FrameStep {
@@ -393,7 +381,7 @@ impl<'x, 'e, 'r> RelayedResponse<'x, 'e, 'r> {
     }
 
     fn commit(&mut self) -> Result<(), Unexpected> {
-        match self.head {
+        match self.held.head {
             HeadProgress::Awaited => return Err(Unexpected::Order("a body without a HEAD")),
             HeadProgress::Held { length, .. } => self.exchange.commit(length),
             HeadProgress::Committed | HeadProgress::Switched => return Ok(()),
@@ -401,7 +389,7 @@ impl<'x, 'e, 'r> RelayedResponse<'x, 'e, 'r> {
                 return Err(Unexpected::Order("a body behind a whole FILE"));
             }
         }
-        self.head = HeadProgress::Committed;
+        self.held.head = HeadProgress::Committed;
         Ok(())
     }
 }
