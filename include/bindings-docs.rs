@@ -2859,6 +2859,12 @@ unsafe extern "C" {
     pub fn rust_brigade_error(bb: *mut apr_bucket_brigade) -> ::std::os::raw::c_int;
 }
 unsafe extern "C" {
+    pub fn rust_bucket_keep(
+        b: *mut apr_bucket,
+        kept: *mut apr_bucket_brigade,
+    ) -> ::std::os::raw::c_int;
+}
+unsafe extern "C" {
     pub fn rust_bucket_read(
         b: *mut apr_bucket,
         data: *mut *const ::std::os::raw::c_char,

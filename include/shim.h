@@ -42,6 +42,8 @@ int rust_bucket_is_eos(const apr_bucket *b);
 int rust_bucket_is_metadata(const apr_bucket *b);
 /* The status of the first error bucket (AP_BUCKET_IS_ERROR), or 0. */
 int rust_brigade_error(apr_bucket_brigade *bb);
+/* Moves a bucket to the end of `kept`, if its memory stays where it is for as long as it lives. */
+int rust_bucket_keep(apr_bucket *b, apr_bucket_brigade *kept);
 apr_status_t rust_bucket_read(apr_bucket *b, const char **data, apr_size_t *length, int block);
 
 /* Passes `brigade` on to the network's own filter in slices of about `slice` bytes, for as long as it

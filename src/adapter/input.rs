@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::gateway::{Error, ErrorKind, Fill, InputSource, Result};
-use crate::httpd::{Brigade, Read, ReadError, Request};
+use crate::httpd::{Brigade, KeptBuckets, Read, ReadError, Request};
 
 /// The bytes that the filters are asked for at once.
 const READ_SIZE: i64 = 64 * 1024;
@@ -96,6 +96,15 @@ impl<'e, 'r> RequestInput<'e, 'r> {
     /// Returns whether the client's socket was given away.
     pub(crate) const fn gave_socket(&self) -> bool {
         self.gave_socket
+    }
+
+    /// Moves the bucket whose bytes [`fill`](InputSource::fill) returned last to `kept`, if none of
+    /// them has been consumed and it can be kept. They count as consumed then.
+    pub(crate) fn keep(&mut self, kept: &mut KeptBuckets<'r>) -> Option<usize> {
+        let brigade = self.brigade.as_mut().filter(|_| self.taken == 0 && self.first > 0)?;
+        let length = kept.take_first(brigade)?;
+        self.first = 0;
+        Some(length)
     }
 
     fn failed(&mut self, error: ReadError) -> Error {

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use super::connection::{BridgeConnection, Received};
 use super::failure::Failure;
+use super::outgoing::Outgoing;
 use super::request_body::{Pumped, RelayedBody};
 use super::response::{FrameStep, RelayedResponse};
 use super::tempo::QUICK;
@@ -114,7 +115,7 @@ impl Attempt {
     pub(super) fn go_on<'e, 'r>(
         &mut self,
         on: &DaemonRequest<'_, 'e, 'r>,
-        packet: &[u8],
+        packet: &Outgoing<'r>,
         upload: &mut RelayedBody<'e, 'r>,
         answer: &mut RelayedResponse<'_, 'e, 'r>,
     ) -> Result<Turn, AttemptFailure> {
@@ -140,7 +141,7 @@ impl Attempt {
     fn frames<'e, 'r>(
         &mut self,
         on: &DaemonRequest<'_, 'e, 'r>,
-        packet: &[u8],
+        packet: &Outgoing<'r>,
         upload: &mut RelayedBody<'e, 'r>,
         answer: &mut RelayedResponse<'_, 'e, 'r>,
     ) -> Result<Option<(Outcome, bool)>, AttemptFailure> {
@@ -185,14 +186,14 @@ impl Attempt {
         }
     }
 
-    /// Returns what is left of the packet.
-    fn unsent<'p>(&self, packet: &'p [u8]) -> &'p [u8] {
-        &packet[self.skipped + self.sent..]
+    /// Returns the number of bytes of the packet that are still to be sent.
+    const fn unsent(&self, packet: &Outgoing<'_>) -> usize {
+        packet.len() - self.skipped - self.sent
     }
 
     /// Leaves the connection at rest, if it can be.
-    fn settle(&self, packet: &[u8], upload: &RelayedBody<'_, '_>) -> bool {
-        if !self.unsent(packet).is_empty() {
+    fn settle(&self, packet: &Outgoing<'_>, upload: &RelayedBody<'_, '_>) -> bool {
+        if self.unsent(packet) > 0 {
             return false;
         }
         match upload.stop() {
@@ -249,7 +250,7 @@ impl Attempt {
     fn step<'e, 'r>(
         &mut self,
         on: &DaemonRequest<'_, 'e, 'r>,
-        packet: &[u8],
+        packet: &Outgoing<'r>,
         upload: &mut RelayedBody<'e, 'r>,
         answer: &RelayedResponse<'_, 'e, 'r>,
     ) -> Result<Option<Wait>, AttemptFailure> {
@@ -267,20 +268,21 @@ impl Attempt {
     fn send<'e, 'r>(
         &mut self,
         on: &DaemonRequest<'_, 'e, 'r>,
-        packet: &[u8],
+        packet: &Outgoing<'r>,
         upload: &mut RelayedBody<'e, 'r>,
         answer: &RelayedResponse<'_, 'e, 'r>,
     ) -> Result<Option<Wait>, NotSent> {
         let lost = |_: io::Error| NotSent::Write;
         let unsent = self.unsent(packet);
-        if !unsent.is_empty() {
-            let sent = self.connection.send(&[IoSlice::new(unsent)]).map_err(lost)?;
+        if unsent > 0 {
+            let send = |slices: &[IoSlice<'_>]| self.connection.send(slices);
+            let sent = packet.rest(self.skipped + self.sent, send).map_err(lost)?;
             self.sent += sent;
             if sent == 0 {
                 return Ok(Some(FOR_ROOM));
             }
             self.heard = Instant::now();
-            if sent < unsent.len() {
+            if sent < unsent {
                 return Ok(None);
             }
         }

@@ -16,6 +16,7 @@ mod group;
 mod identity;
 mod idle_connections;
 mod mappings;
+mod outgoing;
 mod packet;
 mod parent;
 mod phases;

@@ -4,6 +4,7 @@
 use std::cell::RefCell;
 
 use super::group::Group;
+use super::outgoing::Outgoing;
 use super::request_body::RelayedBody;
 use crate::adapter::RequestExchange;
 use crate::gateway::Variables as _;
@@ -39,32 +40,32 @@ thread_local! {
 const MOST: usize = 256 * 1024;
 
 /// Returns an empty packet, with the room of the last one of this thread.
-pub(super) fn take() -> Vec<u8> {
-    let mut packet = PACKET.take();
-    packet.clear();
-    packet
+pub(super) fn take<'r>() -> Outgoing<'r> {
+    let mut frames = PACKET.take();
+    frames.clear();
+    Outgoing::new(frames)
 }
 
-/// Keeps the room of a packet for the next.
-pub(super) fn give_back(packet: Vec<u8>) {
-    if packet.capacity() <= MOST {
-        PACKET.set(packet);
+/// Keeps the room of a packet's frames for the next.
+pub(super) fn give_back(frames: Vec<u8>) {
+    if frames.capacity() <= MOST {
+        PACKET.set(frames);
     }
 }
 
 impl Group {
     /// Puts HELLO, the request and what has come of its body into one packet.
-    pub(super) fn pack(
+    pub(super) fn pack<'r>(
         &self,
-        packet: &mut Vec<u8>,
-        exchange: &RequestExchange<'_, '_>,
+        packet: &mut Outgoing<'r>,
+        exchange: &RequestExchange<'_, 'r>,
         call: Call<'_>,
-        upload: &mut RelayedBody<'_, '_>,
+        upload: &mut RelayedBody<'_, 'r>,
     ) -> Result<(), EncodeError> {
-        put_hello(packet, &self.board.group.token());
+        put_hello(&mut packet.frames, &self.board.group.token());
         let request = exchange.request();
         let mut encoder = RequestEncoder::begin(
-            packet,
+            &mut packet.frames,
             &RequestFacts {
                 ticket: 0,
                 start_us: request.time_us().cast_unsigned(),

@@ -11,6 +11,7 @@ use super::connection::BridgeConnection;
 use super::failure::Failure;
 use super::group::Group;
 use super::idle_connections::CONNECTIONS;
+use super::outgoing::Outgoing;
 use super::packet::{self, Call, HELLO_FRAME, REQUEST_FLAGS};
 use super::phases::PhaseTimes;
 use super::request_body::RelayedBody;
@@ -30,7 +31,7 @@ pub(super) struct Relay<'e, 'r> {
     group: PoolRef<Group>,
     request: &'e Request<'r>,
     phases: &'r PhaseTimes,
-    packet: Vec<u8>,
+    packet: Outgoing<'r>,
     /// Why there is no packet.
     unfit: Option<Failure>,
     upload: RelayedBody<'e, 'r>,
@@ -256,8 +257,8 @@ impl<'e, 'r> Relay<'e, 'r> {
     /// is given back.
     pub(super) fn free(&mut self) {
         if !mem::replace(&mut self.is_free, true) {
-            let exact = self.packet.as_slice().to_vec();
-            packet::give_back(mem::replace(&mut self.packet, exact));
+            let exact = self.packet.frames.as_slice().to_vec();
+            packet::give_back(mem::replace(&mut self.packet.frames, exact));
         }
         self.answer.free();
         self.upload.rest();
@@ -335,8 +336,8 @@ impl<'e, 'r> Relay<'e, 'r> {
         };
         let ticket = self.group.board.group.ticket();
         let sent_us = os::monotonic_us();
-        stamp(&mut self.packet[HELLO_FRAME..], ticket, sent_us, lease.incarnation);
-        let flow = BridgeFlow::of_request(self.packet[REQUEST_FLAGS]);
+        stamp(&mut self.packet.frames[HELLO_FRAME..], ticket, sent_us, lease.incarnation);
+        let flow = BridgeFlow::of_request(self.packet.frames[REQUEST_FLAGS]);
         self.phases.connected(lease, started, sent_us);
         let skipped = if mem::take(&mut connection.is_new) { 0 } else { HELLO_FRAME };
         self.answer = HeldResponse::default();
@@ -449,7 +450,7 @@ impl<'r> Relay<'r, 'r> {
 impl Drop for Relay<'_, '_> {
     fn drop(&mut self) {
         if !self.is_free {
-            packet::give_back(mem::take(&mut self.packet));
+            packet::give_back(mem::take(&mut self.packet.frames));
         }
     }
 }

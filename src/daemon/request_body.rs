@@ -1,11 +1,12 @@
 //! The request body on its way to the daemon process: read from the client as it comes, sent as
 //! there is room, while the response may be on its way back.
 
-use std::io::{self, IoSlice};
+use std::io;
 use std::os::fd::RawFd;
 use std::time::{Duration, Instant};
 
 use super::connection::BridgeConnection;
+use super::outgoing::Outgoing;
 use super::wait::{Wait, Wanted, borrow};
 use crate::adapter::{RequestInput, pause};
 use crate::gateway::{Fill, InputSource as _};
@@ -31,7 +32,7 @@ pub(super) struct RelayedBody<'e, 'r> {
     held: bool,
     ended: bool,
     /// A frame, of which `sent` bytes have gone.
-    frame: Vec<u8>,
+    frame: Outgoing<'r>,
     sent: usize,
     /// The place of the frame, in the packet, that the rest of a small body is added to before it
     /// is sent.
@@ -59,7 +60,7 @@ impl<'e, 'r> RelayedBody<'e, 'r> {
     pub(super) fn new(request: &'e Request<'r>, input: RequestInput<'e, 'r>) -> Self {
         let ended = !input.is_unread();
         let held = !ended && request.expects_continue();
-        let (frame, sent, taken) = (Vec::new(), 0, 0);
+        let (frame, sent, taken) = (Outgoing::default(), 0, 0);
         let (collected, silent_since) = (None, None);
         Self { request, input, held, ended, frame, sent, collected, silent_since, taken }
     }
@@ -105,7 +106,7 @@ impl<'e, 'r> RelayedBody<'e, 'r> {
     /// Lets go of memory that no part of the body is in.
     pub(super) fn rest(&mut self) {
         if self.sent == self.frame.len() {
-            (self.frame, self.sent) = (Vec::new(), 0);
+            (self.frame, self.sent) = (Outgoing::default(), 0);
         }
     }
 
@@ -136,12 +137,12 @@ impl<'e, 'r> RelayedBody<'e, 'r> {
 
     /// Puts what has come already onto the packet that the request goes in. Where `all` says so, the
     /// rest of a small body is to be [collected](Self::collect).
-    pub(super) fn begin(&mut self, packet: &mut Vec<u8>, all: impl FnOnce() -> bool) {
+    pub(super) fn begin(&mut self, packet: &mut Outgoing<'r>, all: impl FnOnce() -> bool) {
         if self.ended || self.held {
             return;
         }
         let is_small = self.length().is_some_and(|length| length <= PIECE as u64);
-        let start = (is_small && all()).then_some(packet.len());
+        let start = (is_small && all()).then_some(packet.frames.len());
         std::mem::swap(packet, &mut self.frame);
         self.gather(is_small);
         std::mem::swap(packet, &mut self.frame);
@@ -155,7 +156,7 @@ impl<'e, 'r> RelayedBody<'e, 'r> {
     }
 
     /// Adds to the packet what has come of a small body. Returns whether it is whole.
-    pub(super) fn collect(&mut self, packet: &mut Vec<u8>) -> bool {
+    pub(super) fn collect(&mut self, packet: &mut Outgoing<'r>) -> bool {
         if self.collected.is_none() {
             return true;
         }
@@ -178,11 +179,11 @@ impl<'e, 'r> RelayedBody<'e, 'r> {
                 return Ok(Pumped::Idle);
             }
             self.gather(false);
-            if self.frame.is_empty() {
+            if self.frame.len() == 0 {
                 return Ok(Pumped::NoData);
             }
         }
-        let sent = connection.send(&[IoSlice::new(&self.frame[self.sent..])])?;
+        let sent = self.frame.rest(self.sent, |slices| connection.send(slices))?;
         self.sent += sent;
         Ok(if sent == 0 { Pumped::NoRoom } else { Pumped::Some })
     }
@@ -205,21 +206,16 @@ impl<'e, 'r> RelayedBody<'e, 'r> {
     /// woken with all of a small body.
     fn gather(&mut self, lingers: bool) {
         let before = self.taken;
-        let start = match self.collected.filter(|start| *start < self.frame.len()) {
+        let start = match self.collected.filter(|start| *start < self.frame.frames.len()) {
             Some(start) => start,
             None => {
-                let start = self.frame.len();
+                let start = self.frame.frames.len();
                 // The length is written when it is known.
-                put_input(&mut self.frame, 1);
+                put_input(&mut self.frame.frames, 1);
                 start
             }
         };
-        let data = start + HEADER;
-        let room = match self.input.length() {
-            Some(length) => usize::try_from(length - self.taken.min(length)).unwrap_or(PIECE),
-            None => 0,
-        };
-        self.frame.reserve(room.min(PIECE) + 64);
+        let data = self.frame.behind(start + HEADER);
         let end = loop {
             // A body that is all there has its end told with its last piece.
             let is_all = self.input.length().is_some_and(|length| self.taken >= length);
@@ -227,15 +223,13 @@ impl<'e, 'r> RelayedBody<'e, 'r> {
                 break None;
             }
             match self.input.fill(false) {
-                Ok(Fill::Data(bytes)) => {
+                Ok(Fill::Data(_)) => {
                     let room = PIECE - (self.frame.len() - data);
                     if room == 0 {
                         // More than was announced: it goes in the next piece.
                         break None;
                     }
-                    let taken = bytes.len().min(room);
-                    self.frame.extend_from_slice(&bytes[..taken]);
-                    self.input.consume(taken);
+                    let taken = self.frame.take(&mut self.input, self.request, room);
                     self.taken += taken as u64;
                 }
                 Ok(Fill::NotYet) if lingers && comes_soon(self.request) => {}
@@ -249,10 +243,10 @@ impl<'e, 'r> RelayedBody<'e, 'r> {
         }
         let length = self.frame.len() - data;
         if length == 0 {
-            self.frame.truncate(start);
+            self.frame.frames.truncate(start);
         } else {
             // A piece fits: PIECE is far below the limit.
-            self.frame[start..][..4].copy_from_slice(&(length as u32).to_le_bytes());
+            self.frame.frames[start..][..4].copy_from_slice(&(length as u32).to_le_bytes());
         }
         match end {
             None => {}
@@ -262,23 +256,23 @@ impl<'e, 'r> RelayedBody<'e, 'r> {
             }
             Some(Err(error)) => {
                 self.ended = true;
-                put_input_failed(&mut self.frame, InputFailure::from_error(error.kind()));
+                put_input_failed(&mut self.frame.frames, InputFailure::from_error(error.kind()));
             }
         }
     }
 
     fn end(&mut self) {
         let Some(trailers) = self.input.trailers() else {
-            put_input_end(&mut self.frame);
+            put_input_end(&mut self.frame.frames);
             return;
         };
-        let mut frame = FieldsEncoder::input_end(&mut self.frame);
+        let mut frame = FieldsEncoder::input_end(&mut self.frame.frames);
         for (name, value) in &trailers {
             frame.header(name.as_str().as_bytes(), value.as_bytes());
         }
         if frame.finish(&FrameLimits::default()).is_err() {
             // Trailers that are too long for the bridge are not worth the request.
-            put_input_end(&mut self.frame);
+            put_input_end(&mut self.frame.frames);
         }
     }
 }

@@ -182,6 +182,16 @@ impl<'r> Brigade<'r> {
         }
     }
 
+    /// Moves the first bucket to the end of `kept`, a brigade of the same request, if its memory
+    /// stays where it is for as long as the bucket lives. Returns whether it has.
+    pub(crate) fn keep_first(&mut self, kept: &mut Self) -> bool {
+        // SAFETY: 'r keeps the brigade valid: it lives in the request's pool.
+        let first = unsafe { sys::rust_brigade_first(self.brigade) };
+        // SAFETY: P8: the bucket is this brigade's, and `&mut` lets nobody use either meanwhile. Both
+        // have the allocator of one request's connection, by 'r.
+        !first.is_null() && unsafe { sys::rust_bucket_keep(first, kept.brigade) != 0 }
+    }
+
     /// Deletes the first bucket.
     pub(crate) fn delete_first(&mut self) {
         // SAFETY: 'r keeps the brigade valid: it lives in the request's pool.

@@ -24,6 +24,7 @@ mod brigade;
 mod cgi;
 mod connection;
 mod file;
+mod kept;
 pub mod log;
 pub(crate) mod mpm;
 pub(crate) mod other_child;
@@ -51,6 +52,7 @@ pub use table::Table;
 
 pub(crate) use brigade::Read;
 pub(crate) use connection::ClientTimeout;
+pub(crate) use kept::KeptBuckets;
 pub(crate) use pool::{PoolRef, ProcessPool, SharedKey};
 pub(crate) use read::ReadError;
 pub(crate) use request::{Progress, SoFar};

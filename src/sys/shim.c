@@ -148,6 +148,16 @@ int rust_brigade_error(apr_bucket_brigade *bb)
     return 0;
 }
 
+int rust_bucket_keep(apr_bucket *b, apr_bucket_brigade *kept)
+{
+    if (!APR_BUCKET_IS_HEAP(b)) {
+        return 0;
+    }
+    APR_BUCKET_REMOVE(b);
+    APR_BRIGADE_INSERT_TAIL(kept, b);
+    return 1;
+}
+
 apr_status_t rust_bucket_read(apr_bucket *b, const char **data, apr_size_t *length, int block)
 {
     return apr_bucket_read(b, data, length, block ? APR_BLOCK_READ : APR_NONBLOCK_READ);

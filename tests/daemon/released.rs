@@ -111,6 +111,35 @@ fn a_killed_process_that_took_nothing_loses_none() {
     assert!(stage.lines("RUST0022") + stage.lines("took nothing of the request") > 0);
 }
 
+/// A body that went with its request goes to the next process as well.
+#[test]
+fn a_killed_process_that_took_nothing_loses_no_body() {
+    let stage = few_threads("threads=2").allow(&["RUST0031"]).start();
+    let of = stage.app().wait_ready(1)[0];
+    stage.signal(of, Signal::STOP);
+    let target = run("body", "head,echo");
+    let held: Vec<_> = (0..8)
+        .map(|number: usize| {
+            // Several buckets of httpd's, and little enough to come at once.
+            let body: Vec<u8> = (0..12_000).map(|at| (at * 31 / 7 + number) as u8).collect();
+            let head = format!(
+                "POST {target} HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n",
+                body.len()
+            );
+            let mut connection = stage.connect();
+            connection.write([head.as_bytes(), &body].concat());
+            (connection, body)
+        })
+        .collect();
+    wait_until_waiting(&stage, held.len());
+    stage.kill(of);
+    for (mut connection, body) in held {
+        let response = connection.read_response();
+        assert_eq!(response.status, 200);
+        assert!(response.body == body);
+    }
+}
+
 #[test]
 fn clients_that_leave_drop_their_futures() {
     let stage = few_threads("threads=2").start();

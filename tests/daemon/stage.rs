@@ -288,6 +288,10 @@ impl<'r> Run<'r, '_> {
             "readall" => {
                 self.environ.input().read_all(1 << 30)?;
             }
+            "echo" => {
+                let body = self.environ.input().read_all(1 << 30)?;
+                self.writer()?.put(body)?;
+            }
             "head" => {
                 let length = (!argument.is_empty()).then_some(("Content-Length", argument));
                 let headers = length.into_iter().chain([("Content-Type", "text/plain")]);
