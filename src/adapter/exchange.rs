@@ -308,6 +308,26 @@ impl Variables for RequestExchange<'_, '_> {
     fn raw_target(&self) -> &[u8] {
         self.request().unparsed_uri()
     }
+
+    fn method(&self) -> &[u8] {
+        self.variables.method()
+    }
+
+    fn script_name(&self) -> &[u8] {
+        self.variables.script_name().unwrap_or_default()
+    }
+
+    fn path_info(&self) -> &[u8] {
+        self.variables.path_info().unwrap_or_default()
+    }
+
+    fn query_string(&self) -> &[u8] {
+        self.variables.query_string()
+    }
+
+    fn protocol(&self) -> &[u8] {
+        self.request().protocol()
+    }
 }
 
 impl Exchange for RequestExchange<'_, '_> {

@@ -60,7 +60,7 @@ impl<'e, 'r> RequestVariables<'e, 'r> {
         let request = self.request;
         match key {
             b"REQUEST_METHOD" => return Some(self.method()),
-            b"QUERY_STRING" => return Some(request.args().unwrap_or_default()),
+            b"QUERY_STRING" => return Some(self.query_string()),
             b"SERVER_PROTOCOL" => return Some(request.protocol()),
             b"CONTENT_TYPE" => {
                 return request.headers_in().get(c"Content-Type").or_else(|| self.late(key));
@@ -69,11 +69,8 @@ impl<'e, 'r> RequestVariables<'e, 'r> {
             b"CONTENT_LENGTH" => {
                 return request.headers_in().get(c"Content-Length").or_else(|| self.late(key));
             }
-            b"SCRIPT_NAME" if !self.is_included() => return Some(self.script_name()),
-            b"PATH_INFO" if !self.is_included() => {
-                let path_info = request.path_info();
-                return if path_info.is_empty() { self.late(key) } else { Some(path_info) };
-            }
+            b"SCRIPT_NAME" => return self.script_name(),
+            b"PATH_INFO" => return self.path_info(),
             _ => {}
         }
         if let Some(rest) = key.strip_prefix(b"gateway.") {
@@ -88,6 +85,29 @@ impl<'e, 'r> RequestVariables<'e, 'r> {
             return found;
         }
         self.table().get_exact(key)
+    }
+
+    pub(super) fn method(&self) -> &'r [u8] {
+        if self.facts.head_as_get { b"GET" } else { self.request.method() }
+    }
+
+    pub(super) fn query_string(&self) -> &'r [u8] {
+        self.request.args().unwrap_or_default()
+    }
+
+    pub(super) fn script_name(&self) -> Option<&'r [u8]> {
+        if self.is_included() {
+            return self.table().get_exact(b"SCRIPT_NAME");
+        }
+        Some(self.path_before_path_info())
+    }
+
+    pub(super) fn path_info(&self) -> Option<&'r [u8]> {
+        if self.is_included() {
+            return self.table().get_exact(b"PATH_INFO");
+        }
+        let path_info = self.request.path_info();
+        if path_info.is_empty() { self.late(b"PATH_INFO") } else { Some(path_info) }
     }
 
     /// Visits all variables.
@@ -174,17 +194,13 @@ impl<'e, 'r> RequestVariables<'e, 'r> {
         self.request.subprocess_env().get_exact(key)
     }
 
-    fn method(&self) -> &'r [u8] {
-        if self.facts.head_as_get { b"GET" } else { self.request.method() }
-    }
-
     /// Subrequests of mod_include have a SCRIPT_NAME of their own (`ap_add_cgi_vars`).
     fn is_included(&self) -> bool {
-        self.request.protocol() == b"INCLUDED"
+        self.request.is_subrequest() && self.request.protocol() == b"INCLUDED"
     }
 
     /// Returns the path without PATH_INFO, as `ap_add_cgi_vars` does.
-    fn script_name(&self) -> &'r [u8] {
+    fn path_before_path_info(&self) -> &'r [u8] {
         let (uri, path_info) = (self.request.uri(), self.request.path_info());
         if path_info.is_empty() {
             return uri;
@@ -252,7 +268,7 @@ impl<'e, 'r> RequestVariables<'e, 'r> {
             b"application" => self.facts.application.as_bytes(),
             b"process_group" => b"",
             b"mount_point" => {
-                self.facts.mount_point.map_or_else(|| self.script_name(), str::as_bytes)
+                self.facts.mount_point.map_or_else(|| self.path_before_path_info(), str::as_bytes)
             }
             b"request_id" => self.request.log_id()?,
             b"request_start" => self.decimal(self.request.time_us().cast_unsigned()),

@@ -67,25 +67,25 @@ impl<'x> Environ<'x> {
     /// Returns `REQUEST_METHOD`.
     #[must_use]
     pub fn method(&self) -> &[u8] {
-        self.get("REQUEST_METHOD").unwrap_or_default()
+        self.typed("REQUEST_METHOD", |exchange| exchange.method())
     }
 
     /// Returns `SCRIPT_NAME`: the application's mount point, without a trailing slash.
     #[must_use]
     pub fn script_name(&self) -> &[u8] {
-        self.get("SCRIPT_NAME").unwrap_or_default()
+        self.typed("SCRIPT_NAME", |exchange| exchange.script_name())
     }
 
     /// Returns `PATH_INFO`: the decoded path below the mount point, empty or with a leading slash.
     #[must_use]
     pub fn path_info(&self) -> &[u8] {
-        self.get("PATH_INFO").unwrap_or_default()
+        self.typed("PATH_INFO", |exchange| exchange.path_info())
     }
 
     /// Returns `QUERY_STRING`: the part after the `?`, not decoded.
     #[must_use]
     pub fn query_string(&self) -> &[u8] {
-        self.get("QUERY_STRING").unwrap_or_default()
+        self.typed("QUERY_STRING", |exchange| exchange.query_string())
     }
 
     /// Returns the target of the request line, not decoded.
@@ -185,6 +185,19 @@ impl<'x> Environ<'x> {
     #[cfg(feature = "tower")]
     pub(super) const fn take_extensions(&mut self) -> Option<Extensions> {
         self.extensions.take()
+    }
+
+    #[cfg(feature = "tower")]
+    pub(super) fn protocol(&self) -> &[u8] {
+        self.typed("SERVER_PROTOCOL", |exchange| exchange.protocol())
+    }
+
+    /// Returns the value of `key`, which the exchange has a method for.
+    fn typed(&self, key: &str, of: impl FnOnce(&'x dyn Exchange) -> &'x [u8]) -> &[u8] {
+        match self.overlaid(key.as_bytes()) {
+            Some(value) => value.unwrap_or_default(),
+            None => of(self.exchange),
+        }
     }
 
     fn overlaid(&self, key: &[u8]) -> Option<Option<&[u8]>> {

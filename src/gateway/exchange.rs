@@ -46,6 +46,31 @@ pub trait Variables {
     fn raw_target(&self) -> &[u8] {
         self.get(b"REQUEST_URI").unwrap_or_default()
     }
+
+    /// Returns `REQUEST_METHOD`. A server that knows it without a look-up says it here as well.
+    fn method(&self) -> &[u8] {
+        self.get(b"REQUEST_METHOD").unwrap_or_default()
+    }
+
+    /// Returns `SCRIPT_NAME`, like [`method`](Self::method).
+    fn script_name(&self) -> &[u8] {
+        self.get(b"SCRIPT_NAME").unwrap_or_default()
+    }
+
+    /// Returns `PATH_INFO`, like [`method`](Self::method).
+    fn path_info(&self) -> &[u8] {
+        self.get(b"PATH_INFO").unwrap_or_default()
+    }
+
+    /// Returns `QUERY_STRING`, like [`method`](Self::method).
+    fn query_string(&self) -> &[u8] {
+        self.get(b"QUERY_STRING").unwrap_or_default()
+    }
+
+    /// Returns `SERVER_PROTOCOL`, like [`method`](Self::method).
+    fn protocol(&self) -> &[u8] {
+        self.get(b"SERVER_PROTOCOL").unwrap_or_default()
+    }
 }
 
 /// An environ that is shared between threads and may outlive its exchange.

@@ -93,7 +93,7 @@ struct ResponseState {
 
 impl<'e> Response<'e> {
     fn new(exchange: &'e dyn Exchange) -> Self {
-        let is_head = exchange.get(b"REQUEST_METHOD") == Some(b"HEAD");
+        let is_head = exchange.method() == b"HEAD";
         Self { exchange, state: ResponseState { is_head, ..ResponseState::default() } }
     }
 

@@ -74,7 +74,7 @@ fn method(environ: &Environ<'_>) -> Result<Method> {
 
 /// Returns the HTTP version. A subrequest has the protocol INCLUDED, and counts as HTTP/1.1.
 fn version(environ: &Environ<'_>) -> Version {
-    match environ.get("SERVER_PROTOCOL").unwrap_or_default() {
+    match environ.protocol() {
         b"HTTP/0.9" => Version::HTTP_09,
         b"HTTP/1.0" => Version::HTTP_10,
         b"HTTP/2" | b"HTTP/2.0" => Version::HTTP_2,

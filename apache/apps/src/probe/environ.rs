@@ -19,6 +19,13 @@ pub(super) fn environ<'x>(
     start_response: &StartResponse<'x>,
 ) -> Answer<'x> {
     // Before the others are collected: a server has shorter ways to these.
+    let typed = [
+        ("REQUEST_METHOD", environ.method()),
+        ("SCRIPT_NAME", environ.script_name()),
+        ("PATH_INFO", environ.path_info()),
+        ("QUERY_STRING", environ.query_string()),
+    ];
+    let typed = typed.map(|(key, value)| (key.as_bytes(), value.to_vec()));
     let alone: Vec<_> = likely_keys(&environ)
         .into_iter()
         .map(|key| {
@@ -39,6 +46,10 @@ pub(super) fn environ<'x>(
     let afterwards = all.keys().map(|key| (key.clone(), environ.get(key).map(<[u8]>::to_vec)));
     for (key, value) in alone.into_iter().chain(afterwards) {
         agree(&key, value.as_deref(), all.get(&key).map(Vec::as_slice))?;
+    }
+    for (key, value) in typed {
+        let said = all.get(key).map(Vec::as_slice).unwrap_or_default();
+        agree(key, Some(&value), Some(said))?;
     }
     let pairs: BTreeMap<_, _> =
         all.iter().map(|(key, value)| (escape(key), escape(value))).collect();
