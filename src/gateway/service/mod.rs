@@ -37,6 +37,7 @@
 mod body;
 mod environ;
 mod extension;
+mod names;
 mod on_thread;
 mod request;
 pub(crate) mod runtime;

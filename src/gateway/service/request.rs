@@ -4,10 +4,11 @@ use std::sync::OnceLock;
 
 use bytes::Bytes;
 use http::header::{MaxSizeReached, UPGRADE};
-use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Version};
+use http::{Extensions, HeaderMap, HeaderValue, Method, Request, StatusCode, Version};
 
 use super::body::RequestBody;
 use super::environ::ServiceEnviron;
+use super::names::{self, Names};
 use super::target;
 use crate::gateway::environ::Environ;
 use crate::gateway::error::{Error, Result};
@@ -84,43 +85,62 @@ fn version(environ: &Environ<'_>) -> Version {
 }
 
 /// Adds every header unchanged. A malformed one is an error, because an application may rely on it.
-///
-/// The values of many headers are slices of one buffer, as behind hyper: each costs no allocation.
 fn headers(environ: &Environ<'_>, headers: &mut HeaderMap) -> Result<()> {
     let count = environ.exchange().header_count();
-    let mut result = Ok(());
-    if count <= FEW {
-        environ.each_header(|name, value| {
-            if result.is_ok() {
-                result = header_name(name).and_then(|parsed| {
-                    let value = HeaderValue::from_bytes(value).map_err(|_| malformed(name))?;
-                    headers.try_append(parsed, value).map(drop).map_err(too_many)
-                });
-            }
-        });
-        return result;
-    }
-    headers.try_reserve(count).map_err(too_many)?;
-    let mut names = Vec::with_capacity(count);
-    let mut values = Vec::with_capacity(count * USUAL_VALUE);
+    names::with(|names| {
+        if count <= FEW {
+            few(environ, names, headers)
+        } else {
+            many(environ, names, count, headers)
+        }
+    })
+}
+
+fn few(environ: &Environ<'_>, names: &mut Names, headers: &mut HeaderMap) -> Result<()> {
+    let mut failed = None;
     environ.each_header(|name, value| {
-        if result.is_ok() {
-            result = header_name(name).map(|name| names.push((name, value.len())));
-            values.extend_from_slice(value);
+        let (Ok(parsed), Ok(value)) = (names.parse(name), HeaderValue::from_bytes(value)) else {
+            failed.get_or_insert_with(|| malformed(name));
+            return;
+        };
+        if let Err(error) = headers.try_append(parsed, value) {
+            failed.get_or_insert_with(|| too_many(error));
         }
     });
-    result?;
+    failed.map_or(Ok(()), Err)
+}
+
+/// Makes the values slices of one buffer, as behind hyper: each costs no allocation.
+fn many(
+    environ: &Environ<'_>,
+    names: &mut Names,
+    count: usize,
+    headers: &mut HeaderMap,
+) -> Result<()> {
+    headers.try_reserve(count).map_err(too_many)?;
+    let mut parts = Vec::with_capacity(count);
+    let mut values = Vec::with_capacity(count * USUAL_VALUE);
+    let mut failed = None;
+    environ.each_header(|name, value| match names.parse(name) {
+        Ok(parsed) => {
+            parts.push((parsed, value.len()));
+            values.extend_from_slice(value);
+        }
+        Err(_) => {
+            failed.get_or_insert_with(|| malformed(name));
+        }
+    });
+    if let Some(error) = failed {
+        return Err(error);
+    }
     let mut values = Bytes::from(values);
-    for (name, length) in names {
-        let value = HeaderValue::from_maybe_shared(values.split_to(length));
-        let value = value.map_err(|_| malformed(name.as_str().as_bytes()))?;
+    for (name, length) in parts {
+        let Ok(value) = HeaderValue::from_maybe_shared(values.split_to(length)) else {
+            return Err(malformed(name.as_str().as_bytes()));
+        };
         headers.try_append(name, value).map_err(too_many)?;
     }
     Ok(())
-}
-
-fn header_name(name: &[u8]) -> Result<HeaderName> {
-    HeaderName::from_bytes(name).map_err(|_| malformed(name))
 }
 
 fn malformed(name: &[u8]) -> Error {
