@@ -143,7 +143,7 @@ mod httpd {
                 "request_rec|server_rec|conn_rec|cmd_parms_struct|cmd_parms|command_rec|module|apr_table_entry_t|ap_filter_t|ap_filter_rec_t|ap_filter_type|apr_bucket_brigade|cmd_how|cmd_func|ap_errordocument|conn_state_t|ap_LINK_process_connection_t",
             )
             .allowlist_var(
-                "SERVER_BUSY_WRITE|M_.*|AP_FTYPE_.*|RUST_.*|APLOG_.*|APR_HOOK_.*|AP_MODE_.*|OR_.*|ACCESS_CONF|RSRC_CONF|EXEC_ON_READ|NOT_IN_.*|GLOBAL_ONLY|APR_REG|APR_FOPEN_.*|APR_FPROT_OS_DEFAULT|M_GET|OK|DECLINED|DONE|AP_MPMQ_.*|AP_SQ_.*|ap_coredumpdir_configured|ap_default_loglevel|ap_unixd_config|AP_STATUS_.*|APR_OC_REASON_.*|APR_INCHILD|APR_INPARENT|MODULE_MAGIC_COOKIE|AP_FILTER_ERROR|AP_REQ_REJECT_PATH_INFO|MERGE_ALLOW|REPLACE_ALLOW|APR_BLOCK_READ|APR_NONBLOCK_READ|AP_REG_.*|REQUEST_CHUNKED_DECHUNK",
+                "SERVER_BUSY_WRITE|REMOTE_HOST|M_.*|AP_FTYPE_.*|RUST_.*|APLOG_.*|APR_HOOK_.*|AP_MODE_.*|OR_.*|ACCESS_CONF|RSRC_CONF|EXEC_ON_READ|NOT_IN_.*|GLOBAL_ONLY|APR_REG|APR_FOPEN_.*|APR_FPROT_OS_DEFAULT|M_GET|OK|DECLINED|DONE|AP_MPMQ_.*|AP_SQ_.*|ap_coredumpdir_configured|ap_default_loglevel|ap_unixd_config|AP_STATUS_.*|APR_OC_REASON_.*|APR_INCHILD|APR_INPARENT|MODULE_MAGIC_COOKIE|AP_FILTER_ERROR|AP_REQ_REJECT_PATH_INFO|MERGE_ALLOW|REPLACE_ALLOW|APR_BLOCK_READ|APR_NONBLOCK_READ|AP_REG_.*|REQUEST_CHUNKED_DECHUNK",
             );
         builder
             .generate()
@@ -177,12 +177,12 @@ mod httpd {
     const ALLOWED_FUNCTIONS: &str = concat!(
         "ap_(",
         "allow_methods|add_cgi_vars|add_common_vars|add_output_filter_handle|cookie_check_string|discard_request_body|fatal_signal_setup",
-        "|escape_html2|find_path_info|get_brigade|get_client_block|get_conn_socket|get_limit_req_body",
+        "|context_document_root|context_prefix|destroy_sub_req|document_root|escape_html2|find_path_info|get_brigade|get_client_block|get_conn_socket|get_limit_req_body",
         "|get_loadmodule_index|get_module_config|get_request_note|get_server_banner|get_status_line|getword_conf|get_server_description",
         "|http_scheme|internal_redirect|internal_redirect_handler|log_cerror_|log_error_|log_rerror_|map_http_request_error",
         "|meets_conditions|mpm_query|no2slash|no2slash_ex|os_escape_path|pass_brigade|regcomp|regexec|regexec_len|regfree|pregcomp|pregsub",
         "|run_http_scheme|run_default_port|send_interim_response|set_content_length|set_content_type|set_etag|make_etag|make_etag_ex|set_last_modified|update_mtime|run_generate_log_id",
-        "|server_root_relative|runtime_dir_relative|setup_client_block|show_mpm|state_query|get_server_port|get_useragent_host|get_remote_host|request_has_body|exists_scoreboard_image|get_server_revision|sub_req_lookup_uri|die|process_request_after_handler|remove_input_filter_byhandle|update_child_status|expr_.*|filter_protocol|mpm_.*|get_pollfd_from_conn",
+        "|server_root_relative|runtime_dir_relative|setup_client_block|show_mpm|state_query|get_remote_logname|get_server_name_for_url|psignature|get_server_port|get_useragent_host|get_remote_host|request_has_body|exists_scoreboard_image|get_server_revision|sub_req_lookup_uri|die|process_request_after_handler|remove_input_filter_byhandle|update_child_status|expr_.*|filter_protocol|mpm_.*|get_pollfd_from_conn",
         ")|ap_bucket_error_create",
         "|apr_(",
         "brigade_cleanup|brigade_create|brigade_destroy|brigade_insert_file|brigade_length|brigade_partition|bucket_alloc|bucket_eos_create|bucket_file_create|bucket_flush_create|bucket_immortal_create|bucket_transient_create|bucket_heap_create",

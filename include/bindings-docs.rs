@@ -581,6 +581,7 @@ pub const NOT_IN_PROXY: u32 = 64;
 pub const NOT_IN_DIR_LOC_FILE: u32 = 28;
 pub const NOT_IN_DIR_CONTEXT: u32 = 94;
 pub const GLOBAL_ONLY: u32 = 95;
+pub const REMOTE_HOST: u32 = 0;
 pub const AP_SQ_MAIN_STATE: u32 = 0;
 pub const AP_SQ_RUN_MODE: u32 = 1;
 pub const AP_SQ_CONFIG_GEN: u32 = 2;
@@ -1771,6 +1772,12 @@ impl server_rec {
     }
 }
 unsafe extern "C" {
+    pub fn ap_context_document_root(r: *mut request_rec) -> *const ::std::os::raw::c_char;
+}
+unsafe extern "C" {
+    pub fn ap_context_prefix(r: *mut request_rec) -> *const ::std::os::raw::c_char;
+}
+unsafe extern "C" {
     pub fn ap_getword_conf(
         p: *mut apr_pool_t,
         line: *mut *const ::std::os::raw::c_char,
@@ -1814,6 +1821,12 @@ unsafe extern "C" {
 }
 unsafe extern "C" {
     pub fn ap_request_has_body(r: *mut request_rec) -> ::std::os::raw::c_int;
+}
+unsafe extern "C" {
+    pub fn ap_psignature(
+        prefix: *const ::std::os::raw::c_char,
+        r: *mut request_rec,
+    ) -> *const ::std::os::raw::c_char;
 }
 #[repr(C)]
 #[derive(Copy, Clone)]
@@ -2321,6 +2334,9 @@ unsafe extern "C" {
     pub fn ap_expr_init(pool: *mut apr_pool_t);
 }
 unsafe extern "C" {
+    pub fn ap_document_root(r: *mut request_rec) -> *const ::std::os::raw::c_char;
+}
+unsafe extern "C" {
     pub fn ap_get_useragent_host(
         req: *mut request_rec,
         type_: ::std::os::raw::c_int,
@@ -2334,6 +2350,12 @@ unsafe extern "C" {
         type_: ::std::os::raw::c_int,
         str_is_ip: *mut ::std::os::raw::c_int,
     ) -> *const ::std::os::raw::c_char;
+}
+unsafe extern "C" {
+    pub fn ap_get_remote_logname(r: *mut request_rec) -> *const ::std::os::raw::c_char;
+}
+unsafe extern "C" {
+    pub fn ap_get_server_name_for_url(r: *mut request_rec) -> *const ::std::os::raw::c_char;
 }
 unsafe extern "C" {
     pub fn ap_get_server_port(r: *const request_rec) -> apr_port_t;
@@ -2509,6 +2531,9 @@ unsafe extern "C" {
         r: *const request_rec,
         next_filter: *mut ap_filter_t,
     ) -> *mut request_rec;
+}
+unsafe extern "C" {
+    pub fn ap_destroy_sub_req(r: *mut request_rec);
 }
 unsafe extern "C" {
     pub fn ap_internal_redirect(new_uri: *const ::std::os::raw::c_char, r: *mut request_rec);
@@ -2802,6 +2827,12 @@ unsafe extern "C" {
 }
 unsafe extern "C" {
     pub fn rust_request_expecting_100(r: *const request_rec) -> ::std::os::raw::c_int;
+}
+unsafe extern "C" {
+    pub fn rust_request_passes_auth(r: *const request_rec) -> ::std::os::raw::c_int;
+}
+unsafe extern "C" {
+    pub fn rust_request_has_cgi_rules(r: *const request_rec) -> ::std::os::raw::c_int;
 }
 unsafe extern "C" {
     pub fn rust_log_request_level(

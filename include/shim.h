@@ -18,6 +18,10 @@ int rust_conn_has_unsent_output(const conn_rec *c);
 /* r->expecting_100 */
 int rust_request_expecting_100(const request_rec *r);
 
+/* Whether credentials become CGI variables (CGIPassAuth), and whether CGIVar has rules. */
+int rust_request_passes_auth(const request_rec *r);
+int rust_request_has_cgi_rules(const request_rec *r);
+
 /* What per-module log levels come down to (APLOG_R_IS_LEVEL, APLOG_IS_LEVEL). */
 int rust_log_request_level(const request_rec *r, int module_index);
 int rust_log_server_level(const server_rec *s, int module_index);

@@ -1,10 +1,11 @@
-//! The environ of a request inside httpd: httpd's own CGI variables, made when first asked for.
+//! The environ of a request inside httpd: httpd's own CGI variables, made when they are asked for.
 
 use std::cell::Cell;
+use std::ffi::CStr;
 use std::time::Duration;
 
 use crate::gateway::GATEWAY_VERSION;
-use crate::httpd::{Request, Table, mpm};
+use crate::httpd::{CGI_VARIABLES, CgiVariable, HeaderVariable, INHERITED, Request, Table, mpm};
 
 /// The facts about an exchange that are not in the request itself.
 #[derive(Clone, Copy)]
@@ -84,7 +85,7 @@ impl<'e, 'r> RequestVariables<'e, 'r> {
         {
             return found;
         }
-        self.table().get_exact(key)
+        self.get_one(key).unwrap_or_else(|| self.table().get_exact(key))
     }
 
     pub(super) fn method(&self) -> &'r [u8] {
@@ -99,7 +100,7 @@ impl<'e, 'r> RequestVariables<'e, 'r> {
         if self.is_included() {
             return self.table().get_exact(b"SCRIPT_NAME");
         }
-        Some(self.path_before_path_info())
+        Some(self.request.script_name())
     }
 
     pub(super) fn path_info(&self) -> Option<&'r [u8]> {
@@ -110,9 +111,33 @@ impl<'e, 'r> RequestVariables<'e, 'r> {
         if path_info.is_empty() { self.late(b"PATH_INFO") } else { Some(path_info) }
     }
 
+    /// Returns a variable of httpd's without making the others; `None` when httpd has to be asked.
+    fn get_one(&self, key: &[u8]) -> Option<Option<&'r [u8]>> {
+        let is_made = key.starts_with(b"HTTP_") || is_inherited(key);
+        if self.built.get() || is_made || !self.request.has_plain_variables() {
+            return None;
+        }
+        let set = self.set(key)?;
+        let variable = CGI_VARIABLES.iter().find(|variable| variable.name == key);
+        Some(variable.and_then(|variable| variable.of(self.request)).or(set))
+    }
+
+    /// Returns what directives and modules have set; `None` if httpd decides, between several
+    /// or because another spelling takes the name's place.
+    fn set(&self, key: &[u8]) -> Option<Option<&'r [u8]>> {
+        let (mut found, mut is_plain) = (None, true);
+        self.request.subprocess_env().each(|name, value| {
+            if name.eq_ignore_ascii_case(key) {
+                is_plain &= found.is_none() && name == key;
+                found = Some(value);
+            }
+        });
+        is_plain.then_some(found)
+    }
+
     /// Visits all variables.
     pub(super) fn each(&self, visit: &mut dyn FnMut(&[u8], &[u8])) {
-        self.each_of_table(visit);
+        self.each_of_httpd(visit);
         for key in GATEWAY_KEYS {
             if let Some(value) = self.gateway(key.as_bytes()) {
                 visit(&[b"gateway.", key.as_bytes()].concat(), value);
@@ -125,14 +150,10 @@ impl<'e, 'r> RequestVariables<'e, 'r> {
         }
     }
 
-    /// Visits the variables that go over the bridge: all but those about the process.
+    /// Visits the variables that go over the bridge: all but those that the process knows.
     pub(super) fn each_but_the_process(&self, visit: &mut dyn FnMut(&[u8], &[u8])) {
-        self.each_of_table(visit);
-        for (name, key) in SENT_OF_GATEWAY {
-            if let Some(value) = self.gateway(key) {
-                visit(name, value);
-            }
-        }
+        self.each_of_httpd(visit);
+        visit(b"gateway.url_scheme", self.request.scheme());
         for (name, key) in SENT_OF_OWN {
             if let Some(value) = self.own(key) {
                 visit(name, value);
@@ -159,7 +180,11 @@ impl<'e, 'r> RequestVariables<'e, 'r> {
         self.is_filtered && name.eq_ignore_ascii_case(b"content-length")
     }
 
-    fn each_of_table(&self, visit: &mut dyn FnMut(&[u8], &[u8])) {
+    /// Visits httpd's variables: those of the request, and those that directives and modules have set.
+    fn each_of_httpd(&self, visit: &mut dyn FnMut(&[u8], &[u8])) {
+        if !self.built.get() && self.request.has_plain_variables() && self.each_of_request(visit) {
+            return;
+        }
         self.table().each(|key, value| match key {
             b"REQUEST_METHOD" => visit(key, self.method()),
             b"CONTENT_LENGTH" if self.is_filtered => {}
@@ -167,18 +192,75 @@ impl<'e, 'r> RequestVariables<'e, 'r> {
         });
     }
 
+    /// Visits what is in [`table`](Self::table), without making it. Returns `false`, and has visited
+    /// nothing, if the environment has many variables, or some that the request's take the place of
+    /// under another spelling.
+    fn each_of_request(&self, visit: &mut dyn FnMut(&[u8], &[u8])) -> bool {
+        let request = self.request;
+        let mut room = [(&[][..], &[][..]); MOST_SET];
+        let Some(count) = request.subprocess_env().distinct(&mut room) else { return false };
+        let set = &room[..count];
+        if !set.is_empty() && !(set.iter().all(|(name, _)| is_apart(name)) && self.has_distinct()) {
+            return false;
+        }
+        self.each_of_headers(visit);
+        request.each_inherited(&mut *visit);
+        for variable in CGI_VARIABLES {
+            let value = match variable.name {
+                b"REQUEST_METHOD" => Some(self.method()),
+                _ => variable.of(request),
+            };
+            match value.or_else(|| find(set, variable.name)) {
+                Some(value) => visit(variable.name, value),
+                None => {}
+            }
+        }
+        for &(name, value) in set {
+            if !is_of_request(name) {
+                visit(name, value);
+            }
+        }
+        true
+    }
+
+    /// Visits the variables of headers, as `ap_add_common_vars` makes them.
+    fn each_of_headers(&self, visit: &mut dyn FnMut(&[u8], &[u8])) {
+        let passes = self.request.passes_authorization();
+        let mut variable = Vec::with_capacity(64);
+        self.request.headers_in().each(|name, value| {
+            match HeaderVariable::of(name) {
+                HeaderVariable::ContentType => return visit(b"CONTENT_TYPE", value),
+                HeaderVariable::ContentLength if self.is_filtered => return,
+                HeaderVariable::ContentLength => return visit(b"CONTENT_LENGTH", value),
+                HeaderVariable::Authorization if passes || self.facts.pass_authorization => {}
+                HeaderVariable::ProxyAuthorization if passes => {}
+                HeaderVariable::Http => {}
+                _ => return,
+            }
+            variable.clear();
+            variable.extend_from_slice(b"HTTP_");
+            variable.extend(name.iter().map(|byte| match byte {
+                b'-' => b'_',
+                byte => byte.to_ascii_uppercase(),
+            }));
+            visit(&variable, value);
+        });
+    }
+
+    /// Returns whether no header has come twice.
+    fn has_distinct(&self) -> bool {
+        let mut room = [(&[][..], &[][..]); MOST_HEADERS];
+        self.request.headers_in().distinct(&mut room).is_some()
+    }
+
     /// httpd's CGI variables, in the request's environment.
     fn table(&self) -> Table<'r> {
         let table = self.request.subprocess_env();
         if !self.built.replace(true) {
             self.request.add_cgi_variables();
-            let path_info = self.request.path_info();
-            if path_info.windows(2).any(|two| two == b"//")
-                && !self.is_included()
-                && let Some(script_name) = self.request.uri().strip_suffix(path_info)
-            {
+            if !self.is_included() {
                 // `ap_find_path_info` knows no slashes in a row, which MergeSlashes Off leaves.
-                table.set(self.request.pool(), c"SCRIPT_NAME", script_name);
+                table.set(self.request.pool(), c"SCRIPT_NAME", self.request.script_name());
             }
             if self.facts.pass_authorization
                 && let Some(value) = self.request.headers_in().get(c"Authorization")
@@ -199,19 +281,6 @@ impl<'e, 'r> RequestVariables<'e, 'r> {
         self.request.is_subrequest() && self.request.protocol() == b"INCLUDED"
     }
 
-    /// Returns the path without PATH_INFO, as `ap_add_cgi_vars` does.
-    fn path_before_path_info(&self) -> &'r [u8] {
-        let (uri, path_info) = (self.request.uri(), self.request.path_info());
-        if path_info.is_empty() {
-            return uri;
-        }
-        match uri.strip_suffix(path_info) {
-            // Slashes that were merged stay with neither, as in `ap_find_path_info`.
-            Some(script_name) if !script_name.ends_with(b"/") => script_name,
-            _ => self.table().get(c"SCRIPT_NAME").unwrap_or_default(),
-        }
-    }
-
     /// Returns a header by the rest of its variable's name; `None` when httpd has to be asked.
     fn http(&self, name: &[u8]) -> Option<Option<&'r [u8]>> {
         if self.built.get()
@@ -221,17 +290,15 @@ impl<'e, 'r> RequestVariables<'e, 'r> {
         {
             return None;
         }
+        let is_set = !self.request.subprocess_env().is_empty();
+        let set = if is_set { self.set(&[b"HTTP_", name].concat())? } else { None };
         let (mut found, mut count) = (None, 0);
         self.request.headers_in().each(|header, value| {
             if is_variable_of(name, header) {
                 (found, count) = (Some(value), count + 1);
             }
         });
-        match count {
-            0 => Some(self.request.subprocess_env().get_exact(&[b"HTTP_", name].concat())),
-            1 => Some(found),
-            _ => None,
-        }
+        (count < 2).then_some(found.or(set))
     }
 
     fn gateway(&self, key: &[u8]) -> Option<&'r [u8]> {
@@ -246,20 +313,6 @@ impl<'e, 'r> RequestVariables<'e, 'r> {
         })
     }
 
-    /// Writes a number into the request's pool, without the allocator.
-    fn decimal(&self, mut number: u64) -> &'r [u8] {
-        let mut digits = [0; 20];
-        let mut start = digits.len();
-        loop {
-            start -= 1;
-            digits[start] = b'0' + (number % 10) as u8;
-            number /= 10;
-            if number == 0 {
-                return self.request.pool().bytes(&digits[start..]);
-            }
-        }
-    }
-
     fn own(&self, key: &[u8]) -> Option<&'r [u8]> {
         Some(match key {
             b"version" => env!("CARGO_PKG_VERSION").as_bytes(),
@@ -268,11 +321,11 @@ impl<'e, 'r> RequestVariables<'e, 'r> {
             b"application" => self.facts.application.as_bytes(),
             b"process_group" => b"",
             b"mount_point" => {
-                self.facts.mount_point.map_or_else(|| self.path_before_path_info(), str::as_bytes)
+                self.facts.mount_point.map_or_else(|| self.request.script_name(), str::as_bytes)
             }
             b"request_id" => self.request.log_id()?,
-            b"request_start" => self.decimal(self.request.time_us().cast_unsigned()),
-            b"pid" => self.decimal(std::process::id().into()),
+            b"request_start" => self.request.decimal(self.request.time_us().cast_unsigned()),
+            b"pid" => self.request.decimal(std::process::id().into()),
             _ => return None,
         })
     }
@@ -295,23 +348,49 @@ const OWN_KEYS: [&str; 9] = [
     "pid",
 ];
 
-/// The variables of the httpd child and the request when another process runs the application, in
-/// full and behind the prefix.
-const SENT_OF_GATEWAY: [(&[u8], &[u8]); 3] = [
-    (b"gateway.version", b"version"),
-    (b"gateway.url_scheme", b"url_scheme"),
-    (b"gateway.input_terminated", b"input_terminated"),
-];
-
-/// The variables of mod_rust itself, in the same two spellings.
-const SENT_OF_OWN: [(&[u8], &[u8]); 6] = [
-    (b"mod_rust.version", b"version"),
+/// The variables of mod_rust that only the httpd child knows, in full and behind the prefix.
+const SENT_OF_OWN: [(&[u8], &[u8]); 4] = [
     (b"mod_rust.mpm", b"mpm"),
     (b"mod_rust.application", b"application"),
     (b"mod_rust.mount_point", b"mount_point"),
     (b"mod_rust.request_id", b"request_id"),
-    (b"mod_rust.request_start", b"request_start"),
 ];
+
+/// The most variables in the environment that are told from those of the request one by one.
+const MOST_SET: usize = 32;
+
+/// The same for headers.
+const MOST_HEADERS: usize = 64;
+
+/// Returns whether a variable of the environment has nothing to do with those of the request, or the
+/// very name of one.
+fn is_apart(name: &[u8]) -> bool {
+    let of_header = [&b"HTTP_"[..], b"CONTENT_TYPE", b"CONTENT_LENGTH"];
+    let starts = |prefix: &[u8]| {
+        name.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+    };
+    !of_header.iter().any(|prefix| starts(prefix))
+        && CGI_VARIABLES
+            .iter()
+            .map(|CgiVariable { name, .. }| *name)
+            .chain(INHERITED.map(CStr::to_bytes))
+            .all(|other| {
+                name.len() != other.len() || name == other || !name.eq_ignore_ascii_case(other)
+            })
+}
+
+/// Returns whether the request has a variable of this name, or may have.
+fn is_of_request(name: &[u8]) -> bool {
+    CGI_VARIABLES.iter().any(|variable| variable.name == name) || is_inherited(name)
+}
+
+fn is_inherited(name: &[u8]) -> bool {
+    INHERITED.iter().any(|other| other.to_bytes() == name)
+}
+
+fn find<'r>(set: &[(&'r [u8], &'r [u8])], name: &[u8]) -> Option<&'r [u8]> {
+    set.iter().find_map(|(other, value)| (*other == name).then_some(*value))
+}
 
 const fn flag(on: bool) -> &'static [u8] {
     if on { b"1" } else { b"0" }

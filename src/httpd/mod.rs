@@ -51,6 +51,7 @@ pub use status::HookStatus;
 pub use table::Table;
 
 pub(crate) use brigade::Read;
+pub(crate) use cgi::{CGI_VARIABLES, CgiVariable, HeaderVariable, INHERITED};
 pub(crate) use connection::ClientTimeout;
 pub(crate) use kept::KeptBuckets;
 pub(crate) use pool::{PoolRef, ProcessPool, SharedKey};

@@ -585,12 +585,12 @@ impl<'r> Request<'r> {
         unsafe { Table::from_ptr(table) }
     }
 
-    fn optional(&self, string: *const c_char) -> Option<&'r [u8]> {
+    pub(super) fn optional(&self, string: *const c_char) -> Option<&'r [u8]> {
         // SAFETY: the string ends with NUL (P5), and lives as long as the request (P1).
         (!string.is_null()).then(|| unsafe { CStr::from_ptr(string) }.to_bytes())
     }
 
-    fn string(&self, string: *const c_char) -> &'r [u8] {
+    pub(super) fn string(&self, string: *const c_char) -> &'r [u8] {
         self.optional(string).unwrap_or_default()
     }
 }

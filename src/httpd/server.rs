@@ -80,6 +80,13 @@ impl<'s> Server<'s> {
         unsafe { CStr::from_ptr(name) }.to_bytes()
     }
 
+    /// Returns `ServerAdmin`.
+    pub(crate) fn admin(self) -> Option<&'s [u8]> {
+        let admin: *const c_char = self.raw().server_admin;
+        // SAFETY: the address ends with NUL (P5), and lives as long as the server (P3).
+        (!admin.is_null()).then(|| unsafe { CStr::from_ptr(admin) }.to_bytes())
+    }
+
     /// Tells whether this is a virtual host.
     #[must_use]
     pub fn is_virtual(self) -> bool {

@@ -42,6 +42,18 @@ int rust_request_expecting_100(const request_rec *r)
     return r->expecting_100;
 }
 
+int rust_request_passes_auth(const request_rec *r)
+{
+    const core_dir_config *core = ap_get_core_module_config(r->per_dir_config);
+    return core->cgi_pass_auth == AP_CGI_PASS_AUTH_ON;
+}
+
+int rust_request_has_cgi_rules(const request_rec *r)
+{
+    const core_dir_config *core = ap_get_core_module_config(r->per_dir_config);
+    return core->cgi_var_rules != NULL;
+}
+
 int rust_log_request_level(const request_rec *r, int module_index)
 {
     return ap_get_request_module_loglevel(r, module_index);

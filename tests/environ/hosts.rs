@@ -46,6 +46,8 @@ pub(crate) enum Site {
     Unmerged,
     Environment,
     Shadowed,
+    Repeated,
+    Crowded,
     Auth,
     PassAuth,
     CgiPassAuth,
@@ -69,6 +71,8 @@ impl Site {
         Self::Unmerged,
         Self::Environment,
         Self::Shadowed,
+        Self::Repeated,
+        Self::Crowded,
         Self::Auth,
         Self::PassAuth,
         Self::CgiPassAuth,
@@ -132,6 +136,25 @@ impl Site {
                  SetEnv http_accept small\n\
                  SetEnv Remote_Addr mixed\n\
                  SetEnvIf Authorization (.*) HTTP_AUTHORIZATION=$1"
+            }
+            // Names that come twice, and those that httpd takes from its own environment.
+            Self::Repeated => {
+                "SetEnvIf X-Set (.*) TWICE=$1\n\
+                 SetEnv TWICE set\n\
+                 SetEnvIf X-Set (.*) HTTP_X_BOTH=$1\n\
+                 SetEnv HTTP_X_BOTH set\n\
+                 SetEnv PATH /bin:/usr/bin\n\
+                 SetEnvIf X-Set (.*) LD_LIBRARY_PATH=$1\n\
+                 RequestHeader add X-Twice two"
+            }
+            // More variables than are told apart one by one.
+            Self::Crowded => {
+                "SetEnv A0 0\nSetEnv A1 1\nSetEnv A2 2\nSetEnv A3 3\nSetEnv A4 4\nSetEnv A5 5\n\
+                 SetEnv A6 6\nSetEnv A7 7\nSetEnv A8 8\nSetEnv A9 9\nSetEnv B0 0\nSetEnv B1 1\n\
+                 SetEnv B2 2\nSetEnv B3 3\nSetEnv B4 4\nSetEnv B5 5\nSetEnv B6 6\nSetEnv B7 7\n\
+                 SetEnv B8 8\nSetEnv B9 9\nSetEnv C0 0\nSetEnv C1 1\nSetEnv C2 2\nSetEnv C3 3\n\
+                 SetEnv C4 4\nSetEnv C5 5\nSetEnv C6 6\nSetEnv C7 7\nSetEnv C8 8\nSetEnv C9 9\n\
+                 SetEnv D0 0\nSetEnv D1 1\nSetEnv D2 2\nSetEnv server_name set"
             }
             Self::Auth => {
                 "<Location /app>\nAuthType Basic\nAuthName \"a realm\"\nAuthBasicProvider file\n\

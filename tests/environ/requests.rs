@@ -16,6 +16,7 @@ pub(crate) fn all() -> Vec<Request> {
         bodies(),
         variables(),
         shadowed(),
+        repeated(),
         users(),
         proxies(),
         redirected(),
@@ -249,6 +250,19 @@ fn shadowed() -> Vec<Request> {
             .header("Content-Length", "5")
             .body(b"hello"),
     ]
+}
+
+fn repeated() -> Vec<Request> {
+    let mut requests = Vec::new();
+    for site in [Site::Repeated, Site::Crowded] {
+        requests.extend([
+            at(site),
+            at(site).header("X-Set", "of the header"),
+            at(site).header("X-Twice", "one"),
+            at(site).header("X-Both", "a").header("x-both", "b").header("X_Both", "c"),
+        ]);
+    }
+    requests
 }
 
 fn users() -> Vec<Request> {

@@ -40,6 +40,7 @@ impl OpenFrame {
         out.extend_from_slice(&[0; 4]);
     }
 
+    #[inline]
     pub(super) fn pair(&mut self, out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
         if let Err(error) = pairs::put(out, self.kind, name, value) {
             self.failed(error);

@@ -133,19 +133,17 @@ impl fmt::Debug for PairBlock {
 }
 
 /// Puts one pair onto `out`, or nothing.
+#[inline]
 pub(super) fn put(
     out: &mut Vec<u8>,
     frame: Kind,
     name: &[u8],
     value: &[u8],
 ) -> Result<(), EncodeError> {
-    let Ok(name_length) = u16::try_from(name.len()) else {
-        let (length, most) = (name.len(), usize::from(u16::MAX));
-        return Err(EncodeError { frame, what: "the name of a pair", length, most });
-    };
-    let Ok(value_length) = u32::try_from(value.len()) else {
-        let (length, most) = (value.len(), u32::MAX as usize);
-        return Err(EncodeError { frame, what: "the value of a pair", length, most });
+    let (Ok(name_length), Ok(value_length)) =
+        (u16::try_from(name.len()), u32::try_from(value.len()))
+    else {
+        return Err(too_long(frame, name, value));
     };
     let ([a, b], [c, d, e, f]) = (name_length.to_le_bytes(), value_length.to_le_bytes());
     out.reserve(LENGTHS + name.len() + value.len());
@@ -153,6 +151,16 @@ pub(super) fn put(
     out.extend_from_slice(name);
     out.extend_from_slice(value);
     Ok(())
+}
+
+#[cold]
+fn too_long(frame: Kind, name: &[u8], value: &[u8]) -> EncodeError {
+    let most = usize::from(u16::MAX);
+    if name.len() > most {
+        return EncodeError { frame, what: "the name of a pair", length: name.len(), most };
+    }
+    let (length, most) = (value.len(), u32::MAX as usize);
+    EncodeError { frame, what: "the value of a pair", length, most }
 }
 
 /// The block is wrong; the error names the byte.

@@ -4,7 +4,7 @@ use std::cell::OnceCell;
 use std::fmt;
 use std::sync::Arc;
 
-use crate::gateway::SharedVariables;
+use crate::gateway::{GATEWAY_VERSION, SharedVariables};
 use crate::process_group::GroupOptions;
 use crate::protocol::bridge::{FrameLimits, Peer, RequestHead, split};
 
@@ -42,13 +42,17 @@ pub(super) struct Times {
 }
 
 /// The keys that the process answers itself, whatever came.
-const OWN: [&[u8]; 9] = [
+const OWN: [&[u8]; 13] = [
+    b"gateway.version",
+    b"gateway.input_terminated",
     b"gateway.multithread",
     b"gateway.multiprocess",
     b"gateway.run_once",
+    b"mod_rust.version",
     b"mod_rust.mode",
     b"mod_rust.process_group",
     b"mod_rust.pid",
+    b"mod_rust.request_start",
     b"mod_rust.queue_start",
     b"mod_rust.daemon_start",
     b"mod_rust.application_start",
@@ -62,8 +66,9 @@ pub(super) struct BridgeEnviron<'e> {
     frame: &'e [u8],
     facts: &'e Arc<ProcessVariables>,
     times: Times,
-    /// The numbers of `times` in the order of [`OWN`], as text, once they are asked for.
-    texts: [OnceCell<String>; 3],
+    /// The numbers of `times`, and the time at which httpd got the request, as text, once they are
+    /// asked for.
+    texts: [OnceCell<String>; 4],
 }
 
 impl<'e> BridgeEnviron<'e> {
@@ -73,7 +78,7 @@ impl<'e> BridgeEnviron<'e> {
         facts: &'e Arc<ProcessVariables>,
         times: Times,
     ) -> Self {
-        Self { head, frame, facts, times, texts: [const { OnceCell::new() }; 3] }
+        Self { head, frame, facts, times, texts: [const { OnceCell::new() }; 4] }
     }
 
     pub(super) const fn head(&self) -> &RequestHead<'e> {
@@ -106,12 +111,16 @@ impl<'e> BridgeEnviron<'e> {
     fn own(&self, key: &[u8]) -> &[u8] {
         let ProcessVariables { group, pid, multithread, multiprocess, run_once } = &**self.facts;
         match key {
+            b"gateway.version" => GATEWAY_VERSION.as_bytes(),
+            b"gateway.input_terminated" => b"1",
             b"gateway.multithread" => flag(*multithread),
             b"gateway.multiprocess" => flag(*multiprocess),
             b"gateway.run_once" => flag(*run_once),
+            b"mod_rust.version" => env!("CARGO_PKG_VERSION").as_bytes(),
             b"mod_rust.mode" => b"daemon",
             b"mod_rust.process_group" => group,
             b"mod_rust.pid" => pid,
+            b"mod_rust.request_start" => self.text(3, self.head.facts.start_us),
             b"mod_rust.queue_start" => self.text(0, self.times.queue_start),
             b"mod_rust.daemon_start" => self.text(1, self.times.daemon_start),
             _ => self.text(2, self.times.application_start),
