@@ -174,9 +174,11 @@ fn the_process_knows_some_keys_better() {
     assert_eq!(
         peer.get("/x").text(),
         format!(
-            "PATH_INFO=/x REQUEST_METHOD=GET gateway.multiprocess=1 gateway.multithread=0 \
-             gateway.run_once=0 mod_rust.mode=daemon mod_rust.pid={pid} \
-             mod_rust.process_group=harness"
+            "PATH_INFO=/x REQUEST_METHOD=GET gateway.input_terminated=1 gateway.multiprocess=1 \
+             gateway.multithread=0 gateway.run_once=0 gateway.version={} mod_rust.mode=daemon \
+             mod_rust.pid={pid} mod_rust.process_group=harness mod_rust.version={}",
+            crate::gateway::GATEWAY_VERSION,
+            env!("CARGO_PKG_VERSION"),
         )
     );
 }
