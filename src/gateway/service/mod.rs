@@ -136,7 +136,8 @@ where
         runtime::check_thread();
         let runtime = self.runtime.get_or_try_init(runtime::handle)?.clone();
         let (body, feed) = body::body(environ.input().length());
-        let mut request = request::request(environ, body)?;
+        let mut request = Request::new(body);
+        request::fill(environ, &mut request)?;
         let mut switch = Switch::Never;
         if may_upgrade && upgrade::is_asked_for(&request) {
             switch = upgrade::offer(environ.exchange().upgrade(), request.extensions_mut())?;

@@ -13,17 +13,13 @@ use super::target;
 use crate::gateway::environ::Environ;
 use crate::gateway::error::{Error, Result};
 
-/// Makes the request, with [`ServiceEnviron`] among its extensions.
+/// Fills a new request, with [`ServiceEnviron`] among its extensions.
 ///
 /// # Errors
 ///
 /// Refuses a request that `http` cannot express: 400, 414, 431 or 501.
-pub(super) fn request(
-    environ: &mut Environ<'_>,
-    body: RequestBody,
-) -> Result<Request<RequestBody>> {
-    let extensions = extensions(environ);
-    let mut request = Request::new(body);
+pub(super) fn fill(environ: &mut Environ<'_>, request: &mut Request<RequestBody>) -> Result<()> {
+    *request.extensions_mut() = extensions(environ);
     // The default method is not set again, because the drop of the old one has a cost.
     let method = method(environ)?;
     if method != Method::GET {
@@ -38,8 +34,7 @@ pub(super) fn request(
     if request.version() == Version::HTTP_2 && request.headers().contains_key(UPGRADE) {
         *request.version_mut() = Version::HTTP_11;
     }
-    *request.extensions_mut() = extensions;
-    Ok(request)
+    Ok(())
 }
 
 fn extensions(environ: &mut Environ<'_>) -> Extensions {

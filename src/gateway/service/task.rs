@@ -36,8 +36,10 @@ pin_project! {
     impl<S, F, B> PinnedDrop for ServiceTask<S, F, B> {
         fn drop(this: Pin<&mut Self>) {
             let mut this = this.project();
-            let _context = this.runtime.enter();
-            this.state.set(State::Over);
+            if !matches!(*this.state, State::Over) {
+                let _context = this.runtime.enter();
+                this.state.set(State::Over);
+            }
         }
     }
 }
@@ -193,7 +195,7 @@ where
                         continue;
                     }
                     let Some(parts) = head.take() else { return Poll::Ready(Ok(step)) };
-                    let left = body.size_hint().exact();
+                    let left = |body: Pin<&mut B>| body.size_hint().exact();
                     let length = match step {
                         Step::End(None) => {
                             return Poll::Ready(Ok(Step::Whole(parts, Bytes::new())));
@@ -202,8 +204,8 @@ where
                             self.set(Self::Over);
                             return Poll::Ready(Ok(Step::Whole(parts, data)));
                         }
-                        Step::Data(ref data) => left.map(|left| left + data.len() as u64),
-                        _ => left,
+                        Step::Data(ref data) => left(body).map(|left| left + data.len() as u64),
+                        _ => left(body),
                     };
                     *next = Some(step);
                     return Poll::Ready(Ok(Step::Head(parts, length)));
