@@ -35,6 +35,11 @@ type Source = Box<dyn StdError + Send + Sync>;
 /// }
 /// ```
 pub struct Error {
+    /// In a box, so that a result without an error fits in a register: each layer hands one on.
+    parts: Box<Parts>,
+}
+
+struct Parts {
     kind: ErrorKind,
     status: StatusCode,
     message: Cow<'static, str>,
@@ -119,7 +124,7 @@ impl Error {
             status.is_client_error() || status.is_server_error(),
             "an error's status is 400 to 599, not {status}"
         );
-        Self { status, ..Self::new(message) }
+        Self::new(message).answering(status)
     }
 
     /// Wraps any error in an application error, as its source.
@@ -131,16 +136,19 @@ impl Error {
             Err(source) => {
                 let (kind, status) = own_of(&*source)
                     .map_or((ErrorKind::Application, ErrorKind::Application.status()), |own| {
-                        (own.kind, own.status)
+                        (own.kind(), own.status())
                     });
-                Self { status, source: Some(source), ..Self::of(kind, "the application failed") }
+                let mut error = Self::of(kind, "the application failed").answering(status);
+                error.parts.source = Some(source);
+                error
             }
         }
     }
 
     /// Makes an error of `kind`, for middleware.
     pub fn of(kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { kind, status: kind.status(), message: message.into(), source: None }
+        let (status, message) = (kind.status(), message.into());
+        Self { parts: Box::new(Parts { kind, status, message, source: None }) }
     }
 
     /// Makes the error of a panic that [`panic::catch`] has caught.
@@ -151,26 +159,28 @@ impl Error {
     /// Replaces the status for the client.
     #[must_use]
     pub fn answering(self, status: StatusCode) -> Self {
-        Self { status, ..self }
+        let mut error = self;
+        error.parts.status = status;
+        error
     }
 
     /// Returns the kind of failure.
     #[must_use]
     pub const fn kind(&self) -> ErrorKind {
-        self.kind
+        self.parts.kind
     }
 
     /// Returns the status for the client, used while the headers were not sent.
     #[must_use]
     pub const fn status(&self) -> StatusCode {
-        self.status
+        self.parts.status
     }
 
     /// Returns the code of the error's log line, which is the same behind every server.
     #[doc(hidden)]
     #[must_use]
     pub const fn code(&self) -> Code {
-        match self.kind {
+        match self.parts.kind {
             ErrorKind::ClientGone => Code::ClientGone,
             ErrorKind::InputTooLarge | ErrorKind::InputTimeout | ErrorKind::InputMalformed => {
                 Code::InputFailed
@@ -197,7 +207,7 @@ impl Error {
     #[doc(hidden)]
     #[must_use]
     pub fn level(&self) -> Level {
-        if self.kind == ErrorKind::Application && self.status != self.kind.status() {
+        if self.kind() == ErrorKind::Application && self.status() != self.kind().status() {
             return Level::Info;
         }
         self.code().level()
@@ -209,7 +219,7 @@ impl Error {
     #[must_use]
     pub fn line(&self, application: &str, outcome: &str) -> String {
         let line = self.code().line(format_args!("application {application}: {self}"));
-        if self.kind == ErrorKind::ClientGone { line } else { format!("{line}; {outcome}") }
+        if self.kind() == ErrorKind::ClientGone { line } else { format!("{line}; {outcome}") }
     }
 }
 
@@ -231,8 +241,8 @@ impl fmt::Display for Error {
     /// Writes the message and its sources. A source is an application's own type: one that panics,
     /// or fails, is named as such, so that whoever logs this error need not fear it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)?;
-        let Some(source) = &self.source else { return Ok(()) };
+        f.write_str(&self.parts.message)?;
+        let Some(source) = &self.parts.source else { return Ok(()) };
         let mut text = String::new();
         match panic::catch(|| write_chain(&**source, &mut text)) {
             Ok(Ok(())) => f.write_str(&text),
@@ -254,17 +264,17 @@ fn write_chain(source: &(dyn StdError + 'static), text: &mut String) -> fmt::Res
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Error")
-            .field("kind", &self.kind)
-            .field("status", &self.status)
-            .field("message", &self.message)
-            .field("source", &self.source)
+            .field("kind", &self.parts.kind)
+            .field("status", &self.parts.status)
+            .field("message", &self.parts.message)
+            .field("source", &self.parts.source)
             .finish()
     }
 }
 
 impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        self.source.as_deref().map(|source| source as _)
+        self.parts.source.as_deref().map(|source| source as _)
     }
 }
 
@@ -280,7 +290,7 @@ impl From<io::Error> for Error {
 
 impl From<Error> for io::Error {
     fn from(error: Error) -> Self {
-        let kind = match error.kind {
+        let kind = match error.kind() {
             ErrorKind::ClientGone => io::ErrorKind::ConnectionAborted,
             ErrorKind::InputTimeout => io::ErrorKind::TimedOut,
             ErrorKind::InputMalformed | ErrorKind::InputTooLarge => io::ErrorKind::InvalidData,
