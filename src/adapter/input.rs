@@ -64,7 +64,7 @@ impl<'e, 'r> RequestInput<'e, 'r> {
             limit,
             given: 0,
             is_filtered,
-            may_buffer: is_filtered || request.scheme() == b"https",
+            may_buffer: is_filtered || (!ended && request.scheme() == b"https"),
             empty_reads: 0,
             brigade: None,
             taken: 0,

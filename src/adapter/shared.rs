@@ -100,6 +100,7 @@ impl SharedEnviron {
     }
 
     /// Copies the environ for other threads, which need not ask any more.
+    #[cold]
     pub(super) fn freeze(&self, variables: &RequestVariables<'_, '_>) {
         self.lock().freeze(variables);
         self.is_answered.notify_all();

@@ -33,20 +33,24 @@ pub(crate) fn catch<T>(f: impl FnOnce() -> T) -> Result<T, String> {
     // The callers end the exchange after a panic, so none uses the values of `f` again.
     let result = panic::catch_unwind(AssertUnwindSafe(f));
     CATCHING.set(CATCHING.get() - 1);
-    result.map_err(|payload| {
-        let message = match LAST.take() {
-            Some(last) => {
-                log_backtrace(&last.backtrace);
-                last.message
-            }
-            None => format!("panicked: {}", text(&*payload)),
-        };
-        // The payload is a value of the application, so its drop may panic as well.
-        if let Err(second) = panic::catch_unwind(AssertUnwindSafe(move || drop(payload))) {
-            let _never_dropped = std::mem::ManuallyDrop::new(second);
+    result.map_err(message)
+}
+
+/// Returns the message of a panic that was caught, and drops what it carried.
+#[cold]
+fn message(payload: Box<dyn Any + Send>) -> String {
+    let message = match LAST.take() {
+        Some(last) => {
+            log_backtrace(&last.backtrace);
+            last.message
         }
-        message
-    })
+        None => format!("panicked: {}", text(&*payload)),
+    };
+    // The payload is a value of the application, so its drop may panic as well.
+    if let Err(second) = panic::catch_unwind(AssertUnwindSafe(move || drop(payload))) {
+        let _never_dropped = std::mem::ManuallyDrop::new(second);
+    }
+    message
 }
 
 /// Tells whether this thread is inside [`catch`]: in an application or in this crate.

@@ -65,8 +65,8 @@ struct Formats;
 struct Refill;
 struct Child;
 
-/// Returns the first mount of the request's server that answers its path.
-fn mounted<'r, M: Module>(request: &Request<'r>) -> Option<(PoolRef<AliasMount>, usize)> {
+/// Returns the first mount of the request's server that answers its path, and PATH_INFO.
+fn mounted<'r, M: Module>(request: &Request<'r>) -> Option<(PoolRef<AliasMount>, &'r CStr)> {
     let host: &HostDirectives = Gate::<M>::server(request.server());
     let path = request.uri_c_str();
     host.mounts.iter().find_map(|mount| Some((*mount, mount.matches(path)?)))
@@ -85,7 +85,7 @@ impl<M: Module> RequestHook for Hook<M, Translate> {
     }
 }
 
-fn claim<M: Module>(request: &Request<'_>, mount: PoolRef<AliasMount>, path_info: usize) {
+fn claim<'r, M: Module>(request: &Request<'r>, mount: PoolRef<AliasMount>, path_info: &'r CStr) {
     request.set_file(mount.get(request).file.get(request), path_info);
     request.set_handler(HANDLER);
     if request.is_subrequest() {
@@ -95,6 +95,10 @@ fn claim<M: Module>(request: &Request<'_>, mount: PoolRef<AliasMount>, path_info
 }
 
 impl<M: Module> RequestHook for Hook<M, Storage> {
+    fn passes_by(request: &Request<'_>) -> bool {
+        Gate::<M>::noted(request).is_none() && !request.is_subrequest()
+    }
+
     /// Keeps httpd from looking for a file: a mount has none.
     fn run(request: &Request<'_>) -> HookStatus {
         if request.is_translated_only() {
@@ -109,6 +113,11 @@ impl<M: Module> RequestHook for Hook<M, Storage> {
 }
 
 impl<M: Module> RequestHook for Hook<M, Fixups> {
+    fn passes_by(request: &Request<'_>) -> bool {
+        let is_own = |section: &Section<_>| matches!(section.gateway.application, Choice::Own(_));
+        M::FIXUPS.is_none() && Gate::<M>::whole_dir(request).is_some_and(|section| !is_own(section))
+    }
+
     fn run(request: &Request<'_>) -> HookStatus {
         let section: &Section<M::Config> = Gate::<M>::dir(request);
         if let Choice::Own(_) = section.gateway.application {
@@ -122,13 +131,16 @@ impl<M: Module> RequestHook for Hook<M, Fixups> {
 }
 
 impl<M: Module> RequestHook for Hook<M, Handler> {
+    fn passes_by(request: &Request<'_>) -> bool {
+        M::HANDLER.is_none() && !request.has_handler(HANDLER)
+    }
+
     fn run(request: &Request<'_>) -> HookStatus {
-        let Some(handler) = request.handler() else { return HookStatus::Declined };
         let section: &Section<M::Config> = Gate::<M>::dir(request);
-        if handler.as_ptr() != HANDLER.as_ptr() && handler != HANDLER {
+        if !request.has_handler(HANDLER) {
             return match M::HANDLER {
-                Some(own) => own(request, &section.own),
-                None => HookStatus::Declined,
+                Some(own) if request.handler().is_some() => own(request, &section.own),
+                _ => HookStatus::Declined,
             };
         }
         let gateway = &section.gateway;

@@ -98,6 +98,7 @@ impl Instance {
     }
 
     /// Finds what is remembered for `options`, or begins to remember them.
+    #[inline]
     fn remembered(&self, options: Chain) -> Option<&Remembered> {
         let mut remembered = self.first.get_or_init(|| Remembered::new(options));
         for _ in 1..MOST_REMEMBERED {

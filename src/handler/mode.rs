@@ -34,48 +34,51 @@ impl<'r> RoutedRequest<'_, 'r> {
     /// Answers the request in the mode that the directives choose.
     pub(super) fn answer(&self) -> HookStatus {
         let gateway = self.gateway;
-        let facts = facts(self.request, gateway, self.host, self.named, self.noted.mount);
-        if gateway.process_group.is_none()
-            && gateway.restrict_process.is_none()
-            && self.mount.is_none_or(|mount| mount.process_group.is_none())
-        {
-            return self.embedded(facts);
-        }
-        let of_mount = self.mount.as_ref().and_then(|mount| mount.process_group.as_ref());
-        let selection = of_mount.or(gateway.process_group.as_deref());
-        let allowed = gateway.restrict_process.as_deref().map(Vec::as_slice);
-        match selection::destination(selection, allowed, self.request) {
-            Ok(Destination::Embedded) => self.embedded(facts),
-            Ok(Destination::Group(name)) => match daemons::find(name, self.request.server()) {
-                Some(group) => self.daemon(group, facts),
-                None => self.refuse(&Code::GroupRefused.line(format_args!(
-                    "application {}: there is no process group \"{name}\" for this \
-                     virtual host; answering 500",
-                    facts.application
-                ))),
-            },
-            Err(reason) => {
-                self.refuse(&Code::GroupRefused.line(format_args!(
-                    "application {}: {reason}; answering 500",
-                    facts.application
-                )))
-            }
+        let has_choice = gateway.process_group.is_some()
+            || gateway.restrict_process.is_some()
+            || self.mount.is_some_and(|mount| mount.process_group.is_some());
+        match if has_choice { self.group() } else { Ok(None) } {
+            Ok(None) => self.embedded(),
+            Ok(Some(group)) => self.daemon(group),
+            Err(reason) => self.refuse(
+                &Code::GroupRefused
+                    .line(format_args!("application {}: {reason}; answering 500", self.name())),
+            ),
         }
     }
 
-    fn embedded(&self, facts: ExchangeContext<'r>) -> HookStatus {
+    /// Returns the process group that the directives choose; `None` for embedded mode.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the group is not allowed here, or does not exist.
+    fn group(&self) -> Result<Option<PoolRef<Group>>, String> {
+        let of_mount = self.mount.as_ref().and_then(|mount| mount.process_group.as_ref());
+        let selection = of_mount.or(self.gateway.process_group.as_deref());
+        let allowed = self.gateway.restrict_process.as_deref().map(Vec::as_slice);
+        match selection::destination(selection, allowed, self.request)? {
+            Destination::Embedded => Ok(None),
+            Destination::Group(name) => match daemons::find(name, self.request.server()) {
+                Some(group) => Ok(Some(group)),
+                None => Err(format!("there is no process group \"{name}\" for this virtual host")),
+            },
+        }
+    }
+
+    fn embedded(&self) -> HookStatus {
         if self.host.restrict_embedded == Some(true) {
             return self.refuse(&Code::EmbeddedRefused.line(format_args!(
                 "application {}: RustRestrictEmbedded lets no application run in httpd's \
                  children, and no process group is chosen here; answering 500",
-                facts.application
+                self.name()
             )));
         }
         let usual = self.mount.as_ref().map(|mount| &mount.usual);
         match built(usual, self.named, self.gateway) {
             Some(application) => {
                 let mode = self.host.async_mode.unwrap_or_default();
-                adapter::serve(self.request, &*application, facts, mode, self.at_end(facts))
+                let (facts, at_end) = (self.facts(), self.at_end());
+                adapter::serve(self.request, &*application, facts, mode, at_end)
             }
             None => HookStatus::Http(http::StatusCode::INTERNAL_SERVER_ERROR),
         }
@@ -83,16 +86,17 @@ impl<'r> RoutedRequest<'_, 'r> {
 
     /// Returns the work at the end of a request that gave its thread back: it is logged if it was
     /// slow.
-    fn at_end(&self, facts: ExchangeContext<'r>) -> impl FnOnce(&Request<'r>) + 'r {
+    fn at_end(&self) -> impl FnOnce(&Request<'r>) + 'r {
         let (noted, started, threshold) = (self.noted, self.started, self.host.slow_requests);
+        let name = self.name();
         move |request| {
             if let (Some(threshold), Some(started)) = (threshold, started) {
-                request_note::log_if_slow(request, facts.application, noted, threshold, started);
+                request_note::log_if_slow(request, name, noted, threshold, started);
             }
         }
     }
 
-    fn daemon(&self, group: PoolRef<Group>, facts: ExchangeContext<'r>) -> HookStatus {
+    fn daemon(&self, group: PoolRef<Group>) -> HookStatus {
         self.noted.group.set(Some(group));
         let instance = match self.mount {
             Some(mount) => &mount.get(self.request).usual,
@@ -105,7 +109,7 @@ impl<'r> RoutedRequest<'_, 'r> {
             ignores_activity: self.gateway.ignore_activity.unwrap_or(false),
         };
         let mode = self.host.async_mode.unwrap_or_default();
-        let (phases, at_end) = (&self.noted.phases, self.at_end(facts));
+        let (facts, phases, at_end) = (self.facts(), &self.noted.phases, self.at_end());
         Group::serve(group, self.request, call, facts, phases, mode, at_end)
     }
 
@@ -113,30 +117,29 @@ impl<'r> RoutedRequest<'_, 'r> {
         log::request(self.request, Code::GroupRefused.level(), line);
         HookStatus::Http(http::StatusCode::INTERNAL_SERVER_ERROR)
     }
-}
 
-/// Returns what the directives and the mount say about a request.
-fn facts<'r>(
-    request: &Request<'r>,
-    gateway: &GatewayDirectives,
-    host: &HostDirectives,
-    named: PoolRef<NamedApplication>,
-    mount: Option<PoolRef<AliasMount>>,
-) -> ExchangeContext<'r> {
-    ExchangeContext {
-        application: name_of(named, request),
-        mount_point: mount.and_then(|mount| mount.get(request).path()),
-        pass_authorization: gateway.pass_authorization.unwrap_or(false),
-        error_override: gateway.error_override.unwrap_or(false),
-        sendfile: gateway.enable_sendfile.unwrap_or(false),
-        head_as_get: request.is_head()
-            && match gateway.map_head_to_get.unwrap_or_default() {
-                OnOffAuto::Off => false,
-                OnOffAuto::On => true,
-                OnOffAuto::Auto => request.has_content_filter(),
-            },
-        grace: grace(host),
-        serves_half_closed: host.serve_half_closed.unwrap_or(false),
+    fn name(&self) -> &'r str {
+        name_of(self.named, self.request)
+    }
+
+    /// Returns what the directives and the mount say about the request.
+    fn facts(&self) -> ExchangeContext<'r> {
+        let Self { request, gateway, host, .. } = *self;
+        ExchangeContext {
+            application: self.name(),
+            mount_point: self.noted.mount.and_then(|mount| mount.get(request).path()),
+            pass_authorization: gateway.pass_authorization.unwrap_or(false),
+            error_override: gateway.error_override.unwrap_or(false),
+            sendfile: gateway.enable_sendfile.unwrap_or(false),
+            head_as_get: request.is_head()
+                && match gateway.map_head_to_get.unwrap_or_default() {
+                    OnOffAuto::Off => false,
+                    OnOffAuto::On => true,
+                    OnOffAuto::Auto => request.has_content_filter(),
+                },
+            grace: grace(host),
+            serves_half_closed: host.serve_half_closed.unwrap_or(false),
+        }
     }
 }
 

@@ -28,16 +28,17 @@ pub(super) enum At {
 }
 
 impl AliasMount {
-    /// Returns the offset of PATH_INFO if this mount answers `path`.
-    pub(super) fn matches(&self, path: &CStr) -> Option<usize> {
+    /// Returns PATH_INFO, the end of `path`, if this mount answers it.
+    pub(super) fn matches<'r>(&self, path: &'r CStr) -> Option<&'r CStr> {
         let bytes = path.to_bytes();
-        match &self.at {
+        let start = match &self.at {
             At::Path(prefix) => {
                 let rest = bytes.strip_prefix(prefix.as_bytes())?;
-                (rest.is_empty() || rest[0] == b'/').then_some(prefix.len())
+                (rest.is_empty() || rest[0] == b'/').then_some(prefix.len())?
             }
-            At::Pattern(pattern) => Some(path_info(bytes, pattern.find(path)?)),
-        }
+            At::Pattern(pattern) => path_info(bytes, pattern.find(path)?),
+        };
+        Some(&path[start..])
     }
 
     /// Returns the path of the mount point, if it does not depend on the request.

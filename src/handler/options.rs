@@ -57,7 +57,10 @@ impl Chain {
 
     /// Returns whether this chain has that identity.
     pub(super) fn is(self, identity: &[usize]) -> bool {
-        self.strip(identity).is_some_and(<[usize]>::is_empty)
+        match self.0 {
+            None => identity.is_empty(),
+            Some(_) => self.strip(identity).is_some_and(<[usize]>::is_empty),
+        }
     }
 
     /// Returns what is left of an identity that begins with this chain's.

@@ -223,20 +223,21 @@ impl<'r> Request<'r> {
         (!handler.is_null()).then(|| unsafe { CStr::from_ptr(handler) })
     }
 
+    /// Returns whether httpd has chosen this handler. Its own pointer tells at once.
+    pub(crate) fn has_handler(&self, handler: &'static CStr) -> bool {
+        field!(self, handler) == handler.as_ptr() || self.handler() == Some(handler)
+    }
+
     /// Sets the handler.
     pub fn set_handler(&self, handler: &'static CStr) {
         field!(self, handler = handler.as_ptr());
     }
 
-    /// Says what answers, in place of a file, and that the path from `path_info` on is left over.
-    pub(crate) fn set_file(&self, name: &'r CStr, path_info: usize) {
-        let uri = self.uri();
-        assert!(path_info <= uri.len(), "PATH_INFO is a part of the path");
+    /// Says what answers, in place of a file, and which end of the path is left over.
+    pub(crate) fn set_file(&self, name: &'r CStr, path_info: &'r CStr) {
         field!(self, filename = name.as_ptr().cast_mut());
         field!(self, canonical_filename = name.as_ptr().cast_mut());
-        let path = field!(self, uri);
-        // SAFETY: within the path, which ends with NUL (P5).
-        field!(self, path_info = unsafe { path.add(path_info) });
+        field!(self, path_info = path_info.as_ptr().cast_mut());
     }
 
     /// Lets this look like a regular file to who looks a subrequest up: mod_dir takes nothing else
@@ -403,9 +404,15 @@ impl<'r> Request<'r> {
 
     /// Sets the response's type. httpd adds the charset of AddDefaultCharset.
     pub fn set_content_type(&self, content_type: &[u8]) {
-        let content_type = self.pool().c_str(content_type);
-        // SAFETY: P1, P11; the string lives in the pool.
-        unsafe { sys::ap_set_content_type(self.as_ptr(), content_type.as_ptr()) };
+        let content_type = self.pool().bytes(content_type).as_ptr();
+        // SAFETY: P1, P11; the string lives in the pool, and `Pool::bytes` puts a NUL behind it.
+        unsafe { sys::ap_set_content_type(self.as_ptr(), content_type.cast()) };
+    }
+
+    /// Returns whether httpd itself says the length of a response that is passed on at once, to no
+    /// filter before the one that does (`ap_content_length_filter`).
+    pub(crate) fn is_counted(&self) -> bool {
+        field!(self, output_filters) == field!(self, proto_output_filters) && !self.is_subrequest()
     }
 
     /// Sets the response's Content-Length.

@@ -84,9 +84,9 @@ impl<'r> Table<'r> {
 
     /// Adds a value to `key`.
     pub fn add(self, pool: Pool<'r>, key: &[u8], value: &[u8]) {
-        let (key, value) = (pool.c_str(key), pool.c_str(value));
-        // SAFETY: P2, P11; both live in the pool.
-        unsafe { sys::apr_table_addn(self.table, key.as_ptr(), value.as_ptr()) };
+        let (key, value) = (pool.bytes(key).as_ptr(), pool.bytes(value).as_ptr());
+        // SAFETY: P2, P11; both live in the pool, and `Pool::bytes` puts a NUL behind each.
+        unsafe { sys::apr_table_addn(self.table, key.cast(), value.cast()) };
     }
 
     /// Adds a value to `key`. Both are copied into the table's own pool.

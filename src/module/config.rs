@@ -118,24 +118,34 @@ pub(crate) unsafe trait Records: 'static {
     fn dir<'r>(request: &Request<'r>) -> &'r Self::Dir {
         // SAFETY: the wrapper keeps the record valid (P1).
         let vector = unsafe { (*request.as_ptr()).per_dir_config };
-        // SAFETY: P6, P11: the vector has a place for each module, and this one is loaded.
-        let record = unsafe { sys::ap_get_module_config(vector, Self::module()) };
+        // SAFETY: P6: the vector of a request.
+        let record = unsafe { Self::get(vector) };
         // SAFETY: P4, P6: httpd made it with `create` or `merge` of this type.
         unsafe { readable(record) }
     }
 
+    /// Returns the same, unless it could not be made.
+    fn whole_dir<'r>(request: &Request<'r>) -> Option<&'r Self::Dir> {
+        // SAFETY: the wrapper keeps the record valid (P1).
+        let vector = unsafe { (*request.as_ptr()).per_dir_config };
+        // SAFETY: P6: the vector of a request.
+        let record = whole(unsafe { Self::get(vector) })?;
+        // SAFETY: P4, P6: httpd made it with `create` or `merge` of this type.
+        Some(unsafe { record.as_ref() })
+    }
+
     /// Returns what holds for a server.
     fn server<'s>(server: Server<'s>) -> &'s Self::Server {
-        // SAFETY: P6, P11: the vector has a place for each module, and this one is loaded.
-        let record = unsafe { sys::ap_get_module_config(server.module_config(), Self::module()) };
+        // SAFETY: P6: the vector of a server.
+        let record = unsafe { Self::get(server.module_config()) };
         // SAFETY: P3, P6: httpd made it with `create` or `merge` of this type.
         unsafe { readable(record) }
     }
 
     /// Returns what holds for requests to a server that no section applies to.
     fn usual_dir<'s>(server: Server<'s>) -> &'s Self::Dir {
-        // SAFETY: P6, P11: the vector has a place for each module, and this one is loaded.
-        let record = unsafe { sys::ap_get_module_config(server.usual_config(), Self::module()) };
+        // SAFETY: P6: the vector of a server.
+        let record = unsafe { Self::get(server.usual_config()) };
         // SAFETY: P3, P6: httpd made it with `create` or `merge` of this type.
         unsafe { readable(record) }
     }
@@ -144,8 +154,8 @@ pub(crate) unsafe trait Records: 'static {
     fn noted<'r>(request: &Request<'r>) -> Option<&'r Self::Note> {
         // SAFETY: the wrapper keeps the record valid (P1).
         let vector = unsafe { (*request.as_ptr()).request_config };
-        // SAFETY: P6, P11: the vector has a place for each module, and this one is loaded.
-        let note = unsafe { sys::ap_get_module_config(vector, Self::module()) };
+        // SAFETY: P6: the vector of a request.
+        let note = unsafe { Self::get(vector) };
         // SAFETY: `note` alone puts something under this module's index, of this type and in the
         // request's pool, which outlives 'r (P1). It is not written to but through cells.
         unsafe { note.cast::<Self::Note>().as_ref() }
@@ -156,21 +166,36 @@ pub(crate) unsafe trait Records: 'static {
         let note = request.pool().own(value);
         // SAFETY: the wrapper keeps the record valid (P1).
         let vector = unsafe { (*request.as_ptr()).request_config };
-        // SAFETY: P7: `Records::module` returns the static of a loaded module.
-        let module = unsafe { &*Self::module() };
-        // SAFETY: P6: the vector has a place for each module.
-        unsafe { module.set_config(vector, std::ptr::from_ref(note).cast_mut().cast()) };
+        // SAFETY: P6: the vector of a request.
+        let place = unsafe { Self::place(vector) };
+        // SAFETY: the place is one of the vector's, and this thread has the request (P2).
+        unsafe { place.write(std::ptr::from_ref(note).cast_mut().cast()) };
         note
     }
-}
 
-impl sys::module {
-    /// `ap_set_module_config`, which is a macro in some releases and a function in others.
-    unsafe fn set_config(&self, vector: *mut sys::ap_conf_vector_t, value: *mut c_void) {
-        let index = usize::try_from(self.module_index).expect("a loaded module has an index");
-        // SAFETY: P6; the vector is an array of pointers with one for each module.
-        let place = unsafe { vector.cast::<*mut c_void>().add(index) };
+    /// Returns what the module keeps in a vector of httpd's. `ap_get_module_config` does it, which is
+    /// a macro in some releases and a function in others.
+    ///
+    /// # Safety
+    ///
+    /// The contract of [`place`](Self::place).
+    unsafe fn get(vector: *mut sys::ap_conf_vector_t) -> *mut c_void {
+        // SAFETY: the caller's word.
+        let place = unsafe { Self::place(vector) };
         // SAFETY: the place is one of the vector's.
-        unsafe { place.write(value) };
+        unsafe { place.read() }
+    }
+
+    /// Returns the module's place in a vector of httpd's.
+    ///
+    /// # Safety
+    ///
+    /// httpd made the vector, which has a place for each module that is loaded (P6).
+    unsafe fn place(vector: *mut sys::ap_conf_vector_t) -> *mut *mut c_void {
+        // SAFETY: P7: `Records::module` returns the static of a loaded module.
+        let index = unsafe { (*Self::module()).module_index };
+        let index = usize::try_from(index).expect("a loaded module has an index");
+        // SAFETY: the caller's word: an array of pointers with one for each module.
+        unsafe { vector.cast::<*mut c_void>().add(index) }
     }
 }

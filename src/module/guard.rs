@@ -9,13 +9,22 @@ use crate::httpd::{Brigade, HookStatus, Progress, Request, log};
 /// if that has begun, and is logged. So is an error status that comes too late: httpd would append
 /// its error page to the response.
 pub(super) fn request(request: &Request<'_>, f: impl FnOnce() -> HookStatus) -> i32 {
-    let error = match panic::catch(f) {
-        Ok(HookStatus::Http(status)) if request.progress() == Progress::Begun => {
-            format!("answered {} after its response had begun", status.as_u16())
-        }
-        Ok(status) => return status.into_raw(),
-        Err(error) => error,
-    };
+    let status = panic::catch(|| f().into_raw());
+    match status {
+        Ok(status) if !is_error(status) || request.progress() != Progress::Begun => status,
+        Ok(status) => failed(request, &format!("answered {status} after its response had begun")),
+        Err(error) => failed(request, &error),
+    }
+}
+
+/// Returns whether what a hook returned is the HTTP status of an error.
+const fn is_error(status: i32) -> bool {
+    status >= 100
+}
+
+/// Answers for a hook that failed, and logs it.
+#[cold]
+fn failed(request: &Request<'_>, error: &str) -> i32 {
     // The client comes first: nothing that the log does may keep it from seeing what happened.
     let (status, what) = match request.progress() {
         Progress::Nothing => {

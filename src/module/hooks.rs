@@ -11,6 +11,13 @@ use crate::sys;
 
 /// A hook that runs for each request.
 pub(crate) trait RequestHook: 'static {
+    /// Returns whether it declines the request, if a look tells: httpd asks for each request, and most
+    /// are another module's. It has no panic guard, and cannot panic.
+    fn passes_by(request: &Request<'_>) -> bool {
+        let _ = request;
+        false
+    }
+
     /// Does its work, or declines.
     fn run(request: &Request<'_>) -> HookStatus;
 }
@@ -261,6 +268,16 @@ pub(crate) const WRAPPER: i32 = sys::APR_HOOK_REALLY_LAST.cast_signed() - 1;
 unsafe extern "C" fn visit(connection: *mut sys::conn_rec) -> i32 {
     // SAFETY: P1, P2: it does not leave this function.
     let connection = unsafe { Connection::from_ptr(connection) };
+    if suspend::has_suspended(connection) {
+        guarded_visit(connection)
+    } else {
+        HookStatus::Declined.into_raw()
+    }
+}
+
+/// Does what few connections need, apart from the hook that runs for each request of all.
+#[inline(never)]
+fn guarded_visit(connection: Connection) -> i32 {
     let closes = HookStatus::Done.into_raw();
     guard::callback("process_connection", closes, || suspend::visit(connection, guarded))
 }
@@ -275,6 +292,14 @@ unsafe extern "C" fn process(connection: *mut sys::conn_rec) -> i32 {
 unsafe extern "C" fn resume(connection: *mut sys::conn_rec, _: *mut sys::request_rec) {
     // SAFETY: P1, P2: it does not leave this function.
     let connection = unsafe { Connection::from_ptr(connection) };
+    if suspend::has_suspended(connection) {
+        guarded_resume(connection);
+    }
+}
+
+/// Does the same for [`resume`].
+#[inline(never)]
+fn guarded_resume(connection: Connection) {
     guard::callback("resume_connection", (), || suspend::resumed(connection, guarded));
 }
 
@@ -313,6 +338,9 @@ unsafe extern "C" fn handler<H: RequestHook>(raw: *mut sys::request_rec) -> i32 
 fn scoped<H: RequestHook>(raw: *mut sys::request_rec, _: PhantomData<H>) -> i32 {
     // SAFETY: P1, P2: it does not leave this function.
     let request = unsafe { Request::from_ptr(raw) };
+    if H::passes_by(&request) {
+        return HookStatus::Declined.into_raw();
+    }
     guard::request(&request, || H::run(&request))
 }
 

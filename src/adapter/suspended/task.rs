@@ -68,11 +68,11 @@ fn run_or_suspend<'r>(
     mode: OnOffAuto,
     at_end: impl FnOnce(&Request<'r>) + 'r,
 ) -> HookStatus {
-    let mut input = match RequestInput::new(request) {
-        Ok(input) => input,
-        Err(status) => return HookStatus::from_raw(status),
-    };
     run(request, facts, mode, at_end, |exchange, place| {
+        let mut input = match RequestInput::new(request) {
+            Ok(input) => input,
+            Err(status) => return First::Over(HookStatus::from_raw(status)),
+        };
         let rest =
             match log::with_request(request, || start(application, exchange, &mut input, place)) {
                 // Its end is still to go out.

@@ -186,6 +186,12 @@ pub(crate) fn process(connection: Connection) -> i32 {
     status
 }
 
+/// Returns whether a request of the connection has been suspended at some time. Most connections have
+/// none: the hooks for the others cost them nothing more.
+pub(crate) fn has_suspended(connection: Connection) -> bool {
+    record(connection).is_some()
+}
+
 /// Goes on with the connection's request, if one waits. Returns what the hook returns.
 pub(crate) fn visit(connection: Connection, guard: Guard) -> i32 {
     let Some(record) = record(connection) else { return sys::DECLINED };
@@ -298,6 +304,7 @@ fn finish(request: NonNull<sys::request_rec>, status: i32) {
 }
 
 /// Gives a connection to the MPM, with the doorbell in the place of its socket.
+#[cold]
 fn leave(connection: Connection, record: NonNull<Record>) {
     let (Some(means), Some(socket)) = (MEANS.get(), connection.descriptor()) else { return };
     // SAFETY: P23: this thread has the connection, and nobody else its record.
