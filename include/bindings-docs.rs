@@ -646,6 +646,10 @@ pub const AP_MPMQ_IS_ASYNC: u32 = 14;
 pub const AP_MPMQ_GENERATION: u32 = 15;
 pub const AP_MPMQ_HAS_SERF: u32 = 16;
 pub const AP_MPMQ_CAN_WAITIO: u32 = 19;
+pub const RUST_FIRST_NONE: u32 = 0;
+pub const RUST_FIRST_END: u32 = 1;
+pub const RUST_FIRST_DATA: u32 = 2;
+pub const RUST_FIRST_FAILED: u32 = 3;
 pub type __dev_t = ::std::os::raw::c_ulong;
 pub type __uid_t = ::std::os::raw::c_uint;
 pub type __gid_t = ::std::os::raw::c_uint;
@@ -2853,7 +2857,10 @@ unsafe extern "C" {
     pub fn rust_hook_child_stopping(stopping: rust_child_stopping, order: ::std::os::raw::c_int);
 }
 unsafe extern "C" {
-    pub fn rust_brigade_first(bb: *mut apr_bucket_brigade) -> *mut apr_bucket;
+    pub fn rust_brigade_create(
+        pool: *mut apr_pool_t,
+        list: *mut apr_bucket_alloc_t,
+    ) -> *mut apr_bucket_brigade;
 }
 unsafe extern "C" {
     pub fn rust_brigade_is_empty(bb: *mut apr_bucket_brigade) -> ::std::os::raw::c_int;
@@ -2861,8 +2868,28 @@ unsafe extern "C" {
 unsafe extern "C" {
     pub fn rust_brigade_append(bb: *mut apr_bucket_brigade, b: *mut apr_bucket);
 }
+#[repr(C)]
+#[derive(Copy, Clone)]
+pub struct rust_first {
+    pub data: *const ::std::os::raw::c_char,
+    pub length: apr_size_t,
+    pub status: apr_status_t,
+}
 unsafe extern "C" {
-    pub fn rust_bucket_delete(b: *mut apr_bucket);
+    pub fn rust_brigade_read_first(
+        bb: *mut apr_bucket_brigade,
+        block: ::std::os::raw::c_int,
+        first: *mut rust_first,
+    ) -> ::std::os::raw::c_int;
+}
+unsafe extern "C" {
+    pub fn rust_brigade_keep_first(
+        bb: *mut apr_bucket_brigade,
+        kept: *mut apr_bucket_brigade,
+    ) -> ::std::os::raw::c_int;
+}
+unsafe extern "C" {
+    pub fn rust_brigade_delete_first(bb: *mut apr_bucket_brigade);
 }
 unsafe extern "C" {
     pub fn rust_brigade_copy(
@@ -2881,27 +2908,7 @@ unsafe extern "C" {
     );
 }
 unsafe extern "C" {
-    pub fn rust_bucket_is_eos(b: *const apr_bucket) -> ::std::os::raw::c_int;
-}
-unsafe extern "C" {
-    pub fn rust_bucket_is_metadata(b: *const apr_bucket) -> ::std::os::raw::c_int;
-}
-unsafe extern "C" {
     pub fn rust_brigade_error(bb: *mut apr_bucket_brigade) -> ::std::os::raw::c_int;
-}
-unsafe extern "C" {
-    pub fn rust_bucket_keep(
-        b: *mut apr_bucket,
-        kept: *mut apr_bucket_brigade,
-    ) -> ::std::os::raw::c_int;
-}
-unsafe extern "C" {
-    pub fn rust_bucket_read(
-        b: *mut apr_bucket,
-        data: *mut *const ::std::os::raw::c_char,
-        length: *mut apr_size_t,
-        block: ::std::os::raw::c_int,
-    ) -> apr_status_t;
 }
 unsafe extern "C" {
     pub fn rust_brigade_pace(
@@ -2918,9 +2925,10 @@ unsafe extern "C" {
     pub fn rust_bucket_owned(
         data: *const ::std::os::raw::c_char,
         length: apr_size_t,
-        owner: *mut ::std::os::raw::c_void,
+        size: apr_size_t,
         destroy: rust_bucket_free,
         list: *mut apr_bucket_alloc_t,
+        owner: *mut *mut ::std::os::raw::c_void,
     ) -> *mut apr_bucket;
 }
 #[repr(C)]

@@ -31,10 +31,27 @@ typedef void rust_child_stopping(apr_pool_t *pchild, int graceful);
 void rust_hook_child_stopping(rust_child_stopping *stopping, int order);
 
 /* Brigades are intrusive rings. */
-apr_bucket *rust_brigade_first(apr_bucket_brigade *bb);
+/* Makes a brigade whose owner destroys the buckets: the pool does not. */
+apr_bucket_brigade *rust_brigade_create(apr_pool_t *pool, apr_bucket_alloc_t *list);
 int rust_brigade_is_empty(apr_bucket_brigade *bb);
 void rust_brigade_append(apr_bucket_brigade *bb, apr_bucket *b);
-void rust_bucket_delete(apr_bucket *b);
+
+/* Reads the first bucket that is not metadata, and deletes those before it: none, the end, data of at
+ * least one byte, or `status`, why it cannot be read. */
+#define RUST_FIRST_NONE 0
+#define RUST_FIRST_END 1
+#define RUST_FIRST_DATA 2
+#define RUST_FIRST_FAILED 3
+typedef struct {
+    const char *data;
+    apr_size_t length;
+    apr_status_t status;
+} rust_first;
+int rust_brigade_read_first(apr_bucket_brigade *bb, int block, rust_first *first);
+/* Moves the first bucket to the end of `kept`, if its memory stays where it is for as long as it
+ * lives. */
+int rust_brigade_keep_first(apr_bucket_brigade *bb, apr_bucket_brigade *kept);
+void rust_brigade_delete_first(apr_bucket_brigade *bb);
 
 /* Copies a few bytes to the end of a brigade. Pieces that follow each other share buckets, which
  * apr_brigade_write does only until the first is full. */
@@ -42,13 +59,8 @@ void rust_brigade_copy(apr_bucket_brigade *bb, const char *data, apr_size_t leng
 /* Appends a part of a file, which is read and not mapped. */
 void rust_brigade_file(apr_bucket_brigade *bb, apr_file_t *file, apr_off_t start, apr_off_t length,
                        apr_pool_t *pool);
-int rust_bucket_is_eos(const apr_bucket *b);
-int rust_bucket_is_metadata(const apr_bucket *b);
 /* The status of the first error bucket (AP_BUCKET_IS_ERROR), or 0. */
 int rust_brigade_error(apr_bucket_brigade *bb);
-/* Moves a bucket to the end of `kept`, if its memory stays where it is for as long as it lives. */
-int rust_bucket_keep(apr_bucket *b, apr_bucket_brigade *kept);
-apr_status_t rust_bucket_read(apr_bucket *b, const char **data, apr_size_t *length, int block);
 
 /* Passes `brigade` on to the network's own filter in slices of about `slice` bytes, for as long as it
  * takes them without a wait, and without the flushes in it. The rest goes behind what `held` has.
@@ -57,10 +69,10 @@ apr_status_t rust_brigade_pace(ap_filter_t *network, apr_bucket_brigade *brigade
                                apr_bucket_brigade *held, apr_bucket_brigade *part,
                                apr_off_t slice);
 
-/* A bucket whose data and owner come from Rust. `owner` is handed back to `destroy` once, when the
- * last bucket that refers to it is destroyed. */
+/* A bucket whose data comes from Rust. `owner` gets the place for the data's owner, of `size` bytes,
+ * which is handed to `destroy` once, when the last bucket that refers to it is destroyed. */
 typedef void rust_bucket_free(void *owner);
-apr_bucket *rust_bucket_owned(const char *data, apr_size_t length, void *owner,
-                              rust_bucket_free *destroy, apr_bucket_alloc_t *list);
+apr_bucket *rust_bucket_owned(const char *data, apr_size_t length, apr_size_t size,
+                              rust_bucket_free *destroy, apr_bucket_alloc_t *list, void **owner);
 
 #endif

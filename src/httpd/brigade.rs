@@ -55,7 +55,7 @@ impl<'r> Brigade<'r> {
     pub fn new(request: &Request<'r>) -> Self {
         let (pool, alloc) = (request.pool().as_ptr(), request.bucket_alloc());
         // SAFETY: P11: pool and allocator are those of one request.
-        let brigade = unsafe { sys::apr_brigade_create(pool, alloc) };
+        let brigade = unsafe { sys::rust_brigade_create(pool, alloc) };
         Self { brigade, lifetime: PhantomData }
     }
 
@@ -86,11 +86,15 @@ impl<'r> Brigade<'r> {
             unsafe { sys::rust_brigade_copy(self.brigade, pointer, length) };
             return;
         }
-        let owner = Box::into_raw(Box::new(data)).cast::<c_void>();
-        // SAFETY: the bytes stay where they are until `free_bytes` gets their owner.
+        const { assert!(align_of::<Bytes>() <= 8, "a bucket's memory is aligned to 8 bytes") };
+        let (size, alloc) = (size_of::<Bytes>(), self.alloc());
+        let mut owner = std::ptr::null_mut();
+        // SAFETY: P11: the bytes stay where they are until `free_bytes` gets their owner.
         let bucket = unsafe {
-            sys::rust_bucket_owned(pointer, length, owner, Some(free_bytes), self.alloc())
+            sys::rust_bucket_owned(pointer, length, size, Some(free_bytes), alloc, &raw mut owner)
         };
+        // SAFETY: P8: the place is fresh, so large, and aligned as is said above.
+        unsafe { owner.cast::<Bytes>().write(data) };
         self.push(bucket);
     }
 
@@ -149,57 +153,32 @@ impl<'r> Brigade<'r> {
 
     /// Reads the first bucket that is not metadata, deleting those before it.
     pub(crate) fn read_first(&mut self, wait: bool) -> Read {
-        loop {
-            // SAFETY: 'r keeps the brigade valid: it lives in the request's pool.
-            let first = unsafe { sys::rust_brigade_first(self.brigade) };
-            if first.is_null() {
-                return Read::Empty;
-            }
-            // SAFETY: P8: the first bucket of this brigade, which nobody deletes before this does.
-            if unsafe { sys::rust_bucket_is_eos(first) } != 0 {
-                return Read::End;
-            }
-            let (mut data, mut length) = (std::ptr::null(), 0);
-            // SAFETY: P8: the first bucket of this brigade, which nobody deletes before this does.
-            if unsafe { sys::rust_bucket_is_metadata(first) } == 0 {
-                // SAFETY: P8: the bucket is alive, and both results are this function's.
-                let status = unsafe {
-                    sys::rust_bucket_read(first, &raw mut data, &raw mut length, i32::from(wait))
-                };
-                if status != sys::RUST_APR_SUCCESS {
-                    return if status == sys::RUST_APR_EAGAIN {
-                        Read::NotYet
-                    } else {
-                        Read::Failed(status)
-                    };
-                }
-                if length > 0 {
-                    return Read::Data(data.cast(), length);
-                }
-            }
-            // SAFETY: P8: the brigade owns the bucket, and `&mut` lets nobody read it meanwhile.
-            unsafe { sys::rust_bucket_delete(first) };
+        let mut first = sys::rust_first { data: std::ptr::null(), length: 0, status: 0 };
+        // SAFETY: P8: the brigade owns its buckets, and `&mut` lets nobody read one meanwhile; the
+        // result is this function's.
+        let found =
+            unsafe { sys::rust_brigade_read_first(self.brigade, i32::from(wait), &raw mut first) };
+        match found.cast_unsigned() {
+            sys::RUST_FIRST_DATA => Read::Data(first.data.cast(), first.length),
+            sys::RUST_FIRST_END => Read::End,
+            sys::RUST_FIRST_FAILED if first.status == sys::RUST_APR_EAGAIN => Read::NotYet,
+            sys::RUST_FIRST_FAILED => Read::Failed(first.status),
+            _ => Read::Empty,
         }
     }
 
     /// Moves the first bucket to the end of `kept`, a brigade of the same request, if its memory
     /// stays where it is for as long as the bucket lives. Returns whether it has.
     pub(crate) fn keep_first(&mut self, kept: &mut Self) -> bool {
-        // SAFETY: 'r keeps the brigade valid: it lives in the request's pool.
-        let first = unsafe { sys::rust_brigade_first(self.brigade) };
         // SAFETY: P8: the bucket is this brigade's, and `&mut` lets nobody use either meanwhile. Both
         // have the allocator of one request's connection, by 'r.
-        !first.is_null() && unsafe { sys::rust_bucket_keep(first, kept.brigade) != 0 }
+        unsafe { sys::rust_brigade_keep_first(self.brigade, kept.brigade) != 0 }
     }
 
     /// Deletes the first bucket.
     pub(crate) fn delete_first(&mut self) {
-        // SAFETY: 'r keeps the brigade valid: it lives in the request's pool.
-        let first = unsafe { sys::rust_brigade_first(self.brigade) };
-        if !first.is_null() {
-            // SAFETY: P8: the brigade owns the bucket, and `&mut` lets nobody read it meanwhile.
-            unsafe { sys::rust_bucket_delete(first) };
-        }
+        // SAFETY: P8: the brigade owns the bucket, and `&mut` lets nobody read it meanwhile.
+        unsafe { sys::rust_brigade_delete_first(self.brigade) };
     }
 
     fn push(&mut self, bucket: *mut sys::apr_bucket) {
@@ -213,10 +192,18 @@ impl<'r> Brigade<'r> {
     }
 }
 
+impl Drop for Brigade<'_> {
+    fn drop(&mut self) {
+        if !self.is_empty() {
+            self.clear();
+        }
+    }
+}
+
 unsafe extern "C" fn free_bytes(owner: *mut c_void) {
     // The bytes' own drop may be the application's code (P10).
     log::guarded("the end of a response's bytes", || {
-        // SAFETY: P6: `push_bytes` made this box, and the bucket type frees it once.
-        drop(unsafe { Box::from_raw(owner.cast::<Bytes>()) });
+        // SAFETY: P6: `push_bytes` wrote it there, and the bucket type hands it out once.
+        drop(unsafe { owner.cast::<Bytes>().read() });
     });
 }

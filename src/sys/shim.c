@@ -74,9 +74,57 @@ void rust_hook_child_stopping(rust_child_stopping *stopping, int order)
 #endif
 }
 
-apr_bucket *rust_brigade_first(apr_bucket_brigade *bb)
+int rust_brigade_read_first(apr_bucket_brigade *bb, int block, rust_first *first)
 {
-    return APR_BRIGADE_EMPTY(bb) ? NULL : APR_BRIGADE_FIRST(bb);
+    while (!APR_BRIGADE_EMPTY(bb)) {
+        apr_bucket *b = APR_BRIGADE_FIRST(bb);
+
+        if (APR_BUCKET_IS_EOS(b)) {
+            return RUST_FIRST_END;
+        }
+        if (!APR_BUCKET_IS_METADATA(b)) {
+            first->status = apr_bucket_read(b, &first->data, &first->length,
+                                            block ? APR_BLOCK_READ : APR_NONBLOCK_READ);
+            if (first->status != APR_SUCCESS) {
+                return RUST_FIRST_FAILED;
+            }
+            if (first->length > 0) {
+                return RUST_FIRST_DATA;
+            }
+        }
+        apr_bucket_delete(b);
+    }
+    return RUST_FIRST_NONE;
+}
+
+int rust_brigade_keep_first(apr_bucket_brigade *bb, apr_bucket_brigade *kept)
+{
+    apr_bucket *b = APR_BRIGADE_FIRST(bb);
+
+    if (APR_BRIGADE_EMPTY(bb) || !APR_BUCKET_IS_HEAP(b)) {
+        return 0;
+    }
+    APR_BUCKET_REMOVE(b);
+    APR_BRIGADE_INSERT_TAIL(kept, b);
+    return 1;
+}
+
+void rust_brigade_delete_first(apr_bucket_brigade *bb)
+{
+    if (!APR_BRIGADE_EMPTY(bb)) {
+        apr_bucket_delete(APR_BRIGADE_FIRST(bb));
+    }
+}
+
+apr_bucket_brigade *rust_brigade_create(apr_pool_t *pool, apr_bucket_alloc_t *list)
+{
+    /* apr_brigade_create without its cleanup, which costs more than the brigade. */
+    apr_bucket_brigade *bb = apr_palloc(pool, sizeof(*bb));
+
+    bb->p = pool;
+    bb->bucket_alloc = list;
+    APR_RING_INIT(&bb->list, apr_bucket, link);
+    return bb;
 }
 
 int rust_brigade_is_empty(apr_bucket_brigade *bb)
@@ -133,21 +181,6 @@ void rust_brigade_file(apr_bucket_brigade *bb, apr_file_t *file, apr_off_t start
 #endif
 }
 
-void rust_bucket_delete(apr_bucket *b)
-{
-    apr_bucket_delete(b);
-}
-
-int rust_bucket_is_eos(const apr_bucket *b)
-{
-    return APR_BUCKET_IS_EOS(b);
-}
-
-int rust_bucket_is_metadata(const apr_bucket *b)
-{
-    return APR_BUCKET_IS_METADATA(b);
-}
-
 int rust_brigade_error(apr_bucket_brigade *bb)
 {
     apr_bucket *b;
@@ -158,21 +191,6 @@ int rust_brigade_error(apr_bucket_brigade *bb)
         }
     }
     return 0;
-}
-
-int rust_bucket_keep(apr_bucket *b, apr_bucket_brigade *kept)
-{
-    if (!APR_BUCKET_IS_HEAP(b)) {
-        return 0;
-    }
-    APR_BUCKET_REMOVE(b);
-    APR_BRIGADE_INSERT_TAIL(kept, b);
-    return 1;
-}
-
-apr_status_t rust_bucket_read(apr_bucket *b, const char **data, apr_size_t *length, int block)
-{
-    return apr_bucket_read(b, data, length, block ? APR_BLOCK_READ : APR_NONBLOCK_READ);
 }
 
 apr_status_t rust_brigade_pace(ap_filter_t *network, apr_bucket_brigade *brigade,
@@ -237,8 +255,9 @@ apr_status_t rust_brigade_pace(ap_filter_t *network, apr_bucket_brigade *brigade
 typedef struct {
     apr_bucket_refcount refcount;
     const char *data;
-    void *owner;
     rust_bucket_free *destroy;
+    /* The owner itself, as large as it is. */
+    void *owner[1];
 } owned_data;
 
 static void owned_destroy(void *data)
@@ -246,9 +265,7 @@ static void owned_destroy(void *data)
     owned_data *owned = data;
 
     if (apr_bucket_shared_destroy(owned)) {
-        if (owned->destroy) {
-            owned->destroy(owned->owner);
-        }
+        owned->destroy(owned->owner);
         apr_bucket_free(owned);
     }
 }
@@ -272,18 +289,18 @@ static const apr_bucket_type_t owned_type = {
     apr_bucket_shared_copy
 };
 
-apr_bucket *rust_bucket_owned(const char *data, apr_size_t length, void *owner,
-                              rust_bucket_free *destroy, apr_bucket_alloc_t *list)
+apr_bucket *rust_bucket_owned(const char *data, apr_size_t length, apr_size_t size,
+                              rust_bucket_free *destroy, apr_bucket_alloc_t *list, void **owner)
 {
     apr_bucket *b = apr_bucket_alloc(sizeof(*b), list);
-    owned_data *owned = apr_bucket_alloc(sizeof(*owned), list);
+    owned_data *owned = apr_bucket_alloc(sizeof(*owned) + size, list);
 
     APR_BUCKET_INIT(b);
     b->free = apr_bucket_free;
     b->list = list;
     owned->data = data;
-    owned->owner = owner;
     owned->destroy = destroy;
+    *owner = owned->owner;
     b = apr_bucket_shared_make(b, owned, 0, length);
     b->type = &owned_type;
     return b;
