@@ -8,6 +8,7 @@ mod suspended;
 mod tests;
 
 use std::cell::Cell;
+use std::fmt;
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
@@ -58,6 +59,18 @@ pub fn run(
         response.send(body)
     });
     response.outcome(result.unwrap_or_else(|message| Err(Error::panicked(message))))
+}
+
+/// Makes the error of a body that has another length than its head says.
+#[cold]
+fn wrong_length(message: fmt::Arguments<'_>) -> Error {
+    Error::of(ErrorKind::ContentLength, message.to_string())
+}
+
+/// Makes the error of an application that has given no head.
+#[cold]
+fn not_started() -> Error {
+    Error::of(ErrorKind::NotStarted, "the application did not call start_response")
 }
 
 enum Sent {
@@ -117,10 +130,10 @@ impl<'e> Response<'e> {
             && i64::try_from(length).is_err()
         {
             // httpd would send a negative number.
-            return Err(Error::of(
-                ErrorKind::ContentLength,
-                format!("Content-Length \"{length}\": too large; expected at most {}", i64::MAX),
-            ));
+            return Err(wrong_length(format_args!(
+                "Content-Length \"{length}\": too large; expected at most {}",
+                i64::MAX
+            )));
         }
         self.check_input()?;
         self.check_status()?;
@@ -135,10 +148,9 @@ impl<'e> Response<'e> {
     /// Checks the application's Content-Length against the known length of the body.
     fn check_length(&self, known: Option<u64>) -> Result<()> {
         match (self.state.length.get(), known) {
-            (Some(given), Some(known)) if given != known => Err(Error::of(
-                ErrorKind::ContentLength,
-                format!("Content-Length is {given}, but the body has {known} bytes"),
-            )),
+            (Some(given), Some(known)) if given != known => Err(wrong_length(format_args!(
+                "Content-Length is {given}, but the body has {known} bytes"
+            ))),
             _ => Ok(()),
         }
     }
@@ -160,10 +172,9 @@ impl<'e> Response<'e> {
         if let Some(length) = self.state.length.get().or(length)
             && sent > length
         {
-            return Err(Error::of(
-                ErrorKind::ContentLength,
-                format!("Content-Length is {length}, but the body has more: at least {sent} bytes"),
-            ));
+            return Err(wrong_length(format_args!(
+                "Content-Length is {length}, but the body has more: at least {sent} bytes"
+            )));
         }
         if !self.state.committed.get() {
             self.commit(length)?;
@@ -179,11 +190,16 @@ impl<'e> Response<'e> {
             && sent < length
             && self.has_body()?
         {
-            return Err(Error::of(
-                ErrorKind::ContentLength,
-                format!("Content-Length is {length}, but the body ended after {sent} bytes"),
-            ));
+            return Err(wrong_length(format_args!(
+                "Content-Length is {length}, but the body ended after {sent} bytes"
+            )));
         }
+        self.end(trailers)
+    }
+
+    /// Ends a response whose body is whole.
+    #[inline(always)]
+    fn end(&self, trailers: Option<HeaderMap>) -> Result<Sent> {
         self.check_input()?;
         if let Some(trailers) = &trailers {
             trailers.keys().try_for_each(|name| header::check_trailer(name.as_str().as_bytes()))?;
@@ -204,9 +220,7 @@ impl<'e> Response<'e> {
     }
 
     fn started(&self) -> Result<(StatusCode, bool)> {
-        self.state.started.get().ok_or_else(|| {
-            Error::of(ErrorKind::NotStarted, "the application did not call start_response")
-        })
+        self.state.started.get().ok_or_else(not_started)
     }
 
     fn has_body(&self) -> Result<bool> {

@@ -61,17 +61,23 @@ impl Response<'_> {
 
     pub(super) fn send_bytes(&self, data: Bytes) -> Result<Sent> {
         let has_body = self.has_body()?;
-        if !self.state.committed.get() {
-            let length = data.len() as u64;
-            if !has_body {
-                return self.send_head(Some(length));
+        if self.state.committed.get() {
+            if !data.is_empty() {
+                self.put(data, None)?;
             }
-            self.commit(Some(length))?;
+            return self.finish(None);
         }
+        let length = data.len() as u64;
+        if !has_body {
+            return self.send_head(Some(length));
+        }
+        // The length is checked here: the body is whole.
+        self.commit(Some(length))?;
+        self.state.sent.set(length);
         if !data.is_empty() {
-            self.put(data, None)?;
+            self.exchange.write(data)?;
         }
-        self.finish(None)
+        self.end(None)
     }
 
     fn send_file(&self, file: FileBody) -> Result<Sent> {

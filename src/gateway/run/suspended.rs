@@ -242,6 +242,7 @@ impl Visit<'_> {
         }
     }
 
+    #[inline(always)]
     fn end(
         self,
         result: Result<Result<Pause>, String>,
@@ -254,7 +255,8 @@ impl Visit<'_> {
                 return Progress::Suspended(Suspended { state, task, length, awaited });
             }
             (Ok(Ok(Pause::Awaits(_))), None) => Err(Error::new("no task is left to wait for")),
-            (Ok(Ok(Pause::Over(sent))), task) => {
+            (Ok(Ok(Pause::Over(sent))), None) => Ok(sent),
+            (Ok(Ok(Pause::Over(sent))), Some(task)) => {
                 self.response.close(task);
                 Ok(sent)
             }
