@@ -6,13 +6,15 @@ mod client;
 use std::cell::{Cell, OnceCell, RefCell};
 use std::ffi::CStr;
 use std::fs::File;
-use std::os::unix::fs::FileExt as _;
+use std::io;
 use std::sync::Arc;
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
+use rustix::buffer::spare_capacity;
+use rustix::io::pread;
 
 use self::client::gone;
 use super::grace;
@@ -22,7 +24,7 @@ use super::wait::{self, Client};
 #[cfg(feature = "tower")]
 use crate::gateway::exchange::Upgrade;
 use crate::gateway::{
-    Code, Error, ErrorKind, Exchange, FileBody, Interest, Level, Result, SharedVariables, Status,
+    Error, ErrorKind, Exchange, FileBody, Interest, Level, Result, SharedVariables, Status,
     Variables, Woken, header,
 };
 use crate::httpd::{Brigade, Progress, Request, SoFar, log};
@@ -32,7 +34,7 @@ use crate::server::workers::parker;
 /// filter blocks (server/core.c, `AP_FLUSH_MAX_THRESHOLD`), whatever the last piece's size.
 const PASS_ABOVE: usize = 48 * 1024;
 
-/// The size of a piece in which a file is copied, in bytes.
+/// The size of a piece in which a file is copied, in bytes. One that is no larger is always copied.
 const COPIED_AT_ONCE: u64 = 32 * 1024;
 
 /// The reason why a response breaks whose file is shorter than it was.
@@ -47,6 +49,8 @@ pub(crate) struct RequestExchange<'e, 'r> {
     /// The output that has been written and not passed on.
     out: RefCell<Option<Brigade<'r>>>,
     pending: Cell<usize>,
+    /// The Content-Length, until something is passed on.
+    length: Cell<Option<u64>>,
     gone: Cell<bool>,
     /// Whether a filter has answered in the application's place.
     answered: Cell<bool>,
@@ -60,7 +64,7 @@ pub(crate) struct RequestExchange<'e, 'r> {
     /// Whether a condition of the request makes another status of a file's 200.
     instead: Cell<bool>,
     /// The file that answers, and the end of the part of it that does.
-    file: RefCell<Option<(File, u64)>>,
+    file: Cell<Option<(File, u64)>>,
     /// The response has neither chunks nor a length on the wire (HTTP/1.0).
     unframed: Cell<bool>,
     /// The response has begun, and nothing says where it ends.
@@ -107,6 +111,7 @@ impl<'e, 'r> RequestExchange<'e, 'r> {
             variables: RequestVariables::new(request, facts),
             out: RefCell::new(None),
             pending: Cell::new(0),
+            length: Cell::new(None),
             gone: Cell::new(false),
             answered: Cell::new(false),
             looked_us: Cell::new(0),
@@ -114,7 +119,7 @@ impl<'e, 'r> RequestExchange<'e, 'r> {
             before: request.answer_so_far(),
             status: Cell::new(0),
             instead: Cell::new(false),
-            file: RefCell::new(None),
+            file: Cell::new(None),
             unframed: Cell::new(false),
             endless: Cell::new(false),
             half_closed: Cell::new(facts.serves_half_closed),
@@ -133,9 +138,18 @@ impl<'e, 'r> RequestExchange<'e, 'r> {
         self.variables.each_but_the_process(visit);
     }
 
-    /// Returns whether a write of so many bytes goes through the filters at once.
-    pub(crate) const fn would_pass(&self, bytes: usize) -> bool {
-        self.pending.get() + bytes >= PASS_ABOVE
+    /// Returns whether a write of so many bytes goes through the filters at once. The last one of a
+    /// body of which nothing has gone yet goes with its end.
+    pub(crate) fn would_pass(&self, bytes: usize) -> bool {
+        let pending = self.pending.get() + bytes;
+        pending >= PASS_ABOVE && self.length.get() != Some(pending as u64)
+    }
+
+    /// Sets the Content-Length, before the first part of the response is passed on.
+    fn put_length(&self) {
+        if let Some(length) = self.length.take() {
+            self.request().set_content_length(length);
+        }
     }
 
     /// Returns whether error statuses of the application's get the server's error documents.
@@ -180,6 +194,7 @@ impl<'e, 'r> RequestExchange<'e, 'r> {
     /// Ends a response that went wrong so that the client sees it.
     pub(crate) fn break_off(&self) {
         let out = self.out.take().unwrap_or_else(|| Brigade::new(self.request()));
+        self.put_length();
         self.pending.set(0);
         self.request().break_off(out);
     }
@@ -206,6 +221,7 @@ impl<'e, 'r> RequestExchange<'e, 'r> {
         let mut out = self.out.borrow_mut();
         let out = out.get_or_insert_with(|| Brigade::new(self.request()));
         add(out);
+        self.put_length();
         self.pending.set(0);
         let was_out = self.request().is_head_out();
         let result = self.request().pass(out);
@@ -225,18 +241,18 @@ impl<'e, 'r> RequestExchange<'e, 'r> {
         })
     }
 
-    /// Writes a part of a file that httpd's child cannot open again. The place in the file stays as
-    /// it is, since others may read it through the same descriptor.
+    /// Writes a part of a file that is small, or that httpd's child cannot open again. The place in
+    /// the file stays as it is, since others may read it through the same descriptor.
     fn copy_file(&self, file: &File, start: u64, length: u64) -> Result<()> {
         let (mut at, end) = (start, start + length);
         while at < end {
             let size = (end - at).min(COPIED_AT_ONCE);
-            let mut piece = vec![0; usize::try_from(size).unwrap_or_default()];
-            let count = file.read_at(&mut piece, at).map_err(Error::from_source)?;
+            let mut piece = Vec::with_capacity(usize::try_from(size).unwrap_or_default());
+            let count = pread(file, spare_capacity(&mut piece), at)
+                .map_err(|errno| Error::from_source(io::Error::from(errno)))?;
             if count == 0 {
                 return Err(Error::new(SHRUNK));
             }
-            piece.truncate(count);
             at += count as u64;
             self.write(piece.into())?;
         }
@@ -275,11 +291,11 @@ impl<'e, 'r> RequestExchange<'e, 'r> {
     /// Copies the environ for those who still have it, before this thread waits where it cannot
     /// answer them: for a slow client, say.
     fn keep_for_others(&self) {
-        if let Some(shared) = self.shared.get() {
-            // One reference is this exchange's own.
-            if Arc::strong_count(shared) > 1 {
-                shared.freeze(&self.variables);
-            }
+        // One reference is this exchange's own.
+        if let Some(shared) = self.shared.get()
+            && Arc::strong_count(shared) > 1
+        {
+            shared.freeze(&self.variables);
         }
     }
 }
@@ -379,9 +395,7 @@ impl Exchange for RequestExchange<'_, '_> {
             request.switch_protocols();
             return;
         }
-        if let Some(length) = length {
-            request.set_content_length(length);
-        }
+        self.length.set(length);
         // A subrequest, whose response is included in a page, needs no framing of its own.
         if !request.has_framing()
             && !request.is_subrequest()
@@ -398,23 +412,19 @@ impl Exchange for RequestExchange<'_, '_> {
         if self.gone.get() {
             return Err(gone());
         }
-        let pending = self.pending.get() + data.len();
-        if pending >= PASS_ABOVE {
+        let passes = self.would_pass(data.len());
+        if passes {
             self.check_grace()?;
         }
-        self.pending.set(pending);
+        self.pending.set(self.pending.get() + data.len());
         self.out.borrow_mut().get_or_insert_with(|| Brigade::new(self.request())).push_bytes(data);
-        if pending >= PASS_ABOVE { self.pass(|_| ()) } else { Ok(()) }
+        if passes { self.pass(|_| ()) } else { Ok(()) }
     }
 
     fn conditions(&self, file: &FileBody) -> Option<StatusCode> {
         let request = self.request();
-        if file.is_whole()
-            && let Err(error) = request.set_validators(file.file())
-        {
-            let message = Code::NoValidators
-                .line(format_args!("no validators for the file that answers: {error}"));
-            log::request(request, Level::Warn, &message);
+        if file.is_whole() {
+            request.set_validators(file);
         }
         let status = StatusCode::from_u16(u16::try_from(request.meets_conditions()).ok()?).ok();
         self.instead.set(status.is_some());
@@ -424,6 +434,10 @@ impl Exchange for RequestExchange<'_, '_> {
     fn file(&self, file: FileBody) -> Result<()> {
         let request = self.request();
         let (start, length) = (file.start(), file.length());
+        if length <= COPIED_AT_ONCE {
+            // A read costs less than the file's second descriptor, which buckets need.
+            return self.copy_file(file.file(), start, length);
+        }
         // It may be readable for the application's user alone, who has opened it.
         let Ok(adopted) = request.adopt_file(file.file(), self.variables.facts().sendfile) else {
             return self.copy_file(file.file(), start, length);
@@ -431,7 +445,7 @@ impl Exchange for RequestExchange<'_, '_> {
         let mut out = self.out.borrow_mut();
         let out = out.get_or_insert_with(|| Brigade::new(request));
         out.push_file(adopted, start, length);
-        *self.file.borrow_mut() = Some((file.into_file(), start + length));
+        self.file.set(Some((file.into_file(), start + length)));
         Ok(())
     }
 
@@ -475,6 +489,11 @@ impl Exchange for RequestExchange<'_, '_> {
             // A stream of HTTP/2 ends by itself, a connection is closed.
             return self.pass(if is_stream { Brigade::push_end } else { Brigade::push_flush });
         }
+        let pending = self.pending.get() as u64;
+        if pending > 0 && self.length.get() == Some(pending) && self.request().is_counted() {
+            // httpd would set it a second time.
+            self.length.set(None);
+        }
         let is_unframed = self.unframed.get();
         self.pass(|out| {
             out.push_end();
@@ -482,8 +501,8 @@ impl Exchange for RequestExchange<'_, '_> {
                 out.push_flush();
             }
         })?;
-        if let Some((file, end)) = &*self.file.borrow()
-            && file.metadata().is_ok_and(|metadata| metadata.len() < *end)
+        if let Some((file, end)) = self.file.take()
+            && file.metadata().is_ok_and(|metadata| metadata.len() < end)
         {
             return Err(Error::new(SHRUNK));
         }

@@ -127,9 +127,6 @@ codes! {
     NotBuilt = 7, Some(Level::Error), "the application cannot be built":
         "The application's factory returned an error, panicked, or refused its options.";
         "Fix what the text names; factories run as `User`, not as root.";
-    NoValidators = 8, Some(Level::Warn), "a file that is sent has no validators":
-        "The metadata of a file that the file wrapper sends cannot be read.";
-        "Check the file system that holds the file.";
     ClosePanicked = 9, Some(Level::Error), "closing the response body panicked":
         "A function that runs when the body is closed (`on_close`, a `Drop`) panicked after the \
          response was sent.";

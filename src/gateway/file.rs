@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
+use std::os::unix::fs::MetadataExt as _;
 
 use super::error::Result;
 
@@ -16,6 +17,8 @@ pub struct FileBody {
     start: u64,
     length: u64,
     whole: bool,
+    inode: u64,
+    modified_us: i64,
 }
 
 impl FileBody {
@@ -32,7 +35,14 @@ impl FileBody {
                 "the file wrapper takes a regular file",
             ));
         }
-        Ok(Self { length: metadata.len(), file, start: 0, whole: true })
+        Ok(Self {
+            length: metadata.len(),
+            file,
+            start: 0,
+            whole: true,
+            inode: metadata.ino(),
+            modified_us: metadata.mtime() * 1_000_000 + metadata.mtime_nsec() / 1000,
+        })
     }
 
     /// Makes a body of `length` bytes of `file`, from the offset `start`.
@@ -73,6 +83,20 @@ impl FileBody {
     #[must_use]
     pub(crate) const fn is_whole(&self) -> bool {
         self.whole
+    }
+
+    /// Returns the file's inode, as it was when the body was made.
+    #[must_use]
+    #[cfg_attr(not(feature = "httpd"), expect(dead_code, reason = "httpd makes a tag of it"))]
+    pub(crate) const fn inode(&self) -> u64 {
+        self.inode
+    }
+
+    /// Returns the time of the file's last change in microseconds since 1970, as it was when the body
+    /// was made.
+    #[must_use]
+    pub(crate) const fn modified_us(&self) -> i64 {
+        self.modified_us
     }
 
     /// Returns the file, for a server that sends it by its descriptor.

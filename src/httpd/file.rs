@@ -2,10 +2,10 @@
 
 use std::fs::File;
 use std::os::fd::AsRawFd as _;
-use std::os::unix::fs::MetadataExt as _;
 
 use super::pool::Pool;
 use super::request::{FileInfo, Request};
+use crate::gateway::FileBody;
 use crate::sys;
 
 /// A file that APR has opened in a request's pool.
@@ -57,14 +57,9 @@ impl<'r> Request<'r> {
 
     /// Last-Modified, ETag and Accept-Ranges for a whole file, where the application gave none of
     /// its own (core's default_handler, `FileETag` applies).
-    ///
-    /// # Errors
-    ///
-    /// Returns an error if the file's metadata cannot be read.
-    pub(crate) fn set_validators(&self, file: &File) -> std::io::Result<()> {
-        let metadata = file.metadata()?;
+    pub(crate) fn set_validators(&self, file: &FileBody) {
         let headers = self.headers_out();
-        let mtime_us = metadata.mtime() * 1_000_000 + metadata.mtime_nsec() / 1000;
+        let mtime_us = file.modified_us();
         let modified = match headers.get(c"Last-Modified") {
             Some(own) => {
                 let own = self.pool().c_str(own);
@@ -74,8 +69,8 @@ impl<'r> Request<'r> {
             None => mtime_us,
         };
         self.put_file_info(FileInfo {
-            size: metadata.size().cast_signed(),
-            inode: metadata.ino(),
+            size: file.length().cast_signed(),
+            inode: file.inode(),
             mtime_us,
             modified,
         });
@@ -90,6 +85,5 @@ impl<'r> Request<'r> {
         if headers.get(c"Accept-Ranges").is_none() {
             headers.set_static(c"Accept-Ranges", c"bytes");
         }
-        Ok(())
     }
 }

@@ -153,10 +153,8 @@ impl Memory {
         record.phase = next;
     }
 
-    fn entity_tag(file: &FileBody) -> Option<Vec<u8>> {
-        let modified = file.file().metadata().and_then(|data| data.modified()).ok()?;
-        let since = modified.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-        Some(format!("\"{:x}-{:x}\"", file.length(), since.as_micros()).into_bytes())
+    fn entity_tag(file: &FileBody) -> Vec<u8> {
+        format!("\"{:x}-{:x}\"", file.length(), file.modified_us()).into_bytes()
     }
 }
 
@@ -276,7 +274,7 @@ impl Exchange for Memory {
         let tag = match given {
             Some(tag) => tag,
             None => {
-                let tag = Self::entity_tag(file)?;
+                let tag = Self::entity_tag(file);
                 self.put_header(b"ETag", &tag);
                 tag
             }

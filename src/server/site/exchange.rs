@@ -18,7 +18,7 @@ use super::{Site, page};
 use crate::gateway::exchange::Upgrade;
 use crate::gateway::run::Suspend;
 use crate::gateway::{
-    Code, Error, ErrorKind, Exchange, FileBody, Interest, Level, Result, SharedVariables, Status,
+    Error, ErrorKind, Exchange, FileBody, Interest, Level, Result, SharedVariables, Status,
     Variables, Woken,
 };
 use crate::protocol::head::write_header;
@@ -200,16 +200,7 @@ impl<'e> SiteExchange<'e> {
         if !file.is_whole() {
             return known;
         }
-        let own = match Validators::of(file.file(), SystemTime::now()) {
-            Ok(own) => own,
-            Err(error) => {
-                drop(draft);
-                let message = Code::NoValidators
-                    .line(format_args!("no validators for the file that answers: {error}"));
-                self.log(Level::Warn, &message);
-                return known;
-            }
-        };
+        let own = Validators::of(file, SystemTime::now());
         if known.modified.is_none()
             && head::find(&draft.fields, b"last-modified").is_none()
             && let Some(modified) = own.modified

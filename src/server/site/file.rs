@@ -1,13 +1,10 @@
 //! Conditional requests and ranges of files, as httpd answers them for files on disk.
 
-use std::fs::File;
-use std::io;
-use std::os::unix::fs::MetadataExt as _;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use http::StatusCode;
 
-use crate::gateway::header;
+use crate::gateway::{FileBody, header};
 
 /// The validators that tell one version of a file from another.
 #[derive(Clone, Debug, Default)]
@@ -22,19 +19,14 @@ impl Validators {
     /// Makes those of a file: its size and time, as httpd's `FileETag MTime Size` makes an ETag of
     /// them. A file that was changed a moment ago may change once more in that moment: its tag is
     /// weak.
-    ///
-    /// # Errors
-    ///
-    /// Returns an error if its metadata cannot be read.
-    pub(super) fn of(file: &File, now: SystemTime) -> io::Result<Self> {
-        let metadata = file.metadata()?;
-        let changed = metadata.modified()?;
-        let modified_us = metadata.mtime() * 1_000_000 + metadata.mtime_nsec() / 1000;
+    pub(super) fn of(file: &FileBody, now: SystemTime) -> Self {
+        let modified_us = file.modified_us();
+        let changed = UNIX_EPOCH + Duration::from_micros(modified_us.max(0).cast_unsigned());
         let is_fresh = now.duration_since(changed).is_ok_and(|age| age < Duration::from_secs(1));
         let weak = if is_fresh { "W/" } else { "" };
-        let etag = format!("{weak}\"{:x}-{modified_us:x}\"", metadata.len()).into_bytes();
-        let seconds = u64::try_from(metadata.mtime()).unwrap_or(0);
-        Ok(Self { etag: Some(etag), modified: Some(UNIX_EPOCH + Duration::from_secs(seconds)) })
+        let etag = format!("{weak}\"{:x}-{modified_us:x}\"", file.length()).into_bytes();
+        let seconds = u64::try_from(modified_us / 1_000_000).unwrap_or(0);
+        Self { etag: Some(etag), modified: Some(UNIX_EPOCH + Duration::from_secs(seconds)) }
     }
 }
 
