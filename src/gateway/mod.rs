@@ -63,7 +63,6 @@ pub use status::{IntoStatus, Status};
 
 // The server's side of the contract.
 pub(crate) use code::Code;
-#[cfg(any(feature = "httpd", feature = "serve"))]
 pub(crate) use environ::GATEWAY_VERSION;
 pub(crate) use exchange::{Exchange, Interest, SharedVariables, Variables, Woken};
 #[cfg(feature = "http-server")]
