@@ -75,7 +75,7 @@ pub(crate) fn start(
     input: &mut dyn InputSource,
     suspend: &dyn Suspend,
 ) -> Progress {
-    let visit = Visit { response: Response::new(exchange), suspend };
+    let mut visit = Visit { response: Response::new(exchange), suspend };
     let mut task = None;
     let mut length = None;
     let result = panic::catch(|| {
@@ -115,7 +115,7 @@ impl Suspended {
             return Progress::Suspended(self);
         }
         let Self { state, task, mut length, .. } = self;
-        let visit = Visit { response: Response { exchange, state }, suspend };
+        let mut visit = Visit { response: Response { exchange, state }, suspend };
         let mut task = Some(task);
         let result = panic::catch(|| {
             let mut input = Input::new(input, &visit.response.state.input_failed);
@@ -242,33 +242,29 @@ impl Visit<'_> {
         }
     }
 
+    /// Ends a visit. The task is closed, unless it waits.
     #[inline(always)]
     fn end(
-        self,
+        &mut self,
         result: Result<Result<Pause>, String>,
-        task: Option<BoxTask>,
+        mut task: Option<BoxTask>,
         length: Option<u64>,
     ) -> Progress {
-        let end = match (result, task) {
-            (Ok(Ok(Pause::Awaits(awaited))), Some(task)) => {
-                let state = self.response.state;
-                return Progress::Suspended(Suspended { state, task, length, awaited });
-            }
-            (Ok(Ok(Pause::Awaits(_))), None) => Err(Error::new("no task is left to wait for")),
-            (Ok(Ok(Pause::Over(sent))), None) => Ok(sent),
-            (Ok(Ok(Pause::Over(sent))), Some(task)) => {
-                self.response.close(task);
-                Ok(sent)
-            }
-            (Ok(Err(error)), task) => {
-                self.response.close(task);
-                Err(error)
-            }
-            (Err(message), task) => {
-                self.response.close(task);
-                Err(Error::panicked(message))
-            }
+        let end = match result {
+            Ok(Ok(Pause::Over(sent))) => Ok(sent),
+            Ok(Ok(Pause::Awaits(awaited))) => match task.take() {
+                Some(task) => {
+                    let state = std::mem::take(&mut self.response.state);
+                    return Progress::Suspended(Suspended { state, task, length, awaited });
+                }
+                None => Err(Error::new("no task is left to wait for")),
+            },
+            Ok(Err(error)) => Err(error),
+            Err(message) => Err(Error::panicked(message)),
         };
+        if let Some(task) = task {
+            self.response.close(task);
+        }
         Progress::Done(self.response.outcome(end))
     }
 }
