@@ -2899,6 +2899,14 @@ unsafe extern "C" {
     );
 }
 unsafe extern "C" {
+    pub fn rust_brigade_pread(
+        bb: *mut apr_bucket_brigade,
+        fd: ::std::os::raw::c_int,
+        start: apr_off_t,
+        most: apr_size_t,
+    ) -> apr_ssize_t;
+}
+unsafe extern "C" {
     pub fn rust_brigade_file(
         bb: *mut apr_bucket_brigade,
         file: *mut apr_file_t,

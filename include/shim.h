@@ -56,6 +56,9 @@ void rust_brigade_delete_first(apr_bucket_brigade *bb);
 /* Copies a few bytes to the end of a brigade. Pieces that follow each other share buckets, which
  * apr_brigade_write does only until the first is full. */
 void rust_brigade_copy(apr_bucket_brigade *bb, const char *data, apr_size_t length);
+/* Appends what one read gives of a file at `start`, `most` bytes at most. Returns their number, or -1
+ * with errno. */
+apr_ssize_t rust_brigade_pread(apr_bucket_brigade *bb, int fd, apr_off_t start, apr_size_t most);
 /* Appends a part of a file, which is read and not mapped. */
 void rust_brigade_file(apr_bucket_brigade *bb, apr_file_t *file, apr_off_t start, apr_off_t length,
                        apr_pool_t *pool);

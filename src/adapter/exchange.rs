@@ -6,15 +6,12 @@ mod client;
 use std::cell::{Cell, OnceCell, RefCell};
 use std::ffi::CStr;
 use std::fs::File;
-use std::io;
 use std::sync::Arc;
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
-use rustix::buffer::spare_capacity;
-use rustix::io::pread;
 
 use self::client::gone;
 use super::grace;
@@ -246,17 +243,40 @@ impl<'e, 'r> RequestExchange<'e, 'r> {
     fn copy_file(&self, file: &File, start: u64, length: u64) -> Result<()> {
         let (mut at, end) = (start, start + length);
         while at < end {
-            let size = (end - at).min(COPIED_AT_ONCE);
-            let mut piece = Vec::with_capacity(usize::try_from(size).unwrap_or_default());
-            let count = pread(file, spare_capacity(&mut piece), at)
-                .map_err(|errno| Error::from_source(io::Error::from(errno)))?;
-            if count == 0 {
-                return Err(Error::new(SHRUNK));
-            }
+            let most = (end - at).min(COPIED_AT_ONCE) as usize;
+            let count = self.add(most, |out| match out.push_read(file, at, most) {
+                Ok(0) => Err(Error::new(SHRUNK)),
+                Ok(count) => Ok(count),
+                Err(error) => Err(Error::from_source(error)),
+            })?;
             at += count as u64;
-            self.write(piece.into())?;
         }
         Ok(())
+    }
+
+    /// Adds bytes to the output, `most` at most, and passes it on if that is enough. `push` returns
+    /// their number, and so does this.
+    fn add(
+        &self,
+        most: usize,
+        push: impl FnOnce(&mut Brigade<'r>) -> Result<usize>,
+    ) -> Result<usize> {
+        if self.gone.get() {
+            return Err(gone());
+        }
+        let passes = self.would_pass(most);
+        if passes {
+            self.check_grace()?;
+        }
+        let count = {
+            let mut out = self.out.borrow_mut();
+            push(out.get_or_insert_with(|| Brigade::new(self.request())))?
+        };
+        self.pending.set(self.pending.get() + count);
+        if passes {
+            self.pass(|_| ())?;
+        }
+        Ok(count)
     }
 
     /// Cuts the tie to those who still have the environ. They keep a copy of what they might ask
@@ -409,16 +429,12 @@ impl Exchange for RequestExchange<'_, '_> {
     }
 
     fn write(&self, data: Bytes) -> Result<()> {
-        if self.gone.get() {
-            return Err(gone());
-        }
-        let passes = self.would_pass(data.len());
-        if passes {
-            self.check_grace()?;
-        }
-        self.pending.set(self.pending.get() + data.len());
-        self.out.borrow_mut().get_or_insert_with(|| Brigade::new(self.request())).push_bytes(data);
-        if passes { self.pass(|_| ()) } else { Ok(()) }
+        let length = data.len();
+        let push = |out: &mut Brigade<'_>| {
+            out.push_bytes(data);
+            Ok(length)
+        };
+        self.add(length, push).map(drop)
     }
 
     fn conditions(&self, file: &FileBody) -> Option<StatusCode> {

@@ -1,7 +1,10 @@
 //! Bucket brigades: what goes through httpd's filters.
 
 use std::ffi::{c_char, c_void};
+use std::fs::File;
+use std::io;
 use std::marker::PhantomData;
+use std::os::fd::AsRawFd as _;
 
 use bytes::Bytes;
 
@@ -120,6 +123,19 @@ impl<'r> Brigade<'r> {
                 file.pool().as_ptr(),
             );
         }
+    }
+
+    /// Appends what one read gives of a file from `start` on, `most` bytes at most. Returns their
+    /// number: none at the file's end.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the file cannot be read.
+    pub(crate) fn push_read(&mut self, file: &File, start: u64, most: usize) -> io::Result<usize> {
+        let fd = file.as_raw_fd();
+        // SAFETY: P8, P11: the file is open, and the bytes go to memory of the brigade's own.
+        let count = unsafe { sys::rust_brigade_pread(self.brigade, fd, start.cast_signed(), most) };
+        usize::try_from(count).map_err(|_| io::Error::last_os_error())
     }
 
     /// Appends a flush, which makes the filters and the network send their pending data.

@@ -60,7 +60,8 @@ impl<'r> Request<'r> {
     pub(crate) fn set_validators(&self, file: &FileBody) {
         let headers = self.headers_out();
         let mtime_us = file.modified_us();
-        let modified = match headers.get(c"Last-Modified") {
+        let own = headers.get(c"Last-Modified");
+        let modified = match own {
             Some(own) => {
                 let own = self.pool().c_str(own);
                 // SAFETY: the text ends with NUL, as `c_str` made it.
@@ -74,7 +75,7 @@ impl<'r> Request<'r> {
             mtime_us,
             modified,
         });
-        if headers.get(c"Last-Modified").is_none() {
+        if own.is_none() {
             // SAFETY: P11: `self` keeps the record valid (P1).
             unsafe { sys::ap_set_last_modified(self.as_ptr()) };
         }

@@ -7,6 +7,9 @@
 #include "http_protocol.h"
 #include "mpm_common.h"
 
+#include <errno.h>
+#include <unistd.h>
+
 int rust_conn_aborted(const conn_rec *c)
 {
     return c->aborted;
@@ -164,6 +167,26 @@ void rust_brigade_copy(apr_bucket_brigade *bb, const char *data, apr_size_t leng
         b->length = length;
     }
     APR_BRIGADE_INSERT_TAIL(bb, b);
+}
+
+apr_ssize_t rust_brigade_pread(apr_bucket_brigade *bb, int fd, apr_off_t start, apr_size_t most)
+{
+    char *room = apr_bucket_alloc(most, bb->bucket_alloc);
+    apr_ssize_t count;
+
+    do {
+        count = pread(fd, room, most, start);
+    } while (count < 0 && errno == EINTR);
+    if (count <= 0) {
+        int error = errno;
+
+        apr_bucket_free(room);
+        errno = error;
+        return count;
+    }
+    APR_BRIGADE_INSERT_TAIL(bb, apr_bucket_heap_create(room, (apr_size_t)count, apr_bucket_free,
+                                                       bb->bucket_alloc));
+    return count;
 }
 
 void rust_brigade_file(apr_bucket_brigade *bb, apr_file_t *file, apr_off_t start, apr_off_t length,
