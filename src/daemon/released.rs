@@ -8,13 +8,13 @@ use super::group::Group;
 use super::packet::Call;
 use super::phases::PhaseTimes;
 use super::relay::{Relay, Stretch};
-use super::tempo::{QUICK, Tempo};
+use super::tempo::{QUICK, Stay, Tempo};
 use super::wait::{Patience, Wait};
 use crate::adapter::{
     self, ExchangeContext, First, Here, OnOffAuto, Place, RequestExchange, RequestInput, Work,
 };
 use crate::gateway::{Error, ErrorKind, Outcome};
-use crate::httpd::{HookStatus, PoolRef, Request, suspend};
+use crate::httpd::{HookStatus, PoolRef, Request, mpm, suspend};
 use crate::os::Awaits;
 
 impl Group {
@@ -57,6 +57,14 @@ impl Group {
 /// behind others.
 const MOST_MOMENTS: u32 = 64;
 
+/// Returns whether the thread may stay with a request that is not answered at once.
+fn may_stay(stay: &mut Option<Stay>, takes_time: bool) -> bool {
+    if takes_time && stay.is_none() {
+        *stay = Stay::begin(mpm::threads());
+    }
+    stay.as_ref().is_some_and(|stay| !stay.is_over())
+}
+
 /// The rest of a request's way through a process group.
 pub(super) struct Released<'r> {
     relay: Relay<'r, 'r>,
@@ -75,7 +83,8 @@ impl<'r> Released<'r> {
         place: &Place<'r>,
     ) -> First<Self> {
         let is_slow = tempo.is_slow();
-        let (mut waited, mut stays, mut left) = (None, false, MOST_MOMENTS);
+        let (mut waited, mut cannot_leave, mut left) = (None, false, MOST_MOMENTS);
+        let mut stay = None;
         loop {
             let wait = match relay.go_on(exchange, waited) {
                 Ok(Stretch::Waits(wait)) => wait,
@@ -85,8 +94,10 @@ impl<'r> Released<'r> {
                 Err(failure) => return First::Over(relay.conclude(exchange, Err(failure))),
             };
             let is_for_answer = wait.is_for_process() && !relay.has_begun();
-            let patience = if stays {
+            let patience = if cannot_leave {
                 Patience::Thread
+            } else if is_for_answer && may_stay(&mut stay, is_slow || relay.is_quiet()) {
+                Patience::Moment
             } else if left > 0 && !relay.is_quiet() && !(is_for_answer && is_slow) {
                 left -= 1;
                 Patience::Moment
@@ -98,7 +109,7 @@ impl<'r> Released<'r> {
                     let since = Instant::now();
                     return First::Waits(Self { relay, wait, since, ended: None });
                 }
-                stays = true;
+                (cannot_leave, stay) = (true, None);
                 Patience::Thread
             };
             waited = Some((wait, patience));
