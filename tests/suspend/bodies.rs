@@ -169,6 +169,18 @@ fn readers_that_stop() {
     }
 }
 
+/// The test at first use is over soon, although its request's client reads nothing.
+#[test]
+fn a_reader_that_stops_does_not_keep_the_test_at_first_use() {
+    let server = waits(3).conf("Timeout 600").start();
+    let mut reader = begin(&server, "/waits/flood/20000/10000");
+    server.wait_log("RUST0044");
+    let mut came = 0;
+    reader.set_timeout(Duration::from_secs(60));
+    let response = reader.read_response_with("GET", |bytes| came += bytes.len());
+    assert!(response.end.is_complete() && came == 200_000_000, "{came}");
+}
+
 #[test]
 fn a_reader_that_stops_loses_its_connection_after_the_timeout() {
     let server = start(waits(3).conf("Timeout 1").log_level("info waits_module:debug"));

@@ -1,7 +1,7 @@
 //! The waker of a request that waits without a thread, and all such requests of the process.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Wake, Waker};
 use std::time::Duration;
@@ -35,6 +35,12 @@ impl Lookout {
     }
 }
 
+/// The values of [`WaitingCell::rung`].
+const NOT_RUNG: u8 = 0;
+const RUNG: u8 = 1;
+/// The watcher has looked since.
+const LOOKED_AT: u8 = 2;
+
 /// A request's place between two visits, and its waker.
 pub(super) struct WaitingCell {
     pub(super) state: VisitState,
@@ -46,6 +52,8 @@ pub(super) struct WaitingCell {
     /// The time that it has once this process begins to end.
     grace_us: AtomicU64,
     lookout: Mutex<Option<Lookout>>,
+    /// Whether its doorbell was rung, and no visit has begun since.
+    rung: AtomicU8,
     /// Whether it has one of the [`turns`].
     has_turn: AtomicBool,
     /// Whether it is among all requests of the process that wait.
@@ -61,6 +69,7 @@ impl WaitingCell {
             grace_us: AtomicU64::new(u64::MAX),
             lookout: Mutex::new(None),
             due_us: AtomicU64::new(u64::MAX),
+            rung: AtomicU8::new(NOT_RUNG),
             has_turn: AtomicBool::new(false),
             is_listed: AtomicBool::new(false),
         })
@@ -78,6 +87,25 @@ impl WaitingCell {
     /// Keeps what goes on at the next visit.
     pub(super) fn put(&self, task: Suspended) {
         *lock(&self.task) = Some(task);
+    }
+
+    /// Asks for a visit. It comes at once, unless the client's socket is full.
+    pub(super) fn ring(&self) {
+        self.rung.store(RUNG, Ordering::Relaxed);
+        self.bell.ring();
+    }
+
+    /// Begins a visit. Returns whether the waker was called.
+    pub(super) fn begin(&self) -> bool {
+        self.rung.store(NOT_RUNG, Ordering::Relaxed);
+        self.state.begin()
+    }
+
+    /// Returns whether it was rung before the last look, and no visit has come.
+    fn is_stuck(&self) -> bool {
+        self.state.is_queued()
+            && self.rung.compare_exchange(RUNG, LOOKED_AT, Ordering::Relaxed, Ordering::Relaxed)
+                == Err(LOOKED_AT)
     }
 
     /// Asks for a visit as soon as `lookout` says so.
@@ -130,13 +158,14 @@ impl WaitingCell {
             return;
         }
         let is_due = is_there
+            || self.is_stuck()
             || now_us >= self.due_us.load(Ordering::Relaxed)
             || ending_us >= self.grace_us.load(Ordering::Relaxed);
-        if is_due && self.state.is_suspended() {
-            // The state stays: a visit for no reason.
+        let waits = self.state.is_suspended() || self.state.is_queued();
+        // The state stays: a visit for no reason.
+        if is_due && waits && self.bell.press() {
             self.due_us.store(u64::MAX, Ordering::Relaxed);
             self.grace_us.store(u64::MAX, Ordering::Relaxed);
-            self.bell.press();
         }
     }
 }
@@ -155,7 +184,7 @@ impl Turned for WaitingCell {
     }
 
     fn ring(&self) {
-        self.bell.ring();
+        Self::ring(self);
     }
 }
 

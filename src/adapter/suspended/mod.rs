@@ -248,7 +248,7 @@ impl<'r, W: Work<'r>> Kept<'r, W> {
 
     /// Goes on in a visit. Returns `None` if the request waits on.
     fn go_on(&mut self) -> Option<HookStatus> {
-        let is_called = self.cell.state.begin();
+        let is_called = self.cell.begin();
         if std::mem::take(&mut self.is_test) {
             verdict::decide(true);
         }
@@ -287,7 +287,7 @@ impl<'r, W: Work<'r>> Kept<'r, W> {
             cell.wait(longest, self.exchange.grace());
             if wait.is_called || self.is_test {
                 cell.state.queue();
-                cell.bell.ring();
+                cell.ring();
                 return None;
             }
             if cell.state.suspend() {
@@ -346,7 +346,7 @@ impl<'r, W: Work<'r>> Waiting for Kept<'r, W> {
     }
 
     fn abandon(mut self: Box<Self>) -> HookStatus {
-        self.cell.state.begin();
+        self.cell.begin();
         if std::mem::take(&mut self.is_test) {
             verdict::decide(false);
         }

@@ -68,14 +68,21 @@ impl Doorbell {
 
     /// Makes the descriptor readable whatever state the socket is in: also when it is full. It costs
     /// a system call more than a [ring](Self::ring). One thread alone calls it.
-    pub(crate) fn press(&self) {
-        if let Some(always) = &*ALWAYS
-            && !self.is_pressed.load(Ordering::Acquire)
-        {
-            let _ = self.epoll.add_states(always, Awaits { input: true, ..Awaits::default() });
+    ///
+    /// Returns `false` if that is to be tried again: the kernel allows 500 at once, for there are no
+    /// more ways from one descriptor to another epoll instance (`path_limits` in fs/eventpoll.c).
+    pub(crate) fn press(&self) -> bool {
+        if self.is_pressed.load(Ordering::Acquire) {
+            return true;
+        }
+        let Some(always) = &*ALWAYS else { return false };
+        let awaits = Awaits { input: true, ..Awaits::default() };
+        let is_in = self.epoll.add_states(always, awaits).is_ok();
+        if is_in {
             // A visit that comes before this leaves the rest to the next one.
             self.is_pressed.store(true, Ordering::Release);
         }
+        is_in
     }
 
     /// Has the descriptor be readable also when another socket comes into such a state, or is hung
@@ -112,5 +119,38 @@ impl Drop for Doorbell {
         if *self.is_lost.get_mut() {
             let _ = epoll.into_raw_fd();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The kernel's bound on the doorbells that can be pressed at once is met, not passed over.
+    #[test]
+    fn a_press_beyond_the_kernel_s_bound_is_to_be_tried_again() {
+        const COUNT: usize = 510;
+        let limits = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+        let most = rustix::process::Rlimit { current: limits.maximum, ..limits };
+        rustix::process::setrlimit(rustix::process::Resource::Nofile, most).unwrap();
+        // As in the MPM's pollset.
+        let pollset = Epoll::new().unwrap();
+        let sockets: Vec<_> = (0..COUNT).map(|_| Event::new().unwrap()).collect();
+        let bells: Vec<_> = sockets
+            .iter()
+            .map(|socket| {
+                let bell = Doorbell::new(socket.as_fd().as_raw_fd()).unwrap();
+                let awaits = Awaits { input: true, ..Awaits::default() };
+                pollset.add_states(bell.epoll.as_fd(), awaits).unwrap();
+                bell
+            })
+            .collect();
+        let pressed = bells.iter().filter(|bell| bell.press()).count();
+        assert_eq!(pressed, 500);
+        assert!(bells[0].press(), "it is pressed");
+        let last = &bells[COUNT - 1];
+        assert!(!last.press());
+        bells[0].arm(Awaits::default()).unwrap();
+        assert!(last.press(), "one of the others has had its visit");
     }
 }
