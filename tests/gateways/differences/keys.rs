@@ -269,6 +269,7 @@ pub(super) const ROWS: &[Row] = &[
         &["nginx", "lighttpd", "spawn_fcgi", "proxy_http", "http"],
         "that of the server's configuration where it is not the Host header's",
     ),
+    row("SERVER_NAME", There, &["proxy_http"], "SetEnv server_name hides it in embedded mode"),
     row(
         "SERVER_PORT",
         Differs,
@@ -502,6 +503,7 @@ pub(super) const ROWS: &[Row] = &[
         &["lighttpd"],
         "lighttpd makes `_` of any character in a header's name",
     ),
+    row("HTTP_X_BOTH", Here, &["proxy_http"], "SetEnv makes no header"),
     row("HTTP_X_DOT", There, &["lighttpd"], "as HTTP_X_BANG"),
     row("HTTP_X_FOLD", Differs, &["lighttpd"], "a folded line is joined with more blanks"),
     row("HTTP_X_FORWARDED_FOR", Differs, &["nginx_http", "proxy_http"], "the proxy's own"),
@@ -518,6 +520,12 @@ pub(super) const ROWS: &[Row] = &[
         "as HTTP_ACCEPT",
     ),
     row("HTTP_X_SAME", Differs, &["lighttpd"], "as HTTP_X_BANG: the last one is taken"),
+    row(
+        "HTTP_X_TWICE",
+        Differs,
+        &["proxy_http"],
+        "what RequestHeader adds takes the client's place in httpd's variables, and joins it on the way",
+    ),
     row("HTTP_X_SHADOW", Here, &["proxy_http"], "SetEnv makes no header"),
     row("HTTP_X_TILDE", There, &["lighttpd"], "as HTTP_X_BANG"),
     row(
