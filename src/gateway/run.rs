@@ -198,6 +198,7 @@ impl<'e> Response<'e> {
     }
 
     /// Ends a response whose body is whole.
+    // The trailers are large, and mostly none.
     #[inline(always)]
     fn end(&self, trailers: Option<HeaderMap>) -> Result<Sent> {
         self.check_input()?;

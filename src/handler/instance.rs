@@ -98,7 +98,8 @@ impl Instance {
     }
 
     /// Finds what is remembered for `options`, or begins to remember them.
-    #[inline]
+    // Each request asks, and the first combination is mostly the only one.
+    #[inline(always)]
     fn remembered(&self, options: Chain) -> Option<&Remembered> {
         let mut remembered = self.first.get_or_init(|| Remembered::new(options));
         for _ in 1..MOST_REMEMBERED {

@@ -243,6 +243,7 @@ impl Visit<'_> {
     }
 
     /// Ends a visit. The task is closed, unless it waits.
+    // Each request ends so, and its result is large.
     #[inline(always)]
     fn end(
         &mut self,
