@@ -165,6 +165,9 @@ pub(crate) fn send_vectored(
     socket: impl AsFd,
     pieces: &[IoSlice<'_>],
 ) -> io::Result<Option<usize>> {
+    if let [piece] = pieces {
+        return send(socket, piece);
+    }
     let pieces = &pieces[..pieces.len().min(1024)];
     would_block(retry(|| {
         rustix::net::sendmsg(&socket, pieces, &mut SendAncillaryBuffer::default(), FLAGS)
