@@ -166,6 +166,7 @@ impl<'r> Released<'r> {
                 client: Awaits { input: client.input, room: client.room, departure: false },
                 longest: Some(longest),
                 is_called: false,
+                is_deaf: false,
             }),
             Err(error) => adapter::Turn::Failed(adapter::unwatched(&error)),
         }

@@ -181,6 +181,20 @@ fn a_reader_that_stops_does_not_keep_the_test_at_first_use() {
     assert!(response.end.is_complete() && came == 200_000_000, "{came}");
 }
 
+/// The wakers of services whose clients do not read keep nobody else from going on.
+#[test]
+fn readers_that_stop_hold_no_turn() {
+    let server = start(waits(4).conf("Timeout 600"));
+    let readers: Vec<_> = (0..12).map(|_| begin(&server, "/waits/restless/10000")).collect();
+    wait_until_waiting(&server, 12);
+    server.wait_for("the threads", || busy(&server) == 1);
+    for _ in 0..100 {
+        assert_eq!(server.get("/waits/wait/3").text(), "waited 3 ms\n");
+    }
+    drop(readers);
+    wait_until_waiting(&server, 0);
+}
+
 #[test]
 fn a_reader_that_stops_loses_its_connection_after_the_timeout() {
     let server = start(waits(3).conf("Timeout 1").log_level("info waits_module:debug"));

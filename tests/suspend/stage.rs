@@ -2,6 +2,9 @@
 #![forbid(unsafe_code)]
 
 use std::convert::Infallible;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use axum::Router;
@@ -13,8 +16,8 @@ use axum::routing::{get, post};
 use mod_rust::Factory;
 use tokio::sync::mpsc;
 use tokio::time::sleep;
-use tokio_stream::StreamExt as _;
 use tokio_stream::wrappers::ReceiverStream;
+use tokio_stream::{Stream, StreamExt as _};
 
 /// Logs when it is dropped.
 struct Dropped(&'static str);
@@ -77,6 +80,42 @@ async fn flood(Path((pieces, size)): Path<(u32, usize)>) -> Body {
     ))
 }
 
+/// Pieces of a stream whose waker is called all the time. After a few polls they are ready at once.
+struct Restless {
+    data: Bytes,
+    polls: u32,
+    waker: Arc<Mutex<Option<Waker>>>,
+}
+
+impl Stream for Restless {
+    type Item = Result<Bytes, Infallible>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        *self.waker.lock().unwrap() = Some(context.waker().clone());
+        self.polls += 1;
+        if self.polls < 4 {
+            return Poll::Pending;
+        }
+        Poll::Ready(Some(Ok(self.data.clone())))
+    }
+}
+
+async fn restless(Path(size): Path<usize>) -> Body {
+    let waker = Arc::new(Mutex::new(None::<Waker>));
+    let calls = Arc::downgrade(&waker);
+    tokio::spawn(async move {
+        while let Some(waker) = calls.upgrade() {
+            if let Some(waker) = &*waker.lock().unwrap() {
+                waker.wake_by_ref();
+            }
+            drop(waker);
+            pause(5).await;
+        }
+    });
+    let data = Bytes::from(vec![b'x'; size]);
+    Body::from_stream(Restless { data, polls: 0, waker })
+}
+
 /// The length of the body, after a wait.
 async fn length(Path(ms): Path<u64>, body: Body) -> Result<String, StatusCode> {
     let mut length = 0;
@@ -136,6 +175,7 @@ fn waits() -> Factory {
         .route("/status/{ms}/{status}", get(status))
         .route("/drip/{pieces}/{ms}/{size}", get(drip))
         .route("/flood/{pieces}/{size}", get(flood))
+        .route("/restless/{size}", get(restless))
         .route("/length/{ms}", post(length))
         .route("/duplex", post(duplex))
         .route("/yield/{times}", get(yields))

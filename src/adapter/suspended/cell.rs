@@ -161,9 +161,8 @@ impl WaitingCell {
             || self.is_stuck()
             || now_us >= self.due_us.load(Ordering::Relaxed)
             || ending_us >= self.grace_us.load(Ordering::Relaxed);
-        let waits = self.state.is_suspended() || self.state.is_queued();
         // The state stays: a visit for no reason.
-        if is_due && waits && self.bell.press() {
+        if is_due && self.state.is_between_visits() && self.bell.press() {
             self.due_us.store(u64::MAX, Ordering::Relaxed);
             self.grace_us.store(u64::MAX, Ordering::Relaxed);
         }

@@ -82,6 +82,8 @@ pub(crate) struct Wait {
     pub(crate) longest: Option<Duration>,
     /// Whether the next visit is to come at once, behind other requests.
     pub(crate) is_called: bool,
+    /// Whether a call of the waker is nothing to go on for: the client has to read first.
+    pub(crate) is_deaf: bool,
 }
 
 /// Returns whether requests like this one may be suspended.
@@ -288,6 +290,10 @@ impl<'r, W: Work<'r>> Kept<'r, W> {
             if wait.is_called || self.is_test {
                 cell.state.queue();
                 cell.ring();
+                return None;
+            }
+            if wait.is_deaf {
+                cell.state.suspend_until_read();
                 return None;
             }
             if cell.state.suspend() {

@@ -12,6 +12,8 @@ const SUSPENDED: u8 = 2;
 const QUEUED: u8 = 3;
 /// The request has ended.
 const OVER: u8 = 4;
+/// The request waits for its client to read, and for nothing else.
+const DEAF: u8 = 5;
 
 /// The state of one request. Any thread may wake it at any time.
 #[derive(Debug, Default)]
@@ -26,6 +28,7 @@ impl VisitState {
         let next = |state| match state {
             VISITING | NOTIFIED => Some(NOTIFIED),
             SUSPENDED | QUEUED => Some(QUEUED),
+            DEAF => Some(DEAF),
             _ => None,
         };
         self.0.fetch_update(Ordering::AcqRel, Ordering::Acquire, next) == Ok(SUSPENDED)
@@ -51,6 +54,12 @@ impl VisitState {
         }
     }
 
+    /// Ends a visit of a request that waits for its client to read. The next visit polls the
+    /// application whether its waker is called or not.
+    pub(super) fn suspend_until_read(&self) {
+        self.0.store(DEAF, Ordering::Release);
+    }
+
     /// Ends a visit as if the waker was called after it. The caller must ask for the next one.
     pub(super) fn queue(&self) {
         self.0.store(QUEUED, Ordering::Release);
@@ -61,9 +70,9 @@ impl VisitState {
         self.0.store(OVER, Ordering::Release);
     }
 
-    /// Returns whether the request waits for something to happen.
-    pub(super) fn is_suspended(&self) -> bool {
-        self.0.load(Ordering::Acquire) == SUSPENDED
+    /// Returns whether the request waits for a visit.
+    pub(super) fn is_between_visits(&self) -> bool {
+        matches!(self.0.load(Ordering::Acquire), SUSPENDED | QUEUED | DEAF)
     }
 
     /// Returns whether the waker has asked for a visit that has not begun.
@@ -93,7 +102,7 @@ mod tests {
         assert!(!state.wake(), "a second call is the same");
         assert!(!state.suspend(), "it was called");
         assert!(state.suspend(), "it was not called again");
-        assert!(state.is_suspended());
+        assert!(state.is_between_visits());
     }
 
     #[test]
@@ -105,6 +114,17 @@ mod tests {
         assert!(state.begin(), "the visit sees the call");
         assert!(state.suspend());
         assert!(!state.begin(), "a visit for another reason");
+    }
+
+    #[test]
+    fn a_call_while_the_client_reads_nothing_asks_for_nothing() {
+        let state = VisitState::default();
+        assert!(!state.wake());
+        state.suspend_until_read();
+        assert!(!state.wake());
+        assert!(state.is_between_visits());
+        assert!(!state.begin(), "the visit is the client's");
+        assert!(state.suspend());
     }
 
     #[test]

@@ -237,7 +237,10 @@ impl<'r> TaskWork<'r> {
             rest => self.rest = Some(rest),
         }
         let longest = input.then_some(LOOK_FOR_INPUT);
-        Settled::Waits(Wait { client, longest, is_called: is_called && !is_done })
+        // Only then it is polled again.
+        let is_deaf = self.awaited == Awaited::Room;
+        let is_called = is_called && !is_done && !is_deaf;
+        Settled::Waits(Wait { client, longest, is_called, is_deaf })
     }
 
     fn resume(&mut self, here: &Here<'_, 'r>, rest: Rest) -> Rest {
