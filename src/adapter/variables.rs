@@ -200,7 +200,8 @@ impl<'e, 'r> RequestVariables<'e, 'r> {
         let mut room = [(&[][..], &[][..]); MOST_SET];
         let Some(count) = request.subprocess_env().distinct(&mut room) else { return false };
         let set = &room[..count];
-        if !set.is_empty() && !(set.iter().all(|(name, _)| is_apart(name)) && self.has_distinct()) {
+        let is_apart = |(name, _): &(&[u8], &[u8])| is_apart(name);
+        if !set.is_empty() && (!set.iter().all(is_apart) || !self.has_distinct()) {
             return false;
         }
         self.each_of_headers(visit);
@@ -210,9 +211,8 @@ impl<'e, 'r> RequestVariables<'e, 'r> {
                 b"REQUEST_METHOD" => Some(self.method()),
                 _ => variable.of(request),
             };
-            match value.or_else(|| find(set, variable.name)) {
-                Some(value) => visit(variable.name, value),
-                None => {}
+            if let Some(value) = value.or_else(|| find(set, variable.name)) {
+                visit(variable.name, value);
             }
         }
         for &(name, value) in set {

@@ -210,8 +210,10 @@ impl<'r> Request<'r> {
     }
 
     fn client_port(&self) -> u16 {
-        // SAFETY: P1: the connection outlives its requests, and has its client's address.
-        unsafe { (*(*self.conn()).client_addr).port }
+        // SAFETY: P1: the connection outlives its requests.
+        let address = unsafe { (*self.conn()).client_addr };
+        // SAFETY: P1: a connection has its client's address.
+        unsafe { (*address).port }
     }
 
     fn local_address(&self) -> Option<&'r [u8]> {
@@ -269,7 +271,8 @@ impl<'r> Request<'r> {
         let found =
             translating(|| unsafe { sys::ap_sub_req_lookup_uri(path, self.as_ptr(), no_filter) });
         // SAFETY: httpd returns a subrequest, which is there until it is destroyed.
-        let (file, rest) = unsafe { ((*found).filename, (*found).path_info) };
+        let subrequest = unsafe { &*found };
+        let (file, rest) = (subrequest.filename, subrequest.path_info);
         let name = (!file.is_null()).then(|| {
             let part = |part: *mut c_char| -> &[u8] {
                 if part.is_null() {

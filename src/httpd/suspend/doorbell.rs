@@ -133,7 +133,7 @@ mod tests {
         let limits = rustix::process::getrlimit(rustix::process::Resource::Nofile);
         let most = rustix::process::Rlimit { current: limits.maximum, ..limits };
         rustix::process::setrlimit(rustix::process::Resource::Nofile, most).unwrap();
-        // As in the MPM's pollset.
+        // Nested, like doorbells in the MPM's pollset.
         let pollset = Epoll::new().unwrap();
         let sockets: Vec<_> = (0..COUNT).map(|_| Event::new().unwrap()).collect();
         let bells: Vec<_> = sockets
