@@ -225,6 +225,22 @@ fn slow_uploads_hold_no_thread() {
 }
 
 #[test]
+fn a_client_that_sends_no_more_in_its_upload_is_answered() {
+    let stage = few_threads("threads=2").allow(&["RUST0006", "RUST0007"]).start();
+    let head = format!("POST {} HTTP/1.1\r\nHost: x\r\n", run("up", "readall"));
+    for body in
+        ["Content-Length: 10\r\n\r\n12345", "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n"]
+    {
+        let mut connection = stage.connect();
+        connection.write(format!("{head}{body}"));
+        wait_until_waiting(&stage, 1);
+        connection.close_write();
+        assert_eq!(connection.read_response().status, 400, "{body}");
+        wait_until_waiting(&stage, 0);
+    }
+}
+
+#[test]
 fn a_sender_that_stops_fails_after_the_timeout() {
     let stage = few_threads("threads=2")
         .with(|builder| builder.conf("Timeout 2"))

@@ -86,6 +86,23 @@ fn a_sender_that_stops_fails_after_the_timeout() {
     assert_eq!(response.text(), "5 bytes\n");
 }
 
+/// The application is told of a body that is cut off, whether its client reads the answer or not.
+#[test]
+fn a_client_that_sends_no_more_in_its_upload_is_answered() {
+    let server = start(waits(4));
+    let head = "POST /waits/length/1 HTTP/1.1\r\nHost: x\r\n";
+    for body in
+        ["Content-Length: 10\r\n\r\n12345", "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n"]
+    {
+        let mut connection = server.connect();
+        connection.write(format!("{head}{body}"));
+        wait_until_waiting(&server, 1);
+        connection.close_write();
+        assert_eq!(connection.read_response().status, 400, "{body}");
+        wait_until_waiting(&server, 0);
+    }
+}
+
 #[test]
 fn a_client_that_leaves_in_its_upload() {
     let server = start(waits(4));

@@ -119,7 +119,15 @@ pub(crate) fn run<'r, W: Work<'r> + 'r>(
                 return failed;
             };
             watcher::start(count, cell::look_at_all);
-            let kept = Kept { exchange, cell, is_test, at_end: None, is_over: false, work };
+            let kept = Kept {
+                exchange,
+                cell,
+                is_test,
+                at_end: None,
+                is_over: false,
+                awaits_input: false,
+                work,
+            };
             let mut kept = Box::new(kept);
             let turn = kept.work.settle(&Here { exchange: &kept.exchange, cell: &kept.cell });
             match kept.settle(turn) {
@@ -209,6 +217,8 @@ struct Kept<'r, W: Work<'r>> {
     is_test: bool,
     at_end: Option<AtEnd<'r>>,
     is_over: bool,
+    /// The request body is waited for.
+    awaits_input: bool,
     work: W,
 }
 
@@ -256,7 +266,9 @@ impl<'r, W: Work<'r>> Kept<'r, W> {
         }
         let request = self.request();
         request.show_in_scoreboard();
-        let turn = if request.is_aborted() || (!is_called && self.exchange.finds_client_gone()) {
+        // The read of a body finds its end by itself, and the application is told of that.
+        let looks = !is_called && !self.awaits_input;
+        let turn = if request.is_aborted() || (looks && self.exchange.finds_client_gone()) {
             Turn::Failed(gone("while the application waited"))
         } else if let Err(error) = self.exchange.check_grace() {
             Turn::Failed(error)
@@ -279,6 +291,7 @@ impl<'r, W: Work<'r>> Kept<'r, W> {
             };
             let cell = &self.cell;
             let client = Awaits { departure: self.exchange.watches_client(), ..wait.client };
+            self.awaits_input = client.input;
             if let Err(error) = cell.bell.arm(client) {
                 turn = Turn::Failed(unwatched(&error));
                 continue;
