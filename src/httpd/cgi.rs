@@ -147,6 +147,14 @@ impl<'r> Request<'r> {
         unsafe { sys::rust_request_passes_auth(self.as_ptr()) != 0 }
     }
 
+    /// Returns `http` or `https` (`ap_http_scheme`).
+    #[must_use]
+    pub fn scheme(&self) -> &'r [u8] {
+        // SAFETY: P11: `self` keeps the record valid (P1).
+        let scheme = unsafe { sys::ap_run_http_scheme(self.as_ptr()) };
+        self.string(scheme)
+    }
+
     /// Returns the path without PATH_INFO.
     pub(crate) fn script_name(&self) -> &'r [u8] {
         let (uri, path_info) = (self.uri(), self.path_info());

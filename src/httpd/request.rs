@@ -341,14 +341,6 @@ impl<'r> Request<'r> {
         self.table(field!(self, notes))
     }
 
-    /// Returns `http` or `https` (`ap_http_scheme`).
-    #[must_use]
-    pub fn scheme(&self) -> &'r [u8] {
-        // SAFETY: P11: `self` keeps the record valid (P1).
-        let scheme = unsafe { sys::ap_run_http_scheme(self.as_ptr()) };
-        self.string(scheme)
-    }
-
     /// Sets the response's status, with a reason phrase if it is not the usual one.
     pub fn set_status(&self, status: u16, line: Option<&'r CStr>) {
         field!(self, status = i32::from(status));

@@ -237,7 +237,7 @@ impl<'r> TaskWork<'r> {
             rest => self.rest = Some(rest),
         }
         let longest = input.then_some(LOOK_FOR_INPUT);
-        // Only then it is polled again.
+        // The application is polled again once there is room, called or not.
         let is_deaf = self.awaited == Awaited::Room;
         let is_called = is_called && !is_done && !is_deaf;
         Settled::Waits(Wait { client, longest, is_called, is_deaf })
