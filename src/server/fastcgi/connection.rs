@@ -17,7 +17,7 @@ use crate::protocol::fastcgi::{
 use crate::server::site::{Mode, Refusal};
 use crate::server::stream::{
     self, Buffer, Due, Framing, Output, ReadOutcome, StreamConnection, StreamWorker, Then,
-    expect_soon, put_refusal,
+    put_refusal,
 };
 use crate::server::workers::connections::Entry as _;
 
@@ -193,7 +193,7 @@ fn is_done(worker: &StreamWorker, connection: &StreamConnection, piece: RecordPi
     if worker.process.is_draining() && worker.buffer.is_empty() && piece.is_idle() {
         if !table.served {
             // It may just have been accepted: what it was opened for is on its way.
-            expect_soon(connection);
+            worker.process.expect_soon(connection);
             return false;
         }
         if worker.process.closes_kept() {

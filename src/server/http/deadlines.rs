@@ -7,18 +7,12 @@ use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
 
 use crate::server::site::{HeadShare, Timeouts};
-
-/// Closes a kept connection of a process that drains: a proxy may send a request until then.
-const DRAIN_IDLE: Duration = Duration::from_millis(100);
-
-/// The same for a connection without a request so far, which may just have been accepted.
-const DRAIN_FIRST: Duration = Duration::from_secs(1);
 
 /// The reason for which a connection is closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -204,10 +198,13 @@ impl Activity {
             // The stream's own deadline for writing applies. Another protocol may be silent.
             None if state.is_blocked || state.tasks > 0 => return None,
             None => match (state.draining_since, state.version) {
-                (Some(since), Version::Unknown(_)) => {
-                    (since.max(state.active_at), DRAIN_FIRST, Expired::Drained)
+                (Some(since), version) => {
+                    let time = match version {
+                        Version::Unknown(_) => self.timeouts.drain_first,
+                        _ => self.timeouts.drain_idle,
+                    };
+                    (since.max(state.active_at), time, Expired::Drained)
                 }
-                (Some(since), _) => (since.max(state.active_at), DRAIN_IDLE, Expired::Drained),
                 (None, Version::Unknown(_)) => {
                     (state.active_at, self.timeouts.head, Expired::Silent)
                 }
@@ -505,6 +502,8 @@ impl<S: Unpin> Drop for WatchedStream<S> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::server::site::{HeadBudget, Limits};
 

@@ -272,6 +272,7 @@ fn config(gateway: &Gateway, found: &Found) -> Result<ProgramConfig, String> {
             send: time("send-timeout"),
             keep_alive: time("keep-alive"),
             graceful: time("graceful-timeout"),
+            ..Timeouts::default()
         },
         requests: most("max-requests"),
         jitter: *found.one::<u8>("jitter").expect("it has a default"),

@@ -139,6 +139,12 @@ pub(crate) struct Timeouts {
     pub keep_alive: Duration,
     /// For requests to finish when the process is to end.
     pub graceful: Duration,
+    /// For the next request on a connection that is kept, while the process drains: a web server
+    /// may be about to send one.
+    pub drain_idle: Duration,
+    /// For the first byte of a connection, while the process drains: it may just have been
+    /// accepted, and what it was opened for is on its way.
+    pub drain_first: Duration,
 }
 
 impl Default for Timeouts {
@@ -151,6 +157,8 @@ impl Default for Timeouts {
             send: Duration::from_secs(60),
             keep_alive: Duration::from_secs(75),
             graceful: Duration::from_secs(30),
+            drain_idle: Duration::from_millis(100),
+            drain_first: Duration::from_secs(1),
         }
     }
 }

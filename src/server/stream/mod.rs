@@ -38,7 +38,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use self::acceptor::Acceptor;
-use crate::os::{Event, monotonic_us};
+use crate::os::Event;
 use crate::server::site::Site;
 use crate::server::workers::pool::WorkerPool;
 pub(in crate::server) use crate::server::workers::visits::us;
@@ -59,18 +59,6 @@ const LINGER: Duration = Duration::from_secs(2);
 
 /// The longest time of that.
 const LONGEST_LINGER: Duration = Duration::from_secs(30);
-
-/// The time that a connection which was just accepted has to send something when the process
-/// drains.
-const SOON: Duration = Duration::from_secs(1);
-
-/// The process drains: what a connection was opened for has to come soon.
-pub(in crate::server) fn expect_soon(connection: &StreamConnection) {
-    let at_us = monotonic_us() + us(SOON);
-    if connection.due().is_none_or(|(due, due_us)| due == Due::FirstByte && due_us > at_us) {
-        connection.expect(Due::FirstByte, at_us);
-    }
-}
 
 /// A listening socket, of TCP or of the Unix domain.
 pub(in crate::server) struct StreamListener {

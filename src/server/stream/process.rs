@@ -3,24 +3,20 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::time::Duration;
 
 use super::buffer::Buffer;
-use super::connection::StreamConnection;
+use super::connection::{Due, StreamConnection};
 use super::output::Output;
 use super::protocol::{AnyProtocol, ThreadStates};
 use super::read_ahead::SpoolBudget;
 use crate::gateway::{Code, Error, Level};
 use crate::os::{self, Event, monotonic_us};
 use crate::protocol::params::Params;
-use crate::server::site::{Fault, Refusal, Site};
+use crate::server::site::{Fault, Refusal, Site, Timeouts};
 use crate::server::workers::connections::Entry as _;
 use crate::server::workers::pollers::Pollers;
 use crate::server::workers::pool::{Driver, PoolOptions, Regain, WorkerPool};
 use crate::server::workers::size::MOST_BLOCKED;
-
-/// The idle time after which a kept connection is closed while the process drains.
-const DRAIN_IDLE: Duration = Duration::from_millis(100);
 
 /// A listener, as its connections know it.
 pub(super) struct ConnectionOrigin {
@@ -93,15 +89,23 @@ impl StreamProcess {
 
     /// Returns whether a kept connection is closed behind a response. While a process drains, a web
     /// server may use the connection at that moment. Therefore it is closed when it was
-    /// [idle](DRAIN_IDLE), and behind a response only in the second half of the graceful time.
+    /// [idle](Timeouts::drain_idle), and behind a response only in the second half of the graceful time.
     pub(in crate::server) fn closes_kept(&self) -> bool {
         self.is_draining() && monotonic_us() >= self.close_kept_us.load(Ordering::Acquire)
     }
 
     /// Returns how long a kept connection may be idle, in microseconds.
     pub(in crate::server) fn keep_alive_us(&self) -> u64 {
-        let keep_alive = self.site.timeouts.keep_alive;
-        super::us(if self.is_draining() { keep_alive.min(DRAIN_IDLE) } else { keep_alive })
+        let Timeouts { keep_alive, drain_idle, .. } = self.site.timeouts;
+        super::us(if self.is_draining() { keep_alive.min(drain_idle) } else { keep_alive })
+    }
+
+    /// Expects the first byte of a connection soon, as the process drains.
+    pub(in crate::server) fn expect_soon(&self, connection: &StreamConnection) {
+        let at_us = monotonic_us() + super::us(self.site.timeouts.drain_first);
+        if connection.due().is_none_or(|(due, due_us)| due == Due::FirstByte && due_us > at_us) {
+            connection.expect(Due::FirstByte, at_us);
+        }
     }
 
     /// A line about a peer: `fastcgi 127.0.0.1:9000: peer 127.0.0.1:4242: what`.

@@ -147,7 +147,7 @@ fn put_down(worker: &mut StreamWorker, connection: &StreamConnection) {
     }
     if worker.buffer.is_empty() && process.is_draining() {
         // It may just have been accepted: what it was opened for is on its way.
-        super::expect_soon(connection);
+        process.expect_soon(connection);
     }
     connection.kept().rest.extend_from_slice(worker.buffer.unread());
     worker.buffer.clear();

@@ -233,7 +233,8 @@ fn slow_readers_hold_no_thread() {
 
 #[test]
 fn a_kept_connection_is_served_while_the_process_drains() {
-    let server = Server::of(hello);
+    let timeouts = Timeouts { drain_idle: PATIENCE, ..Timeouts::default() };
+    let server = Server::with(hello, Limits::default(), timeouts);
     let mut stream = server.connect();
     let request = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
     stream.write_all(request).unwrap();
@@ -244,5 +245,6 @@ fn a_kept_connection_is_served_while_the_process_drains() {
     let head = head(&mut stream).to_ascii_lowercase();
     assert!(head.starts_with("http/1.1 200 "), "{head}");
     expect(&mut stream, "Hello, world\n");
+    drop(stream);
     server.end();
 }
