@@ -1,10 +1,9 @@
 //! Reading a connection: from its records to requests that run.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use super::input::InputMode;
-use super::multiplexer::{CompleteHead, multiplexer, put_down};
+use super::multiplexer::{CompleteHead, leave_stalled, multiplexer, put_down, take_off};
 use super::piece::RecordPiece;
 use super::records::{ReadStep, RecordReader};
 use super::request::{Left, run};
@@ -63,10 +62,13 @@ pub(super) fn serve(worker: &mut StreamWorker, connection: &Arc<StreamConnection
                     }
                 }
                 Ok(ReadStep::QueueFull) => {
-                    // The thread that empties the queue has another read on.
                     put_down(worker, connection, piece);
-                    while !connection.release() {}
-                    return;
+                    if leave_stalled(connection) {
+                        return;
+                    }
+                    piece = take_up(worker, connection);
+                    // What has come meanwhile may have no event of its own any more.
+                    received = ReadOutcome::Full;
                 }
                 Ok(ReadStep::Violation(fault, why)) => {
                     return worker.process.violated(connection, fault, &why);
@@ -99,7 +101,7 @@ pub(super) fn serve(worker: &mut StreamWorker, connection: &Arc<StreamConnection
 /// Answers a request that no thread takes up. Returns whether that is possible.
 fn refuse(
     worker: &mut StreamWorker,
-    connection: &StreamConnection,
+    connection: &Arc<StreamConnection>,
     request: CompleteHead,
     refusal: Refusal,
 ) -> bool {
@@ -118,15 +120,8 @@ fn refuse(
         put_stream_end(into, RecordKind::STDOUT, request.id);
         put_end(into, request.id, 0, status);
     });
-    let mut table = multiplexer(connection).table();
-    if let Some(at) = table.position(request.id) {
-        table.requests.swap_remove(at);
-        process.requests.fetch_sub(1, Ordering::Relaxed);
-    }
-    table.served = true;
-    table.close |= !request.keep_conn;
-    let closes = table.close && table.requests.is_empty();
-    drop(table);
+    let taken = (request.id, &request.channel, request.keep_conn);
+    let closes = take_off(process, connection, taken).unwrap_or(true);
     let CompleteHead { head, channel, .. } = request;
     states.get(ThreadState::new).spare.put(head, channel);
     let replied = stream::reply(process, connection, &mut output);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::multiplexer::{Channel, CompleteHead, multiplexer};
+use super::multiplexer::{Channel, CompleteHead, leave_stalled, multiplexer};
 use super::piece::{Inbound, RecordPiece, Scan};
 use super::records::{ReadStep, RecordReader};
 use super::response::reply;
@@ -207,11 +207,13 @@ impl<'r, 'c> FastCgiInput<'r, 'c> {
                     });
                 }
                 ReadStep::QueueFull => {
-                    // The thread that empties the queue has another read on.
                     self.put_down();
+                    self.inbound.unmute();
                     self.mode = InputMode::Queued;
-                    while !connection.release() {}
-                    return Ok(Some(()));
+                    if leave_stalled(connection) {
+                        return Ok(Some(()));
+                    }
+                    self.take_up();
                 }
                 ReadStep::Violation(fault, why) => {
                     process.violated(connection, fault, &why);
@@ -328,6 +330,13 @@ impl<'r, 'c> FastCgiInput<'r, 'c> {
         }
     }
 
+    /// Claims the connection, unless nothing can be read of it before another request has taken
+    /// what is its.
+    fn claim(&self) -> bool {
+        let connection = self.inbound.connection;
+        !multiplexer(connection).table().stalled && connection.claim()
+    }
+
     fn wait_for_fed(&self) -> Result<()> {
         let limit = self.inbound.process.site.timeouts.body;
         let start = Instant::now();
@@ -409,7 +418,7 @@ impl InputSource for FastCgiInput<'_, '_> {
                 InputMode::Queued => match self.take_fed() {
                     Some(InputStep::Bytes) => {}
                     Some(InputStep::End) => self.mode = InputMode::Over,
-                    None if self.inbound.connection.claim() => self.take_up(),
+                    None if self.claim() => self.take_up(),
                     None if !wait => {
                         self.inbound.check_time()?;
                         return Ok(Fill::NotYet);

@@ -151,6 +151,12 @@ pub(super) fn put_down(
     worker.buffer.clear();
 }
 
+/// Gives a connection back whose next bytes have no room in their queue. The thread that makes room
+/// has another read on. Returns `false` if there is room by now: then the caller reads on.
+pub(super) fn leave_stalled(connection: &StreamConnection) -> bool {
+    connection.claims().release_stalled(|| multiplexer(connection).table().stalled)
+}
+
 /// Whether other requests are on the connection, which is then closed behind them.
 pub(super) fn leaves_others(connection: &StreamConnection) -> bool {
     let mut table = multiplexer(connection).table();

@@ -29,6 +29,20 @@ impl Claims {
         self.events.swap(1, Ordering::AcqRel);
         false
     }
+
+    /// Gives it back for as long as `is_stalled`, whatever happened: nothing can be read before
+    /// another thread ends that, which claims it then. Returns `false` if that thread came before
+    /// this call ended: then the caller goes on to read.
+    #[cfg(feature = "fastcgi")]
+    pub(crate) fn release_stalled(&self, is_stalled: impl Fn() -> bool) -> bool {
+        while !self.release() {
+            // The event may have been the other thread, which asked in vain.
+            if !is_stalled() {
+                return false;
+            }
+        }
+        true
+    }
 }
 
 /// Entries that are made at once.
@@ -216,6 +230,40 @@ mod tests {
         });
         assert_eq!(seen.into_inner(), 4 * EACH as usize);
         assert!(claims.claim(), "nobody works in the end");
+    }
+
+    /// One reads and finds no room, another makes room: in the end one of them reads.
+    #[test]
+    #[cfg(feature = "fastcgi")]
+    fn room_that_is_made_at_any_moment_is_used() {
+        use std::sync::atomic::AtomicBool;
+
+        let (claims, stalled) = (Claims::default(), AtomicBool::new(false));
+        let barrier = std::sync::Barrier::new(2);
+        let read = AtomicUsize::new(0);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for _ in 0..20_000 {
+                    assert!(claims.claim());
+                    stalled.store(true, Ordering::SeqCst);
+                    barrier.wait();
+                    if !claims.release_stalled(|| stalled.load(Ordering::SeqCst)) {
+                        read.fetch_add(1, Ordering::SeqCst);
+                        while !claims.release() {}
+                    }
+                    barrier.wait();
+                }
+            });
+            for round in 1..=20_000 {
+                barrier.wait();
+                if stalled.swap(false, Ordering::SeqCst) && claims.claim() {
+                    read.fetch_add(1, Ordering::SeqCst);
+                    while !claims.release() {}
+                }
+                barrier.wait();
+                assert_eq!(read.load(Ordering::SeqCst), round);
+            }
+        });
     }
 
     #[test]

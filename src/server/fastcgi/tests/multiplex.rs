@@ -3,8 +3,10 @@
 use std::thread;
 use std::time::Duration;
 
+use super::super::multiplexer::QUEUE;
 use super::Client;
 use super::client::{head, request};
+use crate::gateway::{Application as _, Environ, StartResponse, app_fn};
 use crate::protocol::fastcgi::{ProtocolStatus, RecordKind, Role, put_stream, put_stream_end};
 use crate::server::stream::tests::Protocol;
 use crate::server::stream::tests::{Gate, TestProcess, test_application};
@@ -98,6 +100,100 @@ fn an_inbox_that_is_full() {
     assert_eq!(client.answer(2).body().len(), size);
     assert_eq!(client.answer(3).text(), "Hello, world\n");
     sender.join().unwrap();
+}
+
+/// A request that reads, while the input of another has no room, finds nothing and does not search
+/// for ever.
+#[test]
+fn a_request_beside_one_whose_inbox_is_full_finds_nothing() {
+    let (gate, polls) = (Gate::default(), Gate::default());
+    let (waiting, polling) = (test_application(&gate), test_application(&polls));
+    let application = app_fn(move |environ: Environ<'_>, start_response: StartResponse<'_>| {
+        let polls = environ.path_info() == b"/poll";
+        if polls {
+            polling.call(environ, start_response)
+        } else {
+            waiting.call(environ, start_response)
+        }
+    });
+    let harness = TestProcess::open(application);
+    let mut client = Client::new(harness.unix(Protocol::FastCgi));
+    let size = 400_000;
+    client.send(&head(1, Role::RESPONDER, true, "/gate-read", Some(size)));
+    gate.until_arrived(1);
+    client.send(&head(2, Role::RESPONDER, true, "/poll", Some(1)));
+    polls.until_noted("asked 1 times");
+    let mut body = Vec::new();
+    put_stream(&mut body, RecordKind::STDIN, 1, &vec![b'x'; size]);
+    // It returns once the inbox is full or almost so.
+    client.send(&body);
+    polls.forget_notes();
+    polls.until_noted("0000 times");
+    gate.open();
+    client.stdin(1, b"");
+    assert_eq!(client.answer(1).body().len(), size);
+    client.stdin(2, b"b");
+    client.stdin(2, b"");
+    polls.open();
+    assert_eq!(client.answer(2).text(), "b");
+}
+
+/// A request reads the connection until the input of another has no room. What comes once there is
+/// room again is read.
+#[test]
+fn a_request_goes_on_behind_one_whose_inbox_was_full() {
+    let gate = Gate::default();
+    let harness = TestProcess::open(test_application(&gate));
+    let mut other = Client::new(harness.unix(Protocol::FastCgi));
+    for round in 1..=20 {
+        gate.shut();
+        let mut client = Client::new(harness.unix(Protocol::FastCgi));
+        // So little is between the two that all that was sent has been read, but for a few KiB.
+        rustix::net::sockopt::set_socket_send_buffer_size(&client.stream, 4096).unwrap();
+        let size = QUEUE + 16 * 1024;
+        client.send(&head(2, Role::RESPONDER, true, "/gate-read", Some(size)));
+        gate.until_arrived(round);
+        client.send(&head(1, Role::RESPONDER, true, "/duplex", Some(2)));
+        client.stdin(1, b"a");
+        let begun = client.until_stdout(1, 1);
+        // Now the request with id 1 waits for input, and most often it is the one that reads.
+        assert_eq!(other.ask("/hello", b"").text(), "Hello, world\n");
+        let mut body = Vec::new();
+        put_stream(&mut body, RecordKind::STDIN, 2, &vec![b'x'; size]);
+        put_stream_end(&mut body, RecordKind::STDIN, 2);
+        client.send(&body);
+        // That takes longer than the last of it.
+        assert_eq!(other.ask("/hello", b"").text(), "Hello, world\n");
+        gate.open();
+        assert_eq!(client.answer(2).body().len(), size);
+        client.stdin(1, b"b");
+        assert!(client.until_stdout(1, begun + 1) > begun);
+        client.stdin(1, b"");
+        assert_eq!(client.answer(1).text(), "ab");
+    }
+}
+
+/// A request that is refused while its input is in the way of another's.
+#[test]
+fn a_refused_upload_leaves_the_connection_to_others() {
+    let harness = TestProcess::open_with(test_application(&Gate::default()), |_, times| {
+        // What another thread than the one that read it is to run comes too late.
+        times.queue = Duration::ZERO;
+    });
+    for stream in harness.both(Protocol::FastCgi) {
+        let mut client = Client::new(stream);
+        let size = 1_000_000;
+        let mut wire = head(1, Role::RESPONDER, true, "/count", Some(3));
+        put_stream(&mut wire, RecordKind::STDIN, 1, b"ab");
+        wire.extend(head(2, Role::RESPONDER, true, "/count", Some(size)));
+        put_stream(&mut wire, RecordKind::STDIN, 2, &vec![b'x'; size]);
+        put_stream_end(&mut wire, RecordKind::STDIN, 2);
+        put_stream(&mut wire, RecordKind::STDIN, 1, b"c");
+        put_stream_end(&mut wire, RecordKind::STDIN, 1);
+        client.send(&wire);
+        assert_eq!(client.answer(1).text(), "3");
+        assert!(client.answer(2).head().contains("504"), "a request that nobody took up in time");
+    }
 }
 
 #[test]

@@ -6,7 +6,9 @@ use std::sync::{Arc, Condvar, Mutex};
 use bytes::Bytes;
 
 use super::harness::LONG;
-use crate::gateway::{Application, Body, Environ, Error, ErrorKind, Level, StartResponse, app_fn};
+use crate::gateway::{
+    Application, Body, Environ, Error, ErrorKind, Fill, Level, StartResponse, app_fn,
+};
 
 /// Requests wait here until the test lets them go on.
 #[derive(Clone, Default)]
@@ -37,6 +39,14 @@ impl Gate {
         let (state, news) = &*self.state;
         state.lock().unwrap().open = true;
         news.notify_all();
+    }
+
+    pub(in crate::server) fn shut(&self) {
+        self.state.0.lock().unwrap().open = false;
+    }
+
+    fn is_open(&self) -> bool {
+        self.state.0.lock().unwrap().open
     }
 
     /// Returns how many have arrived.
@@ -130,6 +140,20 @@ pub(in crate::server) fn test_application(gate: &Gate) -> impl Application + use
                     gate.note(format!("read failed: {:?}", error.kind()));
                     return Err(error);
                 }
+                start(start_response)?;
+                Ok(Body::from(body))
+            }
+            // Asks for input without a wait until the gate is open, and counts in the notes.
+            "/poll" => {
+                let mut asked = 0;
+                while !gate.is_open() {
+                    if let Fill::NotYet = environ.input().fill(false)? {
+                        asked += 1;
+                        gate.note(format!("asked {asked} times"));
+                    }
+                }
+                let mut body = Vec::new();
+                environ.input().read_to_end(&mut body)?;
                 start(start_response)?;
                 Ok(Body::from(body))
             }
