@@ -560,7 +560,7 @@ impl Exchange for RequestExchange<'_, '_> {
         };
         let client = Client {
             socket,
-            may_half_close: self.half_closed.get(),
+            may_half_close: self.may_half_close(),
             is_looked_after: self.grace().is_some()
                 && (interest == Interest::Waker || request.has_switched_protocols()),
         };

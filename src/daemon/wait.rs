@@ -170,8 +170,7 @@ impl Reader {
         longest: Duration,
     ) -> Result<bool, Error> {
         let Some(socket) = on.request.socket() else { return Ok(false) };
-        let is_half = on.exchange.serves_half_closed();
-        let poll = if is_half { os::poll_open } else { os::poll };
+        let poll = if on.exchange.watches_client() { os::poll } else { os::poll_open };
         let polled = poll(borrow(&socket), (false, true), bridge, Some(longest));
         let (polled, came) = polled.unwrap_or((ALL_READY, bridge.is_some()));
         self.has_room = polled.writable;

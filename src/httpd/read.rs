@@ -81,7 +81,17 @@ impl<'r> Request<'r> {
             }
             self.send_continue();
         }
+        if error != ReadError::NotYet && self.is_half_closed() {
+            self.is_cut_off.set(true);
+        }
         Err(error)
+    }
+
+    /// Returns whether a read of the body failed at the end of the client's input. Such a client may
+    /// still read what the application makes of that.
+    #[must_use]
+    pub(crate) fn is_cut_off(&self) -> bool {
+        self.is_cut_off.get()
     }
 
     /// Returns how often a read of the body gave something: a change tells that the client sends.

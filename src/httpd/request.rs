@@ -34,6 +34,8 @@ pub struct Request<'r> {
     passed: Cell<bool>,
     /// The number of reads of the body that gave something.
     pub(super) reads: Cell<u32>,
+    /// Whether the client's input ended within the body.
+    pub(super) is_cut_off: Cell<bool>,
     /// Whether and how the response is paced.
     pub(super) pace: Cell<Option<Pace>>,
     lifetime: Invariant<'r>,
@@ -80,6 +82,7 @@ impl<'r> Request<'r> {
             request,
             passed: Cell::new(false),
             reads: Cell::new(0),
+            is_cut_off: Cell::new(false),
             pace: Cell::new(None),
             lifetime: PhantomData,
         }
@@ -100,6 +103,7 @@ impl<'r> Request<'r> {
             request: self.request,
             passed: self.passed.clone(),
             reads: self.reads.clone(),
+            is_cut_off: self.is_cut_off.clone(),
             pace: Cell::new(None),
             lifetime: PhantomData,
         };

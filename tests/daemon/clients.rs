@@ -1,6 +1,6 @@
 //! Clients that leave, and answers that come before the request is whole.
 
-use httpd_testkit::{Mpm, proc};
+use httpd_testkit::{Mpm, mpm_tests, proc};
 
 use crate::support::{child_of, pid, run, setup};
 
@@ -96,4 +96,24 @@ fn an_early_answer_leaves_the_process_fit() {
     }
     stage.wait_for("rest", || stage.figure("probe", "Running") == 0);
     assert_eq!(stage.group("probe").wait_ready(1), of);
+}
+
+mpm_tests! {
+    /// The application makes an answer of the read that failed, and takes its time. So much of it is
+    /// left that the client has to read before the end.
+    fn a_client_that_sends_no_more_in_its_upload_is_waited_for(mpm) {
+        const SIZE: usize = 20_000_000;
+        let stage = setup("threads=2").mpm(mpm).start();
+        let steps = format!("cut,pause:500,head:{SIZE},write:{SIZE}");
+        let target = format!("/stage/run?name=up&steps={steps}");
+        for body in
+            ["Content-Length: 10\r\n\r\n12345", "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n"]
+        {
+            let mut connection = stage.connect();
+            connection.write(format!("POST {target} HTTP/1.1\r\nHost: x\r\n{body}")).close_write();
+            let response = connection.read_response();
+            assert_eq!((response.status, response.body.len()), (200, SIZE), "{body}");
+            assert!(response.end.is_complete(), "{body}: {response:?}");
+        }
+    }
 }

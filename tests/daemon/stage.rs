@@ -24,7 +24,7 @@ use axum::extract::RawQuery;
 use axum::routing::get;
 use bytes::Bytes;
 use mod_rust::gateway::{
-    Application, Body, Environ, Error, Factory, Result, StartResponse, Writer, service,
+    Application, Body, Environ, Error, ErrorKind, Factory, Result, StartResponse, Writer, service,
 };
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde::Deserialize;
@@ -288,6 +288,11 @@ impl<'r> Run<'r, '_> {
             "readall" => {
                 self.environ.input().read_all(1 << 30)?;
             }
+            "cut" => {
+                let error = self.environ.input().read_all(1 << 30).expect_err("a body cut off");
+                assert_eq!(error.kind(), ErrorKind::InputMalformed, "{error}");
+            }
+            "pause" => std::thread::sleep(Duration::from_millis(number as u64)),
             "echo" => {
                 let body = self.environ.input().read_all(1 << 30)?;
                 self.writer()?.put(body)?;

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use httpd_testkit::{Server, mpm_tests};
+
 use crate::support::{begin, busy, get, start, wait_until_waiting, waits};
 
 #[test]
@@ -100,6 +102,18 @@ fn a_client_that_sends_no_more_in_its_upload_is_answered() {
         connection.close_write();
         assert_eq!(connection.read_response().status, 400, "{body}");
         wait_until_waiting(&server, 0);
+    }
+}
+
+mpm_tests! {
+    /// The application takes its time for the answer. Its client waits for that.
+    fn a_client_that_sends_no_more_in_its_upload_is_waited_for(mpm) {
+        let builder = Server::builder().module("mod_waits.so").mpm(mpm);
+        let server = builder.conf("RustAppAlias /waits waits\nRustAsync On").start();
+        let mut connection = server.connect();
+        let head = "POST /waits/length/500 HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n12345";
+        connection.write(head).close_write();
+        assert_eq!(connection.read_response().status, 400);
     }
 }
 

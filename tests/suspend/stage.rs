@@ -116,15 +116,20 @@ async fn restless(Path(size): Path<usize>) -> Body {
     Body::from_stream(Restless { data, polls: 0, waker })
 }
 
-/// The length of the body, after a wait.
+/// The length of the body, or 400 where it fails, after a wait.
 async fn length(Path(ms): Path<u64>, body: Body) -> Result<String, StatusCode> {
+    let length = count(body).await;
+    pause(ms).await;
+    Ok(format!("{} bytes\n", length.map_err(|_| StatusCode::BAD_REQUEST)?))
+}
+
+async fn count(body: Body) -> Result<usize, axum::Error> {
     let mut length = 0;
     let mut frames = body.into_data_stream();
     while let Some(frame) = frames.next().await {
-        length += frame.map_err(|_| StatusCode::BAD_REQUEST)?.len();
+        length += frame?.len();
     }
-    pause(ms).await;
-    Ok(format!("{length} bytes\n"))
+    Ok(length)
 }
 
 async fn duplex(body: Body) -> Body {

@@ -15,7 +15,7 @@ impl RequestExchange<'_, '_> {
     /// waits for the answers to what it sent before, is not looked at again.
     pub(crate) fn finds_client_gone(&self) -> bool {
         let request = self.request();
-        if self.half_closed.get() {
+        if self.may_half_close() {
             return self.has_client_gone();
         }
         // The end of another protocol's input is read behind what came before it.
@@ -31,15 +31,16 @@ impl RequestExchange<'_, '_> {
     /// Returns whether the client has gone at this moment.
     pub(crate) fn has_client_gone(&self) -> bool {
         let request = self.request();
-        if self.half_closed.get() {
+        if self.may_half_close() {
             return request.is_aborted() || request.has_hung_up();
         }
         request.has_client_gone()
     }
 
-    /// Returns whether the client is served once it sends no more.
-    pub(crate) const fn serves_half_closed(&self) -> bool {
-        self.variables.facts().serves_half_closed
+    /// Returns whether the client is served once it sends no more: by its configuration, or as its
+    /// earlier requests or its request body ended with that.
+    pub(in crate::adapter) fn may_half_close(&self) -> bool {
+        self.half_closed.get() || self.request().is_cut_off()
     }
 
     /// Returns the time that the response has once this process begins to end, if it has none
@@ -66,8 +67,8 @@ impl RequestExchange<'_, '_> {
     }
 
     /// Returns whether the client's departure is still to be noticed.
-    pub(in crate::adapter) const fn watches_client(&self) -> bool {
-        !self.half_closed.get()
+    pub(crate) fn watches_client(&self) -> bool {
+        !self.may_half_close()
     }
 
     /// Ends the watch for the end of the client's input. A broken connection is noticed all the same.
