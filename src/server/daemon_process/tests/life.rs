@@ -81,7 +81,10 @@ fn a_stop_does_not_wait_for_ever() {
     running.ask(&Ask::get("/gate"));
     keeper.until_called();
     runner.signal(TERM);
-    assert_eq!(served(&runner.ended()), (Reason::ShutdownSignal, 1));
+    let (reason, abandoned) = served(&runner.ended());
+    assert_eq!(reason, Reason::ShutdownSignal);
+    // The idle thread is counted where it had no time to end.
+    assert!((1..=2).contains(&abandoned), "{abandoned}");
     harness.line_with("RUST0037");
     keeper.open();
 }
