@@ -3,15 +3,12 @@
 //! The tests of a real httpd wait for most of their time, so a build beside them is nearly free. A
 //! build that fails here says nothing: its step repeats it and shows the errors.
 
-use std::ffi::OsString;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
 use rustix::process::{Pid, Signal, kill_process};
-
-use crate::cargo;
 
 /// A sequence of builds on a thread of its own. Dropping it ends the build under way.
 pub(crate) struct Ahead {
@@ -26,10 +23,9 @@ struct State {
 }
 
 impl Ahead {
-    /// Starts cargo with each of these arguments in turn, in the folder `root`.
-    pub(crate) fn start(builds: Vec<Vec<OsString>>, root: &Path) -> Self {
-        let commands = builds.into_iter().map(|args| {
-            let cargo = cargo::args(cargo::command(), args);
+    /// Starts each of these calls of cargo in turn, in the folder `root`.
+    pub(crate) fn start(builds: Vec<Command>, root: &Path) -> Self {
+        let commands = builds.into_iter().map(|cargo| {
             let mut command = Command::new("nice");
             command.args(["-n", "19"]).arg(cargo.get_program()).args(cargo.get_args());
             for (name, value) in cargo.get_envs() {
@@ -115,7 +111,8 @@ mod tests {
 
     #[test]
     fn one_command_follows_the_other() {
-        let file = std::env::temp_dir().join(format!("cargo-httpd-ahead-{}", std::process::id()));
+        let file =
+            std::env::temp_dir().join(format!("cargo-httpd-sequence-{}", std::process::id()));
         let script = |word| shell(&format!("echo {word} >> {}", file.display()));
         Ahead::run(vec![script("a"), shell("exit 1"), script("b")]).finish();
         assert_eq!(std::fs::read_to_string(&file).unwrap(), "a\nb\n");

@@ -62,9 +62,17 @@ impl Step {
         self
     }
 
-    /// Returns the arguments of that call.
-    pub(crate) fn builds(&self) -> Option<Vec<OsString>> {
-        self.builds.clone()
+    /// Says that the step itself runs nothing: cargo does not repeat what it has done.
+    pub(crate) fn only_builds(self) -> Self {
+        let args = self.args.clone();
+        self.built_by(args)
+    }
+
+    /// Returns that call, with the environment of the step.
+    pub(crate) fn builds(&self) -> Option<Command> {
+        let mut command = cargo::args(cargo::command(), self.builds.as_ref()?);
+        command.envs(self.env.iter().map(|(name, value)| (name, value)));
+        Some(command)
     }
 
     #[cfg(test)]

@@ -90,7 +90,8 @@ impl Execute for TestArgs {
         let modules = project.target_dir.join("httpd").join("modules");
         let before = if self.ci { checks(&project) } else { Vec::new() };
         let tests = tests(&project, &modules, &self.cargo, &self.test_args);
-        let after = if self.ci { trials(&project) } else { Vec::new() };
+        let mut after = if self.ci { variants(&project) } else { Vec::new() };
+        after.extend(if self.ci { trials(&project) } else { Vec::new() });
         let progress = Progress::new(2 + before.len() + tests.len() + after.len());
 
         let step =
@@ -190,7 +191,7 @@ fn needs(project: &Project, is_ci: bool) -> Vec<Need> {
     needs
 }
 
-/// Returns the steps that need no test program.
+/// Returns the steps that come first, since most mistakes are found by them.
 fn checks(project: &Project) -> Vec<Step> {
     let mut steps = vec![Step::new("formatting", ["fmt", "--all", "--check"])];
     if has_fuzzers(project) {
@@ -201,6 +202,12 @@ fn checks(project: &Project) -> Vec<Step> {
         "lints",
         ["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"],
     ));
+    steps
+}
+
+/// Returns the lints and the documentation of other features, which are built beside the tests.
+fn variants(project: &Project) -> Vec<Step> {
+    let mut steps = Vec::new();
     if project.has_package(KIT) {
         let pure = ["clippy", "--package", KIT, "--all-targets", "--no-default-features"];
         let step = Step::new("lints without httpd", pure).args(["--", "-D", "warnings"]);
@@ -228,7 +235,7 @@ fn checks(project: &Project) -> Vec<Step> {
             .env("DOCS_RS", "1");
         steps.push(without_headers(docs_rs));
     }
-    steps
+    steps.into_iter().map(Step::only_builds).collect()
 }
 
 /// Returns the steps that run tests. Those of one package are one step.
@@ -243,14 +250,17 @@ fn tests(project: &Project, modules: &Path, cargo: &CargoArgs, args: &[String]) 
     if cargo.package.is_some() {
         return steps;
     }
+    let built = |name, args: &[&'static str]| {
+        let step = Step::tests(name, args.iter().copied());
+        with_args(step.built_by(args.iter().copied().chain(["--no-run"])))
+    };
+    // First what has a target folder of its own: its build does not hold up that of the tests.
+    if project.root.join(APPLICATIONS).is_file() {
+        steps.push(built("applications", &["test", "--manifest-path", APPLICATIONS]));
+    }
     if project.has_package(KIT) {
         let pure = ["test", "--package", KIT, "--no-default-features", "--features", "log,tower"];
-        steps.push(without_headers(with_args(Step::tests("tests without httpd", pure))));
-    }
-    if project.root.join(APPLICATIONS).is_file() {
-        let args = ["test", "--manifest-path", APPLICATIONS];
-        let step = Step::tests("applications", args).built_by(args.into_iter().chain(["--no-run"]));
-        steps.push(with_args(step));
+        steps.push(without_headers(built("tests without httpd", &pure)));
     }
     steps
 }
@@ -403,10 +413,19 @@ mod tests {
         std::fs::write(root.join(FUZZERS), "").unwrap();
         let project = project(KIT, &root);
         let tests = tests(&project, Path::new("/t/modules"), &CargoArgs::default(), &[]);
-        assert!(tests.iter().all(|step| step.builds().is_none()));
-        let builds: Vec<_> = trials(&project).iter().filter_map(Step::builds).collect();
-        assert_eq!(builds.len(), 3);
-        assert!(builds.iter().all(|args| args.last().unwrap() == "--build-only"));
+        assert!(tests[0].builds().is_none());
+        let lasts = |steps: &[Step]| -> Vec<String> {
+            let builds = steps.iter().filter_map(Step::builds);
+            builds.map(|build| build.get_args().last().unwrap().to_str().unwrap().into()).collect()
+        };
+        assert_eq!(lasts(&tests), ["--no-run"]);
+        assert_eq!(lasts(&trials(&project)), ["--build-only"; 3]);
+
+        let variants = variants(&project);
+        assert_eq!(lasts(&variants).len(), variants.len());
+        let docs_rs = variants.last().unwrap().builds().unwrap();
+        let flags = docs_rs.get_envs().find(|(name, _)| *name == "RUSTDOCFLAGS");
+        assert_eq!(flags.unwrap().1.unwrap(), "-D warnings");
         std::fs::remove_dir_all(root).unwrap();
     }
 
@@ -422,7 +441,8 @@ mod tests {
     #[test]
     fn checks_come_in_their_order() {
         let root = Path::new("/nonexistent");
-        let lines = shown(&checks(&project(KIT, root)));
+        let mut lines = shown(&checks(&project(KIT, root)));
+        lines.extend(shown(&variants(&project(KIT, root))));
         let starts = [
             "cargo fmt",
             "cargo clippy --workspace",
@@ -440,7 +460,8 @@ mod tests {
         for (line, start) in lines.iter().zip(starts) {
             assert!(line.starts_with(start), "{line}");
         }
-        assert_eq!(checks(&project("mine", root)).len(), 3);
+        let mine = project("mine", root);
+        assert_eq!((checks(&mine).len(), variants(&mine).len()), (2, 1));
     }
 
     #[test]
