@@ -227,6 +227,8 @@ fn slow_uploads_hold_no_thread() {
 #[test]
 fn a_client_that_sends_no_more_in_its_upload_is_answered() {
     let stage = few_threads("threads=2").allow(&["RUST0006", "RUST0007"]).start();
+    // A client that leaves before there is a process to read its body has left.
+    stage.app().wait_ready(1);
     let head = format!("POST {} HTTP/1.1\r\nHost: x\r\n", run("up", "readall"));
     for body in
         ["Content-Length: 10\r\n\r\n12345", "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n"]

@@ -17,13 +17,13 @@ pub(super) fn cases() -> Vec<Case> {
         case("a WebSocket that nobody asks for", get("/ws"), status(426)),
         case("no chunk at all", get("/stream?chunks=0"), ok().empty()),
         case("a bad number of bytes", get("/bytes/x"), status(400)),
-        // Were anything held back for more to come, this would take hours: 64 KiB are reached
-        // after 65,536 times 200 ms.
+        // Were anything held back for more to come, this would take hours: 64 KiB are reached after
+        // 65,536 seconds.
         talk(
             "each chunk goes out at once, before the next is made",
             vec![
                 Step::Write(
-                    b"GET {probe}/stream?chunks=inf&size=1&ms=200 HTTP/1.1\r\nHost: a\r\n\r\n"
+                    b"GET {probe}/stream?chunks=inf&size=1&ms=1000 HTTP/1.1\r\nHost: a\r\n\r\n"
                         .into(),
                 ),
                 Step::ReadHead(ok().header("Transfer-Encoding", "chunked")),
