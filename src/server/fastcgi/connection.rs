@@ -67,7 +67,7 @@ pub(super) fn serve(worker: &mut StreamWorker, connection: &Arc<StreamConnection
                         return;
                     }
                     piece = take_up(worker, connection);
-                    // What has come meanwhile may have no event of its own any more.
+                    // Input that has come meanwhile may have no event of its own any more.
                     received = ReadOutcome::Full;
                 }
                 Ok(ReadStep::Violation(fault, why)) => {

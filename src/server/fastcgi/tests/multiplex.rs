@@ -177,7 +177,7 @@ fn a_request_goes_on_behind_one_whose_inbox_was_full() {
 #[test]
 fn a_refused_upload_leaves_the_connection_to_others() {
     let harness = TestProcess::open_with(test_application(&Gate::default()), |_, times| {
-        // What another thread than the one that read it is to run comes too late.
+        // Any thread but the one that read it takes it up too late.
         times.queue = Duration::ZERO;
     });
     for stream in harness.both(Protocol::FastCgi) {
