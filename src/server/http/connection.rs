@@ -7,7 +7,7 @@ use std::os::fd::OwnedFd;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use http::StatusCode;
@@ -32,7 +32,7 @@ use super::variables::Ends;
 use crate::gateway::{Code, Level};
 use crate::os::{self, Event};
 use crate::protocol::params::Params;
-use crate::server::site::{Fault, Mode, Site};
+use crate::server::site::{Fault, Mode, STOOD_STILL, Site};
 
 /// A listening socket, TCP or Unix.
 #[derive(Debug)]
@@ -339,7 +339,8 @@ async fn connection(
     let mut drain = None;
     let mut has_goaway = false;
     let mut timer = pin!(tokio::time::sleep(Duration::ZERO));
-    let ended = poll_fn(|context| {
+    let mut is_certain = false;
+    let mut poll = |context: &mut Context<'_>| {
         if drain.is_none()
             && let Poll::Ready(held) = drained.as_mut().poll(context)
         {
@@ -373,12 +374,25 @@ async fn connection(
             }
             // A request of HTTP/2 may have ended meanwhile, in its own task.
             if activity.deadline(context).is_some_and(|(now, _)| now <= deadline.into_std()) {
-                return Poll::Ready(Err(expired));
+                let is_idle = matches!(expired, Expired::Drained);
+                if is_idle && deadline.elapsed() > STOOD_STILL && activity.wait_again() {
+                    continue;
+                }
+                let was_certain = std::mem::replace(&mut is_certain, true);
+                return Poll::Ready(Err((expired, was_certain)));
             }
         }
+        is_certain = false;
         Poll::Pending
-    })
-    .await;
+    };
+    let ended = loop {
+        match poll_fn(&mut poll).await {
+            // The runtime may not have seen yet what the client has sent in time.
+            Err((_, false)) => tokio::task::yield_now().await,
+            Err((expired, true)) => break Err(expired),
+            Ok(result) => break Ok(result),
+        }
+    };
     let peer = peer(ends.peer);
     let refused = |status| {
         let mut params = Params::new();

@@ -122,6 +122,18 @@ impl Activity {
         self.state().draining_since = Some(Instant::now());
     }
 
+    /// Gives an idle connection its time in a drain once more. Returns `false` in the second half of
+    /// the graceful time.
+    pub(super) fn wait_again(&self) -> bool {
+        let mut state = self.state();
+        let half = self.timeouts.graceful / 2;
+        let is_early = state.draining_since.is_some_and(|since| since.elapsed() < half);
+        if is_early {
+            state.active_at = Instant::now();
+        }
+        is_early
+    }
+
     /// Counts a request, whose head has come.
     pub(super) fn begin(&self) {
         let mut state = self.state();
@@ -562,6 +574,8 @@ mod tests {
         first.wrote(Some(1));
         first.drain();
         assert_eq!(expired(&first), Some(Expired::Drained));
+        let drained = first.deadline(&context).unwrap().0;
+        assert!(first.wait_again() && first.deadline(&context).unwrap().0 > drained);
         let second = activity();
         second.received(&PREFACE[..9]);
         assert_eq!(expired(&second), Some(Expired::Head));

@@ -147,6 +147,10 @@ pub(crate) struct Timeouts {
     pub drain_first: Duration,
 }
 
+/// A process that is so late stood still, and its peers perhaps with it: a deadline measured no
+/// silence then.
+pub(crate) const STOOD_STILL: Duration = Duration::from_millis(40);
+
 impl Default for Timeouts {
     fn default() -> Self {
         Self {

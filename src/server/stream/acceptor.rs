@@ -15,7 +15,7 @@ use super::process::StreamWorker;
 use super::us;
 use crate::gateway::{Code, Level};
 use crate::os::{self, Epoll, Event, Ready, Trigger, monotonic_us};
-use crate::server::site::Fault;
+use crate::server::site::{Fault, STOOD_STILL};
 use crate::server::workers::connections::Entry as _;
 use crate::server::workers::pollers::Ticks;
 
@@ -289,6 +289,9 @@ impl Acceptor {
     /// Closes connections whose time is up.
     fn sweep(&mut self, now_us: u64) {
         let process = &self.process;
+        // The first one of a drain is due at 0.
+        let since_us = if self.sweep_us == 0 { now_us } else { self.sweep_us };
+        let stood_still = || monotonic_us().saturating_sub(since_us) > us(STOOD_STILL);
         process.pool.connections.each(|connection| {
             if connection.sending.is_overdue(now_us) {
                 let time = process.site.timeouts.send;
@@ -303,7 +306,8 @@ impl Acceptor {
                 // Readable bytes are queued work, and not silence: a thread comes for them.
                 Some((due, _))
                     if (due == Due::Head || !connection.is_busy())
-                        && (due == Due::End || !is_readable(connection)) =>
+                        && (due == Due::End || !is_readable(connection))
+                        && !(stood_still() && waits_again(process, connection, due)) =>
                 {
                     time_is_up(process, connection, due);
                 }
@@ -327,6 +331,15 @@ impl Acceptor {
 fn is_readable(connection: &StreamConnection) -> bool {
     os::poll(connection, (true, false), None, Some(Duration::ZERO))
         .is_ok_and(|(polled, _)| polled.readable)
+}
+
+/// Gives a connection that is idle in a drain its time once more.
+fn waits_again(process: &StreamProcess, connection: &StreamConnection, due: Due) -> bool {
+    let waits = due == Due::Request && process.is_draining() && !process.closes_kept();
+    if waits {
+        connection.expect(due, monotonic_us().saturating_add(process.keep_alive_us()));
+    }
+    waits
 }
 
 /// Closes a connection that nobody works on.
