@@ -94,6 +94,10 @@ fn answer<'x>(mut environ: Environ<'x>, start_response: StartResponse<'x>) -> Re
             }
             Ok(Body::empty())
         }
+        // Digits in one piece, `n` of them.
+        b"/digits" => {
+            text((0..query.number("n")).map(|at| char::from(b'0' + (at % 10) as u8)).collect())
+        }
         // Any head with any body: `status`, `body`, `length` and headers after `h-`.
         b"/respond" => {
             let status = query.text("status");

@@ -206,3 +206,21 @@ fn h17_a_file_that_the_groups_user_alone_may_read() {
         .send();
     assert_eq!((part.status, part.text()), (206, "345"), "{part:?}");
 }
+
+#[test]
+fn h17_a_part_of_a_body_in_one_piece() {
+    let server = modes().start();
+    let sizes = ["/quirks", "/grouped-quirks"].map(|mode| [(mode, 1000), (mode, 100_000)]);
+    for (mode, size) in sizes.into_iter().flatten() {
+        let ask = |range: &str| {
+            let target = format!("{mode}/digits?n={size}");
+            server.request("GET", &target).header("Range", range).send()
+        };
+        let part = ask(&format!("bytes={}-{}", size - 7, size - 5));
+        assert_eq!((part.status, part.text()), (206, "345"), "{mode} {size}: {part:?}");
+        let range = format!("bytes {}-{}/{size}", size - 7, size - 5);
+        assert_eq!(part.header("content-range"), Some(&*range), "{mode}");
+        assert_eq!(ask(&format!("bytes={size}-")).status, 416, "{mode} {size}");
+        assert_eq!(ask("lines=1-2").body.len(), size, "{mode}");
+    }
+}
