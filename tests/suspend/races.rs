@@ -28,7 +28,7 @@ fn has_one_answer(mut connection: Connection, server: &Server) {
 #[test]
 fn waits_that_end_with_the_timeout() {
     let server = start(waits(4).conf("Timeout 1"));
-    for moment in [500, 1000, 2000] {
+    for moment in [250, 500, 1000, 2000] {
         let waits = (0..60).map(|step| moment - 60 + 2 * step);
         let mut all: Vec<_> =
             waits.map(|ms| (ms, begin(&server, &format!("/waits/wait/{ms}")))).collect();
