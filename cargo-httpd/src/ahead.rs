@@ -10,6 +10,8 @@ use std::thread::JoinHandle;
 
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::cargo;
+
 /// A sequence of builds on a thread of its own. Dropping it ends the build under way.
 pub(crate) struct Ahead {
     state: Arc<Mutex<State>>,
@@ -26,14 +28,7 @@ impl Ahead {
     /// Starts each of these calls of cargo in turn, in the folder `root`.
     pub(crate) fn start(builds: Vec<Command>, root: &Path) -> Self {
         let commands = builds.into_iter().map(|cargo| {
-            let mut command = Command::new("nice");
-            command.args(["-n", "19"]).arg(cargo.get_program()).args(cargo.get_args());
-            for (name, value) in cargo.get_envs() {
-                match value {
-                    Some(value) => command.env(name, value),
-                    None => command.env_remove(name),
-                };
-            }
+            let mut command = cargo::nice(&cargo, 19);
             command.current_dir(root);
             command
         });

@@ -17,6 +17,22 @@ pub(crate) fn command() -> Command {
     command
 }
 
+/// Returns `command` at a lower priority; that of 19 is the lowest.
+pub(crate) fn nice(command: &Command, level: u8) -> Command {
+    let mut nice = Command::new("nice");
+    nice.args(["-n", &level.to_string()]).arg(command.get_program()).args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => nice.env(name, value),
+            None => nice.env_remove(name),
+        };
+    }
+    if let Some(folder) = command.get_current_dir() {
+        nice.current_dir(folder);
+    }
+    nice
+}
+
 /// Runs `command` as the user who called `sudo`, if HOME and the current folder are that user's.
 /// Files of root's in the target folder would stop the user's next build.
 pub(crate) fn as_caller(command: &mut Command) {

@@ -8,6 +8,7 @@
 mod ahead;
 mod alias;
 mod asan;
+mod beside;
 mod builder;
 mod built_module;
 mod cargo;

@@ -8,8 +8,9 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
+use crate::beside::{Beside, Ran};
 use crate::cargo;
-use crate::progress::Progress;
+use crate::progress::{self, Progress};
 
 /// One call of cargo.
 pub(crate) struct Step {
@@ -75,6 +76,37 @@ impl Step {
         Some(command)
     }
 
+    /// Starts it in `root`, to run beside other steps.
+    ///
+    /// # Errors
+    /// Fails when cargo does not run.
+    pub(crate) fn start(&self, root: &Path) -> Result<Beside> {
+        let mut command = self.command();
+        command.envs(self.env.iter().map(|(name, value)| (name, value))).current_dir(root);
+        // Slower than the others, but not by much: its servers have to answer in time.
+        Beside::start(cargo::nice(&command, 5)).context("cargo does not run")
+    }
+
+    /// Waits for what [`Step::start`] has started, and shows what it said.
+    ///
+    /// # Errors
+    /// Fails when it failed: with its name, and the line that repeats it.
+    pub(crate) fn finish(
+        &self,
+        beside: Beside,
+        progress: &Progress,
+        tally: &mut Tally,
+    ) -> Result<()> {
+        let step = progress.hand_over(&format!("{}: {}", self.name, self.shown()));
+        let Ran { success, output } = beside.finish().context("cargo does not run")?;
+        std::io::stdout().write_all(&output)?;
+        if self.counts_tests {
+            tally.runs_tests = true;
+            String::from_utf8_lossy(&output).lines().for_each(|line| tally.count(line));
+        }
+        self.ended(success, step)
+    }
+
     #[cfg(test)]
     pub(crate) fn name(&self) -> &'static str {
         self.name
@@ -104,7 +136,11 @@ impl Step {
         } else {
             command.status().map(|status| status.success())
         };
-        if !success.context("cargo does not run")? {
+        self.ended(success.context("cargo does not run")?, step)
+    }
+
+    fn ended(&self, success: bool, step: progress::Step) -> Result<()> {
+        if !success {
             bail!(self.failure());
         }
         step.done(&format!("{}: passed", self.name));

@@ -26,11 +26,15 @@ const IN_HTTPD: [&str; 7] =
     ["config", "conformance", "daemon", "environ", "hazards", "services", "suspend"];
 /// The package with layers that need no httpd, and what turns the others off.
 const KIT: &str = "mod_rust";
+/// The package of this tool.
+const TOOL: &str = "cargo-httpd";
 /// The gateways of the kit, and the program that has them: its tests ask it.
 const GATEWAYS: [&str; 2] =
     ["--features", "mod_rust/servers,mod_rust/tracing-subscriber,mod-rust-apps/servers"];
+/// The tests that `cargo test` leaves out unless it is given their names.
+const BY_NAME: [&str; 3] = ["crowd", "projects", "soak"];
 /// The packages that crates.io is to have.
-const PUBLISHED: [&str; 4] = ["httpd-config", "httpd-testkit", KIT, "cargo-httpd"];
+const PUBLISHED: [&str; 4] = ["httpd-config", "httpd-testkit", KIT, TOOL];
 /// A program has only what it uses: each protocol builds without the others.
 const PROTOCOLS: [(&str, &str); 5] = [
     ("lints of CGI alone", "cgi"),
@@ -90,9 +94,15 @@ impl Execute for TestArgs {
         let modules = project.target_dir.join("httpd").join("modules");
         let before = if self.ci { checks(&project) } else { Vec::new() };
         let tests = tests(&project, &modules, &self.cargo, &self.test_args);
-        let mut after = if self.ci { variants(&project) } else { Vec::new() };
-        after.extend(if self.ci { trials(&project) } else { Vec::new() });
-        let progress = Progress::new(2 + before.len() + tests.len() + after.len());
+        let mut beside = projects(&project, &modules, &self.cargo, &self.test_args);
+        let mut after = Vec::new();
+        if self.ci {
+            beside.extend(packages(&project));
+            after.extend(variants(&project));
+            after.extend(trials(&project));
+        }
+        let steps = before.len() + tests.len() + beside.len() + after.len();
+        let progress = Progress::new(2 + steps);
 
         let step =
             progress.step("Looking for httpd, its headers, libclang and the tests' programs");
@@ -111,8 +121,13 @@ impl Execute for TestArgs {
         build_modules(&project, &modules, None, &self.cargo.tests(), &progress)?;
         let builds = tests.iter().chain(&after).filter_map(Step::builds).collect();
         let ahead = Ahead::start(builds, &project.root);
+        let start = |step: Step| Ok((step.start(&project.root)?, step));
+        let beside = beside.into_iter().map(start).collect::<Result<Vec<_>>>()?;
         for step in &tests {
             step.run(&project.root, &progress, &mut tally)?;
+        }
+        for (running, step) in beside {
+            step.finish(running, &progress, &mut tally)?;
         }
         // The benchmark works in one folder: its build must not share it with its run.
         ahead.finish();
@@ -209,6 +224,10 @@ fn checks(project: &Project) -> Vec<Step> {
 fn variants(project: &Project) -> Vec<Step> {
     let mut steps = Vec::new();
     if project.has_package(KIT) {
+        let step = Step::new("lints of tests that are run by name", ["clippy", "--workspace"]);
+        let step =
+            step.args(["--all-features"]).args(BY_NAME.iter().flat_map(|name| ["--test", name]));
+        steps.push(step.args(["--", "-D", "warnings"]));
         let pure = ["clippy", "--package", KIT, "--all-targets", "--no-default-features"];
         let step = Step::new("lints without httpd", pure).args(["--", "-D", "warnings"]);
         steps.push(without_headers(step));
@@ -265,20 +284,38 @@ fn tests(project: &Project, modules: &Path, cargo: &CargoArgs, args: &[String]) 
     steps
 }
 
+/// Returns the tests that make projects and build them, which take long and are run by name.
+fn projects(project: &Project, modules: &Path, cargo: &CargoArgs, args: &[String]) -> Vec<Step> {
+    let is_wanted = cargo.package.as_deref().is_none_or(|package| package == TOOL);
+    if !project.has_package(TOOL) || !is_wanted {
+        return Vec::new();
+    }
+    let step = Step::tests("projects", ["test", "--workspace"]).args(gateways(project));
+    let step = step.args(cargo.tests()).args(["--test", "projects"]);
+    let step = if args.is_empty() { step } else { step.args(["--"]).args(args) };
+    vec![step.env(MODULES_VARIABLE, modules)]
+}
+
+/// Returns the step that builds each package from the files that would be published.
+fn packages(project: &Project) -> Option<Step> {
+    if !project.has_package(KIT) {
+        return None;
+    }
+    let folder = project.target_dir.join("httpd/package");
+    let step = Step::new("packages", ["package", "--allow-dirty", "--target-dir"]).args([folder]);
+    let step = step.args(PUBLISHED.iter().flat_map(|name| ["--package", name]));
+    Some(step.env("CARGO_PROFILE_DEV_DEBUG", "0"))
+}
+
 /// Returns the features that the kit's tests want beside the default ones.
 fn gateways(project: &Project) -> &'static [&'static str] {
     if project.has_package(KIT) { &GATEWAYS } else { &[] }
 }
 
-/// Returns the steps that try the packages, the benchmark and the fuzzers for a moment.
+/// Returns the steps that try the benchmark and the fuzzers for a moment.
 fn trials(project: &Project) -> Vec<Step> {
     let mut steps = Vec::new();
     if project.has_package(KIT) {
-        // Builds each package from the files that would be published.
-        let folder = project.target_dir.join("httpd/package");
-        let packages = Step::new("packages", ["package", "--allow-dirty", "--target-dir"]);
-        let names = PUBLISHED.iter().flat_map(|name| ["--package", name]);
-        steps.push(packages.args([folder]).args(names));
         for (name, args) in [
             ("benchmark", &["httpd", "bench", "--smoke"][..]),
             ("benchmark: waiting", &["httpd", "bench", "--waiting", "--smoke"]),
@@ -461,6 +498,28 @@ mod tests {
     }
 
     #[test]
+    fn the_projects_and_the_packages_are_the_workspaces() {
+        let (tool, modules) = (project(TOOL, Path::new("/nonexistent")), Path::new("/t/modules"));
+        let of = |project: &Project, package: Option<&str>, args: &[String]| {
+            let mut cargo = CargoArgs::default();
+            cargo.package = package.map(str::to_owned);
+            shown(&projects(project, modules, &cargo, args))
+        };
+        let line = "HTTPD_TESTKIT_MODULES=/t/modules cargo test --workspace --test projects";
+        assert_eq!(of(&tool, None, &[]), [line]);
+        assert_eq!(of(&tool, Some(TOOL), &["hello".to_owned()]), [format!("{line} -- hello")]);
+        assert!(of(&tool, Some(KIT), &[]).is_empty());
+        let mine = project("mine", Path::new("/nonexistent"));
+        assert!(of(&mine, None, &[]).is_empty() && packages(&mine).is_none());
+        let line = packages(&project(KIT, Path::new("/nonexistent"))).unwrap().shown();
+        assert!(
+            line.starts_with("CARGO_PROFILE_DEV_DEBUG=0 cargo package --allow-dirty"),
+            "{line}"
+        );
+        assert!(line.ends_with("--package mod_rust --package cargo-httpd"), "{line}");
+    }
+
+    #[test]
     fn checks_come_in_their_order() {
         let root = Path::new("/nonexistent");
         let mut lines = shown(&checks(&project(KIT, root)));
@@ -468,6 +527,7 @@ mod tests {
         let starts = [
             "cargo fmt",
             "cargo clippy --workspace",
+            "cargo clippy --workspace --all-features --test crowd",
             "APXS=",
             "APXS=",
             "APXS=",
@@ -494,9 +554,7 @@ mod tests {
             || trials(&project("mine", &root)).iter().any(|step| step.name() == "fuzzers");
         assert!(!fuzzers());
         let lines = shown(&trials(&project(KIT, &root)));
-        assert!(lines[0].starts_with("cargo package --allow-dirty"), "{lines:?}");
-        let bench = ["cargo httpd bench --smoke", "cargo httpd bench --waiting --smoke"];
-        assert_eq!(lines[1..], bench);
+        assert_eq!(lines, ["cargo httpd bench --smoke", "cargo httpd bench --waiting --smoke"]);
         std::fs::write(root.join("fuzz/Cargo.toml"), "").unwrap();
         assert!(fuzzers());
         std::fs::remove_dir_all(root).unwrap();

@@ -102,11 +102,13 @@ impl Drop for Made {
     }
 }
 
-/// Returns `cargo httpd` in a folder, with the shared target folder and without debug information.
+/// Returns `cargo httpd` in a folder, with the shared target folder. What only another build or a
+/// debugger would use is left out.
 pub(crate) fn tool(folder: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_cargo-httpd"));
     command.arg("httpd").current_dir(folder).stdin(Stdio::null());
-    command.env("CARGO_TARGET_DIR", TARGET).env("CARGO_PROFILE_DEV_DEBUG", "0");
+    command.env("CARGO_TARGET_DIR", TARGET);
+    command.env("CARGO_INCREMENTAL", "0").env("CARGO_PROFILE_DEV_DEBUG", "0");
     command
 }
 
