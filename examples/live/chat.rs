@@ -8,7 +8,8 @@ use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{Html, Response};
 use axum::routing::{any, get};
-use tokio::sync::broadcast::{self, error::RecvError};
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::broadcast::{self, Receiver};
 use tokio::sync::mpsc;
 use tokio_stream::Stream;
 use tokio_stream::wrappers::ReceiverStream;
@@ -23,11 +24,12 @@ async fn page() -> Html<&'static str> {
 
 /// Joins the chat: each text goes to all, over WebSocket and as an event.
 async fn chat(State(lines): State<Lines>, upgrade: WebSocketUpgrade) -> Response {
-    upgrade.on_upgrade(move |socket| talk(socket, lines))
+    // Before the answer: a client that has it hears everything that is said from then on.
+    let heard = lines.subscribe();
+    upgrade.on_upgrade(move |socket| talk(socket, lines, heard))
 }
 
-async fn talk(mut socket: WebSocket, lines: Lines) {
-    let mut heard = lines.subscribe();
+async fn talk(mut socket: WebSocket, lines: Lines, mut heard: Receiver<String>) {
     loop {
         tokio::select! {
             said = socket.recv() => match said {
