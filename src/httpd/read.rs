@@ -87,8 +87,8 @@ impl<'r> Request<'r> {
         Err(error)
     }
 
-    /// Returns whether a read of the body failed at the end of the client's input. Such a client may
-    /// still read what the application makes of that.
+    /// Returns whether a read of the body failed at the end of the client's input. Such a client
+    /// may still read what the application makes of that.
     #[must_use]
     pub(crate) fn is_cut_off(&self) -> bool {
         self.is_cut_off.get()

@@ -99,8 +99,8 @@ fn an_early_answer_leaves_the_process_fit() {
 }
 
 mpm_tests! {
-    /// The application makes an answer of the read that failed, and takes its time. So much of it is
-    /// left that the client has to read before the end.
+    /// The application makes an answer of the read that failed, and takes its time. So much of it
+    /// is left that the client has to read before the end.
     fn a_client_that_sends_no_more_in_its_upload_is_waited_for(mpm) {
         const SIZE: usize = 20_000_000;
         let stage = setup("threads=2").mpm(mpm).start();

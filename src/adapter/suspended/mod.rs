@@ -296,7 +296,7 @@ impl<'r, W: Work<'r>> Kept<'r, W> {
                 turn = Turn::Failed(unwatched(&error));
                 continue;
             }
-            // The MPM would close the connection after its Timeout. A quarter leaves time to be late.
+            // The MPM would close the connection after its Timeout: a visit may be late.
             let most = self.request().server().timeout() / 4;
             let longest = wait.longest.map_or(most, |longest| longest.min(most));
             cell.wait(longest, self.exchange.grace());

@@ -122,8 +122,8 @@ impl Activity {
         self.state().draining_since = Some(Instant::now());
     }
 
-    /// Gives an idle connection its time in a drain once more. Returns `false` in the second half of
-    /// the graceful time.
+    /// Gives an idle connection its time in a drain once more. Returns `false` in the second half
+    /// of the graceful time.
     pub(super) fn wait_again(&self) -> bool {
         let mut state = self.state();
         let half = self.timeouts.graceful / 2;

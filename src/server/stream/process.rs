@@ -89,7 +89,8 @@ impl StreamProcess {
 
     /// Returns whether a kept connection is closed behind a response. While a process drains, a web
     /// server may use the connection at that moment. Therefore it is closed when it was
-    /// [idle](Timeouts::drain_idle), and behind a response only in the second half of the graceful time.
+    /// [idle](Timeouts::drain_idle), and behind a response only in the second half of the graceful
+    /// time.
     pub(in crate::server) fn closes_kept(&self) -> bool {
         self.is_draining() && monotonic_us() >= self.close_kept_us.load(Ordering::Acquire)
     }
